@@ -1,0 +1,75 @@
+# `make run` simulates a device, `make test` tests the program; `make help` lists the rest.
+# Needs Python 3.11 to 3.13 and the packages that pip fetches: no compiler, no server, no account.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := runs/ogb_20nm
+TEST_EXTRAS := test,viz
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+READY_TO_TEST := $(VENV)/.ready-to-test
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all bench reproduce docs lint clean check-python
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(INSTALLED)  ## Simulate the 20 nm OGB device and draw its current against voltage
+	@if [ -d $(RUN)/out ]; then echo "Removing the earlier results in $(RUN)/out"; rm -rf $(RUN)/out; fi
+	@$(BIN)/kmc warmup
+	@$(BIN)/kmc run $(RUN)/run.yaml --out $(RUN)/out
+	@echo
+	@echo "Dataset: $$(ls $(RUN)/out/*.nc)"
+	@echo "Picture: $$(ls $(RUN)/out/*.png)"
+
+test: $(READY_TO_TEST)  ## Run the tests that take minutes at most
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: $(READY_TO_TEST)  ## Run the slow tests too
+	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+bench: $(INSTALLED)  ## Time the kernel and the field solver beside their peers
+	@for name in $$($(BIN)/kmc bench); do $(BIN)/kmc bench $$name || exit; done
+
+reproduce: $(INSTALLED)  ## Make every figure of the experiment and the scoreboard
+	@$(BIN)/kmc reproduce
+
+docs: $(INSTALLED)  ## Build the documentation into docs/_build
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Documentation: docs/_build/html/index.html"
+
+lint: $(READY_TO_TEST)  ## Check style and types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+clean:  ## Remove the environment, the caches and all results
+	rm -rf .venv dist build docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis runs/*/out
+	find kmc analysis tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made once and made again when pyproject.toml changes. The stamps come last, so that an
+# installation that was cut short starts afresh.
+$(INSTALLED): pyproject.toml
+	@$(MAKE) --no-print-directory check-python
+	@echo "Making the Python environment $(VENV) (once; about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(READY_TO_TEST): $(INSTALLED)
+	@echo "Installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
+	@touch $@
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "make: there is no '$(PYTHON)' here; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=python3.12" >&2; \
+	  exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1), but Python 3.11, 3.12 or 3.13 is needed;" \
+	       "name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "make: '$(PYTHON)' cannot make environments (no venv or ensurepip); on Debian and Ubuntu:" \
+	       "apt install python3-venv" >&2; exit 2; }

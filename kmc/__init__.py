@@ -1,0 +1,54 @@
+"""Kinetic Monte Carlo of halide-perovskite memristors: card, stack, protocol, run, study, dataset.
+
+Six names are public; each is imported when first used, so that `import kmc` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kmc.cards import load_card as load_card
+    from kmc.dataset import open as open
+    from kmc.protocol import Protocol as Protocol
+    from kmc.simulation import simulate as simulate
+    from kmc.stack import load_stack as load_stack
+    from kmc.study import run_study as run_study
+
+# Public name -> module. None of the names is a module's own, or importing that module would replace it.
+_PUBLIC = {
+    "load_card": "cards",
+    "load_stack": "stack",
+    "Protocol": "protocol",
+    "simulate": "simulation",
+    "run_study": "study",
+    "open": "dataset",
+}
+
+__all__ = ["Protocol", "load_card", "load_stack", "open", "run_study", "simulate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use; `__version__` is the distribution's."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("halide-kmc")
+        except PackageNotFoundError:
+            return "0+unknown"
+    if name not in _PUBLIC:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, _PUBLIC, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module 'kmc' has no attribute {name!r}{hint}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"kmc.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,108 @@
+"""Bromide vacancies in conserved quasi-equilibrium: an acceleration of their explicit hops.
+
+Vacancies follow the potential within microseconds, silver within milliseconds, so between field updates they are
+taken at equilibrium: n = n_max / (1 + exp((phi - mu) / kT)) a cell, with a site limit, `mu` from their conserved
+number, and the fixed counter-charge of a neutral film (Kornyshev, J. Phys. Chem. B 111, 5545 (2007)).
+"""
+
+import numpy as np
+
+from .lattice import ACTIVE, Lattice, Region
+from .multigrid import Hierarchy, face_conductances
+from .units import EPS0, K_B
+
+NEWTON_STEPS = 25
+TOLERANCE_V = 5e-4
+
+
+class VacancyEquilibrium:
+    """Vacancy number by mesh cell, and the potential of all space charge, solved together (Newton)."""
+
+    def __init__(self, lattice: Lattice, stack, factor: int, stage_K: float):
+        self.factor, self.thermal = factor, K_B * stage_K
+        self.scale = 1.0 / (EPS0 * lattice.spacing_nm * factor)
+        self.fixed_charge, self.most = vacancy_cells(lattice, stack, factor)
+        self.total = float(self.fixed_charge.sum())
+        self.number = self.fixed_charge.copy()
+        self.mu = 0.0
+        self.hierarchy: Hierarchy | None = None
+        self.sink = np.zeros(self.most.shape)
+
+    def solve(self, potential, voltage: float, others: np.ndarray) -> None:
+        """Bring `potential.charge` and the vacancies to equilibrium at a device voltage; `others`: ions, e."""
+        for _ in range(NEWTON_STEPS):
+            self._occupy(voltage * potential.unit + potential.charge)
+            potential.source[:] = (self.number - self.fixed_charge + others) * self.scale
+            safe = np.maximum(self.most, 1e-300)
+            slope = self.number * (1 - self.number / safe) / self.thermal
+            self.sink[:] = slope * self.scale
+            change = self._step(potential)
+            size = float(np.abs(change).max())
+            potential.charge += change * min(1.0, 4 * self.thermal / max(size, 1e-300) + 0.2)
+            if size < TOLERANCE_V:
+                break
+        self._occupy(voltage * potential.unit + potential.charge)
+
+    def _step(self, potential) -> np.ndarray:
+        """Newton correction of the charge potential."""
+        if self.hierarchy is None:
+            self.hierarchy = Hierarchy(*face_conductances(potential.coefficient), self.sink, potential.fixed)
+        else:
+            nz, ny, nx = self.sink.shape
+            self.hierarchy.update((0, nz, 0, ny, 0, nx))
+        right = potential.source - apply(potential.hierarchy, potential.charge)
+        right[potential.fixed == 1] = 0.0
+        change = np.zeros_like(right)
+        self.hierarchy.solve(right, change, 1e-2)
+        return change
+
+    def _occupy(self, phi: np.ndarray) -> None:
+        """Occupations for a potential, with mu from the conserved total (Newton inside a bracket)."""
+        sites = self.most > 0
+        if self.total <= 0.0 or not sites.any():
+            self.number[:] = 0.0
+            return
+        most, energy = self.most[sites], phi[sites] / self.thermal
+        low, high = energy.min() - 60.0, energy.max() + 60.0
+        mu = min(max(self.mu / self.thermal, low), high)
+        for _ in range(100):
+            share = 1.0 / (1.0 + np.exp(np.clip(energy - mu, -500, 500)))
+            excess = float(most @ share) - self.total
+            if abs(excess) < 1e-10 * self.total:
+                break
+            low, high = (low, mu) if excess > 0 else (mu, high)
+            slope = float(most @ (share * (1 - share)))
+            new = mu - excess / slope if slope > 0 else low
+            mu = new if low < new < high else 0.5 * (low + high)
+        self.mu = mu * self.thermal
+        self.number[sites] = most * share
+
+
+def apply(hierarchy: Hierarchy, u: np.ndarray) -> np.ndarray:
+    """The operator of a hierarchy without sinks on u (zero on held cells)."""
+    from .multigrid_kernels import residual
+
+    top, out = hierarchy.levels[0], np.empty_like(u)
+    residual(*top.faces, top.inverse, np.zeros_like(u), u, out)
+    return -out
+
+
+def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Built-in vacancies and the most a mesh cell can hold, both [cells].
+
+    Built in: the card's bulk density in perovskite, plus the ligand's vacancies per area of crystal surface.
+    """
+    card = stack.active.card
+    cell_volume = (2 * lattice.spacing_nm) ** 3
+    region = lattice.region
+    inside = np.isin(region, [Region.CORE, Region.SURFACE, Region.BOUNDARY])
+    volume = lattice.spacing_nm**3
+    number = inside * card.value("vacancy_density") * volume
+    if stack.ligand is not None:
+        number = number + (region == Region.SURFACE) * stack.ligand.value("surface_vacancy_density") * lattice.spacing_nm**2
+    else:
+        boundary = card.get("boundary_vacancy_density", 0.0)
+        number = number + (region == Region.BOUNDARY) * boundary * lattice.spacing_nm**2
+    most = np.isin(region, ACTIVE) * card.value("vacancy_site_limit") * volume / cell_volume
+    shape = tuple(v for n in region.shape for v in (n // factor, factor))
+    return number.reshape(shape).sum(axis=(1, 3, 5)), most.reshape(shape).sum(axis=(1, 3, 5))

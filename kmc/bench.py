@@ -1,0 +1,43 @@
+"""Benchmarks: functions run(progress) -> rows, registered in the entry-point group kmc.bench."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from kmc import provenance
+from kmc.errors import UserError, nearest
+
+GROUP = "kmc.bench"
+
+
+def names() -> list[str]:
+    """The registered benchmarks."""
+    return sorted({point.name for point in metadata.entry_points(group=GROUP)})
+
+
+def run(name: str, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Run one benchmark: {"bench", "rows", "machine", "versions"}. Raises UserError for an unknown name."""
+    points = {point.name: point for point in metadata.entry_points(group=GROUP)}
+    if name not in points:
+        step = "use one of: " + ", ".join(sorted(points)) if points else "pip install the package to get some"
+        raise UserError(f'no benchmark is called "{name}"', nearest=nearest(name, points), next_step=step)
+    rows = [provenance.plain(row) for row in points[name].load()(progress)]
+    return {"bench": name, "rows": rows, "machine": machine(), "versions": provenance.versions()}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and system that the numbers hold for."""
+    return {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,112 @@
+"""Where compiled kernels are kept, and the one decorator that compiles them.
+
+Numba looks at a function's own file only: a kernel that calls a changed kernel of another module would be
+served stale. So the cache folder is keyed by a hash of all sources that kernels are made of, and of the versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_KEEP_DAYS = 30
+_NJIT = re.compile(r"^\s*@(?:\w+\.)?njit", re.MULTILINE)
+_IMPORT = re.compile(r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\w+)", re.MULTILINE)
+# Front ends hold no kernel (a test reads them), so editing one does not throw the compiled kernels away.
+FRONT_ENDS = frozenset({"__init__.py", "__main__.py", "cli.py", "checkpoint.py", "commands", "dataset.py",
+                        "export.py", "pictures", "runner.py"})
+
+
+def cache_root() -> Path:
+    """The folder that holds all of this program's caches: $KMC_CACHE, else the platform's."""
+    chosen = os.environ.get("KMC_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "halide-kmc"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "halide-kmc" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "halide-kmc"
+
+
+@lru_cache(maxsize=1)
+def source_hash() -> str:
+    """A short SHA-256 of the sources that kernels are made of, the Python version and numba's."""
+    package = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in kernel_sources(package):
+        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(f"{platform.python_version()} numba {metadata.version('numba')}".encode())
+    return digest.hexdigest()[:16]
+
+
+def kernel_sources(package: Path) -> list[Path]:
+    """The modules with kernels and all that they import from the package: constants are compiled in too."""
+    found: dict[str, Path] = {}
+    todo = [path for path in package.glob("*.py") if _NJIT.search(path.read_text(encoding="utf-8"))]
+    while todo:
+        path = todo.pop()
+        if path.stem in found or not path.exists():
+            continue
+        found[path.stem] = path
+        names = _IMPORT.findall(path.read_text(encoding="utf-8"))
+        todo += [package / f"{name}.py" for pair in names for name in pair if name]
+    return sorted(found.values())
+
+
+def cache_dir() -> Path:
+    """The folder of the kernels compiled from exactly these sources."""
+    return cache_root() / "kernels" / source_hash()
+
+
+@lru_cache(maxsize=1)
+def _prepare() -> bool:
+    """Point numba at `cache_dir()`; False where nothing can be written there (then nothing is cached)."""
+    import numba
+
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    if not os.access(folder, os.W_OK):
+        return False
+    numba.config.CACHE_DIR = str(folder)
+    return True
+
+
+def njit(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """`numba.njit` with the cache in the right folder; use bare or with numba's options.
+
+    `import kmc` does not import numba; only modules with kernels do, through this decorator.
+    """
+    import numba
+
+    options.setdefault("cache", True)
+    if options["cache"] and not _prepare():
+        options["cache"] = False
+    decorate = numba.njit(**options)
+    return decorate if function is None else decorate(function)
+
+
+def sweep() -> list[Path]:
+    """Remove the kernels of sources unused for a month; returns the folders removed."""
+    removed: list[Path] = []
+    parent = cache_root() / "kernels"
+    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+        age_days = (time.time() - folder.stat().st_mtime) / 86400
+        if folder.name != source_hash() and age_days > _KEEP_DAYS:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed

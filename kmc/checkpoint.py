@@ -1,0 +1,89 @@
+"""Checkpoints: nested plain data and arrays in one npz file, without pickle, bit for bit.
+
+The file holds the arrays and one JSON text that says where each belongs. JSON writes floats so that they
+read back equal, and integers of any size (a random stream's 128 bits).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.errors import CorruptFile, UserError
+from kmc.files import write_whole
+
+_ARRAY = "__array__"
+_TREE = "tree"
+VERSION = 1
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile,
+            zlib.error)  # fmt: skip
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` (dicts with text keys, lists, arrays, numbers, text, None) whole to `path`.
+
+    Numpy scalars come back as 0-dimensional arrays' scalars of the same type; tuples as lists. Raises
+    TypeError for anything else and WriteFailed on a full or read-only disk.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    tree = json.dumps({"version": VERSION, "state": _stored(state, arrays, "state")})
+    arrays[_TREE] = np.frombuffer(tree.encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_whole(path, buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote. Raises UserError when there is no such file and CorruptFile when it is damaged."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist", next_step="give the out folder of a run that was started")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        tree = json.loads(arrays.pop(_TREE).tobytes().decode())
+        version = tree["version"]
+        state = _restored(tree["state"], arrays)
+    except _DAMAGED as error:
+        raise CorruptFile(f"{path} cannot be read: the checkpoint is damaged",
+                          next_step="start the run again in another folder") from error  # fmt: skip
+    if version != VERSION or not isinstance(state, dict):
+        raise CorruptFile(f"{path} has checkpoint version {version}, this program reads {VERSION}",
+                          next_step="use the version of kmc that wrote it")  # fmt: skip
+    return state
+
+
+def _stored(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
+    """`value` as JSON, its arrays moved to `arrays` and replaced by their names."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if array.dtype.hasobject:
+            raise TypeError(f"{where} holds Python objects")
+        name = f"a{len(arrays)}"
+        arrays[name] = array
+        return {_ARRAY: name, "scalar": isinstance(value, np.generic)}
+    if isinstance(value, dict):
+        if any(not isinstance(key, str) or key == _ARRAY for key in value):
+            raise TypeError(f"{where} has a key that is not text")
+        return {key: _stored(item, arrays, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_stored(item, arrays, f"{where}[{i}]") for i, item in enumerate(value)]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint cannot hold")
+
+
+def _restored(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            array = arrays[value[_ARRAY]]
+            return array[()] if value["scalar"] else array
+        return {key: _restored(item, arrays) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_restored(item, arrays) for item in value]
+    return value

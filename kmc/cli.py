@@ -1,0 +1,164 @@
+"""The command line: finds a command's module when it is given, and turns errors into messages and exit codes.
+
+0 done; 2 bad input; 3 interrupted, failed rows or a corrupted file; 1, with a traceback, is a bug. A package
+adds commands by entry points of the group kmc.commands that name functions ("package.module:function").
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import import_module, metadata, util
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from kmc.errors import UserError, nearest
+
+GROUP = "kmc.commands"
+BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "cite", "bench", "schema")
+_SUMMARY = re.compile(r'"""(?:kmc [\w-]+: )?(.+?)(?:"""|\n)')
+
+
+class Interrupted(UserError):
+    """Stopped by ctrl-C before it was done."""
+
+    exit_code = 3
+
+
+def commands() -> dict[str, str]:
+    """Every command's "module:function": the built-in ones, then those that packages add."""
+    found = _built_in()
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda p: p.name):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def _built_in() -> dict[str, str]:
+    folder = Path(__file__).parent / "commands"
+    return {name: f"kmc.commands.{name}:{name}" for name in BUILT_IN if (folder / f"{name}.py").is_file()}
+
+
+def summary(target: str) -> str:
+    """The first line of the docstring of a command's module, read without importing it."""
+    top, *rest = target.partition(":")[0].split(".")
+    spec = util.find_spec(top)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place).joinpath(*rest).with_suffix(".py")
+        if path.is_file() and (match := _SUMMARY.match(path.read_text(encoding="utf-8"))):
+            return match[1][:1].upper() + match[1][1:]
+    return ""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module when the command is invoked, not to list it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the documentation."""
+        return list(commands())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command `cmd_name`. Raises UserError with the nearest name when there is none."""
+        known = _built_in()
+        if cmd_name not in known:
+            known = commands()
+        if cmd_name not in known:
+            raise UserError(f'kmc has no command "{cmd_name}"', nearest=nearest(cmd_name, known),
+                            next_step="kmc --help lists them")  # fmt: skip
+        module, _, function = known[cmd_name].partition(":")
+        found = getattr(import_module(module), function)
+        if not isinstance(found, typer.Typer):
+            app = _app()
+            app.command(name=cmd_name)(found)
+            found = app
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Name, command and its arguments; an unknown name is a UserError of get_command."""
+        if args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        return args[0], self.get_command(ctx, args[0]), args[1:]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary(target)) for name, target in commands().items()])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; ctrl-C is exit code 3, a closed pipe no error."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def _app(**options: Any) -> typer.Typer:
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **options)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import kmc
+
+        typer.echo(f"kmc {kmc.__version__}")
+        raise typer.Exit
+
+
+def _program() -> Any:
+    app = typer.Typer(cls=LazyGroup, add_completion=True, rich_markup_mode=None, no_args_is_help=False,
+                      pretty_exceptions_enable=False,
+                      context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
+
+    @app.callback()
+    def kmc(version: bool = typer.Option(False, "--version", help="Print the version and leave.",
+                                         callback=_show_version, is_eager=True)) -> None:  # fmt: skip
+        """Kinetic Monte Carlo of halide-perovskite memristors.
+
+        A stack of material cards and a voltage protocol make a run; a run makes a dataset.
+        """
+
+    return typer.main.get_command(app)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `kmc` with `argv` (without the program's name; sys.argv if None) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = _program().main(args=arguments, prog_name="kmc", standalone_mode=False)
+    except UserError as error:
+        return _complain(str(error), error.exit_code)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of the parser's own errors
+            raise
+        return _complain(_usage(error), 2)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Any) -> str:
+    """What the parser has to say, with the nearest option and where to look."""
+    context = getattr(error, "ctx", None)
+    program = context.command_path if context is not None else "kmc"
+    message = " ".join(str(getattr(error, "message", "") or error.format_message()).split()).rstrip(".")
+    option = getattr(error, "option_name", None)
+    if option and context is not None and type(error).__name__ == "NoSuchOption":
+        options = [name for parameter in context.command.params for name in parameter.opts]
+        message = f"no option {option}"
+        close = nearest(option, options)
+        message += f'; did you mean "{close}"?' if close else ""
+    else:
+        message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{program}: {message}; {program} --help says more"
+
+
+def _complain(message: str, code: int) -> int:
+    """Print one line on standard error; returns the exit code."""
+    print(message, file=sys.stderr)
+    return code

@@ -1,0 +1,97 @@
+"""Progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kmc.units import format_si
+
+Progress = Callable[[dict[str, Any]], None]
+_LINE_EVERY_S = 10.0
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, as it is: never wrapped, so that a path stays whole."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def shown(title: str, quiet: bool) -> Iterator[Progress | None]:
+    """A function to hand to a run as `progress`."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(title) as progress:
+            yield progress
+    else:
+        yield _lines(title)
+
+
+@contextlib.contextmanager
+def spinner(text: str, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A spinner with `text` in a terminal, one line elsewhere; the function changes the text."""
+    if quiet:
+        yield lambda line: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(text) as status:
+            yield status.update
+    else:
+        say(text)
+        yield say
+
+
+def state_line(info: dict[str, Any]) -> str:
+    """Time, speed, voltage, current, conductance and temperature in a few characters each."""
+    parts = [
+        f"{format_si(info['time_s'], 's', 3)} of {format_si(info['total_s'], 's', 3)}",
+        f"{format_si(info['events_per_s'], 'events/s', 2)}",
+        f"V {format_si(info['voltage_V'], 'V', 3)}",
+        f"I {format_si(info['current_A'], 'A', 3)}",
+        f"G {format_si(info['conductance_S'], 'S', 3)}",
+        f"T {info['temperature_K']:.0f} K",
+    ]
+    return "  ".join(parts)
+
+
+def _lines(title: str) -> Progress:
+    started = last = time.monotonic()
+    first_s: float | None = None
+
+    def progress(info: dict[str, Any]) -> None:
+        nonlocal last, first_s
+        now = time.monotonic()
+        first_s = info["time_s"] if first_s is None else first_s
+        if now - last < _LINE_EVERY_S:
+            return
+        last = now
+        done = info["time_s"] - first_s
+        left = (info["total_s"] - info["time_s"]) * (now - started) / done if done > 0 else None
+        ending = f"  about {left:.0f} s left" if left is not None else ""
+        share = 100.0 * info["time_s"] / info["total_s"] if info["total_s"] else 100.0
+        say(f"{title}: {share:.0f} %  {state_line(info)}{ending}")
+
+    return progress
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20),
+               TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[state]}"),
+               TimeRemainingColumn(compact=True), TextColumn("left"))  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, state="starting")
+
+        def progress(info: dict[str, Any]) -> None:
+            bar.update(task, total=info["total_s"], completed=info["time_s"], state=state_line(info))
+
+        yield progress

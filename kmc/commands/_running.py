@@ -1,0 +1,116 @@
+"""What `kmc run` and `kmc resume` share: signals, progress, the picture, and what is said at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kmc.commands._progress import say, shown
+
+if TYPE_CHECKING:
+    from kmc.runner import Outcome
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is told and kept; nothing here changes its result."""
+
+    out: Path
+    resume: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    checkpoint_every: str = "2 s"
+    picture: bool = True
+
+
+def go(run_file: Path, sets: list[str], options: Options) -> int:
+    """Run `run_file` with `sets` in options.out; returns the exit code. Raises UserError."""
+    from kmc.runfile import load_run
+    from kmc.runner import execute
+    from kmc.units import parse
+
+    every_s = parse(options.checkpoint_every, "s", "--checkpoint-every")
+    run = load_run(run_file, sets)
+    command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
+    with _stopping() as asked, shown(run.name, options.quiet) as progress:
+        outcome = execute(run, options.out, resume=options.resume, progress=progress, should_stop=asked,
+                          checkpoint_every_s=every_s, command=command)  # fmt: skip
+    for warning in outcome.warnings:
+        say(f"warning: {warning}")
+    if not outcome.finished:
+        return _unfinished(outcome, options)
+    return _finished(outcome, options)
+
+
+def _finished(outcome: Outcome, options: Options) -> int:
+    from kmc import dataset
+
+    assert outcome.dataset is not None
+    ds = dataset.open(outcome.dataset)
+    picture = _draw(ds, outcome.dataset.with_suffix(".png")) if options.picture else None
+    if options.as_json:
+        events = int(ds["events"].values[-1]) if ds.sizes["time"] else 0
+        _print_json(outcome, picture, rows=ds.sizes["time"], events=events)
+    else:
+        print(outcome.dataset)
+    return 0
+
+
+def _draw(ds: Any, path: Path) -> Path:
+    from kmc.pictures.traces import draw
+
+    return draw(ds, path)
+
+
+def _unfinished(outcome: Outcome, options: Options) -> int:
+    say(f"{outcome.reason}; what was done is kept. Go on with: kmc resume {outcome.out}")
+    if options.as_json:
+        _print_json(outcome, None)
+    return 3
+
+
+def _print_json(outcome: Outcome, picture: Path | None, **more: Any) -> None:
+    told = {
+        "dataset": None if outcome.dataset is None else str(outcome.dataset),
+        "picture": None if picture is None else str(picture),
+        "out": str(outcome.out), "finished": outcome.finished, "reason": outcome.reason,
+        "resumed": outcome.resumed, "wall_s": outcome.wall_s, "segments": outcome.segments,
+        "warnings": outcome.warnings, **more,
+    }  # fmt: skip
+    print(json.dumps(told, indent=2))
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Whether ctrl-C or a kill asked to stop. The first is a wish, obeyed after the kernel's call; a second
+    ctrl-C breaks off at once, and the checkpoint before is what is left."""
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not asked.is_set() and sys.stderr is not None:
+            say("stopping after this step ...")
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

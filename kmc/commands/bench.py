@@ -1,0 +1,70 @@
+"""kmc bench: run a registered benchmark and print its table."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The benchmark; a list if none.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> int:
+    """Run a benchmark and print its table, with the machine that the numbers hold for.
+
+    Examples:
+
+        kmc bench
+
+        kmc bench kernel --json > kernel.json
+    """
+    from kmc import bench as benches
+    from kmc.commands._progress import spinner
+
+    if name is None:
+        names = benches.names()
+        typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
+        return 0
+    with spinner(f"bench {name}", quiet) as progress:
+        result = benches.run(name, progress)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _print_table(result)
+    return 0
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    """A rich table, as wide as its content wherever it is printed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    machine = result["machine"]
+    title = f"{result['bench']}: {machine['processor']}, {machine['cores']} cores"
+    table = Table(title=title, title_justify="left")
+    columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
+    for column in columns:
+        numeric = all(_is_number(row.get(column)) for row in result["rows"])
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for row in result["rows"]:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    Console(width=max(console.width, needed)).print(table)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

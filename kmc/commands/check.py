@@ -1,0 +1,198 @@
+"""kmc check: read cards, stacks and run files, and say what their numbers rest on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def check(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="Cards, stacks and run files, by name or path; all that come with kmc if none."),
+    ] = None,
+    barriers: Annotated[bool, typer.Option("--barriers", help="Print the table of processes.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Check cards, stacks and run files, and print the share of assumed values.
+
+    An error names file, line, the nearest valid name and what to do; nothing is written.
+
+    Examples:
+
+        kmc check
+
+        kmc check my_ligand.yaml my_stack.yaml
+
+        kmc check runs/quick/run.yaml --barriers
+
+        kmc check ogb_20nm --json
+    """
+    found = [read_input(path) for path in (paths or _all())]
+    tables = _tables(found, bool(paths)) if barriers else {}
+    numbers = {quantity.line or id(quantity): quantity for item in found for quantity in item["numbers"]}
+    if as_json:
+        shown = ("path", "kind", "name", "family", "hash")
+        files = [{key: item[key] for key in shown} | {"numbers": _shares(item["numbers"])} for item in found]
+        whole = {"files": files, "numbers": _shares(numbers.values()), "barriers": tables}
+        typer.echo(json.dumps(whole, indent=2))
+        return
+    for item in found:
+        typer.echo(f"ok  {item['kind']:<5} {item['name']:<20} {_sentence(item['numbers'])}")
+    if len(found) > 1:
+        typer.echo(f"all: {_sentence(numbers.values())}")
+    for name, rows in tables.items():
+        typer.echo(f"\nprocesses of {name}")
+        _print_table(rows)
+
+
+def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str, Any]]]:
+    """The processes of each stack named, or of the 20 nm OGB device where none is."""
+    from importlib import import_module
+
+    from kmc.errors import UserError
+
+    stacks = {item["name"]: item["stack"] for item in found if item["stack"] is not None}
+    if not named:
+        stacks = {"ogb_20nm": stacks["ogb_20nm"]}
+    if not stacks:
+        step = "e.g. kmc check ogb_20nm --barriers"
+        raise UserError("--barriers needs a stack or a run file", next_step=step)
+    table = import_module("kmc.rates").process_table
+    return {name: [dict(row) for row in table(stack)] for name, stack in stacks.items()}
+
+
+def _all() -> list[str]:
+    """Every card and stack in reach, and the packaged ones first."""
+    from kmc.cards import list_data
+
+    return [str(path) for kind in ("card", "stack") for path in list_data(kind)]
+
+
+def read_input(text: str) -> dict[str, Any]:
+    """Load one card, stack, run file or study; UserError where it is wrong."""
+    kind, path = _kind(text)
+    if kind == "card":
+        from kmc.cards import load_card
+
+        card = load_card(path)
+        return {"path": str(path), "kind": kind, "name": card.name, "family": card.family, "hash": card.hash,
+                "numbers": list(card.values.values()), "stack": None}  # fmt: skip
+    if kind == "study":
+        return _read_study(path)
+    if kind == "run":
+        from kmc.runfile import load_run
+
+        run = load_run(path, must_exist=False)
+        stack, name = run.device, run.name
+    else:
+        from kmc.stack import load_stack
+
+        stack = load_stack(path)
+        name = stack.name
+    return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
+            "numbers": list(stack.numbers().values()), "stack": stack}  # fmt: skip
+
+
+def _read_study(path: Path) -> dict[str, Any]:
+    from importlib import import_module
+
+    study = import_module("kmc.study").load_study(path)
+    name = getattr(study, "name", path.parent.name)
+    return {
+        "path": str(path),
+        "kind": "study",
+        "name": name,
+        "family": "study",
+        "hash": "",
+        "numbers": [],
+        "stack": None,
+    }
+
+
+def _kind(text: str) -> tuple[str, Path]:
+    """What a name or path is (card, stack, run, study), and its file."""
+    from kmc import cards, documents
+    from kmc.errors import UserError, nearest
+
+    if not ("/" in text or text.endswith((".yaml", ".yml")) or Path(text).exists()):
+        known = {path.stem: (kind, path) for kind in ("card", "stack") for path in cards.list_data(kind)}
+        if text not in known:
+            step = "name a card or stack, or give a path to a .yaml file"
+            raise UserError(f'no card or stack is called "{text}"', "", nearest(text, known), step)
+        return known[text]
+    path = Path(text)
+    document = documents.read(path)
+    if "protocol" in document or "stack" in document:
+        return ("study" if path.name == "study.yaml" else "run"), path
+    if path.name == "study.yaml":
+        return "study", path
+    if path.name == "run.yaml":
+        return "run", path
+    return ("stack" if _is_stack(document, path) else "card"), path
+
+
+def _is_stack(document: Any, path: Path) -> bool:
+    """Whether a file without protocol is a stack: by its family, or by what it extends."""
+    from kmc import cards
+    from kmc.errors import UserError
+    from kmc.layers import KEYS
+
+    if "family" in document or "extends" not in document:
+        return document.get("family") == "stack"
+    if any(key in KEYS for key in document):
+        return True
+    try:
+        cards.find_data("card", str(document["extends"]), path, skip=(path.resolve(),))
+    except UserError:
+        return True
+    return False
+
+
+def _shares(numbers: Any) -> dict[str, Any]:
+    """How many numbers there are of each kind, and the share of assumed ones."""
+    from kmc.quantities import KINDS
+
+    counts = Counter(quantity.kind for quantity in numbers)
+    total = sum(counts.values())
+    share = counts["assumed"] / total if total else 0.0
+    return {"total": total, **{kind: counts[kind] for kind in KINDS}, "assumed_share": round(share, 4)}
+
+
+def _sentence(numbers: Any) -> str:
+    shares = _shares(numbers)
+    if not shares["total"]:
+        return "no numbers of its own"
+    others = ", ".join(
+        f"{shares[kind]} {kind}" for kind in ("measured", "computed", "fitted") if shares[kind]
+    )
+    share = (
+        f"{shares['assumed']} of {shares['total']} numbers assumed ({100 * shares['assumed_share']:.0f} %)"
+    )
+    return f"{share}; {others}" if others else share
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """Columns as wide as their widest cell."""
+    if not rows:
+        typer.echo("  none")
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

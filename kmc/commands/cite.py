@@ -1,0 +1,60 @@
+"""kmc cite: the sources that a stack, a run or a dataset rests on, as BibTeX."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def cite(
+    what: Annotated[
+        str | None, typer.Argument(help="A stack, card, run file or dataset; kmc and the experiment if none.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Print the BibTeX entries of all sources that a stack, run or dataset rests on.
+
+    Examples:
+
+        kmc cite
+
+        kmc cite ogb_20nm
+
+        kmc cite runs/quick/run.yaml > sources.bib
+
+        kmc cite runs/quick/out/quick.nc
+    """
+    from kmc.cards import bibliography
+
+    keys, beside = ([], None) if what is None else _sources(what)
+    known = bibliography(beside)
+    wanted = [key for key in dict.fromkeys(["halide_kmc", "john2022", *keys]) if key in known]
+    if as_json:
+        typer.echo(json.dumps({key: known[key] for key in wanted}, indent=2))
+    else:
+        typer.echo("\n\n".join(known[key] for key in wanted))
+
+
+def _sources(what: str) -> tuple[list[str], Path | None]:
+    """The keys that `what` rests on, and the file beside which they are found."""
+    path = Path(what)
+    if path.suffix == ".nc" or (path.is_dir() and not (path / "run.yaml").exists()):
+        return _of_dataset(path), None
+    from kmc.commands.check import read_input
+
+    item = read_input(str(path / "run.yaml") if path.is_dir() else what)
+    keys = sorted({source for quantity in item["numbers"] for source in quantity.source})
+    return keys, Path(item["stack"].path if item["stack"] is not None else item["path"])
+
+
+def _of_dataset(path: Path) -> list[str]:
+    from importlib import import_module
+
+    dataset = import_module("kmc.dataset").open(path)
+    run: dict[str, Any] = json.loads(dataset.attrs.get("run", "{}"))
+    return [str(key) for key in run.get("sources", [])]

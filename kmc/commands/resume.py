@@ -1,0 +1,64 @@
+"""kmc resume: go on with a run that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def resume(
+    where: Annotated[Path, typer.Argument(metavar="PATH", help="The out folder, run folder or run file.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    checkpoint_every: Annotated[
+        str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
+    ] = "2 s",
+    picture: Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")] = True,
+) -> int:
+    """Go on with a run that was interrupted, with the run file, seed and changes that it was started with.
+
+    The dataset ends equal to that of a run that was never stopped.
+
+    Examples:
+
+        kmc resume runs/quick/out
+
+        kmc resume results/seed7
+    """
+    from kmc.commands._running import Options, go
+
+    out = _out_of(where)
+    run_file, sets = _command(out)
+    return go(run_file, sets, Options(out, True, as_json, quiet, checkpoint_every, picture))
+
+
+def _out_of(where: Path) -> Path:
+    """The out folder that a path given to resume stands for."""
+    from kmc.dataset import out_of
+
+    if where.is_file():
+        return where.parent if where.suffix in (".nc", ".npz", ".json") else where.parent / "out"
+    return out_of(where)
+
+
+def _command(out: Path) -> tuple[Path, list[str]]:
+    """Run file and changes that the run in `out` was started with. Raises UserError."""
+    from kmc.errors import UserError
+    from kmc.outfolder import read_record
+
+    record = read_record(out) if out.is_dir() else None
+    if record is None:
+        raise UserError(f"{out} holds no run to go on with", next_step="start one with kmc run RUN.yaml")
+    by_hand = f"kmc run RUN.yaml --out {out} --resume goes on"
+    name = record["command"].get("run")
+    if not name:
+        raise UserError(f"{out} was not started by kmc run", next_step=by_hand)
+    path = out.resolve() / name
+    if not path.is_file():
+        raise UserError(f"{path} is no longer there", next_step=by_hand)
+    sets = [str(text) for text in record["command"].get("sets", [])]
+    return path, sets

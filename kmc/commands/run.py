@@ -1,0 +1,51 @@
+"""kmc run: run a run file and write its dataset and picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file, or its folder.")],
+    seed: Annotated[int | None, typer.Option("--seed", help="Take this seed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write here; beside the run file, in out, if not given.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. settings.window=32nm."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    checkpoint_every: Annotated[
+        str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
+    ] = "2 s",
+    picture: Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")] = True,
+) -> int:
+    """Run a run file; print the path of its dataset last, and draw the I-V or the trace beside it.
+
+    ctrl-C stops after the current step and keeps what was done; --resume goes on from there and ends with
+    the same dataset as a run that was never stopped.
+
+    Examples:
+
+        kmc run runs/quick/run.yaml
+
+        kmc run runs/quick/run.yaml --seed 7 --out results/seed7
+
+        kmc run runs/quick/run.yaml --set "settings.window=32 nm" --set choices.ligand=ddab
+
+        kmc run runs/quick/run.yaml --resume
+    """
+    from kmc.commands._running import Options, go
+
+    path = run_file / "run.yaml" if run_file.is_dir() else run_file
+    changes = list(sets or []) + ([] if seed is None else [f"seed={seed}"])
+    folder = path.parent / "out" if out is None else out
+    return go(path, changes, Options(folder, resume, as_json, quiet, checkpoint_every, picture))

@@ -1,0 +1,40 @@
+"""kmc schema: the JSON schema of cards, stacks and run files, and the reference of their keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(help="A family (ligand, metal, ...), stack, run or settings.")
+    ] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print all keys as Markdown tables.")
+    ] = False,
+) -> None:
+    """Print the JSON schema of a card family, a stack or a run file.
+
+    Editors check YAML against it. Without a name, all of them as one JSON object.
+
+    Examples:
+
+        kmc schema ligand
+
+        kmc schema run > run.schema.json
+
+        kmc schema --reference
+    """
+    from kmc import schemas
+    from kmc.documents import unknown
+
+    if reference:
+        typer.echo(schemas.reference(), nl=False)
+        return
+    if name is not None and name not in schemas.names():
+        raise unknown(f'no schema is called "{name}"', name, schemas.names(), "")
+    found = schemas.schema(name) if name else {each: schemas.schema(each) for each in schemas.names()}
+    typer.echo(json.dumps(found, indent=2))

@@ -1,0 +1,45 @@
+"""kmc verify: find truncated, changed and incomplete datasets and checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Datasets or folders of them.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+) -> int:
+    """Check every dataset below the paths: its bytes, its content and its schema, and checkpoints too.
+
+    Exit code 3 when something is wrong; each bad file is named.
+
+    Examples:
+
+        kmc verify runs/quick/out/quick.nc
+
+        kmc verify runs
+    """
+    from kmc import dataset
+    from kmc.outfolder import verify_checkpoints
+
+    problems, checked = [], []
+    for path in paths:
+        found = [] if path.suffix == ".npz" else dataset.files_of(path)
+        problems += dataset.verify(path) if found else []
+        problems += verify_checkpoints(path)
+        checked += found
+    if as_json:
+        bad = [{"path": str(p.path), "problem": p.message} for p in problems]
+        typer.echo(json.dumps({"checked": [str(p) for p in checked], "problems": bad}, indent=2))
+        return 3 if problems else 0
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    wrong = {problem.path for problem in problems}
+    typer.echo(f"{len(checked)} datasets checked, {len(wrong)} files with problems")
+    return 3 if problems else 0

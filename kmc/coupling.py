@@ -1,0 +1,287 @@
+"""One window with everything that must agree: metal, fields, current, heat and circuit.
+
+The rates see a device voltage, potentials and temperatures that are solved for the metal there is; this module
+decides when each is solved again. Only `kmc.kernels` changes the State.
+"""
+
+import math
+
+import numpy as np
+
+from . import circuit, kernels, streams
+from .acceleration import VacancyEquilibrium, vacancy_cells
+from .fields import Potential
+from .heat import Heat
+from .lattice import Lattice, Region
+from .model import build_model
+from .state import (
+    COUNTER_METAL, DIRTY_LIMIT, ELECTRODE_METAL, KIND_EMITTER, KIND_METAL, KIND_VACANCY, METAL, Grid, State, allocate,
+    grow,
+)  # fmt: skip
+from .transport import Leak, Network, Path
+from .units import K_B
+
+CHARGE_STEP_V = 0.02  # device voltage by which vacancies are let follow
+CHARGE_LEAST = 0.05  # ions of others' density below which space charge is nil
+DENSITY_MEMORY_S = 2e-5
+HEAT_LEAST_W = 2e-7
+TEMPERATURE_STEP_K = 1.0
+VOLTAGE_STEP = 0.02  # of kT/e: rates are recomputed when the device voltage moves by this
+PATCHES_PER_SOLVE = 400
+
+
+class Device:
+    """A window on a circuit. Arguments: frozen lattice, stack, settings, seed (for vacancies placed one by one)."""
+
+    def __init__(self, lattice: Lattice, stack, settings, seed: int):
+        self.lattice, self.stack, self.settings = lattice, stack, settings
+        self.grid = Grid(*lattice.shape, False)
+        self.stage = settings.temperature
+        self.thermal = K_B * self.stage
+        self.model = build_model(stack, lattice.spacing_nm, settings)[0]
+        self.potential = Potential(lattice, stack, settings.mesh_factor)
+        self.network = Network(lattice, stack, settings.tunnelling)
+        self.heat = Heat(lattice, stack, self.stage)
+        self.leak = Leak(stack, lattice.spacing_nm)
+        device = stack.device
+        self.series = device.value("series_resistance") + device.value("spreading_resistance")
+        self.vacancies = self._vacancies()
+        self.state = self._populate(seed)
+        self.path = Path()
+        self.point = circuit.Operating(0.0, 0.0, False)
+        self.source, self.limit = 0.0, math.inf
+        self.density = np.zeros(self.potential.source.shape)
+        self.charge_voltage = 0.0
+        self.density_time = 0.0
+        self.drift = 0.0
+        self.patches = 0
+        self.heat_metal = -1
+        self._settle()
+
+    def _vacancies(self) -> VacancyEquilibrium | None:
+        s = self.settings
+        if self.stack.active is None or s.vacancies != "equilibrium" or not s.space_charge:
+            return None
+        return VacancyEquilibrium(self.lattice, self.stack, s.mesh_factor, self.stage)
+
+    # -- the start ---------------------------------------------------------------------------------------------
+
+    def _populate(self, seed: int) -> State:
+        """Silver left by forming, surface sites of the electrode, and vacancies if they are explicit."""
+        region = self.lattice.region
+        surface = self._surface()
+        residue = np.flatnonzero(self.lattice.residue)
+        vacancies = self._draw_vacancies(seed)
+        capacity = len(surface) + len(residue) + len(vacancies) + 4096
+        state = allocate(region, self.lattice.room, capacity)
+        state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
+        state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
+        for kind, sites in ((KIND_EMITTER, surface), (KIND_METAL, residue), (KIND_VACANCY, vacancies)):
+            kernels.place_many(state, self.grid, kind, sites.astype(np.int32))
+        return state
+
+    def _surface(self) -> np.ndarray:
+        """Electrode sites with an open neighbour."""
+        solid = self.lattice.region == Region.ELECTRODE
+        open_near = np.zeros_like(solid)
+        for axis in (1, 2):
+            open_near |= ~np.roll(solid, 1, axis) | ~np.roll(solid, -1, axis)
+        open_near[1:] |= ~solid[:-1]
+        return np.flatnonzero(solid & open_near)
+
+    def _draw_vacancies(self, seed: int) -> np.ndarray:
+        """Explicit vacancies: cells drawn with the built-in density."""
+        if self.stack.active is None or self.settings.vacancies != "explicit":
+            return np.zeros(0, np.int64)
+        built_in, most = vacancy_cells(self.lattice, self.stack, 2)
+        generator = streams.stream(seed, "vacancies")
+        count = int(generator.poisson(built_in.sum()))
+        weight = np.where(most > 0.5, built_in, 0.0).ravel()
+        cells = generator.choice(weight.size, size=min(count, np.count_nonzero(weight)), replace=False, p=weight / weight.sum())
+        z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
+        return np.ravel_multi_index((2 * z, 2 * y, 2 * x), self.lattice.shape)
+
+    def _settle(self) -> None:
+        """First solution of everything at zero volt."""
+        self.potential.fields["temperature"] = self.stage
+        self.path = self.network.update(self.state, self.potential.fields)
+        self.solve_fields()
+        self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
+
+    # -- what follows the metal ----------------------------------------------------------------------------------
+
+    def advance(self, generator: np.random.Generator, stop_s: float, budget: int, look: bool) -> int:
+        """Run events until `stop_s` or the budget; fields, current and circuit follow the metal on the way.
+
+        With `look` the clock stays at the last event: such a stop changes nothing.
+        """
+        spent = 0
+        while True:
+            before = self.state.run["trials"][0]
+            status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator, stop_s,
+                                     budget - spent, look)
+            spent += int(self.state.run["trials"][0] - before)
+            if status == kernels.FULL:
+                self.state = grow(self.state, 2 * self.state.entities.size)
+            elif status == kernels.REFRESH:
+                self.follow_metal()
+            elif status == kernels.REACHED or spent >= budget:
+                return status
+
+    def follow_metal(self) -> None:
+        """Current, potential, heat and circuit for metal that changed."""
+        run = self.state.run
+        dirty = np.unique(self.state.dirty[: run["dirty"][0]])
+        overflow = run["dirty"][0] >= DIRTY_LIMIT
+        run["dirty"], run["shift"], run["force_refresh"] = 0, 0.0, 0
+        fields = self.potential.fields
+        metal = np.flatnonzero(self.state.sites["cation"] == METAL) if overflow else None
+        atoms = self.state.entities["site"][self.state.entities["kind"] == KIND_METAL]
+        old = fields["unit"][atoms].copy()
+        self.path = self.network.update(self.state, fields)
+        moved = float(np.abs(fields["unit"][atoms] - old).max()) if len(atoms) else 0.0
+        size = abs(float(run["voltage"][0]))
+        bound = self.settings.refresh_bound * self.thermal
+        # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
+        far = moved * size > bound and not self._only(atoms, old, dirty, bound / max(size, 1e-12))
+        if metal is not None or far or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
+            self.solve_fields(refresh=False)
+            full = True
+        else:
+            self.drift += self.potential.patch(self.state, dirty) * size
+            self.patches += 1
+            full = False
+        if not self.operate() and not self._warm():
+            if full:
+                self.refresh()
+            else:
+                for site in dirty:
+                    kernels.refresh_box(self.state, self.grid, fields, self.model,
+                                        *self.potential.box_of(np.array([site])))
+
+    def _only(self, atoms, old, dirty, tolerance: float) -> bool:
+        """Whether only metal within a patch of the changed sites moved in potential."""
+        moved = atoms[np.abs(self.potential.fields["unit"][atoms] - old) > tolerance]
+        return bool(np.isin(moved, dirty).all())
+
+    def solve_fields(self, refresh: bool = True) -> None:
+        """Solve the potential on the whole mesh, with the space charge if it counts."""
+        voltage = float(self.state.run["voltage"][0])
+        if self.settings.space_charge and self.stack.active is not None:
+            self._solve_charge(voltage)
+        else:
+            self.potential.solve(self.state, False)
+        self.drift, self.patches = 0.0, 0
+        if refresh:
+            self.refresh()
+
+    def _solve_charge(self, voltage: float) -> None:
+        """Space charge of vacancies and of the ions' averaged density."""
+        potential = self.potential
+        potential.prepare(self.state)
+        potential.hierarchy.solve(None, potential.unit, 1e-4)
+        potential.charge[potential.fixed == 1] = 0.0
+        ions = self.density if self.density.sum() > CHARGE_LEAST else np.zeros_like(self.density)
+        if self.vacancies is not None:
+            self.vacancies.solve(potential, voltage, ions)
+            self.charge_voltage = voltage
+        else:
+            potential.set_charge(ions + self._explicit_charge())
+            potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
+        potential.publish(self.state, True)
+
+    def _explicit_charge(self) -> np.ndarray:
+        """Vacancies counted one by one against the fixed counter-charge, e per mesh cell; nil for a lone one."""
+        entities = self.state.entities
+        sites = entities["site"][entities["kind"] == KIND_VACANCY]
+        out = np.zeros(self.potential.source.shape)
+        if len(sites) > 1:
+            built_in, _ = vacancy_cells(self.lattice, self.stack, self.settings.mesh_factor)
+            cells = tuple(k // self.settings.mesh_factor for k in np.unravel_index(sites, self.lattice.shape))
+            np.add.at(out, cells, 1.0)
+            out = (out - built_in * len(sites) / built_in.sum()) * (len(sites) - 1) / len(sites)
+        return out
+
+    # -- circuit and heat ----------------------------------------------------------------------------------------
+
+    def operate(self) -> bool:
+        """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""
+        conductance = self.path.conductance
+
+        def current(v: float) -> float:
+            return conductance * v + self.leak.current(v, self.stage)
+
+        limit = self.limit if self.settings.compliance else math.inf
+        self.point = circuit.solve(self.source, self.series, limit, current)
+        run = self.state.run
+        if abs(self.point.voltage - run["voltage"][0]) <= VOLTAGE_STEP * self.thermal:
+            return False
+        run["voltage"] = self.point.voltage
+        if self.vacancies is not None and abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V:
+            self.solve_fields(refresh=False)
+        self.refresh()
+        self._warm()
+        return True
+
+    def _warm(self) -> bool:
+        """Local temperature for the present power; True if it moved enough to recompute all rates."""
+        power = self.path.conductance * self.point.voltage**2
+        if self.path.bridged and power > HEAT_LEAST_W and len(self.path.heat_sites):
+            count = int(self.state.run["metal_events"][0])
+            if count != self.heat_metal:
+                self.heat.update(self.state, self.path.heat_sites, self.path.heat_share)
+                self.heat_metal = count
+        elif not self.path.bridged:
+            power = 0.0
+        rise = power * float(self.heat.rise.max())
+        if abs(rise - self.heat.hottest) <= max(TEMPERATURE_STEP_K, 0.01 * self.heat.hottest):
+            return False
+        temperature = self.heat.temperature(power)
+        if self.settings.local_temperature:
+            self.potential.fields["temperature"] = temperature
+            self.refresh()
+            return True
+        return False
+
+    def refresh(self) -> None:
+        """Recompute all rates."""
+        kernels.refresh_all(self.state, self.grid, self.potential.fields, self.model)
+
+    def set_source(self, voltage: float, limit: float) -> None:
+        """A corner of the waveform."""
+        self.source, self.limit = voltage, limit
+        self.operate()
+
+    def follow_density(self) -> None:
+        """Average the ions' density over the memory time and renew the space charge if it counts."""
+        run = self.state.run
+        elapsed = float(run["time"][0]) - self.density_time
+        if elapsed <= 0.0 or not self.settings.space_charge:
+            return
+        kernels.settle_all(self.state, self.grid)
+        weight = -math.expm1(-elapsed / DENSITY_MEMORY_S)
+        fresh = self._density_cells() / elapsed
+        self.density += weight * (fresh - self.density)
+        self.state.density[:] = 0.0
+        self.density_time = float(run["time"][0])
+        if self.density.sum() > CHARGE_LEAST:
+            self.solve_fields()
+
+    def _density_cells(self) -> np.ndarray:
+        """Residence times on the mesh's cells (kept in cells of two sites)."""
+        nz, ny, nx = self.lattice.shape
+        cells = self.state.density.reshape(nz // 2, ny // 2, nx // 2)
+        f = self.settings.mesh_factor
+        if f == 1:
+            return np.repeat(np.repeat(np.repeat(cells, 2, 0), 2, 1), 2, 2) / 8.0
+        f //= 2
+        return cells.reshape(nz // 2 // f, f, ny // 2 // f, f, nx // 2 // f, f).sum(axis=(1, 3, 5))
+
+    # -- what one may look at ------------------------------------------------------------------------------------
+
+    def conductance(self) -> float:
+        """I/V above 1 mV, else the small-signal conductance at 10 mV, S."""
+        v = self.point.voltage
+        if abs(v) > 1e-3:
+            return self.point.current / v
+        return self.path.conductance + self.leak.current(0.01, self.stage) / 0.01

@@ -1,0 +1,210 @@
+"""Datasets: built from buffered rows, merged from segments, opened and verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from kmc.errors import CorruptFile, UserError
+from kmc.files import make_folder
+from kmc.netcdf import checksum_problem, content_hash, lazily, load, write
+from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Arrays = Mapping[str, Any]
+
+_LOAD_BELOW = 200 * 2**20  # bytes; larger files are read lazily
+
+
+class Problem(NamedTuple):
+    """What is wrong with a file."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def build(rows: Arrays, snapshots: Sequence[Arrays] = (),
+          attributes: Mapping[str, str] | None = None) -> xr.Dataset:  # fmt: skip
+    """One dataset of buffered `rows` (name -> values, all of one length) and `snapshots`.
+
+    A snapshot holds `time` (s), `spacing_nm` and arrays [z, y, x] on the sites. Raises ValueError for a name
+    that is not in the table of variables.
+    """
+    import xarray as xr
+
+    unknown = set(rows) - set(TRACES)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} are not in kmc.variables.TRACES")
+    data: dict[str, Any] = {}
+    for name, variable in TRACES.items():
+        if name in rows:
+            data[name] = ("time", np.asarray(rows[name]).astype(variable.dtype), variable.attributes())
+    data.setdefault("time", ("time", np.zeros(0), TRACES["time"].attributes()))
+    if snapshots:
+        data.update(_snapshot_variables(snapshots))
+    coordinates = {name: data.pop(name) for name in ("time", *AXES) if name in data}
+    return xr.Dataset(data, coords=coordinates, attrs=dict(attributes or {}))
+
+
+def _snapshot_variables(snapshots: Sequence[Arrays]) -> dict[str, Any]:
+    names = [name for name in SNAPSHOTS if name in snapshots[0]]
+    shape = np.shape(snapshots[0][names[0]])
+    spacing = float(snapshots[0]["spacing_nm"])
+    times = np.array([float(s["time"]) for s in snapshots])
+    data: dict[str, Any] = {"snapshot_time": ("snapshot_time", times, AXES["snapshot_time"].attributes())}
+    for axis, count in zip("zyx", shape, strict=True):
+        data[axis] = (axis, (np.arange(count) + 0.5) * spacing, AXES[axis].attributes())
+    for name in names:
+        variable = SNAPSHOTS[name]
+        frames = [np.asarray(s[name]).astype(variable.dtype) for s in snapshots]
+        if name == "region":
+            data[name] = (("z", "y", "x"), frames[0], variable.attributes())
+        else:
+            data[name] = (("snapshot_time", "z", "y", "x"), np.stack(frames), variable.attributes())
+    return data
+
+
+def segment_path(out: Path, index: int) -> Path:
+    """Where segment `index` of the run in `out` lies."""
+    return out / "segments" / f"{index:04d}.nc"
+
+
+def segment_paths(out: Path) -> list[Path]:
+    """The segments of the run in `out`, in order."""
+    found = [p for p in (out / "segments").glob("*.nc") if p.stem.isdigit()]
+    return sorted(found, key=lambda p: int(p.stem))
+
+
+def write_segment(out: Path, index: int, ds: xr.Dataset) -> Path:
+    """Write rows since the last segment as one closed file."""
+    make_folder(out / "segments")
+    return write(segment_path(out, index), ds)
+
+
+def concatenate(parts: Iterable[xr.Dataset]) -> xr.Dataset:
+    """The parts of one run as one dataset, wherever it was cut, with the first part's attributes."""
+    import xarray as xr
+
+    parts = list(parts)
+    names = list(dict.fromkeys(name for part in parts for name in ALL if name in part.variables))
+    data: dict[str, Any] = {}
+    for name in names:
+        found = [part.variables[name] for part in parts if name in part.variables]
+        moving = found[0].dims and found[0].dims[0] in ("time", "snapshot_time")
+        values = np.concatenate([v.values for v in found]) if moving else found[0].values
+        data[name] = (found[0].dims, values, found[0].attrs)
+    coordinates = {name: data.pop(name) for name in ("time", *AXES) if name in data}
+    return xr.Dataset(data, coords=coordinates, attrs=parts[0].attrs)
+
+
+def merge(out: Path, name: str, attributes: Mapping[str, str] | None = None) -> Path:
+    """Join the segments of `out` into out/<name>.nc and return its path. UserError without segments."""
+    ds = _joined(out)
+    return write(out / f"{name}.nc", ds.assign_attrs(attributes or {}))
+
+
+def _joined(out: Path) -> xr.Dataset:
+    paths = segment_paths(out)
+    if not paths:
+        raise UserError(f"{out} holds no results", next_step="start the run with kmc run")
+    ds = concatenate(load(path) for path in paths)
+    ds.attrs.pop("content_sha256", None)
+    return ds
+
+
+def merged_paths(out: Path) -> list[Path]:
+    """The merged files in `out`."""
+    return sorted(p for p in out.glob("*.nc") if not p.name.startswith("."))
+
+
+def out_of(path: Path) -> Path:
+    """The out folder of `path`: itself, or its subfolder `out`."""
+    return path / "out" if (path / "out").is_dir() else path
+
+
+def open(path: str | Path) -> xr.Dataset:
+    """Open a dataset: a netCDF file, an out folder (merged or still in segments) or a run folder.
+
+    Files below 200 MB are loaded, larger ones read lazily. Raises UserError when there is nothing and
+    CorruptFile when a file cannot be read.
+    """
+    path = Path(path)
+    if path.is_file():
+        return load(path) if path.stat().st_size < _LOAD_BELOW else lazily(path)
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist", next_step="give a .nc file, an out folder or a run folder")
+    out = out_of(path)
+    merged = merged_paths(out)
+    if len(merged) > 1:
+        raise UserError(f"{out} holds {len(merged)} datasets", next_step=f"name one, e.g. {merged[0]}")
+    return open(merged[0]) if merged else _joined(out)
+
+
+
+
+def verify(path: str | Path) -> list[Problem]:
+    """What is wrong with the dataset file, or with all datasets below a folder; [] when all is well.
+
+    Raises UserError when there is nothing to verify.
+    """
+    return [Problem(file, message) for file in files_of(Path(path)) for message in _file_problems(file)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The dataset files that `path` stands for: itself, or all below a folder. UserError for none."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.nc") if not p.name.startswith("."))
+    if not files:
+        state = "holds no dataset" if path.exists() else "does not exist"
+        raise UserError(f"{path} {state}", next_step="give a .nc file, an out folder or a run folder")
+    return files
+
+
+def _file_problems(path: Path) -> list[str]:
+    trouble = checksum_problem(path)
+    if trouble:  # a damaged file is not handed to the HDF5 library
+        return [trouble]
+    try:
+        ds = load(path)
+    except CorruptFile as error:
+        return [error.message.removeprefix(f"{path} ")]
+    found = []
+    stored = ds.attrs.get("content_sha256")
+    if stored is None:
+        found.append("has no content_sha256: not written by kmc, or rewritten by another program")
+    elif stored != content_hash(ds):
+        found.append("the content does not match its SHA-256: values were changed or a bit flipped")
+    return found + _schema_problems(ds)
+
+
+def _schema_problems(ds: xr.Dataset) -> list[str]:
+    found = []
+    version = str(ds.attrs.get("schema_version"))
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        found.append(f"schema_version is {version}, this program reads {SCHEMA_VERSION}")
+    for key in ("run", "provenance"):
+        try:
+            json.loads(ds.attrs[key])
+        except (KeyError, TypeError, ValueError):
+            found.append(f"the attribute {key} is missing or not JSON")
+    for name in TRACES:
+        if name not in ds.variables:
+            found.append(f"the variable {name} is missing")
+    for name, variable in ds.variables.items():
+        known = ALL.get(str(name))
+        if known is None:
+            found.append(f"the variable {name} is not in the schema")
+        elif str(variable.dtype) != known.dtype or variable.attrs.get("units") != known.units:
+            found.append(f"{name} is {variable.dtype} in {variable.attrs.get('units')}, "
+                         f"not {known.dtype} in {known.units}")  # fmt: skip
+    if "time" in ds.variables and np.any(np.diff(ds["time"].values) < 0):
+        found.append("time runs backwards")
+    return found

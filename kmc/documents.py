@@ -1,0 +1,191 @@
+"""YAML 1.2 documents whose every entry knows its file and line.
+
+Anchors and aliases, tags, repeated keys and files over 1 MB are refused, so that a card is what it
+looks like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import UserError, listed, nearest
+
+SIZE_LIMIT = 1_000_000  # bytes
+DEPTH_LIMIT = 40
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NOT_FINITE = {".nan": "nan", ".inf": "inf", "+.inf": "inf", "-.inf": "-inf"}
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+class Mapping(dict):
+    """A YAML mapping; `where(key)` is "file:line" of a key, or of the mapping itself."""
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__()
+        self.file, self.line = file, line
+        self.lines: dict[Any, int | str] = {}  # a text says that the value came from elsewhere
+
+    def where(self, key: Any = None) -> str:
+        line = self.lines.get(key, self.line)
+        return line if isinstance(line, str) else f"{self.file}:{line}"
+
+
+class Sequence(list):
+    """A YAML sequence; `where(index)` is "file:line" of an item, or of the sequence itself."""
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__()
+        self.file, self.line = file, line
+        self.lines: list[int] = []
+
+    def where(self, index: Any = None) -> str:
+        known = isinstance(index, int) and 0 <= index < len(self.lines)
+        return f"{self.file}:{self.lines[index] if known else self.line}"
+
+
+def read_text(path: Path) -> str:
+    """The text of `path`. UserError when it is missing, a directory, binary, or over 1 MB."""
+    try:
+        if path.is_dir():
+            raise UserError("is a directory", str(path), next_step="name a .yaml file in it")
+        if not path.is_file():  # a device or pipe would be read for ever
+            raise UserError("no such file", str(path), next_step="check the path")
+        with path.open("rb") as handle:
+            data = handle.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror})", str(path), next_step="check its permissions"
+        ) from None
+    except ValueError:
+        raise UserError("is not a valid path", next_step="name a .yaml file") from None
+    if len(data) > SIZE_LIMIT:
+        raise UserError("is larger than 1 MB", str(path), next_step="a card or run file is a few kB")
+    try:
+        text = data.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError
+    except ValueError:
+        raise UserError("is not a text file in UTF-8", f"{path}:1", next_step="name a .yaml file") from None
+    return text
+
+
+def read(path: Path) -> Mapping:
+    """The top-level mapping of the YAML file `path`."""
+    document = parse(read_text(path), str(path))
+    if not isinstance(document, Mapping):
+        raise UserError(
+            "is not a YAML mapping of keys to values", f"{path}:1", next_step="begin with e.g. family: ligand"
+        )
+    return document
+
+
+def parse(text: str, file: str) -> Any:
+    """The value of the YAML 1.2 `text`; `file` is the name that errors show."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+        return None if node is None else _convert(node, file, 0)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{file}:{mark.line + 1}" if mark else f"{file}:1"
+        raise UserError(
+            f"is not valid YAML: {error.problem or error.context}",
+            where,
+            next_step="check indentation, colons and quotes",
+        ) from None
+    except RecursionError:
+        raise UserError("is nested too deeply", f"{file}:1", next_step="flatten it") from None
+    except (YAMLError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"is not valid YAML: {first}", f"{file}:1", next_step="save it as plain text"
+        ) from None
+
+
+def _convert(node: Any, file: str, depth: int) -> Any:
+    """Plain data for a composed node."""
+    line = node.start_mark.line + 1
+    where = f"{file}:{line}"
+    if depth > DEPTH_LIMIT:
+        raise UserError("is nested too deeply", where, next_step="flatten it")
+    if node.anchor:
+        raise UserError(
+            "anchors and aliases (&, *) are not allowed",
+            where,
+            next_step="write the value out, or use extends:",
+        )
+    if isinstance(node.value, str):
+        return _scalar(node, where)
+    if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+        raise UserError(f"the tag {node.tag} is not allowed", where, next_step="write plain values")
+    if node.tag.endswith("seq"):
+        items = Sequence(file, line)
+        for child in node.value:
+            items.lines.append(child.start_mark.line + 1)
+            items.append(_convert(child, file, depth + 1))
+        return items
+    mapping = Mapping(file, line)
+    for key_node, child in node.value:
+        key = _convert(key_node, file, depth + 1)
+        place = f"{file}:{key_node.start_mark.line + 1}"
+        if not isinstance(key, str):
+            raise UserError(
+                f"the key {str(key_node.value)[:40]!r} is not a word",
+                place,
+                next_step="quote it, or remove it",
+            )
+        if key in mapping:
+            raise UserError(f'the key "{key}" is given twice', place, next_step="keep one of the two")
+        mapping.lines[key] = key_node.start_mark.line + 1
+        mapping[key] = _convert(child, file, depth + 1)
+    return mapping
+
+
+def _scalar(node: Any, where: str) -> Any:
+    """A number, true, false, null or text, by YAML 1.2's core schema without octal and hexadecimal."""
+    explicit = node.tag not in (
+        "tag:yaml.org,2002:" + kind for kind in ("str", "int", "float", "bool", "null")
+    )
+    if explicit and not node.tag.endswith((":timestamp", ":merge", ":value")):
+        raise UserError(f"the tag {node.tag} is not allowed", where, next_step="write plain values")
+    text = node.value
+    if node.style is not None:
+        return text
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if text.lower() in _NOT_FINITE:
+        return float(_NOT_FINITE[text.lower()])
+    if len(text) <= 100 and _NUMBER.fullmatch(text):
+        return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+    return text
+
+
+def unknown(message: str, name: object, names: Iterable[str], where: str) -> UserError:
+    """The error of a wrong name, with the nearest right one, or else all there are."""
+    names = list(names)
+    near = nearest(name, names)
+    return UserError(message, where, near, listed(names, near))
+
+
+def check_keys(mapping: dict[str, Any], allowed: Iterable[str], what: str) -> None:
+    """UserError at the first key of `mapping` that is not in `allowed`."""
+    names = list(allowed)
+    for key in mapping:
+        if key not in names:
+            raise unknown(f'unknown key "{key}" in {what}', key, names, place(mapping, key))
+
+
+def need(mapping: Mapping, key: str, what: str, example: str) -> Any:
+    """The value of a key that must be there."""
+    if mapping.get(key) is None:
+        raise UserError(f'{what} has no "{key}"', mapping.where(key), next_step=f"add e.g. {example}")
+    return mapping[key]
+
+
+def place(container: Any, key: Any = None) -> str:
+    """ "file:line" of `key` in `container`, or "" for data that came from no file."""
+    return container.where(key) if isinstance(container, (Mapping, Sequence)) else ""

@@ -1,0 +1,68 @@
+"""Errors that are a user's to mend: one line that says where, what, the nearest name and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input. The command line prints it as one line and leaves with exit code 2.
+
+    Parameters
+    ----------
+    message : what is wrong, in a few words.
+    where : "file:line" of the offending text, or "" when there is none.
+    nearest : the valid name closest to the one given, or None.
+    next_step : what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, message: str, where: str = "", nearest: str | None = None, next_step: str = ""
+    ) -> None:
+        super().__init__(message, where, nearest, next_step)
+        self.message = message
+        self.where = where
+        self.nearest = nearest
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.nearest:
+            parts.append(f'did you mean "{self.nearest}"?')
+        if self.next_step:
+            parts.append(self.next_step)
+        text = _one_line("; ".join(parts))
+        return f"{self.where}: {text}" if self.where else text
+
+    def at(self, where: str) -> UserError:
+        """The same error at `where`; a place already known is kept."""
+        return self if self.where else type(self)(self.message, where, self.nearest, self.next_step)
+
+
+class CorruptFile(UserError):
+    """A dataset or checkpoint that cannot be read. The command line leaves with exit code 3."""
+
+    exit_code = 3
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """The entry of `names` most like `name`, or None when none is near."""
+    by_folded = {candidate.lower(): candidate for candidate in names}
+    found = difflib.get_close_matches(str(name).lower(), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def listed(names: Iterable[str], near: str | None = None) -> str:
+    """The next step after a wrong name: rename it where one is near, else the names there are."""
+    known = list(names)
+    if near:
+        return "rename it or remove it"
+    return "use one of: " + ", ".join(known[:30]) + (" ..." if len(known) > 30 else "")
+
+
+def _one_line(text: str) -> str:
+    """`text` without line breaks and other control characters, which a file could put into a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)

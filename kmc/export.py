@@ -1,0 +1,196 @@
+"""Datasets in other programs' formats: CSV, extended XYZ (OVITO), VTK (ParaView) and PWL sources (SPICE).
+
+Every writer takes a dataset and a path and returns the paths it wrote.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.errors import UserError, nearest
+from kmc.files import explained, replacing
+from kmc.variables import TRACES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Writer = Callable[["xr.Dataset", Path], list[Path]]
+
+_ANGSTROM = 10.0  # in a nanometre
+_RISE_SHARE = 0.01  # of the time between two samples, or of a step
+_KINDS = ((1, "Ag", 1.0), (2, "Ag", 0.0))  # code in `cation`, chemical symbol, charge
+
+
+def writer(name: str) -> tuple[Writer, str]:
+    """The writer called `name` and the suffix of its files. Raises UserError with the nearest name."""
+    known: dict[str, tuple[Writer, str]] = {
+        "csv": (write_csv, ".csv"), "extxyz": (write_extxyz, ".xyz"), "vtk": (write_vtk, ".vti"),
+        "pwl": (write_pwl, ".pwl"),
+    }  # fmt: skip
+    if name not in known:
+        raise UserError(f'no export format is called "{name}"', nearest=nearest(name, known),
+                        next_step="use one of: " + ", ".join(known))  # fmt: skip
+    return known[name]
+
+
+def write_csv(ds: xr.Dataset, path: Path) -> list[Path]:
+    """The trace: a header of names with units, then a row a sample; floats read back equal."""
+    names = [name for name in TRACES if name in ds.variables and ds[name].dims == ("time",)]
+    heads = [name if TRACES[name].units == "1" else f"{name}_{TRACES[name].units}" for name in names]
+    columns = [ds[name].values.tolist() for name in names]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(heads)
+        rows.writerows(zip(*columns, strict=True))
+    return [path]
+
+
+# --- extended XYZ ----------------------------------------------------------------------------------------
+
+
+def write_extxyz(ds: xr.Dataset, path: Path) -> list[Path]:
+    """One frame a snapshot: silver ions (charge 1) and atoms (charge 0) as Ag, bromide vacancies as X.
+
+    Lengths are in angstrom; columns are species, pos, charge, potential (V) and temperature (K). The cell is
+    periodic along x and y. A vacancy stands at the middle of its cell; those kept only as a mean (no cell holds
+    half a vacancy or more) are left out.
+    """
+    _need_snapshots(ds)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for index in range(ds.sizes["snapshot_time"]):
+            file.writelines(_frame(ds, index))
+    return [path]
+
+
+def _frame(ds: xr.Dataset, index: int) -> Iterator[str]:
+    snapshot = ds.isel(snapshot_time=index)
+    where, symbols, charges, positions = _particles(snapshot)
+    potential, temperature = (_column(snapshot, name, where) for name in ("potential", "temperature"))
+    yield f"{len(symbols)}\n"
+    yield (f'Lattice="{_cell(ds)}" Origin="0.0 0.0 0.0" '
+           "Properties=species:S:1:pos:R:3:charge:R:1:potential:R:1:temperature:R:1 "
+           f'Time={float(snapshot["snapshot_time"].values)!r} pbc="T T F"\n')  # fmt: skip
+    for i, (symbol, charge, (x, y, z)) in enumerate(zip(symbols, charges, positions, strict=True)):
+        yield f"{symbol} {x:.4f} {y:.4f} {z:.4f} {charge:g} {potential[i]:.6g} {temperature[i]:.6g}\n"
+
+
+def _particles(snapshot: xr.Dataset) -> tuple[np.ndarray, list[str], list[float], np.ndarray]:
+    """Sites [n, 3] as (z, y, x), chemical symbols, charges in e, and positions (x, y, z) in angstrom."""
+    spacing = _spacing(snapshot)
+    places, symbols, charges, shifts = [], [], [], []
+    for code, symbol, charge in _KINDS:
+        found = np.argwhere(snapshot["cation"].values == code)
+        places.append(found)
+        symbols += [symbol] * len(found)
+        charges += [charge] * len(found)
+        shifts += [0.5] * len(found)
+    if "vacancy" in snapshot:
+        found = 2 * np.argwhere(snapshot["vacancy"].values[::2, ::2, ::2] >= 0.5)  # a cell is 2 x 2 x 2 sites
+        places.append(found)
+        symbols += ["X"] * len(found)
+        charges += [1.0] * len(found)
+        shifts += [1.0] * len(found)
+    where = np.concatenate(places)
+    positions = (where[:, ::-1] + np.array(shifts)[:, None]) * spacing * _ANGSTROM
+    return where, symbols, charges, positions
+
+
+def _column(snapshot: xr.Dataset, name: str, where: np.ndarray) -> np.ndarray:
+    return snapshot[name].values[tuple(where.T)] if name in snapshot else np.zeros(len(where))
+
+
+def _cell(ds: xr.Dataset) -> str:
+    x, y, z = (ds.sizes[axis] * _spacing(ds) * _ANGSTROM for axis in "xyz")
+    return f"{x:.6f} 0.0 0.0 0.0 {y:.6f} 0.0 0.0 0.0 {z:.6f}"
+
+
+def _spacing(ds: xr.Dataset) -> float:
+    """Distance of neighbouring sites in nm; sites are half of it off the box's faces."""
+    return 2.0 * float(ds["z"].values[0])
+
+
+def _need_snapshots(ds: xr.Dataset) -> None:
+    if "snapshot_time" not in ds.dims:
+        raise UserError("the dataset has no snapshots", next_step="run it with snapshots: {every: 1 ms}")
+
+
+# --- VTK -------------------------------------------------------------------------------------------------
+
+
+def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
+    """A .vti image for each snapshot (cells are sites, lengths in nm) and, for several, a .pvd with their times.
+
+    Raises UserError where pyvista is not installed.
+    """
+    _need_snapshots(ds)
+    try:
+        import pyvista
+    except ImportError:
+        raise UserError("VTK needs pyvista, which is not installed",
+                        next_step='pip install "halide-kmc[viz]", or export extxyz') from None  # fmt: skip
+    count = ds.sizes["snapshot_time"]
+    if count == 1:
+        paths = [path.with_suffix(".vti")]
+    else:
+        paths = [path.with_name(f"{path.stem}_{index:04d}.vti") for index in range(count)]
+    for index, target in enumerate(paths):
+        image = _image(pyvista, ds.isel(snapshot_time=index))
+        temporary = target.with_name(f".{target.stem}.{os.getpid()}.part.vti")  # pyvista goes by the suffix
+        with explained(target):
+            image.save(temporary)
+            os.replace(temporary, target)
+    return paths if count == 1 else [_series(path.with_suffix(".pvd"), paths, ds["snapshot_time"].values), *paths]
+
+
+def _image(pyvista: Any, snapshot: xr.Dataset) -> Any:
+    spacing = _spacing(snapshot)
+    sizes = [snapshot.sizes[axis] + 1 for axis in "xyz"]
+    image = pyvista.ImageData(dimensions=sizes, spacing=(spacing,) * 3)
+    for name, variable in snapshot.data_vars.items():
+        if variable.dims == ("z", "y", "x"):  # VTK's x runs fastest, as ours does
+            image.cell_data[str(name)] = np.ascontiguousarray(variable.values).ravel()
+    return image
+
+
+def _series(path: Path, images: list[Path], times: np.ndarray) -> Path:
+    lines = [f'    <DataSet timestep="{time!r}" file="{image.name}"/>'
+             for time, image in zip(times.tolist(), images, strict=True)]  # fmt: skip
+    text = ['<?xml version="1.0"?>', '<VTKFile type="Collection" version="0.1">', "  <Collection>", *lines,
+            "  </Collection>", "</VTKFile>", ""]  # fmt: skip
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(text), encoding="utf-8")
+    return path
+
+
+# --- SPICE -----------------------------------------------------------------------------------------------
+
+
+def write_pwl(ds: xr.Dataset, path: Path) -> list[Path]:
+    """The source's voltage as `time value` lines for a SPICE PWL source; steps rise in 1 % of a sample."""
+    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        file.writelines(f"{t!r} {v!r}\n" for t, v in pwl_points(ds))
+    return [path]
+
+
+def pwl_points(ds: xr.Dataset) -> list[tuple[float, float]]:
+    """The corners (s, V) of the source's staircase: a sample shows what was held since the sample before."""
+    times, volts = ds["time"].values.tolist(), ds["voltage_source"].values.tolist()
+    points: list[tuple[float, float]] = []
+    before, held = 0.0, volts[0] if volts else 0.0
+    points.append((0.0, held))
+    for i, (time, volt) in enumerate(zip(times, volts, strict=True)):
+        if volt != held:
+            if points[-1][0] < before:
+                points.append((before, held))
+            points.append((before + _RISE_SHARE * (time - before), volt))
+            held = volt
+        if i == len(times) - 1 and time > points[-1][0]:
+            points.append((time, volt))
+        before = time
+    return points

@@ -1,0 +1,149 @@
+"""The potential that ions feel, solved on a coarse mesh and sharpened on the lattice around the metal.
+
+Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept as
+voltage * unit + charge: a new voltage costs no solve. `unit` has the metal at its electronic potential for one
+volt, `charge` has the space charge with all metal grounded.
+"""
+
+import numpy as np
+
+from . import field_kernels as fk
+from .lattice import Lattice, Region
+from .multigrid import Hierarchy, face_conductances
+from .state import FIELD, METAL, State
+from .units import EPS0
+
+PATCH_REACH = 6  # sites around a changed metal site that are relaxed at once
+PATCH_SWEEPS = 12
+SHARPEN_SWEEPS = 16
+SOLVE_ETA = 1e-4
+
+
+def permittivities(stack) -> np.ndarray:
+    """Relative permittivity by region; electrodes as perfect conductors."""
+    values = np.ones(len(Region))
+    void = stack.void.value("permittivity") if getattr(stack, "void", None) is not None else 1.0
+    values[Region.VOID] = void
+    if stack.organic is not None:
+        values[Region.ORGANIC] = stack.organic.card.value("permittivity")
+    if stack.active is not None:
+        inside = stack.active.card.value("permittivity")
+        values[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = inside
+        values[Region.GAP] = stack.ligand.value("permittivity") if stack.ligand is not None else inside
+        # Ligand chains bend into the corners where crystals meet.
+        values[Region.VOID] = values[Region.GAP] if stack.ligand is not None else void
+    return values
+
+
+def face_table(values: np.ndarray) -> np.ndarray:
+    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode."""
+    table = 2 * values[:, None] * values[None, :] / (values[:, None] + values[None, :])
+    for region in (Region.COUNTER, Region.ELECTRODE):
+        table[region, :], table[:, region] = 2 * values, 2 * values
+    return table
+
+
+class Potential:
+    """`fields["unit"]` and `fields["charge"]` on the sites for the present metal and space charge."""
+
+    def __init__(self, lattice: Lattice, stack, factor: int):
+        self.shape = lattice.shape
+        self.factor = factor
+        self.spacing = lattice.spacing_nm
+        self.fields = np.zeros(lattice.region.size, FIELD)
+        values = permittivities(stack)
+        self.face = face_table(values)
+        cells = tuple(-(-n // factor) for n in self.shape)
+        self.fixed = np.zeros(cells, np.uint8)
+        self.unit, self.charge = np.zeros(cells), np.zeros(cells)
+        #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
+        self.source = np.zeros(cells)
+        mean = values.copy()
+        mean[[Region.COUNTER, Region.ELECTRODE]] = np.nan
+        self.coefficient = _block_mean(mean[lattice.region], factor)
+        self.hierarchy: Hierarchy | None = None
+        self.solves = 0
+        self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
+
+    def solve(self, state: State, with_charge: bool, sink: np.ndarray | None = None) -> None:
+        """Solve on the mesh for the present metal, carry to the sites, sharpen around the metal."""
+        self.prepare(state)
+        self.hierarchy.solve(None, self.unit, SOLVE_ETA)
+        if with_charge:
+            self.charge[self.fixed == 1] = 0.0
+            self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
+        self.publish(state, with_charge)
+
+    def prepare(self, state: State) -> None:
+        """Bring the mesh's held cells up to date with the metal."""
+        before = self.fixed.copy()
+        fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit)
+        if self.hierarchy is None:
+            faces = face_conductances(self.coefficient)
+            self.hierarchy = Hierarchy(*faces, None, self.fixed)
+        else:
+            changed = np.argwhere(before != self.fixed)
+            if len(changed):
+                low, high = changed.min(axis=0), changed.max(axis=0) + 1
+                self.hierarchy.update((low[0], high[0], low[1], high[1], low[2], high[2]))
+        self.solves += 1
+
+    def publish(self, state: State, with_charge: bool) -> None:
+        """Values of the mesh at the sites, relaxed on the lattice where there is metal."""
+        fk.prolong(state.sites, self.fields, self.factor, *self.shape, self.unit, self.charge, with_charge)
+        if not with_charge:
+            self.fields["charge"] = 0.0
+        metal = np.flatnonzero(state.sites["cation"] == METAL)
+        self.fields["charge"][metal] = 0.0
+        if len(metal):
+            self._relax(state, self._box(metal, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
+
+    def patch(self, state: State, sites: np.ndarray) -> float:
+        """Follow changed metal sites locally; returns the largest change left at the edge of a patch (V/V)."""
+        spill = 0.0
+        for site in np.unique(sites):
+            spill = max(spill, self._relax(state, self._box(np.array([site]), PATCH_REACH), PATCH_SWEEPS, 1.3))
+        return spill
+
+    def box_of(self, sites: np.ndarray) -> tuple[int, ...]:
+        """The box in which `patch` changes values."""
+        return self._box(sites, PATCH_REACH)
+
+    def _box(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
+        nz, ny, nx = self.shape
+        z, y, x = np.unravel_index(sites, self.shape)
+        spans = [(max(1, z.min() - reach), min(nz - 1, z.max() + reach + 1))]
+        for values, n in ((y, ny), (x, nx)):
+            low, high = periodic_span(values, n)
+            low, high = low - reach, high + reach + 1
+            spans.append((0, n) if high - low >= n else (low, high))
+        return tuple(int(v) for pair in spans for v in pair)
+
+    def _relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float) -> float:
+        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box, sweeps, omega)
+
+    def set_charge(self, cells: np.ndarray) -> None:
+        """Take over the charge of the mesh cells, in e."""
+        self.source[:] = cells / (EPS0 * self.spacing * self.factor)
+
+
+def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:
+    """Shortest periodic interval [low, high] that holds all values; high may exceed n - 1."""
+    ordered = np.unique(values)
+    if len(ordered) == 1:
+        return int(ordered[0]), int(ordered[0])
+    gaps = np.diff(np.append(ordered, ordered[0] + n))
+    k = int(np.argmax(gaps))
+    low = int(ordered[(k + 1) % len(ordered)])
+    high = int(ordered[k])
+    return (low, high) if high >= low else (low, high + n)
+
+
+def _block_mean(values: np.ndarray, factor: int) -> np.ndarray:
+    """Mean over blocks of sites, leaving out the electrodes (NaN); 1 where a block is all electrode."""
+    nz, ny, nx = values.shape
+    blocks = values.reshape(nz // factor, factor, ny // factor, factor, nx // factor, factor)
+    blocks = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(nz // factor, ny // factor, nx // factor, -1)
+    known = ~np.isnan(blocks)
+    total = np.where(known, blocks, 0.0).sum(axis=-1)
+    return np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), 1.0)

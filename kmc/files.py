@@ -1,0 +1,120 @@
+"""Files that are old or new, never half: whole writes, one lock a folder, plain words for a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kmc.errors import UserError
+
+_SUFFIX = ".part"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class WriteFailed(UserError):
+    """A disk that is full or may not be written. The command line leaves with exit code 3."""
+
+    exit_code = 3
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: after a crash the file is the old one or the new one. Raises WriteFailed."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there takes `path`'s place at the end, on disk.
+
+    Raises WriteFailed for what the system refuses; the temporary file is removed on any error.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    try:
+        with explained(path):
+            yield temporary
+            _to_disk(temporary, os.O_RDWR)
+            os.replace(temporary, path)
+            with contextlib.suppress(OSError):  # not every system can sync a folder
+                _to_disk(path.parent, os.O_RDONLY)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's (and netCDF's) errors about writing `path` into one WriteFailed."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if isinstance(error, RuntimeError) and not _room_left(path):
+            number = errno.ENOSPC
+        if number in _FULL:
+            raise WriteFailed(f"cannot write {path}: no space left on the disk (or the quota is used up)",
+                              next_step="free some space, then go on with --resume") from error  # fmt: skip
+        if number in _REFUSED:
+            raise WriteFailed(f"cannot write {path}: {os.strerror(number).lower()}",
+                              next_step="choose a folder that may be written") from error  # fmt: skip
+        raise WriteFailed(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and its parents. Raises WriteFailed."""
+    with explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed run left in `folder`."""
+    for leftover in folder.glob(f".*{_SUFFIX}"):
+        with explained(leftover):
+            leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; the system lets go of it when the process ends, however it ends.
+
+    Raises UserError when another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        yield
+        return
+    with explained(folder):
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is writing to {folder}",
+                            next_step="wait for it, or choose another folder") from None  # fmt: skip
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _to_disk(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _room_left(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free > 1 << 20
+    except OSError:
+        return True

@@ -1,0 +1,99 @@
+"""Where cards, stacks and sources are found: one search order for all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from kmc import documents
+from kmc.errors import UserError, listed, nearest
+
+
+def data_folders(beside: str | Path | None = None) -> list[Path]:
+    """Where cards, stacks and sources are looked for: beside, $KMC_MATERIALS, the package, the checkout."""
+    folders = []
+    if beside is not None:
+        base = Path(beside)
+        base = base if base.is_dir() else base.parent
+        folders += [base, base.parent] if base.name == "stacks" else [base]
+    folders += [Path(part) for part in os.environ.get("KMC_MATERIALS", "").split(os.pathsep) if part]
+    package = Path(__file__).resolve().parent
+    folders += [package / "_materials", package.parent / "materials"]
+    return list(dict.fromkeys(folders))
+
+
+def find_data(
+    kind: Literal["card", "stack"],
+    name: str | Path,
+    beside: str | Path | None = None,
+    where: str = "",
+    skip: tuple[Path, ...] = (),
+) -> Path:
+    """The file of the card or stack `name`, a name ("ogb") or a path ("mine/ogb.yaml").
+
+    A relative path is looked for beside first, then in the working directory. Files in `skip` are
+    passed over, so that a card may extend its namesake further down the search.
+    """
+    text = str(name)
+    if _is_path(text):
+        options = [Path(beside if Path(beside).is_dir() else Path(beside).parent) / text] if beside else []
+        options.append(Path(text))
+    else:
+        inner = ["", "stacks"] if kind == "stack" else [""]
+        options = [folder / part / f"{text}.yaml" for folder in data_folders(beside) for part in inner]
+    for option in options:
+        if option.exists() and option.resolve() not in skip:
+            return option
+    if _is_path(text):
+        raise UserError(f"no such file: {text}", where, next_step="check the path")
+    known = [path.stem for path in list_data(kind, beside)]
+    near = nearest(text, known)
+    step = "rename it" if near else listed(known)
+    raise UserError(f'no {kind} is called "{text}"', where, near, f"{step}, or give a path to a .yaml file")
+
+
+def list_data(kind: Literal["card", "stack"], beside: str | Path | None = None) -> list[Path]:
+    """The cards or stacks that a name can mean, each name once (the one that a name would find)."""
+    found: dict[str, Path] = {}
+    for folder in data_folders(beside):
+        if kind == "card" and folder.name == "stacks":
+            continue
+        for path in sorted((folder / "stacks" if kind == "stack" else folder).glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or os.sep in text or text.endswith((".yaml", ".yml"))
+
+
+def bibliography(beside: str | Path | None = None) -> dict[str, str]:
+    """The BibTeX entry of each key in the sources.bib files in reach; the first found wins."""
+    entries: dict[str, str] = {}
+    for folder in data_folders(beside):
+        path = folder / "sources.bib"
+        if path.is_file():
+            stat = path.stat()
+            for key, text in _bib_file(path, stat.st_mtime_ns, stat.st_size):
+                entries.setdefault(key, text)
+    return entries
+
+
+@lru_cache(maxsize=64)
+def _bib_file(path: Path, _modified: int, _size: int) -> tuple[tuple[str, str], ...]:
+    return tuple(_bib_entries(documents.read_text(path)))
+
+
+def _bib_entries(text: str) -> Iterator[tuple[str, str]]:
+    """(key, entry) of each @type{key, ...} in a BibTeX file, by counting braces."""
+    for match in re.finditer(r"^@\w+\s*\{\s*([^\s,]+)\s*,", text, re.MULTILINE):
+        depth = 0
+        for end in range(match.start(), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0 and text[end] == "}":
+                yield match[1], text[match.start() : end + 1]
+                break

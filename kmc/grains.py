@@ -1,0 +1,92 @@
+"""Columnar grains of a polycrystalline film and their boundaries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kmc.cache import njit
+from kmc.lattice import Region
+from kmc.relief import noise, threshold
+
+_CORE, _BOUNDARY = int(Region.CORE), int(Region.BOUNDARY)
+# Boundaries lean by a few sites over a film's height (assumed).
+_WANDER = 1.5
+
+
+def seeds(shape: tuple[int, int], size: float, generator: np.random.Generator) -> np.ndarray:
+    """Grain centres in a periodic plane: float64 [n, 2] (y, x), sites; size: mean grain diameter (sites).
+
+    At least two: a window stands on a boundary, for there the contact is weakest.
+    """
+    count = max(2, round(shape[0] * shape[1] / size**2))
+    tries = generator.random((16, count, 2)) * shape
+    spread = [_least_distance(points, shape) for points in tries]
+    return tries[int(np.argmax(spread))]
+
+
+def _least_distance(points: np.ndarray, shape: tuple[int, int]) -> float:
+    step = np.abs(points[:, None, :] - points[None, :, :])
+    step = np.minimum(step, np.asarray(shape) - step)
+    square = (step**2).sum(axis=2)
+    return float(square[np.triu_indices(len(points), 1)].min())
+
+
+@njit
+def _voronoi(centres, width, region, triple):
+    """Write CORE and BOUNDARY; triple: bool, sites where three grains meet."""
+    nz, ny, nx = region.shape
+    count = centres.shape[1]
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                near = np.full(3, 1e30)
+                at = np.zeros((3, 2))
+                for n in range(count):
+                    for image_y in range(-1, 2):
+                        for image_x in range(-1, 2):
+                            dy = centres[z, n, 0] + image_y * ny - y
+                            dx = centres[z, n, 1] + image_x * nx - x
+                            square = dy * dy + dx * dx
+                            slot = 3
+                            while slot > 0 and square < near[slot - 1]:
+                                slot -= 1
+                            for move in range(2, slot, -1):
+                                near[move] = near[move - 1]
+                                at[move] = at[move - 1]
+                            if slot < 3:
+                                near[slot] = square
+                                at[slot, 0] = dy
+                                at[slot, 1] = dx
+                region[z, y, x] = _CORE
+                gaps = np.zeros(2)
+                for k in range(2):
+                    apart = np.hypot(at[k + 1, 0] - at[0, 0], at[k + 1, 1] - at[0, 1])
+                    gaps[k] = (near[k + 1] - near[0]) / max(2 * apart, 1e-9)
+                if gaps[0] < width / 2:
+                    region[z, y, x] = _BOUNDARY
+                    triple[z, y, x] = gaps[1] < width
+
+
+def film_regions(
+    shape: tuple[int, int, int], size: float, width: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regions (uint8) and triple lines (bool) of a columnar film, [z, y, x]; size and width in sites."""
+    nz = shape[0]
+    points = seeds(shape[1:], size, generator)
+    lean = noise((2 * nz + 16, len(points), 2), (nz, 0.01, 0.01), generator)[:nz]
+    centres = points[None] + _WANDER * (lean - lean[:1])
+    region = np.empty(shape, dtype=np.uint8)
+    triple = np.zeros(shape, dtype=np.bool_)
+    _voronoi(centres, min(max(width, 1.0), 3.0), region, triple)
+    return region, triple
+
+
+def boundary_room(region, triple, share: float, width: float, generator: np.random.Generator) -> np.ndarray:
+    """Where a silver atom fits in a film: uint8 [z, y, x].
+
+    The share of the boundary in patches as tall as ten widths, and every line where three grains meet.
+    """
+    padded = (region.shape[0] + int(20 * width), *region.shape[1:])
+    field = noise(padded, (10 * width, width, width), generator)[: region.shape[0]]
+    boundary = region == _BOUNDARY
+    return (boundary & (triple | (field > threshold(np.array(1 - share))))).astype(np.uint8)

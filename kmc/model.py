@@ -1,0 +1,170 @@
+"""The tables of rates that the kernels read, made from the cards of a stack."""
+
+import numpy as np
+
+from .lattice import Region
+from .rates import hop_prefactor, screened_pair_energy
+
+REGIONS = len(Region)
+PAIR_REACH = 4  # sites; also the edge of a cell of the neighbour list
+NO_HOP = 1e3  # eV: a barrier that is never crossed
+
+
+#: One stack's tables as a record (a pointer to the kernels); regions index the tables. eV, 1/s, nm.
+MODEL = np.dtype([
+    ("ion_energy", "f8", REGIONS),  # energy of an ion; an isolated silver atom is 0
+    ("ion_barrier", "f8", (REGIONS, REGIONS)),  # intrinsic barrier of an ion hop
+    ("ion_prefactor", "f8", (REGIONS, REGIONS)),
+    ("adhesion", "f8", REGIONS),  # bond of a metal atom to a foreign site
+    ("vacancy_energy", "f8", REGIONS),
+    ("vacancy_barrier", "f8", (REGIONS, REGIONS)),
+    ("vacancy_prefactor", "f8", (REGIONS, REGIONS)),
+    ("pair", "f8", PAIR_REACH**2 + 1),  # by squared distance in sites
+    ("reach", "i8"),  # 0: no pair term
+    ("bond", "f8"),
+    ("kink", "f8"),  # energy of an atom at a kink of the electrode
+    ("attempt", "f8"),
+    ("reduction", "f8"),  # intrinsic barrier of reduction on metal
+    ("electrode", "f8"),  # the same at the silver electrode
+    ("transfer", "f8"),
+    ("diffusion", "f8"),  # intrinsic barrier of surface diffusion of metal
+    ("isolated", "f8"),  # factor on redox without a metal neighbour: the electron tunnels in
+    ("exchange", "f8"),  # barrier of vacancy exchange at the silver electrode; NO_HOP: none
+    ("exchange_energy", "f8"),
+    ("explicit_vacancies", "i8"),
+    ("uniform", "i8"),  # rates do not depend on the site: rows are never recomputed
+])  # fmt: skip
+
+
+def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
+    """Tables of a stack on a lattice of the given spacing, with the settings' ablations."""
+    metal = stack.electrode
+    energy, barrier, diffusion = _ion_tables(stack)
+    v_energy, v_barrier, v_diffusion = _vacancy_tables(stack)
+    active = stack.active.card if stack.active is not None else None
+    model = np.zeros(1, MODEL)
+    model["ion_energy"], model["ion_barrier"] = energy, _higher(barrier)
+    model["ion_prefactor"] = hop_prefactor(_geometric(diffusion), spacing_nm)
+    model["adhesion"], model["vacancy_energy"] = _adhesion(stack), v_energy
+    model["vacancy_barrier"] = _higher(v_barrier)
+    model["vacancy_prefactor"] = hop_prefactor(_geometric(v_diffusion), 2 * spacing_nm)
+    if settings.ion_pairs and active is not None:
+        model["pair"], model["reach"] = pair_table(effective_permittivity(stack), spacing_nm), PAIR_REACH**2 + 1
+    for field, key in METAL_KEYS.items():
+        model[field] = metal.value(key)
+    model["kink"] = -3 * metal.value("bond_energy")
+    model["exchange"] = active.value("electrode_exchange_barrier") if active else NO_HOP
+    model["exchange_energy"] = active.get("electrode_exchange_energy", 0.0) if active else 0.0
+    model["explicit_vacancies"] = settings.vacancies == "explicit"
+    return model
+
+
+METAL_KEYS = {
+    "bond": "bond_energy", "attempt": "attempt_frequency", "reduction": "reduction_barrier",
+    "electrode": "exchange_barrier", "transfer": "transfer_coefficient", "diffusion": "surface_diffusion_barrier",
+    "isolated": "isolated_redox_factor",
+}  # fmt: skip
+
+
+def pair_table(permittivity: float, spacing_nm: float) -> np.ndarray:
+    """Pair energy in eV by squared distance in sites, zero at the reach."""
+    squared = np.arange(PAIR_REACH**2 + 1)
+    energy = screened_pair_energy(spacing_nm * np.sqrt(squared), permittivity, 2 * spacing_nm, spacing_nm / 2)
+    return energy - energy[-1]
+
+
+def effective_permittivity(stack) -> float:
+    """Maxwell-Garnett permittivity of the active layer (Choy, Effective Medium Theory, 2015, ch. 1)."""
+    inside = stack.active.card.value("permittivity")
+    if stack.ligand is None or stack.crystal is None:
+        return inside
+    outside = stack.ligand.value("permittivity")
+    fill = (stack.crystal.size_nm / (stack.crystal.size_nm + stack.ligand.value("gap"))) ** 3
+    contrast = (inside - outside) / (inside + 2 * outside)
+    return outside * (1 + 2 * fill * contrast) / (1 - fill * contrast)
+
+
+def _higher(values: np.ndarray) -> np.ndarray:
+    """Barrier between two regions: the higher of the two; NO_HOP wins."""
+    return np.maximum(values[:, None], values[None, :])
+
+
+def _geometric(values: np.ndarray) -> np.ndarray:
+    """Prefactor between two regions, the same in both directions."""
+    return np.sqrt(values[:, None] * values[None, :])
+
+
+def _adhesion(stack) -> np.ndarray:
+    """Bond of a metal atom to a site of another material, eV; the weaker bond makes nucleation."""
+    bond = np.zeros(REGIONS)
+    if stack.ligand is not None:
+        bond[[Region.SURFACE, Region.GAP]] = stack.ligand.value("metal_adhesion")
+    if stack.organic is not None:
+        bond[Region.ORGANIC] = stack.organic.card.value("metal_adhesion")
+    bond[Region.COUNTER] = stack.counter.card.get("metal_adhesion", 0.1)
+    return bond
+
+
+def _vacancy_tables(stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy, barrier and D0 of a bromide vacancy by region."""
+    energy, barrier, diffusion = np.zeros(REGIONS), np.full(REGIONS, NO_HOP), np.full(REGIONS, 1e10)
+    if stack.active is None:
+        return energy, barrier, diffusion
+    card = stack.active.card
+    bulk = card.value("vacancy_migration_barrier")
+    surface = bulk * card.value("vacancy_surface_barrier_ratio")
+    barrier[Region.CORE] = bulk
+    barrier[[Region.SURFACE, Region.BOUNDARY]] = surface
+    # Ligands carry bromide: a vacancy crosses the gap from head group to head group.
+    barrier[[Region.GAP, Region.VOID]] = stack.ligand.value("gap_barrier") if stack.ligand else surface
+    diffusion[:] = card.value("vacancy_diffusion_prefactor")
+    return energy, barrier, diffusion
+
+
+def _ion_tables(stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy, barrier and D0 of a silver ion by region, from the cards."""
+    metal = stack.electrode
+    energy = np.zeros(REGIONS)
+    barrier = np.full(REGIONS, NO_HOP)
+    diffusion = np.full(REGIONS, 1e10)
+    base = _formation_energy(stack) - 3 * metal.value("bond_energy")
+    free = metal.value("redox_potential") - metal.value("redox_potential_in_bromide")
+    energy[:] = base + free
+    if stack.organic is not None:
+        card = stack.organic.card
+        barrier[Region.ORGANIC] = card.value("silver_ion_barrier")
+        diffusion[Region.ORGANIC] = card.value("silver_ion_diffusion_prefactor")
+    if stack.active is not None:
+        _fill_active(stack, energy, barrier, diffusion, base)
+    return energy, barrier, diffusion
+
+
+def _fill_active(stack, energy, barrier, diffusion, base) -> None:
+    """Ion energies and barriers in the perovskite, its surface, the ligand gap and voids."""
+    card = stack.active.card
+    surface_barrier = card.value("silver_ion_surface_barrier")
+    diffusion[[Region.CORE, Region.SURFACE, Region.GAP, Region.VOID, Region.BOUNDARY]] = card.value(
+        "silver_ion_diffusion_prefactor")
+    energy[Region.CORE] = base + card.value("silver_ion_core_energy")
+    energy[Region.SURFACE] = base
+    barrier[Region.CORE] = card.value("silver_ion_migration_barrier")
+    barrier[Region.SURFACE] = surface_barrier
+    if stack.ligand is not None:
+        energy[[Region.GAP, Region.VOID]] = base + stack.ligand.value("gap_ion_energy")
+        barrier[[Region.GAP, Region.VOID]] = stack.ligand.value("gap_barrier")
+    else:
+        energy[[Region.BOUNDARY, Region.VOID]] = base
+        barrier[[Region.BOUNDARY, Region.VOID]] = card.get("boundary_barrier", surface_barrier)
+
+
+def _formation_energy(stack) -> float:
+    """Energy to take an atom from a kink of the electrode to an ion at a bromide-rich surface, eV.
+
+    Given for silver; another metal differs by its redox potential in bromide alone.
+    """
+    metal = stack.electrode
+    if stack.active is None:
+        formation = 0.60  # no perovskite: only differences to `free` count, see ion_energy
+    else:
+        formation = stack.active.card.value("silver_ion_formation_energy")
+    return formation + metal.value("redox_potential_in_bromide") - 0.07

@@ -1,0 +1,171 @@
+"""From a stack to the lattice of one window: crystals, ligand gaps, grains, relief, crevices, residue.
+
+The window is periodic in y and x. Lengths on cards are nm; here they become sites (spacing: a fraction of the
+pseudo-cubic lattice constant) and, for crystals, whole cells of `block` sites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kmc import channels, grains, interstices, packing
+from kmc.lattice import Lattice, Region
+from kmc.relief import noise, relief, window_thickness
+
+# Site spacing where no perovskite card gives one: half of CsPbBr3's pseudo-cubic constant (nm).
+_LATTICE_CONSTANT = 0.587
+_ELECTRODE_PLANES = 2
+_EVEN = 4
+
+
+@dataclass(frozen=True)
+class Film:
+    """Sites above the organic layer: region and room, uint8 [z, y, x], ELECTRODE over `ceiling`."""
+
+    region: np.ndarray
+    room: np.ndarray
+    ceiling: np.ndarray
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Site spacing (nm), sites along a cell's edge, and the window's width (nm)."""
+
+    spacing: float
+    block: int
+    window: float
+
+    @property
+    def even(self) -> int:
+        """Cells that divide the window: it is a whole number of four sites."""
+        return int(np.lcm(_EVEN, self.block)) // self.block
+
+    def sites(self, length_nm: float) -> float:
+        """A length in sites."""
+        return length_nm / self.spacing
+
+    def width(self) -> int:
+        """Sites across a window that nothing else sizes."""
+        unit = self.even * self.block
+        return unit * max(1, round(self.sites(self.window) / unit))
+
+    def planes(self, length_nm: float) -> int:
+        """Planes of a layer, a whole number of cells and at least one."""
+        return self.block * max(1, round(self.sites(length_nm) / self.block))
+
+
+def build(stack: Any, settings: Any, generator: np.random.Generator) -> Lattice:
+    """Return the frozen lattice of one window of `stack`.
+
+    stack: `kmc.stack.Stack`; settings: `kmc.settings.Settings`; the same generator state gives the
+    same bytes. Crystals enlarge the window to two crystals with their gaps, packed periodically.
+    """
+    grid = _grid(stack, settings)
+    if stack.active is None:
+        film = _bare(stack, grid, generator)
+    elif stack.crystal is not None:
+        film = _nanocrystals(stack, grid, generator)
+    else:
+        film = _columnar(stack, grid, generator)
+    return _assemble(stack, grid, film)
+
+
+def _grid(stack: Any, settings: Any) -> Grid:
+    constant = stack.active.card.value("lattice_constant") if stack.active is not None else _LATTICE_CONSTANT
+    block = max(1, round(1 / settings.spacing_factor))
+    return Grid(constant * settings.spacing_factor, block, float(settings.window))
+
+
+def _bare(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
+    """No active layer: silver lies on the organic, with that layer's relief."""
+    layer = stack.organic if stack.organic is not None else stack.counter
+    width = grid.width()
+    height = relief((width, width), grid.sites(5.0), grid.sites(layer.roughness_nm), generator)
+    ceiling = np.rint(height - height.min()).astype(np.int64)
+    level = np.arange(int(ceiling.max()))[:, None, None]
+    region = np.where(level < ceiling, np.uint8(Region.ORGANIC), np.uint8(Region.ELECTRODE))
+    return Film(region, (region == Region.ORGANIC).astype(np.uint8), ceiling)
+
+
+def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
+    """Crystals in their ligand shells under a silver surface that follows them."""
+    crystal, ligand, cell = stack.crystal, stack.ligand, grid.spacing * grid.block
+    gap_nm, coverage = ligand.value("gap"), ligand.value("coverage")
+    shape = packing.Shape(crystal.size_nm / cell, crystal.aspect_ratio, crystal.aspect_sigma, gap_nm / cell)
+    mean = window_thickness(stack.active.thickness_nm, stack.active.roughness_nm, generator) / cell
+    plan = packing.plan(shape, crystal.order, grid.window / cell, grid.even, generator)
+    ny, nx = plan.ny, plan.nx
+    height = mean + relief((ny, nx), shape.edge, stack.active.roughness_nm / cell, generator)
+    least = round(shape.gap) + 2
+    ceiling = np.maximum(np.rint(height), least).astype(np.int64)
+    packed = packing.pack(shape, plan, ceiling, generator)
+    open_ = _crevices(stack, grid, (ny * grid.block, nx * grid.block), crystal.size_nm, generator)
+    owner = interstices.paint(packed.boxes, packed.ceiling, grid.block, open_)
+    gap, size = grid.sites(gap_nm), grid.sites(crystal.size_nm)
+    region, width = interstices.classify(owner, open_, gap, grid.sites(ligand.value("length")), coverage)
+    room = interstices.ligand_room(region, width, gap, coverage, size, generator)
+    return Film(region, room, np.repeat(np.repeat(packed.ceiling, grid.block, 0), grid.block, 1) * grid.block)
+
+
+def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
+    """A polycrystalline film of columnar grains."""
+    layer, width = stack.active, grid.width()
+    mean = grid.sites(window_thickness(layer.thickness_nm, layer.roughness_nm, generator)) / grid.block
+    size, boundary = grid.sites(stack.grain.size_nm), grid.sites(stack.grain.boundary_nm)
+    cells = width // grid.block
+    relief_length = min(size / grid.block, cells / 4)
+    height = mean + relief((cells, cells), relief_length, grid.sites(layer.roughness_nm) / grid.block, generator)
+    ceiling = np.maximum(np.rint(height), 2).astype(np.int64)
+    ceiling = np.repeat(np.repeat(ceiling, grid.block, 0), grid.block, 1) * grid.block
+    shape = (int(ceiling.max()), width, width)
+    region, triple = grains.film_regions(shape, size, boundary, generator)
+    room = grains.boundary_room(region, triple, layer.card.get("boundary_room", 1.0), boundary, generator)
+    open_ = _crevices(stack, grid, (width, width), stack.grain.size_nm, generator)
+    region[:, open_], room[:, open_] = Region.VOID, 1
+    silver = np.arange(shape[0])[:, None, None] >= ceiling
+    region[silver], room[silver] = Region.ELECTRODE, 0
+    return Film(region, room, ceiling)
+
+
+def _crevices(stack: Any, grid: Grid, shape: tuple[int, int], size_nm: float, generator: np.random.Generator):
+    """Open cracks through the active layer: bool [y, x] of exactly the stack's share, in whole cells."""
+    cells = tuple(n // grid.block for n in shape)
+    field = noise(cells, (0.25 * size_nm / grid.spacing / grid.block,) * 2, generator)
+    count = round(stack.crevice_fraction * field.size)
+    open_ = np.zeros(field.size, dtype=bool)
+    open_[np.argsort(field.ravel(), kind="stable")[:count]] = True
+    return np.repeat(np.repeat(open_.reshape(cells), grid.block, 0), grid.block, 1)
+
+
+def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
+    """Put the counter, the organic layer and the silver electrode round the film; grow the residue."""
+    nz, ny, nx = film.region.shape[0], *film.ceiling.shape
+    organic = stack.organic if stack.organic is not None else stack.counter
+    between = grid.planes(organic.thickness_nm) if stack.organic is not None or stack.active is None else 0
+    floor = _ELECTRODE_PLANES + between
+    total = -(-(floor + nz + _ELECTRODE_PLANES) // _EVEN) * _EVEN
+    region = np.full((total, ny, nx), Region.ELECTRODE, dtype=np.uint8)
+    region[:_ELECTRODE_PLANES] = Region.COUNTER
+    region[_ELECTRODE_PLANES:floor] = Region.ORGANIC
+    region[floor : floor + nz] = film.region
+    room = (region == Region.ORGANIC).astype(np.uint8)
+    room[floor : floor + nz] = film.room
+    residue = np.zeros(region.shape, dtype=np.bool_)
+    if stack.active is not None and between:
+        column, planes = _residue(stack, grid, film, between)
+        residue[_ELECTRODE_PLANES : _ELECTRODE_PLANES + planes, column] = True
+    return Lattice(grid.spacing, region, room, residue)
+
+
+def _residue(stack: Any, grid: Grid, film: Film, between: int) -> tuple[np.ndarray, int]:
+    """(bool [y, x], planes): the silver that forming left beneath the widest channel."""
+    channel = channels.widest(film.room, film.ceiling)
+    ny, nx = film.ceiling.shape
+    dy = np.abs(np.arange(ny) - channel.y)
+    dx = np.abs(np.arange(nx) - channel.x)
+    square = np.minimum(dy, ny - dy)[:, None] ** 2 + np.minimum(dx, nx - dx)[None, :] ** 2
+    column = square <= grid.sites(stack.device.value("residue_radius")) ** 2
+    return column, round(between * stack.device.get("residue_height", 1.0))

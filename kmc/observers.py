@@ -1,0 +1,119 @@
+"""Observers: when x what, on copies. Looking changes nothing; rows are buffered until they are taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Rows:
+    """Columns of plain floats; an append costs a tenth of a microsecond a value, not an xarray object."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.columns: dict[str, list[float]] = {name: [] for name in names}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self.columns[name]
+
+    def append(self, **values: float) -> None:
+        """Add one row. Raises KeyError unless exactly the columns' names are given."""
+        if values.keys() != self.columns.keys():
+            raise KeyError(f"a row needs {list(self.columns)}, not {list(values)}")
+        for name, value in values.items():
+            self.columns[name].append(float(value))
+
+    def take(self) -> dict[str, np.ndarray]:
+        """All buffered rows as float64 columns; the buffer is empty afterwards."""
+        taken = {name: np.array(column, np.float64) for name, column in self.columns.items()}
+        for column in self.columns.values():
+            column.clear()
+        return taken
+
+
+class When(Protocol):
+    """Says at each sample whether it is time to look; its memory is plain data, kept in checkpoints."""
+
+    def due(self, time_s: float, segment: int) -> bool: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None: ...
+
+
+@dataclass
+class Every:
+    """At the first sample at or after each multiple of `interval_s`, the start of the run left out."""
+
+    interval_s: float
+    next_index: int = 1
+
+    def due(self, time_s: float, segment: int) -> bool:
+        """Whether a multiple of the interval was reached since the last time this was true."""
+        # A sample that rounding puts just before its multiple still counts.
+        reached = math.floor(time_s / self.interval_s * (1 + 1e-9))
+        if reached < self.next_index:
+            return False
+        self.next_index = reached + 1
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The index of the next multiple."""
+        return {"next_index": self.next_index}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.next_index = int(saved["next_index"])
+
+
+@dataclass
+class AtSegments:
+    """At the first sample of each segment of the protocol."""
+
+    last: int = -1
+
+    def due(self, time_s: float, segment: int) -> bool:
+        """Whether the segment is another than at the last sample."""
+        changed = segment != self.last
+        self.last = segment
+        return changed
+
+    def state_dict(self) -> dict[str, Any]:
+        """The segment of the last sample."""
+        return {"last": self.last}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.last = int(saved["last"])
+
+
+@dataclass
+class Observer:
+    """Looks with `what` when `when` says so, and keeps copies.
+
+    `what` returns a dict of arrays and numbers; arrays are copied, so the simulation cannot change them later
+    nor the observer the simulation.
+    """
+
+    when: When
+    what: Callable[[], dict[str, Any]]
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def offer(self, time_s: float, segment: int = 0) -> bool:
+        """Look if due; returns whether it did."""
+        if not self.when.due(time_s, segment):
+            return False
+        copies = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in self.what().items()}
+        self.seen.append({"time": float(time_s), **copies})
+        return True
+
+    def take(self) -> list[dict[str, Any]]:
+        """All that was seen since the last call."""
+        taken, self.seen = self.seen, []
+        return taken

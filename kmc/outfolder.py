@@ -1,0 +1,102 @@
+"""The folder of a run: its record, its checkpoint, and whether a run may write to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from kmc import checkpoint, dataset, provenance
+from kmc.errors import CorruptFile, UserError
+from kmc.runfile import RunFile
+
+CHECKPOINT = "checkpoint.npz"
+RECORD = "run.json"
+_HIDDEN = (".lock",)
+
+
+def describe(run: RunFile) -> dict[str, Any]:
+    """The resolved run, with the content hash of the state that it starts from."""
+    initial = None if run.initial is None else state_hash(run.initial)
+    resolved = provenance.describe(run.device, run.protocol, run.settings, run.seed, name=run.name,
+                                   initial=initial, snapshots=run.snapshots)  # fmt: skip
+    return {**resolved, "description": run.description}
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that `path` (a checkpoint, a dataset, an out or run folder) stands for."""
+    if path.suffix == ".npz":
+        return path
+    return (path.parent if path.suffix == ".nc" else dataset.out_of(path)) / CHECKPOINT
+
+
+def state_hash(path: Path) -> str:
+    """SHA-256 of the checkpoint that `path` stands for. Raises UserError when there is none."""
+    found = checkpoint_of(path)
+    if not found.is_file():
+        raise UserError(f"{path} has no checkpoint to start from", next_step="run the other run first")
+    return hashlib.sha256(found.read_bytes()).hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The Simulation's state in the checkpoint that `path` stands for. Raises UserError and CorruptFile."""
+    return checkpoint.load(checkpoint_of(path))["simulation"]
+
+
+def read_record(out: Path) -> dict[str, Any] | None:
+    """out/run.json, None where there is none. Raises CorruptFile."""
+    path = out / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        return {"run": dict(record["run"]), "command": dict(record["command"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(f"{path} cannot be read", next_step="start the run in another folder") from error
+
+
+def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
+    """Whether `out` may be used; returns warnings. Writes nothing. Raises UserError."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is not a folder", next_step="choose another --out")
+    if not out.is_dir() or not any(entry.name not in _HIDDEN for entry in out.iterdir()):
+        return []
+    if not resume:
+        raise UserError(f"{out} is not empty",
+                        next_step="go on with --resume, choose another --out, or delete it")  # fmt: skip
+    record = read_record(out)
+    if record is None:
+        if all(entry.name in _HIDDEN or entry.name.endswith(".part") for entry in out.iterdir()):
+            return []  # killed before its first file
+        raise UserError(f"{out} holds files but no run", next_step="choose another --out")
+    old = record["run"]
+    if provenance.run_hash(old) != provenance.run_hash(run):
+        raise UserError(f"{out} holds another run: {_difference(old, run)}",
+                        next_step="choose another --out, or undo the change")  # fmt: skip
+    if old.get("versions") != run["versions"]:
+        return [f"{out} was begun with other versions of packages; the end may differ from that of one go"]
+    return []
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    for key in ("seed", "stack", "protocol", "settings", "initial", "snapshots"):
+        if old.get(key) != new.get(key):
+            shown = f" ({old.get(key)} there, {new.get(key)} here)" if key == "seed" else ""
+            return f"{key} differs{shown}"
+    return "it was made by another version"
+
+
+def verify_checkpoints(path: Path) -> list[dataset.Problem]:
+    """What is wrong with the checkpoint `path`, or with those below a folder."""
+    found = [path] if path.suffix == ".npz" else sorted(path.rglob(CHECKPOINT)) if path.is_dir() else []
+    problems = []
+    for file in found:
+        try:
+            covered = checkpoint.load(file).get("segments", 0)
+        except CorruptFile as error:
+            problems.append(dataset.Problem(file, error.message.removeprefix(f"{file} ")))
+            continue
+        missing = [i for i in range(covered) if not dataset.segment_path(file.parent, i).is_file()]
+        problems += [dataset.Problem(dataset.segment_path(file.parent, i), "is missing") for i in missing]
+    return problems

@@ -1,0 +1,220 @@
+"""Crystals of a nanocrystal film: boxes in an ordered superlattice or in a random packing.
+
+All lengths here are whole cells (one pseudo-cubic lattice constant). A box is [z, y, x, dz, dy, dx] with z
+counted from the organic layer; y and x are periodic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc import deposit
+from kmc.relief import blur, stochastic_round
+
+_LONGEST_ASPECT = 2.5
+# A crystal that the silver's surface would cut below this share of itself is left out; one that would leave
+# too little space for another above it grows by at most this factor.
+_LEAST_PART = 0.4
+_LARGEST_STRETCH = 1.25
+# Random packing ends when so many crystals in a row found no place.
+_PATIENCE = 8
+TRIES = 6
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of the crystals and of what lies between them (in cells)."""
+
+    edge: float
+    aspect_ratio: float
+    aspect_sigma: float
+    gap: float
+
+    @property
+    def mean_pitch(self) -> float:
+        """Mean of the long and the short extent of a crystal, and one gap."""
+        return self.edge * (1 + self.aspect_ratio) / 2 + self.gap
+
+    @property
+    def shell(self) -> int:
+        """Half a gap: what ligands keep between a crystal and the organic layer or the silver."""
+        return max(1, round(self.gap / 2))
+
+    def aspects(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """Aspect ratios of at least 1 with the card's mean and sigma (1 + a gamma variate)."""
+        excess, sigma = self.aspect_ratio - 1, self.aspect_sigma
+        if excess <= 0 or sigma <= 0:
+            return np.full(count, max(self.aspect_ratio, 1.0))
+        draws = generator.gamma((excess / sigma) ** 2, sigma**2 / excess, count)
+        return 1 + np.minimum(draws, _LONGEST_ASPECT - 1)
+
+    def gaps(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """Whole-cell gaps whose mean is the card's."""
+        return np.maximum(stochastic_round(np.full(count, self.gap), generator), 1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Crystals along one lateral axis of a superlattice: starts, lengths (int64 [n]) and period."""
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    period: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The window (cells) and, for a superlattice, its lines, the axis of the long edges and its shear."""
+
+    ny: int
+    nx: int
+    lines: tuple[Line, Line] | None = None
+    axis: int = 0
+    shear: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Crystals of one window.
+
+    boxes: int64 [n, 6]; whole: bool [n], False for a crystal cut or stretched to meet the silver;
+    ceiling: int64 [ny, nx], height of the silver over each cell.
+    """
+
+    boxes: np.ndarray
+    whole: np.ndarray
+    ceiling: np.ndarray
+
+
+def plan(shape: Shape, order: str, window: float, even: int, generator: np.random.Generator) -> Plan:
+    """Size the window for `order` "ordered" or "random": at least two crystals and gaps, whole crystals
+    only in a superlattice. even: cells that divide the period."""
+    if order == "random":
+        count = max(2, round(window / shape.mean_pitch))
+        period = even * max(1, round(count * shape.mean_pitch / even))
+        return Plan(period, period)
+    axis = int(generator.integers(3))
+    y_line = _line(shape, window, axis == 1, even, generator)
+    x_line = _line(shape, window, axis == 2, even, generator)
+    shear = generator.integers(-1, 2, size=2)
+    return Plan(y_line.period, x_line.period, (y_line, x_line), axis, (int(shear[0]), int(shear[1])))
+
+
+def _line(shape: Shape, window: float, long: bool, even: int, generator: np.random.Generator) -> Line:
+    """A line of crystals about as long as the window; the long edges lie along it or not."""
+    pitch = shape.edge * (shape.aspect_ratio if long else 1.0) + shape.gap
+    count = max(2, round(window / pitch))
+    aspects = shape.aspects(count, generator) if long else np.ones(count)
+    lengths = stochastic_round(shape.edge * aspects, generator)
+    gaps = shape.gaps(count, generator)
+    # The period must be a whole number of field cells: crystals grow in turn by what is missing.
+    missing = -int(lengths.sum() + gaps.sum()) % even
+    lengths[np.arange(missing) % count] += 1
+    starts = np.concatenate([[0], np.cumsum(lengths + gaps)[:-1]])
+    return Line(starts, lengths, int(lengths.sum() + gaps.sum()))
+
+
+def pack(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.Generator) -> Packing:
+    """Fill the space below `ceiling` (int64 [ny, nx], cells above the organic layer) with crystals."""
+    rows = (_ordered if window.lines else _random)(shape, window, ceiling, generator)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    boxes = np.ascontiguousarray(table[:, :6])
+    return Packing(boxes, table[:, 6].astype(bool), _conformal(boxes, ceiling, shape.shell, 0.5 * shape.edge))
+
+
+def _fit(height: int, space: int, again: float) -> int:
+    """Height of a crystal in `space` cells below the silver's shell: whole, cut, stretched or 0 (none).
+
+    again: the space above it that another crystal would need.
+    """
+    if height > space:
+        return space if space >= max(2, _LEAST_PART * height) else 0
+    if space - height < again:
+        return min(space, int(_LARGEST_STRETCH * height))
+    return height
+
+
+def _ordered(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.Generator) -> list:
+    """Rows [z, y, x, dz, dy, dx, whole] of a superlattice, sheared by at most a cell a layer."""
+    y_line, x_line = window.lines
+    columns = [(j, i) for j in range(len(y_line.starts)) for i in range(len(x_line.starts))]
+    rows, z, layer = [], shape.shell, 0
+    while columns:
+        long = shape.aspects(1, generator)[0] if window.axis == 0 else 1.0
+        height = int(stochastic_round(shape.edge * long, generator))
+        gap = int(shape.gaps(1, generator)[0])
+        going = []
+        for j, i in columns:
+            y = (int(y_line.starts[j]) + layer * window.shear[0]) % window.ny
+            x = (int(x_line.starts[i]) + layer * window.shear[1]) % window.nx
+            dy, dx = int(y_line.lengths[j]), int(x_line.lengths[i])
+            space = int(ceiling[(y + dy // 2) % window.ny, (x + dx // 2) % window.nx]) - shape.shell - z
+            kept = _fit(height, space, gap + _LEAST_PART * shape.edge)
+            if kept:
+                rows.append((z, y, x, kept, dy, dx, kept == height))
+            if kept == height:
+                going.append((j, i))
+        columns, z, layer = going, z + height + gap, layer + 1
+    return rows
+
+
+def _random(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.Generator) -> list:
+    """Rows [z, y, x, dz, dy, dx, whole] of a random packing: the fullest of some depositions.
+
+    A place where a crystal is missing is a crevice, and those come with the stack's crevice fraction. All
+    tries use the same crystals, so choosing one does not favour a shape.
+    """
+    most = 64 + int(8 * ceiling.sum() / shape.edge**3)
+    sizes = np.full((most, 3), shape.edge)
+    sizes[np.arange(most), generator.integers(3, size=most)] *= shape.aspects(most, generator)
+    sizes, gaps = stochastic_round(sizes, generator), shape.gaps(most, generator)
+    tries = [_deposit(shape, sizes, gaps, ceiling, generator) for _ in range(TRIES)]
+    return max(tries, key=lambda rows: sum(dz * dy * dx for _, _, _, dz, dy, dx, _ in rows))
+
+
+def _deposit(shape: Shape, sizes, gaps, ceiling: np.ndarray, generator: np.random.Generator) -> list:
+    """One deposition of crystals (sizes int64 [n, 3], gaps int64 [n]) in their order."""
+    ny, nx = ceiling.shape
+    top = np.full(ceiling.shape, shape.shell, dtype=np.int64)
+    limit = ceiling - shape.shell
+    rows, failed = [], 0
+    for size, gap in zip(sizes, gaps.tolist(), strict=True):
+        scatter = deposit.SCATTER * generator.random(ceiling.shape)
+        (y, x, z, height), size = _place(top, limit, size, gap, scatter)
+        failed = 0 if height else failed + 1
+        if failed == _PATIENCE:
+            break
+        if height:
+            dz, dy, dx = size.tolist()
+            space = int(limit[(y + (dy + gap) // 2) % ny, (x + (dx + gap) // 2) % nx]) - z
+            kept = _fit(dz, space, gap + _LEAST_PART * shape.edge)
+            deposit.stand(top, y, x, dy + gap, dx + gap, z + kept + gap)
+            rows.append((z, (y + gap // 2) % ny, (x + gap // 2) % nx, kept, dy, dx, kept == dz))
+    return rows
+
+
+def _place(top, limit, size: np.ndarray, gap: int, scatter: np.ndarray):
+    """The better of a crystal's two ways to lie: ((y, x, z, height), size as it lies)."""
+    ways = [size, size[[0, 2, 1]]]
+    found = [deposit.best_place(top, limit, way, gap, _LEAST_PART, scatter) for way in ways]
+    turned = int(found[1][4] < found[0][4])
+    return found[turned][:4], ways[turned]
+
+
+def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, deepest: float) -> np.ndarray:
+    """Height of silver that follows the crystals' tops; between them it takes the mean of its surroundings.
+
+    Evaporated silver does not reach into pits deeper than `deepest`: these stay hollow.
+    """
+    top = np.zeros(ceiling.shape, dtype=np.int64)
+    for z, y, x, dz, dy, dx in boxes:
+        at = np.ix_(np.arange(y, y + dy) % top.shape[0], np.arange(x, x + dx) % top.shape[1])
+        top[at] = np.maximum(top[at], z + dz)
+    covered = (top > 0).astype(float)
+    weight = blur(covered, shell)
+    mean = blur(covered * (top + shell), shell) / np.maximum(weight, 1e-9)
+    between = np.where(weight > 1e-3, np.minimum(mean, ceiling), ceiling)
+    surface = np.where(covered > 0, top + shell, between)
+    return np.rint(np.maximum(surface, ceiling - deepest)).astype(np.int64)

@@ -1,0 +1,242 @@
+"""Pictures of traces: current against voltage, and everything against time.
+
+Figures are made without pyplot, so that no window opens and no global state is left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.files import replacing
+from kmc.provenance import run_of
+from kmc.units import format_si
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+BLUE, ORANGE, GREEN, RED = "#1f6feb", "#d9822b", "#138a5e", "#c2334d"
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_DARKEST_A = 1e-15  # below any instrument; |I| is not drawn below
+
+
+def draw(ds: xr.Dataset, path: Path) -> Path:
+    """Save the I-V of a swept run, the trace of any other, as PNG or whatever `path` ends in."""
+    figure = iv(ds) if is_swept(ds) else trace(ds)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=160, facecolor="white")
+    return path
+
+
+def is_swept(ds: xr.Dataset) -> bool:
+    """Whether the run's protocol has a sweep, or (where it is not known) the voltage looks swept."""
+    kinds = [kind for kind, _ in segments(ds)]
+    if kinds:
+        return "sweep" in kinds
+    return len(np.unique(np.round(ds["voltage_source"].values, 6))) > 20
+
+
+def segments(ds: xr.Dataset) -> list[tuple[str, dict[str, Any]]]:
+    """(kind, settings) of the protocol's segments, those inside of repeats too."""
+    return list(_flat(run_of(ds).get("protocol") or []))
+
+
+def _flat(items: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for item in items:
+        for kind, values in item.items():
+            if "segments" in values:
+                yield from _flat(values["segments"])
+            else:
+                yield kind, values
+
+
+def iv(ds: xr.Dataset) -> Figure:
+    """|I| on a logarithmic axis against the source's voltage, a colour a cycle, arrows along the sweep."""
+    figure, (axes,) = _figure(6.4, 4.8, 1)
+    swept = [index for index, item in enumerate(run_of(ds).get("protocol") or []) if _sweeps(item)]
+    chosen = np.isin(ds["segment"].values, swept) if swept else np.ones(ds.sizes["time"], bool)
+    voltage = ds["voltage_source"].values[chosen]
+    current = np.abs(ds["current"].values[chosen])
+    current[current < _DARKEST_A] = np.nan
+    turns = 1000 * ds["segment"].values[chosen] + ds["cycle"].values[chosen]
+    cycles = np.unique(turns)
+    shades = _shades(len(cycles))
+    for shade, cycle in zip(shades, cycles, strict=True):
+        here = turns == cycle
+        axes.plot(voltage[here], current[here], color=shade, linewidth=1.5, solid_joinstyle="round")
+    if len(cycles):
+        here = turns == cycles[-1]
+        _arrows(axes, voltage[here], current[here], shades[-1])
+    axes.set_yscale("log")
+    _room(axes, current)
+    _limits(axes, ds, current)
+    axes.set_xlabel("source voltage (V)")
+    axes.set_ylabel("|current| (A)")
+    _cycle_scale(figure, axes, len(cycles))
+    _title(figure, ds)
+    return figure
+
+
+def trace(ds: xr.Dataset) -> Figure:
+    """Voltage, current, conductance and temperature against time, one above the other."""
+    figure, axes = _figure(7.2, 7.2, 4)
+    scale, unit = _time_unit(float(ds["time"].values[-1]) if ds.sizes["time"] else 1.0)
+    time = ds["time"].values / scale
+    volts, amps, siemens, kelvin = axes
+    volts.plot(time, ds["voltage_source"], color=FAINT, linewidth=1.2, drawstyle="steps-pre", label="source")
+    volts.plot(time, ds["voltage_device"], color=BLUE, linewidth=1.4, drawstyle="steps-pre", label="device")
+    volts.set_ylabel("voltage (V)")
+    _positive(amps, time, ds["current"].values, ORANGE, "|current| (A)")
+    _limits(amps, ds, np.abs(ds["current"].values))
+    _positive(siemens, time, ds["conductance"].values, GREEN, "conductance (S)")
+    kelvin.plot(time, ds["temperature_filament"], color=RED, linewidth=1.4, label="hottest place in the film")
+    kelvin.plot(time, ds["temperature_surface"], color=FAINT, linewidth=1.2, label="surface")
+    kelvin.set_ylabel("temperature (K)")
+    kelvin.ticklabel_format(axis="y", useOffset=False)
+    for one in (volts, kelvin):
+        one.legend(loc="upper right", ncols=2, frameon=False, fontsize=8, labelcolor=INK,
+                   bbox_to_anchor=(1.0, 1.2), borderaxespad=0.0)  # fmt: skip
+    kelvin.set_xlabel(f"time ({unit})")
+    if len(time):
+        kelvin.set_xlim(0.0, time[-1])
+    _title(figure, ds)
+    return figure
+
+
+def _figure(width: float, height: float, panels: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.spines[["left", "bottom"]].set_color(FAINT)
+        one.tick_params(colors=INK, labelsize=9, which="both", color=FAINT)
+        one.grid(True, color=GRID, linewidth=0.7)
+        one.set_axisbelow(True)
+        one.xaxis.label.set_color(INK)
+        one.yaxis.label.set_color(INK)
+    figure.align_ylabels()
+    return figure, axes
+
+
+def _title(figure: Figure, ds: xr.Dataset) -> None:
+    """Device on the first line; compliance, rate or pulse, and seed on the second."""
+    run = run_of(ds)
+    stack = run.get("stack") or {}
+    device = str(stack.get("name") or run.get("name") or "device")
+    choices = ", ".join(f"{key} {value}" for key, value in (stack.get("choices") or {}).items())
+    first = f"{device} ({choices})" if choices else device
+    second = "  ·  ".join([*_program(ds), f"seed {run['seed']}"] if "seed" in run else _program(ds))
+    axes = figure.axes[0]
+    axes.set_title(first, loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
+    axes.annotate(second, (0.0, 1.0), (0, 11), xycoords="axes fraction", textcoords="offset points",
+                  fontsize=9, color=FAINT)  # fmt: skip
+
+
+def _program(ds: xr.Dataset) -> list[str]:
+    """What the title says of the protocol: its limits, sweep rates and pulses, each once."""
+    words: list[str] = []
+    for kind, values in segments(ds):
+        if kind == "sweep":
+            words.append(f"{_si(values['rate'], 'V/s')} to {_si(values['to'], 'V')}")
+        if kind == "pulses":
+            shape = f"{_si(values['amplitude'], 'V')}, {_si(values['width'], 's')}"
+            words.append(f"{values.get('count') or len(values.get('pattern', ''))} pulses of {shape}")
+    limits = [f"compliance {_si(limit, 'A')}" for limit in compliances(ds)]
+    found = list(dict.fromkeys([*limits, *words]))
+    return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
+
+
+def compliances(ds: xr.Dataset) -> list[float]:
+    """The distinct current limits of the protocol, in A."""
+    return sorted({float(v["compliance"]) for _, v in segments(ds) if v.get("compliance")})
+
+
+def _limits(axes: Axes, ds: xr.Dataset, current: np.ndarray) -> None:
+    """A dashed line at each current limit that is not far above the curve."""
+    top = float(np.nanmax(current, initial=0.0))
+    for limit in compliances(ds):
+        if limit <= 30.0 * top:
+            axes.axhline(limit, color=FAINT, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+            axes.annotate(f"compliance {_si(limit, 'A')}", (0.0, limit), (4, 3), fontsize=8, color=FAINT,
+                          xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
+
+
+def _si(value: float, unit: str) -> str:
+    return format_si(value, unit, 3).replace(" u", " µ")
+
+
+def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
+    """Sizes on a logarithmic axis where they span more than a decade and a half, else on a linear one."""
+    sizes = np.abs(values)
+    positive = sizes[sizes > 0]
+    if positive.size and positive.max() > 30.0 * positive.min():
+        sizes = np.where(sizes > 0, sizes, np.nan)
+        axes.set_yscale("log")
+    axes.plot(x, sizes, color=color, linewidth=1.4)
+    axes.set_ylabel(label)
+
+
+def _arrows(axes: Axes, x: np.ndarray, y: np.ndarray, color: Any) -> None:
+    """Arrowheads halfway (along the drawn curve) on the way out and on the way back."""
+    turn = int(np.argmax(np.abs(x))) if len(x) else 0
+    seen = np.isfinite(y)
+    turn, x, y = int(np.sum(seen[:turn])), x[seen], y[seen]
+    for part in (slice(0, turn + 1), slice(turn, len(x))):
+        px, py = x[part], np.log10(y[part])
+        if len(px) < 3:
+            continue
+        span = (np.ptp(x) or 1.0, np.ptp(np.log10(y)) or 1.0)
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(px) / span[0], np.diff(py) / span[1]))])
+        for share in (0.3, 0.7):
+            at = int(np.clip(np.searchsorted(along, share * along[-1]), 1, len(px) - 1))
+            axes.annotate("", (px[at], 10 ** py[at]), (px[at - 1], 10 ** py[at - 1]),
+                          arrowprops={"arrowstyle": "-|>", "color": color, "mutation_scale": 16,
+                                      "shrinkA": 0, "shrinkB": 0, "linewidth": 0})  # fmt: skip
+
+
+def _room(axes: Axes, current: np.ndarray) -> None:
+    seen = current[np.isfinite(current)]
+    if seen.size:
+        axes.set_ylim(10 ** (np.log10(seen.min()) - 0.4), 10 ** (np.log10(seen.max()) + 0.6))
+
+
+def _shades(count: int) -> list[Any]:
+    """From a light to a dark blue; one cycle is the plain blue."""
+    from matplotlib import colormaps
+
+    return [BLUE] if count == 1 else [colormaps["Blues"](value) for value in np.linspace(0.35, 0.95, count)]
+
+
+def _cycle_scale(figure: Figure, axes: Axes, count: int) -> None:
+    """Which shade is which cycle."""
+    if count < 2:
+        return
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    scale = ListedColormap(colormaps["Blues"](np.linspace(0.35, 0.95, 256)))
+    shown = ScalarMappable(Normalize(1, count), scale)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.4, aspect=14, pad=0.02)
+    bar.set_ticks([1, count])
+    bar.set_label("cycle", color=INK, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=8, length=0)
+
+
+def _sweeps(item: dict[str, Any]) -> bool:
+    return any(kind == "sweep" for kind, _ in _flat([item]))
+
+
+def _time_unit(value: float) -> tuple[float, str]:
+    return next((unit for unit in _TIMES if value >= unit[0]), _TIMES[-1])

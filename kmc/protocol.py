@@ -1,0 +1,202 @@
+"""The voltage program of a run: segments in order, from a run file or from builders."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from kmc import documents, typed, units
+from kmc.documents import Mapping
+from kmc.errors import UserError
+from kmc.waveforms import KINDS, Hold, Loop, Pulses, Pwl, Read, Segment, Step, StopCondition, Sweep
+
+__all__ = ["Protocol", "Segment", "Step", "StopCondition", "read_protocol"]
+
+STEP_LIMIT = 2_000_000
+
+
+class Protocol:
+    """Segments in order. Immutable; `a + b` runs one after the other.
+
+    >>> Protocol.sweep("1.5 V", rate="100 V/s", compliance="1 uA") + Protocol.read()
+    """
+
+    def __init__(self, segments: Any) -> None:
+        self.segments: tuple[Segment, ...] = tuple(segments)
+        if not self.segments:
+            raise UserError("the protocol is empty", next_step="add a segment, e.g. Protocol.sweep(...)")
+        total = sum(segment.total() for segment in self.segments)
+        if total > STEP_LIMIT:
+            raise UserError(
+                f"the protocol has {total:,} steps, more than {STEP_LIMIT:,}",
+                next_step="take larger steps or fewer cycles",
+            )
+
+    def __add__(self, other: Protocol) -> Protocol:
+        return Protocol(self.segments + other.segments) if isinstance(other, Protocol) else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Protocol) and self.segments == other.segments
+
+    def __hash__(self) -> int:
+        return hash(self.segments)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(segment.kind for segment in self.segments)
+        return f"Protocol({kinds}; {units.format_si(self.duration_s, 's')})"
+
+    @classmethod
+    def sweep(
+        cls,
+        to: Any,
+        rate: Any,
+        step: Any = "10 mV",
+        compliance: Any = None,
+        back: bool = True,
+        cycles: int = 1,
+        **more: Any,
+    ) -> Protocol:
+        """A staircase from 0 V (`start`) to `to`, and back."""
+        return cls._one(
+            Sweep, to=to, rate=rate, step=step, compliance=compliance, back=back, cycles=cycles, **more
+        )
+
+    @classmethod
+    def pulses(
+        cls,
+        amplitude: Any,
+        width: Any,
+        gap: Any = 0.0,
+        count: int | None = None,
+        compliance: Any = None,
+        read: Any = None,
+        **more: Any,
+    ) -> Protocol:
+        """`count` pulses of `amplitude` and `width`; `read` is {"voltage": ..., "duration": ...} or None."""
+        more |= {} if count is None else {"count": count}
+        return cls._one(
+            Pulses, amplitude=amplitude, width=width, gap=gap, compliance=compliance, read=read, **more
+        )
+
+    @classmethod
+    def hold(cls, voltage: Any, duration: Any, compliance: Any = None, **more: Any) -> Protocol:
+        """A constant voltage."""
+        return cls._one(Hold, voltage=voltage, duration=duration, compliance=compliance, **more)
+
+    @classmethod
+    def read(cls, voltage: Any = "0.1 V", duration: Any = "1 ms", **more: Any) -> Protocol:
+        """A small voltage with one look at its end."""
+        return cls._one(Read, voltage=voltage, duration=duration, **more)
+
+    @classmethod
+    def pwl(cls, points: Any, step: Any, **more: Any) -> Protocol:
+        """Straight lines through (time, voltage) points."""
+        return cls._one(Pwl, points=points, step=step, **more)
+
+    def repeated(self, times: int, until: dict[str, Any] | None = None) -> Protocol:
+        """This protocol `times` times as one segment, or until `until` is met at the end of a turn."""
+        return Protocol(
+            [typed.build(Loop, {"segments": self.segments, "times": times, "until": until}, "repeat")]
+        )
+
+    @classmethod
+    def _one(cls, kind: type[Segment], **values: Any) -> Protocol:
+        return cls([typed.build(kind, values, kind.kind, f"e.g. {kind.example}")])
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        return tuple(step for index, segment in enumerate(self.segments) for step in segment.steps(index))
+
+    def steps(self) -> list[Step]:
+        """All steps in order."""
+        return list(self._steps)
+
+    @property
+    def duration_s(self) -> float:
+        """The time of all steps, if no stop condition ends a segment early."""
+        return float(sum(step.duration_s for step in self._steps))
+
+    def stop_of(self, segment: int) -> StopCondition | None:
+        """The stop condition of a segment, asked in the steps whose `verify` is true."""
+        return self.segments[segment].until
+
+    def after_segment(self, index: int) -> int:
+        """The index of the first step after the segment that step `index` belongs to."""
+        steps = self._steps
+        segment = steps[index].segment
+        while index < len(steps) and steps[index].segment == segment:
+            index += 1
+        return index
+
+    def to_data(self) -> list[dict[str, Any]]:
+        """Plain data in internal units, for provenance and hashes; read_protocol takes it back."""
+        return [_segment_data(segment) for segment in self.segments]
+
+
+def _segment_data(segment: Segment) -> dict[str, Any]:
+    values = segment.model_dump(mode="json", exclude_none=True)
+    if "pattern" in values:
+        del values["count"]
+    if isinstance(segment, Loop):
+        inner = [_segment_data(one) for one in segment.segments]
+        if segment.until is not None:
+            return {"repeat_until": {"until": values["until"], "most": segment.times, "segments": inner}}
+        return {"repeat": {"times": segment.times, "segments": inner}}
+    return {segment.kind: values}
+
+
+def read_protocol(items: Any, where: str = "") -> Protocol:
+    """The protocol of a run file's list of segments; errors name file and line."""
+    place = documents.place(items) or where
+    if not isinstance(items, list) or not items:
+        raise UserError("protocol is not a list of segments", place, next_step=f"write - {Sweep.example}")
+    segments = [_read_segment(item, documents.place(items, i) or where) for i, item in enumerate(items)]
+    try:
+        return Protocol(segments)
+    except UserError as error:
+        raise error.at(place) from None
+
+
+def _read_segment(item: Any, where: str) -> Segment:
+    names = [*KINDS, "repeat", "repeat_until"]
+    if not isinstance(item, dict) or len(item) != 1:
+        raise UserError(
+            "a segment is not one word with its settings", where, next_step=f"write - {Sweep.example}"
+        )
+    name, values = next(iter(item.items()))
+    place = documents.place(item, name) or where
+    if name not in names:
+        raise documents.unknown(f'unknown segment "{name}"', name, names, place)
+    if values is None and name == "read":
+        values = Mapping(*_split(place))
+    if not isinstance(values, dict):
+        example = KINDS[name].example if name in KINDS else Loop.example
+        raise UserError(f"{name} has no settings", place, next_step=f"write - {example}")
+    try:
+        if name in KINDS:
+            return typed.build(KINDS[name], values, name, f"e.g. {KINDS[name].example}")
+        return _read_loop(name, values, place)
+    except UserError as error:
+        raise error.at(place) from None
+
+
+def _read_loop(name: str, values: dict[str, Any], where: str) -> Loop:
+    count = "times" if name == "repeat" else "most"
+    allowed = ("segments", count) if name == "repeat" else ("segments", count, "until")
+    documents.check_keys(values, allowed, name)
+    for key in allowed:
+        if values.get(key) is None:
+            raise UserError(f'{name} has no "{key}"', where, next_step=f"e.g. {Loop.example}")
+    inner = read_protocol(values["segments"], where).segments
+    if any(segment.until is not None for segment in inner):
+        raise UserError(f"a segment inside {name} has its own until", where, next_step=f"put until on {name}")
+    renamed = Mapping(*_split(where))
+    renamed.update({"segments": inner, "times": values[count], "until": values.get("until")})
+    if isinstance(values, Mapping):
+        renamed.lines.update({**values.lines, "times": values.lines[count]})
+    return typed.build(Loop, renamed, name, f"e.g. {Loop.example}")
+
+
+def _split(where: str) -> tuple[str, int]:
+    file, _, line = where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (where, 1)

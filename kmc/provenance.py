@@ -1,0 +1,109 @@
+"""What a dataset says of its making: the resolved run, card hashes, versions, when and where."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from kmc.variables import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from kmc.protocol import Protocol
+    from kmc.settings import Settings
+    from kmc.stack import Stack
+
+_PACKAGES = ("halide-kmc", "numpy", "numba", "xarray", "netCDF4", "scipy", "pydantic")
+# Settings that say when to look or stop, not what happens.
+_LOOKS = ("wall_limit_s", "event_budget")
+
+
+def describe(
+    stack: Stack,
+    protocol: Protocol,
+    settings: Settings,
+    seed: int,
+    *,
+    name: str = "",
+    initial: str | None = None,
+    snapshots: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The resolved run as plain data: all that decides the result, with card hashes, versions and sources."""
+    cards = stack.cards()
+    return {
+        "name": name or stack.name,
+        "stack": {"name": stack.name, "hash": stack.hash, "choices": plain(dict(stack.choices))},
+        "cards": {role: {"name": card.name, "hash": card.hash} for role, card in sorted(cards.items())},
+        "protocol": plain(protocol.to_data()),
+        "settings": plain(settings.model_dump()),
+        "seed": int(seed),
+        "initial": initial,
+        "snapshots": plain(snapshots or {}),
+        "sources": stack.sources(),
+        "versions": versions(),
+    }
+
+
+def attributes(run: Mapping[str, Any], **provenance: Any) -> dict[str, str]:
+    """Global attributes: `run` is the same for the same seed, `provenance` (time, host, wall) may differ."""
+    where = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node(),
+             "system": platform.platform(), **provenance}  # fmt: skip
+    return {
+        "Conventions": "CF-1.11",
+        "schema_version": SCHEMA_VERSION,
+        "title": f"Kinetic Monte Carlo run {run.get('name', '')}".strip(),
+        "run": json.dumps(run, sort_keys=True),
+        "provenance": json.dumps(where, sort_keys=True),
+    }
+
+
+def run_hash(run: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides the result: not names, wording, versions, nor when to look or stop."""
+    kept = {key: run.get(key) for key in ("protocol", "seed", "initial", "snapshots")}
+    kept["stack"] = dict(run["stack"])["hash"]
+    kept["settings"] = {k: v for k, v in dict(run.get("settings") or {}).items() if k not in _LOOKS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def run_of(ds: xr.Dataset) -> dict[str, Any]:
+    """The resolved run of a dataset, {} where it has none."""
+    try:
+        found = json.loads(ds.attrs.get("run", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results can depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """`value` (pydantic models, dataclasses, paths, numpy scalars inside) as what JSON can hold."""
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if hasattr(value, "dtype"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

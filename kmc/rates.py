@@ -1,0 +1,61 @@
+"""Energies, barriers and rates: small formulas, each with its source, with no knowledge of lattices.
+
+Every event is thermally activated, with forward and reverse barriers that differ by exactly the energy of
+the event, so that each obeys local detailed balance at its local temperature.
+"""
+
+import math
+
+import numpy as np
+
+from .cache import njit
+from .units import EPS0, K_B
+
+
+@njit(forceinline=True)
+def thermal_rate(prefactor_hz: float, barrier_eV: float, temperature_K: float) -> float:
+    """Harmonic transition-state rate, 1/s (Vineyard, J. Phys. Chem. Solids 3, 121 (1957))."""
+    return prefactor_hz * math.exp(-barrier_eV / (K_B * temperature_K))
+
+
+@njit(forceinline=True)
+def forward_barrier(saddle_eV: float, energy_eV: float, transfer: float) -> float:
+    """Barrier of an event that costs `energy_eV`, with `saddle_eV` the intrinsic barrier.
+
+    Bronsted-Evans-Polanyi line with the Marcus clamps, shared by both directions: the reverse event has
+    saddle - (1 - transfer) energy, and the difference is the energy everywhere
+    (van Santen et al., Chem. Rev. 110, 2005 (2010)).
+    """
+    return max(saddle_eV + transfer * energy_eV, energy_eV, 0.0)
+
+
+@njit(forceinline=True)
+def oxidation_barrier(reduction_eV: float, chemical_eV: float, field_eV: float, transfer: float) -> float:
+    """Barrier to ionise a metal atom whose bonds cost `chemical_eV` and whose charge gains `field_eV`.
+
+    Bonds are broken before the saddle, so only the electrical part is shared between the two directions by
+    the transfer coefficient (Butler-Volmer; Menzel et al., PCCP 15, 6945 (2013)).
+    """
+    return max(reduction_eV + chemical_eV + transfer * field_eV, chemical_eV + field_eV, 0.0)
+
+
+@njit(forceinline=True)
+def reduction_barrier(reduction_eV: float, chemical_eV: float, field_eV: float, transfer: float) -> float:
+    """Barrier of the reverse of `oxidation_barrier`, with the same arguments."""
+    return oxidation_barrier(reduction_eV, chemical_eV, field_eV, transfer) - chemical_eV - field_eV
+
+
+def hop_prefactor(diffusion_prefactor_nm2_s: float, length_nm: float) -> float:
+    """Rate prefactor per direction of a random walk with D = D0 exp(-E/kT): D0 / a^2, 1/s (Einstein 1905)."""
+    return diffusion_prefactor_nm2_s / length_nm**2
+
+
+def screened_pair_energy(distance_nm: np.ndarray, permittivity: float, range_nm: float, softening_nm: float
+                         ) -> np.ndarray:
+    """Short-range part of the repulsion of two unit charges, eV; the long-range part is Poisson's.
+
+    Ewald's split with a Gaussian of width `range_nm`, softened at contact (Hockney & Eastwood 1988, ch. 8).
+    """
+    distance = np.sqrt(np.asarray(distance_nm) ** 2 + softening_nm**2)
+    short = np.array([math.erfc(d / range_nm) for d in distance.ravel()]).reshape(distance.shape)
+    return short / (4 * math.pi * EPS0 * permittivity * distance)

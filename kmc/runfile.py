@@ -1,0 +1,217 @@
+"""run.yaml: a stack, a protocol, a seed and settings, checked with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kmc import documents, units
+from kmc.cards import find_data
+from kmc.documents import Mapping, Sequence
+from kmc.errors import UserError
+from kmc.protocol import Protocol, read_protocol
+from kmc.settings import Settings, read_settings
+from kmc.stack import Stack, load_stack
+
+KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
+_EXAMPLE = "see runs/quick/run.yaml"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A checked run file.
+
+    `stack` is the resolved path of the stack's file and `device` the stack itself with `choices` made;
+    `snapshots` is {"every": seconds} or None; `initial` the path of a dataset or checkpoint to start from.
+    """
+
+    path: str
+    name: str
+    stack: str
+    device: Stack
+    protocol: Protocol
+    choices: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
+    snapshots: dict[str, float] | None = None
+    initial: Path | None = None
+    description: str = ""
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain data of all that decides the result, for the dataset's attribute."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "stack": self.device.name,
+            "stack_hash": self.device.hash,
+            "choices": dict(self.choices),
+            "protocol": self.protocol.to_data(),
+            "seed": self.seed,
+            "settings": self.settings.model_dump(),
+            "snapshots": self.snapshots,
+            "initial": None if self.initial is None else str(self.initial),
+        }
+
+
+def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True) -> RunFile:
+    """The run file `path` with `sets` ("settings.window=32 nm", "protocol.0.sweep.to=2 V") put over it.
+
+    `must_exist` asks that `initial` is there already. Raises UserError with file and line.
+    """
+    path = Path(path)
+    document = documents.read(path)
+    for text in sets:
+        apply_set(document, text)
+    documents.check_keys(document, KEYS, "a run file")
+    name = documents.need(document, "stack", "the run file", "stack: ogb_20nm")
+    if not isinstance(name, str):
+        raise UserError(
+            "stack is not a name or path", document.where("stack"), next_step="write stack: ogb_20nm"
+        )
+    stack_path = find_data("stack", name, path, document.where("stack"))
+    choices = _choices(document)
+    device = load_stack(stack_path).choose(where=lambda key: _choice_place(document, key), **choices)
+    items = documents.need(document, "protocol", "the run file", "protocol: [sweep: {...}]")
+    return RunFile(
+        path=str(path),
+        name=_run_name(path),
+        stack=str(stack_path),
+        device=device,
+        choices=choices,
+        protocol=read_protocol(items, document.where("protocol")),
+        seed=_seed(document),
+        settings=read_settings(document.get("settings"), document.where("settings")),
+        snapshots=_snapshots(document),
+        initial=_initial(document, path, must_exist),
+        description=_description(document),
+    )
+
+
+def apply_set(document: Mapping, text: str) -> None:
+    """Put "path=value" over `document`: keys and list places joined by dots, and a value in YAML."""
+    path, equals, value = text.partition("=")
+    where = f"--set {path.strip()[:80]}"
+    if not equals or not path.strip():
+        raise UserError(f'"{text[:60]}" is not path=value', "--set", next_step="write e.g. --set seed=3")
+    parts = path.strip().split(".")
+    if parts[0] not in KEYS:
+        raise documents.unknown(f'unknown key "{parts[0]}" in a run file', parts[0], KEYS, where)
+    if parts[0] == "choices" and len(parts) > 2:  # a choice's own name may hold a dot
+        parts = ["choices", ".".join(parts[1:])]
+    node: Any = document
+    for part in parts[:-1]:
+        node = _step_into(node, part, where)
+    parsed = documents.parse(value, where)
+    if isinstance(node, Mapping):
+        node[parts[-1]] = parsed
+        node.lines[parts[-1]] = where
+    elif isinstance(node, Sequence):
+        node[_place_in(node, parts[-1], where)] = parsed
+    else:
+        raise UserError(f'"{path}" leads into a plain value', where, next_step="shorten the path")
+
+
+def _step_into(node: Any, part: str, where: str) -> Any:
+    if isinstance(node, Sequence):
+        return node[_place_in(node, part, where)]
+    if not isinstance(node, Mapping):
+        raise UserError(f'"{part}" leads into a plain value', where, next_step="shorten the path")
+    if node.get(part) is None:
+        node[part] = Mapping(node.file, node.line)
+        node.lines[part] = where
+    return node[part]
+
+
+def _place_in(node: Sequence, part: str, where: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise UserError(
+            f'"{part}" is no place in a list of {len(node)}', where, next_step=f"use 0 to {len(node) - 1}"
+        )
+    return int(part)
+
+
+def _run_name(path: Path) -> str:
+    """The folder's name for runs/<name>/run.yaml, else the file's own."""
+    return path.resolve().parent.name or "run" if path.name == "run.yaml" else path.stem
+
+
+def _choices(document: Mapping) -> dict[str, Any]:
+    """The choices as one flat dict: {electrode: {bond_energy: ...}} is {"electrode.bond_energy": ...}."""
+    given = document.get("choices")
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UserError(
+            "choices is not a mapping", document.where("choices"), next_step="write choices: {ligand: ddab}"
+        )
+    flat: dict[str, Any] = {}
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": number for inner, number in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _choice_place(document: Mapping, key: str) -> str:
+    given = document["choices"]
+    outer, _, inner = key.partition(".")
+    nested = given.get(outer)
+    return nested.where(inner) if key not in given and isinstance(nested, Mapping) else given.where(key)
+
+
+def _seed(document: Mapping) -> int:
+    seed = document.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(
+            f"seed is {seed!r:.40}, not a whole number of zero or more",
+            document.where("seed"),
+            next_step="write e.g. seed: 7",
+        )
+    return seed
+
+
+def _snapshots(document: Mapping) -> dict[str, float] | None:
+    given = document.get("snapshots")
+    if given is None:
+        return None
+    where = document.where("snapshots")
+    if not isinstance(given, Mapping):
+        raise UserError("snapshots is not a mapping", where, next_step="write snapshots: {every: 1 ms}")
+    documents.check_keys(given, ("every",), "snapshots")
+    every = documents.need(given, "every", "snapshots", "every: 1 ms")
+    try:
+        seconds = units.parse(every, "s", "every in snapshots")
+    except UserError as error:
+        raise error.at(given.where("every")) from None
+    if seconds <= 0:
+        raise UserError(
+            "every in snapshots is not more than zero", given.where("every"), next_step="write e.g. 1 ms"
+        )
+    return {"every": seconds}
+
+
+def _initial(document: Mapping, path: Path, must_exist: bool) -> Path | None:
+    given = document.get("initial")
+    if given is None:
+        return None
+    where = document.where("initial")
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        raise UserError(
+            "initial is not a path", where, next_step="name the dataset or output folder of another run"
+        )
+    found = path.parent / given
+    if must_exist and not found.exists():
+        raise UserError(
+            f'initial "{given}" does not exist', where, next_step="run the other run first, or check the path"
+        )
+    return found
+
+
+def _description(document: Mapping) -> str:
+    given = document.get("description") or ""
+    if not isinstance(given, str):
+        raise UserError("description is not a text", document.where("description"), next_step="quote it")
+    return given

@@ -1,0 +1,233 @@
+"""One run in one folder: segments and checkpoints on the way, one merged file at the end.
+
+    out/run.json            the resolved run, written first
+    out/segments/0000.nc    rows since the checkpoint before
+    out/checkpoint.npz      all that the loop carries, and how many segments it covers
+    out/<name>.nc           the segments joined, when the run is done
+
+A segment is written before the checkpoint that covers it, and going on deletes later ones. So a kill at any
+moment leaves every file readable, and the merged file does not depend on where the run was cut.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kmc import checkpoint, dataset, files, provenance
+from kmc.errors import CorruptFile
+from kmc.observers import Every, Observer
+from kmc.outfolder import CHECKPOINT, RECORD, claim, describe, load_state, read_record
+from kmc.runfile import RunFile
+
+Progress = Callable[[dict[str, Any]], None]
+
+_LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
+_MOST_COST = 0.05  # of the time goes into writing them
+
+
+@dataclass
+class Outcome:
+    """How a run ended: `dataset` is the merged file, None while the run is not finished."""
+
+    out: Path
+    dataset: Path | None
+    finished: bool
+    reason: str
+    resumed: bool
+    wall_s: float
+    segments: int
+    warnings: list[str] = field(default_factory=list)
+
+
+def execute(
+    run: RunFile,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    checkpoint_every_s: float = 2.0,
+    command: dict[str, Any] | None = None,
+) -> Outcome:
+    """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
+
+    `command` is kept in out/run.json, so that `kmc resume` can find the run file again. Raises UserError
+    when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
+    """
+    record = {"run": describe(run), "command": command or {}}
+    warnings = claim(out, record["run"], resume)
+    session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
+    if not (out / CHECKPOINT).is_file():  # what the stack cannot do is said before anything is written
+        session.simulation = session.fresh()
+    files.make_folder(out)
+    with files.only_one(out):
+        return session.go()
+
+
+def _simulation() -> Any:
+    """The class Simulation; its import brings numba, so it comes late."""
+    return import_module("kmc.simulation").Simulation
+
+
+class _Session:
+    """The loop around one Simulation in one folder."""
+
+    def __init__(
+        self,
+        run: RunFile,
+        out: Path,
+        record: dict[str, Any],
+        progress: Progress | None,
+        should_stop: Callable[[], bool] | None,
+        every_s: float,
+        warnings: list[str],
+    ) -> None:
+        self.run, self.out, self.record = run, out, record
+        self.progress, self.asked, self.every_s = progress, should_stop or (lambda: False), every_s
+        self.warnings = warnings
+        self.started = time.monotonic()
+        self.before_s = 0.0  # computing time of earlier sessions
+        self.covered = 0
+        self.sessions = 1
+        self.simulation: Any = None
+        self.observer: Observer | None = None
+        self.seen_rows = 0
+
+    def go(self) -> Outcome:
+        files.sweep(self.out)
+        saved = self._saved()
+        resumed = saved is not None
+        if saved is None or not saved["finished"]:
+            self.simulation = self._restored(saved) if saved else self.simulation or self.fresh()
+            self._observe(self.simulation, saved)
+            reason = self._loop(self.simulation)
+            if reason:
+                return self._outcome(None, False, reason, resumed)
+        return self._outcome(self._merged(), True, "finished", resumed)
+
+    def _saved(self) -> dict[str, Any] | None:
+        """The checkpoint to go on from; files that no checkpoint covers are removed."""
+        old = read_record(self.out)
+        if old is None:
+            files.write_whole(self.out / RECORD, json.dumps(self.record, indent=1, sort_keys=True).encode())
+        else:
+            self.record = old
+        path = self.out / CHECKPOINT
+        saved = checkpoint.load(path) if path.is_file() else None
+        if saved is not None:
+            self.covered, self.before_s = saved["segments"], saved["wall_s"]
+            self.sessions = saved["sessions"] + 1
+        files.make_folder(self.out / "segments")
+        files.sweep(self.out / "segments")
+        for segment in dataset.segment_paths(self.out)[self.covered :]:
+            segment.unlink()
+        if len(dataset.segment_paths(self.out)) != self.covered:
+            raise CorruptFile(f"{self.out} lacks segments that its checkpoint covers",
+                              next_step="start the run in another folder")  # fmt: skip
+        return saved
+
+    def fresh(self) -> Any:
+        """A Simulation at the start of the run."""
+        run = self.run
+        initial = None if run.initial is None else load_state(run.initial)
+        return _simulation()(run.device, run.protocol, run.settings, run.seed, initial=initial)
+
+    def _restored(self, saved: dict[str, Any]) -> Any:
+        run = self.run
+        return _simulation().from_state_dict(run.device, run.protocol, run.settings, saved["simulation"])
+
+    def _observe(self, simulation: Any, saved: dict[str, Any] | None) -> None:
+        """Watch for snapshots, if the run asks for them."""
+        if not self.run.snapshots:
+            return
+        spacing = float(simulation.lattice.spacing_nm)
+        when = Every(self.run.snapshots["every"])
+        if saved is not None:
+            when.load_state_dict(saved["observer"])
+        self.observer = Observer(when, lambda: {"spacing_nm": spacing, **simulation.snapshot()})
+
+    def _loop(self, simulation: Any) -> str:
+        """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""
+        due = time.monotonic() + self.every_s
+        while not simulation.finished:
+            try:
+                simulation.run(progress=self.progress, should_stop=partial(self._pause, simulation, due))
+            except BaseException:
+                self._keep_rows(simulation)
+                raise
+            self._look(simulation)
+            reason = self._stop_reason()
+            before = time.monotonic()
+            self._save(simulation)
+            cost = time.monotonic() - before
+            due = time.monotonic() + max(self.every_s, _LEAST_SHARE * self._wall_s(), cost / _MOST_COST)
+            if reason and not simulation.finished:
+                return reason
+        return ""
+
+    def _pause(self, simulation: Any, due: float) -> bool:
+        self._look(simulation)
+        return time.monotonic() >= due or bool(self._stop_reason())
+
+    def _look(self, simulation: Any) -> None:
+        """Offer the observer each new sample, between kernel calls: the state is the sample's own."""
+        times = simulation.rows["time"]
+        if self.observer is not None and len(times) > self.seen_rows:
+            self.observer.offer(times[-1], int(simulation.rows["segment"][-1]))
+        self.seen_rows = len(times)
+
+    def _stop_reason(self) -> str:
+        if self.asked():
+            return "interrupted"
+        limit = self.run.settings.wall_limit_s
+        if limit is not None and time.monotonic() - self.started >= limit:
+            return f"the wall limit of {limit:g} s was reached"
+        return ""
+
+    def _save(self, simulation: Any) -> None:
+        """One segment of what is new, then the checkpoint that covers it."""
+        if self._write_segment(simulation):
+            self.covered += 1
+        state = {
+            "segments": self.covered, "finished": bool(simulation.finished), "wall_s": self._wall_s(),
+            "sessions": self.sessions, "simulation": simulation.state_dict(),
+            "observer": self.observer.when.state_dict() if self.observer else {},
+        }  # fmt: skip
+        checkpoint.save(self.out / CHECKPOINT, state)
+
+    def _write_segment(self, simulation: Any) -> bool:
+        rows, snapshots = simulation.take_rows(), self.observer.take() if self.observer else []
+        self.seen_rows = 0
+        if not snapshots and not len(rows["time"]) and not (simulation.finished and not self.covered):
+            return False
+        ds = dataset.build(rows, snapshots, provenance.attributes(self.record["run"], wall_s=self._wall_s()))
+        dataset.write_segment(self.out, self.covered, ds)
+        return True
+
+    def _keep_rows(self, simulation: Any) -> None:
+        """Keep the rows of a run that failed; its checkpoint stays the one before."""
+        try:
+            self._write_segment(simulation)
+        except Exception as error:
+            self.warnings.append(f"the last rows are lost: {error}")
+
+    def _merged(self) -> Path:
+        """The merged file; one that is there and sound is kept."""
+        path = self.out / f"{self.record['run']['name']}.nc"
+        if path.is_file() and not dataset.verify(path):
+            return path
+        about = provenance.attributes(self.record["run"], wall_s=self._wall_s(), sessions=self.sessions)
+        return dataset.merge(self.out, path.stem, about)
+
+    def _wall_s(self) -> float:
+        return round(self.before_s + time.monotonic() - self.started, 3)
+
+    def _outcome(self, path: Path | None, finished: bool, reason: str, resumed: bool) -> Outcome:
+        return Outcome(self.out, path, finished, reason, resumed, self._wall_s(), self.covered, self.warnings)

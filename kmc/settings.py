@@ -1,0 +1,74 @@
+"""How a run is computed: window, mesh, error bounds and the switches of ablations."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kmc import documents
+from kmc.errors import UserError
+from kmc.typed import build, parsed, positive
+
+
+class Settings(BaseModel):
+    """Numerical settings of a run. Frozen; unknown names are refused.
+
+    Values with a unit are given as text ("24 nm") and kept as floats in internal units.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Annotated[float, parsed("nm", 2.0, 500.0), Field(description="lateral size in nm")] = 24.0
+    spacing_factor: Annotated[
+        float, Field(ge=0.25, le=2.0, description="site spacing over lattice constant")
+    ] = 0.5
+    mesh_factor: Annotated[
+        int, Field(strict=True, ge=1, le=8, description="field mesh over site spacing")
+    ] = 2
+    refresh_bound: Annotated[
+        float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")
+    ] = 0.2
+    vacancies: Annotated[
+        Literal["explicit", "equilibrium"],
+        Field(description="bromide vacancies one by one, or in equilibrium"),
+    ] = "equilibrium"
+    event_budget: Annotated[
+        int, Field(strict=True, ge=1, le=10**9, description="events for each call of the kernel")
+    ] = 200_000
+    wall_limit_s: Annotated[
+        float | None, positive("s"), Field(description="stop after this many seconds of computing")
+    ] = None
+    temperature: Annotated[float, parsed("K", 1.0, 2000.0), Field(description="stage temperature in K")] = (
+        300.0
+    )
+    windows: Annotated[int, Field(strict=True, ge=1, le=10_000, description="windows in parallel")] = 1
+    local_temperature: Annotated[bool, Field(description="rates feel the local temperature")] = True
+    ion_pairs: Annotated[bool, Field(description="ions act on each other at short range")] = True
+    tunnelling: Annotated[bool, Field(description="current tunnels across gaps")] = True
+    compliance: Annotated[bool, Field(description="the limiter acts")] = True
+    space_charge: Annotated[bool, Field(description="ions' charge enters the potential")] = True
+
+    def changed(self, **values: Any) -> Settings:
+        """A copy with some settings changed, checked as the rest are."""
+        return read_settings({**self.model_dump(), **values})
+
+
+def read_settings(values: Any = None, where: str = "") -> Settings:
+    """Settings from a run file's mapping or keywords; errors name file and line, and the nearest name."""
+    if values is None:
+        return Settings()
+    if not isinstance(values, dict):
+        raise UserError("settings is not a mapping", where, next_step="write settings: {window: 24 nm}")
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(
+                f"{key} in settings is not finite",
+                documents.place(values, key) or where,
+                next_step="write a finite number",
+            )
+    try:
+        return build(Settings, values, "settings")
+    except UserError as error:
+        raise error.at(where) from None

@@ -1,0 +1,141 @@
+"""The loop: a stack, a protocol and a seed become a trace. It never turns back."""
+
+import time as wall
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import streams
+from .coupling import Device
+from .kernels import REACHED
+from .morphology import build
+from .observers import Rows
+from .settings import Settings
+from .state import ION, METAL
+from .variables import TRACES
+
+PROGRESS_S = 0.5
+
+
+class Simulation:
+    """One run in progress. Arguments: stack, protocol, settings, seed; `initial`: final state of another run."""
+
+    def __init__(self, stack, protocol, settings: Settings | None = None, seed: int = 0,
+                 initial: dict[str, Any] | None = None):
+        self.stack, self.protocol, self.seed = stack, protocol, seed
+        self.settings = settings or Settings()
+        self.lattice = build(stack, self.settings, streams.stream(seed, "morphology"))
+        self.device = Device(self.lattice, stack, self.settings, seed)
+        self.events = streams.stream(seed, "events")
+        self.device.state.run["unspent"] = self.events.standard_exponential()
+        self.steps = protocol.steps()
+        self.step, self.sample = 0, 0
+        self.started_s = 0.0  # simulated time at which the present step began
+        self.rows = Rows(TRACES)
+        self.opened = False
+        if initial is not None:
+            self._start_from(initial)
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time, s."""
+        return float(self.device.state.run["time"][0])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the protocol is at its end."""
+        return self.step >= len(self.steps)
+
+    def run(self, progress: Callable[[dict], None] | None = None, should_stop: Callable[[], bool] | None = None
+            ) -> None:
+        """Go on to the end of the protocol, or until `should_stop` between kernel calls."""
+        told, events = wall.monotonic(), self._events()
+        while not self.finished:
+            if should_stop is not None and should_stop():
+                return
+            self._advance()
+            now = wall.monotonic()
+            if progress is not None and now - told >= PROGRESS_S:
+                progress(self._progress((self._events() - events) / (now - told)))
+                told, events = now, self._events()
+        if progress is not None:
+            progress(self._progress(0.0))
+
+    def _events(self) -> int:
+        return int(self.device.state.run["events"][0])
+
+    def _advance(self) -> None:
+        """Up to the next look or the event budget, whichever comes first."""
+        step = self.steps[self.step]
+        if not self.opened:
+            self.device.set_source(step.voltage_V, step.compliance_A)
+            self.opened = True
+        last = self.sample + 1 == step.samples
+        look = self.started_s + step.duration_s * (self.sample + 1) / step.samples
+        status = self.device.advance(self.events, look, self.settings.event_budget, not last)
+        if status == REACHED:
+            self.sample += 1
+            if last:
+                self._close(step, look)
+            self._look(step, look)
+
+    def _close(self, step, now_s: float) -> None:
+        """End a step: what follows slowly is brought up to date, then the protocol says what is next."""
+        device = self.device
+        device.heat.follow_surface(abs(device.point.current * device.point.voltage), step.duration_s)
+        device.follow_density()
+        self.started_s = now_s
+        self.sample, self.opened = 0, False
+        stop = self.protocol.stop_of(step.segment)
+        self.step += 1
+        if stop is not None and step.verify and stop.met(
+                device.conductance(), device.point.current, device.point.limited):
+            self.step = self.protocol.after_segment(step.segment)
+
+    def _look(self, step, now_s: float) -> None:
+        """One row of the trace; reads only."""
+        device, run = self.device, self.device.state.run
+        vacancies = device.vacancies.number.sum() if device.vacancies is not None else run["vacancies"][0]
+        self.rows.append(
+            time=now_s, voltage_source=device.source, voltage_device=device.point.voltage,
+            current=device.point.current, conductance=device.conductance(),
+            temperature_filament=device.heat.stage + device.heat.hottest,
+            temperature_surface=device.heat.stage + device.heat.surface,
+            n_ag_metal=run["metal"][0], n_ag_ion=run["ions"][0], n_br_vacancy=round(float(vacancies)),
+            gap=device.path.gap_nm, events=run["events"][0], segment=step.segment, cycle=step.cycle,
+            limited=device.point.limited)
+
+    def take_rows(self) -> dict[str, np.ndarray]:
+        """The rows since the last call, as columns."""
+        return self.rows.take()
+
+    def _progress(self, rate: float) -> dict[str, float]:
+        device = self.device
+        return {
+            "time_s": self.time_s, "total_s": self.protocol.duration_s, "events": self._events(), "events_per_s": rate,
+            "voltage_V": device.point.voltage, "current_A": device.point.current,
+            "conductance_S": device.conductance(), "temperature_K": device.heat.stage + device.heat.hottest}
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of what is on the sites: cation, vacancy, potential, temperature, region [z, y, x]."""
+        device, shape = self.device, self.lattice.shape
+        fields, state = device.potential.fields, device.state
+        cation = state.sites["cation"].copy()
+        cation[cation > METAL] = 0
+        assert ION == 1 and METAL == 2
+        potential = state.run["voltage"][0] * fields["unit"] + fields["charge"]
+        return {
+            "cation": cation.reshape(shape), "vacancy": self._vacancy().astype(np.float32),
+            "potential": potential.astype(np.float32).reshape(shape),
+            "temperature": fields["temperature"].astype(np.float32).reshape(shape), "region": self.lattice.region.copy()}
+
+    def _vacancy(self) -> np.ndarray:
+        """Vacancies of the cell that each site is in."""
+        device = self.device
+        if device.vacancies is not None:
+            f = self.settings.mesh_factor
+            cells = device.vacancies.number * (2 / f) ** 3
+            return cells.repeat(f, 0).repeat(f, 1).repeat(f, 2)
+        cells = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
+        return cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)

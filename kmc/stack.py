@@ -1,0 +1,221 @@
+"""A device as an ordered stack of material cards, with the choices a user makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kmc import cards, quantities
+from kmc.cards import Card, Frozen, digest
+from kmc.documents import unknown
+from kmc.errors import UserError, listed, nearest
+from kmc.families import STACK_KEYS
+from kmc.layers import KEYS, LAYERS, ORDERS, ROLES, Crystal, FrozenModel, Grain, Layer, Reader
+from kmc.quantities import Quantity
+
+_CHOICES = ("ligand", "thickness", "crystal_size", "electrode", "crevice_fraction", "order")
+_FILM_ONLY = (
+    "boundary_barrier",
+    "boundary_ion_energy",
+    "boundary_room",
+    "boundary_vacancy_density",
+    "metal_adhesion",
+)
+
+
+class Stack(FrozenModel):
+    """A device from the silver electrode down to the counter contact. Frozen; `choose` gives a changed copy.
+
+    `active` is None where there is no perovskite, `ligand` and `crystal` are None for a film (then
+    `grain` is set), `organic` is None where no organic lies between. `counter` is the layer that
+    stands for the counter electrode, `contact` what lies under it.
+    """
+
+    name: str
+    description: str = ""
+    path: str = ""
+    electrode: Card
+    active: Layer | None = None
+    ligand: Card | None = None
+    crystal: Crystal | None = None
+    grain: Grain | None = None
+    organic: Layer | None = None
+    counter: Layer
+    contact: Card | None = None
+    void: Card
+    device: Card
+    crevice_fraction: float = 0.0
+    own_numbers: Frozen = Frozen()
+    choices: Frozen = Frozen()
+
+    def cards(self) -> dict[str, Card]:
+        """The card of each role, from the top of the stack down."""
+        layers = {role: getattr(self, role) for role in LAYERS}
+        found = {role: layer.card for role, layer in layers.items() if layer is not None}
+        found |= {role: getattr(self, role) for role in ROLES if getattr(self, role) is not None}
+        order = ("electrode", "active", "ligand", "void", "organic", "counter", "contact", "device")
+        return {role: found[role] for role in order if role in found}
+
+    def numbers(self) -> dict[str, Quantity]:
+        """Every number of the stack and of its cards, by path, such as "electrode.bond_energy"."""
+        found: dict[str, Quantity] = dict(self.own_numbers)
+        for role in ("active", "crystal", "grain", "organic", "counter"):
+            part = getattr(self, role)
+            for key, quantity in (part.numbers if part is not None else {}).items():
+                found[f"{role}.{key}"] = quantity
+        for role, card in self.cards().items():
+            found |= {f"{role}.{key}": quantity for key, quantity in card.values.items()}
+        return found
+
+    @property
+    def hash(self) -> str:
+        """A digest of all that can change a result: cards, geometry, order; not name, prose or file place."""
+        parts = {}
+        for role in ("active", "crystal", "grain", "organic", "counter"):
+            part = getattr(self, role)
+            parts[role] = None if part is None else part.model_dump(exclude={"card", "numbers"})
+        hashes = {role: card.hash for role, card in self.cards().items()}
+        return digest([hashes, parts, self.crevice_fraction])
+
+    def sources(self) -> list[str]:
+        """The keys of sources.bib that this stack's numbers rest on, each once, sorted."""
+        return sorted({source for quantity in self.numbers().values() for source in quantity.source})
+
+    def value(self, path: str) -> float:
+        """A card's number by its path ("electrode.bond_energy"), in internal units."""
+        role, _, key = path.partition(".")
+        found = self.cards()
+        if role not in found:
+            raise unknown(f'the stack "{self.name}" has no "{role}"', role, found, self.path)
+        return found[role].value(key)
+
+    def choose(self, where: str | Callable[[str], str] = "", **choices: Any) -> Stack:
+        """A copy with choices made; see load_stack. `where` is "file:line" or a function of the name."""
+        stack = self
+        for name, value in choices.items():
+            place = where(name) if callable(where) else where
+            changed = _choose(stack, name, value, place)
+            stack = changed.model_copy(update={"choices": Frozen({**stack.choices, name: value})})
+        _check(stack, "")
+        return stack
+
+    def plot(self, **options: Any) -> Any:
+        """A drawing of the stack as a matplotlib Axes."""
+        from importlib import import_module
+
+        return import_module("kmc.pictures").plot_stack(self, **options)
+
+
+def load_stack(name_or_path: str | Path, **choices: Any) -> Stack:
+    """The stack `name_or_path`, with choices.
+
+    Choices are ligand="ddab", thickness="40 nm" (of the active layer), crystal_size="7 nm",
+    electrode="au", crevice_fraction=0.1, order="ordered", and any card value by its path:
+    **{"electrode.bond_energy": "0.31 eV"}, which makes that value assumed ("override").
+    Raises UserError with file and line.
+    """
+    path = cards.find_data("stack", name_or_path)
+    header, entries = cards.resolve(path, "stack")
+    if header["family"] != "stack":
+        raise UserError(
+            f"this is a {header['family']} card, not a stack",
+            header.where("family"),
+            next_step="name a stack, or write family: stack",
+        )
+    for key, (_, holder) in entries.items():
+        if key not in KEYS:
+            raise unknown(f'a stack has no "{key}"', key, KEYS, holder.where(key))
+    stack = Stack(**Reader(path, header, entries).parts())
+    _check(stack, header.where())
+    return stack.choose(**choices) if choices else stack
+
+
+def _check(stack: Stack, where: str) -> None:
+    """What the parts of a stack need of one another."""
+    if stack.active is None:
+        spare = [role for role in ("ligand", "crystal", "grain") if getattr(stack, role) is not None]
+        if spare:
+            raise UserError(
+                f"a stack without an active layer has a {spare[0]}",
+                where,
+                next_step="add active: or remove it",
+            )
+        return
+    if stack.ligand is not None:
+        if stack.crystal is None or stack.grain is not None:
+            raise UserError(
+                "a stack with a ligand needs crystal: and no grain:",
+                where,
+                next_step="add crystal: {size: ...}",
+            )
+        return
+    if stack.grain is None or stack.crystal is not None:
+        raise UserError(
+            "a film without ligand needs grain: and no crystal:",
+            where,
+            next_step="add grain: {grain_size: ..., boundary: ...}, or a ligand",
+        )
+    missing = [key for key in _FILM_ONLY if key not in stack.active.card.values]
+    if missing:
+        raise UserError(
+            f'the card "{stack.active.card.name}" has no "{missing[0]}", which a film needs',
+            where,
+            next_step="use cspbbr3_film, or add it to the card",
+        )
+
+
+def _choose(stack: Stack, name: str, value: Any, where: str) -> Stack:
+    """`stack` with one choice made."""
+    if name in ("ligand", "electrode"):
+        card = (
+            value
+            if isinstance(value, Card)
+            else cards.load_card(value, stack.path or None, ROLES[name], where)
+        )
+        return stack.model_copy(update={name: card})
+    if name == "thickness":
+        layer = _need(stack, "active", name, where)
+        number = quantities.override(name, value, STACK_KEYS[name], where)
+        update = {"thickness_nm": number.internal, "numbers": Frozen({**layer.numbers, name: number})}
+        return stack.model_copy(update={"active": layer.model_copy(update=update)})
+    if name == "crystal_size":
+        crystal = _need(stack, "crystal", name, where)
+        number = quantities.override(name, value, STACK_KEYS["size"], where)
+        update = {"size_nm": number.internal, "numbers": Frozen({**crystal.numbers, "size": number})}
+        return stack.model_copy(update={"crystal": crystal.model_copy(update=update)})
+    if name == "order":
+        if value not in ORDERS:
+            raise unknown(f"order is {value!r:.40}", value, ORDERS, where)
+        crystal = _need(stack, "crystal", name, where)
+        return stack.model_copy(update={"crystal": crystal.model_copy(update={"order": value})})
+    if name == "crevice_fraction":
+        number = quantities.override(name, value, STACK_KEYS[name], where)
+        update = {name: number.internal, "own_numbers": Frozen({**stack.own_numbers, name: number})}
+        return stack.model_copy(update=update)
+    return _override(stack, name, value, where)
+
+
+def _override(stack: Stack, path: str, value: Any, where: str) -> Stack:
+    """`stack` with the card value at `path` ("electrode.bond_energy") overridden."""
+    role, dot, key = path.partition(".")
+    found = stack.cards()
+    if not dot or role not in found:
+        names = [*_CHOICES, *(f"{r}.{k}" for r, card in found.items() for k in card.values)]
+        near = nearest(path, names)
+        every = f"use one of: {', '.join(_CHOICES)}; or role.key with role one of {', '.join(found)}"
+        raise UserError(f'no choice is called "{path}"', where, near, listed(names, near) if near else every)
+    card = found[role].with_value(key, value, where)
+    part = getattr(stack, role)
+    return stack.model_copy(
+        update={role: part.model_copy(update={"card": card}) if isinstance(part, Layer) else card}
+    )
+
+
+def _need(stack: Stack, part: str, name: str, where: str) -> Any:
+    found = getattr(stack, part)
+    if found is None:
+        raise UserError(
+            f'the stack "{stack.name}" has no {part}, so no {name}', where, next_step="choose another stack"
+        )
+    return found

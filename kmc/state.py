@@ -1,0 +1,94 @@
+"""What changes during a run: occupations, entities, clock and random streams.
+
+An *entity* owns events: a silver ion, a silver atom, a bromide vacancy or a surface site of the
+silver electrode. Its row of `rates` holds one rate a channel; entities of similar total rate share a
+group (composition-rejection), so that choosing an event never costs a pass over all sites.
+Only `kmc.kernels` writes these arrays. Records, because all of one site or entity lies on one cache line.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL = 0, 1, 2, 3, 4
+KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
+CHANNELS = 8
+GROUPS = 192
+GROUP_OFFSET = 96
+DIRTY_LIMIT = 4096
+
+SITE = np.dtype([
+    ("cation", "u1"),  # EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL
+    ("region", "u1"), ("room", "u1"), ("unused", "u1"),  # copies from the Lattice
+    ("entity", "i4"),  # entity on the cation site, or -1
+    ("vacancy", "i4"),  # vacancy entity on a halide site, or -1
+])  # fmt: skip
+ENTITY = np.dtype([
+    ("site", "i4"), ("kind", "i4"),  # kind 0: a free slot
+    ("group", "i4"), ("slot", "i4"),  # group -1 while it has no events; slot: its place among the members
+    ("next", "i4"), ("previous", "i4"),  # list of the charges in a cell of the pair term
+    ("total", "f8"),  # 1/s, regardless of exclusion
+    ("stamp", "f8"),  # pair clock at the last move
+    ("free", "i4"), ("unused", "i4"),  # column of its own: a stack of free slots
+])  # fmt: skip
+GROUP = np.dtype([("count", "i4"), ("active", "i4"), ("active_slot", "i4"), ("unused", "i4"), ("bound", "f8")])
+RUN = np.dtype(
+    [(name, "f8") for name in ("time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock")]
+    + [(name, "i8") for name in (
+        "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
+        "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh")])  # fmt: skip
+FIELD = np.dtype([
+    ("unit", "f8"),  # potential at one volt across the device
+    ("charge", "f8"),  # potential of the space charge with the metal grounded, V
+    ("temperature", "f8"),  # K
+])  # fmt: skip
+
+
+class Grid(NamedTuple):
+    """Shape of the lattice; `wrap_z` closes it along z too (lattice gas)."""
+
+    nz: int
+    ny: int
+    nx: int
+    wrap_z: bool
+
+
+class State(NamedTuple):
+    """Arrays that the kernels mutate. Shapes: N sites, E entities (capacity), G groups."""
+
+    sites: np.ndarray  # SITE [N]
+    entities: np.ndarray  # ENTITY [E]
+    rates: np.ndarray  # float64 [E, CHANNELS], 1/s
+    groups: np.ndarray  # GROUP [G]
+    members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
+    head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
+    density: np.ndarray  # float64 [N/8]: residence time of others' ions, s
+    dirty: np.ndarray  # int32 [DIRTY_LIMIT]: metal sites changed since the last field update
+    run: np.ndarray  # RUN [1]
+
+
+def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
+    """Return the empty State of a lattice with room for `capacity` entities."""
+    sites = np.zeros(region.size, SITE)
+    sites["region"], sites["room"] = region.ravel(), room.ravel()
+    sites["entity"] = sites["vacancy"] = -1
+    entities = np.zeros(capacity, ENTITY)
+    entities["site"] = entities["group"] = entities["next"] = entities["previous"] = -1
+    cells = max(1, region.size // 64)
+    return State(
+        sites, entities, np.zeros((capacity, CHANNELS)), np.zeros(GROUPS, GROUP),
+        np.zeros((GROUPS, capacity), np.int32), np.full(cells, -1, np.int32), np.zeros(max(1, region.size // 8)),
+        np.zeros(DIRTY_LIMIT, np.int32), np.zeros(1, RUN))
+
+
+def grow(state: State, capacity: int) -> State:
+    """Return the same State with room for more entities."""
+    old = state.entities.size
+    entities = np.zeros(capacity, ENTITY)
+    entities["site"] = entities["group"] = entities["next"] = entities["previous"] = -1
+    entities[:old] = state.entities
+    rates, members = np.zeros((capacity, CHANNELS)), np.zeros((GROUPS, capacity), np.int32)
+    rates[:old] = state.rates
+    for g in np.flatnonzero(state.groups["count"]):
+        members[g, : state.groups["count"][g]] = state.members[g, : state.groups["count"][g]]
+    return state._replace(entities=entities, rates=rates, members=members)

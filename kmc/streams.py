@@ -1,0 +1,55 @@
+"""Named random streams: one run seed, one independent generator for each name."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+from kmc.errors import UserError
+
+_FIELDS = ("state", "inc", "has_uint32", "uinteger")
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """The generator called `name` of the run with `seed`.
+
+    PCG64 seeded by SeedSequence([seed, crc32(name)]): streams of different names are independent, and
+    one is the same whichever others are made and in whatever order.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise UserError(f"seed {seed!r} is not a whole number of zero or more", next_step="give e.g. seed: 7")
+    sequence = np.random.SeedSequence([int(seed), zlib.crc32(name.encode())])
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+def get_state(generator: np.random.Generator) -> dict[str, Any]:
+    """The state of `generator` as plain text (128-bit integers fit no array type); see set_state."""
+    state = generator.bit_generator.state
+    inner = state["state"]
+    return {
+        "bit_generator": "PCG64",
+        "state": str(inner["state"]),
+        "inc": str(inner["inc"]),
+        "has_uint32": int(state["has_uint32"]),
+        "uinteger": int(state["uinteger"]),
+    }
+
+
+def set_state(generator: np.random.Generator, saved: dict[str, Any]) -> None:
+    """Put `generator` back to what get_state returned. Raises UserError on anything else."""
+    try:
+        if saved["bit_generator"] != "PCG64":
+            raise KeyError("bit_generator")
+        state, inc, has_uint32, uinteger = (int(saved[field]) for field in _FIELDS)
+        generator.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": state, "inc": inc},
+            "has_uint32": has_uint32,
+            "uinteger": uinteger,
+        }
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise UserError(
+            "this is not the saved state of a random stream", next_step="use a checkpoint of this version"
+        ) from None

@@ -1,0 +1,203 @@
+"""Compiled passes of the electronic current: clusters of metal, tunnelling links, the network of bonds."""
+
+import numpy as np
+
+from .cache import njit
+from .lattice import Region
+from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
+
+CATHODE, ANODE, BRIDGE, FLOATING = 1, 2, 3, 4  # labels; floating clusters are FLOATING, FLOATING + 1, ...
+
+
+@njit
+def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
+    """Site next to i (y and x periodic), directions as `kernels_rates.neighbour`; -1 past the ends of z."""
+    plane = ny * nx
+    x, y = i % nx, i // nx % ny
+    if d == 0:
+        return i - 1 if x > 0 else i + nx - 1
+    if d == 1:
+        return i + 1 if x < nx - 1 else i - nx + 1
+    if d == 2:
+        return i - nx if y > 0 else i + plane - nx
+    if d == 3:
+        return i + nx if y < ny - 1 else i - plane + nx
+    j = i - plane if d == 4 else i + plane
+    return j if 0 <= j < nz * plane else -1
+
+
+@njit
+def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
+    """Label the connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last label.
+
+    Silver in the organic layer belongs to the cathode, as the counter electrode does. `label` is int32 [N],
+    zero on all atoms at entry.
+    """
+    following = FLOATING
+    for first in atoms:
+        if label[first] != 0:
+            continue
+        top, count = 1, 0
+        stack[0] = first
+        label[first] = -1
+        cathode, anode = False, False
+        while top > count:  # breadth first; stack[:top] ends as the cluster
+            i = stack[count]
+            count += 1
+            for d in range(6):
+                j = near(i, d, nz, ny, nx)
+                if j < 0:
+                    continue
+                cation = sites[j].cation
+                if cation == ELECTRODE_METAL:
+                    anode = True
+                elif cation == COUNTER_METAL or (cation == METAL and sites[j].region == Region.ORGANIC):
+                    cathode = True
+                elif cation == METAL and label[j] == 0:
+                    label[j] = -1
+                    stack[top] = j
+                    top += 1
+        if cathode and anode:
+            name = BRIDGE
+        elif cathode:
+            name = CATHODE
+        elif anode:
+            name = ANODE
+        else:
+            name = following
+            following += 1
+        for k in range(top):
+            label[stack[k]] = name
+    return following
+
+
+@njit
+def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: float, decay: float,
+                     nz: int, ny: int, nx: int) -> None:
+    """Add the tunnelling conductance between clusters to `matrix` [labels, labels], S.
+
+    A link of two atoms conducts `conductance` 10^(-gap / decade), gap from surface to surface (Simmons at low
+    bias); roof [ny, nx]: lowest electrode site above; foot: highest cathode site of the organic below or -99.
+    decay: ln(10) spacing / decade.
+    """
+    plane = ny * nx
+    for a in range(atoms.size):
+        i = atoms[a]
+        x, y, z = i % nx, i // nx % ny, i // plane
+        if label[i] != ANODE:
+            _plane_links(matrix, label[i], ANODE, x, y, z, roof, reach, conductance, decay, ny, nx)
+        if label[i] != CATHODE:
+            _plane_links(matrix, label[i], CATHODE, x, y, z, foot, reach, conductance, decay, ny, nx)
+        if label[i] < FLOATING and label[i] != ANODE:
+            continue
+        for b in range(atoms.size):
+            j = atoms[b]
+            if label[j] == label[i] or (label[j] >= FLOATING or label[j] == ANODE) and b > a:
+                continue
+            dz = j // plane - z
+            if abs(dz) > reach:
+                continue
+            dx, dy = abs(j % nx - x), abs(j // nx % ny - y)
+            dx, dy = min(dx, nx - dx), min(dy, ny - dy)
+            squared = dx * dx + dy * dy + dz * dz
+            if squared <= reach * reach:
+                g = conductance * np.exp(-decay * (np.sqrt(squared) - 1.0))
+                matrix[label[i], label[j]] += g
+                matrix[label[j], label[i]] += g
+
+
+@njit
+def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, reach: int, conductance: float,
+                 decay: float, ny: int, nx: int) -> None:
+    """Links of one atom to an electrode with a height map."""
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            dz = height[(y + dy) % ny, (x + dx) % nx] - z
+            squared = dx * dx + dy * dy + dz * dz
+            if 0 < squared <= reach * reach:
+                g = conductance * np.exp(-decay * (np.sqrt(squared) - 1.0))
+                matrix[own, other] += g
+                matrix[other, own] += g
+
+
+@njit
+def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int, nx: int,
+                   links, weight) -> int:
+    """Bonds of the bridging cluster: links int32 [m, 2] of node numbers (-1 anode, -2 cathode), weight S.
+
+    Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer). Returns m.
+    """
+    count = 0
+    narrow = 1.0 / (1.0 / ohmic + 1.0 / quantum)
+    plane = ny * nx
+    for i in atoms:
+        if label[i] != BRIDGE:
+            continue
+        for d in range(6):
+            j = near(i, d, nz, ny, nx)
+            if j < 0:
+                continue
+            low, high = min(i // plane, j // plane), max(i // plane, j // plane)
+            g = narrow if low == neck and high == neck + 1 else ohmic
+            cation = sites[j].cation
+            if cation == ELECTRODE_METAL:
+                other = -1
+            elif cation == COUNTER_METAL or (cation == METAL and sites[j].region == Region.ORGANIC):
+                other = -2
+            elif cation == METAL and j > i:
+                other = index[j]
+            else:
+                continue
+            links[count, 0], links[count, 1] = index[i], other
+            weight[count] = g
+            count += 1
+    return count
+
+
+@njit
+def solve_network(links, weight, u, tolerance: float) -> int:
+    """Node potentials u (warm start) between cathode 0 and anode 1: Jacobi-preconditioned conjugate gradients.
+
+    Stops on r . z < tolerance^2 energy. Returns the iterations.
+    """
+    n = u.size
+    diagonal, r, p, ap = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    for k in range(weight.size):
+        diagonal[links[k, 0]] += weight[k]
+        if links[k, 1] >= 0:
+            diagonal[links[k, 1]] += weight[k]
+    energy = _apply(links, weight, u, r, True)
+    r *= -1.0
+    z = r / diagonal
+    rz = np.sum(r * z)
+    p[:] = z
+    for k in range(20 * n):
+        if rz <= tolerance * tolerance * energy:
+            return k
+        _apply(links, weight, p, ap, False)
+        alpha = rz / np.sum(p * ap)
+        u += alpha * p
+        r -= alpha * ap
+        z = r / diagonal
+        new = np.sum(r * z)
+        p[:] = z + new / rz * p
+        rz = new
+        if k % 8 == 7:
+            energy = _apply(links, weight, u, ap, True)
+    return 20 * n
+
+
+@njit
+def _apply(links, weight, u, out, electrodes: bool) -> float:
+    """out = sum of currents leaving each node; returns the power at one volt. Electrodes at 0 unless asked."""
+    out[:] = 0.0
+    power = 0.0
+    for k in range(weight.size):
+        a, b = links[k, 0], links[k, 1]
+        there = u[b] if b >= 0 else (1.0 if b == -1 and electrodes else 0.0)
+        current = weight[k] * (u[a] - there)
+        power += current * (u[a] - there)
+        out[a] += current
+        if b >= 0:
+            out[b] -= current
+    return power

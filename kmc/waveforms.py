@@ -1,0 +1,298 @@
+"""The segments of a voltage program: sweeps, pulses, holds, reads, free waveforms and loops of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kmc.typed import nested, parsed, positive
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stretch of constant source voltage.
+
+    `samples` evenly spaced looks, the last at the step's end; `compliance_A` is inf where there is no
+    limit; `temperature_K` is None for the stage's own. `verify` says whether the segment's stop
+    condition is asked during this step (in a write-verify loop: only in the last step of a cycle).
+    """
+
+    duration_s: float
+    voltage_V: float
+    compliance_A: float
+    samples: int
+    segment: int
+    cycle: int
+    temperature_K: float | None = None
+    verify: bool = True
+
+
+_Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
+_Second = Annotated[float, positive("s")]
+_Siemens = Annotated[float | None, positive("S")]
+_Kelvin = Annotated[float | None, positive("K")]
+_Limit = Annotated[float | None, positive("A")]
+_Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+
+
+class StopCondition(BaseModel):
+    """What ends a segment early: one of four conditions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    conductance_above: _Siemens = None
+    conductance_below: _Siemens = None
+    current_at_limit: Literal[True] | None = None
+    failure: _Siemens = None
+
+    @model_validator(mode="after")
+    def _one(self) -> StopCondition:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of " + ", ".join(type(self).model_fields))
+        return self
+
+    @property
+    def at_cycle_end(self) -> bool:
+        """Whether the condition is asked only where a cycle ends: `failure`, a cycle that ends conducting."""
+        return self.failure is not None
+
+    def met(self, conductance_S: float, current_A: float, limited: bool) -> bool:
+        """Whether this look at the device ends the segment; `limited` is the limiter in action."""
+        if self.conductance_above is not None:
+            return conductance_S > self.conductance_above
+        if self.conductance_below is not None:
+            return conductance_S < self.conductance_below
+        if self.failure is not None:
+            return conductance_S > self.failure
+        return limited
+
+
+class Segment(BaseModel):
+    """What all segments share; a subclass is one waveform."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+
+    compliance: _Limit = None
+    temperature: _Kelvin = None
+    until: Annotated[
+        StopCondition | None, nested(StopCondition, "until", "until: {conductance_above: 0.1 mS}")
+    ] = None
+    repeat: _Count = 1
+
+    def levels(self) -> Iterator[tuple[float, float, int, int]]:
+        """(duration in s, voltage in V, samples, cycle) of each step of one repeat."""
+        raise NotImplementedError
+
+    def size(self) -> int:
+        """How many steps one repeat has, without making them."""
+        raise NotImplementedError
+
+    def total(self) -> int:
+        """How many steps all repeats have."""
+        return self.size() * self.repeat
+
+    def steps(self, index: int) -> Iterator[Step]:
+        """The steps of all repeats, as segment number `index`."""
+        limit = inf if self.compliance is None else self.compliance
+        asked_at_end = self.until is not None and self.until.at_cycle_end
+        for turn in range(self.repeat):
+            levels = list(self.levels())
+            offset = turn * (levels[-1][3] + 1)
+            for i, (duration, voltage, samples, cycle) in enumerate(levels):
+                last = i + 1 == len(levels) or levels[i + 1][3] != cycle
+                yield Step(
+                    duration,
+                    voltage,
+                    limit,
+                    samples,
+                    index,
+                    cycle + offset,
+                    self.temperature,
+                    last or not asked_at_end,
+                )
+
+
+class Sweep(Segment):
+    """A staircase from `start` to `to` in steps of `step`, and back unless told otherwise."""
+
+    kind: ClassVar[str] = "sweep"
+    example: ClassVar[str] = "sweep: {to: 1.5 V, rate: 1 V/s, step: 10 mV, compliance: 1 uA}"
+
+    to: _Volt
+    start: _Volt = 0.0
+    rate: Annotated[float, positive("V/s")]
+    step: Annotated[float, positive("V")] = 0.01
+    back: bool = True
+    cycles: _Count = 1
+    samples: _Count = 1
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Sweep:
+        if self.to == self.start:
+            raise ValueError("a sweep needs two different voltages; use hold for a constant one")
+        return self
+
+    def _edges(self) -> int:
+        return max(1, round(min(abs(self.to - self.start) / self.step, 1e9)))
+
+    def size(self) -> int:
+        return ((2 if self.back else 1) * self._edges() + 1) * self.cycles
+
+    def levels(self) -> Iterator[tuple[float, float, int, int]]:
+        edges = self._edges()
+        rise = [self.start + (self.to - self.start) * i / edges for i in range(edges + 1)]
+        voltages = rise + rise[-2::-1] if self.back else rise
+        duration = abs(self.to - self.start) / edges / self.rate
+        for cycle in range(self.cycles):
+            for voltage in voltages:
+                yield duration, voltage, self.samples, cycle
+
+
+class ReadPulse(BaseModel):
+    """A read pulse within a pulse train."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    voltage: _Volt = 0.1
+    duration: _Second = 1e-3
+
+
+class Pulses(Segment):
+    """Equal pulses with gaps; `pattern` ("1011") leaves some out, `read` adds a read pulse after each gap."""
+
+    kind: ClassVar[str] = "pulses"
+    example: ClassVar[str] = "pulses: {amplitude: 1 V, width: 5 ms, gap: 10 ms, count: 4, compliance: 10 uA}"
+
+    amplitude: _Volt
+    width: _Second
+    gap: Annotated[float, parsed("s", 0.0)] = 0.0
+    count: _Count = 1
+    base: _Volt = 0.0
+    pattern: Annotated[str, Field(pattern="^[01]+$", max_length=100_000)] | None = None
+    read: Annotated[ReadPulse | None, nested(ReadPulse, "read", "read: {voltage: 0.1 V}")] = None
+    samples: _Count = 10
+
+    @model_validator(mode="after")
+    def _one_count(self) -> Pulses:
+        if self.pattern is not None and "count" in self.model_fields_set:
+            raise ValueError("pattern and count exclude each other; the pattern's length is the count")
+        return self
+
+    def size(self) -> int:
+        number = self.count if self.pattern is None else len(self.pattern)
+        return number * (1 + (self.gap > 0) + (self.read is not None))
+
+    def levels(self) -> Iterator[tuple[float, float, int, int]]:
+        for cycle, bit in enumerate(self.pattern or "1" * self.count):
+            yield self.width, self.amplitude if bit == "1" else self.base, self.samples, cycle
+            if self.gap > 0:
+                yield self.gap, self.base, self.samples, cycle
+            if self.read is not None:
+                yield self.read.duration, self.read.voltage, 1, cycle
+
+
+class Hold(Segment):
+    """A constant voltage; `spacing: log` looks at times that grow by decades, from a millionth on."""
+
+    kind: ClassVar[str] = "hold"
+    example: ClassVar[str] = "hold: {voltage: 0 V, duration: 1 s}"
+
+    voltage: _Volt
+    duration: _Second
+    samples: _Count = 100
+    spacing: Literal["linear", "log"] = "linear"
+
+    def size(self) -> int:
+        return self.samples if self.spacing == "log" else 1
+
+    def levels(self) -> Iterator[tuple[float, float, int, int]]:
+        if self.spacing == "linear":
+            yield self.duration, self.voltage, self.samples, 0
+            return
+        ends = self.duration * np.logspace(-6.0, 0.0, self.samples)
+        ends[-1] = self.duration
+        for duration in np.diff(ends, prepend=0.0):
+            yield float(duration), self.voltage, 1, 0
+
+
+class Read(Hold):
+    """A short hold at a small voltage with one look, at its end."""
+
+    kind: ClassVar[str] = "read"
+    example: ClassVar[str] = "read: {voltage: 0.1 V, duration: 1 ms}"
+
+    voltage: _Volt = 0.1
+    duration: _Second = 1e-3
+    samples: _Count = 1
+
+
+class Pwl(Segment):
+    """Straight lines through points [time, voltage], as a staircase of time `step`."""
+
+    kind: ClassVar[str] = "pwl"
+    example: ClassVar[str] = "pwl: {points: [[0 s, 0 V], [1 ms, 1 V]], step: 10 us}"
+
+    points: Annotated[tuple[tuple[Annotated[float, parsed("s", 0.0)], _Volt], ...], Field(min_length=2)]
+    step: _Second
+    samples: _Count = 1
+
+    @model_validator(mode="after")
+    def _forward(self) -> Pwl:
+        times = [time for time, _ in self.points]
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            raise ValueError("the times of the points must rise")
+        return self
+
+    def size(self) -> int:
+        return max(1, round(min((self.points[-1][0] - self.points[0][0]) / self.step, 1e9)))
+
+    def levels(self) -> Iterator[tuple[float, float, int, int]]:
+        times, voltages = np.array(self.points).T
+        edges = np.linspace(times[0], times[-1], self.size() + 1)
+        middles = np.interp((edges[1:] + edges[:-1]) / 2, times, voltages)
+        for duration, voltage in zip(np.diff(edges), middles, strict=True):
+            yield float(duration), float(voltage), self.samples, 0
+
+
+class Loop(Segment):
+    """Segments in turn, `times` times, or until a condition is met at the end of a turn (write-verify).
+
+    A loop is one segment; a cycle is one turn. In a run file it is `repeat: {times: 10, segments: [...]}`
+    or `repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}`.
+    """
+
+    kind: ClassVar[str] = "repeat_until"
+    example: ClassVar[str] = "repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}"
+
+    segments: tuple[Any, ...]
+    times: _Count = 1
+
+    def size(self) -> int:
+        return sum(segment.total() for segment in self.segments) * self.times
+
+    def steps(self, index: int) -> Iterator[Step]:
+        inner = [step for segment in self.segments for step in segment.steps(index)]
+        for cycle in range(self.times):
+            for i, step in enumerate(inner):
+                yield Step(
+                    step.duration_s,
+                    step.voltage_V,
+                    step.compliance_A,
+                    step.samples,
+                    index,
+                    cycle,
+                    step.temperature_K,
+                    i + 1 == len(inner),
+                )
+
+
+KINDS: dict[str, type[Segment]] = {kind.kind: kind for kind in (Sweep, Pulses, Hold, Read, Pwl)}

@@ -1,0 +1,183 @@
+"""Bad cards, stacks and run files: each is refused with file and line, the nearest name and a next step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmc.errors import UserError
+
+HERE = Path(__file__).resolve().parent / "bad"
+
+# file: (line of the error, what it says, the nearest name it offers)
+BAD: dict[str, tuple[int, str, str | None]] = {
+    "card_missing_unit.yaml": (3, "gap has no unit", None),
+    "card_unknown_key.yaml": (3, 'a ligand card has no "coverge"', "coverage"),
+    "card_unknown_key_far.yaml": (3, "use one of: length, gap", None),
+    "card_wrong_dimension.yaml": (3, "wrong dimension", None),
+    "card_unknown_unit.yaml": (3, 'unknown unit "nmm"', "nm"),
+    "card_negative_barrier.yaml": (3, "outside 0 to 3 eV", None),
+    "card_too_large.yaml": (3, "outside 0.3 to 10 nm", None),
+    "card_nan.yaml": (3, "not finite", None),
+    "card_infinite.yaml": (3, "not finite", None),
+    "card_overflow.yaml": (3, "not finite", None),
+    "card_nan_sigma.yaml": (3, "not finite", None),
+    "card_negative_sigma.yaml": (3, "sigma of gap is negative", None),
+    "card_text_value.yaml": (3, "not a number", None),
+    "card_value_with_unit.yaml": (3, "its unit has its own entry", None),
+    "card_bare_number.yaml": (3, "a number needs its unit, kind and source", None),
+    "card_no_kind.yaml": (3, "gap has no kind", None),
+    "card_wrong_kind.yaml": (3, "kind of gap", "assumed"),
+    "card_no_why.yaml": (3, 'does not say "why"', None),
+    "card_no_source.yaml": (3, "measured but has no source", None),
+    "card_unknown_source.yaml": (3, "not in sources.bib", "john2022"),
+    "card_fit_without_run.yaml": (3, "does not name targets and run", None),
+    "card_unknown_entry.yaml": (3, 'unknown key "sigmas"', "sigma"),
+    "card_key_twice.yaml": (4, "given twice", None),
+    "card_hostile_unit.yaml": (3, "cannot read the unit", None),
+    "card_tag.yaml": (3, "tag", None),
+    "card_no_family.yaml": (1, 'no "family"', None),
+    "card_unknown_family.yaml": (1, "unknown family", "ligand"),
+    "card_missing_key.yaml": (1, 'the void card has no "thermal_conductivity"', None),
+    "card_alias_bomb.yaml": (2, "anchors and aliases", None),
+    "card_circle_a.yaml": (2, "circle", None),
+    "card_circle_b.yaml": (2, "circle", None),
+    "card_extends_nothing.yaml": (2, 'no card is called "obg"', "ogb"),
+    "card_not_yaml.yaml": (3, "not valid YAML", None),
+    "card_tab.yaml": (2, "not valid YAML", None),
+    "card_empty.yaml": (1, "not a YAML mapping", None),
+    "card_list.yaml": (1, "not a YAML mapping", None),
+    "stack_empty.yaml": (1, 'the stack has no "electrode"', None),
+    "stack_unknown_card.yaml": (2, 'no card is called "oggb"', "ogb"),
+    "stack_wrong_family.yaml": (2, "a metal card is wanted here", None),
+    "stack_unknown_key.yaml": (2, 'a stack has no "ligands"', "ligand"),
+    "stack_bare_thickness.yaml": (4, "a number needs its unit, kind and source", None),
+    "stack_film_with_ligand.yaml": (1, "needs crystal: and no grain:", None),
+    "stack_zero_thickness.yaml": (4, "outside 0.5 to 2000 nm", None),
+    "run_no_stack.yaml": (1, 'the run file has no "stack"', None),
+    "run_no_protocol.yaml": (1, 'the run file has no "protocol"', None),
+    "run_unknown_key.yaml": (4, 'unknown key "sed"', "seed"),
+    "run_unknown_stack.yaml": (1, 'no stack is called "ogb_20"', "ogb_20nm"),
+    "run_zero_compliance.yaml": (3, "compliance in sweep", None),
+    "run_negative_compliance.yaml": (6, "more than 0", None),
+    "run_unknown_segment.yaml": (3, 'unknown segment "swep"', "sweep"),
+    "run_no_rate.yaml": (3, 'sweep has no "rate"', None),
+    "run_missing_unit.yaml": (5, "has no unit", None),
+    "run_wrong_dimension.yaml": (3, "wrong dimension", None),
+    "run_nan_voltage.yaml": (3, "not a finite number", None),
+    "run_empty_protocol.yaml": (2, "not a list of segments", None),
+    "run_endless.yaml": (3, "steps, more than", None),
+    "run_points_go_back.yaml": (3, "must rise", None),
+    "run_two_conditions.yaml": (6, "exactly one", None),
+    "run_unknown_condition.yaml": (6, 'unknown key "conductance_over"', "conductance_above"),
+    "run_negative_seed.yaml": (4, "whole number of zero or more", None),
+    "run_fraction_seed.yaml": (4, "whole number of zero or more", None),
+    "run_unknown_setting.yaml": (5, 'unknown key "windw"', "window"),
+    "run_wrong_setting.yaml": (5, "vacancies in settings", "explicit"),
+    "run_huge_window.yaml": (4, "out of range", None),
+    "run_unknown_choice.yaml": (4, 'no choice is called "ligan"', "ligand"),
+    "run_unknown_choice_card.yaml": (5, 'no card is called "dddab"', "ddab"),
+    "run_choice_wrong_unit.yaml": (6, "wrong dimension", None),
+    "run_choice_unknown_value.yaml": (4, 'a metal card has no "bond_enrgy"', "bond_energy"),
+    "run_snapshots.yaml": (4, 'unknown key "evry"', "every"),
+    "run_loop_without_count.yaml": (3, 'repeat has no "times"', None),
+    "run_loop_inner_until.yaml": (3, "has its own until", None),
+}
+
+
+def refuse(path: Path | str) -> UserError:
+    """The error that reading `path` as kmc check does raises."""
+    from kmc.commands.check import read_input
+
+    with pytest.raises(UserError) as caught:
+        read_input(str(path))
+    return caught.value
+
+
+def test_every_bad_file_is_in_the_table() -> None:
+    """No file of tests/bad goes untested, and there are forty or more."""
+    assert sorted(path.name for path in HERE.iterdir()) == sorted(BAD)
+    assert len(BAD) >= 40
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_says_where_what_and_what_next(name: str) -> None:
+    """One line: file:line, what, the nearest name where one exists, the next step."""
+    line, says, near = BAD[name]
+    error = refuse(HERE / name)
+    assert error.where == f"{HERE / name}:{line}", str(error)
+    assert says in str(error)
+    assert error.nearest == near
+    assert error.next_step
+    assert str(error).count("\n") == 0
+    assert "Traceback" not in str(error)
+
+
+def write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def test_what_is_no_file_of_text(tmp_path: Path) -> None:
+    """Missing, a directory, binary, too large, too deep, a device: refused at once."""
+    assert "no such file" in str(refuse(tmp_path / "none.yaml"))
+    assert "directory" in str(refuse(tmp_path))
+    assert "not a text file" in str(refuse(write(tmp_path, "binary.yaml", bytes(range(256)))))
+    assert "larger than 1 MB" in str(refuse(write(tmp_path, "large.yaml", b"# " + b"x" * 1_000_000)))
+    assert "nested too deeply" in str(refuse(write(tmp_path, "deep.yaml", b"a: " + b"[" * 20_000)))
+    assert "no such file" in str(refuse("/dev/zero.yaml"))
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    assert "no such file" in str(refuse(pipe))
+
+
+def test_a_control_character_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    """A key with an escape sequence is shown without it."""
+    path = write(tmp_path, "escape.yaml", b'family: ligand\nextends: ogb\n"gap\\e[31m": 3\n')
+    assert "\x1b" not in str(refuse(path))
+
+
+def test_a_chain_of_extends_that_never_ends(tmp_path: Path) -> None:
+    """Twenty cards that extend one another are as bad as a circle."""
+    for i in range(30):
+        write(tmp_path, f"link{i}.yaml", f"family: ligand\nextends: link{i + 1}\n".encode())
+    assert "circle" in str(refuse(tmp_path / "link0.yaml"))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_command_line_refuses_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """kmc check: exit code 2, one plain line on standard error, no traceback."""
+    main = pytest.importorskip("kmc.cli").main
+    assert main(["check", str(HERE / name)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{HERE / name}:{BAD[name][0]}: " in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["run_zero_compliance.yaml", "run_unknown_key.yaml", "run_unknown_stack.yaml"]
+)
+def test_a_run_that_is_refused_writes_nothing(name: str, tmp_path: Path) -> None:
+    """kmc run in a process of its own: exit code 2 and an untouched folder."""
+    pytest.importorskip("kmc.cli")
+    path = write(tmp_path, name, (HERE / name).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "kmc", "run", str(path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert f"{name}:{BAD[name][0]}: " in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == [name]

@@ -1,0 +1,156 @@
+"""kmc check, cite and schema as functions: what they print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmc import schemas
+from kmc.cards import list_data, load_card
+from kmc.commands.check import check
+from kmc.commands.cite import cite
+from kmc.commands.schema import schema
+from kmc.documents import read
+from kmc.errors import UserError
+from kmc.families import FAMILIES
+
+
+def test_check_of_everything_prints_the_share_of_assumed_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each card and stack, and one for all."""
+    check()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok  card  ag ")
+    assert any(line.startswith("ok  stack ogb_20nm ") for line in lines)
+    assert lines[-1].startswith("all: ")
+    assert "numbers assumed (" in lines[-1]
+
+
+def test_check_as_json(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
+    """Alone on standard output."""
+    check([str(repository / "runs/quick/run.yaml"), "ogb", "ddab_20nm"], as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [(entry["kind"], entry["name"]) for entry in found["files"]] == [
+        ("run", "quick"),
+        ("card", "ogb"),
+        ("stack", "ddab_20nm"),
+    ]
+    numbers = found["files"][0]["numbers"]
+    assert numbers["total"] == sum(numbers[kind] for kind in ("measured", "computed", "fitted", "assumed"))
+    assert numbers["assumed_share"] == pytest.approx(numbers["assumed"] / numbers["total"], abs=1e-4)
+
+
+def test_check_prints_the_table_of_processes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row a process, columns in line."""
+    rates = pytest.importorskip("kmc.rates")
+    rows = [
+        {"event": "hop", "place": "gap", "barrier_eV": 0.4},
+        {"event": "reduction", "place": "tip", "barrier_eV": 0.35},
+    ]
+    monkeypatch.setattr(rates, "process_table", lambda stack: rows, raising=False)
+    check(["ogb_20nm"], barriers=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == ["event      place  barrier_eV", "hop        gap    0.4", "reduction  tip    0.35"]
+    with pytest.raises(UserError, match="needs a stack"):
+        check(["ogb"], barriers=True)
+
+
+def test_check_of_an_unknown_name() -> None:
+    """The nearest card or stack."""
+    with pytest.raises(UserError, match='did you mean "ogb_20nm"'):
+        check(["ogb_2nm"])
+
+
+def test_cite_prints_the_sources_of_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    """The program, the experiment, and what the numbers rest on."""
+    cite("ogb_20nm")
+    printed = capsys.readouterr().out
+    assert printed.count("{halide_kmc,") == printed.count("{john2022,") == printed.count("{lee2017,") == 1
+    cite()
+    assert capsys.readouterr().out.count("\n@") == 1
+
+
+def test_schemas_are_made_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key of every family, and the nearest name for a wrong one."""
+    schema("ligand")
+    found = json.loads(capsys.readouterr().out)
+    assert set(FAMILIES["ligand"]) <= set(found["properties"])
+    schema()
+    assert set(json.loads(capsys.readouterr().out)) == set(schemas.names())
+    with pytest.raises(UserError, match='did you mean "ligand"'):
+        schema("ligan")
+
+
+def test_the_reference_lists_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Markdown."""
+    schema(reference=True)
+    printed = capsys.readouterr().out
+    for table in FAMILIES.values():
+        for key in table:
+            assert f"| `{key}` |" in printed
+
+
+def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Whether `value` obeys a JSON schema, as far as ours go (no library for it is needed)."""
+    if "$ref" in rule:
+        return valid(value, root["$defs"][rule["$ref"].rpartition("/")[2]], root)
+    kinds = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "number": (int, float),
+        "boolean": bool,
+        "integer": int,
+    }
+    named = rule.get("type", [])
+    named = [named] if isinstance(named, str) else named
+    if named and not any(
+        value is None if kind == "null" else isinstance(value, kinds[kind]) for kind in named
+    ):
+        return False
+    if value != rule.get("const", value) or value not in rule.get("enum", [value]):
+        return False
+    if "anyOf" in rule and not any(valid(value, each, root) for each in rule["anyOf"]):
+        return False
+    for each in rule.get("allOf", []):
+        if valid(value, each["if"], root) and not valid(value, each["then"], root):
+            return False
+    if isinstance(value, list):
+        return all(valid(item, rule.get("items", {}), root) for item in value)
+    if not isinstance(value, dict):
+        return True
+    known = rule.get("properties", {})
+    closed = rule.get("additionalProperties") is False and set(value) - set(known)
+    missing = set(rule.get("required", [])) - set(value)
+    return (
+        not closed
+        and not missing
+        and all(valid(value[key], known[key], root) for key in known if key in value)
+    )
+
+
+def test_schemas_agree_with_the_files_that_come_with_kmc(repository: Path) -> None:
+    """Every card, stack and run file obeys its schema; a wrong one does not."""
+    for path in [*list_data("card"), *list_data("stack")]:
+        name = "stack" if path.parent.name == "stacks" else load_card(path).family
+        rule = schemas.schema(name)
+        assert valid(read(path), rule, rule), path
+    rule = schemas.schema("run")
+    run = read(repository / "runs/quick/run.yaml")
+    assert valid(run, rule, rule)
+    assert not valid({**run, "sed": 3}, rule, rule)
+    assert not valid({**run, "protocol": [{"sweep": {"to": "1 V"}}]}, rule, rule)
+    assert not valid({**run, "protocol": [{"swep": {}}]}, rule, rule)
+
+
+@pytest.mark.parametrize(
+    "name", ["card_no_why.yaml", "card_no_source.yaml", "card_bare_number.yaml", "card_unknown_entry.yaml"]
+)
+def test_schemas_refuse_what_the_program_refuses(name: str, repository: Path) -> None:
+    """Where a schema can say it."""
+    rule = schemas.schema("ligand")
+    assert not valid(read(repository / "tests/bad" / name), rule, rule)

@@ -1,0 +1,135 @@
+"""The documentation tells the truth: its snippets run, its links lead somewhere, its tables are the code's.
+
+A snippet runs when the line before its fence is `<!-- run -->`, or `<!-- run slow -->` where it takes over
+five seconds; after `<!-- file NAME -->` it is written to a file. Those of a page run in order, in one folder
+that holds copies of runs/ and nothing else; `$ ` marks a command in a console snippet, the rest is what it
+prints. A fast snippet needs no slow one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+_FENCE = re.compile(r"^<!-- (?:run(?P<slow> slow)?|file (?P<file>[\w.-]+)) -->\n"
+                    r"```(?P<language>python|console|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Snippet(NamedTuple):
+    """A runnable snippet: its page's line, language, text, and the file that it is written to, if any."""
+
+    line: int
+    slow: bool
+    language: str
+    text: str
+    file: str | None
+
+    @property
+    def command(self) -> list[str]:
+        """What runs it."""
+        if self.language == "python":
+            return [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", self.text]
+        commands = [line[2:] for line in self.text.splitlines() if line.startswith("$ ")]
+        return ["bash", "-euo", "pipefail", "-c", "\n".join(commands)]
+
+
+def snippets(text: str) -> list[Snippet]:
+    """The runnable snippets of a page, in order."""
+    return [Snippet(text.count("\n", 0, found.start()) + 1, bool(found["slow"]), found["language"],
+                    found["text"], found["file"]) for found in _FENCE.finditer(text)]
+
+
+def name_of(path: Path) -> str:
+    """A page as a test's name shows it."""
+    return path.relative_to(TOP).as_posix()
+
+
+def run_all(page: Path, chosen: list[Snippet], folder: Path) -> None:
+    """Run snippets in order in `folder`; the first that fails fails the test with its page and line."""
+    shutil.copytree(TOP / "runs", folder / "runs", ignore=shutil.ignore_patterns("out"))
+    environment = {**os.environ, "MPLBACKEND": "Agg", "NO_COLOR": "1",
+                   "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    for snippet in chosen:
+        if snippet.file:
+            (folder / snippet.file).write_text(snippet.text)
+            continue
+        done = subprocess.run(snippet.command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=1200, check=False)
+        told = done.stdout[-2000:] + done.stderr[-4000:]
+        assert done.returncode == 0, f"{name_of(page)}:{snippet.line}\n{told}"
+
+
+def pages_with(slow: bool) -> list[Path]:
+    """The pages that have a snippet of that kind."""
+    return [page for page in PAGES
+            if any(snippet.slow == slow and not snippet.file for snippet in snippets(page.read_text()))]
+
+
+@pytest.mark.parametrize("page", pages_with(slow=False), ids=name_of)
+def test_snippets_run(page: Path, tmp_path: Path) -> None:
+    """The fast snippets of a page do what they say."""
+    run_all(page, [snippet for snippet in snippets(page.read_text()) if not snippet.slow], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with(slow=True), ids=name_of)
+def test_all_snippets_run(page: Path, tmp_path: Path) -> None:
+    """All snippets of a page run, in order."""
+    run_all(page, snippets(page.read_text()), tmp_path)
+
+
+def anchors(text: str) -> set[str]:
+    """The names that a link can point to inside a page: its headings, as they are slugged."""
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link and picture of a page is a file of the project, every anchor a heading."""
+    broken = []
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        goal = (page.parent / name).resolve() if name else page
+        if not goal.exists() or (anchor and anchor not in anchors(goal.read_text())):
+            broken.append(link)
+    assert broken == []
+
+
+def test_reference_tables_are_the_programs() -> None:
+    """The reference shows every key and variable as the program has it: run docs/make_reference.py."""
+    made = runpy.run_path(str(TOP / "docs" / "make_reference.py"))
+    for name in made["PAGES"]:
+        text = (TOP / "docs" / name).read_text()
+        assert made["filled"](text) == text, f"docs/{name} is out of date: python docs/make_reference.py"
+
+
+def test_readme_example_is_four_lines() -> None:
+    """The README's first example needs no more than four statements."""
+    found = snippets((TOP / "README.md").read_text())
+    first = next(snippet for snippet in found if snippet.language == "python")
+    statements = [line for line in first.text.splitlines() if line and not line.startswith("import")]
+    assert len(statements) <= 4
+
+
+def test_a_failing_snippet_is_seen(tmp_path: Path) -> None:
+    """The check itself can fail, and says where."""
+    page = TOP / "README.md"
+    (snippet,) = snippets("text\n<!-- run -->\n```console\n$ false\nshown\n```\n")
+    assert (snippet.line, snippet.command[-1]) == (2, "false")
+    with pytest.raises(AssertionError, match=r"README\.md:2"):
+        run_all(page, [snippet], tmp_path)

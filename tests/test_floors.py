@@ -1,0 +1,165 @@
+"""The house stands: a file of kmc imports lower floors only, and nothing grows long without a reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Every module and subpackage of kmc and its floor. What was split off a module for its size stands a fraction
+# below the module that it serves.
+FLOORS: dict[str, float] = {
+    "errors": 1, "cache": 1, "units": 1.2, "streams": 1.2, "files": 1.2,
+    "documents": 1.4, "families": 1.4, "typed": 1.6, "quantities": 1.6, "finding": 1.6, "cards": 2,
+    "layers": 2.5, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
+    "lattice": 3.4, "relief": 3.4, "deposit": 3.6, "channels": 3.8, "packing": 3.8, "grains": 3.8,
+    "interstices": 3.8, "morphology": 4, "state": 4,
+    "multigrid_kernels": 4.8, "rates": 5, "multigrid": 5,
+    "model": 5.4, "kernels_rates": 5.6, "field_kernels": 5.8, "transport_kernels": 5.8,
+    "fields": 6, "heat": 6, "transport": 6, "kernels": 6,
+    "circuit": 7, "acceleration": 7, "observers": 7, "coupling": 7.5,
+    "variables": 7.5, "netcdf": 7.5, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
+    "runfile": 9, "simulation": 9, "outfolder": 9.3, "runner": 9.6,
+    "study": 10, "pictures": 10, "export": 10, "schemas": 10,
+    "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench": 11,
+    "__init__": 12, "commands": 12.2, "cli": 12.4, "__main__": 12.6,
+}
+
+# Imports that go up, each with its reason.
+UPWARD: dict[tuple[str, str], str] = {
+    ("stack", "pictures"): "Stack.plot() draws itself when asked; nothing of the pictures is loaded before",
+}
+
+FILE_LINES = 300
+FUNCTION_LINES = 40
+KERNEL_LINES = 60
+
+# Longer than that, each with its reason: "file" or "file:function".
+LONG: dict[str, str] = {}
+
+TOP = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for folder in ("kmc", "analysis/kmc_analysis") for path in (TOP / folder).rglob("*.py")
+                 if "_peers" not in path.parts and "_materials" not in path.parts)
+KMC = [path for path in SOURCES if path.is_relative_to(TOP / "kmc")]
+
+
+def module_of(path: Path) -> str:
+    """The module or subpackage of kmc that a file belongs to."""
+    parts = path.relative_to(TOP / "kmc").parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def package_of(path: Path) -> list[str]:
+    """The package of a file, as the parts of its dotted name."""
+    return ["kmc", *path.relative_to(TOP / "kmc").parts[:-1]]
+
+
+def name_of(path: Path) -> str:
+    """A file as the lists above name it."""
+    return path.relative_to(TOP).as_posix()
+
+
+def absolute(node: ast.ImportFrom, package: list[str]) -> str:
+    """The full dotted name that `from ... import` reads from, inside the package of the file."""
+    base = package[: len(package) - node.level + 1] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
+    """(line, full dotted name) of everything a file imports, inside functions and by importlib too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            whole = absolute(node, package)
+            yield from ((node.lineno, f"{whole}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "import_module":
+            if node.args and isinstance(node.args[0], ast.Constant):
+                yield node.lineno, str(node.args[0].value)
+
+
+def target(name: str) -> str | None:
+    """The module of kmc that a dotted name belongs to; kmc's own public names are `__init__`."""
+    parts = name.split(".")
+    if parts[0] != "kmc":
+        return None
+    part = parts[1] if len(parts) > 1 else "__init__"
+    return part if (TOP / "kmc" / part).is_dir() or (TOP / "kmc" / f"{part}.py").is_file() else "__init__"
+
+
+def upward(path: Path, text: str) -> list[str]:
+    """The imports of a file of kmc that do not go down, as "file:line ..."."""
+    mine = module_of(path)
+    found = []
+    for line, name in imports(ast.parse(text), package_of(path)):
+        other = target(name)
+        if other in (None, mine) or (mine, other) in UPWARD:
+            continue
+        if mine != "__init__" and FLOORS[other] >= FLOORS[mine]:
+            place = f"{name_of(path)}:{line}, floor {FLOORS[mine]},"
+            found.append(f"{place} imports {other}, floor {FLOORS[other]}")
+    return found
+
+
+def too_long(path: Path, text: str) -> list[str]:
+    """What of a file is longer than it may be, as the keys of LONG."""
+    name = name_of(path)
+    found = [name] if text.count("\n") > FILE_LINES else []
+    limit = KERNEL_LINES if "kernels" in path.stem else FUNCTION_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno > limit:
+            found.append(f"{name}:{node.name}")
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    """A new module is put into the table, and a module that is gone leaves it."""
+    assert {module_of(path) for path in KMC} - set(FLOORS) == set(), "say on which floor, in FLOORS above"
+    assert set(FLOORS) - {module_of(path) for path in KMC} == set(), "in FLOORS, but not in kmc/"
+
+
+@pytest.mark.parametrize("path", KMC, ids=name_of)
+def test_imports_go_down(path: Path) -> None:
+    """A file imports lower floors only."""
+    assert upward(path, path.read_text()) == []
+
+
+def test_upward_exceptions_are_in_use() -> None:
+    """An exception that nobody needs any more is removed."""
+    used = {(module_of(path), target(name)) for path in KMC
+            for _, name in imports(ast.parse(path.read_text()), package_of(path))}
+    assert set(UPWARD) - used == set()
+
+
+@pytest.mark.parametrize("path", KMC, ids=name_of)
+def test_kmc_never_imports_its_analysis(path: Path) -> None:
+    """The simulator stands without what is made of its datasets."""
+    names = [name for _, name in imports(ast.parse(path.read_text()), ["kmc"])]
+    assert [name for name in names if name.split(".")[0] == "kmc_analysis"] == []
+
+
+def test_nothing_is_longer_than_it_may_be() -> None:
+    """Files to 300 lines, functions to 40, kernels to 60; what is longer is in LONG with its reason."""
+    found = [item for path in SOURCES for item in too_long(path, path.read_text())]
+    assert set(found) - set(LONG) == set(), "shorten it, or give the reason in LONG above"
+    assert set(LONG) - set(found) == set(), "in LONG, but short enough"
+
+
+UPWARD_WAYS = ["from kmc import cli", "from .cards import Card", "from kmc import simulate",
+               "def f():\n    import kmc.bench", "from . import load_stack",
+               "import importlib\nimportlib.import_module('kmc.study')"]
+
+
+@pytest.mark.parametrize("text", UPWARD_WAYS)
+def test_an_upward_import_is_seen(text: str) -> None:
+    """The check itself can fail: each way to import upward from the first floor."""
+    assert upward(TOP / "kmc" / "errors.py", text)
+
+
+def test_a_long_function_is_seen() -> None:
+    """The check itself can fail: a function of 43 lines."""
+    text = "def f():\n" + "    x = 1\n" * 42
+    assert too_long(TOP / "kmc" / "errors.py", text) == ["kmc/errors.py:f"]
+    assert too_long(TOP / "kmc" / "kernels.py", text) == []

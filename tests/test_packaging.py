@@ -1,0 +1,120 @@
+"""What a user installs works away from the checkout: the wheel carries its cards and entry points."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+TARGETS = [*PROJECT["scripts"].values(),
+           *(value for group in PROJECT["entry-points"].values() for value in group.values())]
+_TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".cff", ".bib", ".cfg", ".txt", ".sh", ".typed"}
+_LEFT_OUT = {".git", ".venv", "out", "_build", "__pycache__", "build", "dist"}
+
+
+def call(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that must succeed; no variable of this checkout reaches it."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KMC_MATERIALS")}
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env={**kept, **environment}, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=1200, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_entry_points_name_functions(target: str) -> None:
+    """Every command and benchmark that the distribution registers is a function in a file."""
+    module, function = target.split(":")
+    roots = [TOP, TOP / "analysis"]
+    (path,) = [root / f"{module.replace('.', '/')}.py" for root in roots
+               if (root / f"{module.replace('.', '/')}.py").is_file()]
+    body = ast.parse(path.read_text()).body
+    assert function in {node.name for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def test_versions_agree() -> None:
+    """The version of the distribution stands in the citation too, and the typing markers are there."""
+    assert f"\nversion: {PROJECT['version']}\n" in (TOP / "CITATION.cff").read_text()
+    assert (TOP / "kmc" / "py.typed").is_file()
+    assert (TOP / "analysis" / "kmc_analysis" / "py.typed").is_file()
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    """No path of this machine and no package index stands in a file that others will read."""
+    named = r"--(extra-)?index-url|\burl = \"https?://|/root/|/home/\w+/"
+    pattern = re.compile(f"{re.escape(str(TOP))}|{named}")
+    text = []
+    for folder, folders, names in os.walk(TOP):
+        folders[:] = [name for name in folders if name not in _LEFT_OUT]
+        kept = [name for name in names if Path(name).suffix in _TEXT or name in ("Makefile", "run")]
+        text += [Path(folder, name) for name in kept]
+    text.remove(Path(__file__))
+    assert len(text) > 50
+    assert [str(path.relative_to(TOP)) for path in text if pattern.search(path.read_text())] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution as an installer would."""
+    folder = tmp_path_factory.mktemp("dist")
+    call(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, TOP, cwd=folder)
+    (built,) = folder.glob("halide_kmc-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of a fresh environment with the wheel; what it depends on is lent by this one."""
+    home = tmp_path_factory.mktemp("installed")
+    call(sys.executable, "-m", "venv", "--without-pip", "env", cwd=home)
+    python = home / "env" / "bin" / "python"
+    call(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install",
+         "--no-deps", "--no-index", wheel, cwd=home)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    here = call(python, "-c", code, cwd=home).stdout.strip()
+    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    Path(here, "zz_lent.pth").write_text("\n".join(sorted(lent)) + "\n")
+    return python.parent
+
+
+def test_wheel_carries_its_data(wheel: Path) -> None:
+    """Both packages, every card and stack, the sources, typing markers and the peer's model; nothing else."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    cards = {f"kmc/_materials/{path.relative_to(TOP / 'materials').as_posix()}"
+             for path in (TOP / "materials").rglob("*") if path.suffix in (".yaml", ".bib")}
+    assert len(cards) > 10
+    assert cards <= names
+    assert {"kmc/py.typed", "kmc_analysis/py.typed", "kmc_analysis/__init__.py"} <= names
+    assert "kmc/_peers/kmcos_build.py" in names
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"kmc", "kmc_analysis", f"halide_kmc-{PROJECT['version']}.dist-info"}
+
+
+def test_installed_finds_its_cards(installed: Path, tmp_path: Path) -> None:
+    """Away from the checkout the packaged cards are found, by the command and by the library."""
+    call(installed / "kmc", "check", cwd=tmp_path)
+    code = "import kmc; print(kmc.__file__); print(kmc.load_stack('ogb_20nm').path)"
+    module, stack = call(installed / "python", "-c", code, cwd=tmp_path).stdout.split()
+    assert Path(module).is_relative_to(installed.parent)
+    assert Path(stack).is_relative_to(Path(module).parent / "_materials")
+
+
+@pytest.mark.slow
+def test_installed_runs(installed: Path, tmp_path: Path) -> None:
+    """The installed program simulates: the quick run, from a copy of its file."""
+    shutil.copytree(TOP / "runs" / "quick", tmp_path / "quick", ignore=shutil.ignore_patterns("out"))
+    done = call(installed / "kmc", "run", "quick/run.yaml", "--out", "out", cwd=tmp_path, MPLBACKEND="Agg")
+    dataset = Path(tmp_path, done.stdout.strip().splitlines()[-1])
+    assert dataset.suffix == ".nc"
+    assert dataset.is_file()

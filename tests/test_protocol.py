@@ -1,0 +1,209 @@
+"""Protocols: staircases, pulses, holds, waveforms, loops, stop conditions."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmc import documents
+from kmc.errors import UserError
+from kmc.protocol import Protocol, StopCondition, read_protocol
+
+
+def test_a_double_sweep_is_a_staircase_up_and_back() -> None:
+    """0 to 1.5 V and back in steps of 10 mV at 100 V/s under 1 uA: 301 steps of 0.1 ms."""
+    steps = Protocol.sweep("1.5 V", rate="100 V/s", step="10 mV", compliance="1 uA").steps()
+    voltages = [step.voltage_V for step in steps]
+    assert len(steps) == 301
+    assert (voltages[0], max(voltages), voltages[-1]) == (0.0, 1.5, 0.0)
+    assert voltages == voltages[::-1]
+    assert all(abs(abs(b - a) - 0.01) < 1e-12 for a, b in pairwise(voltages))
+    assert all(step.duration_s == pytest.approx(1e-4) for step in steps)
+    assert {(step.compliance_A, step.samples, step.segment, step.cycle) for step in steps} == {
+        (1e-6, 1, 0, 0)
+    }
+
+
+@given(st.floats(-3, 3).filter(lambda v: abs(v) > 1e-3), st.floats(1e-3, 0.5), st.floats(1e-2, 1e3))
+def test_a_sweep_ends_exactly_and_keeps_its_rate(to: float, step: float, rate: float) -> None:
+    """Whatever the step: the top is met exactly and the mean rate of each step is the rate asked for."""
+    steps = Protocol.sweep(to, rate=rate, step=step, back=False).steps()
+    assert steps[0].voltage_V == 0.0
+    assert steps[-1].voltage_V == pytest.approx(to, rel=1e-15)
+    for first, second in pairwise(steps):
+        assert abs(second.voltage_V - first.voltage_V) / second.duration_s == pytest.approx(rate, rel=1e-6)
+
+
+def test_cycles_and_repeats_are_counted_on() -> None:
+    """cycles within a sweep, repeat of a segment: one running number."""
+    protocol = Protocol.sweep("1 V", rate="1 V/s", step="0.5 V", cycles=2, repeat=2)
+    assert [step.cycle for step in protocol.steps()] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+
+
+def test_pulses_with_gaps() -> None:
+    """Four pulses of 5 ms, 10 ms apart."""
+    steps = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=4, compliance="10 uA").steps()
+    assert [(step.voltage_V, step.duration_s) for step in steps] == [(1.0, 0.005), (0.0, 0.01)] * 4
+    assert [step.cycle for step in steps] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert Protocol.pulses("1 V", width="5 ms").steps()[0].compliance_A == inf
+
+
+def test_pulses_with_a_read() -> None:
+    """Write 1 V 20 ms, read -0.5 V 5 ms (Supplementary Fig. 25)."""
+    read = {"voltage": "-0.5 V", "duration": "5 ms"}
+    steps = Protocol.pulses("1 V", width="20 ms", gap="5 ms", count=2, read=read).steps()
+    assert [(step.voltage_V, step.duration_s) for step in steps] == [(1, 0.02), (0, 0.005), (-0.5, 0.005)] * 2
+
+
+def test_a_pattern_leaves_pulses_out() -> None:
+    """State 1 is a pulse, state 0 is no bias (Supplementary Fig. 24)."""
+    steps = Protocol.pulses("1 V", width="5 ms", pattern="1011").steps()
+    assert [step.voltage_V for step in steps] == [1.0, 0.0, 1.0, 1.0]
+    with pytest.raises(UserError, match="exclude each other"):
+        Protocol.pulses("1 V", width="5 ms", pattern="1011", count=4)
+
+
+def test_a_hold_looks_evenly_or_by_decades() -> None:
+    """Linear: one step with many looks. Log: steps that add up to the duration."""
+    (linear,) = Protocol.hold("0 V", "1 s", samples=50).steps()
+    assert (linear.duration_s, linear.samples) == (1.0, 50)
+    steps = Protocol.hold("0.1 V", "1e5 s", samples=12, spacing="log").steps()
+    durations = [step.duration_s for step in steps]
+    assert len(steps) == 12
+    assert sum(durations) == pytest.approx(1e5)
+    assert min(durations) > 0
+    assert durations[0] == pytest.approx(0.1)
+
+
+def test_a_read_has_one_look() -> None:
+    """0.1 V for 1 ms unless told otherwise."""
+    (step,) = Protocol.read().steps()
+    assert (step.voltage_V, step.duration_s, step.samples) == (0.1, 1e-3, 1)
+
+
+def test_a_free_waveform_keeps_its_integral() -> None:
+    """Straight lines as a staircase of midpoints: the integral of the voltage is exact."""
+    protocol = Protocol.pwl([("0 s", "0 V"), ("1 ms", "1 V"), ("2 ms", "1 V")], step="0.1 ms")
+    steps = protocol.steps()
+    assert len(steps) == 20
+    assert sum(step.voltage_V * step.duration_s for step in steps) == pytest.approx(1.5e-3)
+    assert protocol.duration_s == pytest.approx(2e-3)
+
+
+def test_protocols_add() -> None:
+    """Segments are numbered on."""
+    protocol = (
+        Protocol.sweep("1 V", rate="1 V/s", step="0.5 V") + Protocol.read() + Protocol.hold("0 V", "1 s")
+    )
+    assert [step.segment for step in protocol.steps()] == [0] * 5 + [1, 2]
+    assert protocol.after_segment(2) == 5
+    assert protocol.after_segment(6) == 7
+    assert hash(protocol) == hash(read_protocol(protocol.to_data()))
+
+
+def test_write_and_verify() -> None:
+    """A loop asks its condition in the last step of each turn only."""
+    pulse = Protocol.pulses("1 V", width="5 ms", gap="1 ms", compliance="50 uA")
+    protocol = (pulse + Protocol.read()).repeated(3, until={"conductance_above": "0.1 mS"})
+    steps = protocol.steps()
+    assert [step.cycle for step in steps] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [step.verify for step in steps] == [False, False, True] * 3
+    assert {step.segment for step in steps} == {0}
+    condition = protocol.stop_of(0)
+    assert condition is not None
+    assert condition.met(1.1e-4, 0.0, False)
+    assert not condition.met(0.9e-4, 0.0, True)
+
+
+def test_a_failure_is_asked_where_a_cycle_ends() -> None:
+    """A device that still conducts at the end of a cycle cannot be reset."""
+    protocol = Protocol.sweep("-1 V", rate="1 V/s", step="0.5 V", cycles=2, until={"failure": "30 uS"})
+    assert [step.verify for step in protocol.steps()] == [False, False, False, False, True] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "look", "met"),
+    [
+        ({"conductance_above": "1 mS"}, (2e-3, 0.0, False), True),
+        ({"conductance_above": "1 mS"}, (1e-3, 0.0, True), False),
+        ({"conductance_below": "1 mS"}, (0.5e-3, 0.0, True), True),
+        ({"conductance_below": "1 mS"}, (2e-3, 0.0, True), False),
+        ({"current_at_limit": True}, (0.0, 1e-6, True), True),
+        ({"current_at_limit": True}, (1.0, 1.0, False), False),
+        ({"failure": "1 mS"}, (2e-3, 0.0, False), True),
+        ({"failure": "1 mS"}, (1e-4, 0.0, False), False),
+    ],
+)
+def test_stop_conditions(given: dict[str, object], look: tuple[float, float, bool], met: bool) -> None:
+    """Each on both of its sides."""
+    assert StopCondition(**given).met(*look) is met
+
+
+@pytest.mark.parametrize(
+    ("protocol"),
+    [
+        Protocol.sweep(
+            "1.5 V", rate="100 V/s", compliance="1 uA", until={"current_at_limit": True}, temperature="320 K"
+        ),
+        Protocol.pulses("1 V", width="5 ms", pattern="101", read={"voltage": "0.1 V"}),
+        Protocol.hold("0 V", "1 s", spacing="log") + Protocol.read(),
+        Protocol.pwl([("0 s", "0 V"), ("1 ms", "1 V")], step="0.1 ms"),
+        (Protocol.sweep("1 V", rate="1 V/s") + Protocol.read()).repeated(4),
+        (Protocol.sweep("1 V", rate="1 V/s") + Protocol.read()).repeated(
+            4, until={"conductance_below": "1 uS"}
+        ),
+    ],
+)
+def test_plain_data_reads_back(protocol: Protocol) -> None:
+    """to_data holds all that decides the steps."""
+    assert read_protocol(protocol.to_data()) == protocol
+    assert read_protocol(protocol.to_data()).steps() == protocol.steps()
+
+
+def test_the_temperature_of_a_segment() -> None:
+    """None is the stage's own."""
+    assert Protocol.read().steps()[0].temperature_K is None
+    assert Protocol.read(temperature="360 K").steps()[0].temperature_K == 360.0
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Protocol([]),
+        lambda: Protocol.sweep("1 V", rate="1 V/s", compliance="0 A"),
+        lambda: Protocol.sweep("1 V", rate="1 V/s", compliance="-1 uA"),
+        lambda: Protocol.sweep("0 V", rate="1 V/s"),
+        lambda: Protocol.sweep("1 V", rate="0 V/s"),
+        lambda: Protocol.sweep("1 V", rate=None),
+        lambda: Protocol.sweep("1 V", rate="1 V/s", step="1 nV"),
+        lambda: Protocol.sweep("1 V", rate="1 V/s", cycles=True),
+        lambda: Protocol.pulses("1 V", width="-5 ms"),
+        lambda: Protocol.pulses("1 V", width="5 ms", count=0),
+        lambda: Protocol.pulses("1 V", width="5 ms", pattern="102"),
+        lambda: Protocol.pulses("1 V", width="5 ms", repeat=10**9),
+        lambda: Protocol.hold("0 V", "0 s"),
+        lambda: Protocol.hold(float("nan"), "1 s"),
+        lambda: Protocol.pwl([("0 s", "0 V")], step="1 ms"),
+        lambda: Protocol.pwl([("1 s", "0 V"), ("0 s", "1 V")], step="1 ms"),
+        lambda: Protocol.read(until={}),
+        lambda: Protocol.read(until={"failure": "1 mS", "conductance_above": "1 mS"}),
+        lambda: Protocol.read().repeated(0),
+    ],
+)
+def test_a_senseless_protocol_is_refused(build) -> None:
+    """With a next step."""
+    with pytest.raises(UserError) as caught:
+        build()
+    assert caught.value.next_step
+
+
+def test_errors_name_file_and_line() -> None:
+    """Down to the key within a segment within a loop."""
+    text = "- repeat:\n    times: 2\n    segments:\n      - sweep:\n          to: 1 V\n          rat: 1 V/s\n"
+    with pytest.raises(UserError, match='did you mean "rate"') as caught:
+        read_protocol(documents.parse(text, "run.yaml"))
+    assert caught.value.where == "run.yaml:6"

@@ -1,0 +1,142 @@
+"""Run files: what they hold, --set, relative paths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kmc.errors import UserError
+from kmc.runfile import load_run
+from kmc.stack import load_stack
+
+RUN = "stack: ogb_20nm\nprotocol:\n  - sweep: {to: 1.5 V, rate: 100 V/s, compliance: 1 uA}\n"
+
+
+def write(folder: Path, text: str = RUN, name: str = "run.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["quick", "ogb_20nm"])
+def test_the_runs_of_this_repository_load(name: str, repository: Path) -> None:
+    """They are named for their folder."""
+    run = load_run(repository / "runs" / name / "run.yaml")
+    assert run.name == name
+    assert run.device.hash == load_stack("ogb_20nm").hash
+
+
+def test_the_double_sweep_of_the_20_nm_device(repository: Path) -> None:
+    """0 to 1.5 V and back at 1 uA."""
+    steps = load_run(repository / "runs/ogb_20nm/run.yaml").protocol.steps()
+    assert (steps[0].voltage_V, max(step.voltage_V for step in steps), steps[-1].voltage_V) == (0.0, 1.5, 0.0)
+    assert {step.compliance_A for step in steps} == {1e-6}
+
+
+def test_everything_a_run_file_may_say(tmp_path: Path) -> None:
+    """Choices flat and nested, settings, snapshots, initial."""
+    write(tmp_path, "", "before.nc")
+    run = load_run(
+        write(
+            tmp_path,
+            RUN
+            + """description: all
+choices:
+  ligand: ddab
+  electrode: {bond_energy: 0.31 eV}
+  device.series_resistance: 10 ohm
+seed: 9
+settings: {window: 12 nm, windows: 4}
+snapshots: {every: 1 ms}
+initial: before.nc
+""",
+        )
+    )
+    assert run.device.ligand is not None
+    assert run.device.ligand.name == "ddab"
+    assert run.choices == {
+        "ligand": "ddab",
+        "electrode.bond_energy": "0.31 eV",
+        "device.series_resistance": "10 ohm",
+    }
+    assert run.device.value("electrode.bond_energy") == pytest.approx(0.31)
+    assert (run.seed, run.settings.window, run.settings.windows) == (9, 12.0, 4)
+    assert run.snapshots == {"every": 1e-3}
+    assert run.initial == tmp_path / "before.nc"
+    assert json.loads(json.dumps(run.resolved()))["stack_hash"] == run.device.hash
+
+
+def test_a_stack_beside_the_run(tmp_path: Path) -> None:
+    """By name and by relative path, whatever the working directory."""
+    (tmp_path / "mine.yaml").write_text("extends: ogb_20nm\nligand: ddab\n")
+    for stack in ("mine", "mine.yaml", "./mine.yaml"):
+        run = load_run(write(tmp_path, RUN.replace("ogb_20nm", stack)))
+        assert run.device.ligand is not None
+        assert run.device.ligand.name == "ddab"
+
+
+def test_the_name_of_a_run(tmp_path: Path) -> None:
+    """runs/<name>/run.yaml is <name>, other.yaml is other."""
+    assert load_run(write(tmp_path)).name == tmp_path.name
+    assert load_run(write(tmp_path, name="other.yaml")).name == "other"
+
+
+def test_sets_are_put_over_the_file(tmp_path: Path) -> None:
+    """Plain, nested, into lists, new and old keys; the file stays as it is."""
+    path = write(tmp_path)
+    run = load_run(
+        path,
+        [
+            "seed=9",
+            "settings.window=12 nm",
+            "choices.ligand=ddab",
+            "choices.electrode.bond_energy=0.31 eV",
+            "protocol.0.sweep.to=2 V",
+            "snapshots={every: 1 ms}",
+            "settings.spacing_factor=1e0",
+        ],
+    )
+    assert (run.seed, run.settings.window, run.settings.spacing_factor) == (9, 12.0, 1.0)
+    assert run.choices == {"ligand": "ddab", "electrode.bond_energy": "0.31 eV"}
+    assert max(step.voltage_V for step in run.protocol.steps()) == 2.0
+    assert run.snapshots == {"every": 1e-3}
+    assert path.read_text() == RUN
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "near"),
+    [
+        ("sed=9", "unknown key", "seed"),
+        ("settings.windw=3 nm", "unknown key", "window"),
+        ("protocol.7.sweep=3", "no place in a list of 1", None),
+        ("protocol.0.sweep.to=2 eV", "wrong dimension", None),
+        ("choices.ligand=dab", "no card is called", "ddab"),
+        ("choices.electrode.bond_enegy=3 eV", "a metal card has no", "bond_energy"),
+        ("stack=ogb_20n", "no stack is called", "ogb_20nm"),
+        ("seed=-1", "whole number", None),
+        ("seed", "is not path=value", None),
+        ("=3", "is not path=value", None),
+        ("seed.x=3", "unknown key|plain value|whole number", None),
+        ("stack.x=3", "plain value", None),
+        ("seed={a: [", "not valid YAML", None),
+        ("seed=*a", "not valid YAML", None),
+    ],
+)
+def test_a_wrong_set_is_refused(text: str, says: str, near: str | None, tmp_path: Path) -> None:
+    """The place shown is the option, not a line of the file."""
+    with pytest.raises(UserError, match=says) as caught:
+        load_run(write(tmp_path), [text])
+    assert caught.value.where.startswith("--set")
+    assert caught.value.nearest == near
+    assert caught.value.next_step
+
+
+def test_what_a_run_starts_from_must_be_there(tmp_path: Path) -> None:
+    """For kmc run; kmc check takes a chain of runs that has not begun."""
+    path = write(tmp_path, RUN + "initial: nowhere.nc\n")
+    with pytest.raises(UserError, match="does not exist") as caught:
+        load_run(path)
+    assert caught.value.where == f"{path}:4"
+    assert load_run(path, must_exist=False).initial == tmp_path / "nowhere.nc"
