@@ -9,10 +9,13 @@ import numpy as np
 
 from .lattice import ACTIVE, Lattice, Region
 from .multigrid import Hierarchy, face_conductances
+from .multigrid_kernels import residual
 from .units import EPS0, K_B
 
-NEWTON_STEPS = 25
-TOLERANCE_V = 5e-4
+NEWTON_STEPS = 40
+TOLERANCE_V = 2e-3
+MOST_STEP_V = 0.2  # steps far above this are shortened
+INNER_ETA = 0.01
 
 
 class VacancyEquilibrium:
@@ -27,40 +30,53 @@ class VacancyEquilibrium:
         self.mu = 0.0
         self.hierarchy: Hierarchy | None = None
         self.sink = np.zeros(self.most.shape)
+        self.response = np.zeros(self.most.shape)  # of the potential to a shift of mu
 
     def solve(self, potential, voltage: float, others: np.ndarray) -> None:
         """Bring `potential.charge` and the vacancies to equilibrium at a device voltage; `others`: ions, e."""
+        free, before, width = potential.fixed == 0, np.inf, MOST_STEP_V * 5
         for _ in range(NEWTON_STEPS):
-            self._occupy(voltage * potential.unit + potential.charge)
+            self._occupy(voltage * potential.unit + potential.charge, free)
             potential.source[:] = (self.number - self.fixed_charge + others) * self.scale
             safe = np.maximum(self.most, 1e-300)
-            slope = self.number * (1 - self.number / safe) / self.thermal
-            self.sink[:] = slope * self.scale
+            self.sink[:] = self.number * (1 - self.number / safe) * (self.scale / self.thermal)
             change = self._step(potential)
             size = float(np.abs(change).max())
-            potential.charge += change * min(1.0, 4 * self.thermal / max(size, 1e-300) + 0.2)
+            if size > before:  # Newton overshoots where vacancies crowd: logarithmic steps from here on
+                width = 2 * self.thermal
+            potential.charge += np.sign(change) * width * np.log1p(np.abs(change) / width)
+            before = size
             if size < TOLERANCE_V:
                 break
-        self._occupy(voltage * potential.unit + potential.charge)
+        self._occupy(voltage * potential.unit + potential.charge, free)
 
     def _step(self, potential) -> np.ndarray:
-        """Newton correction of the charge potential."""
+        """Newton correction of the charge potential, with the shift of mu that keeps the vacancies' number.
+
+        (A + S) change - s shift = residual and s . (change - shift) = 0, S = diag(s): two solves, the second of
+        which starts from its last answer.
+        """
         if self.hierarchy is None:
             self.hierarchy = Hierarchy(*face_conductances(potential.coefficient), self.sink, potential.fixed)
         else:
             nz, ny, nx = self.sink.shape
             self.hierarchy.update((0, nz, 0, ny, 0, nx))
-        right = potential.source - apply(potential.hierarchy, potential.charge)
-        right[potential.fixed == 1] = 0.0
+        free = potential.fixed == 0
+        right = np.where(free, potential.source - apply(potential.hierarchy, potential.charge), 0.0)
         change = np.zeros_like(right)
-        self.hierarchy.solve(right, change, 1e-2)
-        return change
+        self.hierarchy.solve(right, change, INNER_ETA)
+        slope = np.where(free, self.sink, 0.0)
+        self.response[~free] = 0.0
+        self.hierarchy.solve(slope, self.response, INNER_ETA)
+        left = float(slope.sum() - (slope * self.response).sum())
+        shift = float((slope * change).sum()) / left if left > 1e-12 * max(slope.sum(), 1e-300) else 0.0
+        return change + shift * self.response
 
-    def _occupy(self, phi: np.ndarray) -> None:
+    def _occupy(self, phi: np.ndarray, free: np.ndarray) -> None:
         """Occupations for a potential, with mu from the conserved total (Newton inside a bracket)."""
-        sites = self.most > 0
+        sites = (self.most > 0) & free
+        self.number[:] = 0.0
         if self.total <= 0.0 or not sites.any():
-            self.number[:] = 0.0
             return
         most, energy = self.most[sites], phi[sites] / self.thermal
         low, high = energy.min() - 60.0, energy.max() + 60.0
@@ -68,7 +84,7 @@ class VacancyEquilibrium:
         for _ in range(100):
             share = 1.0 / (1.0 + np.exp(np.clip(energy - mu, -500, 500)))
             excess = float(most @ share) - self.total
-            if abs(excess) < 1e-10 * self.total:
+            if abs(excess) < 1e-7 * self.total:
                 break
             low, high = (low, mu) if excess > 0 else (mu, high)
             slope = float(most @ (share * (1 - share)))
@@ -80,8 +96,6 @@ class VacancyEquilibrium:
 
 def apply(hierarchy: Hierarchy, u: np.ndarray) -> np.ndarray:
     """The operator of a hierarchy without sinks on u (zero on held cells)."""
-    from .multigrid_kernels import residual
-
     top, out = hierarchy.levels[0], np.empty_like(u)
     residual(*top.faces, top.inverse, np.zeros_like(u), u, out)
     return -out

@@ -19,13 +19,18 @@ def names() -> list[str]:
     return sorted({point.name for point in metadata.entry_points(group=GROUP)})
 
 
-def run(name: str, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Run one benchmark: {"bench", "rows", "machine", "versions"}. Raises UserError for an unknown name."""
+def load(name: str) -> Callable[[Callable[[str], None]], list[dict[str, Any]]]:
+    """The function of one benchmark. Raises UserError for an unknown name."""
     points = {point.name: point for point in metadata.entry_points(group=GROUP)}
     if name not in points:
         step = "use one of: " + ", ".join(sorted(points)) if points else "pip install the package to get some"
         raise UserError(f'no benchmark is called "{name}"', nearest=nearest(name, points), next_step=step)
-    rows = [provenance.plain(row) for row in points[name].load()(progress)]
+    return points[name].load()
+
+
+def run(name: str, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Run one benchmark: {"bench", "rows", "machine", "versions"}. Raises UserError for an unknown name."""
+    rows = [provenance.plain(row) for row in load(name)(progress)]
     return {"bench": name, "rows": rows, "machine": machine(), "versions": provenance.versions()}
 
 

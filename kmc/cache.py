@@ -1,7 +1,7 @@
 """Where compiled kernels are kept, and the one decorator that compiles them.
 
 Numba looks at a function's own file only: a kernel that calls a changed kernel of another module would be
-served stale. So the cache folder is keyed by a hash of all sources that kernels are made of, and of the versions.
+served stale. So the cache folder is keyed by a hash of all sources that kernels are made of and of versions.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from typing import Any
 
 _KEEP_DAYS = 30
 _NJIT = re.compile(r"^\s*@(?:\w+\.)?njit", re.MULTILINE)
-_IMPORT = re.compile(r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\w+)", re.MULTILINE)
-# Front ends hold no kernel (a test reads them), so editing one does not throw the compiled kernels away.
-FRONT_ENDS = frozenset({"__init__.py", "__main__.py", "cli.py", "checkpoint.py", "commands", "dataset.py",
-                        "export.py", "pictures", "runner.py"})
+_IMPORT = re.compile(
+    r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\([^)]*\)|[^\n]*)", re.MULTILINE
+)
 
 
 def cache_root() -> Path:
@@ -60,8 +59,8 @@ def kernel_sources(package: Path) -> list[Path]:
         if path.stem in found or not path.exists():
             continue
         found[path.stem] = path
-        names = _IMPORT.findall(path.read_text(encoding="utf-8"))
-        todo += [package / f"{name}.py" for pair in names for name in pair if name]
+        imported = sum(_IMPORT.findall(path.read_text(encoding="utf-8")), ())
+        todo += [package / f"{name}.py" for name in re.findall(r"\w+", " ".join(imported))]
     return sorted(found.values())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,16 +12,16 @@ from kmc.lattice import ACTIVE, Lattice, Region
 
 @dataclass(frozen=True)
 class Channel:
-    """The widest way of room sites from the silver to the organic layer.
+    """The widest way of room sites from the silver to the organic layer, and of such ways the shortest.
 
-    y, x: its foot (site at the organic's surface); width: the side of the largest square that passes
-    everywhere along it (sites, 0 if no way exists); narrowest: least sites of it in any plane.
+    y, x: its foot (site at the organic's surface); width: side of the square that passes all along it
+    (sites; 0 if no way exists); steps: from plane to plane and sideways; path: bool, the sites it sweeps.
     """
 
     y: int
     x: int
     width: int
-    narrowest: int
+    steps: int
     path: np.ndarray
 
     @property
@@ -31,29 +31,87 @@ class Channel:
 
 
 @njit
-def _squares(room, side):
-    """Sites covered by a side x side square of room within its plane: bool [z, y, x], periodic."""
+def _anchors(room, side):
+    """First corners of the side x side squares of room in each plane: bool [z, y, x], periodic."""
     nz, ny, nx = room.shape
-    covered = np.zeros(room.shape, np.bool_)
-    run = np.zeros((ny, nx), np.int32)
+    out = np.zeros(room.shape, np.bool_)
+    run = np.zeros((ny, nx), np.bool_)
     for z in range(nz):
         for y in range(ny):
             length = 0
             for step in range(nx + side - 1):
-                x = step % nx
-                length = length + 1 if room[z, y, x] else 0
+                length = length + 1 if room[z, y, step % nx] else 0
                 if step >= side - 1:
-                    run[y, x] = 1 if length >= side else 0
+                    run[y, step - side + 1] = length >= side
         for x in range(nx):
             length = 0
             for step in range(ny + side - 1):
-                y = step % ny
-                length = length + 1 if run[y, x] else 0
-                if step >= side - 1 and length >= side:
-                    for back_y in range(side):
-                        for back_x in range(side):
-                            covered[z, (y - back_y) % ny, (x - back_x) % nx] = True
-    return covered
+                length = length + 1 if run[step % ny, x] else 0
+                if step >= side - 1:
+                    out[z, step - side + 1, x] = length >= side
+    return out
+
+
+@njit
+def _walk(anchor, ceiling, side, queue, came):
+    """Breadth-first way of a square from plane 0 to the silver; returns its last site, or -1.
+
+    queue, came: int32 [N]; came holds the site before each one reached (itself at the start, -1 elsewhere).
+    """
+    nz, ny, nx = anchor.shape
+    half = side // 2
+    head = tail = 0
+    for i in range(ny * nx):
+        if anchor[0, i // nx, i % nx]:
+            came[i] = i
+            queue[tail] = i
+            tail += 1
+    while head < tail:
+        i = queue[head]
+        head += 1
+        z, y, x = i // (ny * nx), (i // nx) % ny, i % nx
+        if z + 1 >= ceiling[(y + half) % ny, (x + half) % nx]:
+            return i
+        for way in range(6):
+            a, b, c = _step(way, z, y, x, ny, nx)
+            j = (a * ny + b) * nx + c
+            if 0 <= a < nz and anchor[a, b, c] and came[j] < 0:
+                came[j] = i
+                queue[tail] = j
+                tail += 1
+    return -1
+
+
+@njit
+def _step(way, z, y, x, ny, nx):
+    """One of the six neighbours of a site, up first; y and x periodic."""
+    if way == 0:
+        return z + 1, y, x
+    if way == 1:
+        return z, (y - 1) % ny, x
+    if way == 2:
+        return z, (y + 1) % ny, x
+    if way == 3:
+        return z, y, (x - 1) % nx
+    if way == 4:
+        return z, y, (x + 1) % nx
+    return z - 1, y, x
+
+
+@njit
+def _trace(came, last, side, path):
+    """Mark the sites that the square sweeps; returns (steps, first site)."""
+    nz, ny, nx = path.shape
+    steps, i = 0, last
+    while True:
+        z, y, x = i // (ny * nx), (i // nx) % ny, i % nx
+        for b in range(side):
+            for c in range(side):
+                path[z, (y + b) % ny, (x + c) % nx] = True
+        if came[i] == i:
+            return steps, i
+        i = came[i]
+        steps += 1
 
 
 @njit
@@ -74,63 +132,13 @@ def _flood(mask, seed, out):
         i = stack[depth]
         z, y, x = i // (ny * nx), (i // nx) % ny, i % nx
         for way in range(6):
-            a, b, c = z, y, x
-            if way == 0:
-                a -= 1
-            elif way == 1:
-                a += 1
-            elif way == 2:
-                b = (y - 1) % ny
-            elif way == 3:
-                b = (y + 1) % ny
-            elif way == 4:
-                c = (x - 1) % nx
-            else:
-                c = (x + 1) % nx
+            a, b, c = _step(way, z, y, x, ny, nx)
             if 0 <= a < nz and mask[a, b, c] and not out[a, b, c]:
                 out[a, b, c] = True
                 stack[depth] = (a * ny + b) * nx + c
                 depth += 1
                 found += 1
     return found
-
-
-def _through(mask: np.ndarray, ceiling: np.ndarray) -> np.ndarray:
-    """Sites of `mask` [z, y, x] on a way from plane 0 to just below `ceiling` [y, x]; empty if none."""
-    up, down = np.zeros(mask.shape, np.bool_), np.zeros(mask.shape, np.bool_)
-    top = np.zeros(mask.shape, np.bool_)
-    foot = np.zeros(mask.shape, np.bool_)
-    foot[0] = True
-    y, x = np.nonzero(ceiling > 0)
-    top[ceiling[y, x] - 1, y, x] = True
-    _flood(mask, foot, up)
-    _flood(mask, top, down)
-    return up & down
-
-
-def _largest_patch(plane: np.ndarray) -> np.ndarray:
-    """The largest connected patch of a periodic plane (bool [y, x])."""
-    left, best = plane[None].copy(), np.zeros(plane.shape, bool)
-    while left.any():
-        seed, patch = np.zeros(left.shape, bool), np.zeros(left.shape, bool)
-        seed.flat[np.argmax(left)] = True
-        if _flood(left, seed, patch) > np.count_nonzero(best):
-            best = patch[0]
-        left &= ~patch
-    return best
-
-
-def _centre(patch: np.ndarray) -> tuple[int, int]:
-    """The site of a patch (bool [y, x], periodic) nearest to its centre of mass."""
-    y, x = np.nonzero(patch)
-    middle = []
-    for place, count in ((y, patch.shape[0]), (x, patch.shape[1])):
-        turn = np.exp(2j * np.pi * place / count).mean()
-        middle.append(np.angle(turn) / (2 * np.pi) * count % count)
-    step = [np.abs(p - m) for p, m in zip((y, x), middle, strict=True)]
-    step = [np.minimum(s, count - s) for s, count in zip(step, patch.shape, strict=True)]
-    at = int(np.argmin(step[0] ** 2 + step[1] ** 2))
-    return int(y[at]), int(x[at])
 
 
 def widest(room: np.ndarray, ceiling: np.ndarray) -> Channel:
@@ -140,25 +148,24 @@ def widest(room: np.ndarray, ceiling: np.ndarray) -> Channel:
     silver plane of each column. Where no way exists, the foot is the column with most room.
     """
     room = np.ascontiguousarray(room, dtype=np.bool_)
-    low, high, best = 0, min(room.shape[1:]), None
+    came, queue = np.empty(room.size, np.int32), np.empty(room.size, np.int32)
+    path = np.zeros(room.shape, np.bool_)
+
+    def last(side: int) -> int:
+        came.fill(-1)
+        return _walk(_anchors(room, side), ceiling, side, queue, came)
+
+    low, high = 0, min(room.shape[1:])
     while low < high:
         side = min(2 * low + 1, (low + high + 1) // 2)
-        way = _through(_squares(room, side), ceiling)
-        if way.any():
-            low, best = side, way
-        else:
-            high = side - 1
-    if best is None:
+        low, high = (side, high) if last(side) >= 0 else (low, side - 1)
+    if low == 0:
         most = room.sum(axis=0)
         y, x = np.unravel_index(int(np.argmax(most)), most.shape)
-        return Channel(int(y), int(x), 0, 0, np.zeros(room.shape, np.bool_))
-    patch = _largest_patch(best[0])
-    foot = np.zeros(room.shape, np.bool_)
-    foot[0] = patch
-    path = np.zeros(room.shape, np.bool_)
-    _flood(best, foot, path)
-    planes = path[: int(ceiling.min())].sum(axis=(1, 2))
-    return Channel(*_centre(patch), low, int(planes.min()), path)
+        return Channel(int(y), int(x), 0, 0, path)
+    steps, first = _trace(came, last(low), low, path)
+    y, x = divmod(first, room.shape[2])
+    return Channel((y + low // 2) % room.shape[1], (x + low // 2) % room.shape[2], low, steps, path)
 
 
 def of(lattice: Lattice) -> Channel:
@@ -170,7 +177,7 @@ def of(lattice: Lattice) -> Channel:
     channel = widest((lattice.room.astype(bool) & active)[floor:], lattice.silver_surface() - floor)
     path = np.zeros(lattice.shape, np.bool_)
     path[floor:] = channel.path
-    return Channel(channel.y, channel.x, channel.width, channel.narrowest, path)
+    return replace(channel, path=path)
 
 
 def joins(lattice: Lattice) -> bool:
@@ -181,8 +188,7 @@ def joins(lattice: Lattice) -> bool:
     if floor >= lattice.shape[0] - 1 or not room.any():
         return False
     foot = np.zeros(lattice.shape, np.bool_)
-    below = lattice.residue[floor - 1] if lattice.residue.any() else lattice.region[floor - 1] == Region.ORGANIC
-    foot[floor] = below
+    foot[floor] = lattice.residue[floor - 1] if lattice.residue.any() else True
     reached = np.zeros(lattice.shape, np.bool_)
     _flood(room, foot, reached)
     silver = lattice.region == Region.ELECTRODE

@@ -46,8 +46,10 @@ def summary(target: str) -> str:
     """The first line of the docstring of a command's module, read without importing it."""
     top, *rest = target.partition(":")[0].split(".")
     spec = util.find_spec(top)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(place).joinpath(*rest).with_suffix(".py")
+    places = (spec.submodule_search_locations or [spec.origin or ""]) if spec else []
+    for place in places:
+        path = Path(place).joinpath(*rest)
+        path = path.with_suffix(".py") if rest else path
         if path.is_file() and (match := _SUMMARY.match(path.read_text(encoding="utf-8"))):
             return match[1][:1].upper() + match[1][1:]
     return ""

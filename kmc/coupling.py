@@ -21,9 +21,10 @@ from .state import (
 from .transport import Leak, Network, Path
 from .units import K_B
 
-CHARGE_STEP_V = 0.02  # device voltage by which vacancies are let follow
-CHARGE_LEAST = 0.05  # ions of others' density below which space charge is nil
+CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
+CHARGE_LEAST = 0.5  # ions of others' density that may change before the space charge is renewed
 DENSITY_MEMORY_S = 2e-5
+CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
 TEMPERATURE_STEP_K = 1.0
 VOLTAGE_STEP = 0.02  # of kT/e: rates are recomputed when the device voltage moves by this
@@ -51,7 +52,8 @@ class Device:
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit = 0.0, math.inf
         self.density = np.zeros(self.potential.source.shape)
-        self.charge_voltage = 0.0
+        self.charge_density = np.zeros_like(self.density)  # at the last solution
+        self.charge_voltage, self.charge_metal = 0.0, 0
         self.density_time = 0.0
         self.drift = 0.0
         self.patches = 0
@@ -76,6 +78,7 @@ class Device:
         state = allocate(region, self.lattice.room, capacity)
         state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
         state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
+        state.sites["held"][self.potential.sheet] = 1
         for kind, sites in ((KIND_EMITTER, surface), (KIND_METAL, residue), (KIND_VACANCY, vacancies)):
             kernels.place_many(state, self.grid, kind, sites.astype(np.int32))
         return state
@@ -145,7 +148,9 @@ class Device:
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         far = moved * size > bound and not self._only(atoms, old, dirty, bound / max(size, 1e-12))
         if metal is not None or far or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
-            self.solve_fields(refresh=False)
+            self.potential.prepare(self.state)
+            self.potential.publish(self.state, True)
+            self.drift, self.patches = 0.0, 0
             full = True
         else:
             self.drift += self.potential.patch(self.state, dirty) * size
@@ -179,9 +184,11 @@ class Device:
         """Space charge of vacancies and of the ions' averaged density."""
         potential = self.potential
         potential.prepare(self.state)
-        potential.hierarchy.solve(None, potential.unit, 1e-4)
-        potential.charge[potential.fixed == 1] = 0.0
-        ions = self.density if self.density.sum() > CHARGE_LEAST else np.zeros_like(self.density)
+        potential.sheet_voltage = self.leak.organic_voltage(voltage, self.stage)
+        potential.hold_charge()
+        ions = self.density
+        self.charge_density[:] = ions
+        self.charge_metal = int(self.state.run["metal"][0])
         if self.vacancies is not None:
             self.vacancies.solve(potential, voltage, ions)
             self.charge_voltage = voltage
@@ -264,7 +271,8 @@ class Device:
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])
-        if self.density.sum() > CHARGE_LEAST:
+        crowd = np.abs(self.density - self.charge_density).sum() > max(CHARGE_LEAST, 0.2 * self.density.sum())
+        if crowd or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
 
     def _density_cells(self) -> np.ndarray:

@@ -17,21 +17,40 @@ HOLLOW = 0.5
 
 
 @njit
-def _rolling(top, count_y, count_x, sign):
-    """Largest (sign 1) or least (-1) of `top` over a footprint that starts (1) or ends (-1) at each cell."""
-    ny, nx = top.shape
-    line = top * sign
-    for y in range(ny):
-        for x in range(nx):
-            for k in range(count_x):
-                line[y, x] = max(line[y, x], sign * top[y, (x + sign * k) % nx])
-    out = line.copy()
-    for y in range(ny):
-        for k in range(count_y):
-            row = line[(y + sign * k) % ny]
+def _ahead(plane, count):
+    """Largest of each site and the count - 1 after it along axis 0 (periodic), by doubling the reach."""
+    ny, nx = plane.shape
+    out, done = plane.copy(), 1
+    while done < count:
+        step = min(done, count - done)
+        last = out.copy()
+        for y in range(ny):
+            other = (y + step) % ny
             for x in range(nx):
-                out[y, x] = max(out[y, x], row[x])
-    return out * sign
+                out[y, x] = max(last[y, x], last[other, x])
+        done += step
+    return out
+
+
+@njit
+def rolling(plane, count_y, count_x):
+    """Largest of `plane` under a footprint with its first corner at each cell (periodic): int64 [y, x]."""
+    along = np.ascontiguousarray(_ahead(np.ascontiguousarray(plane.T), count_x).T)
+    return _ahead(along, count_y)
+
+
+@njit
+def opened(plane, count_y, count_x):
+    """Least of `rolling` over all footprints that hold a cell: what a footprint could fill (int64 [y, x]).
+
+    Takes the plane of `rolling`.
+    """
+    return -rolling(-plane[::-1, ::-1], count_y, count_x)[::-1, ::-1]
+
+
+def closed(plane: np.ndarray, side: int) -> np.ndarray:
+    """A plane whose pits narrower than `side` cells are filled (int64 [y, x], periodic)."""
+    return opened(rolling(plane, side, side), side, side)
 
 
 @njit
@@ -49,42 +68,50 @@ def _contact(top, rest, y0, x0, count_y, count_x):
 
 
 @njit
-def _hollow(lowest, rest, y0, x0, count_y, count_x):
-    """Mean height wasted beneath a footprint: what another place of it could have filled."""
-    ny, nx = lowest.shape
-    total = 0
-    for y in range(y0, y0 + count_y):
-        for x in range(x0, x0 + count_x):
-            total += rest - lowest[y % ny, x % nx]
-    return total / (count_y * count_x)
+def _sums(field, more_y, more_x):
+    """Running sums of a periodic plane, so that any footprint's sum takes four look-ups."""
+    ny, nx = field.shape
+    out = np.zeros((ny + more_y + 1, nx + more_x + 1), np.int64)
+    for y in range(ny + more_y):
+        row = 0
+        for x in range(nx + more_x):
+            row += field[y % ny, x % nx]
+            out[y + 1, x + 1] = out[y, x + 1] + row
+    return out
 
 
 @njit
-def best_place(top, ceiling, size, gap, least, scatter):
+def best_place(top, ceiling, size, gap, least, scatter, price, beat):
     """Where a crystal comes to rest: (y, x, z of its foot, height, score), height 0 if it
     fits nowhere; the lowest score is the best place.
 
     top, ceiling: int64 [ny, nx], filled height (with the gap above) and silver; size: its z, y, x extents;
-    gap: clear cells around it; least: share of it that must fit; scatter: float64 [ny, nx].
+    gap: clear cells around it; least: share of it that must fit; scatter: float64 [ny, nx]; price: added to
+    the score; beat: the score to beat.
     """
     ny, nx = top.shape
     count_y, count_x = size[1] + gap, size[2] + gap
-    best, place = 1e30, (0, 0, 0, 0, 1e30)
+    best, place = beat - price, (0, 0, 0, 0, 1e30)
     if count_y > ny or count_x > nx:
         return place
-    rests = _rolling(top, count_y, count_x, 1)
-    lowest = _rolling(rests, count_y, count_x, -1)
+    rests = rolling(top, count_y, count_x)
+    # What another place of the same footprint could fill is wasted beneath this one.
+    sums = _sums(opened(rests, count_y, count_x), count_y, count_x)
     for y in range(ny):
         for x in range(nx):
             rest = rests[y, x]
             limit = ceiling[(y + count_y // 2) % ny, (x + count_x // 2) % nx]
             height = min(size[0], limit - rest)
-            if height < least * size[0] or rest + scatter[y, x] - 2 * CONTACT > best:
+            if height < least * size[0]:
                 continue
-            score = rest + scatter[y, x] + HOLLOW * _hollow(lowest, rest, y, x, count_y, count_x)
+            y1, x1 = y + count_y, x + count_x
+            mean = (sums[y1, x1] - sums[y, x1] - sums[y1, x] + sums[y, x]) / (count_y * count_x)
+            score = rest + scatter[y, x] + HOLLOW * (rest - mean)
+            if score - CONTACT >= best:
+                continue
             score -= CONTACT * _contact(top, rest, y, x, count_y, count_x)
             if score < best:
-                best, place = score, (y, x, rest, height, score)
+                best, place = score, (y, x, rest, height, score + price)
     return place
 
 
@@ -95,3 +122,43 @@ def stand(top, y0, x0, count_y, count_x, level):
     for y in range(y0, y0 + count_y):
         for x in range(x0, x0 + count_x):
             top[y % ny, x % nx] = level
+
+
+@njit
+def _space(low, length, other_low, other_length, period):
+    """Clear cells from the end of one interval up to the start of another on a ring; -1 where they overlap."""
+    ahead = (other_low - low) % period
+    behind = (low - other_low) % period
+    if ahead < length or behind < other_length:
+        return -1
+    return ahead - length
+
+
+@njit
+def spread(boxes, gap, ny, nx, sweeps):
+    """Move each box to the middle of its free way along y and x, again and again. In place.
+
+    boxes: int64 [n, 6] (z, y, x, dz, dy, dx); boxes closer than `gap` along both other axes are in its way.
+    """
+    period = (1 << 40, ny, nx)
+    for _ in range(sweeps):
+        for i in range(boxes.shape[0]):
+            for axis in range(1, 3):
+                free_up = free_down = period[axis] - boxes[i, 3 + axis]
+                for j in range(boxes.shape[0]):
+                    side = 3 - axis
+                    z_near = (boxes[i, 0] < boxes[j, 0] + boxes[j, 3] + gap
+                              and boxes[j, 0] < boxes[i, 0] + boxes[i, 3] + gap)
+                    if j == i or not z_near:
+                        continue
+                    one = _space(boxes[i, side], boxes[i, 3 + side], boxes[j, side], boxes[j, 3 + side], period[side])
+                    two = _space(boxes[j, side], boxes[j, 3 + side], boxes[i, side], boxes[i, 3 + side], period[side])
+                    if one >= gap and two >= gap:
+                        continue
+                    up = _space(boxes[i, axis], boxes[i, 3 + axis], boxes[j, axis], boxes[j, 3 + axis], period[axis])
+                    if up >= 0:
+                        free_up = min(free_up, up)
+                        down = period[axis] - boxes[i, 3 + axis] - boxes[j, 3 + axis] - up
+                        free_down = min(free_down, down)
+                move = (free_up - free_down) // 2
+                boxes[i, axis] = (boxes[i, axis] + move) % period[axis]

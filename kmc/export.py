@@ -58,8 +58,8 @@ def write_extxyz(ds: xr.Dataset, path: Path) -> list[Path]:
     """One frame a snapshot: silver ions (charge 1) and atoms (charge 0) as Ag, bromide vacancies as X.
 
     Lengths are in angstrom; columns are species, pos, charge, potential (V) and temperature (K). The cell is
-    periodic along x and y. A vacancy stands at the middle of its cell; those kept only as a mean (no cell holds
-    half a vacancy or more) are left out.
+    periodic along x and y. A vacancy stands at the middle of its cell; of vacancies kept as a mean only
+    cells that hold half a one or more are shown.
     """
     _need_snapshots(ds)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -124,7 +124,7 @@ def _need_snapshots(ds: xr.Dataset) -> None:
 
 
 def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
-    """A .vti image for each snapshot (cells are sites, lengths in nm) and, for several, a .pvd with their times.
+    """A .vti image for each snapshot (cells are sites, in nm) and, for several, a .pvd with their times.
 
     Raises UserError where pyvista is not installed.
     """
@@ -145,7 +145,9 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
         with explained(target):
             image.save(temporary)
             os.replace(temporary, target)
-    return paths if count == 1 else [_series(path.with_suffix(".pvd"), paths, ds["snapshot_time"].values), *paths]
+    if count == 1:
+        return paths
+    return [_series(path.with_suffix(".pvd"), paths, ds["snapshot_time"].values), *paths]
 
 
 def _image(pyvista: Any, snapshot: xr.Dataset) -> Any:

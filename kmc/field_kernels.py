@@ -8,7 +8,7 @@ from .state import METAL
 
 @njit
 def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit):
-    """Mark the mesh cells that hold metal, with the mean unit potential of that metal.
+    """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
     fixed: uint8 [nz/f, ny/f, nx/f]; unit: float64, same shape, written where fixed.
     """
@@ -21,7 +21,7 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit):
                     for y in range(ky * factor, min(ky * factor + factor, ny)):
                         for x in range(kx * factor, min(kx * factor + factor, nx)):
                             i = (z * ny + y) * nx + x
-                            if sites[i].cation >= METAL:
+                            if sites[i].cation >= METAL or sites[i].held:
                                 total += fields[i].unit
                                 metal += 1
                 fixed[kz, ky, kx] = metal > 0
@@ -43,7 +43,7 @@ def _weight(i: int, factor: int, count: int, wrap: bool) -> tuple[int, int, floa
 
 @njit
 def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge, with_charge: bool):
-    """Trilinear values of the mesh at all sites that are not metal."""
+    """Trilinear values of the mesh at all sites whose potential is not given."""
     cz, cy, cx = unit.shape
     for z in range(nz):
         z0, z1, wz = _weight(z, factor, cz, False)
@@ -51,7 +51,7 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge,
             y0, y1, wy = _weight(y, factor, cy, True)
             for x in range(nx):
                 i = (z * ny + y) * nx + x
-                if sites[i].cation >= METAL:
+                if sites[i].cation >= METAL or sites[i].held:
                     continue
                 x0, x1, wx = _weight(x, factor, cx, True)
                 a, b, c, d = (1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx
@@ -87,7 +87,7 @@ def relax(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, b
                 for c in range(box[5] - box[4]):
                     x = (box[4] + c if sweep % 2 == 0 else box[5] - 1 - c) % nx
                     i = row + x
-                    if sites[i].cation >= METAL:
+                    if sites[i].cation >= METAL or sites[i].held:
                         continue
                     here = sites[i].region
                     total, unit = 0.0, 0.0

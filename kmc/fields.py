@@ -16,6 +16,7 @@ from .units import EPS0
 PATCH_REACH = 6  # sites around a changed metal site that are relaxed at once
 PATCH_SWEEPS = 12
 SHARPEN_SWEEPS = 16
+SMOOTH_SWEEPS = 2  # over the whole lattice, so that interfaces lie where the sites say
 SOLVE_ETA = 1e-4
 
 
@@ -33,6 +34,17 @@ def permittivities(stack) -> np.ndarray:
         # Ligand chains bend into the corners where crystals meet.
         values[Region.VOID] = values[Region.GAP] if stack.ligand is not None else void
     return values
+
+
+def carrier_sheet(lattice: Lattice) -> np.ndarray:
+    """Top plane of the organic layer: where its mobile carriers gather against the crystals' poor conduction.
+
+    They make the interface an equipotential within microseconds (Maxwell-Wagner; the layer's own space-charge
+    current refills it), at the voltage the leak leaves to the organic.
+    """
+    organic = lattice.region == Region.ORGANIC
+    top = organic & ~np.roll(organic, -1, axis=0)
+    return np.flatnonzero(top & ~lattice.residue)
 
 
 def face_table(values: np.ndarray) -> np.ndarray:
@@ -63,30 +75,43 @@ class Potential:
         self.coefficient = _block_mean(mean[lattice.region], factor)
         self.hierarchy: Hierarchy | None = None
         self.solves = 0
+        self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
+        self.sheet_voltage = 0.0
+        mark = np.zeros(lattice.region.size, bool)
+        mark[self.sheet] = True
+        self.sheet_cells = mark.reshape(tuple(v for n, c in zip(self.shape, cells, strict=True) for v in (c, factor))
+                                        ).any(axis=(1, 3, 5)) if len(self.sheet) else np.zeros(cells, bool)
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
 
     def solve(self, state: State, with_charge: bool, sink: np.ndarray | None = None) -> None:
         """Solve on the mesh for the present metal, carry to the sites, sharpen around the metal."""
         self.prepare(state)
-        self.hierarchy.solve(None, self.unit, SOLVE_ETA)
         if with_charge:
-            self.charge[self.fixed == 1] = 0.0
+            self.hold_charge()
             self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
         self.publish(state, with_charge)
 
     def prepare(self, state: State) -> None:
-        """Bring the mesh's held cells up to date with the metal."""
-        before = self.fixed.copy()
+        """Bring the mesh's held cells and the unit potential up to date with the metal."""
+        before = self.fixed.copy(), self.unit[self.fixed == 1]
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit)
         if self.hierarchy is None:
             faces = face_conductances(self.coefficient)
             self.hierarchy = Hierarchy(*faces, None, self.fixed)
         else:
-            changed = np.argwhere(before != self.fixed)
+            changed = np.argwhere(before[0] != self.fixed)
+            if len(changed) == 0 and np.array_equal(before[1], self.unit[self.fixed == 1]):
+                return
             if len(changed):
                 low, high = changed.min(axis=0), changed.max(axis=0) + 1
                 self.hierarchy.update((low[0], high[0], low[1], high[1], low[2], high[2]))
+        self.hierarchy.solve(None, self.unit, SOLVE_ETA)
         self.solves += 1
+
+    def hold_charge(self) -> None:
+        """Held values of the charge potential: metal grounded, the sheet of carriers at its own."""
+        self.charge[self.fixed == 1] = 0.0
+        self.charge[self.sheet_cells] = self.sheet_voltage
 
     def publish(self, state: State, with_charge: bool) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal."""
@@ -95,6 +120,9 @@ class Potential:
             self.fields["charge"] = 0.0
         metal = np.flatnonzero(state.sites["cation"] == METAL)
         self.fields["charge"][metal] = 0.0
+        self.fields["charge"][self.sheet] = self.sheet_voltage
+        nz, ny, nx = self.shape
+        self._relax(state, (1, nz - 1, 0, ny, 0, nx), SMOOTH_SWEEPS, 1.0)
         if len(metal):
             self._relax(state, self._box(metal, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
 

@@ -67,9 +67,8 @@ class Heat:
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
-    def update(self, state: State, sites: np.ndarray, share: np.ndarray, limit_K: float = 1e4) -> None:
+    def update(self, state: State, sites: np.ndarray, share: np.ndarray) -> None:
         """Solve for heat `share` (any unit) on `sites`; the rise is per watt of their sum."""
-        nz, ny, nx = self.shape
         f, n = HEAT_FACTOR, len(self.pad)
         kappa = self.kappa.copy()
         metal = np.flatnonzero(state.sites["cation"] == METAL)
@@ -84,8 +83,18 @@ class Heat:
         np.add.at(inner, self._cell(sites), share / max(share.sum(), 1e-300))
         hierarchy = Hierarchy(*self._faces(kappa), None, self._held(kappa.shape))
         hierarchy.solve(source, self.solution, 1e-4)
+        self._spread()
+
+    def _spread(self) -> None:
+        """The solution on the sites."""
+        f, n = HEAT_FACTOR, len(self.pad)
         inside = self.solution[n:-n, n:-n, n:-n]
-        self.rise = np.repeat(np.repeat(np.repeat(inside, f, 0), f, 1), f, 2).ravel()
+        self.rise = inside.repeat(f, 0).repeat(f, 1).repeat(f, 2).ravel()
+
+    def restore(self, solution: np.ndarray, surface: float, hottest: float) -> None:
+        """Go on where a checkpoint was taken."""
+        self.solution[:], self.surface, self.hottest = solution, surface, hottest
+        self._spread()
 
     def _cell(self, sites: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(k // HEAT_FACTOR for k in np.unravel_index(sites, self.shape))

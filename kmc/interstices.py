@@ -47,9 +47,9 @@ def _paint(owner, boxes, ceiling, open_):
 def widths(owner, chain):
     """Width (sites) of the space between faces at each site: uint8 [z, y, x]; 255 in sight of no face.
 
-    Along each axis two faces up to two chains apart face one another, and their distance is the width; a
-    site within a chain of a single face counts as two chains wide. The narrowest of the three axes
-    holds. Half a gap against silver or organic is as good as a whole one between crystals.
+    Two faces with nothing between them along an axis are facing, and their distance is the width; the
+    narrowest of the three axes holds. Half a gap against silver or organic is as good as a whole one. Beyond
+    four chains only sites within a chain of a face count, as four chains wide.
     """
     nz, ny, nx = owner.shape
     width = np.full(owner.shape, _FAR, np.uint8)
@@ -82,7 +82,8 @@ def _line(owner, width, chain, periodic):
             length += 1
             continue
         after = i < n and owner[i] > 0
-        _mark(width, i, length, chain, before, after)
+        if before or after:
+            _mark(width, i, length, chain, before, after)
         length, before = 0, after
 
 
@@ -90,13 +91,12 @@ def _line(owner, width, chain, periodic):
 def _mark(width, end, length, chain, before, after):
     """Write the width of one run of `length` sites that ends before site `end`."""
     n = width.shape[0]
-    both = before and after
-    whole = length if both else 2 * length
+    whole = length if before and after else 2 * length
     for back in range(1, length + 1):
         near = (after and back <= chain) or (before and length - back < chain)
-        if (before or after) and (whole <= 2 * chain or near):
+        if whole <= 4 * chain or near:
             at = (end - back) % n
-            width[at] = min(width[at], whole, 2 * chain)
+            width[at] = min(width[at], whole, 4 * chain)
 
 
 @njit
@@ -164,9 +164,9 @@ def corner_reach(coverage: float) -> float:
 def classify(owner: np.ndarray, open_: np.ndarray, gap: float, length: float, coverage: float):
     """Regions (uint8) and local gap widths (uint8, 255 none) of a film's sites, both [z, y, x].
 
-    gap, length: of the ligand's gap and chain in sites; two stretched chains span at most 2 * length.
+    gap, length: the ligand's gap and its stretched chain, in sites.
     """
-    width = widths(owner, min(_FAR // 2, round(length)))
+    width = widths(owner, min(_FAR // 4, round(length)))
     reach = corner_reach(coverage) * gap
     distance = distances(owner, int(np.ceil(reach)))
     region = np.empty(owner.shape, dtype=np.uint8)

@@ -75,7 +75,7 @@ def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
         raise UserError(f"{out} holds another run: {_difference(old, run)}",
                         next_step="choose another --out, or undo the change")  # fmt: skip
     if old.get("versions") != run["versions"]:
-        return [f"{out} was begun with other versions of packages; the end may differ from that of one go"]
+        return [f"{out} was begun with other versions; the end may differ from that of one go"]
     return []
 
 

@@ -20,7 +20,13 @@ _LEAST_PART = 0.4
 _LARGEST_STRETCH = 1.25
 # Random packing ends when so many crystals in a row found no place.
 _PATIENCE = 8
-TRIES = 6
+TRIES = 12
+FEW = 1
+_SWEEPS = 12
+_SLIM = (0.0, 0.06, 0.12, 0.2, 0.3)
+_SLIM_PRICE = 1.7
+_TURN_PRICE = 2.0
+LOOSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,9 @@ def pack(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.G
     rows = (_ordered if window.lines else _random)(shape, window, ceiling, generator)
     table = np.array(rows, dtype=np.int64).reshape(-1, 7)
     boxes = np.ascontiguousarray(table[:, :6])
-    return Packing(boxes, table[:, 6].astype(bool), _conformal(boxes, ceiling, shape.shell, 0.5 * shape.edge))
+    if window.lines is None:
+        deposit.spread(boxes, round(shape.gap), window.ny, window.nx, _SWEEPS)
+    return Packing(boxes, table[:, 6].astype(bool), _conformal(boxes, ceiling, shape.shell, round(shape.edge / 2)))
 
 
 def _fit(height: int, space: int, again: float) -> int:
@@ -169,8 +177,14 @@ def _random(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.rando
     most = 64 + int(8 * ceiling.sum() / shape.edge**3)
     sizes = np.full((most, 3), shape.edge)
     sizes[np.arange(most), generator.integers(3, size=most)] *= shape.aspects(most, generator)
-    sizes, gaps = stochastic_round(sizes, generator), shape.gaps(most, generator)
-    tries = [_deposit(shape, sizes, gaps, ceiling, generator) for _ in range(TRIES)]
+    sizes = stochastic_round(sizes, generator)
+    few = FEW
+    wide = shape.gap * (1 + np.minimum(generator.exponential(LOOSE, most), 1.0))
+    gaps = np.maximum(stochastic_round(wide, generator), 1)
+    tries = [
+        _deposit(shape, sizes[order], gaps, ceiling, generator)
+        for order in (np.concatenate([generator.permutation(few), np.arange(few, most)]) for _ in range(TRIES))
+    ]
     return max(tries, key=lambda rows: sum(dz * dy * dx for _, _, _, dz, dy, dx, _ in rows))
 
 
@@ -196,17 +210,35 @@ def _deposit(shape: Shape, sizes, gaps, ceiling: np.ndarray, generator: np.rando
 
 
 def _place(top, limit, size: np.ndarray, gap: int, scatter: np.ndarray):
-    """The better of a crystal's two ways to lie: ((y, x, z, height), size as it lies)."""
-    ways = [size, size[[0, 2, 1]]]
-    found = [deposit.best_place(top, limit, way, gap, _LEAST_PART, scatter) for way in ways]
-    turned = int(found[1][4] < found[0][4])
-    return found[turned][:4], ways[turned]
+    """The best way for a crystal to lie: ((y, x, z, height), size as it lies).
+
+    It may turn in the plane for nothing; standing up or being slimmer than it is costs height.
+    """
+    best, chosen = (0, 0, 0, 0, np.inf), size
+    edge = int(size.min())
+    for slim in sorted({round(share * edge) for share in _SLIM}):
+        for way, turn in _ways(tuple(size.tolist())):
+            slimmer = np.array([way[0], way[1] - slim, way[2] - slim])
+            price = _SLIM_PRICE * slim + _TURN_PRICE * turn
+            found = deposit.best_place(top, limit, slimmer, gap, _LEAST_PART, scatter, price, best[4])
+            if found[3]:
+                best, chosen = found, slimmer
+    return best[:4], chosen
 
 
-def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, deepest: float) -> np.ndarray:
+def _ways(size: tuple[int, int, int]) -> list[tuple[tuple[int, int, int], bool]]:
+    """The different ways for a box to lie, and whether each has another height than the first."""
+    z, y, x = size
+    ways = {(z, y, x): False, (z, x, y): False}
+    for way in ((y, z, x), (y, x, z), (x, y, z), (x, z, y)):
+        ways.setdefault(way, way[0] != z)
+    return list(ways.items())
+
+
+def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, depth: int) -> np.ndarray:
     """Height of silver that follows the crystals' tops; between them it takes the mean of its surroundings.
 
-    Evaporated silver does not reach into pits deeper than `deepest`: these stay hollow.
+    Evaporated silver does not reach into pits deeper or narrower than `depth`: these stay hollow.
     """
     top = np.zeros(ceiling.shape, dtype=np.int64)
     for z, y, x, dz, dy, dx in boxes:
@@ -216,5 +248,5 @@ def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, deepest: floa
     weight = blur(covered, shell)
     mean = blur(covered * (top + shell), shell) / np.maximum(weight, 1e-9)
     between = np.where(weight > 1e-3, np.minimum(mean, ceiling), ceiling)
-    surface = np.where(covered > 0, top + shell, between)
-    return np.rint(np.maximum(surface, ceiling - deepest)).astype(np.int64)
+    surface = np.maximum(np.where(covered > 0, top + shell, between), ceiling - depth)
+    return deposit.closed(np.rint(surface).astype(np.int64), depth)

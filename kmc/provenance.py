@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from kmc.cache import source_hash
 from kmc.variables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def run_of(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results can depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, of the packages that results can depend on, and a hash of the kernels' sources."""
+    found = {"python": platform.python_version(), "kernels": source_hash()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

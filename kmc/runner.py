@@ -29,7 +29,7 @@ from kmc.runfile import RunFile
 Progress = Callable[[dict[str, Any]], None]
 
 _LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
-_MOST_COST = 0.05  # of the time goes into writing them
+_MOST_COST = 0.1  # of the time goes into writing them
 
 
 @dataclass
@@ -99,6 +99,7 @@ class _Session:
         self.simulation: Any = None
         self.observer: Observer | None = None
         self.seen_rows = 0
+        self.reason = ""
 
     def go(self) -> Outcome:
         files.sweep(self.out)
@@ -184,12 +185,13 @@ class _Session:
         self.seen_rows = len(times)
 
     def _stop_reason(self) -> str:
-        if self.asked():
-            return "interrupted"
+        """Why to stop, "" while there is no reason; once given, it stays."""
         limit = self.run.settings.wall_limit_s
-        if limit is not None and time.monotonic() - self.started >= limit:
-            return f"the wall limit of {limit:g} s was reached"
-        return ""
+        if not self.reason and self.asked():
+            self.reason = "interrupted"
+        elif not self.reason and limit is not None and time.monotonic() - self.started >= limit:
+            self.reason = f"the wall limit of {limit:g} s was reached"
+        return self.reason
 
     def _save(self, simulation: Any) -> None:
         """One segment of what is new, then the checkpoint that covers it."""
@@ -200,7 +202,7 @@ class _Session:
             "sessions": self.sessions, "simulation": simulation.state_dict(),
             "observer": self.observer.when.state_dict() if self.observer else {},
         }  # fmt: skip
-        checkpoint.save(self.out / CHECKPOINT, state)
+        checkpoint.save(self.out / CHECKPOINT, state, small=bool(simulation.finished))
 
     def _write_segment(self, simulation: Any) -> bool:
         rows, snapshots = simulation.take_rows(), self.observer.take() if self.observer else []

@@ -26,10 +26,10 @@ class Settings(BaseModel):
     ] = 0.5
     mesh_factor: Annotated[
         int, Field(strict=True, ge=1, le=8, description="field mesh over site spacing")
-    ] = 2
+    ] = 4
     refresh_bound: Annotated[
         float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")
-    ] = 0.2
+    ] = 0.5
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
         Field(description="bromide vacancies one by one, or in equilibrium"),

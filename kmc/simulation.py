@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from . import streams
+from .carry import device_state, restore_device
 from .coupling import Device
+from .errors import UserError
 from .kernels import REACHED
 from .morphology import build
 from .observers import Rows
@@ -36,6 +38,32 @@ class Simulation:
         self.opened = False
         if initial is not None:
             self._start_from(initial)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the loop carries, as nested plain data: see `kmc.carry`."""
+        return {
+            "device": device_state(self.device), "events": streams.get_state(self.events), "step": self.step,
+            "sample": self.sample, "started_s": self.started_s, "opened": self.opened, "seed": self.seed}
+
+    @classmethod
+    def from_state_dict(cls, stack, protocol, settings: Settings, saved: dict[str, Any]) -> "Simulation":
+        """Go on where `state_dict` was taken: the rest is the same to the last bit."""
+        simulation = cls(stack, protocol, settings, saved["seed"])
+        restore_device(simulation.device, saved["device"])
+        streams.set_state(simulation.events, saved["events"])
+        for name in ("step", "sample", "started_s", "opened"):
+            setattr(simulation, name, saved[name])
+        return simulation
+
+    def _start_from(self, initial: dict[str, Any]) -> None:
+        """Take over the window of another run of the same stack and seed; the clock starts again at zero."""
+        if initial["seed"] != self.seed:
+            raise UserError(f"the initial state belongs to seed {initial['seed']}, this run has seed {self.seed}",
+                            next_step=f"give seed: {initial['seed']}, so that the lattice is the same")
+        restore_device(self.device, initial["device"])
+        streams.set_state(self.events, initial["events"])
+        self.device.density_time -= self.time_s
+        self.device.state.run["time"] = 0.0
 
     @property
     def time_s(self) -> float:
@@ -139,3 +167,21 @@ class Simulation:
             return cells.repeat(f, 0).repeat(f, 1).repeat(f, 2)
         cells = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
         return cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+
+
+def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None, progress: bool = False):
+    """Run a protocol on a stack and return its trace as an xarray.Dataset.
+
+    stack: a Stack or a name or path; settings: a Settings or a mapping; initial: `Simulation.state_dict()` of
+    another run; progress: a bar on standard error.
+    """
+    from . import dataset, provenance
+    from .settings import read_settings
+    from .stack import Stack, load_stack
+
+    device = stack if isinstance(stack, Stack) else load_stack(stack)
+    settings = settings if isinstance(settings, Settings) else read_settings(settings)
+    simulation = Simulation(device, protocol, settings, seed, initial)
+    simulation.run()
+    about = provenance.describe(device, protocol, settings, seed)
+    return dataset.build(simulation.take_rows(), [], provenance.attributes(about))

@@ -13,13 +13,13 @@ import numpy as np
 EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL = 0, 1, 2, 3, 4
 KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
 CHANNELS = 8
-GROUPS = 192
-GROUP_OFFSET = 96
+GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
+GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 4096
 
 SITE = np.dtype([
     ("cation", "u1"),  # EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL
-    ("region", "u1"), ("room", "u1"), ("unused", "u1"),  # copies from the Lattice
+    ("region", "u1"), ("room", "u1"), ("held", "u1"),  # copies from the Lattice; held: its potential is given
     ("entity", "i4"),  # entity on the cation site, or -1
     ("vacancy", "i4"),  # vacancy entity on a halide site, or -1
 ])  # fmt: skip
@@ -29,14 +29,16 @@ ENTITY = np.dtype([
     ("next", "i4"), ("previous", "i4"),  # list of the charges in a cell of the pair term
     ("total", "f8"),  # 1/s, regardless of exclusion
     ("stamp", "f8"),  # pair clock at the last move
-    ("free", "i4"), ("unused", "i4"),  # column of its own: a stack of free slots
+    ("touched", "i4"),  # 1: its rates must be computed again
+    ("free", "i4"), ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
+    ("unused", "i4"), ("spare", "i8"),  # 64 bytes: one cache line
 ])  # fmt: skip
 GROUP = np.dtype([("count", "i4"), ("active", "i4"), ("active_slot", "i4"), ("unused", "i4"), ("bound", "f8")])
 RUN = np.dtype(
     [(name, "f8") for name in ("time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock")]
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
-        "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh")])  # fmt: skip
+        "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh", "touched", "regrouped")])  # fmt: skip
 FIELD = np.dtype([
     ("unit", "f8"),  # potential at one volt across the device
     ("charge", "f8"),  # potential of the space charge with the metal grounded, V
@@ -63,6 +65,7 @@ class State(NamedTuple):
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     density: np.ndarray  # float64 [N/8]: residence time of others' ions, s
+    factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     dirty: np.ndarray  # int32 [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
 
@@ -78,7 +81,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     return State(
         sites, entities, np.zeros((capacity, CHANNELS)), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(cells, -1, np.int32), np.zeros(max(1, region.size // 8)),
-        np.zeros(DIRTY_LIMIT, np.int32), np.zeros(1, RUN))
+        np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

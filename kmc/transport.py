@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import brentq
 
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
@@ -11,6 +12,7 @@ from .state import KIND_METAL, METAL, State
 from .units import EPS0_F, G0, K_B
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
+MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
 
 @dataclass
@@ -86,13 +88,10 @@ class Network:
 
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, the potential around."""
-        total = matrix[floating].sum(axis=1)
-        linked = total > 1e-30
+        total = matrix[floating].sum(axis=1) + MATRIX_LEAK_S
         around = np.array([fields["unit"][atoms[self.label[atoms] == k]].mean() for k in floating])
-        laplacian = np.diag(np.where(linked, total, 1.0))
-        both = np.outer(linked, linked)
-        laplacian -= np.where(both, matrix[np.ix_(floating, floating)], 0.0)
-        right = np.where(linked, matrix[floating][:, : tk.FLOATING] @ unit[: tk.FLOATING], around)
+        laplacian = np.diag(total) - matrix[np.ix_(floating, floating)]
+        right = matrix[floating][:, : tk.FLOATING] @ unit[: tk.FLOATING] + MATRIX_LEAK_S * around
         return np.linalg.solve(laplacian, right)
 
     def _gap(self, atoms, foot) -> float:
@@ -159,21 +158,21 @@ class Leak:
         self.organic = stack.organic
 
     def current(self, voltage: float, temperature: float) -> float:
-        """Current at a device voltage, layers in series (bisection on the voltage of the active layer)."""
-        if voltage == 0.0:
+        """Current at a device voltage, A: layers in series."""
+        if self.active is None:
+            return self._organic(voltage, temperature) if self.organic is not None else 0.0
+        return self._active(voltage - self.organic_voltage(voltage, temperature), temperature)
+
+    def organic_voltage(self, voltage: float, temperature: float) -> float:
+        """Share of a device voltage that the organic layer takes, V."""
+        if voltage == 0.0 or self.active is None or self.organic is None:
             return 0.0
-        if self.active is None or self.organic is None:
-            layer = self._organic if self.active is None else self._active
-            return layer(voltage, temperature)
-        low, high = 0.0, 1.0
-        for _ in range(40):
-            middle = 0.5 * (low + high)
-            if self._active(middle * voltage, temperature) * math.copysign(1, voltage) < self._organic(
-                    (1 - middle) * voltage, temperature) * math.copysign(1, voltage):
-                low = middle
-            else:
-                high = middle
-        return self._active(high * voltage, temperature)
+        sign, size = math.copysign(1.0, voltage), abs(voltage)
+
+        def excess(v: float) -> float:
+            return self._organic(v, temperature) - self._active(size - v, temperature)
+
+        return sign * brentq(excess, 0.0, size, xtol=1e-9)
 
     def _active(self, voltage: float, temperature: float) -> float:
         """Trap-controlled space charge (Mark-Helfrich/Rose) behind an injecting contact, Arrhenius-activated."""

@@ -1,7 +1,7 @@
 """A stand-in with the interface of kmc.simulation.Simulation: a noisy threshold switch that takes no time.
 
-It has what makes restarts hard: a random stream, an internal state, a place in the protocol, kernel calls that
-end between samples. Tests of datasets, checkpoints and the command line use it.
+It has what makes restarts hard: a random stream, an internal state, a place in the protocol, kernel calls
+that end between samples. Tests of datasets, checkpoints and the command line use it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Simulation:
     slow_s = 0.0
     fail_at_row: int | None = None
 
-    def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int, initial: dict | None = None) -> None:
+    def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int,
+                 initial: dict[str, Any] | None = None) -> None:
         self.protocol, self.settings = protocol, settings
         self.lattice = SimpleNamespace(spacing_nm=0.5, shape=SHAPE)
         self.steps = protocol.steps()
@@ -71,7 +72,8 @@ class Simulation:
         heat = 4e6 * abs(current * step.voltage_V)
         self.rows.append(
             time=self.time_s, voltage_source=step.voltage_V, voltage_device=device, current=current,
-            conductance=conductance, temperature_filament=300.0 + heat, temperature_surface=300.0 + 0.1 * heat,
+            conductance=conductance, temperature_filament=300.0 + heat,
+            temperature_surface=300.0 + 0.1 * heat,
             n_ag_metal=int(np.sum(self.sites == 2)), n_ag_ion=int(np.sum(self.sites == 1)), n_br_vacancy=12,
             gap=max(0.0, 3.0 - self.level), events=self.events, segment=step.segment, cycle=step.cycle,
             limited=float(current != step.voltage_V * conductance))
@@ -91,13 +93,13 @@ class Simulation:
 
     def state_dict(self) -> dict[str, Any]:
         return {"level": self.level, "sites": self.sites.copy(), "random": streams.get_state(self.random),
-                "place": {"time_s": self.time_s, "step": self.step, "sample": self.sample, "calls": self.calls},
-                "events": self.events}
+                "place": {"time_s": self.time_s, "step": self.step, "sample": self.sample,
+                          "calls": self.calls, "events": self.events}}
 
     @classmethod
     def from_state_dict(cls, stack: Any, protocol: Any, settings: Any, d: dict[str, Any]) -> Simulation:
         self = cls(stack, protocol, settings, seed=0)
-        self.level, self.sites, self.events = d["level"], d["sites"], d["events"]
+        self.level, self.sites = d["level"], d["sites"].copy()
         streams.set_state(self.random, d["random"])
         for name, value in d["place"].items():
             setattr(self, name, value)

@@ -12,6 +12,7 @@ from kmc.units import format_si
 
 Progress = Callable[[dict[str, Any]], None]
 _LINE_EVERY_S = 10.0
+_SIZES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 
 
 def say(text: str) -> None:
@@ -50,13 +51,17 @@ def state_line(info: dict[str, Any]) -> str:
     """Time, speed, voltage, current, conductance and temperature in a few characters each."""
     parts = [
         f"{format_si(info['time_s'], 's', 3)} of {format_si(info['total_s'], 's', 3)}",
-        f"{format_si(info['events_per_s'], 'events/s', 2)}",
+        f"{_rate(info['events_per_s'])} events/s",
         f"V {format_si(info['voltage_V'], 'V', 3)}",
         f"I {format_si(info['current_A'], 'A', 3)}",
         f"G {format_si(info['conductance_S'], 'S', 3)}",
         f"T {info['temperature_K']:.0f} K",
     ]
     return "  ".join(parts)
+
+
+def _rate(value: float) -> str:
+    return next((f"{value / size:.3g}{letter}" for size, letter in _SIZES if value >= size), f"{value:.3g}")
 
 
 def _lines(title: str) -> Progress:

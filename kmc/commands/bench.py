@@ -30,6 +30,7 @@ def bench(
         names = benches.names()
         typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
         return 0
+    benches.load(name)  # a wrong name is said before any progress
     with spinner(f"bench {name}", quiet) as progress:
         result = benches.run(name, progress)
     if as_json:

@@ -225,5 +225,5 @@ def summary(stack: Any, lattice: Lattice) -> dict[str, float]:
         "sites": lattice.sites, "fill": lattice.fill(), "room": lattice.room_fraction(),
         "void": lattice.fraction(Region.VOID), "thickness_nm": lattice.thickness_nm(),
         "roughness_nm": lattice.roughness_nm(), "channel_width": channel.width if channel else 0,
-        "channel_sites": channel.narrowest if channel else 0,
+        "channel_steps": channel.steps if channel else 0,
     }  # fmt: skip

@@ -103,7 +103,7 @@ def trace(ds: xr.Dataset) -> Figure:
         one.legend(loc="upper right", ncols=2, frameon=False, fontsize=8, labelcolor=INK,
                    bbox_to_anchor=(1.0, 1.2), borderaxespad=0.0)  # fmt: skip
     kelvin.set_xlabel(f"time ({unit})")
-    if len(time):
+    if len(time) and time[-1] > 0:
         kelvin.set_xlim(0.0, time[-1])
     _title(figure, ds)
     return figure

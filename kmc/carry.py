@@ -1,0 +1,67 @@
+"""What a checkpoint holds of a window: State, fields with their warm starts, circuit, heat and accumulators."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from . import circuit
+from .coupling import Device
+from .state import GROUPS, State, grow
+from .transport import Path
+
+_PLAIN = ("source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "heat_metal")
+_POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
+
+
+def device_state(device: Device) -> dict[str, Any]:
+    """All that a window carries from one stop to the next, as plain nested data."""
+    state = device.state
+    saved: dict[str, Any] = {name: getattr(device, name) for name in _PLAIN}
+    saved["state"] = {name: getattr(state, name) for name in State._fields if name != "members"}
+    saved["state"]["members"] = np.concatenate(
+        [state.members[g, : state.groups["count"][g]] for g in range(GROUPS)])
+    saved["potential"] = {name: getattr(device.potential, name) for name in _POTENTIAL}
+    saved["solves"], saved["sheet_voltage"] = device.potential.solves, device.potential.sheet_voltage
+    saved["density"], saved["charge_density"] = device.density, device.charge_density
+    saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
+    heat = device.heat
+    saved["heat"] = {"solution": heat.solution, "surface": heat.surface, "hottest": heat.hottest}
+    if device.vacancies is not None:
+        saved["vacancies"] = {"number": device.vacancies.number, "mu": device.vacancies.mu,
+                              "response": device.vacancies.response}
+    return saved
+
+
+def restore_device(device: Device, saved: dict[str, Any]) -> None:
+    """Put a new window of the same lattice, stack and settings where `device_state` was taken."""
+    for name in _PLAIN:
+        setattr(device, name, saved[name])
+    _restore_state(device, saved["state"])
+    for name in _POTENTIAL:
+        getattr(device.potential, name)[:] = saved["potential"][name]
+    nz, ny, nx = device.potential.fixed.shape
+    device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
+    device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
+    device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
+    device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
+    device.heat.restore(**saved["heat"])
+    if device.vacancies is not None:
+        device.vacancies.number[:] = saved["vacancies"]["number"]
+        device.vacancies.response[:] = saved["vacancies"]["response"]
+        device.vacancies.mu = saved["vacancies"]["mu"]
+
+
+def _restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
+    """Arrays of the State, with the member lists unpacked again."""
+    if saved["entities"].size != device.state.entities.size:
+        device.state = grow(device.state, saved["entities"].size)
+    state = device.state
+    for name in State._fields:
+        if name != "members":
+            getattr(state, name)[:] = saved[name]
+    start = 0
+    for g in range(GROUPS):
+        count = int(state.groups["count"][g])
+        state.members[g, :count] = saved["members"][start : start + count]
+        start += count

@@ -1,0 +1,220 @@
+"""What lies near a site: neighbours, bonds, potentials of near metal, and near charges.
+
+A site is index (z ny + y) nx + x; directions 0..5 are -x, +x, -y, +y, -z, +z. Sites and entities are int64 in
+the kernels whatever their width in the arrays: numba compiles each function again for each integer type.
+"""
+
+import numpy as np
+
+from .cache import njit
+from .model import NO_HOP, PAIR_REACH
+from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
+
+# Without reference counting (it cost a factor of 7) and without a branch for each division by zero.
+kernel = njit(_nrt=False, error_model="numpy")
+inlined = njit(_nrt=False, error_model="numpy", forceinline=True)
+
+
+@inlined
+def decode(grid, site: int) -> tuple[int, int, int]:
+    """Coordinates x, y, z of a site."""
+    rest = site // grid.nx
+    return site - rest * grid.nx, rest % grid.ny, rest // grid.ny
+
+
+@inlined
+def beside(grid, site: int, x: int, y: int, z: int, direction: int) -> int:
+    """Site next to the one at x, y, z; the site itself where the lattice ends in z."""
+    nx, plane = grid.nx, grid.nx * grid.ny
+    if direction == 0:
+        return site - 1 if x > 0 else site + nx - 1
+    if direction == 1:
+        return site + 1 if x < nx - 1 else site - nx + 1
+    if direction == 2:
+        return site - nx if y > 0 else site + plane - nx
+    if direction == 3:
+        return site + nx if y < grid.ny - 1 else site - plane + nx
+    if direction == 4:
+        return site - plane if z > 0 else (site + (grid.nz - 1) * plane if grid.wrap_z else site)
+    return site + plane if z < grid.nz - 1 else (site - (grid.nz - 1) * plane if grid.wrap_z else site)
+
+
+@kernel
+def neighbour(grid, site: int, direction: int) -> int:
+    """Site next to `site`."""
+    x, y, z = decode(grid, site)
+    return beside(grid, site, x, y, z, direction)
+
+
+@kernel
+def two_steps(grid, site: int, direction: int) -> int:
+    """Site two steps from `site`: the next halide site."""
+    return neighbour(grid, neighbour(grid, site, direction), direction)
+
+
+@kernel
+def pair_cell(grid, site: int) -> int:
+    """Cell of PAIR_REACH sites a side that holds a site."""
+    x, y, z = decode(grid, site)
+    return ((z // 4) * (grid.ny // 4) + y // 4) * (grid.nx // 4) + x // 4
+
+
+@inlined
+def span(centre: int, reach: int, cells: int) -> tuple[int, int]:
+    """First cell within `reach` sites of a periodic coordinate, and how many cells there are, none twice."""
+    first = (centre - reach) // 4
+    return first, min((centre + reach) // 4 - first + 1, cells)
+
+
+@inlined
+def across(distance: int, length: int) -> int:
+    """Shortest distance on a ring."""
+    distance = abs(distance)
+    return min(distance, length - distance)
+
+
+@inlined
+def pair_term(model, squared: int) -> float:
+    """Pair energy at a squared distance in sites, eV."""
+    return model.pair[squared] if squared < model.reach else 0.0
+
+
+@kernel
+def pair_energy(state, grid, model, site: int) -> float:
+    """Short-range energy of a unit charge at a site with all charges elsewhere, eV; nil without pair term."""
+    energy = 0.0
+    if model.reach == 0:
+        return energy
+    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
+    x, y, z = decode(grid, site)
+    x0, across_x = span(x, PAIR_REACH - 1, cx)
+    y0, across_y = span(y, PAIR_REACH - 1, cy)
+    for kz in range(max((z - PAIR_REACH + 1) // 4, 0), min((z + PAIR_REACH - 1) // 4 + 1, cz)):
+        for ky in range(y0, y0 + across_y):
+            for kx in range(x0, x0 + across_x):
+                other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
+                while other >= 0:
+                    xo, yo, zo = decode(grid, np.int64(state.entities[other].site))
+                    squared = across(xo - x, grid.nx) ** 2 + across(yo - y, grid.ny) ** 2 + (zo - z) ** 2
+                    energy += pair_term(model, squared)
+                    other = np.int64(state.entities[other].next)
+    return energy
+
+
+@kernel
+def pair_energies(state, grid, model, entity: int, step: int, row) -> float:
+    """Short-range energy of a charge with all others, eV.
+
+    `row[0..5]` receives what it would be `step` sites away in each direction (where the lattice is open in z,
+    what lies beyond is never used).
+    """
+    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
+    x, y, z = decode(grid, np.int64(state.entities[entity].site))
+    reach = PAIR_REACH - 1 + step
+    x0, across_x = span(x, reach, cx)
+    y0, across_y = span(y, reach, cy)
+    for d in range(6):
+        row[d] = 0.0
+    own = 0.0
+    for kz in range(max((z - reach) // 4, 0), min((z + reach) // 4 + 1, cz)):
+        for ky in range(y0, y0 + across_y):
+            for kx in range(x0, x0 + across_x):
+                other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
+                while other >= 0:
+                    if other != entity:
+                        xo, yo, zo = decode(grid, np.int64(state.entities[other].site))
+                        dx, dy, dz = xo - x, yo - y, zo - z
+                        xx, yy, zz = across(dx, grid.nx) ** 2, across(dy, grid.ny) ** 2, dz * dz
+                        own += pair_term(model, xx + yy + zz)
+                        row[0] += pair_term(model, across(dx + step, grid.nx) ** 2 + yy + zz)
+                        row[1] += pair_term(model, across(dx - step, grid.nx) ** 2 + yy + zz)
+                        row[2] += pair_term(model, xx + across(dy + step, grid.ny) ** 2 + zz)
+                        row[3] += pair_term(model, xx + across(dy - step, grid.ny) ** 2 + zz)
+                        row[4] += pair_term(model, xx + yy + (dz + step) ** 2)
+                        row[5] += pair_term(model, xx + yy + (dz - step) ** 2)
+                    other = np.int64(state.entities[other].next)
+    return own
+
+
+@kernel
+def bonds_at(state, grid, model, site: int, without: int) -> tuple[float, int]:
+    """Bond energy (eV, positive) of a silver atom at a site while site `without` is empty; metal neighbours.
+
+    A bond between two atoms takes the place of the adhesion of each to the other's site (Dupre): so the energy of
+    a configuration does not depend on the way it was reached.
+    """
+    energy, metals = 0.0, 0
+    lost = model.adhesion[state.sites[site].region]
+    x, y, z = decode(grid, site)
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if j == site:
+            continue
+        cation = state.sites[j].cation
+        if j != without and (cation == METAL or cation == ELECTRODE_METAL):
+            energy += model.bond - lost
+            metals += 1
+        else:
+            energy += model.adhesion[state.sites[j].region]
+            if cation == COUNTER_METAL:
+                metals += 1
+    return energy, metals
+
+
+@kernel
+def electron_potential(state, grid, fields, site: int) -> float:
+    """Potential of the metal that gives or takes the electron: mean over metal neighbours, V.
+
+    Without one the electron comes through the matrix, at the applied potential alone.
+    """
+    voltage = state.run[0].voltage
+    total, metals = 0.0, 0
+    x, y, z = decode(grid, site)
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation >= METAL and j != site:
+            total += voltage * fields[j].unit + fields[j].charge
+            metals += 1
+    return total / metals if metals > 0 else voltage * fields[site].unit
+
+
+@kernel
+def open_potential(state, grid, fields, site: int) -> float:
+    """Potential an ion would have on a metal site: mean over its non-metal neighbours, V."""
+    voltage = state.run[0].voltage
+    total, n = 0.0, 0
+    x, y, z = decode(grid, site)
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation < METAL:
+            total += voltage * fields[j].unit + fields[j].charge
+            n += 1
+    return total / n if n > 0 else voltage * fields[site].unit + fields[site].charge
+
+
+@kernel
+def exchange_cell(state, grid, model, electrode: int) -> int:
+    """Halide site under an electrode site that exchanges vacancies with it, or -1: one electrode site a cell."""
+    if not model.explicit_vacancies or model.exchange >= NO_HOP:
+        return -1
+    x, y, z = decode(grid, electrode)
+    if x % 2 or y % 2 or z < 2:
+        return -1
+    cell = ((z - 1) // 2 * 2 * grid.ny + y) * grid.nx + x
+    if z % 2 == 0 and state.sites[cell + grid.nx * grid.ny].cation == ELECTRODE_METAL:
+        return -1  # the electrode site in between is the one
+    region = state.sites[cell].region
+    if state.sites[cell].cation >= METAL or model.vacancy_barrier[region, region] >= NO_HOP:
+        return -1
+    return cell
+
+
+@kernel
+def exchange_electrode(state, grid, model, cell: int) -> int:
+    """The electrode site that exchanges with a halide site, or -1: the reverse of `exchange_cell`."""
+    plane = grid.nx * grid.ny
+    for step in range(1, 3):
+        site = cell + step * plane
+        if site < state.sites.size and state.sites[site].cation == ELECTRODE_METAL:
+            return site if exchange_cell(state, grid, model, site) == cell else -1
+    return -1

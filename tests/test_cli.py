@@ -1,0 +1,511 @@
+"""The command line: exit codes, plain messages, machine-readable output, and runs that stop and go on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fake_simulation
+import pytest
+
+import kmc
+from kmc import cache, checkpoint, cli, dataset
+
+RUN = """
+stack: ogb_20nm
+protocol:
+  - sweep: {to: 1.5 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}
+seed: 3
+"""
+
+
+@pytest.fixture
+def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run file in a folder `quick`, and the fake simulation behind it."""
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+    monkeypatch.setattr(kmc, "simulation", fake_simulation, raising=False)
+    path = tmp_path / "quick" / "run.yaml"
+    path.parent.mkdir()
+    path.write_text(RUN)
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def plain_error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error; nothing on standard output."""
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert "Traceback" not in told.err
+    return told.err
+
+
+# --- the frame -------------------------------------------------------------------------------------------
+
+
+def test_help_is_fast(repository: Path) -> None:
+    """`kmc --help` needs less than 0.3 s of processor time (wall time depends on what else runs here)."""
+    import resource
+
+    spent = []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "kmc", "--help"], cwd=repository, check=True,
+                       capture_output=True, timeout=60)  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent[1:]) < 0.3
+
+
+def test_help_imports_nothing_heavy(repository: Path) -> None:
+    """Neither the help nor `import kmc` loads numerics, xarray, matplotlib or rich."""
+    script = ("import sys, kmc\nfrom kmc.cli import main\nmain(['--help'])\n"
+              "bad = {'numpy', 'numba', 'xarray', 'matplotlib', 'rich', 'pydantic'} & set(sys.modules)\n"
+              "assert not bad, bad")  # fmt: skip
+    subprocess.run([sys.executable, "-c", script], cwd=repository, check=True, capture_output=True,
+                   timeout=60)  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    """Every command with its line, in the documented order."""
+    assert cli.main(argv) == 0
+    text = capsys.readouterr().out
+    places = [text.index(f"\n  {name} ") for name in cli.commands()]
+    assert places == sorted(places)
+    assert all(cli.summary(target) for target in cli.commands().values())
+
+
+@pytest.mark.parametrize("name", list(cli.commands()))
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """With examples."""
+    assert cli.main([name, "--help"]) == 0
+    assert f"kmc {name}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The distribution's version."""
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kmc {kmc.__version__}\n"
+
+
+@pytest.mark.parametrize(("argv", "words"), [
+    (["rum"], 'no command "rum"; did you mean "run"?'),
+    (["--versio"], 'no option --versio; did you mean "--version"?'),
+    (["run", "x.yaml", "--sed", "7"], 'kmc run: no option --sed; did you mean "--seed"?'),
+    (["run"], "RUN.yaml"),
+    (["run", "x.yaml", "--seed", "many"], "--seed"),
+    (["run", "x.yaml", "--seed"], "--seed"),
+    (["run", "no-such.yaml"], "no-such.yaml"),
+    (["verify", "no-such.nc"], "no-such.nc does not exist"),
+    (["export", "no-such.nc", "-f", "csv"], "no-such.nc does not exist"),
+    (["export", "x.nc", "-f", "cvs"], 'did you mean "csv"'),
+    (["resume", "no-such"], "no-such holds no run"),
+    (["bench", "kernal"], "kernal"),
+])  # fmt: skip
+def test_bad_input_is_one_line_and_two(capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str],
+                                       monkeypatch: pytest.MonkeyPatch, words: str) -> None:  # fmt: skip
+    """Exit code 2, one message with the nearest name, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(argv) == 2
+    assert words in plain_error(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_not_hidden(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is no user's goes up as it is; rows that were done are kept and can be opened."""
+    monkeypatch.setattr(fake_simulation.Simulation, "fail_at_row", 10)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run", str(run_file), "--quiet"])
+    assert dataset.open(run_file.parent).sizes["time"] == 10
+
+
+def test_packages_add_commands(capsys: pytest.CaptureFixture[str], tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """An entry point's function is a command, its module's first line the help, its int the exit code."""
+    code = "def shout(word: str) -> int:\n    print(word.upper())\n    return 3\n"
+    text = f'"""kmc shout: say it loud."""\n\n{code}'
+    (tmp_path / "extra_kmc.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = SimpleNamespace(name="shout", value="extra_kmc:shout")
+    monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [point] if group == cli.GROUP else [])
+    assert cli.main([]) == 0
+    assert "Say it loud." in capsys.readouterr().out
+    assert cli.main(["shout", "hello"]) == 3
+    assert capsys.readouterr().out == "HELLO\n"
+
+
+# --- run and resume --------------------------------------------------------------------------------------
+
+
+def test_run_writes_dataset_and_picture(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The dataset's path is the last line; the picture lies beside it; all is sound."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    told = capsys.readouterr()
+    out = run_file.parent / "out"
+    assert told.out == f"{out / 'quick.nc'}\n"
+    assert told.err == ""
+    assert (out / "quick.png").stat().st_size > 10_000
+    assert dataset.verify(out) == []
+    ds = kmc.open(run_file.parent)
+    assert ds.sizes["time"] == 61
+    assert json.loads(ds.attrs["run"])["seed"] == 3
+    assert not list(out.rglob(".*.part"))
+
+
+def test_run_in_json(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Standard output is one JSON object; progress is elsewhere."""
+    out = tmp_path / "here"
+    assert cli.main(["run", str(run_file.parent), "--seed", "9", "--out", str(out), "--json",
+                     "--set", "choices.thickness=40 nm"]) == 0  # fmt: skip
+    told = json.loads(capsys.readouterr().out)
+    assert told["finished"]
+    assert told["rows"] == 61
+    run = json.loads(kmc.open(told["dataset"]).attrs["run"])
+    assert run["seed"] == 9
+    assert run["stack"]["choices"] == {"thickness": "40 nm"}
+    assert Path(told["picture"]).is_file()
+
+
+def test_same_seed_same_content(run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs of one seed have one content hash, whatever the checkpoints; another seed has another."""
+    hashes = []
+    for name, more in (("a", []), ("b", ["--checkpoint-every", "1 us"]), ("c", ["--seed", "4"])):
+        monkeypatch.setattr("kmc.runner._MOST_COST", 1e9)
+        assert cli.main(["run", str(run_file), "--quiet", "--out", str(tmp_path / name), *more]) == 0
+        hashes.append(kmc.open(tmp_path / name).attrs["content_sha256"])
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert len(dataset.segment_paths(tmp_path / "b")) > 1
+
+
+def test_a_full_folder_is_refused(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Without --resume any file is enough; with it, a folder that holds no run; nothing is touched."""
+    (tmp_path / "note.txt").write_text("mine")
+    before = tree(tmp_path)
+    for more, words in (([], "not empty; go on with --resume"), (["--resume"], "holds files but no run")):
+        assert cli.main(["run", str(run_file), "--out", str(tmp_path), *more]) == 2
+        assert words in plain_error(capsys)
+        assert tree(tmp_path) == before
+    (tmp_path / "file").write_text("")
+    assert cli.main(["run", str(run_file), "--out", str(tmp_path / "file")]) == 2
+
+
+def test_resume_on_nothing_starts_afresh(run_file: Path, tmp_path: Path) -> None:
+    """An empty folder, or none, is no obstacle."""
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "none"):
+        assert cli.main(["run", str(run_file), "--quiet", "--resume", "--out", str(tmp_path / name)]) == 0
+
+
+def test_another_run_is_not_gone_on_with(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The resolved run is compared: another seed or stack is refused, what does not matter is not."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    capsys.readouterr()
+    before = tree(run_file.parent / "out")
+    changes = {"seed=4": "seed differs (3 there, 4 here)", "stack=ddab_20nm": "stack differs"}
+    for change, word in changes.items():
+        assert cli.main(["run", str(run_file), "--resume", "--set", change]) == 2
+        assert word in plain_error(capsys)
+    assert cli.main(["run", str(run_file), "--quiet", "--resume", "--set", "settings.event_budget=7"]) == 0
+    after = tree(run_file.parent / "out")
+    assert {k: v for k, v in after.items() if not k.endswith(".png")} == {
+        k: v for k, v in before.items() if not k.endswith(".png")}  # fmt: skip
+
+
+def stopping_after(calls: int) -> Any:
+    """A function that interrupts this process, as ctrl-C does, in a kernel call."""
+    real = fake_simulation.Simulation._call
+
+    def call(self: fake_simulation.Simulation) -> None:
+        nonlocal calls
+        calls -= 1
+        if calls == 0:
+            signal.raise_signal(signal.SIGINT)
+        real(self)
+
+    return call
+
+
+def test_ctrl_c_keeps_what_was_done(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Exit code 3 and how to go on; going on ends with the dataset of a run that was never stopped."""
+    run_file.write_text(RUN + "snapshots: {every: 2 ms}\n")
+    for calls in (50, 31, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(fake_simulation.Simulation, "_call", stopping_after(calls))
+            assert cli.main(["run", str(run_file), "--quiet", "--resume"]) == 3
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert f"kmc resume {run_file.parent / 'out'}" in told.err
+        assert dataset.verify(run_file.parent) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert 20 < kmc.open(run_file.parent).sizes["time"] < 61
+    assert cli.main(["resume", str(run_file.parent), "--quiet"]) == 0
+    assert cli.main(["run", str(run_file), "--quiet", "--out", str(tmp_path / "whole")]) == 0
+    stopped, whole = kmc.open(run_file.parent), kmc.open(tmp_path / "whole")
+    assert whole.sizes["snapshot_time"] == 15
+    assert stopped.attrs["content_sha256"] == whole.attrs["content_sha256"]
+    assert stopped.drop_attrs().identical(whole.drop_attrs())
+
+
+def test_resume_remembers_seed_and_changes(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """`kmc resume OUT` needs nothing else; where the run file is gone it says what to do."""
+    out = tmp_path / "deep" / "out7"
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", stopping_after(20))
+        assert cli.main(["run", str(run_file), "--seed", "7", "--out", str(out), "--quiet",
+                         "--set", "settings.window=30 nm"]) == 3  # fmt: skip
+    run_file.rename(run_file.with_name("moved.yaml"))
+    capsys.readouterr()
+    assert cli.main(["resume", str(out)]) == 2
+    assert "no longer there" in plain_error(capsys)
+    run_file.with_name("moved.yaml").rename(run_file)
+    assert cli.main(["resume", str(out), "--quiet"]) == 0
+    assert json.loads(kmc.open(out).attrs["run"])["seed"] == 7
+
+
+def test_the_wall_limit_interrupts(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """settings.wall_limit_s ends a session with exit code 3; sessions with it end like one without."""
+    monkeypatch.setattr(fake_simulation.Simulation, "slow_s", 0.003)
+    limited = ["run", str(run_file), "--quiet", "--resume", "--set", "settings.wall_limit_s=0.2 s"]
+    codes = [cli.main(limited) for _ in range(2)]
+    assert codes == [3, 3]
+    assert "wall limit" in capsys.readouterr().err
+    assert cli.main(["run", str(run_file), "--quiet", "--resume"]) == 0
+
+
+def test_a_run_starts_from_anothers_end(run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """`initial:` takes the final state of a run, and its hash is part of the run."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    state = checkpoint.load(run_file.parent / "out" / "checkpoint.npz")["simulation"]
+    seen: list[Any] = []
+    real = fake_simulation.Simulation.__init__
+
+    def spy(self: Any, *args: Any, **more: Any) -> None:
+        seen.append(more.get("initial"))
+        real(self, *args, **more)
+
+    monkeypatch.setattr(fake_simulation.Simulation, "__init__", spy)
+    second = tmp_path / "second.yaml"
+    for name in ("quick", "quick/out", "quick/out/quick.nc"):
+        second.write_text(RUN + f"initial: {name}\n")
+        out = tmp_path / f"from_{name.replace('/', '_')}"
+        assert cli.main(["run", str(second), "--quiet", "--out", str(out)]) == 0
+        assert seen.pop()["level"] == state["level"]
+    assert len(json.loads(kmc.open(out).attrs["run"])["initial"]) == 64
+
+
+def test_a_stack_that_cannot_be_built_writes_nothing(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """What only the simulation finds out is bad input too, and leaves no folder."""
+    from kmc.errors import UserError
+
+    def fail(self: Any, *_: Any, **__: Any) -> None:
+        raise UserError("the window is too small")
+
+    monkeypatch.setattr(fake_simulation.Simulation, "__init__", fail)
+    assert cli.main(["run", str(run_file)]) == 2
+    assert "too small" in plain_error(capsys)
+    assert [p.name for p in run_file.parent.iterdir()] == ["run.yaml"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_is_three(run_file: Path, capsys: pytest.CaptureFixture[str], number: int,
+                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """One message, no traceback; when there is room again the run goes on to the same end."""
+    real = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if str(target).endswith("checkpoint.npz"):
+            raise OSError(number, os.strerror(number))
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kmc.files.os.replace", fail)
+        assert cli.main(["run", str(run_file), "--quiet"]) == 3
+    assert "cannot write" in plain_error(capsys)
+    assert dataset.verify(run_file.parent) == []
+    assert cli.main(["resume", str(run_file.parent), "--quiet"]) == 0
+
+
+def test_a_damaged_checkpoint_is_three(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """It is named by resume and by verify, and the segments stay readable."""
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", stopping_after(50))
+        assert cli.main(["run", str(run_file), "--quiet"]) == 3
+    capsys.readouterr()
+    path = run_file.parent / "out" / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:-200])
+    assert cli.main(["resume", str(run_file.parent)]) == 3
+    assert str(path) in plain_error(capsys)
+    assert cli.main(["verify", str(run_file.parent)]) == 3
+    assert str(path) in capsys.readouterr().err
+    assert kmc.open(run_file.parent).sizes["time"] > 10
+
+
+def test_a_merged_file_that_was_damaged_is_made_again(run_file: Path) -> None:
+    """Going on with a finished run mends it from its segments."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    path = run_file.parent / "out" / "quick.nc"
+    good = dataset.open(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    assert cli.main(["resume", str(path), "--quiet", "--no-picture"]) == 0
+    assert dataset.open(path).attrs["content_sha256"] == good.attrs["content_sha256"]
+
+
+def test_segments_stay_few(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time between checkpoints grows with the run: their number is a logarithm of its length."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("kmc.runner.time.monotonic", lambda: clock.now)
+    real = fake_simulation.Simulation._call
+
+    def call(self: fake_simulation.Simulation) -> None:
+        clock.now += 10.0
+        real(self)
+
+    monkeypatch.setattr(fake_simulation.Simulation, "_call", call)
+    assert cli.main(["run", str(run_file), "--quiet", "--set", "protocol.0.sweep.step=1 mV"]) == 0
+    assert clock.now > 90_000
+    assert len(dataset.segment_paths(run_file.parent / "out")) < 400
+
+
+def test_progress_lines(run_file: Path, capsys: pytest.CaptureFixture[str],
+                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Away from a terminal: plain lines on standard error, none wrapped; --quiet has none."""
+    monkeypatch.setattr("kmc.commands._progress._LINE_EVERY_S", 0.0)
+    assert cli.main(["run", str(run_file)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "quick: " in lines[5]
+    for part in ("%", "events/s", "V 500 mV", "I 1 uA", "G 2 uS", "T 310 K", "left"):
+        assert part in lines[5]
+
+
+def test_the_bar_of_a_terminal(run_file: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """In a terminal a bar is drawn on standard error, and the path stands alone on standard output."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    assert cli.main(["run", str(run_file)]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{run_file.parent / 'out' / 'quick.nc'}\n"
+    assert "events/s" in told.err
+
+
+# --- other commands --------------------------------------------------------------------------------------
+
+
+def test_verify_names_the_file(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 for sound files; 3 and the path for a flipped bit, in JSON too."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    assert cli.main(["verify", str(run_file.parent)]) == 0
+    assert cli.main(["verify", str(run_file.parent / "out" / "checkpoint.npz")]) == 0
+    path = run_file.parent / "out" / "quick.nc"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(bytes(data))
+    capsys.readouterr()
+    assert cli.main(["verify", str(run_file.parent)]) == 3
+    told = capsys.readouterr()
+    assert told.err.startswith(f"{path}: ")
+    assert cli.main(["verify", str(path), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["problems"][0]["path"] == str(path)
+
+
+def test_export_prints_its_path(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Beside the dataset, or where it was told to."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    capsys.readouterr()
+    assert cli.main(["export", str(run_file.parent), "--format", "csv"]) == 0
+    assert capsys.readouterr().out == f"{run_file.parent / 'out' / 'quick.csv'}\n"
+    out = tmp_path / "x.pwl"
+    assert cli.main(["export", str(run_file.parent / "out"), "-f", "pwl", "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"format": "pwl", "files": [str(out)]}
+    assert cli.main(["export", str(run_file.parent), "-f", "extxyz"]) == 2
+    out = tmp_path / "no" / "x.csv"
+    assert cli.main(["export", str(run_file.parent), "-f", "csv", "--out", str(out)]) == 3
+    assert "no/x.csv" in capsys.readouterr().err
+
+
+def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str],
+                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Registered benchmarks are listed, run, and told as a whole table or as JSON alone."""
+    def run(progress: Any) -> list[dict[str, Any]]:
+        progress("measuring")
+        return [{"sites": 10**6, "events_per_s": 1234567.0, "note": "x" * 150, "now": True}]
+
+    point = SimpleNamespace(name="mine", load=lambda: run)
+    found = {"kmc.bench": [point]}
+    monkeypatch.setattr("kmc.bench.metadata.entry_points", lambda group: found.get(group, []))
+    assert cli.main(["bench"]) == 0
+    assert capsys.readouterr().out == "mine\n"
+    assert cli.main(["bench", "mine"]) == 0
+    told = capsys.readouterr()
+    assert "x" * 150 in told.out
+    assert "measuring" in told.err
+    assert cli.main(["bench", "mine", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["rows"][0]["sites"] == 10**6
+    assert result["machine"]["cores"]
+    assert cli.main(["bench", "min"]) == 2
+
+
+def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both kinds of vacancies are run once, and the folder is told."""
+    assert cli.main(["warmup", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["cache"] == str(cache.cache_dir())
+
+
+# --- the package's face ----------------------------------------------------------------------------------
+
+
+def test_six_names_whatever_was_imported(repository: Path) -> None:
+    """The public names stay what they are when every module of the package was imported before."""
+    script = ("import pkgutil, importlib, kmc\n"
+              "for m in pkgutil.iter_modules(kmc.__path__):\n"
+              "    if not m.name.startswith('_'):\n"
+              "        try: importlib.import_module('kmc.' + m.name)\n"
+              "        except ImportError: pass\n"
+              "assert len(kmc.__all__) == 6\n"
+              "from importlib.util import find_spec\n"
+              "for n in kmc.__all__:\n"
+              "    if find_spec('kmc.' + kmc._PUBLIC[n]): assert callable(getattr(kmc, n)), n\n")
+    subprocess.run([sys.executable, "-c", script], cwd=repository, check=True, timeout=300)
+
+
+def test_a_wrong_name_has_its_nearest() -> None:
+    """As everywhere."""
+    with pytest.raises(AttributeError, match="did you mean 'load_stack'"):
+        kmc.load_stac  # noqa: B018
+
+
+def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$KMC_CACHE moves the cache; old folders that are not in use are swept; the hash has the kernels."""
+    monkeypatch.setenv("KMC_CACHE", str(tmp_path))
+    assert cache.cache_dir() == tmp_path / "kernels" / cache.source_hash()
+    for name in ("old", "new", cache.source_hash()):
+        (tmp_path / "kernels" / name).mkdir(parents=True)
+        if name != "new":
+            os.utime(tmp_path / "kernels" / name, (0, 0))
+    assert [p.name for p in cache.sweep()] == ["old"]
+    top = Path(kmc.__file__).parent
+    hashed = {path.stem for path in cache.kernel_sources(top)}
+    assert {path.stem for path in top.glob("*.py") if "\n@njit" in path.read_text()} <= hashed
+    assert {"units", "lattice"} <= hashed  # their constants are compiled in
+    assert not {"cli", "runner", "dataset"} & hashed

@@ -1,0 +1,142 @@
+"""Exports read back as what they were: CSV, extended XYZ by ase, VTK by pyvista, PWL as a source."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from pathlib import Path
+from typing import Any
+
+import fake_simulation
+import numpy as np
+import pytest
+import xarray as xr
+
+from kmc import dataset, export
+from kmc.errors import UserError
+from kmc.protocol import Protocol
+from kmc.settings import Settings
+from kmc.variables import TRACES
+
+
+@pytest.fixture
+def ds() -> xr.Dataset:
+    """A pulse train of the fake simulation with three snapshots."""
+    protocol = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=3, compliance="10 uA")
+    simulation = fake_simulation.Simulation(None, protocol, Settings(), 7)
+    simulation.run()
+    shots = [{"time": time, "spacing_nm": 0.5, **simulation.snapshot()} for time in (0.01, 0.02, 0.04)]
+    return dataset.build(simulation.take_rows(), shots)
+
+
+def test_csv_reads_back_equal(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Every float to its last bit, with units in the header."""
+    (path,) = export.write_csv(ds, tmp_path / "trace.csv")
+    header, *lines = path.read_text().splitlines()
+    names = header.split(",")
+    assert names[:4] == ["time_s", "voltage_source_V", "voltage_device_V", "current_A"]
+    assert "n_ag_ion" in names
+    values = np.array([[float(cell) for cell in line.split(",")] for line in lines])
+    for i, name in enumerate(TRACES):
+        assert np.array_equal(values[:, i], ds[name].values)
+
+
+def test_extxyz_is_read_by_ase(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Cell, periodicity, species, charges and places, in angstrom, a frame a snapshot."""
+    io = pytest.importorskip("ase.io")
+    (path,) = export.write_extxyz(ds, tmp_path / "atoms.xyz")
+    frames = io.read(path, index=":")
+    assert len(frames) == 3
+    for index, atoms in enumerate(frames):
+        cation = ds["cation"].values[index]
+        assert atoms.cell.lengths().tolist() == [20.0, 20.0, 40.0]
+        assert atoms.pbc.tolist() == [True, True, False]
+        assert atoms.info["Time"] == ds["snapshot_time"].values[index]
+        silver = np.array(atoms.get_chemical_symbols()) == "Ag"
+        charge = atoms.get_charges()
+        assert np.sum(silver & (charge == 1.0)) == np.sum(cation == 1)
+        assert np.sum(silver & (charge == 0.0)) == np.sum(cation == 2)
+        assert np.sum(~silver) == 4  # one plane of 2 x 2 cells
+        sites = np.floor(atoms.positions / 5.0).astype(int)[silver]
+        assert np.all(cation[sites[:, 2], sites[:, 1], sites[:, 0]] > 0)
+        z = atoms.positions[silver][:, 2]
+        assert np.allclose(atoms.arrays["potential"][silver], np.floor(z / 5.0) / 7.0, atol=1e-5)
+        assert np.allclose(atoms.arrays["temperature"][silver], 300.0 + np.floor(z / 5.0))
+
+
+def test_vtk_is_read_by_pyvista(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Cells are sites, in the right order, at the right place; the .pvd has the times."""
+    pyvista = pytest.importorskip("pyvista")
+    series, *images = export.write_vtk(ds, tmp_path / "fields.vti")
+    assert len(images) == 3
+    named = [text for text in series.read_text().split('"') if text.endswith(".vti")]
+    assert named == [image.name for image in images]
+    image = pyvista.read(images[1])
+    assert image.bounds[1::2] == pytest.approx((2.0, 2.0, 4.0))
+    cell = image.find_closest_cell((0.75, 1.25, 3.25))
+    for name in ("cation", "potential", "temperature", "region"):
+        frame = ds[name].values[1] if "snapshot_time" in ds[name].dims else ds[name].values
+        assert image.cell_data[name][cell] == frame[6, 2, 1]
+    (one,) = export.write_vtk(ds.isel(snapshot_time=[0]), tmp_path / "one.vti")
+    assert one.name == "one.vti"
+
+
+def test_vtk_says_what_is_missing(ds: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyvista there is one plain message and no file."""
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "pyvista":
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UserError, match=r"pyvista.*pip install"):
+        export.write_vtk(ds, tmp_path / "fields.vti")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [export.write_extxyz, export.write_vtk])
+def test_snapshots_are_needed(ds: xr.Dataset, tmp_path: Path, write: export.Writer) -> None:
+    """A dataset of traces alone says what to run."""
+    with pytest.raises(UserError, match="no snapshots"):
+        write(ds.drop_dims("snapshot_time"), tmp_path / "x")
+
+
+def test_pwl_has_the_corners(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Time rises strictly, and at each sample the source is where it was."""
+    (path,) = export.write_pwl(ds, tmp_path / "source.pwl")
+    points = [tuple(map(float, line.split())) for line in path.read_text().splitlines()]
+    times, volts = map(np.array, zip(*points, strict=True))
+    assert np.all(np.diff(times) > 0)
+    assert (times[0], volts[0]) == (0.0, 1.0)
+    assert times[-1] == ds["time"].values[-1]
+    assert len(points) == 12  # two for each of five steps, the start and the end
+    assert np.array_equal(np.interp(ds["time"].values, times, volts), ds["voltage_source"].values)
+
+
+def test_pwl_of_one_level() -> None:
+    """A constant source is two points."""
+    rows = {name: np.zeros(2) for name in TRACES}
+    rows |= {"time": np.array([1.0, 2.0]), "voltage_source": np.full(2, 0.1)}
+    assert export.pwl_points(dataset.build(rows)) == [(0.0, 0.1), (2.0, 0.1)]
+    assert export.pwl_points(dataset.build({name: np.zeros(0) for name in TRACES})) == [(0.0, 0.0)]
+
+
+def test_formats_by_name() -> None:
+    """A wrong name has its nearest."""
+    suffixes = [export.writer(name)[1] for name in ("csv", "extxyz", "vtk", "pwl")]
+    assert suffixes == [".csv", ".xyz", ".vti", ".pwl"]
+    with pytest.raises(UserError, match='did you mean "extxyz"'):
+        export.writer("extxy")
+
+
+def test_an_old_file_is_replaced_whole(ds: xr.Dataset, tmp_path: Path) -> None:
+    """A value that is not finite is written as such, and nothing is left beside the file."""
+    path = tmp_path / "trace.csv"
+    path.write_text("old")
+    broken = ds.isel(time=slice(0, 3)).copy()
+    broken["current"] = ("time", np.array([1.0, math.nan, 2.0]))
+    export.write_csv(broken, path)
+    assert "nan" in path.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["trace.csv"]
