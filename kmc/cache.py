@@ -81,7 +81,7 @@ def _prepare() -> bool:
         return False
     if not os.access(folder, os.W_OK):
         return False
-    numba.config.CACHE_DIR = str(folder)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
     return True
 
 

@@ -101,7 +101,7 @@ def _step(way, z, y, x, ny, nx):
 @njit
 def _trace(came, last, side, path):
     """Mark the sites that the square sweeps; returns (steps, first site)."""
-    nz, ny, nx = path.shape
+    ny, nx = path.shape[1:]
     steps, i = 0, last
     while True:
         z, y, x = i // (ny * nx), (i // nx) % ny, i % nx

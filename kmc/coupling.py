@@ -22,7 +22,7 @@ from .transport import Leak, Network, Path
 from .units import K_B
 
 CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
-CHARGE_LEAST = 0.5  # ions of others' density that may change before the space charge is renewed
+CHARGE_LEAST = 1.0  # ions of others' density that may change before the space charge is renewed
 DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
@@ -271,7 +271,7 @@ class Device:
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])
-        crowd = np.abs(self.density - self.charge_density).sum() > max(CHARGE_LEAST, 0.2 * self.density.sum())
+        crowd = abs(self.density.sum() - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * self.density.sum())
         if crowd or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
 

@@ -198,8 +198,9 @@ def _schema_problems(ds: xr.Dataset) -> list[str]:
     for name in TRACES:
         if name not in ds.variables:
             found.append(f"the variable {name} is missing")
-    for name, variable in ds.variables.items():
-        known = ALL.get(str(name))
+    for label, variable in ds.variables.items():
+        name = str(label)
+        known = ALL.get(name)
         if known is None:
             found.append(f"the variable {name} is not in the schema")
         elif str(variable.dtype) != known.dtype or variable.attrs.get("units") != known.units:

@@ -1,7 +1,7 @@
 """Random packing: crystals dropped one by one onto a periodic plane, each to one of the lowest places.
 
-Lengths are whole cells. Crystals are deposited with half their gap around them, so that facing crystals never stand
-closer than the gap.
+Lengths are whole cells. Crystals are deposited with half their gap around them, so that facing crystals never
+stand closer than the gap.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import numpy as np
 
 from kmc.cache import njit
 
-# How many cells of height a crystal forgoes to stand flush with its neighbours, and the scatter of that choice.
+# A place is scored in cells of height: what standing flush with neighbours is worth, the cost of a cell of
+# height wasted beneath, and the scatter of the choice.
 CONTACT = 3.0
-SCATTER = 1.0
 HOLLOW = 0.5
+SCATTER = 1.0
 
 
 @njit
@@ -125,40 +126,40 @@ def stand(top, y0, x0, count_y, count_x, level):
 
 
 @njit
-def _space(low, length, other_low, other_length, period):
-    """Clear cells from the end of one interval up to the start of another on a ring; -1 where they overlap."""
-    ahead = (other_low - low) % period
-    behind = (low - other_low) % period
-    if ahead < length or behind < other_length:
+def _space(one, other, axis, period):
+    """Clear cells from the end of box `one` up to the next start of box `other` along a periodic axis; -1
+    where they overlap."""
+    ahead = (other[axis] - one[axis]) % period
+    behind = (one[axis] - other[axis]) % period
+    if ahead < one[3 + axis] or behind < other[3 + axis]:
         return -1
-    return ahead - length
+    return ahead - one[3 + axis]
+
+
+@njit
+def _beside(one, other, axis, gap, period):
+    """Whether two boxes would meet along the lateral `axis`: less than `gap` apart along both others."""
+    if one[0] >= other[0] + other[3] + gap or other[0] >= one[0] + one[3] + gap:
+        return False
+    side = 3 - axis
+    return _space(one, other, side, period[side]) < gap or _space(other, one, side, period[side]) < gap
 
 
 @njit
 def spread(boxes, gap, ny, nx, sweeps):
     """Move each box to the middle of its free way along y and x, again and again. In place.
 
-    boxes: int64 [n, 6] (z, y, x, dz, dy, dx); boxes closer than `gap` along both other axes are in its way.
+    boxes: int64 [n, 6] (z, y, x, dz, dy, dx), none closer than `gap` to another that it faces.
     """
-    period = (1 << 40, ny, nx)
+    period = (0, ny, nx)
     for _ in range(sweeps):
         for i in range(boxes.shape[0]):
             for axis in range(1, 3):
-                free_up = free_down = period[axis] - boxes[i, 3 + axis]
+                up = down = period[axis] - boxes[i, 3 + axis]
                 for j in range(boxes.shape[0]):
-                    side = 3 - axis
-                    z_near = (boxes[i, 0] < boxes[j, 0] + boxes[j, 3] + gap
-                              and boxes[j, 0] < boxes[i, 0] + boxes[i, 3] + gap)
-                    if j == i or not z_near:
-                        continue
-                    one = _space(boxes[i, side], boxes[i, 3 + side], boxes[j, side], boxes[j, 3 + side], period[side])
-                    two = _space(boxes[j, side], boxes[j, 3 + side], boxes[i, side], boxes[i, 3 + side], period[side])
-                    if one >= gap and two >= gap:
-                        continue
-                    up = _space(boxes[i, axis], boxes[i, 3 + axis], boxes[j, axis], boxes[j, 3 + axis], period[axis])
-                    if up >= 0:
-                        free_up = min(free_up, up)
-                        down = period[axis] - boxes[i, 3 + axis] - boxes[j, 3 + axis] - up
-                        free_down = min(free_down, down)
-                move = (free_up - free_down) // 2
-                boxes[i, axis] = (boxes[i, axis] + move) % period[axis]
+                    if j != i and _beside(boxes[i], boxes[j], axis, gap, period):
+                        ahead = _space(boxes[i], boxes[j], axis, period[axis])
+                        if ahead >= 0:
+                            up = min(up, ahead)
+                            down = min(down, _space(boxes[j], boxes[i], axis, period[axis]))
+                boxes[i, axis] = (boxes[i, axis] + (up - down) // 2) % period[axis]

@@ -16,7 +16,6 @@ from .units import EPS0
 PATCH_REACH = 6  # sites around a changed metal site that are relaxed at once
 PATCH_SWEEPS = 12
 SHARPEN_SWEEPS = 16
-SMOOTH_SWEEPS = 2  # over the whole lattice, so that interfaces lie where the sites say
 SOLVE_ETA = 1e-4
 
 
@@ -77,6 +76,9 @@ class Potential:
         self.solves = 0
         self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
         self.sheet_voltage = 0.0
+        #: first site of the top plane of the organic layer: metal below it is inside a conductor's shadow
+        self.floor = int(self.sheet.min()) // (self.shape[1] * self.shape[2]) * self.shape[1] * self.shape[2] if len(
+            self.sheet) else 0
         mark = np.zeros(lattice.region.size, bool)
         mark[self.sheet] = True
         self.sheet_cells = mark.reshape(tuple(v for n, c in zip(self.shape, cells, strict=True) for v in (c, factor))
@@ -121,10 +123,9 @@ class Potential:
         metal = np.flatnonzero(state.sites["cation"] == METAL)
         self.fields["charge"][metal] = 0.0
         self.fields["charge"][self.sheet] = self.sheet_voltage
-        nz, ny, nx = self.shape
-        self._relax(state, (1, nz - 1, 0, ny, 0, nx), SMOOTH_SWEEPS, 1.0)
-        if len(metal):
-            self._relax(state, self._box(metal, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
+        above = metal[metal >= self.floor]
+        if len(above):
+            self._relax(state, self._box(above, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
 
     def patch(self, state: State, sites: np.ndarray) -> float:
         """Follow changed metal sites locally; returns the largest change left at the edge of a patch (V/V)."""

@@ -9,8 +9,9 @@ from kmc.lattice import Region
 from kmc.relief import noise, threshold
 
 _CORE, _BOUNDARY = int(Region.CORE), int(Region.BOUNDARY)
-# Boundaries lean by a few sites over a film's height (assumed).
-_WANDER = 1.5
+# Sites by which boundaries curve in the plane, and by which they lean over a film's height (assumed).
+_CURVE = 2.5
+_WANDER = 4.0
 
 
 def seeds(shape: tuple[int, int], size: float, generator: np.random.Generator) -> np.ndarray:
@@ -32,39 +33,51 @@ def _least_distance(points: np.ndarray, shape: tuple[int, int]) -> float:
 
 
 @njit
-def _voronoi(centres, width, region, triple):
-    """Write CORE and BOUNDARY; triple: bool, sites where three grains meet."""
+def _nearest(centres, y, x, ny, nx):
+    """Squared distances [3] and places [3, 2] of the three nearest periodic images of the centres [n, 2]."""
+    near = np.full(3, 1e30)
+    at = np.zeros((3, 2))
+    for n in range(centres.shape[0]):
+        for image_y in range(-1, 2):
+            for image_x in range(-1, 2):
+                dy = (centres[n, 0] - y) % ny + image_y * ny
+                dx = (centres[n, 1] - x) % nx + image_x * nx
+                square = dy * dy + dx * dx
+                slot = 3
+                while slot > 0 and square < near[slot - 1]:
+                    slot -= 1
+                for move in range(2, slot, -1):
+                    near[move] = near[move - 1]
+                    at[move] = at[move - 1]
+                if slot < 3:
+                    near[slot] = square
+                    at[slot, 0] = dy
+                    at[slot, 1] = dx
+    return near, at
+
+
+@njit
+def _half_way(near, at, other):
+    """Distance to the line half way between the nearest centre and another one of `_nearest`."""
+    apart = np.hypot(at[other, 0] - at[0, 0], at[other, 1] - at[0, 1])
+    return (near[other] - near[0]) / max(2 * apart, 1e-9)
+
+
+@njit
+def _voronoi(centres, warp, width, region, triple):
+    """Write CORE and BOUNDARY; triple: bool, sites where three grains meet.
+
+    centres: float64 [z, n, 2]; warp: float64 [2, y, x], moves a site before it looks for its grain.
+    """
     nz, ny, nx = region.shape
-    count = centres.shape[1]
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
-                near = np.full(3, 1e30)
-                at = np.zeros((3, 2))
-                for n in range(count):
-                    for image_y in range(-1, 2):
-                        for image_x in range(-1, 2):
-                            dy = centres[z, n, 0] + image_y * ny - y
-                            dx = centres[z, n, 1] + image_x * nx - x
-                            square = dy * dy + dx * dx
-                            slot = 3
-                            while slot > 0 and square < near[slot - 1]:
-                                slot -= 1
-                            for move in range(2, slot, -1):
-                                near[move] = near[move - 1]
-                                at[move] = at[move - 1]
-                            if slot < 3:
-                                near[slot] = square
-                                at[slot, 0] = dy
-                                at[slot, 1] = dx
+                near, at = _nearest(centres[z], y + warp[0, y, x], x + warp[1, y, x], ny, nx)
                 region[z, y, x] = _CORE
-                gaps = np.zeros(2)
-                for k in range(2):
-                    apart = np.hypot(at[k + 1, 0] - at[0, 0], at[k + 1, 1] - at[0, 1])
-                    gaps[k] = (near[k + 1] - near[0]) / max(2 * apart, 1e-9)
-                if gaps[0] < width / 2:
+                if _half_way(near, at, 1) < width / 2:
                     region[z, y, x] = _BOUNDARY
-                    triple[z, y, x] = gaps[1] < width
+                    triple[z, y, x] = _half_way(near, at, 2) < width
 
 
 def film_regions(
@@ -73,11 +86,13 @@ def film_regions(
     """Regions (uint8) and triple lines (bool) of a columnar film, [z, y, x]; size and width in sites."""
     nz = shape[0]
     points = seeds(shape[1:], size, generator)
-    lean = noise((2 * nz + 16, len(points), 2), (nz, 0.01, 0.01), generator)[:nz]
+    lean = noise((2 * nz + 16, len(points), 2), (nz / 2, 0.01, 0.01), generator)[:nz]
     centres = points[None] + _WANDER * (lean - lean[:1])
+    length = max(4.0, size / 5)
+    warp = _CURVE * np.stack([noise(shape[1:], (length, length), generator) for _ in range(2)])
     region = np.empty(shape, dtype=np.uint8)
     triple = np.zeros(shape, dtype=np.bool_)
-    _voronoi(centres, min(max(width, 1.0), 3.0), region, triple)
+    _voronoi(centres, warp, min(max(width, 1.0), 3.0), region, triple)
     return region, triple
 
 

@@ -175,9 +175,14 @@ def classify(owner: np.ndarray, open_: np.ndarray, gap: float, length: float, co
 
 
 def ligand_room(
-    region: np.ndarray, width: np.ndarray, gap: float, coverage: float, size: float, generator: np.random.Generator
+    region: np.ndarray,
+    width: np.ndarray,
+    gap: float,
+    coverage: float,
+    size: float,
+    generator: np.random.Generator,
 ) -> np.ndarray:
-    """Where a silver atom fits between crystals: uint8 [z, y, x].
+    """Where a silver atom fits between crystals: uint8 [z, y, x]. gap and size (of a crystal) in sites.
 
     Chains fill the share coverage * gap / width of a facing gap: in a wider gap the same chains leave
     more room. Bare patches are columns about a third of the gap wide and a crystal high.

@@ -112,6 +112,8 @@ class Lattice:
 
     def thickness_nm(self) -> float:
         """Mean distance of the silver from the organic layer (nm); 0 without an active layer."""
+        if not self.mask(*ACTIVE).any():
+            return 0.0
         planes = self.silver_surface() - self.organic_surface()
         return float(planes.mean()) * self.spacing_nm
 

@@ -116,8 +116,8 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     mean = grid.sites(window_thickness(layer.thickness_nm, layer.roughness_nm, generator)) / grid.block
     size, boundary = grid.sites(stack.grain.size_nm), grid.sites(stack.grain.boundary_nm)
     cells = width // grid.block
-    relief_length = min(size / grid.block, cells / 4)
-    height = mean + relief((cells, cells), relief_length, grid.sites(layer.roughness_nm) / grid.block, generator)
+    rough = grid.sites(layer.roughness_nm) / grid.block
+    height = mean + relief((cells, cells), min(size / grid.block, cells / 4), rough, generator)
     ceiling = np.maximum(np.rint(height), 2).astype(np.int64)
     ceiling = np.repeat(np.repeat(ceiling, grid.block, 0), grid.block, 1) * grid.block
     shape = (int(ceiling.max()), width, width)

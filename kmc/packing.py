@@ -18,15 +18,18 @@ _LONGEST_ASPECT = 2.5
 # too little space for another above it grows by at most this factor.
 _LEAST_PART = 0.4
 _LARGEST_STRETCH = 1.25
-# Random packing ends when so many crystals in a row found no place.
+# Random packing: the gap of a crystal exceeds the card's by an exponential variate of this mean share, which
+# brings the crystals' share of the film to what disordered cubes reach (assumed).
+_LOOSE = 0.2
+# A deposition ends when so many crystals in a row found no place; the fullest of some is kept.
 _PATIENCE = 8
-TRIES = 12
-FEW = 1
-_SWEEPS = 12
+_TRIES = 12
+# What a crystal may lose of its two lateral edges to fill a hole (shares of its edge), the cells of height
+# that a lost cell costs, and what standing up or lying down costs.
 _SLIM = (0.0, 0.06, 0.12, 0.2, 0.3)
 _SLIM_PRICE = 1.7
 _TURN_PRICE = 2.0
-LOOSE = 0.2
+_SWEEPS = 12
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ def pack(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.G
     boxes = np.ascontiguousarray(table[:, :6])
     if window.lines is None:
         deposit.spread(boxes, round(shape.gap), window.ny, window.nx, _SWEEPS)
-    return Packing(boxes, table[:, 6].astype(bool), _conformal(boxes, ceiling, shape.shell, round(shape.edge / 2)))
+    surface = _conformal(boxes, ceiling, shape.shell, round(shape.edge / 2))
+    return Packing(boxes, table[:, 6].astype(bool), surface)
 
 
 def _fit(height: int, space: int, again: float) -> int:
@@ -171,21 +175,24 @@ def _ordered(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.rand
 def _random(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.Generator) -> list:
     """Rows [z, y, x, dz, dy, dx, whole] of a random packing: the fullest of some depositions.
 
-    A place where a crystal is missing is a crevice, and those come with the stack's crevice fraction. All
-    tries use the same crystals, so choosing one does not favour a shape.
+    A place where a crystal is missing is a crevice, and those come with the stack's crevice fraction. The
+    tries share their crystals and shuffle the first of them, about two layers.
     """
     most = 64 + int(8 * ceiling.sum() / shape.edge**3)
     sizes = np.full((most, 3), shape.edge)
     sizes[np.arange(most), generator.integers(3, size=most)] *= shape.aspects(most, generator)
     sizes = stochastic_round(sizes, generator)
-    few = FEW
-    wide = shape.gap * (1 + np.minimum(generator.exponential(LOOSE, most), 1.0))
-    gaps = np.maximum(stochastic_round(wide, generator), 1)
-    tries = [
-        _deposit(shape, sizes[order], gaps, ceiling, generator)
-        for order in (np.concatenate([generator.permutation(few), np.arange(few, most)]) for _ in range(TRIES))
-    ]
-    return max(tries, key=lambda rows: sum(dz * dy * dx for _, _, _, dz, dy, dx, _ in rows))
+    loose = np.minimum(generator.exponential(_LOOSE, most), 1.0)
+    gaps = np.maximum(stochastic_round(shape.gap * (1 + loose), generator), 1)
+    first = min(most, 2 * round(window.ny * window.nx / shape.mean_pitch**2))
+    best, fullest = [], -1
+    for _ in range(_TRIES):
+        order = np.concatenate([generator.permutation(first), np.arange(first, most)])
+        rows = _deposit(shape, sizes[order], gaps, ceiling, generator)
+        volume = sum(dz * dy * dx for _, _, _, dz, dy, dx, _ in rows)
+        if volume > fullest:
+            best, fullest = rows, volume
+    return best
 
 
 def _deposit(shape: Shape, sizes, gaps, ceiling: np.ndarray, generator: np.random.Generator) -> list:

@@ -176,7 +176,7 @@ def test_two_at_once(folder: Path, repository: Path) -> None:
 def test_the_simulation_itself_goes_on(tmp_path: Path) -> None:
     """The real simulation, stopped after every few kernel calls and restored, ends as in one go."""
     path = tmp_path / "run.yaml"
-    path.write_text("stack: ogb_7nm\nsettings: {window: 8 nm, event_budget: 2000}\nsnapshots: {every: 10 us}\n"
+    path.write_text("stack: ogb_7nm\nsettings: {window: 8 nm, event_budget: 2000}\nsnapshots: {every: 9 us}\n"
                     "protocol:\n- hold: {voltage: 1 V, duration: 20 us}\n- read: {duration: 1 us}\n")
     run = load_run(path)
     assert execute(run, tmp_path / "whole", checkpoint_every_s=1e9).finished

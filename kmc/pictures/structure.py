@@ -6,7 +6,7 @@ the organic layer and the widest channel above it are drawn in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,16 +33,36 @@ _CHANNEL = "#c2183c"
 _INK = "#22262e"
 _MARGIN_NM = 2.4
 _MOST_VIEWS = 4
+# Inches: the axes' height and the width of the cut at most, what labels and legend take.
+_TALLEST, _WIDEST = 6.6, 3.3
+_LEFT, _NAMES, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 0.55, 1.35, 0.12, 0.52, 1.12, 0.52
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What a picture shows: lattice, its shades (uint8 [z, y, x]) and channel, and the names of layers."""
+    """What a picture shows.
+
+    shade: uint8 [z, depth, width], turned so that the channel's foot is in the middle of the window; path: bool of
+    the same shape, the channel, or None; axes: lateral axes' names (width, depth); names: of the layers.
+    """
 
     lattice: Lattice
     shade: np.ndarray
-    channel: channels.Channel | None
+    path: np.ndarray | None
+    width_nm: float
+    axes: str
     names: dict[str, str]
+
+    @property
+    def lateral_nm(self) -> tuple[float, float]:
+        """Width and depth of the window (nm)."""
+        step = self.lattice.spacing_nm
+        return self.shape[2] * step, self.shape[1] * step
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(planes, depth, width) in sites."""
+        return self.shade.shape
 
 
 def draw(
@@ -50,47 +70,53 @@ def draw(
     lattice: Lattice | None = None,
     settings: Settings | None = None,
     seed: int = 0,
-    width: float = 7.2,
     path: str | None = None,
 ) -> Any:
-    """Draw a window of `stack`; returns the Axes of the cut across the layers.
+    """Draw a window of `stack`; returns the Axes of the cut across the layers (its `figure` is the whole).
 
-    lattice: the one to draw, else it is built as a run with `settings` and `seed` builds it; width: of the
-    figure (inch); path: where to save it, the ending says how (png, pdf, svg).
+    lattice: the one to draw, else it is built as a run with `settings` and `seed` builds it; path: where to
+    save the picture, its ending says how (png, pdf, svg). The window is shown with the channel in its middle.
     """
-    settings = settings or Settings()
     if lattice is None:
-        lattice = morphology.build(stack, settings, stream(seed, "morphology"))
+        lattice = morphology.build(stack, settings or Settings(), stream(seed, "morphology"))
     scene = _scene(stack, lattice)
-    figure, main, views = _panels(scene, width)
+    planes = _planes(scene)
+    main, views = _panels(scene, len(planes))
     _cut(main, scene)
-    for axes, plane in zip(views, _planes(scene), strict=True):
-        _view(axes, main, scene, plane, chr(ord("b") + views.index(axes)))
-    _legend(figure, scene)
-    figure.suptitle(stack.description or stack.name, fontsize=8.5, color=_INK)
+    for k, (axes, plane) in enumerate(zip(views, planes, strict=True)):
+        _view(axes, main, scene, plane, chr(ord("b") + k))
+    _legend(main.figure, scene)
+    title = (stack.description or stack.name).replace("CsPbBr3", "CsPbBr$_3$")
+    main.figure.text(0.02, 1 - 0.1 / main.figure.get_figheight(), title, fontsize=9, color=_INK, va="top")
     if path is not None:
-        figure.savefig(path, dpi=300)
+        main.figure.savefig(path, dpi=300)
     return main
 
 
 def _scene(stack: Any, lattice: Lattice) -> _Scene:
+    """Shades, names, and the channel in the middle; the cut is the one that shows more of the crystals."""
     keys = list(_SHADES)
-    codes = {Region.COUNTER: "counter", Region.ORGANIC: "organic", Region.CORE: "core", Region.SURFACE: "surface",
-             Region.GAP: "gap", Region.VOID: "void", Region.BOUNDARY: "boundary",
-             Region.ELECTRODE: "electrode"}  # fmt: skip
-    table = np.array([keys.index(codes[region]) for region in Region], dtype=np.uint8)
+    table = np.array([keys.index(region.name.lower()) for region in Region], dtype=np.uint8)
     shade = table[lattice.region]
     shade[(lattice.region == Region.GAP) & (lattice.room > 0)] = keys.index("open")
-    shade[(lattice.region == Region.BOUNDARY) & (lattice.room == 0)] = keys.index("gap")
+    shade[(lattice.region == Region.BOUNDARY) & (lattice.room == 0)] = keys.index("surface")
     shade[lattice.residue] = keys.index("residue")
-    channel = channels.of(lattice) if stack.active is not None else None
     names = {"electrode": _pretty(stack.electrode.name), "counter": _pretty(stack.counter.card.name)}
     if stack.organic is not None:
         names["organic"] = _pretty(stack.organic.card.name)
-    if stack.active is not None:
-        ligand = f"{_pretty(stack.ligand.name)}-capped\n" if stack.ligand is not None else ""
-        names["active"] = f"{ligand}CsPbBr$_3$"
-    return _Scene(lattice, shade, channel, names)
+    if stack.active is None:
+        return _Scene(lattice, shade, None, 0.0, "xy", names)
+    capped = f"{_pretty(stack.ligand.name)}-capped\n" if stack.ligand is not None else ""
+    names["active"] = capped + "CsPbBr$_3$"
+    channel = channels.of(lattice)
+    middle = (lattice.shape[1] // 2, lattice.shape[2] // 2)
+    turn = (0, middle[0] - channel.y, middle[1] - channel.x)
+    shade, path = np.roll(shade, turn, (0, 1, 2)), np.roll(channel.path, turn, (0, 1, 2))
+    crystal = (shade == keys.index("core")) | (shade == keys.index("surface"))
+    turned = crystal[:, :, middle[1]].mean() > crystal[:, middle[0]].mean()
+    if turned:
+        shade, path = shade.transpose(0, 2, 1), path.transpose(0, 2, 1)
+    return _Scene(lattice, shade, path, channel.width * lattice.spacing_nm, "yx" if turned else "xy", names)
 
 
 def _pretty(name: str) -> str:
@@ -103,30 +129,35 @@ def _planes(scene: _Scene) -> list[int]:
     """Planes of the views from above: evenly through the active layer, from the silver down."""
     lattice = scene.lattice
     low, high = lattice.organic_surface(), int(np.median(lattice.silver_surface()))
-    if scene.channel is None:
-        return [low // 2 + 1]
+    if scene.path is None:
+        return []
     tall = lattice.extent_nm[0] + 2 * _MARGIN_NM
-    count = int(np.clip(round(tall / lattice.extent_nm[1]), 2, _MOST_VIEWS))
+    count = int(np.clip(round(tall / scene.lateral_nm[0]), 2, _MOST_VIEWS))
     return [round(low + (high - low) * (k + 0.5) / count) for k in reversed(range(count))]
 
 
-def _panels(scene: _Scene, width: float) -> tuple[Any, Any, list[Any]]:
-    """Figure with the cut at the left and the views from above stacked at the right, all to one scale."""
+def _panels(scene: _Scene, count: int) -> tuple[Any, list[Any]]:
+    """The cut at the left and `count` views from above stacked at the right, as tall as the cut."""
     from matplotlib.figure import Figure
 
-    depth, deep, wide = scene.lattice.extent_nm
-    depth += 2 * _MARGIN_NM
-    count = len(_planes(scene))
-    views = max(depth / count * 0.86, 1.0)
-    ratio = views * wide / deep / wide
-    body = 0.80 * width
-    height = body * depth / (wide * (1 + min(ratio, 1.0)))
-    height = float(np.clip(height, 2.4, 1.35 * width))
-    figure = Figure(figsize=(width, height + 1.15), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.02, hspace=0.03)
-    grid = figure.add_gridspec(count, 2, width_ratios=[1.0, min(ratio, 1.0)])
-    main = figure.add_subplot(grid[:, 0])
-    return figure, main, [figure.add_subplot(grid[k, 1]) for k in range(count)]
+    wide, deep = scene.lateral_nm
+    depth = scene.lattice.extent_nm[0] + 2 * _MARGIN_NM
+    tall = min(_TALLEST, _WIDEST * depth / wide)
+    cut = tall * wide / depth
+    each = (tall - (count - 1) * _BETWEEN) / max(count, 1)
+    view = each * wide / deep if count else 0.0
+    if view > cut:
+        each, view = each * cut / view, cut
+    size = (_LEFT + cut + _NAMES + view + _RIGHT, _BOTTOM + tall + _TOP)
+    figure = Figure(figsize=size)
+
+    def place(left: float, bottom: float, width: float, height: float) -> Any:
+        return figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1]))
+
+    main = place(_LEFT, _BOTTOM, cut, tall)
+    step = (tall - each) / max(1, count - 1)
+    lows = [_BOTTOM + tall - each - k * step for k in range(count)]
+    return main, [place(_LEFT + cut + _NAMES, low, view, each) for low in lows]
 
 
 def _colours(shade: np.ndarray) -> np.ndarray:
@@ -137,16 +168,16 @@ def _colours(shade: np.ndarray) -> np.ndarray:
 def _cut(axes: Any, scene: _Scene) -> None:
     """The cut across the layers, through the foot of the channel; heights count from the organic's top."""
     lattice, step = scene.lattice, scene.lattice.spacing_nm
-    y = scene.channel.y if scene.channel is not None else lattice.shape[1] // 2
     margin = round(_MARGIN_NM / step)
-    image = _colours(np.pad(scene.shade[:, y], ((margin, margin), (0, 0)), mode="edge"))
+    image = _colours(np.pad(scene.shade[:, scene.shape[1] // 2], ((margin, margin), (0, 0)), mode="edge"))
     floor = lattice.organic_surface()
-    low = -(floor + margin) * step
-    extent = (0, lattice.extent_nm[2], low, low + image.shape[0] * step)
-    axes.imshow(image, origin="lower", extent=extent, interpolation="nearest", aspect="equal")
-    if scene.channel is not None and scene.channel.open:
-        _outline(axes, scene.channel.path[:, y], (0, -floor * step), step)
-    _dress(axes, "x (nm)", "height above the organic layer (nm)", "a")
+    low, left = -(floor + margin) * step, -(scene.shape[2] // 2) * step
+    extent = (left, left + scene.lateral_nm[0], low, low + image.shape[0] * step)
+    if scene.path is not None:
+        # A way that leaves the cut is drawn as its shadow on it.
+        _outline(axes, scene.path.any(axis=1), (left, -floor * step), step)
+    title = f"a   cut at {scene.axes[1]} = 0"
+    _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", "height above the organic layer (nm)", title))
     _name_layers(axes, scene, extent)
 
 
@@ -159,8 +190,10 @@ def _name_layers(axes: Any, scene: _Scene, extent: tuple[float, ...]) -> None:
               "counter": extent[2] + _MARGIN_NM / 2 + step}  # fmt: skip
     for key, place in places.items():
         if key in scene.names:
-            axes.annotate(scene.names[key], (0, place), xytext=(1.015, place), textcoords=("axes fraction", "data"),
-                          fontsize=7, color=_INK, va="center", ha="left", linespacing=1.15)  # fmt: skip
+            axes.annotate(
+                scene.names[key], (0, place), xytext=(1.02, place), textcoords=("axes fraction", "data"),
+                fontsize=7.5, color=_INK, va="center", ha="left", linespacing=1.15,
+            )  # fmt: skip
 
 
 def _outline(axes: Any, mask: np.ndarray, origin: tuple[float, float], step: float) -> None:
@@ -175,23 +208,28 @@ def _outline(axes: Any, mask: np.ndarray, origin: tuple[float, float], step: flo
 
 def _view(axes: Any, main: Any, scene: _Scene, plane: int, letter: str) -> None:
     """One plane from above, and its height marked in the cut."""
-    lattice, step = scene.lattice, scene.lattice.spacing_nm
-    extent = (0, lattice.extent_nm[2], 0, lattice.extent_nm[1])
-    axes.imshow(_colours(scene.shade[plane]), origin="lower", extent=extent, interpolation="nearest", aspect="equal")
-    if scene.channel is not None:
-        _outline(axes, scene.channel.path[plane], (0, 0), step)
-        axes.axhline((scene.channel.y + 0.5) * step, color=_INK, linewidth=0.6, linestyle=(0, (4, 3)))
-    height = (plane + 0.5 - lattice.organic_surface()) * step
-    main.axhline(height, color=_INK, linewidth=0.6, linestyle=(0, (1, 2)))
-    main.annotate(letter, (1, height), xycoords=("axes fraction", "data"), xytext=(-3, 1.5),
-                  textcoords="offset points", fontsize=7, fontweight="bold", ha="right", color=_INK)  # fmt: skip
-    _dress(axes, "x (nm)", "y (nm)", f"{letter}   at {height:.1f} nm")
+    step = scene.lattice.spacing_nm
+    left, low = -(scene.shape[2] // 2) * step, -(scene.shape[1] // 2) * step
+    extent = (left, left + scene.lateral_nm[0], low, low + scene.lateral_nm[1])
+    height = (plane + 0.5 - scene.lattice.organic_surface()) * step
+    _outline(axes, scene.path[plane], (left, low), step)
+    axes.axhline(step / 2, color=_INK, linewidth=0.6, linestyle=(0, (5, 4)))
+    main.axhline(height, color=_INK, linewidth=0.6, linestyle=(0, (1, 2.5)))
+    main.annotate(
+        letter, (1, height), xycoords=("axes fraction", "data"), xytext=(-3, 1.5), fontsize=7.5,
+        textcoords="offset points", fontweight="bold", ha="right", color=_INK,
+    )  # fmt: skip
+    labels = (f"{scene.axes[0]} (nm)", f"{scene.axes[1]} (nm)", f"{letter}   plane at {height:.1f} nm")
+    _dress(axes, _colours(scene.shade[plane]), extent, labels)
 
 
-def _dress(axes: Any, x_label: str, y_label: str, title: str) -> None:
-    axes.set_xlabel(x_label, fontsize=7.5, labelpad=2)
-    axes.set_ylabel(y_label, fontsize=7.5, labelpad=2)
-    axes.set_title(title, loc="left", fontsize=8, color=_INK, pad=3)
+def _dress(axes: Any, image: np.ndarray, extent: tuple[float, ...], labels: tuple[str, str, str]) -> None:
+    """Image, labels (x, y, title) and frame of one panel."""
+    axes.imshow(image, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.set_xlabel(labels[0], fontsize=7.5, labelpad=2)
+    axes.set_ylabel(labels[1], fontsize=7.5, labelpad=2)
+    axes.set_title(labels[2], loc="left", fontsize=8, color=_INK, pad=3)
     axes.tick_params(labelsize=7, length=2.5, width=0.6, color=_INK)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
@@ -209,12 +247,14 @@ def _legend(figure: Any, scene: _Scene) -> None:
         for k, (colour, meaning) in enumerate(_SHADES.values())
         if k in present
     ]
-    if scene.channel is not None and scene.channel.open:
-        wide = scene.channel.width * scene.lattice.spacing_nm
-        label = f"widest channel (at least {wide:.1f} nm)"
+    if scene.width_nm > 0:
+        label = f"widest channel, {scene.width_nm:.1f} nm"
         items.append(Line2D([], [], color=_CHANNEL, linewidth=1.2, label=label))
-    figure.legend(handles=items, loc="outside lower center", ncols=4, fontsize=7, frameon=False, handlelength=1.3,
-                  handleheight=0.9, columnspacing=1.4)  # fmt: skip
+    columns = max(2, int(figure.get_figwidth() / 1.65))
+    figure.legend(
+        handles=items, loc="lower left", bbox_to_anchor=(0.01, 0.005), ncols=columns, fontsize=7.5,
+        frameon=False, handlelength=1.3, handleheight=0.9, columnspacing=1.4,
+    )  # fmt: skip
 
 
 def summary(stack: Any, lattice: Lattice) -> dict[str, float]:
