@@ -168,6 +168,21 @@ def widest(room: np.ndarray, ceiling: np.ndarray) -> Channel:
     return Channel((y + low // 2) % room.shape[1], (x + low // 2) % room.shape[2], low, steps, path)
 
 
+def seam(room: np.ndarray, ceiling: np.ndarray, side: int) -> np.ndarray:
+    """The shortest way of a square of `side` sites through `room`: bool [z, y, x], the sites it sweeps.
+
+    The widest way where none is that wide. Arguments as for `widest`.
+    """
+    room = np.ascontiguousarray(room, dtype=np.bool_)
+    came, queue = np.full(room.size, -1, np.int32), np.empty(room.size, np.int32)
+    path = np.zeros(room.shape, np.bool_)
+    last = _walk(_anchors(room, side), ceiling, side, queue, came)
+    if last < 0:
+        return widest(room, ceiling).path
+    _trace(came, last, side, path)
+    return path
+
+
 def of(lattice: Lattice) -> Channel:
     """The widest channel of a lattice; `path` is [nz, ny, nx]. Raises ValueError without an active layer."""
     floor = lattice.organic_surface()

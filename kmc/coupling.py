@@ -15,7 +15,7 @@ from .heat import Heat
 from .lattice import Lattice, Region
 from .model import build_model
 from .state import (
-    COUNTER_METAL, DIRTY_LIMIT, ELECTRODE_METAL, KIND_EMITTER, KIND_METAL, KIND_VACANCY, METAL, Grid, State, allocate,
+    COUNTER_METAL, ELECTRODE_METAL, KIND_EMITTER, KIND_METAL, KIND_VACANCY, Grid, State, allocate,
     grow,
 )  # fmt: skip
 from .transport import Leak, Network, Path
@@ -29,6 +29,7 @@ HEAT_LEAST_W = 2e-7
 TEMPERATURE_STEP_K = 1.0
 VOLTAGE_STEP = 0.02  # of kT/e: rates are recomputed when the device voltage moves by this
 PATCHES_PER_SOLVE = 400
+CARRIES_S = 1e-11  # conductance of metal and tunnelling that is worth following atom by atom
 
 
 class Device:
@@ -51,6 +52,7 @@ class Device:
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit = 0.0, math.inf
+        self.operated: tuple = ()
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
         self.charge_voltage, self.charge_metal = 0.0, 0
@@ -135,19 +137,20 @@ class Device:
         """Current, potential, heat and circuit for metal that changed."""
         run = self.state.run
         dirty = np.unique(self.state.dirty[: run["dirty"][0]])
-        overflow = run["dirty"][0] >= DIRTY_LIMIT
         run["dirty"], run["shift"], run["force_refresh"] = 0, 0.0, 0
         fields = self.potential.fields
-        metal = np.flatnonzero(self.state.sites["cation"] == METAL) if overflow else None
         atoms = self.state.entities["site"][self.state.entities["kind"] == KIND_METAL]
         old = fields["unit"][atoms].copy()
         self.path = self.network.update(self.state, fields)
+        # Once metal carries current, every atom may change it; until then only potentials count.
+        carries = self.path.bridged or self.path.conductance > CARRIES_S
+        run["shift_bound"] = 0.0 if carries else self.settings.refresh_bound * self.thermal
         moved = float(np.abs(fields["unit"][atoms] - old).max()) if len(atoms) else 0.0
         size = abs(float(run["voltage"][0]))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         far = moved * size > bound and not self._only(atoms, old, dirty, bound / max(size, 1e-12))
-        if metal is not None or far or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
+        if far or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
             self.potential.prepare(self.state)
             self.potential.publish(self.state, True)
             self.drift, self.patches = 0.0, 0
@@ -214,6 +217,10 @@ class Device:
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""
         conductance = self.path.conductance
+        key = (self.source, self.limit, conductance)
+        if key == self.operated:
+            return False
+        self.operated = key
 
         def current(v: float) -> float:
             return conductance * v + self.leak.current(v, self.stage)

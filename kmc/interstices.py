@@ -100,10 +100,16 @@ def _mark(width, end, length, chain, before, after):
 
 
 @njit
+def _half(step):
+    """Square of the half sites from a site's middle to the near face of the site `step` away."""
+    return (2 * abs(step) - 1) ** 2 if step else 0
+
+
+@njit
 def distances(owner, reach):
-    """Squared distance (sites) to the nearest crystal, exact up to `reach`: int32 [z, y, x]."""
+    """Squared half sites to the nearest crystal face: int32 [z, y, x], exact up to `reach` sites."""
     nz, ny, nx = owner.shape
-    far = np.int32((reach + 1) ** 2)
+    far = np.int32((2 * reach + 2) ** 2)
     first = np.full(owner.shape, far, np.int32)
     second = np.full(owner.shape, far, np.int32)
     for z in range(nz):
@@ -111,13 +117,13 @@ def distances(owner, reach):
             for x in range(nx):
                 for k in range(-reach, reach + 1):
                     if owner[z, y, (x + k) % nx] > 0:
-                        first[z, y, x] = min(first[z, y, x], k * k)
+                        first[z, y, x] = min(first[z, y, x], _half(k))
     for z in range(nz):
         for y in range(ny):
             for k in range(-reach, reach + 1):
                 yk = (y + k) % ny
                 for x in range(nx):
-                    second[z, y, x] = min(second[z, y, x], first[z, yk, x] + k * k)
+                    second[z, y, x] = min(second[z, y, x], first[z, yk, x] + _half(k))
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
@@ -125,7 +131,7 @@ def distances(owner, reach):
         for k in range(max(-reach, -z), min(reach, nz - 1 - z) + 1):
             for y in range(ny):
                 for x in range(nx):
-                    first[z, y, x] = min(first[z, y, x], second[z + k, y, x] + k * k)
+                    first[z, y, x] = min(first[z, y, x], second[z + k, y, x] + _half(k))
     return first
 
 
@@ -144,7 +150,7 @@ def _sort(owner, width, distance, reach, open_, region):
                     inner = inner and owner[z, y - 1, x] == mine and owner[z, (y + 1) % ny, x] == mine
                     inner = inner and owner[z, y, x - 1] == mine and owner[z, y, (x + 1) % nx] == mine
                     region[z, y, x] = _CORE if inner else _SURFACE
-                elif open_[y, x] or (width[z, y, x] == _FAR and distance[z, y, x] > reach * reach):
+                elif open_[y, x] or (width[z, y, x] == _FAR and distance[z, y, x] > 4 * reach * reach):
                     region[z, y, x] = _VOID
                 else:
                     region[z, y, x] = _GAP
@@ -168,7 +174,7 @@ def classify(owner: np.ndarray, open_: np.ndarray, gap: float, length: float, co
     """
     width = widths(owner, min(_FAR // 4, round(length)))
     reach = corner_reach(coverage) * gap
-    distance = distances(owner, int(np.ceil(reach)))
+    distance = distances(owner, int(np.ceil(reach)) + 1)
     region = np.empty(owner.shape, dtype=np.uint8)
     _sort(owner, width, distance, reach, open_, region)
     return region, width

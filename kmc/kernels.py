@@ -1,15 +1,15 @@
 """The kinetic Monte Carlo kernel: select, apply, refresh. The only code that writes State.
 
-An entity's total counts its hops whether or not the target is occupied; a hop into an occupied site is a null
-event. So exclusion needs no refresh, and the statistics stay exact. Events touch the entities whose rates they
-change; one loop computes those again, before the next waiting time.
+An entity's total counts its hops whether or not the target is occupied; a hop into an occupied site is a
+null event. So exclusion needs no refresh, and the statistics stay exact. Events touch the entities whose
+rates they change; one loop computes those again, before the next waiting time.
 """
 
 import numpy as np
 
 from .kernels_events import apply, hop_ion, new_entity, settle_density
 from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
-from .kernels_near import inlined, kernel
+from .kernels_near import index, inlined, kernel
 from .kernels_rates import entity_rates
 from .state import CHANNELS, KIND_ION
 
@@ -21,7 +21,7 @@ def refresh_touched(state, grid, fields, model) -> None:
     """Compute the rates of all touched entities again, and regroup them."""
     run = state.run[0]
     for k in range(run.touched):
-        entity = np.int64(state.entities[k].waiting)
+        entity = index(state.entities[k].waiting)
         state.entities[entity].touched = 0
         regroup(state, entity, entity_rates(state, grid, fields, model, entity))
     run.touched = 0
@@ -45,9 +45,9 @@ def refresh_box(state, grid, fields, model, z0: int, z1: int, y0: int, y1: int, 
             for x in range(x0, x1):
                 site = (z * grid.ny + y % grid.ny) * grid.nx + x % grid.nx
                 if state.sites[site].entity >= 0:
-                    touch(state, np.int64(state.sites[site].entity))
+                    touch(state, index(state.sites[site].entity))
                 if state.sites[site].vacancy >= 0:
-                    touch(state, np.int64(state.sites[site].vacancy))
+                    touch(state, index(state.sites[site].vacancy))
     refresh_touched(state, grid, fields, model)
 
 
@@ -56,7 +56,8 @@ def advance(state, grid, fields, model, generator, stop_s: float, budget: int, l
     """Run events until `stop_s`, the budget, or a change that the fields must follow.
 
     Returns REACHED, BUDGET, REFRESH or FULL (no free entity slots). The unspent part of the exponential
-    waiting time stays in the clock. A stop to look does not even spend the time up to it: it leaves no bit changed.
+    waiting time stays in the clock. A stop to `look` does not even spend the time up to it: it leaves no bit
+    changed.
     """
     run = state.run[0]
     refresh_touched(state, grid, fields, model)

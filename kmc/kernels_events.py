@@ -1,134 +1,30 @@
 """What events do to State, for `kmc.kernels`: they move entities and touch those whose rates change."""
 
-import numpy as np
-
-from .kernels_groups import leave_group, touch
-from .kernels_near import beside, decode, exchange_cell, inlined, kernel, neighbour, pair_cell, span, two_steps
+from .kernels_entities import (
+    drop_entity,
+    link_charge,
+    new_entity,
+    settle_density,
+    touch_around,
+    touch_charges,
+    unlink_charge,
+)
+from .kernels_groups import touch
+from .kernels_near import (
+    beside,
+    decode,
+    exchange_cell,
+    index,
+    inlined,
+    kernel,
+    neighbour,
+    pair_cell,
+    place_of,
+    put,
+    two_steps,
+)
 from .kernels_rates import survives
-from .model import PAIR_REACH
 from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
-
-
-@kernel
-def link_charge(state, grid, entity: int) -> None:
-    """Enter a charge in the cell list of the pair term."""
-    cell = pair_cell(grid, np.int64(state.entities[entity].site))
-    first = state.head[cell]
-    state.entities[entity].next = first
-    state.entities[entity].previous = -1
-    if first >= 0:
-        state.entities[first].previous = entity
-    state.head[cell] = entity
-
-
-@kernel
-def unlink_charge(state, grid, entity: int) -> None:
-    """Remove a charge from the cell list."""
-    before, after = state.entities[entity].previous, state.entities[entity].next
-    if before >= 0:
-        state.entities[before].next = after
-    else:
-        state.head[pair_cell(grid, np.int64(state.entities[entity].site))] = after
-    if after >= 0:
-        state.entities[after].previous = before
-
-
-@kernel
-def new_entity(state, grid, kind: int, site: int) -> int:
-    """Take a free slot for an entity on a site, and touch it."""
-    run = state.run[0]
-    if run.free > 0:
-        run.free -= 1
-        entity = np.int64(state.entities[run.free].free)
-    else:
-        entity = run.entities
-        run.entities += 1
-    here = state.entities[entity]
-    here.kind, here.site, here.group, here.total = kind, site, -1, 0.0
-    if kind == KIND_VACANCY:
-        state.sites[site].vacancy = entity
-        run.vacancies += 1
-        link_charge(state, grid, entity)
-    else:
-        state.sites[site].entity = entity
-    if kind == KIND_ION:
-        state.sites[site].cation = ION
-        run.ions += 1
-        here.stamp = run.pair_clock
-        link_charge(state, grid, entity)
-    elif kind == KIND_METAL:
-        state.sites[site].cation = METAL
-        run.metal += 1
-    touch(state, entity)
-    return entity
-
-
-@kernel
-def drop_entity(state, grid, entity: int) -> None:
-    """Free the slot of an entity and empty its site."""
-    run = state.run[0]
-    kind, site = state.entities[entity].kind, np.int64(state.entities[entity].site)
-    leave_group(state, entity)
-    if kind == KIND_VACANCY:
-        unlink_charge(state, grid, entity)
-        state.sites[site].vacancy = -1
-        run.vacancies -= 1
-    else:
-        state.sites[site].entity = -1
-        state.sites[site].cation = EMPTY
-    if kind == KIND_ION:
-        settle_density(state, grid, entity)
-        unlink_charge(state, grid, entity)
-        run.ions -= 1
-    elif kind == KIND_METAL:
-        run.metal -= 1
-    state.entities[entity].kind = 0
-    state.entities[entity].site = -1
-    state.entities[run.free].free = entity
-    run.free += 1
-
-
-@kernel
-def settle_density(state, grid, entity: int) -> None:
-    """Book the residence of an ion, weighted (n-1)/n: the density that *others* feel, none for a lone ion."""
-    weight = state.run[0].pair_clock - state.entities[entity].stamp
-    if weight > 0.0:
-        x, y, z = decode(grid, np.int64(state.entities[entity].site))
-        state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += weight
-    state.entities[entity].stamp = state.run[0].pair_clock
-
-
-@kernel
-def touch_charges(state, grid, model, site: int, others: int) -> None:
-    """Touch the charges whose pair term sees a site: `others` of them there are, anywhere."""
-    if model.reach == 0 or others == 0:
-        return
-    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
-    x, y, z = decode(grid, site)
-    reach = PAIR_REACH + (state.run[0].vacancies > 0)  # vacancies look two sites far
-    x0, across_x = span(x, reach, cx)
-    y0, across_y = span(y, reach, cy)
-    for kz in range(max((z - reach) // 4, 0), min((z + reach) // 4 + 1, cz)):
-        for ky in range(y0, y0 + across_y):
-            for kx in range(x0, x0 + across_x):
-                other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
-                while other >= 0:
-                    touch(state, other)
-                    other = np.int64(state.entities[other].next)
-
-
-@kernel
-def touch_around(state, grid, site: int) -> None:
-    """Touch all within two steps of a changed metal site: bonds of neighbours and of where they may go."""
-    x, y, z = decode(grid, site)
-    for dz in range(max(-2, -z), min(3, grid.nz - z)):
-        for dy in range(-2 + abs(dz), 3 - abs(dz)):
-            for dx in range(-2 + abs(dz) + abs(dy), 3 - abs(dz) - abs(dy)):
-                j = ((z + dz) * grid.ny + (y + dy) % grid.ny) * grid.nx + (x + dx) % grid.nx
-                if state.sites[j].entity >= 0:
-                    touch(state, np.int64(state.sites[j].entity))
-                if state.sites[j].vacancy >= 0:
-                    touch(state, np.int64(state.sites[j].vacancy))
 
 
 @kernel
@@ -163,15 +59,15 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
         if metals < 6:
             here.unit, here.charge = open_unit / (6 - metals), open_charge / (6 - metals)
         shift = max(abs(run.voltage * here.unit + here.charge - own), high - low)
-    if metals >= 2:
-        run.force_refresh |= 1 if added else 3
-    run.shift += shift
-    if run.dirty < state.dirty.size:
-        state.dirty[run.dirty] = site
-        run.dirty += 1
-    else:
-        run.force_refresh |= 4
     run.metal_events += 1
+    for k in range(run.dirty):  # an atom that flickers differs from the last solution once at most
+        if state.dirty[k] == site:
+            return
+    run.shift += shift
+    state.dirty[run.dirty] = site
+    run.dirty += 1
+    if run.dirty == state.dirty.size:
+        run.force_refresh |= 4
 
 
 @kernel
@@ -185,7 +81,7 @@ def add_metal(state, grid, fields, site: int) -> None:
 @kernel
 def remove_metal(state, grid, fields, entity: int) -> None:
     """Take an atom of silver away."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     drop_entity(state, grid, entity)
     mark_metal(state, grid, fields, site, False)
     touch_around(state, grid, site)
@@ -201,7 +97,7 @@ def add_charge(state, grid, model, kind: int, site: int) -> None:
 @kernel
 def remove_charge(state, grid, model, entity: int) -> None:
     """Take an ion or a vacancy away."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     drop_entity(state, grid, entity)
     touch_charges(state, grid, model, site, state.run[0].ions + state.run[0].vacancies)
 
@@ -209,16 +105,18 @@ def remove_charge(state, grid, model, entity: int) -> None:
 @kernel
 def move_charge(state, grid, model, entity: int, target: int) -> None:
     """Move an ion or a vacancy whose site has been vacated and whose target taken; touch what feels it."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     others = state.run[0].ions + state.run[0].vacancies - 1
     touch(state, entity)
     if model.reach == 0:
-        state.entities[entity].site = target
+        put(state, grid, entity, target)
         return
-    same = pair_cell(grid, site) == pair_cell(grid, target)
+    x, y, z = place_of(state, entity)
+    xt, yt, zt = decode(grid, target)
+    same = pair_cell(grid, x, y, z) == pair_cell(grid, xt, yt, zt)
     if not same:
         unlink_charge(state, grid, entity)
-    state.entities[entity].site = target
+    put(state, grid, entity, target)
     if not same:
         link_charge(state, grid, entity)
     if not same or state.run[0].vacancies > 0:
@@ -229,8 +127,8 @@ def move_charge(state, grid, model, entity: int, target: int) -> None:
 @inlined
 def hop_ion(state, grid, model, entity: int, channel: int) -> bool:
     """Move an ion to an empty neighbour site; False if it is not empty."""
-    site = np.int64(state.entities[entity].site)
-    x, y, z = decode(grid, site)
+    site = index(state.entities[entity].site)
+    x, y, z = place_of(state, entity)
     target = beside(grid, site, x, y, z, channel)
     here, there = state.sites[site], state.sites[target]
     if there.cation != EMPTY:
@@ -239,7 +137,7 @@ def hop_ion(state, grid, model, entity: int, channel: int) -> bool:
     there.entity, there.cation = entity, ION
     state.run[0].hops += 1
     if model.uniform:
-        state.entities[entity].site = target
+        put(state, grid, entity, target)
     else:
         settle_density(state, grid, entity)
         move_charge(state, grid, model, entity, target)
@@ -258,7 +156,7 @@ def apply(state, grid, fields, model, entity: int, channel: int, rest: float) ->
         return True
     if kind == KIND_VACANCY:
         return apply_vacancy(state, grid, model, entity, channel)
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     if channel < 6:
         target = neighbour(grid, site, channel)
         if state.sites[target].cation != EMPTY:
@@ -289,7 +187,7 @@ def apply(state, grid, fields, model, entity: int, channel: int, rest: float) ->
 @kernel
 def leave_ion(state, grid, fields, model, entity: int, channel: int) -> None:
     """Reduction of an ion at its own site, or its return into the silver electrode."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     remove_charge(state, grid, model, entity)
     if channel == 6:
         add_metal(state, grid, fields, site)
@@ -305,7 +203,7 @@ def apply_vacancy(state, grid, model, entity: int, channel: int) -> bool:
         remove_charge(state, grid, model, entity)
         state.run[0].exchanged -= 1
         return True
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     target = two_steps(grid, site, channel)
     if state.sites[target].vacancy >= 0:
         return False

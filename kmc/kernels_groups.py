@@ -1,12 +1,12 @@
 """Selection of the next entity by composition-rejection, for `kmc.kernels`.
 
-Entities whose total rates agree in exponent and first binary digit share a group with one bound (Slepoy, Thompson &
-Plimpton, J. Chem. Phys. 128, 205101 (2008)). Integer counts replace sums, so nothing drifts.
+Entities whose total rates agree in exponent and first binary digit share a group with one bound (Slepoy,
+Thompson & Plimpton, J. Chem. Phys. 128, 205101 (2008)). Integer counts replace sums, so nothing drifts.
 """
 
 import numpy as np
 
-from .kernels_near import inlined, kernel
+from .kernels_near import index, inlined, kernel
 from .state import GROUP_OFFSET, GROUPS
 
 
@@ -19,7 +19,7 @@ def leave_group(state, entity: int) -> None:
     group, run = state.groups[g], state.run[0]
     run.regrouped = 1
     last = group.count - 1
-    moved = state.members[g, last]
+    moved = index(state.members[g, last])
     state.members[g, state.entities[entity].slot] = moved
     state.entities[moved].slot = state.entities[entity].slot
     group.count = last
@@ -35,7 +35,7 @@ def leave_group(state, entity: int) -> None:
 @inlined
 def group_of(total: float) -> int:
     """Group of a positive total rate: exponent and first digit of the fraction, within the table."""
-    return min(max((np.float64(total).view(np.int64) >> 51) - GROUP_OFFSET, 0), GROUPS - 1)
+    return index(min(max((np.float64(total).view(np.int64) >> 51) - GROUP_OFFSET, 0), GROUPS - 1))
 
 
 @kernel
@@ -75,7 +75,7 @@ def regroup(state, entity: int, total: float) -> None:
 def clear_groups(state) -> None:
     """Take all entities out, so that the bounds become tight again."""
     for k in range(state.run[0].active):
-        group = state.groups[state.groups[k].active]
+        group = state.groups[index(state.groups[k].active)]
         group.count, group.bound = 0, 0.0
     state.run[0].active = 0
     state.run[0].regrouped = 1
@@ -91,7 +91,7 @@ def sum_bounds(state) -> None:
     state.run[0].regrouped = 0
     total = 0.0
     for k in range(state.run[0].active):
-        group = state.groups[state.groups[k].active]
+        group = state.groups[index(state.groups[k].active)]
         total += group.count * group.bound
     state.run[0].bound_total = total
 
@@ -100,17 +100,17 @@ def sum_bounds(state) -> None:
 def choose(state, draw: float) -> tuple[int, float]:
     """Entity for a uniform draw, and what is left of it in (0, bound): a miss if above the entity's total."""
     rest = draw * state.run[0].bound_total
-    g = np.int64(state.groups[0].active)
+    g = index(state.groups[0].active)
     for k in range(state.run[0].active):
-        g = np.int64(state.groups[k].active)
+        g = index(state.groups[k].active)
         weight = state.groups[g].count * state.groups[g].bound
         if rest < weight:
             break
         rest -= weight
     bound = state.groups[g].bound
     ratio = rest / bound
-    member = min(int(ratio), state.groups[g].count - 1)
-    return np.int64(state.members[g, member]), (ratio - member) * bound
+    member = index(min(int(ratio), state.groups[g].count - 1))
+    return index(state.members[g, member]), (ratio - member) * bound
 
 
 @kernel

@@ -16,10 +16,33 @@ inlined = njit(_nrt=False, error_model="numpy", forceinline=True)
 
 
 @inlined
+def index(n: int) -> int:
+    """A site, entity or group as an int64 that is plainly not negative: no code for indices from the end."""
+    return np.int64(np.uint32(n))
+
+
+@inlined
 def decode(grid, site: int) -> tuple[int, int, int]:
     """Coordinates x, y, z of a site."""
-    rest = site // grid.nx
-    return site - rest * grid.nx, rest % grid.ny, rest // grid.ny
+    nx, ny = np.uint32(grid.nx), np.uint32(grid.ny)
+    rest = np.uint32(site) // nx
+    z = rest // ny
+    return np.int64(np.uint32(site) - rest * nx), np.int64(rest - z * ny), np.int64(z)
+
+
+@inlined
+def place_of(state, entity: int) -> tuple[int, int, int]:
+    """Coordinates x, y, z of an entity."""
+    here = state.entities[entity]
+    return np.int64(here.x), np.int64(here.y), np.int64(here.z)
+
+
+@inlined
+def put(state, grid, entity: int, site: int) -> None:
+    """Write down where an entity is."""
+    here = state.entities[entity]
+    here.site = site
+    here.x, here.y, here.z = decode(grid, site)
 
 
 @inlined
@@ -27,16 +50,17 @@ def beside(grid, site: int, x: int, y: int, z: int, direction: int) -> int:
     """Site next to the one at x, y, z; the site itself where the lattice ends in z."""
     nx, plane = grid.nx, grid.nx * grid.ny
     if direction == 0:
-        return site - 1 if x > 0 else site + nx - 1
+        return index(site - 1 if x > 0 else site + nx - 1)
     if direction == 1:
-        return site + 1 if x < nx - 1 else site - nx + 1
+        return index(site + 1 if x < nx - 1 else site - nx + 1)
     if direction == 2:
-        return site - nx if y > 0 else site + plane - nx
+        return index(site - nx if y > 0 else site + plane - nx)
     if direction == 3:
-        return site + nx if y < grid.ny - 1 else site - plane + nx
+        return index(site + nx if y < grid.ny - 1 else site - plane + nx)
+    over = (grid.nz - 1) * plane if grid.wrap_z else 0
     if direction == 4:
-        return site - plane if z > 0 else (site + (grid.nz - 1) * plane if grid.wrap_z else site)
-    return site + plane if z < grid.nz - 1 else (site - (grid.nz - 1) * plane if grid.wrap_z else site)
+        return index(site - plane if z > 0 else site + over)
+    return index(site + plane if z < grid.nz - 1 else site - over)
 
 
 @kernel
@@ -52,10 +76,9 @@ def two_steps(grid, site: int, direction: int) -> int:
     return neighbour(grid, neighbour(grid, site, direction), direction)
 
 
-@kernel
-def pair_cell(grid, site: int) -> int:
+@inlined
+def pair_cell(grid, x: int, y: int, z: int) -> int:
     """Cell of PAIR_REACH sites a side that holds a site."""
-    x, y, z = decode(grid, site)
     return ((z // 4) * (grid.ny // 4) + y // 4) * (grid.nx // 4) + x // 4
 
 
@@ -94,7 +117,7 @@ def pair_energy(state, grid, model, site: int) -> float:
             for kx in range(x0, x0 + across_x):
                 other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
                 while other >= 0:
-                    xo, yo, zo = decode(grid, np.int64(state.entities[other].site))
+                    xo, yo, zo = place_of(state, other)
                     squared = across(xo - x, grid.nx) ** 2 + across(yo - y, grid.ny) ** 2 + (zo - z) ** 2
                     energy += pair_term(model, squared)
                     other = np.int64(state.entities[other].next)
@@ -109,7 +132,7 @@ def pair_energies(state, grid, model, entity: int, step: int, row) -> float:
     what lies beyond is never used).
     """
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
-    x, y, z = decode(grid, np.int64(state.entities[entity].site))
+    x, y, z = place_of(state, entity)
     reach = PAIR_REACH - 1 + step
     x0, across_x = span(x, reach, cx)
     y0, across_y = span(y, reach, cy)
@@ -122,7 +145,7 @@ def pair_energies(state, grid, model, entity: int, step: int, row) -> float:
                 other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
                 while other >= 0:
                     if other != entity:
-                        xo, yo, zo = decode(grid, np.int64(state.entities[other].site))
+                        xo, yo, zo = place_of(state, other)
                         dx, dy, dz = xo - x, yo - y, zo - z
                         xx, yy, zz = across(dx, grid.nx) ** 2, across(dy, grid.ny) ** 2, dz * dz
                         own += pair_term(model, xx + yy + zz)
@@ -140,8 +163,8 @@ def pair_energies(state, grid, model, entity: int, step: int, row) -> float:
 def bonds_at(state, grid, model, site: int, without: int) -> tuple[float, int]:
     """Bond energy (eV, positive) of a silver atom at a site while site `without` is empty; metal neighbours.
 
-    A bond between two atoms takes the place of the adhesion of each to the other's site (Dupre): so the energy of
-    a configuration does not depend on the way it was reached.
+    A bond between two atoms takes the place of the adhesion of each to the other's site (Dupre): so the
+    energy of a configuration does not depend on the way it was reached.
     """
     energy, metals = 0.0, 0
     lost = model.adhesion[state.sites[site].region]
@@ -165,17 +188,19 @@ def bonds_at(state, grid, model, site: int, without: int) -> tuple[float, int]:
 def electron_potential(state, grid, fields, site: int) -> float:
     """Potential of the metal that gives or takes the electron: mean over metal neighbours, V.
 
-    Without one the electron comes through the matrix, at the applied potential alone.
+    Without one the electron comes through the matrix, at the applied potential alone: again the mean over
+    neighbours, which the event itself does not change.
     """
     voltage = state.run[0].voltage
-    total, metals = 0.0, 0
+    total, applied, metals = 0.0, 0.0, 0
     x, y, z = decode(grid, site)
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
+        applied += fields[j].unit
         if state.sites[j].cation >= METAL and j != site:
             total += voltage * fields[j].unit + fields[j].charge
             metals += 1
-    return total / metals if metals > 0 else voltage * fields[site].unit
+    return total / metals if metals > 0 else voltage * applied / 6.0
 
 
 @kernel
@@ -194,7 +219,7 @@ def open_potential(state, grid, fields, site: int) -> float:
 
 @kernel
 def exchange_cell(state, grid, model, electrode: int) -> int:
-    """Halide site under an electrode site that exchanges vacancies with it, or -1: one electrode site a cell."""
+    """Halide site under an electrode site that exchanges vacancies with it, or -1: one site a cell."""
     if not model.explicit_vacancies or model.exchange >= NO_HOP:
         return -1
     x, y, z = decode(grid, electrode)

@@ -1,10 +1,20 @@
 """Rates of one entity on the grid, for `kmc.kernels`: where the formulas of `kmc.rates` meet State."""
 
-import numpy as np
-
 from .kernels_near import (
-    beside, bonds_at, decode, electron_potential, exchange_cell, exchange_electrode, inlined, kernel, open_potential,
-    pair_energies, pair_energy, two_steps,
+    beside,
+    bonds_at,
+    decode,
+    electron_potential,
+    exchange_cell,
+    exchange_electrode,
+    index,
+    inlined,
+    kernel,
+    open_potential,
+    pair_energies,
+    pair_energy,
+    place_of,
+    two_steps,
 )  # fmt: skip
 from .model import NO_HOP
 from .rates import exponential, forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
@@ -31,7 +41,7 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
 
 @kernel
 def electrode_rate(state, fields, model, electrode: int, site: int, pair: float, emit: bool) -> float:
-    """Rate to ionise an atom of the electrode onto a site, or of its return, 1/s. The atom comes from a kink."""
+    """Rate to ionise an atom of the electrode onto a site, or of its return, 1/s; it comes from a kink."""
     voltage = state.run[0].voltage
     chemical = model.ion_energy[state.sites[site].region] - model.kink
     field = voltage * fields[site].unit + fields[site].charge + pair
@@ -59,7 +69,7 @@ def exchange_rate(state, fields, model, electrode: int, cell: int, pair: float, 
 
 @kernel
 def hop_rates(row, factors) -> float:
-    """Turn exponents in a row into rates; returns their sum, 1/s. The size is not a literal: it is vectorised."""
+    """Turn exponents in a row into rates; returns their sum, 1/s. No literal size: so it is vectorised."""
     for d in range(row.size):
         row[d] = factors[d] * exponential(row[d])
     total = 0.0
@@ -71,7 +81,7 @@ def hop_rates(row, factors) -> float:
 @inlined
 def ion_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the channels of an ion: six hops, reduction, return into the electrode. Returns the total, 1/s."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     row = state.rates[entity]
     voltage = state.run[0].voltage
     here = state.sites[site].region
@@ -79,7 +89,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     warmth = fields[site].temperature
     paired = model.reach > 0 and state.run[0].ions + state.run[0].vacancies > 1
     own = pair_energies(state, grid, model, entity, 1, row) if paired else 0.0
-    x, y, z = decode(grid, site)
+    x, y, z = place_of(state, entity)
     electrodes = 0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
@@ -121,7 +131,7 @@ def returning(state, grid, fields, model, site: int, pair: float) -> float:
 @kernel
 def metal_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the channels of a silver atom: six moves along the metal, oxidation. Returns the total, 1/s."""
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     row = state.rates[entity]
     bonds, _ = bonds_at(state, grid, model, site, -1)
     x, y, z = decode(grid, site)
@@ -133,7 +143,8 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
             continue
         there, _ = bonds_at(state, grid, model, j, site)
         barrier = model.diffusion + max(bonds - there, 0.0)
-        row[d] = thermal_rate(model.attempt, barrier, 0.5 * (fields[site].temperature + fields[j].temperature))
+        temperature = 0.5 * (fields[site].temperature + fields[j].temperature)
+        row[d] = thermal_rate(model.attempt, barrier, temperature)
         total += row[d]
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
     row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, site), True)
@@ -143,11 +154,11 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
 
 @kernel
 def emitter_rates(state, grid, fields, model, entity: int) -> float:
-    """Fill the channels of a surface site of the silver electrode: ionisation into each open neighbour, exchange.
+    """Fill the channels of a surface site of the electrode: ionisation into each open neighbour, exchange.
 
     Repulsion by near ions only lowers these rates: it thins the event when chosen (see `survives`).
     """
-    electrode = np.int64(state.entities[entity].site)
+    electrode = index(state.entities[entity].site)
     row = state.rates[entity]
     x, y, z = decode(grid, electrode)
     total = 0.0
@@ -170,7 +181,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
 
     Metal that grew over a vacancy holds it there, as it keeps others out.
     """
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     row = state.rates[entity]
     voltage = state.run[0].voltage
     here = state.sites[site].region
@@ -215,11 +226,11 @@ def entity_rates(state, grid, fields, model, entity: int) -> float:
 
 @kernel
 def survives(state, grid, fields, model, entity: int, channel: int, target: int, rest: float) -> bool:
-    """Whether a new charge on `target` survives the repulsion of near ones, with `rest` uniform below its rate.
+    """Whether a new charge on `target` survives the repulsion of near ones; `rest` is uniform below its rate.
 
     Atoms and emitters are not refreshed when ions move nearby: their rates leave repulsion out.
     """
-    site = np.int64(state.entities[entity].site)
+    site = index(state.entities[entity].site)
     pair = pair_energy(state, grid, model, target)
     if pair == 0.0:
         return True

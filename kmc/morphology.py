@@ -107,7 +107,12 @@ def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Fil
     gap, size = grid.sites(gap_nm), grid.sites(crystal.size_nm)
     region, width = interstices.classify(owner, open_, gap, grid.sites(ligand.value("length")), coverage)
     room = interstices.ligand_room(region, width, gap, coverage, size, generator)
-    return Film(region, room, np.repeat(np.repeat(packed.ceiling, grid.block, 0), grid.block, 1) * grid.block)
+    ceiling = np.repeat(np.repeat(packed.ceiling, grid.block, 0), grid.block, 1) * grid.block
+    side = max(1, round(grid.sites(ligand.value("seam_width"))))
+    # Chains close behind a filament's way: what is left open in a window is one seam and the crevices.
+    way = channels.seam(room, ceiling, side)
+    room = (way | (room.astype(bool) & open_[None])).astype(np.uint8)
+    return Film(region, room, ceiling)
 
 
 def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:

@@ -13,7 +13,7 @@ import numpy as np
 from kmc import deposit
 from kmc.relief import blur, stochastic_round
 
-_LONGEST_ASPECT = 2.5
+_LONGEST_EXCESS = 1.5
 # A crystal that the silver's surface would cut below this share of itself is left out; one that would leave
 # too little space for another above it grows by at most this factor.
 _LEAST_PART = 0.4
@@ -52,12 +52,14 @@ class Shape:
         return max(1, round(self.gap / 2))
 
     def aspects(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Aspect ratios of at least 1 with the card's mean and sigma (1 + a gamma variate)."""
+        """Aspect ratios of at least 1 with the card's mean and sigma: one and a bounded (beta) excess."""
         excess, sigma = self.aspect_ratio - 1, self.aspect_sigma
         if excess <= 0 or sigma <= 0:
             return np.full(count, max(self.aspect_ratio, 1.0))
-        draws = generator.gamma((excess / sigma) ** 2, sigma**2 / excess, count)
-        return 1 + np.minimum(draws, _LONGEST_ASPECT - 1)
+        most = _LONGEST_EXCESS + 2 * excess
+        mean = excess / most
+        sharpness = max(mean * (1 - mean) / (sigma / most) ** 2 - 1, 0.1)
+        return 1 + most * generator.beta(mean * sharpness, (1 - mean) * sharpness, count)
 
     def gaps(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Whole-cell gaps whose mean is the card's."""

@@ -24,9 +24,9 @@ def thermal_rate(prefactor_hz: float, barrier_eV: float, temperature_K: float) -
 
 @njit(forceinline=True, error_model="numpy")
 def exponential(x: float) -> float:
-    """exp(x) for x <= 0 within 5e-16, 0 to -700: without a call or branch, so that a loop over it is vectorised.
+    """exp(x) for x from -700 to 0, within 5e-16, without a call or branch: so a loop over it is vectorised.
 
-    Cody-Waite reduction and Taylor series to r^13, in Estrin's order (Muller, Elementary Functions, 2016, ch. 11).
+    Cody-Waite reduction, Taylor series to r^13 in Estrin's order (Muller, Elementary Functions, 2016).
     """
     x = max(x, -700.0)
     shifted = x * LOG2_E + ROUNDING

@@ -15,7 +15,7 @@ KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
 CHANNELS = 8
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
-DIRTY_LIMIT = 4096
+DIRTY_LIMIT = 64
 
 SITE = np.dtype([
     ("cation", "u1"),  # EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL
@@ -29,16 +29,22 @@ ENTITY = np.dtype([
     ("next", "i4"), ("previous", "i4"),  # list of the charges in a cell of the pair term
     ("total", "f8"),  # 1/s, regardless of exclusion
     ("stamp", "f8"),  # pair clock at the last move
-    ("touched", "i4"),  # 1: its rates must be computed again
+    ("x", "u2"), ("y", "u2"), ("z", "u2"),  # coordinates of the site
+    ("touched", "u2"),  # 1: its rates must be computed again
     ("free", "i4"), ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
-    ("unused", "i4"), ("spare", "i8"),  # 64 bytes: one cache line
+    ("spare", "i8"),  # 64 bytes: one cache line
 ])  # fmt: skip
-GROUP = np.dtype([("count", "i4"), ("active", "i4"), ("active_slot", "i4"), ("unused", "i4"), ("bound", "f8")])
+GROUP = np.dtype([
+    ("count", "i4"), ("active", "i4"), ("active_slot", "i4"), ("unused", "i4"),  # active: a list of its own
+    ("bound", "f8"),  # 1/s, at least every member's total
+])  # fmt: skip
 RUN = np.dtype(
-    [(name, "f8") for name in ("time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock")]
+    [(name, "f8") for name in (
+        "time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock")]
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
-        "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh", "touched", "regrouped")])  # fmt: skip
+        "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
+        "touched", "regrouped")])  # fmt: skip
 FIELD = np.dtype([
     ("unit", "f8"),  # potential at one volt across the device
     ("charge", "f8"),  # potential of the space charge with the metal grounded, V
@@ -70,27 +76,41 @@ class State(NamedTuple):
     run: np.ndarray  # RUN [1]
 
 
+def _lines(count: int, dtype: np.dtype, columns: int = 0) -> np.ndarray:
+    """Zeros whose first element begins a cache line: a record or row of 64 bytes then lies on one."""
+    size = count * max(1, columns) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    out = raw[start : start + size].view(dtype)
+    return out.reshape(count, columns) if columns else out
+
+
+def _entities(capacity: int) -> np.ndarray:
+    """Free slots."""
+    entities = _lines(capacity, ENTITY)
+    entities["site"] = entities["group"] = entities["next"] = entities["previous"] = -1
+    return entities
+
+
 def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     """Return the empty State of a lattice with room for `capacity` entities."""
     sites = np.zeros(region.size, SITE)
     sites["region"], sites["room"] = region.ravel(), room.ravel()
     sites["entity"] = sites["vacancy"] = -1
-    entities = np.zeros(capacity, ENTITY)
-    entities["site"] = entities["group"] = entities["next"] = entities["previous"] = -1
     cells = max(1, region.size // 64)
     return State(
-        sites, entities, np.zeros((capacity, CHANNELS)), np.zeros(GROUPS, GROUP),
-        np.zeros((GROUPS, capacity), np.int32), np.full(cells, -1, np.int32), np.zeros(max(1, region.size // 8)),
-        np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32), np.zeros(1, RUN))
+        sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
+        np.zeros((GROUPS, capacity), np.int32), np.full(cells, -1, np.int32),
+        np.zeros(max(1, region.size // 8)), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32),
+        np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:
     """Return the same State with room for more entities."""
     old = state.entities.size
-    entities = np.zeros(capacity, ENTITY)
-    entities["site"] = entities["group"] = entities["next"] = entities["previous"] = -1
+    entities = _entities(capacity)
     entities[:old] = state.entities
-    rates, members = np.zeros((capacity, CHANNELS)), np.zeros((GROUPS, capacity), np.int32)
+    rates, members = _lines(capacity, np.float64, CHANNELS), np.zeros((GROUPS, capacity), np.int32)
     rates[:old] = state.rates
     for g in np.flatnonzero(state.groups["count"]):
         members[g, : state.groups["count"][g]] = state.members[g, : state.groups["count"][g]]

@@ -1,12 +1,13 @@
 """A window of a stack as a picture: one cut across the layers and plane views of the active layer.
 
-Every region has its colour; where metal fits between crystals the colour is deeper. The silver left in
-the organic layer and the widest channel above it are drawn in.
+Every region has its colour, and so has the room for metal between crystals or grains. The silver left in the
+organic layer and the widest channel above it are drawn in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ _SHADES: dict[str, tuple[tuple[int, int, int], str]] = {
     "electrode": ((186, 192, 200), "silver"),
     "core": ((240, 178, 74), "crystal"),
     "surface": ((206, 126, 40), "crystal surface"),
-    "gap": ((226, 235, 241), "ligand chains"),
-    "open": ((122, 178, 214), "gap with room for metal"),
-    "void": ((48, 108, 162), "void"),
-    "boundary": ((122, 178, 214), "grain boundary"),
+    "gap": ((228, 236, 242), "ligand chains"),
+    "void": ((190, 212, 228), "void"),
+    "boundary": ((190, 212, 228), "grain boundary"),
+    "open": ((58, 124, 182), "room for metal"),
     "organic": ((205, 193, 226), "organic"),
     "counter": ((92, 98, 120), "counter electrode"),
     "residue": ((70, 74, 82), "silver left by forming"),
@@ -35,15 +36,17 @@ _MARGIN_NM = 2.4
 _MOST_VIEWS = 4
 # Inches: the axes' height and the width of the cut at most, what labels and legend take.
 _TALLEST, _WIDEST = 6.6, 3.3
-_LEFT, _NAMES, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 0.55, 1.35, 0.12, 0.52, 1.12, 0.52
+_LEFT, _NAMES, _RIGHT, _BETWEEN = 0.55, 1.35, 0.12, 0.52
+_ROW, _LABEL, _ENTRY = 0.17, 0.42, 1.65
 
 
 @dataclass(frozen=True)
 class _Scene:
     """What a picture shows.
 
-    shade: uint8 [z, depth, width], turned so that the channel's foot is in the middle of the window; path: bool of
-    the same shape, the channel, or None; axes: lateral axes' names (width, depth); names: of the layers.
+    shade: uint8 [z, depth, width], turned so that the channel's foot is in the middle of the window; path:
+    the channel, bool of the same shape, or None; axes: names of the lateral axes (width, depth); aside: sites
+    from the middle to the cut, which stays within the channel; names: of the layers.
     """
 
     lattice: Lattice
@@ -51,6 +54,7 @@ class _Scene:
     path: np.ndarray | None
     width_nm: float
     axes: str
+    aside: int
     names: dict[str, str]
 
     @property
@@ -81,13 +85,11 @@ def draw(
         lattice = morphology.build(stack, settings or Settings(), stream(seed, "morphology"))
     scene = _scene(stack, lattice)
     planes = _planes(scene)
-    main, views = _panels(scene, len(planes))
+    title = (stack.description or stack.name).replace("CsPbBr3", "CsPbBr$_3$")
+    main, views = _panels(scene, len(planes), title)
     _cut(main, scene)
     for k, (axes, plane) in enumerate(zip(views, planes, strict=True)):
         _view(axes, main, scene, plane, chr(ord("b") + k))
-    _legend(main.figure, scene)
-    title = (stack.description or stack.name).replace("CsPbBr3", "CsPbBr$_3$")
-    main.figure.text(0.02, 1 - 0.1 / main.figure.get_figheight(), title, fontsize=9, color=_INK, va="top")
     if path is not None:
         main.figure.savefig(path, dpi=300)
     return main
@@ -98,25 +100,28 @@ def _scene(stack: Any, lattice: Lattice) -> _Scene:
     keys = list(_SHADES)
     table = np.array([keys.index(region.name.lower()) for region in Region], dtype=np.uint8)
     shade = table[lattice.region]
-    shade[(lattice.region == Region.GAP) & (lattice.room > 0)] = keys.index("open")
-    shade[(lattice.region == Region.BOUNDARY) & (lattice.room == 0)] = keys.index("surface")
+    shade[(lattice.room > 0) & lattice.mask(*ACTIVE)] = keys.index("open")
     shade[lattice.residue] = keys.index("residue")
     names = {"electrode": _pretty(stack.electrode.name), "counter": _pretty(stack.counter.card.name)}
     if stack.organic is not None:
         names["organic"] = _pretty(stack.organic.card.name)
     if stack.active is None:
-        return _Scene(lattice, shade, None, 0.0, "xy", names)
+        return _Scene(lattice, shade, None, 0.0, "xy", 0, names)
     capped = f"{_pretty(stack.ligand.name)}-capped\n" if stack.ligand is not None else ""
     names["active"] = capped + "CsPbBr$_3$"
     channel = channels.of(lattice)
     middle = (lattice.shape[1] // 2, lattice.shape[2] // 2)
     turn = (0, middle[0] - channel.y, middle[1] - channel.x)
     shade, path = np.roll(shade, turn, (0, 1, 2)), np.roll(channel.path, turn, (0, 1, 2))
-    crystal = (shade == keys.index("core")) | (shade == keys.index("surface"))
-    turned = crystal[:, :, middle[1]].mean() > crystal[:, middle[0]].mean()
+    crystal = shade == keys.index("core")
+    near = range(-(channel.width // 2), channel.width // 2 + 1)
+    cuts = {(False, k): crystal[:, middle[0] + k].mean() for k in near}
+    cuts |= {(True, k): crystal[:, :, middle[1] + k].mean() for k in near}
+    turned, aside = max(cuts, key=lambda cut: cuts[cut])
     if turned:
         shade, path = shade.transpose(0, 2, 1), path.transpose(0, 2, 1)
-    return _Scene(lattice, shade, path, channel.width * lattice.spacing_nm, "yx" if turned else "xy", names)
+    axes = "yx" if turned else "xy"
+    return _Scene(lattice, shade, path, channel.width * lattice.spacing_nm, axes, aside, names)
 
 
 def _pretty(name: str) -> str:
@@ -136,8 +141,8 @@ def _planes(scene: _Scene) -> list[int]:
     return [round(low + (high - low) * (k + 0.5) / count) for k in reversed(range(count))]
 
 
-def _panels(scene: _Scene, count: int) -> tuple[Any, list[Any]]:
-    """The cut at the left and `count` views from above stacked at the right, as tall as the cut."""
+def _panels(scene: _Scene, count: int, title: str) -> tuple[Any, list[Any]]:
+    """The cut at the left and `count` views from above stacked at the right, between title and legend."""
     from matplotlib.figure import Figure
 
     wide, deep = scene.lateral_nm
@@ -148,15 +153,24 @@ def _panels(scene: _Scene, count: int) -> tuple[Any, list[Any]]:
     view = each * wide / deep if count else 0.0
     if view > cut:
         each, view = each * cut / view, cut
-    size = (_LEFT + cut + _NAMES + view + _RIGHT, _BOTTOM + tall + _TOP)
+    wide_in = _LEFT + cut + _NAMES + view + _RIGHT
+    lines = textwrap.wrap(title, int(13 * wide_in))
+    items, columns = _legend_items(scene), max(2, int(wide_in / _ENTRY))
+    bottom = _LABEL + _ROW * (-(-len(items) // columns)) + 0.1
+    size = (wide_in, bottom + tall + 0.42 + 0.16 * (len(lines) - 1))
     figure = Figure(figsize=size)
+    figure.text(0.1 / size[0], 1 - 0.07 / size[1], "\n".join(lines), fontsize=9, color=_INK, va="top")
+    figure.legend(
+        handles=items, loc="lower left", bbox_to_anchor=(0.0, 0.0), ncols=columns, fontsize=7.5,
+        frameon=False, handlelength=1.3, handleheight=0.9, columnspacing=1.4,
+    )  # fmt: skip
 
     def place(left: float, bottom: float, width: float, height: float) -> Any:
         return figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1]))
 
-    main = place(_LEFT, _BOTTOM, cut, tall)
+    main = place(_LEFT, bottom, cut, tall)
     step = (tall - each) / max(1, count - 1)
-    lows = [_BOTTOM + tall - each - k * step for k in range(count)]
+    lows = [bottom + tall - each - k * step for k in range(count)]
     return main, [place(_LEFT + cut + _NAMES, low, view, each) for low in lows]
 
 
@@ -169,14 +183,15 @@ def _cut(axes: Any, scene: _Scene) -> None:
     """The cut across the layers, through the foot of the channel; heights count from the organic's top."""
     lattice, step = scene.lattice, scene.lattice.spacing_nm
     margin = round(_MARGIN_NM / step)
-    image = _colours(np.pad(scene.shade[:, scene.shape[1] // 2], ((margin, margin), (0, 0)), mode="edge"))
+    shade = scene.shade[:, scene.shape[1] // 2 + scene.aside]
+    image = _colours(np.pad(shade, ((margin, margin), (0, 0)), mode="edge"))
     floor = lattice.organic_surface()
     low, left = -(floor + margin) * step, -(scene.shape[2] // 2) * step
     extent = (left, left + scene.lateral_nm[0], low, low + image.shape[0] * step)
     if scene.path is not None:
         # A way that leaves the cut is drawn as its shadow on it.
         _outline(axes, scene.path.any(axis=1), (left, -floor * step), step)
-    title = f"a   cut at {scene.axes[1]} = 0"
+    title = f"a   cut at {scene.axes[1]} = {_number((scene.aside + 0.5) * step)} nm"
     _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", "height above the organic layer (nm)", title))
     _name_layers(axes, scene, extent)
 
@@ -213,20 +228,30 @@ def _view(axes: Any, main: Any, scene: _Scene, plane: int, letter: str) -> None:
     extent = (left, left + scene.lateral_nm[0], low, low + scene.lateral_nm[1])
     height = (plane + 0.5 - scene.lattice.organic_surface()) * step
     _outline(axes, scene.path[plane], (left, low), step)
-    axes.axhline(step / 2, color=_INK, linewidth=0.6, linestyle=(0, (5, 4)))
+    axes.axhline((scene.aside + 0.5) * step, color=_INK, linewidth=0.6, linestyle=(0, (5, 4)))
     main.axhline(height, color=_INK, linewidth=0.6, linestyle=(0, (1, 2.5)))
     main.annotate(
         letter, (1, height), xycoords=("axes fraction", "data"), xytext=(-3, 1.5), fontsize=7.5,
         textcoords="offset points", fontweight="bold", ha="right", color=_INK,
     )  # fmt: skip
-    labels = (f"{scene.axes[0]} (nm)", f"{scene.axes[1]} (nm)", f"{letter}   plane at {height:.1f} nm")
+    labels = (f"{scene.axes[0]} (nm)", f"{scene.axes[1]} (nm)", f"{letter}   plane at {_number(height)} nm")
     _dress(axes, _colours(scene.shade[plane]), extent, labels)
+
+
+def _number(value: float) -> str:
+    """One decimal, with the minus sign that the axes have."""
+    return f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _dress(axes: Any, image: np.ndarray, extent: tuple[float, ...], labels: tuple[str, str, str]) -> None:
     """Image, labels (x, y, title) and frame of one panel."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.imshow(image, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
     axes.set(xlim=extent[:2], ylim=extent[2:])
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    inches = axes.bbox.height / axes.figure.dpi
+    axes.yaxis.set_major_locator(MaxNLocator(max(5, int(2 * inches)), steps=[1, 2, 5, 10]))
     axes.set_xlabel(labels[0], fontsize=7.5, labelpad=2)
     axes.set_ylabel(labels[1], fontsize=7.5, labelpad=2)
     axes.set_title(labels[2], loc="left", fontsize=8, color=_INK, pad=3)
@@ -236,7 +261,7 @@ def _dress(axes: Any, image: np.ndarray, extent: tuple[float, ...], labels: tupl
         spine.set_color(_INK)
 
 
-def _legend(figure: Any, scene: _Scene) -> None:
+def _legend_items(scene: _Scene) -> list[Any]:
     """Only what the picture shows, and in numbers what the channel is."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -250,11 +275,7 @@ def _legend(figure: Any, scene: _Scene) -> None:
     if scene.width_nm > 0:
         label = f"widest channel, {scene.width_nm:.1f} nm"
         items.append(Line2D([], [], color=_CHANNEL, linewidth=1.2, label=label))
-    columns = max(2, int(figure.get_figwidth() / 1.65))
-    figure.legend(
-        handles=items, loc="lower left", bbox_to_anchor=(0.01, 0.005), ncols=columns, fontsize=7.5,
-        frameon=False, handlelength=1.3, handleheight=0.9, columnspacing=1.4,
-    )  # fmt: skip
+    return items
 
 
 def summary(stack: Any, lattice: Lattice) -> dict[str, float]:

@@ -1,0 +1,133 @@
+"""Entities come, go and are touched: the bookkeeping of State that every event shares."""
+
+import numpy as np
+
+from .kernels_groups import leave_group, touch
+from .kernels_near import decode, index, kernel, pair_cell, place_of, put, span
+from .model import PAIR_REACH
+from .state import EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+
+
+@kernel
+def link_charge(state, grid, entity: int) -> None:
+    """Enter a charge in the cell list of the pair term."""
+    x, y, z = place_of(state, entity)
+    cell = pair_cell(grid, x, y, z)
+    first = state.head[cell]
+    state.entities[entity].next = first
+    state.entities[entity].previous = -1
+    if first >= 0:
+        state.entities[first].previous = entity
+    state.head[cell] = entity
+
+
+@kernel
+def unlink_charge(state, grid, entity: int) -> None:
+    """Remove a charge from the cell list."""
+    before, after = state.entities[entity].previous, state.entities[entity].next
+    if before >= 0:
+        state.entities[before].next = after
+    else:
+        x, y, z = place_of(state, entity)
+        state.head[pair_cell(grid, x, y, z)] = after
+    if after >= 0:
+        state.entities[after].previous = before
+
+
+@kernel
+def new_entity(state, grid, kind: int, site: int) -> int:
+    """Take a free slot for an entity on a site, and touch it."""
+    run = state.run[0]
+    if run.free > 0:
+        run.free -= 1
+        entity = index(state.entities[run.free].free)
+    else:
+        entity = run.entities
+        run.entities += 1
+    here = state.entities[entity]
+    here.kind, here.group, here.total = kind, -1, 0.0
+    put(state, grid, entity, site)
+    if kind == KIND_VACANCY:
+        state.sites[site].vacancy = entity
+        run.vacancies += 1
+        link_charge(state, grid, entity)
+    else:
+        state.sites[site].entity = entity
+    if kind == KIND_ION:
+        state.sites[site].cation = ION
+        run.ions += 1
+        here.stamp = run.pair_clock
+        link_charge(state, grid, entity)
+    elif kind == KIND_METAL:
+        state.sites[site].cation = METAL
+        run.metal += 1
+    touch(state, entity)
+    return entity
+
+
+@kernel
+def drop_entity(state, grid, entity: int) -> None:
+    """Free the slot of an entity and empty its site."""
+    run = state.run[0]
+    kind, site = state.entities[entity].kind, index(state.entities[entity].site)
+    leave_group(state, entity)
+    if kind == KIND_VACANCY:
+        unlink_charge(state, grid, entity)
+        state.sites[site].vacancy = -1
+        run.vacancies -= 1
+    else:
+        state.sites[site].entity = -1
+        state.sites[site].cation = EMPTY
+    if kind == KIND_ION:
+        settle_density(state, grid, entity)
+        unlink_charge(state, grid, entity)
+        run.ions -= 1
+    elif kind == KIND_METAL:
+        run.metal -= 1
+    state.entities[entity].kind = 0
+    state.entities[entity].site = -1
+    state.entities[run.free].free = entity
+    run.free += 1
+
+
+@kernel
+def settle_density(state, grid, entity: int) -> None:
+    """Book the residence of an ion, weighted (n-1)/n: the density that *others* feel, none for a lone ion."""
+    weight = state.run[0].pair_clock - state.entities[entity].stamp
+    if weight > 0.0:
+        x, y, z = place_of(state, entity)
+        state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += weight
+    state.entities[entity].stamp = state.run[0].pair_clock
+
+
+@kernel
+def touch_charges(state, grid, model, site: int, others: int) -> None:
+    """Touch the charges whose pair term sees a site: `others` of them there are, anywhere."""
+    if model.reach == 0 or others == 0:
+        return
+    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
+    x, y, z = decode(grid, site)
+    reach = PAIR_REACH + (state.run[0].vacancies > 0)  # vacancies look two sites far
+    x0, across_x = span(x, reach, cx)
+    y0, across_y = span(y, reach, cy)
+    for kz in range(max((z - reach) // 4, 0), min((z + reach) // 4 + 1, cz)):
+        for ky in range(y0, y0 + across_y):
+            for kx in range(x0, x0 + across_x):
+                other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
+                while other >= 0:
+                    touch(state, other)
+                    other = np.int64(state.entities[other].next)
+
+
+@kernel
+def touch_around(state, grid, site: int) -> None:
+    """Touch all within two steps of a changed metal site: bonds of neighbours and of where they may go."""
+    x, y, z = decode(grid, site)
+    for dz in range(max(-2, -z), min(3, grid.nz - z)):
+        for dy in range(-2 + abs(dz), 3 - abs(dz)):
+            for dx in range(-2 + abs(dz) + abs(dy), 3 - abs(dz) - abs(dy)):
+                j = ((z + dz) * grid.ny + (y + dy) % grid.ny) * grid.nx + (x + dx) % grid.nx
+                if state.sites[j].entity >= 0:
+                    touch(state, index(state.sites[j].entity))
+                if state.sites[j].vacancy >= 0:
+                    touch(state, index(state.sites[j].vacancy))

@@ -1,0 +1,194 @@
+"""The event kernels on a small window in which every kind of event is common: bookkeeping, not physics."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_device import Window, live, problems, run, tally, window
+
+from kmc import kernels
+from kmc.kernels_near import neighbour
+from kmc.state import KIND_ION, KIND_VACANCY, State, grow
+
+EVERY_KIND = ("metal_events", "emitted", "returned", "hops")
+
+
+def generator() -> np.random.Generator:
+    """The stream of the events."""
+    return np.random.default_rng(11)
+
+
+def same_bytes(a: Window, b: Window) -> list[str]:
+    """Arrays in which two windows differ."""
+    out = [name for name in State._fields if name != "members"
+           and getattr(a.state, name).tobytes() != getattr(b.state, name).tobytes()]  # fmt: skip
+    for g in np.flatnonzero(a.state.groups["count"]):
+        n = a.state.groups["count"][g]
+        if (a.state.members[g, :n] != b.state.members[g, :n]).any():
+            out.append(f"members of group {g}")
+    return out + ["fields"] * (a.fields.tobytes() != b.fields.tobytes())
+
+
+def stale(w: Window) -> list[tuple[int, int, float, float]]:
+    """Rates of a window that a recompute from scratch changes: (kind, channel, kept, recomputed)."""
+    fresh = w.copy()
+    kernels.refresh_all(*fresh)
+    out = []
+    for entity in live(w):
+        kept, new = w.state.rates[entity], fresh.state.rates[entity]
+        for channel in np.flatnonzero(~np.isclose(kept, new, rtol=1e-10, atol=0.0)):
+            out.append((int(w.state.entities["kind"][entity]), int(channel), kept[channel], new[channel]))
+    return out
+
+
+@pytest.mark.parametrize(("seed", "pairs"), [(1, True), (2, True), (3, False)])
+def test_incremental_rates_equal_recomputed(seed: int, pairs: bool) -> None:
+    """After thousands of events of all kinds no rate differs from a recompute, and the books are in order."""
+    w, events = window(seed, pairs), generator()
+    where = set(w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY])
+    for _ in range(8):
+        run(w, events, np.inf, 2000)
+        assert stale(w) == []
+        assert problems(w) == []
+    counts = tally(w)
+    assert all(counts[name] > 100 for name in EVERY_KIND), counts
+    assert counts["events"] > 8000
+    assert where != set(w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY])
+
+
+def test_a_missed_refresh_is_seen() -> None:
+    """Negative control: a millivolt more where an ion may go makes rates stale."""
+    w = window(1)
+    assert stale(w) == []
+    ion = np.flatnonzero(w.state.rates[:, 0] * (w.state.entities["kind"] == KIND_ION))[0]
+    w.fields["charge"][neighbour(w.grid, int(w.state.entities["site"][ion]), 0)] += 1e-3
+    assert (KIND_ION, 0) in [(kind, channel) for kind, channel, *_ in stale(w)]
+
+
+@pytest.mark.parametrize("shape", [(16, 8, 8), (12, 12, 16), (24, 16, 8)])
+def test_silver_and_vacancies_are_conserved(shape: tuple[int, int, int]) -> None:
+    """Ions, metal and the electrode's reservoir together keep their number; vacancies less exchanged too."""
+    w, events = window(4, shape=shape), generator()
+    before = tally(w)
+    run(w, events, np.inf, 20_000)
+    after = tally(w)
+    assert problems(w) == []
+    assert after["events"] > 5000
+    assert after["reservoir"] != before["reservoir"]
+    silver = [c["ions"] + c["metal"] + c["reservoir"] for c in (before, after)]
+    assert silver[0] == silver[1]
+    assert before["vacancies"] - before["exchanged"] == after["vacancies"] - after["exchanged"]
+    assert after["emitted"] - after["returned"] == -after["reservoir"]
+
+
+def test_vacancies_are_exchanged_with_the_electrode() -> None:
+    """Without repulsion the electrode makes and fills vacancies, one electrode site a halide site."""
+    w, events = window(5, pairs=False), generator()
+    before = tally(w)
+    run(w, events, np.inf, 20_000)
+    after = tally(w)
+    assert after["exchanged"] > before["exchanged"]
+    sites = w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY]
+    assert len(set(sites)) == len(sites) == after["vacancies"]
+    z, rest = np.divmod(sites, w.grid.ny * w.grid.nx)
+    assert not (z % 2).any()
+    assert not (rest // w.grid.nx % 2).any()
+    assert not (rest % w.grid.nx % 2).any()
+
+
+def test_same_seed_same_bytes() -> None:
+    """Two runs of one seed agree in every byte; another stream does not."""
+    a, b, c = window(1), window(1), window(1)
+    run(a, generator(), np.inf, 5000)
+    run(b, generator(), np.inf, 5000)
+    run(c, np.random.default_rng(12), np.inf, 5000)
+    assert same_bytes(a, b) == []
+    assert same_bytes(a, c) != []
+
+
+def test_looks_and_budgets_leave_no_trace() -> None:
+    """Stops to look at any time, and budgets of a few trials, change no byte of a trajectory."""
+    a, b = window(2), window(2)
+    first, second = generator(), generator()
+    run(a, first, np.inf, 3000)
+    times = np.sort(np.random.default_rng(3).uniform(0.0, 1.1 * a.state.run["time"][0], 60))
+    for stop in times:
+        while b.state.run["trials"][0] < 3000:
+            left = 3000 - int(b.state.run["trials"][0])
+            if run(b, second, stop, min(7, left), look=True) == kernels.REACHED:
+                break
+    run(b, second, np.inf, 3000 - int(b.state.run["trials"][0]))
+    assert b.state.run["trials"][0] == 3000
+    assert same_bytes(a, b) == []
+
+
+def test_a_physical_stop_leaves_the_trajectory() -> None:
+    """Time spent up to a stop is not spent again: the same events at the same times, to rounding."""
+    a, b = window(2), window(2)
+    first, second = generator(), generator()
+    run(a, first, np.inf, 3000)
+    end = a.state.run["time"][0]
+    for stop in np.linspace(0.0, end, 50)[1:-1]:
+        assert run(b, second, stop, 10**6) == kernels.REACHED
+        assert b.state.run["time"][0] == stop
+    run(b, second, np.inf, 3000 - int(b.state.run["trials"][0]))
+    assert (a.state.sites == b.state.sites).all()
+    assert tally(a) == tally(b)
+    assert b.state.run["time"][0] == pytest.approx(end, rel=1e-12)
+
+
+def test_growing_leaves_the_trajectory() -> None:
+    """A kernel that runs out of entity slots says so, and goes on with more as if nothing had been."""
+    a, b = window(6, pairs=False), window(6, pairs=False)
+    small = int(b.state.run["entities"][0]) + 8
+    b = b._replace(state=State(*(
+        x[:small].copy() if name in ("entities", "rates") else x[:, :small].copy() if name == "members" else x
+        for name, x in zip(State._fields, b.state, strict=True))))  # fmt: skip
+    first, second, statuses = generator(), generator(), []
+    run(a, first, np.inf, 8000)
+    while b.state.run["trials"][0] < 8000:
+        status = run(b, second, np.inf, 8000 - int(b.state.run["trials"][0]))
+        statuses.append(status)
+        if status == kernels.FULL:
+            b = b._replace(state=grow(b.state, b.state.entities.size + 16))
+    assert statuses.count(kernels.FULL) > 1
+    assert (a.state.sites == b.state.sites).all()
+    assert a.state.run.tobytes() == b.state.run.tobytes()
+
+
+PLAIN = """
+import sys
+import numpy as np
+from small_device import run, window
+w, events = window(1), np.random.default_rng(11)
+run(w, events, np.inf, {trials})
+np.savez(sys.argv[1], rates=w.state.rates, fields=np.array(w.fields), run=np.array(w.state.run),
+         sites=np.array(w.state.sites), site=np.array(w.state.entities.site), density=w.state.density)
+"""
+
+
+def test_compiled_equals_plain(tmp_path: Path) -> None:
+    """The kernels as Python functions choose the same events; floats agree to 1e-12."""
+    out, trials = tmp_path / "plain.npz", 250
+    here = Path(__file__).resolve().parent
+    paths = os.pathsep.join([str(here), str(here.parent)])
+    subprocess.run([sys.executable, "-c", PLAIN.format(trials=trials), str(out)], check=True, timeout=300,
+                   env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": paths})
+    w = window(1)
+    run(w, generator(), np.inf, trials)
+    plain = np.load(out, allow_pickle=False)
+    assert plain["run"]["events"][0] == w.state.run["events"][0] > 100
+    for name in ("cation", "entity", "vacancy"):
+        assert (plain["sites"][name] == w.state.sites[name]).all()
+    assert (plain["site"] == w.state.entities["site"]).all()
+    for name in w.state.run.dtype.names:
+        np.testing.assert_allclose(plain["run"][name], w.state.run[name], rtol=1e-12)
+    for name in w.fields.dtype.names:
+        np.testing.assert_allclose(plain["fields"][name], w.fields[name], rtol=1e-12)
+    np.testing.assert_allclose(plain["rates"], w.state.rates, rtol=1e-12)
+    np.testing.assert_allclose(plain["density"], w.state.density, rtol=1e-12, atol=1e-30)
