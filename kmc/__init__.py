@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from kmc.cards import load_card as load_card
     from kmc.dataset import open as open
     from kmc.protocol import Protocol as Protocol
+    from kmc.settings import Settings as Settings
     from kmc.simulation import simulate as simulate
     from kmc.stack import load_stack as load_stack
-    from kmc.study import run_study as run_study
 
 # Public name -> module. None of the names is a module's own, or importing that module would replace it.
 _PUBLIC = {
@@ -21,11 +21,11 @@ _PUBLIC = {
     "load_stack": "stack",
     "Protocol": "protocol",
     "simulate": "simulation",
-    "run_study": "study",
+    "Settings": "settings",
     "open": "dataset",
 }
 
-__all__ = ["Protocol", "load_card", "load_stack", "open", "run_study", "simulate"]
+__all__ = ["Protocol", "Settings", "load_card", "load_stack", "open", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,16 +8,14 @@ import math
 
 import numpy as np
 
-from . import circuit, kernels, streams
+from . import circuit, kernels
 from .acceleration import VacancyEquilibrium, vacancy_cells
 from .fields import Potential
 from .heat import Heat
-from .lattice import Lattice, Region
+from .lattice import Lattice
 from .model import build_model
-from .state import (
-    COUNTER_METAL, ELECTRODE_METAL, KIND_EMITTER, KIND_METAL, KIND_VACANCY, Grid, State, allocate,
-    grow,
-)  # fmt: skip
+from .populate import populate
+from .state import KIND_METAL, KIND_VACANCY, Grid, grow
 from .transport import Leak, Network, Path
 from .units import K_B
 
@@ -48,7 +46,7 @@ class Device:
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.vacancies = self._vacancies()
-        self.state = self._populate(seed)
+        self.state = populate(lattice, stack, settings, seed, self.potential.sheet)
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit = 0.0, math.inf
@@ -67,44 +65,6 @@ class Device:
         if self.stack.active is None or s.vacancies != "equilibrium" or not s.space_charge:
             return None
         return VacancyEquilibrium(self.lattice, self.stack, s.mesh_factor, self.stage)
-
-    # -- the start ---------------------------------------------------------------------------------------------
-
-    def _populate(self, seed: int) -> State:
-        """Silver left by forming, surface sites of the electrode, and vacancies if they are explicit."""
-        region = self.lattice.region
-        surface = self._surface()
-        residue = np.flatnonzero(self.lattice.residue)
-        vacancies = self._draw_vacancies(seed)
-        capacity = len(surface) + len(residue) + len(vacancies) + 4096
-        state = allocate(region, self.lattice.room, capacity)
-        state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
-        state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
-        state.sites["held"][self.potential.sheet] = 1
-        for kind, sites in ((KIND_EMITTER, surface), (KIND_METAL, residue), (KIND_VACANCY, vacancies)):
-            kernels.place_many(state, self.grid, kind, sites.astype(np.int32))
-        return state
-
-    def _surface(self) -> np.ndarray:
-        """Electrode sites with an open neighbour."""
-        solid = self.lattice.region == Region.ELECTRODE
-        open_near = np.zeros_like(solid)
-        for axis in (1, 2):
-            open_near |= ~np.roll(solid, 1, axis) | ~np.roll(solid, -1, axis)
-        open_near[1:] |= ~solid[:-1]
-        return np.flatnonzero(solid & open_near)
-
-    def _draw_vacancies(self, seed: int) -> np.ndarray:
-        """Explicit vacancies: cells drawn with the built-in density."""
-        if self.stack.active is None or self.settings.vacancies != "explicit":
-            return np.zeros(0, np.int64)
-        built_in, most = vacancy_cells(self.lattice, self.stack, 2)
-        generator = streams.stream(seed, "vacancies")
-        count = int(generator.poisson(built_in.sum()))
-        weight = np.where(most > 0.5, built_in, 0.0).ravel()
-        cells = generator.choice(weight.size, size=min(count, np.count_nonzero(weight)), replace=False, p=weight / weight.sum())
-        z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
-        return np.ravel_multi_index((2 * z, 2 * y, 2 * x), self.lattice.shape)
 
     def _settle(self) -> None:
         """First solution of everything at zero volt."""

@@ -160,6 +160,7 @@ _DEVICE = {
     "surface_time_constant": Key("ms", 1e-3, 1e6, True, "settling time of that warming"),
     "heat_padding": Key("nm", 0.0, 1e6, True, "distance from the window to the heat sink"),
     "residue_radius": Key("nm", 0.0, 50.0, True, "radius of the silver that forming left in the organic"),
+    "residue_gap": Key("nm", 0.0, 1000.0, True, "gap that a reset left between the formed silver and the electrode"),
     "residue_height": Key("", 0.0, 1.0, True, "height of that silver as a share of the organic's thickness"),
 }
 

@@ -78,7 +78,8 @@ class Lattice:
     @property
     def extent_nm(self) -> tuple[float, float, float]:
         """Lengths along z, y, x (nm)."""
-        return tuple(n * self.spacing_nm for n in self.shape)
+        nz, ny, nx = self.shape
+        return nz * self.spacing_nm, ny * self.spacing_nm, nx * self.spacing_nm
 
     def mask(self, *regions: int) -> np.ndarray:
         """bool [nz, ny, nx]: sites of these regions."""

@@ -112,6 +112,8 @@ def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Fil
     # Chains close behind a filament's way: what is left open in a window is one seam and the crevices.
     way = channels.seam(room, ceiling, side)
     room = (way | (room.astype(bool) & open_[None])).astype(np.uint8)
+    # Under the crystals the ligand shell yields: silver plates on the organic, the way out for passing ions.
+    room[0] |= np.isin(region[0], (Region.GAP, Region.VOID)).astype(np.uint8)
     return Film(region, room, ceiling)
 
 
@@ -162,7 +164,18 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     if stack.active is not None and between:
         column, planes = _residue(stack, grid, film, between)
         residue[_ELECTRODE_PLANES : _ELECTRODE_PLANES + planes, column] = True
+        if stack.crystal is not None and planes == between:
+            residue[floor : floor + nz] = _stump(stack, grid, film)
     return Lattice(grid.spacing, region, room, residue)
+
+
+def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
+    """Silver that forming left in the seam, up to a stated gap below the silver electrode: bool [z, y, x]."""
+    channel = channels.widest(film.room, film.ceiling)
+    top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
+    stump = channel.path.copy()
+    stump[max(0, top - round(grid.sites(stack.device.value("residue_gap")))) :] = False
+    return stump
 
 
 def _residue(stack: Any, grid: Grid, film: Film, between: int) -> tuple[np.ndarray, int]:

@@ -152,6 +152,7 @@ def _fit(height: int, space: int, again: float) -> int:
 
 def _ordered(shape: Shape, window: Plan, ceiling: np.ndarray, generator: np.random.Generator) -> list:
     """Rows [z, y, x, dz, dy, dx, whole] of a superlattice, sheared by at most a cell a layer."""
+    assert window.lines is not None
     y_line, x_line = window.lines
     columns = [(j, i) for j in range(len(y_line.starts)) for i in range(len(x_line.starts))]
     rows, z, layer = [], shape.shell, 0
@@ -223,7 +224,8 @@ def _place(top, limit, size: np.ndarray, gap: int, scatter: np.ndarray):
 
     It may turn in the plane for nothing; standing up or being slimmer than it is costs height.
     """
-    best, chosen = (0, 0, 0, 0, np.inf), size
+    best: tuple[int, int, int, int, float] = (0, 0, 0, 0, np.inf)
+    chosen = size
     edge = int(size.min())
     for slim in sorted({round(share * edge) for share in _SLIM}):
         for way, turn in _ways(tuple(size.tolist())):
@@ -238,10 +240,8 @@ def _place(top, limit, size: np.ndarray, gap: int, scatter: np.ndarray):
 def _ways(size: tuple[int, int, int]) -> list[tuple[tuple[int, int, int], bool]]:
     """The different ways for a box to lie, and whether each has another height than the first."""
     z, y, x = size
-    ways = {(z, y, x): False, (z, x, y): False}
-    for way in ((y, z, x), (y, x, z), (x, y, z), (x, z, y)):
-        ways.setdefault(way, way[0] != z)
-    return list(ways.items())
+    ways = dict.fromkeys([(z, y, x), (z, x, y), (y, z, x), (y, x, z), (x, y, z), (x, z, y)])
+    return [(way, way[0] != z) for way in ways]
 
 
 def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, depth: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from scipy.optimize import brentq
 
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
-from .state import KIND_METAL, METAL, State
-from .units import EPS0_F, G0, K_B
+from .state import KIND_METAL, State
+from .units import EPS0_F, K_B
 
 TABLE_V = np.geomspace(1e-4, 100.0, 1200)
 LOG_TABLE_V = np.log(TABLE_V)

@@ -92,7 +92,7 @@ def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: 
             continue
         for b in range(atoms.size):
             j = atoms[b]
-            if label[j] == label[i] or (label[j] >= FLOATING or label[j] == ANODE) and b > a:
+            if label[j] == label[i] or ((label[j] >= FLOATING or label[j] == ANODE) and b > a):
                 continue
             dz = j // plane - z
             if abs(dz) > reach:

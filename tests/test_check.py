@@ -46,7 +46,7 @@ def test_check_prints_the_table_of_processes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One row a process, columns in line."""
-    rates = pytest.importorskip("kmc.rates")
+    rates = pytest.importorskip("kmc.processes")
     rows = [
         {"event": "hop", "place": "gap", "barrier_eV": 0.4},
         {"event": "reduction", "place": "tip", "barrier_eV": 0.35},

@@ -64,7 +64,7 @@ def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str
     if not stacks:
         step = "e.g. kmc check ogb_20nm --barriers"
         raise UserError("--barriers needs a stack or a run file", next_step=step)
-    table = import_module("kmc.rates").process_table
+    table = import_module("kmc.processes").process_table
     return {name: [dict(row) for row in table(stack)] for name, stack in stacks.items()}
 
 

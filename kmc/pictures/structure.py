@@ -190,7 +190,7 @@ def _cut(axes: Any, scene: _Scene) -> None:
     extent = (left, left + scene.lateral_nm[0], low, low + image.shape[0] * step)
     if scene.path is not None:
         # A way that leaves the cut is drawn as its shadow on it.
-        _outline(axes, scene.path.any(axis=1), (left, -floor * step), step)
+        _outline(axes, np.any(scene.path, axis=1), (left, -floor * step), step)
     title = f"a   cut at {scene.axes[1]} = {_number((scene.aside + 0.5) * step)} nm"
     _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", "height above the organic layer (nm)", title))
     _name_layers(axes, scene, extent)
@@ -227,7 +227,8 @@ def _view(axes: Any, main: Any, scene: _Scene, plane: int, letter: str) -> None:
     left, low = -(scene.shape[2] // 2) * step, -(scene.shape[1] // 2) * step
     extent = (left, left + scene.lateral_nm[0], low, low + scene.lateral_nm[1])
     height = (plane + 0.5 - scene.lattice.organic_surface()) * step
-    _outline(axes, scene.path[plane], (left, low), step)
+    if scene.path is not None:
+        _outline(axes, scene.path[plane], (left, low), step)
     axes.axhline((scene.aside + 0.5) * step, color=_INK, linewidth=0.6, linestyle=(0, (5, 4)))
     main.axhline(height, color=_INK, linewidth=0.6, linestyle=(0, (1, 2.5)))
     main.annotate(
@@ -268,8 +269,8 @@ def _legend_items(scene: _Scene) -> list[Any]:
 
     present = set(np.unique(scene.shade).tolist())
     items: list[Any] = [
-        Patch(facecolor=[c / 255 for c in colour], edgecolor=_INK, linewidth=0.4, label=meaning)
-        for k, (colour, meaning) in enumerate(_SHADES.values())
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor=_INK, linewidth=0.4, label=meaning)
+        for k, ((red, green, blue), meaning) in enumerate(_SHADES.values())
         if k in present
     ]
     if scene.width_nm > 0:

@@ -1,0 +1,55 @@
+"""The State at t = 0: silver left by forming, surface sites of the electrode, vacancies if they are explicit."""
+
+import numpy as np
+
+from . import kernels, streams
+from .acceleration import vacancy_cells
+from .lattice import Lattice, Region
+from .state import (
+    COUNTER_METAL,
+    ELECTRODE_METAL,
+    KIND_EMITTER,
+    KIND_METAL,
+    KIND_VACANCY,
+    Grid,
+    State,
+    allocate,
+)  # fmt: skip
+
+
+def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray) -> State:
+    """State of a window before its first event; `sheet`: sites whose potential is held."""
+    region = lattice.region
+    places = (
+        (KIND_EMITTER, electrode_surface(lattice)), (KIND_METAL, np.flatnonzero(lattice.residue)),
+        (KIND_VACANCY, draw_vacancies(lattice, stack, settings, seed)))  # fmt: skip
+    state = allocate(region, lattice.room, sum(len(sites) for _, sites in places) + 4096)
+    state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
+    state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
+    state.sites["held"][sheet] = 1
+    for kind, sites in places:
+        kernels.place_many(state, Grid(*lattice.shape, False), kind, sites.astype(np.int32))
+    return state
+
+
+def electrode_surface(lattice: Lattice) -> np.ndarray:
+    """Sites of the silver electrode with an open neighbour."""
+    solid = lattice.region == Region.ELECTRODE
+    open_near = np.zeros_like(solid)
+    for axis in (1, 2):
+        open_near |= ~np.roll(solid, 1, axis) | ~np.roll(solid, -1, axis)
+    open_near[1:] |= ~solid[:-1]
+    return np.flatnonzero(solid & open_near)
+
+
+def draw_vacancies(lattice: Lattice, stack, settings, seed: int) -> np.ndarray:
+    """Halide sites of explicit vacancies, drawn with the built-in density; none where they are in equilibrium."""
+    if stack.active is None or settings.vacancies != "explicit":
+        return np.zeros(0, np.int64)
+    built_in, most = vacancy_cells(lattice, stack, 2)
+    generator = streams.stream(seed, "vacancies")
+    weight = np.where(most > 0.5, built_in, 0.0).ravel()
+    count = min(int(generator.poisson(built_in.sum())), np.count_nonzero(weight))
+    cells = generator.choice(weight.size, size=count, replace=False, p=weight / weight.sum())
+    z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
+    return np.ravel_multi_index((2 * z, 2 * y, 2 * x), lattice.shape)

@@ -1,0 +1,69 @@
+"""The table of processes of a stack: every kind of event with its barrier, prefactor and rate at 300 K."""
+
+from typing import Any
+
+import numpy as np
+
+from .lattice import Region
+from .model import NO_HOP, build_model
+from .rates import forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
+from .settings import Settings
+
+STAGE_K = 300.0
+_PLACES = {Region.ORGANIC: "organic", Region.CORE: "crystal core", Region.SURFACE: "crystal surface",
+           Region.GAP: "ligand gap", Region.VOID: "void", Region.BOUNDARY: "grain boundary"}  # fmt: skip
+
+
+def process_table(stack) -> list[dict[str, Any]]:
+    """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, 300 K) and the card values behind them."""
+    spacing = 0.5 * (stack.active.card.value("lattice_constant") if stack.active is not None else 0.587)
+    model = build_model(stack, spacing, Settings())[0]
+    return _hops(stack, model) + _redox(stack, model) + _electrode(stack, model)
+
+
+def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
+    return {"event": event, "place": place, "barrier_eV": round(float(barrier), 3), "prefactor_hz": float(prefactor),
+            "rate_hz": float(thermal_rate(prefactor, barrier, STAGE_K)), "source": source}  # fmt: skip
+
+
+def _hops(stack, model) -> list[dict[str, Any]]:
+    """Hops of silver ions and vacancies inside each kind of place."""
+    rows = []
+    for region, place in _PLACES.items():
+        for event, name, key in (("Ag+ hop", "ion", "silver_ion"), ("V_Br hop", "vacancy", "vacancy")):
+            barrier = model[f"{name}_barrier"][region, region]
+            if barrier < NO_HOP and (stack.active is not None or region == Region.ORGANIC):
+                prefactor = model[f"{name}_prefactor"][region, region]
+                rows.append(_row(event, place, forward_barrier(barrier, 0.0, 0.5), prefactor, key))
+    return rows
+
+
+def _redox(stack, model) -> list[dict[str, Any]]:
+    """Oxidation of an atom by bonds, the reverse, and surface diffusion."""
+    home = Region.VOID if stack.active is not None else Region.ORGANIC
+    rows = []
+    for bonds in range(1, 6):
+        chemical = model["ion_energy"][home] + bonds * model["bond"]
+        out = oxidation_barrier(model["reduction"], chemical, 0.0, model["transfer"])
+        back = reduction_barrier(model["reduction"], chemical, 0.0, model["transfer"])
+        place = f"{bonds} bond{'s' if bonds > 1 else ''}"
+        rows.append(_row("Ag -> Ag+ + e-", place, out, model["attempt"], "bond_energy, reduction_barrier"))
+        rows.append(_row("Ag+ + e- -> Ag", place, back, model["attempt"], "bond_energy, reduction_barrier"))
+    for lost in range(3):
+        barrier = model["diffusion"] + lost * model["bond"]
+        rows.append(_row("Ag surface move", f"{lost} bonds lost", barrier, model["attempt"], "surface_diffusion_barrier"))
+    return rows
+
+
+def _electrode(stack, model) -> list[dict[str, Any]]:
+    """Ionisation at the silver electrode and its reverse; exchange of vacancies."""
+    home = Region.SURFACE if stack.active is not None else Region.ORGANIC
+    chemical = model["ion_energy"][home] - model["kink"]
+    out = oxidation_barrier(model["electrode"], chemical, 0.0, model["transfer"])
+    back = reduction_barrier(model["electrode"], chemical, 0.0, model["transfer"])
+    rows = [_row("ionisation", "silver electrode", out, model["attempt"], "exchange_barrier"),
+            _row("return", "silver electrode", back, model["attempt"], "exchange_barrier")]  # fmt: skip
+    if np.isfinite(model["exchange"]) and model["exchange"] < NO_HOP:
+        rows.append(_row("V_Br exchange", "silver electrode", model["exchange"] + max(model["exchange_energy"], 0.0),
+                         model["attempt"], "electrode_exchange_barrier"))  # fmt: skip
+    return rows

@@ -1,0 +1,95 @@
+"""The picture of a stack: what it shows, for every kind of stack, at no cost before it is drawn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kmc import morphology
+from kmc.pictures import plot_stack, structure
+from kmc.settings import Settings
+from kmc.stack import load_stack
+from kmc.streams import stream
+
+SMALL = {"crystal_size": "4 nm", "thickness": "8 nm", "ligand.gap": "1.2 nm"}
+SETTINGS = Settings(window="8 nm")
+
+
+def panels(axes: object) -> list[str]:
+    """Titles of all panels of a picture."""
+    return [panel.get_title(loc="left") for panel in axes.figure.axes]
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "views", "names"),
+    [
+        ("ogb_20nm", SMALL, 2, {"Ag", "OGB-capped\nCsPbBr$_3$", "pTPD", "PEDOT:PSS"}),
+        ("thin_film_100nm", {"thickness": "10 nm"}, 2, {"Ag", "CsPbBr$_3$", "pTPD", "PEDOT:PSS"}),
+        ("interlayers_only", {}, 0, {"Ag", "pTPD", "PEDOT:PSS"}),
+    ],
+)
+def test_every_kind_of_stack(tmp_path: Path, name: str, choices: dict, views: int, names: set[str]) -> None:
+    """A cut with the layers' names, views from above where there is an active layer, and a saved file."""
+    path = tmp_path / "stack.png"
+    axes = plot_stack(load_stack(name, **choices), settings=SETTINGS, path=str(path))
+    titles = panels(axes)
+    assert titles[0].startswith("a   cut at")
+    assert len(titles) >= 1 + views
+    assert len(titles) == 1 or views
+    assert names <= {text.get_text() for text in axes.texts}
+    assert "nm" in axes.get_xlabel()
+    assert "nm" in axes.get_ylabel()
+    assert path.stat().st_size > 10_000
+
+
+def test_the_legend_names_what_is_shown() -> None:
+    """Regions of the window only, the residue and the channel; nothing of a film."""
+    axes = load_stack("ogb_20nm", **SMALL).plot(settings=SETTINGS)
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    for word in ("crystal", "ligand chains", "room for metal", "organic", "silver left by forming"):
+        assert word in labels
+    assert any(label.startswith("widest channel") for label in labels)
+    assert "grain boundary" not in labels
+
+
+def test_a_given_lattice_is_drawn() -> None:
+    """The picture of a lattice is that of the run which built it, whatever the seed says."""
+    stack = load_stack("ogb_20nm", **SMALL)
+    lattice = morphology.build(stack, SETTINGS, stream(5, "morphology"))
+    given = plot_stack(stack, lattice=lattice).images[0].get_array()
+    built = plot_stack(stack, settings=SETTINGS, seed=5).images[0].get_array()
+    other = plot_stack(stack, settings=SETTINGS, seed=6).images[0].get_array()
+    assert np.array_equal(given, built)
+    assert given.shape != other.shape or not np.array_equal(given, other)
+
+
+def test_the_channel_stands_in_the_middle() -> None:
+    """The residue is turned to the middle of the cut: its columns lie round x = 0."""
+    stack = load_stack("ogb_20nm", **SMALL)
+    lattice = morphology.build(stack, SETTINGS, stream(1, "morphology"))
+    scene = structure._scene(stack, lattice)
+    residue = scene.shade == list(structure._SHADES).index("residue")
+    columns = np.nonzero(residue[2].any(axis=0))[0]
+    assert columns.mean() == pytest.approx(scene.shape[2] // 2, abs=0.5)
+
+
+def test_summary_counts_the_window() -> None:
+    """The numbers of a window agree with the lattice's own."""
+    stack = load_stack("ogb_20nm", **SMALL)
+    lattice = morphology.build(stack, SETTINGS, stream(1, "morphology"))
+    numbers = structure.summary(stack, lattice)
+    assert numbers["sites"] == lattice.sites
+    assert numbers["fill"] == lattice.fill()
+    assert numbers["channel_width"] >= 1
+    assert structure.summary(load_stack("pedot_only"), morphology.build(
+        load_stack("pedot_only"), SETTINGS, stream(1, "morphology")))["channel_width"] == 0  # fmt: skip
+
+
+def test_nothing_is_loaded_before() -> None:
+    """Importing the pictures' package loads no matplotlib."""
+    code = "import sys, kmc.pictures; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
