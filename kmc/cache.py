@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 _KEEP_DAYS = 30
+# `kernel` and `inlined` are njit with options (kernels_near).
 _NJIT = re.compile(r"^\s*@(?:\w+\.)?(?:njit|kernel|inlined)\b", re.MULTILINE)
 _IMPORT = re.compile(
     r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\([^)]*\)|[^\n]*)", re.MULTILINE

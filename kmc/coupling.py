@@ -16,7 +16,7 @@ from .lattice import Lattice
 from .model import build_model
 from .populate import populate
 from .state import KIND_METAL, KIND_VACANCY, Grid, grow
-from .transport import Leak, Network, Path
+from .transport import TUNNEL_REACH, Leak, Network, Path
 from .units import K_B
 
 CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
@@ -27,7 +27,6 @@ HEAT_LEAST_W = 2e-7
 TEMPERATURE_STEP_K = 1.0
 VOLTAGE_STEP = 0.02  # of kT/e: rates are recomputed when the device voltage moves by this
 PATCHES_PER_SOLVE = 400
-CARRIES_S = 1e-11  # conductance of metal and tunnelling that is worth following atom by atom
 
 
 class Device:
@@ -71,6 +70,7 @@ class Device:
         self.potential.fields["temperature"] = self.stage
         self.path = self.network.update(self.state, self.potential.fields)
         self.solve_fields()
+        self.state.run["watch"] = self.watch()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
     # -- what follows the metal ----------------------------------------------------------------------------------
@@ -102,9 +102,7 @@ class Device:
         atoms = self.state.entities["site"][self.state.entities["kind"] == KIND_METAL]
         old = fields["unit"][atoms].copy()
         self.path = self.network.update(self.state, fields)
-        # Once metal carries current, every atom may change it; until then only potentials count.
-        carries = self.path.bridged or self.path.conductance > CARRIES_S
-        run["shift_bound"] = 0.0 if carries else self.settings.refresh_bound * self.thermal
+        run["watch"] = self.watch()
         moved = float(np.abs(fields["unit"][atoms] - old).max()) if len(atoms) else 0.0
         size = abs(float(run["voltage"][0]))
         bound = self.settings.refresh_bound * self.thermal
@@ -126,6 +124,10 @@ class Device:
                 for site in dirty:
                     kernels.refresh_box(self.state, self.grid, fields, self.model,
                                         *self.potential.box_of(np.array([site])))
+
+    def watch(self) -> int:
+        """Plane from which on metal changes the current: the filament if it bridges, else tunnelling's reach."""
+        return self.network.counter_top + 2 if self.path.bridged else self.network.lowest_roof - TUNNEL_REACH - 1
 
     def _only(self, atoms, old, dirty, tolerance: float) -> bool:
         """Whether only metal within a patch of the changed sites moved in potential."""

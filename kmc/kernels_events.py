@@ -60,6 +60,8 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
             here.unit, here.charge = open_unit / (6 - metals), open_charge / (6 - metals)
         shift = max(abs(run.voltage * here.unit + here.charge - own), high - low)
     run.metal_events += 1
+    if z >= run.watch:  # here an atom changes the current
+        run.force_refresh |= 1
     for k in range(run.dirty):  # an atom that flickers differs from the last solution once at most
         if state.dirty[k] == site:
             return

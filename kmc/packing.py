@@ -249,9 +249,10 @@ def _conformal(boxes: np.ndarray, ceiling: np.ndarray, shell: int, depth: int) -
 
     Evaporated silver does not reach into pits deeper or narrower than `depth`: these stay hollow.
     """
-    top = np.zeros(ceiling.shape, dtype=np.int64)
+    ny, nx = ceiling.shape
+    top = np.zeros((ny, nx), dtype=np.int64)
     for z, y, x, dz, dy, dx in boxes:
-        at = np.ix_(np.arange(y, y + dy) % top.shape[0], np.arange(x, x + dx) % top.shape[1])
+        at = np.ix_(np.arange(y, y + dy) % ny, np.arange(x, x + dx) % nx)
         top[at] = np.maximum(top[at], z + dz)
     covered = (top > 0).astype(float)
     weight = blur(covered, shell)

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     ] = 4
     refresh_bound: Annotated[
         float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")
-    ] = 0.5
+    ] = 2.0
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
         Field(description="bromide vacancies one by one, or in equilibrium"),

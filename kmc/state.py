@@ -9,6 +9,7 @@ Only `kmc.kernels` writes these arrays. Records, because all of one site or enti
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL = 0, 1, 2, 3, 4
 KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
@@ -40,7 +41,7 @@ GROUP = np.dtype([
 ])  # fmt: skip
 RUN = np.dtype(
     [(name, "f8") for name in (
-        "time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock")]
+        "time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock", "watch")]
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
@@ -76,7 +77,7 @@ class State(NamedTuple):
     run: np.ndarray  # RUN [1]
 
 
-def _lines(count: int, dtype: np.dtype, columns: int = 0) -> np.ndarray:
+def _lines(count: int, dtype: DTypeLike, columns: int = 0) -> np.ndarray:
     """Zeros whose first element begins a cache line: a record or row of 64 bytes then lies on one."""
     size = count * max(1, columns) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 64, np.uint8)

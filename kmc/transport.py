@@ -39,7 +39,7 @@ class Network:
         region = lattice.region
         electrode = region == Region.ELECTRODE
         self.roof = np.where(electrode.any(axis=0), electrode.argmax(axis=0), 99999).astype(np.int32)
-        self.top = int(self.roof.max())
+        self.lowest_roof = int(self.roof.min())
         self.label = np.zeros(region.size, np.int32)
         self.index = np.zeros(region.size, np.int32)
         self.in_organic = (region == Region.ORGANIC).ravel()

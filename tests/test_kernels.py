@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_device import Window, live, problems, run, tally, window
+from small_device import SHAPE, Window, live, problems, run, tally, window
 
 from kmc import kernels
-from kmc.kernels_near import neighbour
-from kmc.state import KIND_ION, KIND_VACANCY, State, grow
+from kmc.cache import kernel_sources
+from kmc.kernels_entities import drop_entity
+from kmc.kernels_events import remove_charge
+from kmc.kernels_near import exchange_cell, exchange_electrode, neighbour
+from kmc.state import ELECTRODE_METAL, KIND_ION, KIND_VACANCY, State, grow
 
 EVERY_KIND = ("metal_events", "emitted", "returned", "hops")
 
@@ -46,10 +49,11 @@ def stale(w: Window) -> list[tuple[int, int, float, float]]:
     return out
 
 
-@pytest.mark.parametrize(("seed", "pairs"), [(1, True), (2, True), (3, False)])
-def test_incremental_rates_equal_recomputed(seed: int, pairs: bool) -> None:
+@pytest.mark.parametrize(("seed", "pairs", "shape"), [
+    (1, True, SHAPE), (2, True, (12, 20, 24)), (3, False, SHAPE)])  # fmt: skip
+def test_incremental_rates_equal_recomputed(seed: int, pairs: bool, shape: tuple[int, int, int]) -> None:
     """After thousands of events of all kinds no rate differs from a recompute, and the books are in order."""
-    w, events = window(seed, pairs), generator()
+    w, events = window(seed, pairs, shape), generator()
     where = set(w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY])
     for _ in range(8):
         run(w, events, np.inf, 2000)
@@ -68,6 +72,22 @@ def test_a_missed_refresh_is_seen() -> None:
     ion = np.flatnonzero(w.state.rates[:, 0] * (w.state.entities["kind"] == KIND_ION))[0]
     w.fields["charge"][neighbour(w.grid, int(w.state.entities["site"][ion]), 0)] += 1e-3
     assert (KIND_ION, 0) in [(kind, channel) for kind, channel, *_ in stale(w)]
+
+
+def test_the_last_charge_forgets_the_one_before() -> None:
+    """When one of two ions goes, the other is touched though nothing is left to repel it."""
+    w = window(1)
+    for entity in np.flatnonzero(np.isin(w.state.entities["kind"], (KIND_ION, KIND_VACANCY))):
+        drop_entity(w.state, w.grid, entity)
+    inside = 6 * w.grid.nx * w.grid.ny
+    places = inside + np.flatnonzero(w.state.sites["cation"][inside:] == 0)[:2]
+    kernels.place_many(w.state, w.grid, KIND_ION, places.astype(np.int32))
+    kernels.refresh_all(*w)
+    assert stale(w) == []
+    remove_charge(w.state, w.grid, w.model, np.int64(w.state.sites["entity"][places[0]]))
+    kernels.advance(*w, generator(), -1.0, 1, True)
+    assert w.state.run["ions"][0] == 1
+    assert stale(w) == []
 
 
 @pytest.mark.parametrize("shape", [(16, 8, 8), (12, 12, 16), (24, 16, 8)])
@@ -99,6 +119,20 @@ def test_vacancies_are_exchanged_with_the_electrode() -> None:
     assert not (z % 2).any()
     assert not (rest // w.grid.nx % 2).any()
     assert not (rest % w.grid.nx % 2).any()
+
+
+def test_each_halide_site_exchanges_with_one_electrode_site() -> None:
+    """On a rough electrode too, exchange and its reverse name the same pair of sites."""
+    w = window(7)
+    cation = w.state.sites["cation"].reshape(SHAPE)
+    height = np.random.default_rng(2).integers(9, 14, SHAPE[1:])
+    cation[4:] = np.where(np.arange(4, SHAPE[0])[:, None, None] >= height, ELECTRODE_METAL, 0)
+    electrode = np.flatnonzero(w.state.sites["cation"] == ELECTRODE_METAL)
+    cells = {int(site): exchange_cell(w.state, w.grid, w.model, int(site)) for site in electrode}
+    paired = {site: cell for site, cell in cells.items() if cell >= 0}
+    assert len(paired) == len(set(paired.values())) == SHAPE[1] * SHAPE[2] // 4
+    for site, cell in paired.items():
+        assert exchange_electrode(w.state, w.grid, w.model, cell) == site
 
 
 def test_same_seed_same_bytes() -> None:
@@ -159,6 +193,12 @@ def test_growing_leaves_the_trajectory() -> None:
     assert statuses.count(kernels.FULL) > 1
     assert (a.state.sites == b.state.sites).all()
     assert a.state.run.tobytes() == b.state.run.tobytes()
+
+
+def test_every_kernel_is_hashed() -> None:
+    """A change in any module of the event kernels makes another cache folder."""
+    package = Path(kernels.__file__).parent
+    assert set(package.glob("kernels*.py")) - {package / "kernels_bench.py"} <= set(kernel_sources(package))
 
 
 PLAIN = """

@@ -11,7 +11,7 @@ from kmc.settings import Settings, read_settings
 def test_defaults() -> None:
     """Those of the design."""
     settings = read_settings()
-    assert (settings.window, settings.spacing_factor, settings.mesh_factor) == (24.0, 0.5, 2)
+    assert (settings.window, settings.spacing_factor, settings.mesh_factor) == (24.0, 0.5, 4)
     assert (settings.vacancies, settings.windows, settings.temperature) == ("equilibrium", 1, 300.0)
     assert all(
         getattr(settings, name)
