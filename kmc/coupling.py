@@ -193,8 +193,6 @@ class Device:
         if abs(self.point.voltage - run["voltage"][0]) <= VOLTAGE_STEP * self.thermal:
             return False
         run["voltage"] = self.point.voltage
-        if self.vacancies is not None and abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V:
-            self.solve_fields(refresh=False)
         self.refresh()
         self._warm()
         return True
@@ -227,6 +225,15 @@ class Device:
         """A corner of the waveform."""
         self.source, self.limit = voltage, limit
         self.operate()
+        if self._vacancies_lag():
+            self.solve_fields()
+
+    def _vacancies_lag(self) -> bool:
+        """Whether the device voltage moved enough since the vacancies last followed it.
+
+        Asked at corners of the waveform and ends of steps: they need microseconds, a flickering tip does not wait.
+        """
+        return self.vacancies is not None and abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
 
     def follow_density(self) -> None:
         """Average the ions' density over the memory time and renew the space charge if it counts."""
@@ -241,7 +248,7 @@ class Device:
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])
         crowd = abs(self.density.sum() - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * self.density.sum())
-        if crowd or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
+        if crowd or self._vacancies_lag() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
 
     def _density_cells(self) -> np.ndarray:

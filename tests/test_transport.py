@@ -1,0 +1,94 @@
+"""Leak, tunnelling and the network of bonds."""
+
+import math
+
+import numpy as np
+import pytest
+
+import kmc
+from kmc import transport_kernels as tk
+from kmc.lattice import Lattice, Region
+from kmc.state import FIELD, KIND_METAL, Grid, allocate
+from kmc.transport import Leak, Network
+from kmc.units import G0, K_B
+
+STACKS = ["ogb_20nm", "ogb_90nm", "ddab_20nm", "thin_film_100nm", "ogb_20nm_au"]
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_leak_keeps_below_three_nanosiemens_and_rises_with_the_voltage(name: str) -> None:
+    """Contract of the leak at 0.1 V, monotonic and odd; the table agrees with the formula to 1e-4."""
+    leak = Leak(kmc.load_stack(name), 0.2935)
+    assert 0 < leak.current(0.1, 300.0) / 0.1 <= 3e-9
+    values = [leak.current(v, 300.0) for v in np.linspace(0.01, 2.0, 40)]
+    assert (np.diff(values) > 0).all()
+    assert leak.current(-0.4, 300.0) == -leak.current(0.4, 300.0)
+    assert leak.current(0.33, 300.0) == pytest.approx(leak.exact(0.33, 300.0), rel=1e-4)
+
+
+def test_the_leak_is_activated_by_the_cards_energy() -> None:
+    """Arrhenius slope of the current at 0.05 V between 300 and 360 K: the input of S18c comes back."""
+    stack = kmc.load_stack("ogb_20nm")
+    leak = Leak(stack, 0.2935)
+    low, high = leak.current(0.05, 300.0), leak.current(0.05, 360.0)
+    slope = K_B * math.log(high / low) / (1 / 300.0 - 1 / 360.0)
+    assert slope == pytest.approx(stack.active.card.value("leak_activation_energy"), abs=0.03)
+
+
+def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True):
+    """A small window of gap sites between two counter planes and two silver planes, with atoms at (z, y, x)."""
+    region = np.full((16, 8, 8), Region.GAP, np.uint8)
+    region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
+    lattice = Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
+    state = allocate(region, lattice.room, 512)
+    state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
+    state.sites["cation"][region.ravel() == Region.COUNTER] = 4
+    from kmc import kernels
+
+    sites = np.array([np.ravel_multi_index(a, region.shape) for a in atoms], np.int32)
+    kernels.place_many(state, Grid(*region.shape, False), KIND_METAL, sites)
+    fields = np.zeros(region.size, FIELD)
+    network = Network(lattice, kmc.load_stack("ogb_20nm"), tunnelling)
+    return network, network.update(state, fields), fields, sites
+
+
+def chain(top: int) -> list[tuple[int, int, int]]:
+    """A one-atom chain from the counter electrode up to plane `top`."""
+    return [(z, 4, 4) for z in range(2, top + 1)]
+
+
+def test_a_closed_chain_conducts_about_a_quantum() -> None:
+    """A one-atom neck has one conductance quantum, less the ohmic resistance of its bonds."""
+    _, path, _, _ = device(chain(13))
+    assert path.bridged
+    assert 0.5 * G0 < path.conductance <= G0
+
+
+def test_a_gap_costs_a_decade_for_each_tunnelling_length() -> None:
+    """One more missing atom lowers the conductance by 10^(spacing / decade), up to the lateral links."""
+    network, near_path, _, _ = device(chain(10))
+    _, far_path, _, _ = device(chain(9))
+    expected = math.exp(network.decay)
+    assert near_path.conductance / far_path.conductance == pytest.approx(expected, rel=0.35)
+    assert not near_path.bridged
+
+
+def test_without_tunnelling_an_open_chain_conducts_nothing() -> None:
+    """The ablation moves a named result."""
+    assert device(chain(10), tunnelling=False)[1].conductance == 0.0
+    assert device(chain(10), tunnelling=True)[1].conductance > 0.0
+
+
+def test_kirchhoffs_law_holds_at_every_node_of_a_branched_network() -> None:
+    """A ladder of unequal resistors: the currents at each node sum to zero to 1e-6 of the current through it."""
+    links = np.array([[0, -2], [0, 1], [1, 2], [0, 3], [3, 2], [2, -1], [1, 3]], np.int32)
+    weight = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.7, 0.2])
+    unit = np.full(4, 0.5)
+    tk.solve_network(links, weight, unit, 1e-9)
+    ends = np.append(unit, [0.0, 1.0])
+    current = weight * (ends[links[:, 1]] - ends[links[:, 0]])
+    for node in range(4):
+        total = current[links[:, 0] == node].sum() - current[links[:, 1] == node].sum()
+        assert abs(total) < 1e-6
+    assert current[5] == pytest.approx(-current[0], rel=1e-6)
+    assert np.sum(current**2 / weight) == pytest.approx(current[5], rel=1e-6)
