@@ -76,9 +76,11 @@ class Potential:
         self.solves = 0
         self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
         self.sheet_voltage = 0.0
-        #: first site of the top plane of the organic layer: metal below it is inside a conductor's shadow
+        #: first site of the plane from which on the lattice is sharpened around metal
         self.floor = int(self.sheet.min()) // (self.shape[1] * self.shape[2]) * self.shape[1] * self.shape[2] if len(
             self.sheet) else 0
+        # Silver that plates the organic shares the sheet's potential: the lattice is sharpened above it only.
+        self.floor += 3 * self.shape[1] * self.shape[2] if len(self.sheet) else 0
         mark = np.zeros(lattice.region.size, bool)
         mark[self.sheet] = True
         self.sheet_cells = mark.reshape(tuple(v for n, c in zip(self.shape, cells, strict=True) for v in (c, factor))

@@ -91,7 +91,7 @@ def advance(state, grid, fields, model, generator, stop_s: float, budget: int, l
         elif not apply(state, grid, fields, model, entity, channel, rest):
             continue
         run.events += 1
-        if run.touched > 0:
+        if run.touched > 0 or run.regrouped > 0:
             refresh_touched(state, grid, fields, model)
             if run.force_refresh != 0 or run.shift > run.shift_bound:
                 status = REFRESH

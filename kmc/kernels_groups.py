@@ -25,11 +25,14 @@ def leave_group(state, entity: int) -> None:
     group.count = last
     state.entities[entity].group = -1
     if last == 0:
-        run.active -= 1
-        other = state.groups[run.active].active
-        state.groups[group.active_slot].active = other
-        state.groups[other].active_slot = group.active_slot
         group.bound = 0.0
+        run.active -= 1
+        k = 0
+        while state.groups[k].active != g:
+            k += 1
+        while k < run.active:
+            state.groups[k].active = state.groups[k + 1].active
+            k += 1
 
 
 @inlined
@@ -47,9 +50,12 @@ def join_group(state, entity: int, total: float) -> None:
     group, run = state.groups[g], state.run[0]
     run.regrouped = 1
     if group.count == 0:
-        state.groups[run.active].active = g
-        group.active_slot = run.active
+        k = run.active
         run.active += 1
+        while k > 0 and state.groups[k - 1].active < g:
+            state.groups[k].active = state.groups[k - 1].active
+            k -= 1
+        state.groups[k].active = g
     state.members[g, group.count] = entity
     state.entities[entity].slot = group.count
     state.entities[entity].group = g

@@ -36,7 +36,7 @@ ENTITY = np.dtype([
     ("spare", "i8"),  # 64 bytes: one cache line
 ])  # fmt: skip
 GROUP = np.dtype([
-    ("count", "i4"), ("active", "i4"), ("active_slot", "i4"), ("unused", "i4"),  # active: a list of its own
+    ("count", "i4"), ("active", "i4"),  # active: a column of its own, the groups in use from the fastest down
     ("bound", "f8"),  # 1/s, at least every member's total
 ])  # fmt: skip
 RUN = np.dtype(

@@ -81,12 +81,13 @@ def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: 
     decay: ln(10) spacing / decade.
     """
     plane = ny * nx
+    lowest, highest = roof.min(), foot.max()
     for a in range(atoms.size):
         i = atoms[a]
         x, y, z = i % nx, i // nx % ny, i // plane
-        if label[i] != ANODE:
+        if label[i] != ANODE and lowest - z <= reach:
             _plane_links(matrix, label[i], ANODE, x, y, z, roof, reach, conductance, decay, ny, nx)
-        if label[i] != CATHODE:
+        if label[i] != CATHODE and z - highest <= reach:
             _plane_links(matrix, label[i], CATHODE, x, y, z, foot, reach, conductance, decay, ny, nx)
         if label[i] < FLOATING and label[i] != ANODE:
             continue

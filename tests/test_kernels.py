@@ -145,9 +145,10 @@ def test_same_seed_same_bytes() -> None:
     assert same_bytes(a, c) != []
 
 
-def test_looks_and_budgets_leave_no_trace() -> None:
+@pytest.mark.parametrize("pairs", [True, False])
+def test_looks_and_budgets_leave_no_trace(pairs: bool) -> None:
     """Stops to look at any time, and budgets of a few trials, change no byte of a trajectory."""
-    a, b = window(2), window(2)
+    a, b = window(2, pairs), window(2, pairs)
     first, second = generator(), generator()
     run(a, first, np.inf, 3000)
     times = np.sort(np.random.default_rng(3).uniform(0.0, 1.1 * a.state.run["time"][0], 60))
