@@ -14,7 +14,7 @@ from .kernels import REACHED
 from .morphology import build
 from .observers import Rows
 from .settings import Settings
-from .state import ION, METAL
+from .state import METAL
 from .variables import TRACES
 
 PROGRESS_S = 0.5
@@ -27,6 +27,7 @@ class Simulation:
                  initial: dict[str, Any] | None = None):
         self.stack, self.protocol, self.seed = stack, protocol, seed
         self.settings = settings or Settings()
+        self._refuse_unbuilt()
         self.lattice = build(stack, self.settings, streams.stream(seed, "morphology"))
         self.device = Device(self.lattice, stack, self.settings, seed)
         self.events = streams.stream(seed, "events")
@@ -64,6 +65,14 @@ class Simulation:
         streams.set_state(self.events, initial["events"])
         self.device.density_time -= self.time_s
         self.device.state.run["time"] = 0.0
+
+    def _refuse_unbuilt(self) -> None:
+        """What a protocol or settings may say and this version does not compute is an error, never ignored."""
+        if self.settings.windows > 1:
+            raise UserError(f"windows: {self.settings.windows} is not built yet", next_step="give windows: 1")
+        if any(step.temperature_K not in (None, self.settings.temperature) for step in self.protocol.steps()):
+            raise UserError("a segment with its own temperature is not built yet",
+                            next_step="give settings.temperature, one run a temperature")
 
     @property
     def time_s(self) -> float:
@@ -151,7 +160,6 @@ class Simulation:
         fields, state = device.potential.fields, device.state
         cation = state.sites["cation"].copy()
         cation[cation > METAL] = 0
-        assert ION == 1 and METAL == 2
         potential = state.run["voltage"][0] * fields["unit"] + fields["charge"]
         return {
             "cation": cation.reshape(shape), "vacancy": self._vacancy().astype(np.float32),
