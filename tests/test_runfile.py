@@ -29,10 +29,12 @@ def test_the_runs_of_this_repository_load(name: str, repository: Path) -> None:
 
 
 def test_the_double_sweep_of_the_20_nm_device(repository: Path) -> None:
-    """0 to 1.5 V and back at 1 uA."""
+    """Up and back at 1 uA, then fading at 0 V and a read."""
     steps = load_run(repository / "runs/ogb_20nm/run.yaml").protocol.steps()
-    assert (steps[0].voltage_V, max(step.voltage_V for step in steps), steps[-1].voltage_V) == (0.0, 1.5, 0.0)
-    assert {step.compliance_A for step in steps} == {1e-6}
+    sweep = [step for step in steps if step.segment == 0]
+    assert (sweep[0].voltage_V, max(step.voltage_V for step in sweep), sweep[-1].voltage_V) == (0.0, 0.6, 0.0)
+    assert {step.compliance_A for step in sweep} == {1e-6}
+    assert (steps[-2].voltage_V, steps[-1].voltage_V) == (0.0, 0.05)
 
 
 def test_everything_a_run_file_may_say(tmp_path: Path) -> None:
