@@ -41,7 +41,7 @@ class Device:
         self.potential = Potential(lattice, stack, settings.mesh_factor)
         self.network = Network(lattice, stack, settings.tunnelling)
         self.heat = Heat(lattice, stack, self.stage)
-        self.leak = Leak(stack, lattice.spacing_nm)
+        self.leak = Leak(stack)
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.vacancies = self._vacancies()
@@ -140,7 +140,8 @@ class Device:
         if self.settings.space_charge and self.stack.active is not None:
             self._solve_charge(voltage)
         else:
-            self.potential.solve(self.state, False)
+            self.potential.prepare(self.state)
+            self.potential.publish(self.state, False)
         self.drift, self.patches = 0.0, 0
         if refresh:
             self.refresh()

@@ -47,7 +47,6 @@ _METAL = {
     "surface_diffusion_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier of a metal atom's hop, before lost bonds"
     ),
-    "work_function": Key("eV", 1.0, 7.0, True, "work function"),
     "thermal_conductivity": Key("W/m/K", 0.01, 5000.0, True, "thermal conductivity of the electrode"),
     "bond_conductance": Key(
         "uS", 0.1, 1e4, True, "conductance of one metal-metal bond (a chain of one atom)"
@@ -67,6 +66,9 @@ _PEROVSKITE = {
     "silver_ion_formation_energy": Key(
         "eV", -2.0, 4.0, True, "kink atom of the electrode to ion at a surface site"
     ),
+    "silver_redox_potential": Key(
+        "V", -1.0, 2.5, True, "standard potential of silver and its ion in the bromide; another metal's differs"
+    ),
     "silver_ion_core_energy": Key("eV", -2.0, 2.0, True, "ion energy inside a crystal above its surface"),
     "vacancy_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the bromide vacancy"),
     "vacancy_migration_barrier": Key("eV", 0.0, 3.0, True, "barrier of a bromide vacancy inside a crystal"),
@@ -80,7 +82,7 @@ _PEROVSKITE = {
     "electrode_exchange_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier of silver, bromide to AgBr, vacancy, electron"
     ),
-    "electrode_exchange_energy": Key("eV", -3.0, 3.0, False, "energy of that exchange (0 where not given)"),
+    "electrode_exchange_energy": Key("eV", -3.0, 3.0, True, "energy of that exchange"),
     "ohmic_conductivity": Key(
         "S/cm", 0.0, 1e3, True, "conductivity at small voltage and the stage temperature"
     ),
@@ -130,14 +132,16 @@ _ORGANIC = {
     "silver_redox_potential": Key(
         "V", -1.0, 2.5, True, "standard potential of silver and its ion in the organic"
     ),
+    "silver_ion_formation_energy": Key(
+        "eV", -2.0, 4.0, True, "kink atom of the electrode to ion in the organic"
+    ),
     "silver_ion_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion"),
     "silver_ion_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the silver ion"),
     "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to the organic"),
 }
 
 _CONTACT = {
-    "work_function": Key("eV", 1.0, 7.0, True, "work function"),
-    "resistivity": Key("ohm m", 1e-9, 1e3, True, "electrical resistivity"),
+    "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to the contact"),
     "thermal_conductivity": Key("W/m/K", 0.01, 5000.0, True, "thermal conductivity"),
 }
 

@@ -22,7 +22,7 @@ SOLVE_ETA = 1e-4
 def permittivities(stack) -> np.ndarray:
     """Relative permittivity by region; electrodes as perfect conductors."""
     values = np.ones(len(Region))
-    void = stack.void.value("permittivity") if getattr(stack, "void", None) is not None else 1.0
+    void = stack.void.value("permittivity")
     values[Region.VOID] = void
     if stack.organic is not None:
         values[Region.ORGANIC] = stack.organic.card.value("permittivity")
@@ -86,14 +86,6 @@ class Potential:
         self.sheet_cells = mark.reshape(tuple(v for n, c in zip(self.shape, cells, strict=True) for v in (c, factor))
                                         ).any(axis=(1, 3, 5)) if len(self.sheet) else np.zeros(cells, bool)
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
-
-    def solve(self, state: State, with_charge: bool, sink: np.ndarray | None = None) -> None:
-        """Solve on the mesh for the present metal, carry to the sites, sharpen around the metal."""
-        self.prepare(state)
-        if with_charge:
-            self.hold_charge()
-            self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
-        self.publish(state, with_charge)
 
     def prepare(self, state: State) -> None:
         """Bring the mesh's held cells and the unit potential up to date with the metal."""

@@ -54,7 +54,7 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
         model[field] = metal.value(key)
     model["kink"] = -3 * metal.value("bond_energy")
     model["exchange"] = active.value("electrode_exchange_barrier") if active else NO_HOP
-    model["exchange_energy"] = active.get("electrode_exchange_energy", 0.0) if active else 0.0
+    model["exchange_energy"] = active.value("electrode_exchange_energy") if active else 0.0
     model["explicit_vacancies"] = settings.vacancies == "explicit"
     return model
 
@@ -99,9 +99,11 @@ def _adhesion(stack) -> np.ndarray:
     bond = np.zeros(REGIONS)
     if stack.ligand is not None:
         bond[[Region.SURFACE, Region.GAP]] = stack.ligand.value("metal_adhesion")
+    elif stack.active is not None:
+        bond[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = stack.active.card.value("metal_adhesion")
     if stack.organic is not None:
         bond[Region.ORGANIC] = stack.organic.card.value("metal_adhesion")
-    bond[Region.COUNTER] = stack.counter.card.get("metal_adhesion", 0.1)
+    bond[Region.COUNTER] = stack.counter.card.value("metal_adhesion")
     return bond
 
 
@@ -122,19 +124,25 @@ def _vacancy_tables(stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _ion_tables(stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Energy, barrier and D0 of a silver ion by region, from the cards."""
+    """Energy, barrier and D0 of an ion of the electrode by region, from the cards.
+
+    Formation energies are silver's; another metal differs by its redox potential in the same surroundings.
+    """
     metal = stack.electrode
     energy = np.zeros(REGIONS)
     barrier = np.full(REGIONS, NO_HOP)
     diffusion = np.full(REGIONS, 1e10)
-    base = _formation_energy(stack) - 3 * metal.value("bond_energy")
-    free = metal.value("redox_potential") - metal.value("redox_potential_in_bromide")
-    energy[:] = base + free
+    kink = -3 * metal.value("bond_energy")
     if stack.organic is not None:
         card = stack.organic.card
+        shift = metal.value("redox_potential") - card.value("silver_redox_potential")
+        energy[Region.ORGANIC] = kink + card.value("silver_ion_formation_energy") + shift
         barrier[Region.ORGANIC] = card.value("silver_ion_barrier")
         diffusion[Region.ORGANIC] = card.value("silver_ion_diffusion_prefactor")
     if stack.active is not None:
+        card = stack.active.card
+        shift = metal.value("redox_potential_in_bromide") - card.value("silver_redox_potential")
+        base = kink + card.value("silver_ion_formation_energy") + shift
         _fill_active(stack, energy, barrier, diffusion, base)
     return energy, barrier, diffusion
 
@@ -153,18 +161,5 @@ def _fill_active(stack, energy, barrier, diffusion, base) -> None:
         energy[[Region.GAP, Region.VOID]] = base + stack.ligand.value("gap_ion_energy")
         barrier[[Region.GAP, Region.VOID]] = stack.ligand.value("gap_barrier")
     else:
-        energy[[Region.BOUNDARY, Region.VOID]] = base
-        barrier[[Region.BOUNDARY, Region.VOID]] = card.get("boundary_barrier", surface_barrier)
-
-
-def _formation_energy(stack) -> float:
-    """Energy to take an atom from a kink of the electrode to an ion at a bromide-rich surface, eV.
-
-    Given for silver; another metal differs by its redox potential in bromide alone.
-    """
-    metal = stack.electrode
-    if stack.active is None:
-        formation = 0.60  # no perovskite: only differences to `free` count, see ion_energy
-    else:
-        formation = stack.active.card.value("silver_ion_formation_energy")
-    return formation + metal.value("redox_potential_in_bromide") - 0.07
+        energy[Region.BOUNDARY], energy[Region.VOID] = base + card.value("boundary_ion_energy"), base
+        barrier[[Region.BOUNDARY, Region.VOID]] = card.value("boundary_barrier")

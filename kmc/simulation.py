@@ -177,11 +177,11 @@ class Simulation:
         return cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 
 
-def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None, progress: bool = False):
+def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None, progress: Callable[[dict], None] | None = None):
     """Run a protocol on a stack and return its trace as an xarray.Dataset.
 
     stack: a Stack or a name or path; settings: a Settings or a mapping; initial: `Simulation.state_dict()` of
-    another run; progress: a bar on standard error.
+    another run; progress: called with a dict of time_s, events, voltage_V ... twice a second at most.
     """
     from . import dataset, provenance
     from .settings import read_settings
@@ -190,6 +190,6 @@ def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, i
     device = stack if isinstance(stack, Stack) else load_stack(stack)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)
     simulation = Simulation(device, protocol, settings, seed, initial)
-    simulation.run()
+    simulation.run(progress)
     about = provenance.describe(device, protocol, settings, seed)
     return dataset.build(simulation.take_rows(), [], provenance.attributes(about))

@@ -9,10 +9,11 @@ from scipy.optimize import brentq
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
 from .state import KIND_METAL, State
-from .units import EPS0_F, K_B
+from .units import E_CHARGE, EPS0_F, K_B
 
 TABLE_V = np.geomspace(1e-4, 100.0, 1200)
 LOG_TABLE_V = np.log(TABLE_V)
+REFERENCE_K = 300.0  # at which the cards give the leak
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
@@ -49,7 +50,6 @@ class Network:
         self.ohmic = self.spacing / metal.value("resistivity")
         self.decay = math.log(10) * self.spacing / metal.value("tunnelling_decade")
         self.tunnelling = tunnelling
-        self.contact_resistance = 0.0
 
     def update(self, state: State, fields: np.ndarray) -> Path:
         """Solve for the present metal; writes the unit potential of all metal sites into `fields`."""
@@ -154,7 +154,7 @@ class Network:
 class Leak:
     """Current of the layers over the whole contact, without metal: injection, traps, space charge, ohmic; A."""
 
-    def __init__(self, stack, spacing_nm: float):
+    def __init__(self, stack):
         self.area = stack.device.value("contact_area")
         self.active = stack.active
         self.organic = stack.organic
@@ -189,10 +189,10 @@ class Leak:
         """Trap-controlled space charge (Mark-Helfrich/Rose) behind an injecting contact, Arrhenius-activated."""
         card, length = self.active.card, self.active.thickness_nm
         size = abs(voltage)
-        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / 300.0))
+        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / REFERENCE_K))
         eps = EPS0_F * card.value("permittivity")
-        theta = math.exp(-card.value("trap_depth") / (K_B * 300.0))
-        filled = _charge_per_volume(card.value("trap_density")) * length**2 / (2 * eps)  # trap-filled limit, V
+        theta = math.exp(-card.value("trap_depth") / (K_B * REFERENCE_K))
+        filled = E_CHARGE * card.value("trap_density") * length**2 / (2 * eps)  # trap-filled limit, V
         free = theta if size < filled else theta + (1 - theta) * (1 - filled / size)
         bulk = self.area * (card.value("ohmic_conductivity") * size / length
                             + 9 / 8 * eps * card.value("mobility") * free * size**2 / length**3)
@@ -208,10 +208,5 @@ class Leak:
         bulk = self.area * (card.value("conductivity") * size / length
                             + 9 / 8 * eps * card.value("hole_mobility") * size**2 / length**3)
         inject = card.value("injection_limit") * size
-        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / 300.0))
+        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / REFERENCE_K))
         return math.copysign(thermal / (1 / max(bulk, 1e-300) + 1 / max(inject, 1e-300)), voltage)
-
-
-def _charge_per_volume(density_per_nm3: float) -> float:
-    """Charge density in C/nm3."""
-    return density_per_nm3 * 1.602176634e-19

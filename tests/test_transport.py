@@ -18,7 +18,7 @@ STACKS = ["ogb_20nm", "ogb_90nm", "ddab_20nm", "thin_film_100nm", "ogb_20nm_au"]
 @pytest.mark.parametrize("name", STACKS)
 def test_the_leak_keeps_below_three_nanosiemens_and_rises_with_the_voltage(name: str) -> None:
     """Contract of the leak at 0.1 V, monotonic and odd; the table agrees with the formula to 1e-4."""
-    leak = Leak(kmc.load_stack(name), 0.2935)
+    leak = Leak(kmc.load_stack(name))
     assert 0 < leak.current(0.1, 300.0) / 0.1 <= 3e-9
     values = [leak.current(v, 300.0) for v in np.linspace(0.01, 2.0, 40)]
     assert (np.diff(values) > 0).all()
@@ -29,7 +29,7 @@ def test_the_leak_keeps_below_three_nanosiemens_and_rises_with_the_voltage(name:
 def test_the_leak_is_activated_by_the_cards_energy() -> None:
     """Arrhenius slope of the current at 0.05 V between 300 and 360 K: the input of S18c comes back."""
     stack = kmc.load_stack("ogb_20nm")
-    leak = Leak(stack, 0.2935)
+    leak = Leak(stack)
     low, high = leak.current(0.05, 300.0), leak.current(0.05, 360.0)
     slope = K_B * math.log(high / low) / (1 / 300.0 - 1 / 360.0)
     assert slope == pytest.approx(stack.active.card.value("leak_activation_energy"), abs=0.03)

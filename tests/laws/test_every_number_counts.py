@@ -1,0 +1,101 @@
+"""Every number of every card reaches the simulation: a card value that nothing reads would be a false promise.
+
+Each value is changed and the tables, field coefficients, currents and constants that a run is made of are compared
+byte for byte; only if none moved is the lattice built. Control: a fingerprint of an unchanged stack is the same.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+import kmc
+from kmc import streams
+from kmc.acceleration import vacancy_cells
+from kmc.families import FAMILIES
+from kmc.fields import permittivities
+from kmc.heat import conductivities
+from kmc.lattice import Lattice, Region
+from kmc.model import build_model
+from kmc.morphology import build
+from kmc.stack import Stack
+from kmc.transport import Leak, Network
+
+STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
+STRUCTURAL = {"active", "ligand", "device"}
+SETTINGS = kmc.Settings()
+# Read where a window is put together (kmc.coupling, kmc.heat, kmc.populate), which is too costly to build here.
+DEVICE = {
+    "series_resistance", "spreading_resistance", "substrate_thermal_resistance", "surface_time_constant", "heat_padding",
+}  # fmt: skip
+
+
+def small_lattice() -> Lattice:
+    """All regions in one made-up window."""
+    region = np.full((16, 8, 8), Region.GAP, np.uint8)
+    region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
+    region[6:10, :4], region[6:8, :2], region[10:12, 4:] = Region.SURFACE, Region.CORE, Region.BOUNDARY
+    region[12:14, :2] = Region.VOID
+    return Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
+
+
+def fingerprint(stack: Stack) -> list[bytes]:
+    """What a run reads of the cards, without building the lattice."""
+    lattice = small_lattice()
+    network = Network(lattice, stack, True)
+    leak = Leak(stack)
+    found = [build_model(stack, 0.2935, SETTINGS).tobytes(), permittivities(stack).tobytes(),
+             conductivities(stack).tobytes(), repr((network.quantum, network.ohmic, network.decay)).encode()]  # fmt: skip
+    currents = [leak.exact(v, t) for v in (0.05, 0.5, 3.0, 30.0) for t in (300.0, 330.0)]
+    found.append(np.array(currents).tobytes())
+    if stack.active is not None:
+        found += [cells.tobytes() for cells in vacancy_cells(lattice, stack, 2)]
+    return found
+
+
+@lru_cache(maxsize=64)
+def lattice_hash(name: str, role: str = "", key: str = "", value: str = "") -> str:
+    """Hash of the lattice of a stack, with one value changed."""
+    stack = kmc.load_stack(name, **({f"{role}.{key}": value} if role else {}))
+    return build(stack, SETTINGS, streams.stream(1, "morphology")).hash
+
+
+def numbers(name: str) -> list[tuple[str, str]]:
+    """(role, key) of every number on the cards of a stack."""
+    cards = kmc.load_stack(name).cards()
+    return [(role, key) for role, card in cards.items() for key in card.values if key not in DEVICE]
+
+
+def changed(name: str, role: str, key: str) -> str:
+    """Another value that the card would take, with its unit."""
+    card = kmc.load_stack(name).cards()[role]
+    quantity, bounds = card.values[key], FAMILIES[card.family][key]
+    value = 1.4 * quantity.value if quantity.value else 0.06
+    if value > bounds.high:
+        value = 0.7 * quantity.value
+    return f"{value} {quantity.unit}".strip()
+
+
+def reached(name: str) -> set[tuple[str, str]]:
+    """(family, key) of the numbers of a stack whose change moves something."""
+    stack, found = kmc.load_stack(name), set()
+    whole = fingerprint(stack)
+    assert fingerprint(kmc.load_stack(name)) == whole
+    for role, key in numbers(name):
+        value = changed(name, role, key)
+        moved = fingerprint(kmc.load_stack(name, **{f"{role}.{key}": value})) != whole
+        if moved or (role in STRUCTURAL and lattice_hash(name, role, key, value) != lattice_hash(name)):
+            found.add((stack.cards()[role].family, key))
+    return found
+
+
+def test_every_number_of_the_cards_reaches_the_simulation() -> None:
+    """In at least one stack: a card may play several roles, and a film has no ligand. Add its physics or drop it."""
+    every = {(family, key) for family, keys in FAMILIES.items() for key in keys if key not in DEVICE}
+    assert every - set().union(*map(reached, STACKS)) == set()
+
+
+def test_a_number_that_nothing_reads_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: with the permittivities left out, the void's reaches nothing."""
+    monkeypatch.setitem(globals(), "permittivities", lambda stack: np.zeros(1))
+    assert ("void", "permittivity") not in reached("thin_film_100nm")
