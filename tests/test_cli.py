@@ -458,11 +458,11 @@ def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str],
     assert cli.main(["bench", "mine"]) == 0
     told = capsys.readouterr()
     assert "x" * 150 in told.out
+    assert "cores" in told.out
     assert "measuring" in told.err
     assert cli.main(["bench", "mine", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["rows"][0]["sites"] == 10**6
-    assert result["machine"]["cores"]
+    assert result[0]["sites"] == 10**6
     assert cli.main(["bench", "min"]) == 2
 
 

@@ -34,7 +34,7 @@ def bench(
     with spinner(f"bench {name}", quiet) as progress:
         result = benches.run(name, progress)
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(result["rows"], indent=2))
     else:
         _print_table(result)
     return 0
