@@ -6,6 +6,7 @@ group (composition-rejection), so that choosing an event never costs a pass over
 Only `kmc.kernels` writes these arrays. Records, because all of one site or entity lies on one cache line.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class State(NamedTuple):
     groups: np.ndarray  # GROUP [G]
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
-    density: np.ndarray  # float64 [N/8]: residence time of others' ions, s
+    density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     dirty: np.ndarray  # int32 [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
@@ -94,15 +95,17 @@ def _entities(capacity: int) -> np.ndarray:
 
 
 def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
-    """Return the empty State of a lattice with room for `capacity` entities."""
+    """Return the empty State of a lattice (region, room: [z, y, x]) with room for `capacity` entities."""
     sites = np.zeros(region.size, SITE)
     sites["region"], sites["room"] = region.ravel(), room.ravel()
     sites["entity"] = sites["vacancy"] = -1
-    cells = max(1, region.size // 64)
+    # One cell more than fits along each axis: a side that is no multiple of the edge has a last, cut cell.
+    pair_cells = math.prod(n // 4 + 1 for n in region.shape)
+    density_cells = math.prod(-(-n // 2) for n in region.shape)
     return State(
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
-        np.zeros((GROUPS, capacity), np.int32), np.full(cells, -1, np.int32),
-        np.zeros(max(1, region.size // 8)), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32),
+        np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
+        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32),
         np.zeros(1, RUN))
 
 

@@ -16,7 +16,7 @@ from kmc.cache import kernel_sources
 from kmc.kernels_entities import drop_entity
 from kmc.kernels_events import remove_charge
 from kmc.kernels_near import exchange_cell, exchange_electrode, neighbour
-from kmc.state import ELECTRODE_METAL, KIND_ION, KIND_VACANCY, State, grow
+from kmc.state import ELECTRODE_METAL, KIND_ION, KIND_VACANCY, State, allocate, grow
 
 EVERY_KIND = ("metal_events", "emitted", "returned", "hops")
 
@@ -233,3 +233,13 @@ def test_compiled_equals_plain(tmp_path: Path) -> None:
         np.testing.assert_allclose(plain["fields"][name], w.fields[name], rtol=1e-12)
     np.testing.assert_allclose(plain["rates"], w.state.rates, rtol=1e-12)
     np.testing.assert_allclose(plain["density"], w.state.density, rtol=1e-12, atol=1e-30)
+
+
+@pytest.mark.parametrize("shape", [(25, 20, 20), (7, 5, 9), (8, 8, 16)])
+def test_no_cell_of_any_box_lies_outside_its_arrays(shape: tuple[int, int, int]) -> None:
+    """Lists of charges and cells of density hold every site, also where a side is no multiple of their edges."""
+    state = allocate(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), 16)
+    nz, ny, nx = shape
+    z, y, x = nz - 1, ny - 1, nx - 1
+    assert ((z // 4) * (ny // 4) + y // 4) * (nx // 4) + x // 4 < state.head.size
+    assert ((z // 2) * (ny // 2) + y // 2) * (nx // 2) + x // 2 < state.density.size
