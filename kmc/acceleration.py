@@ -1,8 +1,9 @@
 """Bromide vacancies in conserved quasi-equilibrium: an acceleration of their explicit hops.
 
-Vacancies follow the potential within microseconds, silver within milliseconds, so between field updates they are
-taken at equilibrium: n = n_max / (1 + exp((phi - mu) / kT)) a cell, with a site limit, `mu` from their conserved
-number, and the fixed counter-charge of a neutral film (Kornyshev, J. Phys. Chem. B 111, 5545 (2007)).
+Vacancies follow the potential within microseconds, silver within milliseconds, so between field updates they
+are taken at equilibrium: n = n_max / (1 + exp((phi - mu) / kT)) a cell, with a site limit, `mu` from their
+conserved number, and the fixed counter-charge of a neutral film
+(Kornyshev, J. Phys. Chem. B 111, 5545 (2007)).
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ class VacancyEquilibrium:
         self.response = np.zeros(self.most.shape)  # of the potential to a shift of mu
 
     def solve(self, potential, voltage: float, others: np.ndarray) -> None:
-        """Bring `potential.charge` and the vacancies to equilibrium at a device voltage; `others`: ions, e."""
+        """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e."""
         free, before, width = potential.fixed == 0, np.inf, MOST_STEP_V * 5
         for _ in range(NEWTON_STEPS):
             self._occupy(voltage * potential.unit + potential.charge, free)
@@ -53,8 +54,8 @@ class VacancyEquilibrium:
     def _step(self, potential) -> np.ndarray:
         """Newton correction of the charge potential, with the shift of mu that keeps the vacancies' number.
 
-        (A + S) change - s shift = residual and s . (change - shift) = 0, S = diag(s): two solves, the second of
-        which starts from its last answer.
+        (A + S) change - s shift = residual and s . (change - shift) = 0, S = diag(s): two solves, the second
+        of which starts from its last answer.
         """
         if self.hierarchy is None:
             self.hierarchy = Hierarchy(*face_conductances(potential.coefficient), self.sink, potential.fixed)
@@ -113,7 +114,8 @@ def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.
     volume = lattice.spacing_nm**3
     number = inside * card.value("vacancy_density") * volume
     if stack.ligand is not None:
-        number = number + (region == Region.SURFACE) * stack.ligand.value("surface_vacancy_density") * lattice.spacing_nm**2
+        surface = stack.ligand.value("surface_vacancy_density")
+        number = number + (region == Region.SURFACE) * surface * lattice.spacing_nm**2
     else:
         boundary = card.get("boundary_vacancy_density", 0.0)
         number = number + (region == Region.BOUNDARY) * boundary * lattice.spacing_nm**2

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a window: State, fields with their warm starts, circuit, heat and accumulators."""
+"""What a checkpoint holds of a window: State, fields with warm starts, circuit, heat and accumulators."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,9 @@ from .coupling import Device
 from .state import GROUPS, State, grow
 from .transport import Path
 
-_PLAIN = ("source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "heat_metal")
+_PLAIN = (
+    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "heat_metal",
+)  # fmt: skip
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
 

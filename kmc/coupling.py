@@ -1,7 +1,7 @@
 """One window with everything that must agree: metal, fields, current, heat and circuit.
 
-The rates see a device voltage, potentials and temperatures that are solved for the metal there is; this module
-decides when each is solved again. Only `kmc.kernels` changes the State.
+The rates see a device voltage, potentials and temperatures that are solved for the metal there is; this
+module decides when each is solved again. Only `kmc.kernels` changes the State.
 """
 
 import math
@@ -30,7 +30,7 @@ PATCHES_PER_SOLVE = 400
 
 
 class Device:
-    """A window on a circuit. Arguments: frozen lattice, stack, settings, seed (for vacancies placed one by one)."""
+    """A window on a circuit. Arguments: frozen lattice, stack, settings, seed (for explicit vacancies)."""
 
     def __init__(self, lattice: Lattice, stack, settings, seed: int):
         self.lattice, self.stack, self.settings = lattice, stack, settings
@@ -73,7 +73,7 @@ class Device:
         self.state.run["watch"] = self.watch()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
-    # -- what follows the metal ----------------------------------------------------------------------------------
+    # -- what follows the metal ------------------------------------------------------------------------------
 
     def advance(self, generator: np.random.Generator, stop_s: float, budget: int, look: bool) -> int:
         """Run events until `stop_s` or the budget; fields, current and circuit follow the metal on the way.
@@ -83,8 +83,8 @@ class Device:
         spent = 0
         while True:
             before = self.state.run["trials"][0]
-            status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator, stop_s,
-                                     budget - spent, look)
+            status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator,
+                                     stop_s, budget - spent, look)
             spent += int(self.state.run["trials"][0] - before)
             if status == kernels.FULL:
                 self.state = grow(self.state, 2 * self.state.entities.size)
@@ -126,8 +126,10 @@ class Device:
                                         *self.potential.box_of(np.array([site])))
 
     def watch(self) -> int:
-        """Plane from which on metal changes the current: the filament if it bridges, else tunnelling's reach."""
-        return self.network.counter_top + 2 if self.path.bridged else self.network.lowest_roof - TUNNEL_REACH - 1
+        """Plane from which on metal changes the current: a bridge's foot, else tunnelling's reach."""
+        if self.path.bridged:
+            return self.network.counter_top + 2
+        return self.network.lowest_roof - TUNNEL_REACH - 1
 
     def _only(self, atoms, old, dirty, tolerance: float) -> bool:
         """Whether only metal within a patch of the changed sites moved in potential."""
@@ -164,7 +166,7 @@ class Device:
         potential.publish(self.state, True)
 
     def _explicit_charge(self) -> np.ndarray:
-        """Vacancies counted one by one against the fixed counter-charge, e per mesh cell; nil for a lone one."""
+        """Explicit vacancies against the fixed counter-charge, e per mesh cell; nil for a lone one."""
         entities = self.state.entities
         sites = entities["site"][entities["kind"] == KIND_VACANCY]
         out = np.zeros(self.potential.source.shape)
@@ -175,7 +177,7 @@ class Device:
             out = (out - built_in * len(sites) / built_in.sum()) * (len(sites) - 1) / len(sites)
         return out
 
-    # -- circuit and heat ----------------------------------------------------------------------------------------
+    # -- circuit and heat ------------------------------------------------------------------------------------
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""
@@ -232,7 +234,8 @@ class Device:
     def _vacancies_lag(self) -> bool:
         """Whether the device voltage moved enough since the vacancies last followed it.
 
-        Asked at corners of the waveform and ends of steps: they need microseconds, a flickering tip does not wait.
+        Asked at corners of the waveform and ends of steps: they need microseconds, a flickering tip does not
+        wait.
         """
         return self.vacancies is not None and abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
 
@@ -248,7 +251,8 @@ class Device:
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])
-        crowd = abs(self.density.sum() - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * self.density.sum())
+        ions = self.density.sum()
+        crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
         if crowd or self._vacancies_lag() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
 
@@ -262,7 +266,7 @@ class Device:
         f //= 2
         return cells.reshape(nz // 2 // f, f, ny // 2 // f, f, nx // 2 // f, f).sum(axis=(1, 3, 5))
 
-    # -- what one may look at ------------------------------------------------------------------------------------
+    # -- what one may look at --------------------------------------------------------------------------------
 
     def conductance(self) -> float:
         """I/V above 1 mV, else the small-signal conductance at 10 mV, S."""

@@ -67,7 +67,7 @@ _PEROVSKITE = {
         "eV", -2.0, 4.0, True, "kink atom of the electrode to ion at a surface site"
     ),
     "silver_redox_potential": Key(
-        "V", -1.0, 2.5, True, "standard potential of silver and its ion in the bromide; another metal's differs"
+        "V", -1.0, 2.5, True, "standard potential of the metal and its ion in the bromide"
     ),
     "silver_ion_core_energy": Key("eV", -2.0, 2.0, True, "ion energy inside a crystal above its surface"),
     "vacancy_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the bromide vacancy"),
@@ -164,7 +164,7 @@ _DEVICE = {
     "surface_time_constant": Key("ms", 1e-3, 1e6, True, "settling time of that warming"),
     "heat_padding": Key("nm", 0.0, 1e6, True, "distance from the window to the heat sink"),
     "residue_radius": Key("nm", 0.0, 50.0, True, "radius of the silver that forming left in the organic"),
-    "residue_gap": Key("nm", 0.0, 1000.0, True, "gap that a reset left between the formed silver and the electrode"),
+    "residue_gap": Key("nm", 0.0, 1000.0, True, "gap that a reset left between residue and electrode"),
     "residue_height": Key("", 0.0, 1.0, True, "height of that silver as a share of the organic's thickness"),
 }
 

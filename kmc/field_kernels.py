@@ -55,8 +55,10 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge,
                     continue
                 x0, x1, wx = _weight(x, factor, cx, True)
                 a, b, c, d = (1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx
-                low = a * unit[z0, y0, x0] + b * unit[z0, y0, x1] + c * unit[z0, y1, x0] + d * unit[z0, y1, x1]
-                high = a * unit[z1, y0, x0] + b * unit[z1, y0, x1] + c * unit[z1, y1, x0] + d * unit[z1, y1, x1]
+                low = a * unit[z0, y0, x0] + b * unit[z0, y0, x1] + c * unit[z0, y1, x0]
+                low += d * unit[z0, y1, x1]
+                high = a * unit[z1, y0, x0] + b * unit[z1, y0, x1] + c * unit[z1, y1, x0]
+                high += d * unit[z1, y1, x1]
                 fields[i].unit = (1 - wz) * low + wz * high
                 if with_charge:
                     low = a * charge[z0, y0, x0] + b * charge[z0, y0, x1] + c * charge[z0, y1, x0]

@@ -1,8 +1,8 @@
 """The potential that ions feel, solved on a coarse mesh and sharpened on the lattice around the metal.
 
-Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept as
-voltage * unit + charge: a new voltage costs no solve. `unit` has the metal at its electronic potential for one
-volt, `charge` has the space charge with all metal grounded.
+Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept
+as voltage * unit + charge: a new voltage costs no solve. `unit` has the metal at its electronic potential for
+one volt, `charge` has the space charge with all metal grounded.
 """
 
 import numpy as np
@@ -77,14 +77,14 @@ class Potential:
         self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
         self.sheet_voltage = 0.0
         #: first site of the plane from which on the lattice is sharpened around metal
-        self.floor = int(self.sheet.min()) // (self.shape[1] * self.shape[2]) * self.shape[1] * self.shape[2] if len(
-            self.sheet) else 0
-        # Silver that plates the organic shares the sheet's potential: the lattice is sharpened above it only.
-        self.floor += 3 * self.shape[1] * self.shape[2] if len(self.sheet) else 0
+        self.floor = 0
+        if len(self.sheet):
+            # Silver that plates the organic shares the sheet's potential: the lattice is sharpened above it.
+            plane = self.shape[1] * self.shape[2]
+            self.floor = (int(self.sheet.min()) // plane + 3) * plane
         mark = np.zeros(lattice.region.size, bool)
         mark[self.sheet] = True
-        self.sheet_cells = mark.reshape(tuple(v for n, c in zip(self.shape, cells, strict=True) for v in (c, factor))
-                                        ).any(axis=(1, 3, 5)) if len(self.sheet) else np.zeros(cells, bool)
+        self.sheet_cells = mark.reshape([v for n in cells for v in (n, factor)]).any(axis=(1, 3, 5))
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
 
     def prepare(self, state: State) -> None:
@@ -122,10 +122,11 @@ class Potential:
             self._relax(state, self._box(above, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
 
     def patch(self, state: State, sites: np.ndarray) -> float:
-        """Follow changed metal sites locally; returns the largest change left at the edge of a patch (V/V)."""
+        """Follow changed metal sites locally; returns the largest change at the edge of a patch (V/V)."""
         spill = 0.0
         for site in np.unique(sites):
-            spill = max(spill, self._relax(state, self._box(np.array([site]), PATCH_REACH), PATCH_SWEEPS, 1.3))
+            box = self._box(np.array([site]), PATCH_REACH)
+            spill = max(spill, self._relax(state, box, PATCH_SWEEPS, 1.3))
         return spill
 
     def box_of(self, sites: np.ndarray) -> tuple[int, ...]:
@@ -143,7 +144,8 @@ class Potential:
         return tuple(int(v) for pair in spans for v in pair)
 
     def _relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float) -> float:
-        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box, sweeps, omega)
+        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape,
+                        box, sweeps, omega)
 
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""

@@ -1,8 +1,8 @@
 """Local temperature: steady heat flow on a padded domain, and the lumped surface that a camera sees.
 
-Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched cells;
-metal conducts by Wiedemann-Franz. Temperatures scale with power for a frozen geometry, so one solution per
-geometry (kelvin per watt) serves all voltages.
+Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched
+cells; metal conducts by Wiedemann-Franz. Temperatures scale with power for a frozen geometry, so one solution
+per geometry (kelvin per watt) serves all voltages.
 """
 
 import math
@@ -54,7 +54,9 @@ class Heat:
         blocks = values[lattice.region].reshape(nz // f, f, ny // f, f, nx // f, f)
         self.base = blocks.mean(axis=(1, 3, 5))
         self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
-        self.width = [np.concatenate([self.pad[::-1], np.full(n // f, f * self.spacing), self.pad]) for n in self.shape]
+        self.width = [
+            np.concatenate([self.pad[::-1], np.full(n // f, f * self.spacing), self.pad]) for n in self.shape
+        ]
         self.kappa = self._padded(self.base, values)
         self.solution = np.zeros(self.kappa.shape)
 
@@ -62,8 +64,10 @@ class Heat:
         """Conductivity on the padded mesh: layers go on sideways; electrodes go on up and down."""
         n = len(self.pad)
         layer = base.mean(axis=(1, 2))
-        column = np.concatenate([np.full(n, values[Region.COUNTER]), layer, np.full(n, values[Region.ELECTRODE])])
-        padded = np.repeat(column, len(self.width[1]) * len(self.width[2])).reshape([len(w) for w in self.width])
+        below, above = np.full(n, values[Region.COUNTER]), np.full(n, values[Region.ELECTRODE])
+        column = np.concatenate([below, layer, above])
+        shape = [len(w) for w in self.width]
+        padded = np.repeat(column, shape[1] * shape[2]).reshape(shape)
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 

@@ -49,7 +49,8 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["vacancy_barrier"] = _higher(v_barrier)
     model["vacancy_prefactor"] = hop_prefactor(_geometric(v_diffusion), 2 * spacing_nm)
     if settings.ion_pairs and active is not None:
-        model["pair"], model["reach"] = pair_table(effective_permittivity(stack), spacing_nm), PAIR_REACH**2 + 1
+        model["pair"] = pair_table(effective_permittivity(stack), spacing_nm)
+        model["reach"] = PAIR_REACH**2 + 1
     for field, key in METAL_KEYS.items():
         model[field] = metal.value(key)
     model["kink"] = -3 * metal.value("bond_energy")
@@ -61,8 +62,8 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
 
 METAL_KEYS = {
     "bond": "bond_energy", "attempt": "attempt_frequency", "reduction": "reduction_barrier",
-    "electrode": "exchange_barrier", "transfer": "transfer_coefficient", "diffusion": "surface_diffusion_barrier",
-    "isolated": "isolated_redox_factor",
+    "electrode": "exchange_barrier", "transfer": "transfer_coefficient",
+    "diffusion": "surface_diffusion_barrier", "isolated": "isolated_redox_factor",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The State at t = 0: silver left by forming, surface sites of the electrode, vacancies if they are explicit."""
+"""The State at t = 0: silver left by forming, surface sites of the electrode, vacancies if explicit."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def electrode_surface(lattice: Lattice) -> np.ndarray:
 
 
 def draw_vacancies(lattice: Lattice, stack, settings, seed: int) -> np.ndarray:
-    """Halide sites of explicit vacancies, drawn with the built-in density; none where they are in equilibrium."""
+    """Halide sites of explicit vacancies, drawn with the built-in density; none where in equilibrium."""
     if stack.active is None or settings.vacancies != "explicit":
         return np.zeros(0, np.int64)
     built_in, most = vacancy_cells(lattice, stack, 2)

@@ -15,15 +15,16 @@ _PLACES = {Region.ORGANIC: "organic", Region.CORE: "crystal core", Region.SURFAC
 
 
 def process_table(stack) -> list[dict[str, Any]]:
-    """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, 300 K) and the card values behind them."""
+    """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, 300 K) and their card values."""
     spacing = 0.5 * (stack.active.card.value("lattice_constant") if stack.active is not None else 0.587)
     model = build_model(stack, spacing, Settings())[0]
     return _hops(stack, model) + _redox(stack, model) + _electrode(stack, model)
 
 
 def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
-    return {"event": event, "place": place, "barrier_eV": round(float(barrier), 3), "prefactor_hz": float(prefactor),
-            "rate_hz": float(thermal_rate(prefactor, barrier, STAGE_K)), "source": source}  # fmt: skip
+    rate = float(thermal_rate(prefactor, barrier, STAGE_K))
+    return {"event": event, "place": place, "barrier_eV": round(float(barrier), 3),
+            "prefactor_hz": float(prefactor), "rate_hz": rate, "source": source}  # fmt: skip
 
 
 def _hops(stack, model) -> list[dict[str, Any]]:
@@ -51,7 +52,8 @@ def _redox(stack, model) -> list[dict[str, Any]]:
         rows.append(_row("Ag+ + e- -> Ag", place, back, model["attempt"], "bond_energy, reduction_barrier"))
     for lost in range(3):
         barrier = model["diffusion"] + lost * model["bond"]
-        rows.append(_row("Ag surface move", f"{lost} bonds lost", barrier, model["attempt"], "surface_diffusion_barrier"))
+        place = f"{lost} bonds lost"
+        rows.append(_row("Ag surface move", place, barrier, model["attempt"], "surface_diffusion_barrier"))
     return rows
 
 
@@ -64,6 +66,7 @@ def _electrode(stack, model) -> list[dict[str, Any]]:
     rows = [_row("ionisation", "silver electrode", out, model["attempt"], "exchange_barrier"),
             _row("return", "silver electrode", back, model["attempt"], "exchange_barrier")]  # fmt: skip
     if np.isfinite(model["exchange"]) and model["exchange"] < NO_HOP:
-        rows.append(_row("V_Br exchange", "silver electrode", model["exchange"] + max(model["exchange_energy"], 0.0),
-                         model["attempt"], "electrode_exchange_barrier"))  # fmt: skip
+        barrier = model["exchange"] + max(model["exchange_energy"], 0.0)
+        rows.append(_row("V_Br exchange", "silver electrode", barrier, model["attempt"],
+                         "electrode_exchange_barrier"))  # fmt: skip
     return rows

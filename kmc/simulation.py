@@ -21,7 +21,7 @@ PROGRESS_S = 0.5
 
 
 class Simulation:
-    """One run in progress. Arguments: stack, protocol, settings, seed; `initial`: final state of another run."""
+    """One run in progress. Arguments: stack, protocol, settings, seed; `initial`: final state of another."""
 
     def __init__(self, stack, protocol, settings: Settings | None = None, seed: int = 0,
                  initial: dict[str, Any] | None = None):
@@ -59,15 +59,15 @@ class Simulation:
     def _start_from(self, initial: dict[str, Any]) -> None:
         """Take over the window of another run of the same stack and seed; the clock starts again at zero."""
         if initial["seed"] != self.seed:
-            raise UserError(f"the initial state belongs to seed {initial['seed']}, this run has seed {self.seed}",
-                            next_step=f"give seed: {initial['seed']}, so that the lattice is the same")
+            told = f"the initial state belongs to seed {initial['seed']}, this run has seed {self.seed}"
+            raise UserError(told, next_step=f"give seed: {initial['seed']}, so that the lattice is the same")
         restore_device(self.device, initial["device"])
         streams.set_state(self.events, initial["events"])
         self.device.density_time -= self.time_s
         self.device.state.run["time"] = 0.0
 
     def _refuse_unbuilt(self) -> None:
-        """What a protocol or settings may say and this version does not compute is an error, never ignored."""
+        """What protocol or settings may say and this version does not compute is an error, never ignored."""
         if self.settings.windows > 1:
             raise UserError(f"windows: {self.settings.windows} is not built yet", next_step="give windows: 1")
         if any(step.temperature_K not in (None, self.settings.temperature) for step in self.protocol.steps()):
@@ -84,8 +84,8 @@ class Simulation:
         """Whether the protocol is at its end."""
         return self.step >= len(self.steps)
 
-    def run(self, progress: Callable[[dict], None] | None = None, should_stop: Callable[[], bool] | None = None
-            ) -> None:
+    def run(self, progress: Callable[[dict], None] | None = None,
+            should_stop: Callable[[], bool] | None = None) -> None:
         """Go on to the end of the protocol, or until `should_stop` between kernel calls."""
         told, events = wall.monotonic(), self._events()
         while not self.finished:
@@ -150,7 +150,8 @@ class Simulation:
     def _progress(self, rate: float) -> dict[str, float]:
         device = self.device
         return {
-            "time_s": self.time_s, "total_s": self.protocol.duration_s, "events": self._events(), "events_per_s": rate,
+            "time_s": self.time_s, "total_s": self.protocol.duration_s,
+            "events": self._events(), "events_per_s": rate,
             "voltage_V": device.point.voltage, "current_A": device.point.current,
             "conductance_S": device.conductance(), "temperature_K": device.heat.stage + device.heat.hottest}
 
@@ -164,7 +165,8 @@ class Simulation:
         return {
             "cation": cation.reshape(shape), "vacancy": self._vacancy().astype(np.float32),
             "potential": potential.astype(np.float32).reshape(shape),
-            "temperature": fields["temperature"].astype(np.float32).reshape(shape), "region": self.lattice.region.copy()}
+            "temperature": fields["temperature"].astype(np.float32).reshape(shape),
+            "region": self.lattice.region.copy()}
 
     def _vacancy(self) -> np.ndarray:
         """Vacancies of the cell that each site is in."""
@@ -177,7 +179,8 @@ class Simulation:
         return cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 
 
-def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None, progress: Callable[[dict], None] | None = None):
+def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None,
+             progress: Callable[[dict], None] | None = None):
     """Run a protocol on a stack and return its trace as an xarray.Dataset.
 
     stack: a Stack or a name or path; settings: a Settings or a mapping; initial: `Simulation.state_dict()` of

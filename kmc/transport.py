@@ -1,4 +1,4 @@
-"""Electronic current of a frozen configuration: metal bonds, tunnelling across gaps, and the leak of the layers."""
+"""Electronic current of a frozen configuration: metal bonds, tunnelling across gaps, leak of the layers."""
 
 import math
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class Network:
 
     def _foot(self, foot_atoms: np.ndarray) -> np.ndarray:
         """Height of the cathode in each column: the counter electrode, or silver in the organic."""
-        nz, ny, nx = self.shape
+        _, ny, nx = self.shape
         foot = np.full(ny * nx, self.counter_top, np.int32)
         np.maximum.at(foot, foot_atoms % (ny * nx), (foot_atoms // (ny * nx)).astype(np.int32))
         return foot.reshape(ny, nx)
@@ -76,8 +76,8 @@ class Network:
         foot = self._foot(foot_atoms)
         matrix = np.zeros((labels, labels))
         if self.tunnelling and len(atoms):
-            tk.tunnelling_links(atoms, self.label, self.roof, foot, matrix, TUNNEL_REACH, self.quantum, self.decay,
-                                *self.shape)
+            tk.tunnelling_links(atoms, self.label, self.roof, foot, matrix, TUNNEL_REACH, self.quantum,
+                                self.decay, *self.shape)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
         floating = np.arange(tk.FLOATING, labels)
@@ -89,7 +89,7 @@ class Network:
         return Path(conductance, False, self._gap(atoms, foot))
 
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
-        """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, the potential around."""
+        """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, that around them."""
         total = matrix[floating].sum(axis=1) + MATRIX_LEAK_S
         around = np.array([fields["unit"][atoms[self.label[atoms] == k]].mean() for k in floating])
         laplacian = np.diag(total) - matrix[np.ix_(floating, floating)]
@@ -115,8 +115,8 @@ class Network:
         planes, counts = np.unique(nodes // plane, return_counts=True)
         neck = int(planes[len(counts) - 1 - np.argmin(counts[::-1])])
         links, weight = np.zeros((6 * len(nodes), 2), np.int32), np.zeros(6 * len(nodes))
-        count = tk.bridge_network(state.sites, nodes, self.label, self.index, self.ohmic, self.quantum, neck, *self.shape,
-                                  links, weight)
+        count = tk.bridge_network(state.sites, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
+                                  *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         tk.solve_network(links, weight, unit, 1e-5)
@@ -152,7 +152,7 @@ class Network:
 
 
 class Leak:
-    """Current of the layers over the whole contact, without metal: injection, traps, space charge, ohmic; A."""
+    """Current of the layers over the whole contact, A, without metal: injection, traps, space charge."""
 
     def __init__(self, stack):
         self.area = stack.device.value("contact_area")
@@ -166,7 +166,8 @@ class Leak:
             return voltage / TABLE_V[0] * self.current(TABLE_V[0], temperature) if voltage else 0.0
         if temperature not in self.table:
             self.table[temperature] = np.log([max(self.exact(v, temperature), 1e-300) for v in TABLE_V])
-        return math.copysign(math.exp(np.interp(math.log(abs(voltage)), LOG_TABLE_V, self.table[temperature])), voltage)
+        logarithm = np.interp(math.log(abs(voltage)), LOG_TABLE_V, self.table[temperature])
+        return math.copysign(math.exp(logarithm), voltage)
 
     def exact(self, voltage: float, temperature: float) -> float:
         """The same without the table."""
@@ -186,7 +187,7 @@ class Leak:
         return sign * brentq(excess, 0.0, size, xtol=1e-9)
 
     def _active(self, voltage: float, temperature: float) -> float:
-        """Trap-controlled space charge (Mark-Helfrich/Rose) behind an injecting contact, Arrhenius-activated."""
+        """Trap-controlled space charge (Mark-Helfrich, Rose) behind an injecting contact, Arrhenius."""
         card, length = self.active.card, self.active.thickness_nm
         size = abs(voltage)
         thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / REFERENCE_K))

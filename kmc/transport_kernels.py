@@ -28,7 +28,7 @@ def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 @njit
 def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
-    """Label the connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last label.
+    """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
     Silver in the organic layer belongs to the cathode, as the counter electrode does. `label` is int32 [N],
     zero on all atoms at entry.
@@ -122,8 +122,8 @@ def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, r
 
 
 @njit
-def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int, nx: int,
-                   links, weight) -> int:
+def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int,
+                   nx: int, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 2] of node numbers (-1 anode, -2 cathode), weight S.
 
     Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer). Returns m.
@@ -157,7 +157,7 @@ def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, nec
 
 @njit
 def solve_network(links, weight, u, tolerance: float) -> int:
-    """Node potentials u (warm start) between cathode 0 and anode 1: Jacobi-preconditioned conjugate gradients.
+    """Node potentials u (warm start), cathode 0 and anode 1: Jacobi-preconditioned conjugate gradients.
 
     Stops on r . z < tolerance^2 energy. Returns the iterations.
     """
@@ -190,7 +190,7 @@ def solve_network(links, weight, u, tolerance: float) -> int:
 
 @njit
 def _apply(links, weight, u, out, electrodes: bool) -> float:
-    """out = sum of currents leaving each node; returns the power at one volt. Electrodes at 0 unless asked."""
+    """out = sum of currents out of each node; returns the power at one volt. Electrodes at 0 unless asked."""
     out[:] = 0.0
     power = 0.0
     for k in range(weight.size):

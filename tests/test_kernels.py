@@ -237,7 +237,7 @@ def test_compiled_equals_plain(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(25, 20, 20), (7, 5, 9), (8, 8, 16)])
 def test_no_cell_of_any_box_lies_outside_its_arrays(shape: tuple[int, int, int]) -> None:
-    """Lists of charges and cells of density hold every site, also where a side is no multiple of their edges."""
+    """Lists of charges and cells of density hold every site, also where no edge divides a side."""
     state = allocate(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), 16)
     nz, ny, nx = shape
     z, y, x = nz - 1, ny - 1, nx - 1

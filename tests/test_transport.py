@@ -36,7 +36,7 @@ def test_the_leak_is_activated_by_the_cards_energy() -> None:
 
 
 def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True):
-    """A small window of gap sites between two counter planes and two silver planes, with atoms at (z, y, x)."""
+    """A small window of gap sites between two counter and two silver planes, with atoms at (z, y, x)."""
     region = np.full((16, 8, 8), Region.GAP, np.uint8)
     region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
     lattice = Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
@@ -80,7 +80,7 @@ def test_without_tunnelling_an_open_chain_conducts_nothing() -> None:
 
 
 def test_kirchhoffs_law_holds_at_every_node_of_a_branched_network() -> None:
-    """A ladder of unequal resistors: the currents at each node sum to zero to 1e-6 of the current through it."""
+    """A ladder of unequal resistors: currents at each node sum to zero to 1e-6 of the current through it."""
     links = np.array([[0, -2], [0, 1], [1, 2], [0, 3], [3, 2], [2, -1], [1, 3]], np.int32)
     weight = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.7, 0.2])
     unit = np.full(4, 0.5)

@@ -54,7 +54,7 @@ def test_local_temperature_reaches_the_rates() -> None:
 
 
 def test_compliance_lowers_the_device_voltage() -> None:
-    """A limit of 1 uA holds the current within 0.1 %; with the switch off the closed filament passes it tenfold."""
+    """A limit of 1 uA holds the current within 0.1 %; switched off, the closed filament passes it tenfold."""
     held = closed().point
     device = closed(compliance=False)
     device.set_source(0.6, 1e-6)

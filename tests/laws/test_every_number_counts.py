@@ -1,7 +1,8 @@
-"""Every number of every card reaches the simulation: a card value that nothing reads would be a false promise.
+"""Every number of every card reaches the simulation: a card value that nothing reads is a false promise.
 
-Each value is changed and the tables, field coefficients, currents and constants that a run is made of are compared
-byte for byte; only if none moved is the lattice built. Control: a fingerprint of an unchanged stack is the same.
+Each value is changed and the tables, field coefficients, currents and constants that a run is made of are
+compared byte for byte; only if none moved is the lattice built. Control: an unchanged stack has the same
+fingerprint.
 """
 
 from functools import lru_cache
@@ -24,9 +25,10 @@ from kmc.transport import Leak, Network
 STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
 STRUCTURAL = {"active", "ligand", "device"}
 SETTINGS = kmc.Settings()
-# Read where a window is put together (kmc.coupling, kmc.heat, kmc.populate), which is too costly to build here.
+# Read where a window is put together (kmc.coupling, kmc.heat, kmc.populate): too costly to build here.
 DEVICE = {
-    "series_resistance", "spreading_resistance", "substrate_thermal_resistance", "surface_time_constant", "heat_padding",
+    "series_resistance", "spreading_resistance", "substrate_thermal_resistance", "surface_time_constant",
+    "heat_padding",
 }  # fmt: skip
 
 
@@ -44,8 +46,9 @@ def fingerprint(stack: Stack) -> list[bytes]:
     lattice = small_lattice()
     network = Network(lattice, stack, True)
     leak = Leak(stack)
+    constants = repr((network.quantum, network.ohmic, network.decay)).encode()
     found = [build_model(stack, 0.2935, SETTINGS).tobytes(), permittivities(stack).tobytes(),
-             conductivities(stack).tobytes(), repr((network.quantum, network.ohmic, network.decay)).encode()]  # fmt: skip
+             conductivities(stack).tobytes(), constants]  # fmt: skip
     currents = [leak.exact(v, t) for v in (0.05, 0.5, 3.0, 30.0) for t in (300.0, 330.0)]
     found.append(np.array(currents).tobytes())
     if stack.active is not None:
@@ -90,7 +93,7 @@ def reached(name: str) -> set[tuple[str, str]]:
 
 
 def test_every_number_of_the_cards_reaches_the_simulation() -> None:
-    """In at least one stack: a card may play several roles, and a film has no ligand. Add its physics or drop it."""
+    """In at least one stack: a card may play several roles, a film has no ligand."""
     every = {(family, key) for family, keys in FAMILIES.items() for key in keys if key not in DEVICE}
     assert every - set().union(*map(reached, STACKS)) == set()
 
