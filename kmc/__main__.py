@@ -7,9 +7,14 @@ import sys
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
-    from kmc.cli import main
+    try:
+        from kmc.cli import main
 
-    sys.exit(main())
+        code = main()
+    except KeyboardInterrupt:  # while the command line itself was loaded
+        print("interrupted", file=sys.stderr)
+        code = 3
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ class VacancyEquilibrium:
         self.number = self.fixed_charge.copy()
         self.mu = 0.0
         self.hierarchy: Hierarchy | None = None
-        self.sink = np.zeros(self.most.shape)
-        self.response = np.zeros(self.most.shape)  # of the potential to a shift of mu
+        self.sink = np.zeros_like(self.most)
+        self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
     def solve(self, potential, voltage: float, others: np.ndarray) -> None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e."""

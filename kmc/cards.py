@@ -14,7 +14,7 @@ from kmc import documents
 from kmc.documents import Mapping, unknown
 from kmc.errors import UserError, nearest
 from kmc.families import FAMILIES
-from kmc.finding import bibliography, data_folders, find_data, list_data
+from kmc.finding import Beside, bibliography, data_folders, find_data, list_data
 from kmc.quantities import KINDS, Quantity, example, override, read_quantity
 
 __all__ = [
@@ -101,11 +101,12 @@ def digest(content: Any) -> str:
 
 
 def load_card(
-    name: str | Path, beside: str | Path | None = None, family: str | None = None, where: str = ""
+    name: str | Path, beside: Beside = None, family: str | None = None, where: str = ""
 ) -> Card:
     """The card `name`, a name or a path, with what it extends filled in and every number checked.
 
-    `beside` is the file that asks (its folder is searched first), `family` the family it must have.
+    `beside` is the file that asks, or several (their folders are searched first), `family` the family it
+    must have.
     Raises UserError with file and line.
     """
     path = find_data("card", name, beside, where)

@@ -43,6 +43,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     for name in _POTENTIAL:
         getattr(device.potential, name)[:] = saved["potential"][name]
     nz, ny, nx = device.potential.fixed.shape
+    assert device.potential.hierarchy is not None  # a new window has solved its potential
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]

@@ -6,6 +6,7 @@ adds commands by entry points of the group kmc.commands that name functions ("pa
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from kmc.errors import UserError, nearest
 
 GROUP = "kmc.commands"
 BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "cite", "bench", "schema")
+_CONTROL_C = 130  # the parser's own exit code, where it was interrupted before the command
 _SUMMARY = re.compile(r'"""(?:kmc [\w-]+: )?(.+?)(?:"""|\n)')
 
 
@@ -137,10 +139,16 @@ def main(argv: list[str] | None = None) -> int:
         code = _program().main(args=arguments, prog_name="kmc", standalone_mode=False)
     except UserError as error:
         return _complain(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _complain(f"{str(error.filename)[:40]}...: the name is too long; check the path", 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the parser's own errors
             raise
         return _complain(_usage(error), 2)
+    if code == _CONTROL_C:
+        return _complain("interrupted", Interrupted.exit_code)
     return code if isinstance(code, int) else 0
 
 

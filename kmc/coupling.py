@@ -162,6 +162,7 @@ class Device:
             self.charge_voltage = voltage
         else:
             potential.set_charge(ions + self._explicit_charge())
+            assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
 

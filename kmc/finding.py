@@ -12,13 +12,14 @@ from typing import Literal
 from kmc import documents
 from kmc.errors import UserError, listed, nearest
 
+# The file or folder that asks, or several in their order.
+Beside = str | Path | tuple[str | Path, ...] | None
 
-def data_folders(beside: str | Path | None = None) -> list[Path]:
+
+def data_folders(beside: Beside = None) -> list[Path]:
     """Where cards, stacks and sources are looked for: beside, $KMC_MATERIALS, the package, the checkout."""
     folders = []
-    if beside is not None:
-        base = Path(beside)
-        base = base if base.is_dir() else base.parent
+    for base in _homes(beside):
         folders += [base, base.parent] if base.name == "stacks" else [base]
     folders += [Path(part) for part in os.environ.get("KMC_MATERIALS", "").split(os.pathsep) if part]
     package = Path(__file__).resolve().parent
@@ -26,10 +27,16 @@ def data_folders(beside: str | Path | None = None) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
+def _homes(beside: Beside) -> list[Path]:
+    """The folders of those that ask."""
+    asking = beside if isinstance(beside, tuple) else () if beside is None else (beside,)
+    return [Path(one) if Path(one).is_dir() else Path(one).parent for one in asking]
+
+
 def find_data(
     kind: Literal["card", "stack"],
     name: str | Path,
-    beside: str | Path | None = None,
+    beside: Beside = None,
     where: str = "",
     skip: tuple[Path, ...] = (),
 ) -> Path:
@@ -40,13 +47,12 @@ def find_data(
     """
     text = str(name)
     if _is_path(text):
-        options = [Path(beside if Path(beside).is_dir() else Path(beside).parent) / text] if beside else []
-        options.append(Path(text))
+        options = [*(home / text for home in _homes(beside)), Path(text)]
     else:
         inner = ["", "stacks"] if kind == "stack" else [""]
         options = [folder / part / f"{text}.yaml" for folder in data_folders(beside) for part in inner]
     for option in options:
-        if option.exists() and option.resolve() not in skip:
+        if _is_there(option) and option.resolve() not in skip:
             return option
     if _is_path(text):
         raise UserError(f"no such file: {text}", where, next_step="check the path")
@@ -56,7 +62,7 @@ def find_data(
     raise UserError(f'no {kind} is called "{text}"', where, near, f"{step}, or give a path to a .yaml file")
 
 
-def list_data(kind: Literal["card", "stack"], beside: str | Path | None = None) -> list[Path]:
+def list_data(kind: Literal["card", "stack"], beside: Beside = None) -> list[Path]:
     """The cards or stacks that a name can mean, each name once (the one that a name would find)."""
     found: dict[str, Path] = {}
     for folder in data_folders(beside):
@@ -67,11 +73,18 @@ def list_data(kind: Literal["card", "stack"], beside: str | Path | None = None) 
     return [found[name] for name in sorted(found)]
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the system
+        return False
+
+
 def _is_path(text: str) -> bool:
     return "/" in text or os.sep in text or text.endswith((".yaml", ".yml"))
 
 
-def bibliography(beside: str | Path | None = None) -> dict[str, str]:
+def bibliography(beside: Beside = None) -> dict[str, str]:
     """The BibTeX entry of each key in the sources.bib files in reach; the first found wins."""
     entries: dict[str, str] = {}
     for folder in data_folders(beside):

@@ -110,7 +110,7 @@ class Heat:
         held[:, 0], held[:, -1], held[:, :, 0], held[:, :, -1] = 1, 1, 1, 1
         return held
 
-    def _faces(self, kappa: np.ndarray):
+    def _faces(self, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Conductance of the faces between cells of unequal width, W/K."""
         wz, wy, wx = self.width
         area = (wy[:, None] * wx, wz[:, None] * wx, wz[:, None] * wy)
@@ -136,7 +136,8 @@ class Heat:
 
 def _padding(first: float, reach: float) -> np.ndarray:
     """Widths of stretched cells that together cover at least `reach`."""
-    widths, width = [], first
+    widths: list[float] = []
+    width = first
     while sum(widths) < reach:
         width *= STRETCH
         widths.append(width)

@@ -16,13 +16,13 @@ inlined = njit(_nrt=False, error_model="numpy", forceinline=True)
 
 
 @inlined
-def index(n: int) -> int:
+def index(n: int) -> np.int64:
     """A site, entity or group as an int64 that is plainly not negative: no code for indices from the end."""
     return np.int64(np.uint32(n))
 
 
 @inlined
-def decode(grid, site: int) -> tuple[int, int, int]:
+def decode(grid, site: int) -> tuple[np.int64, np.int64, np.int64]:
     """Coordinates x, y, z of a site."""
     nx, ny = np.uint32(grid.nx), np.uint32(grid.ny)
     rest = np.uint32(site) // nx
@@ -31,7 +31,7 @@ def decode(grid, site: int) -> tuple[int, int, int]:
 
 
 @inlined
-def place_of(state, entity: int) -> tuple[int, int, int]:
+def place_of(state, entity: int) -> tuple[np.int64, np.int64, np.int64]:
     """Coordinates x, y, z of an entity."""
     here = state.entities[entity]
     return np.int64(here.x), np.int64(here.y), np.int64(here.z)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from kmc import channels, grains, interstices, packing
+from kmc.errors import UserError
 from kmc.lattice import Lattice, Region
 from kmc.relief import noise, relief, window_thickness
 
 # Site spacing where no perovskite card gives one: half of CsPbBr3's pseudo-cubic constant (nm).
 _LATTICE_CONSTANT = 0.587
 _ELECTRODE_PLANES = 2
+MOST_SITES = 3e7  # some gigabytes of State and fields
 _EVEN = 4
 
 
@@ -64,6 +66,7 @@ def build(stack: Any, settings: Any, generator: np.random.Generator) -> Lattice:
     same bytes. Crystals enlarge the window to two crystals with their gaps, packed periodically.
     """
     grid = _grid(stack, settings)
+    _refuse_too_large(stack, grid)
     if stack.active is None:
         film = _bare(stack, grid, generator)
     elif stack.crystal is not None:
@@ -77,6 +80,17 @@ def _grid(stack: Any, settings: Any) -> Grid:
     constant = stack.active.card.value("lattice_constant") if stack.active is not None else _LATTICE_CONSTANT
     block = max(1, round(1 / settings.spacing_factor))
     return Grid(constant * settings.spacing_factor, block, float(settings.window))
+
+
+def _refuse_too_large(stack: Any, grid: Grid) -> None:
+    """Say so before hours of packing and a full memory. Raises UserError."""
+    crystal = stack.crystal
+    least = 2 * (crystal.size_nm + stack.ligand.value("gap")) if crystal is not None else 0.0
+    height = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
+    count = grid.sites(max(grid.window, least)) ** 2 * grid.sites(height)
+    if count > MOST_SITES:
+        step = "give a smaller window, smaller crystals or thinner layers"
+        raise UserError(f"a window of {count:.2g} sites; {MOST_SITES:.0e} is the most", next_step=step)
 
 
 def _bare(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:

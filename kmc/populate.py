@@ -49,7 +49,7 @@ def draw_vacancies(lattice: Lattice, stack, settings, seed: int) -> np.ndarray:
     built_in, most = vacancy_cells(lattice, stack, 2)
     generator = streams.stream(seed, "vacancies")
     weight = np.where(most > 0.5, built_in, 0.0).ravel()
-    count = min(int(generator.poisson(built_in.sum())), np.count_nonzero(weight))
+    count = min(int(generator.poisson(built_in.sum())), int(np.count_nonzero(weight)))
     cells = generator.choice(weight.size, size=count, replace=False, p=weight / weight.sum())
     z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
     return np.ravel_multi_index((2 * z, 2 * y, 2 * x), lattice.shape)

@@ -5,12 +5,14 @@ the event, so that each obeys local detailed balance at its local temperature.
 """
 
 import math
+from typing import TypeVar
 
 import numpy as np
 
 from .cache import njit
 from .units import EPS0, K_B
 
+Numbers = TypeVar("Numbers", float, np.ndarray)
 LOG2_E, LN2_HIGH, LN2_LOW = 1.4426950408889634, 0.6931471803691238, 1.9082149292705877e-10
 ROUNDING = 1.5 * 2.0**52  # added to a float64, leaves its integer part in the lowest bits
 T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13 = (1.0 / math.factorial(n) for n in range(2, 14))
@@ -67,7 +69,7 @@ def reduction_barrier(reduction_eV: float, chemical_eV: float, field_eV: float, 
     return oxidation_barrier(reduction_eV, chemical_eV, field_eV, transfer) - chemical_eV - field_eV
 
 
-def hop_prefactor(diffusion_prefactor_nm2_s: float, length_nm: float) -> float:
+def hop_prefactor(diffusion_prefactor_nm2_s: Numbers, length_nm: float) -> Numbers:
     """Rate prefactor per direction of a random walk with D = D0 exp(-E/kT): D0 / a^2, 1/s (Einstein 1905)."""
     return diffusion_prefactor_nm2_s / length_nm**2
 

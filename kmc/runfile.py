@@ -72,7 +72,8 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
         )
     stack_path = find_data("stack", name, path, document.where("stack"))
     choices = _choices(document)
-    device = load_stack(stack_path).choose(where=lambda key: _choice_place(document, key), **choices)
+    stack = load_stack(stack_path)
+    device = stack.choose(lambda key: _choice_place(document, key), str(path), **choices)
     items = documents.need(document, "protocol", "the run file", "protocol: [sweep: {...}]")
     return RunFile(
         path=str(path),

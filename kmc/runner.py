@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from kmc import checkpoint, dataset, files, provenance
-from kmc.errors import CorruptFile
+from kmc.errors import CorruptFile, UserError
 from kmc.observers import Every, Observer
 from kmc.outfolder import CHECKPOINT, RECORD, claim, describe, load_state, read_record
+from kmc.progress import Progress
 from kmc.runfile import RunFile
-
-Progress = Callable[[dict[str, Any]], None]
 
 _LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
 _MOST_COST = 0.1  # of the time goes into writing them
@@ -65,7 +64,10 @@ def execute(
     warnings = claim(out, record["run"], resume)
     session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
     if not (out / CHECKPOINT).is_file():  # what the stack cannot do is said before anything is written
-        session.simulation = session.fresh()
+        try:
+            session.simulation = session.fresh()
+        except UserError as error:
+            raise error.at(f"{run.path}:1") from None
     files.make_folder(out)
     with files.only_one(out):
         return session.go()

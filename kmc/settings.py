@@ -25,7 +25,7 @@ class Settings(BaseModel):
         float, Field(ge=0.25, le=2.0, description="site spacing over lattice constant")
     ] = 0.5
     mesh_factor: Annotated[
-        int, Field(strict=True, ge=1, le=8, description="field mesh over site spacing")
+        Literal[1, 2, 4], Field(description="field mesh over site spacing")
     ] = 4
     refresh_bound: Annotated[
         float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")

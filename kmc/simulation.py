@@ -13,6 +13,7 @@ from .errors import UserError
 from .kernels import REACHED
 from .morphology import build
 from .observers import Rows
+from .progress import Progress, shown
 from .settings import Settings
 from .state import METAL
 from .variables import TRACES
@@ -84,8 +85,7 @@ class Simulation:
         """Whether the protocol is at its end."""
         return self.step >= len(self.steps)
 
-    def run(self, progress: Callable[[dict], None] | None = None,
-            should_stop: Callable[[], bool] | None = None) -> None:
+    def run(self, progress: Progress | None = None, should_stop: Callable[[], bool] | None = None) -> None:
         """Go on to the end of the protocol, or until `should_stop` between kernel calls."""
         told, events = wall.monotonic(), self._events()
         while not self.finished:
@@ -175,16 +175,17 @@ class Simulation:
             f = self.settings.mesh_factor
             cells = device.vacancies.number * (2 / f) ** 3
             return cells.repeat(f, 0).repeat(f, 1).repeat(f, 2)
-        cells = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
-        return cells.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        taken = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
+        return taken.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 
 
 def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None,
-             progress: Callable[[dict], None] | None = None):
+             progress: bool | Progress = False):
     """Run a protocol on a stack and return its trace as an xarray.Dataset.
 
     stack: a Stack or a name or path; settings: a Settings or a mapping; initial: `Simulation.state_dict()` of
-    another run; progress: called with a dict of time_s, events, voltage_V ... twice a second at most.
+    another run; progress: True shows it on standard error, a function is called with a dict of time_s,
+    events, voltage_V ... twice a second at most.
     """
     from . import dataset, provenance
     from .settings import read_settings
@@ -193,6 +194,7 @@ def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, i
     device = stack if isinstance(stack, Stack) else load_stack(stack)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)
     simulation = Simulation(device, protocol, settings, seed, initial)
-    simulation.run(progress)
+    with shown(device.name, progress) as tell:
+        simulation.run(tell)
     about = provenance.describe(device, protocol, settings, seed)
     return dataset.build(simulation.take_rows(), [], provenance.attributes(about))

@@ -90,12 +90,15 @@ class Stack(FrozenModel):
             raise unknown(f'the stack "{self.name}" has no "{role}"', role, found, self.path)
         return found[role].value(key)
 
-    def choose(self, where: str | Callable[[str], str] = "", **choices: Any) -> Stack:
-        """A copy with choices made; see load_stack. `where` is "file:line" or a function of the name."""
+    def choose(self, where: str | Callable[[str], str] = "", beside: str = "", **choices: Any) -> Stack:
+        """A copy with choices made; see load_stack. `where` is "file:line" or a function of the name.
+
+        Cards are looked for beside the file that chooses, `beside`, and then as the stack's own are.
+        """
         stack = self
         for name, value in choices.items():
             place = where(name) if callable(where) else where
-            changed = _choose(stack, name, value, place)
+            changed = _choose(stack, name, value, place, beside)
             stack = changed.model_copy(update={"choices": Frozen({**stack.choices, name: value})})
         _check(stack, "")
         return stack
@@ -165,14 +168,11 @@ def _check(stack: Stack, where: str) -> None:
         )
 
 
-def _choose(stack: Stack, name: str, value: Any, where: str) -> Stack:
+def _choose(stack: Stack, name: str, value: Any, where: str, beside: str) -> Stack:
     """`stack` with one choice made."""
     if name in ("ligand", "electrode"):
-        card = (
-            value
-            if isinstance(value, Card)
-            else cards.load_card(value, stack.path or None, ROLES[name], where)
-        )
+        asking = tuple(file for file in (beside, stack.path) if file)
+        card = value if isinstance(value, Card) else cards.load_card(value, asking, ROLES[name], where)
         return stack.model_copy(update={name: card})
     if name == "thickness":
         layer = _need(stack, "active", name, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -385,10 +386,25 @@ def test_segments_stay_few(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(dataset.segment_paths(run_file.parent / "out")) < 90
 
 
+@pytest.mark.parametrize("place", ["kmc.cli._program", "kmc.cli.LazyGroup.parse_args"])
+def test_control_c_before_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+                                      place: str) -> None:  # fmt: skip
+    """While the command line is loaded or read: exit code 3 and one line, as later."""
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    monkeypatch.setattr(sys, "argv", ["kmc", "check"])
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module("kmc.__main__").run()
+    assert left.value.code == 3
+    assert plain_error(capsys) == "interrupted\n"
+
+
 def test_progress_lines(run_file: Path, capsys: pytest.CaptureFixture[str],
                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Away from a terminal: plain lines on standard error, none wrapped; --quiet has none."""
-    monkeypatch.setattr("kmc.commands._progress._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("kmc.progress._LINE_EVERY_S", 0.0)
     assert cli.main(["run", str(run_file)]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert "quick: " in lines[5]

@@ -12,8 +12,10 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ import pytest
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
+LIMIT_S = 600.0  # no reader waits longer for an example
 _FENCE = re.compile(r"^<!-- (?:run(?P<slow> slow)?|file (?P<file>[\w.-]+)) -->\n"
                     r"```(?P<language>python|console|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -64,10 +67,26 @@ def run_all(page: Path, chosen: list[Snippet], folder: Path) -> None:
         if snippet.file:
             (folder / snippet.file).write_text(snippet.text)
             continue
-        done = subprocess.run(snippet.command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=1200, check=False)
-        told = done.stdout[-2000:] + done.stderr[-4000:]
-        assert done.returncode == 0, f"{name_of(page)}:{snippet.line}\n{told}"
+        code, told = ended(snippet.command, folder, environment)
+        assert code == 0, f"{name_of(page)}:{snippet.line}: exit code {code}\n{told}"
+
+
+def ended(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int | str, str]:
+    """Exit code and the end of what a command printed.
+
+    One that takes too long is stopped with all that it started: a grandchild would hold the pipes open, and
+    waiting for their end would never end.
+    """
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            out, err = process.communicate(timeout=LIMIT_S)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                return f"none within {LIMIT_S:g} s", ""
+            raise
+    return process.returncode, out[-2000:] + err[-4000:]
 
 
 def pages_with(slow: bool) -> list[Path]:
@@ -133,3 +152,13 @@ def test_a_failing_snippet_is_seen(tmp_path: Path) -> None:
     assert (snippet.line, snippet.command[-1]) == (2, "false")
     with pytest.raises(AssertionError, match=r"README\.md:2"):
         run_all(page, [snippet], tmp_path)
+
+
+def test_a_snippet_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it started: a grandchild that goes on does not keep the test waiting."""
+    monkeypatch.setattr(sys.modules[__name__], "LIMIT_S", 1.0)
+    (snippet,) = snippets("<!-- run -->\n```console\n$ sleep 60 | cat\n```\n")
+    start = time.monotonic()
+    with pytest.raises(AssertionError, match="none within 1 s"):
+        run_all(TOP / "README.md", [snippet], tmp_path)
+    assert time.monotonic() - start < 20

@@ -12,6 +12,7 @@ import pytest
 
 from kmc import channels, grains, interstices, morphology, packing, relief
 from kmc import stack as stack_module
+from kmc.errors import UserError
 from kmc.lattice import ACTIVE, SOLID, Lattice, Region
 from kmc.settings import Settings
 from kmc.streams import stream
@@ -506,6 +507,15 @@ def test_two_million_sites_in_seconds(name: str) -> None:
     lattice = morphology.build(load_stack(name), Settings(), stream(1, "morphology"))
     assert lattice.sites > 2e6
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(("size", "choices"), [("500 nm", {}), ("24 nm", {"crystal_size": "100 nm"})])
+def test_a_window_without_end_is_refused_at_once(size: str, choices: dict[str, Any]) -> None:
+    """Before it is packed: by its own width, or by two crystals."""
+    start = time.process_time()
+    with pytest.raises(UserError, match=r"a window of .* sites"):
+        window("ogb_20nm", size=size, **choices)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("spacing", [0.5, 1.0, 0.25])

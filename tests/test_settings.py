@@ -49,6 +49,7 @@ def test_changed_is_checked_and_leaves_the_original() -> None:
         ({"vacancies": "explict"}, "should be", "explicit"),
         ({"windows": 1.5}, "integer", None),
         ({"windows": True}, "integer", None),
+        ({"mesh_factor": 3}, "1, 2 or 4", None),
         ({"ion_pairs": "perhaps"}, "boolean", None),
         ({"temperature": "0 K"}, "out of range", None),
         ([], "not a mapping", None),

@@ -1,8 +1,11 @@
-"""The loop refuses what it does not compute."""
+"""The loop refuses what it does not compute, and tells how far it is to who wants to know."""
+
+from typing import Any
 
 import pytest
 
 import kmc
+from kmc import simulation
 from kmc.errors import UserError
 from kmc.simulation import Simulation
 
@@ -16,3 +19,35 @@ def test_what_is_not_built_is_refused(settings: dict, more: dict, says: str) -> 
     protocol = kmc.Protocol.hold("0.1 V", "1 us", **more)
     with pytest.raises(UserError, match=says):
         Simulation(kmc.load_stack("ogb_20nm"), protocol, kmc.Settings(**settings), 1)
+
+
+def short(progress: Any) -> None:
+    """A hold of a nanosecond in a small window."""
+    protocol = kmc.Protocol.hold("0.1 V", "1 ns")
+    kmc.simulate("ogb_7nm", protocol, settings={"window": "8 nm"}, progress=progress)
+
+
+def test_progress_is_shown_told_or_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """True: a line on standard error as kmc run has it; a function: numbers; False: nothing."""
+    short(False)
+    assert capsys.readouterr() == ("", "")
+    short(True)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("ogb_7nm: 100 %  1 ns of 1 ns")
+    heard: list[dict[str, Any]] = []
+    short(heard.append)
+    assert capsys.readouterr() == ("", "")
+    assert heard[-1]["time_s"] == heard[-1]["total_s"] == pytest.approx(1e-9)
+
+
+def test_who_listens_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace that was told of after every kernel call is the one that nobody asked about."""
+    monkeypatch.setattr(simulation, "PROGRESS_S", 0.0)
+    protocol = kmc.Protocol.hold("1 V", "1 us", samples=4)
+    settings = {"window": "8 nm", "event_budget": 20}
+    calls: list[dict[str, Any]] = []
+    listened = kmc.simulate("ogb_7nm", protocol, 2, settings, progress=calls.append)
+    alone = kmc.simulate("ogb_7nm", protocol, 2, settings)
+    assert len(calls) > 5
+    assert listened.equals(alone)

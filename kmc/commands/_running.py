@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from kmc.commands._progress import say, shown
+from kmc.progress import say, shown
 
 if TYPE_CHECKING:
     from kmc.runner import Outcome
@@ -43,7 +43,7 @@ def go(run_file: Path, sets: list[str], options: Options) -> int:
     every_s = parse(options.checkpoint_every, "s", "--checkpoint-every")
     run = load_run(run_file, sets)
     command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
-    with _stopping() as asked, shown(run.name, options.quiet) as progress:
+    with _stopping() as asked, shown(run.name, not options.quiet) as progress:
         outcome = execute(run, options.out, resume=options.resume, progress=progress, should_stop=asked,
                           checkpoint_every_s=every_s, command=command)  # fmt: skip
     for warning in outcome.warnings:

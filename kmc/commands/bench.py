@@ -24,7 +24,7 @@ def bench(
         kmc bench kernel --json > kernel.json
     """
     from kmc import bench as benches
-    from kmc.commands._progress import spinner
+    from kmc.progress import spinner
 
     if name is None:
         names = benches.names()

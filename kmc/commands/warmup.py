@@ -24,7 +24,7 @@ def warmup(
         kmc warmup
     """
     from kmc import cache
-    from kmc.commands._progress import spinner
+    from kmc.progress import spinner
 
     started = time.monotonic()
     with spinner("compiling", quiet) as tell:

@@ -1,8 +1,9 @@
-"""Progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress on standard error: a bar in a terminal, plain lines elsewhere, nothing when not wanted."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +22,11 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def shown(title: str, quiet: bool) -> Iterator[Progress | None]:
-    """A function to hand to a run as `progress`."""
-    if quiet:
+def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progress | None]:
+    """A function to hand to a run as `progress`; one given in place of yes or no is taken as it is."""
+    if callable(wanted):
+        yield wanted
+    elif not wanted:
         yield None
     elif sys.stderr.isatty():
         with _bar(title) as progress:
@@ -65,7 +68,7 @@ def _rate(value: float) -> str:
 
 
 def _lines(title: str) -> Progress:
-    started = last = time.monotonic()
+    started, last = time.monotonic(), -math.inf
     first_s: float | None = None
 
     def progress(info: dict[str, Any]) -> None:
