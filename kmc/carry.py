@@ -11,7 +11,7 @@ from .state import GROUPS, State, grow
 from .transport import Path
 
 _PLAIN = (
-    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "heat_metal",
+    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches",
 )  # fmt: skip
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
@@ -28,7 +28,7 @@ def device_state(device: Device) -> dict[str, Any]:
     saved["density"], saved["charge_density"] = device.density, device.charge_density
     saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
     heat = device.heat
-    saved["heat"] = {"solution": heat.solution, "surface": heat.surface, "hottest": heat.hottest}
+    saved["heat"] = {name: getattr(heat, name) for name in ("nodes", "rise", "released", "surface", "hottest")}
     if device.vacancies is not None:
         saved["vacancies"] = {"number": device.vacancies.number, "mu": device.vacancies.mu,
                               "response": device.vacancies.response}
@@ -48,7 +48,8 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
     device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
-    device.heat.restore(**saved["heat"])
+    for name, value in saved["heat"].items():
+        setattr(device.heat, name, value)
     if device.vacancies is not None:
         device.vacancies.number[:] = saved["vacancies"]["number"]
         device.vacancies.response[:] = saved["vacancies"]["response"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kmc.cache import njit
-from kmc.lattice import ACTIVE, Lattice, Region
+from kmc.lattice import ACTIVE, OPEN, Lattice, Region
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def of(lattice: Lattice) -> Channel:
     active = lattice.mask(*ACTIVE)
     if not active.any():
         raise ValueError("this lattice has no active layer, so no channel")
-    channel = widest((lattice.room.astype(bool) & active)[floor:], lattice.silver_surface() - floor)
+    channel = widest(((lattice.room == OPEN) & active)[floor:], lattice.silver_surface() - floor)
     path = np.zeros(lattice.shape, np.bool_)
     path[floor:] = channel.path
     return replace(channel, path=path)
@@ -199,7 +199,7 @@ def joins(lattice: Lattice) -> bool:
     """Whether room sites (6 neighbours) join the silver electrode with the residue's top, or with the
     organic where there is no residue."""
     floor = lattice.organic_surface()
-    room = (lattice.room > 0) & lattice.mask(*ACTIVE)
+    room = (lattice.room == OPEN) & lattice.mask(*ACTIVE)
     if floor >= lattice.shape[0] - 1 or not room.any():
         return False
     foot = np.zeros(lattice.shape, np.bool_)

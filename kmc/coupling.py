@@ -15,8 +15,8 @@ from .heat import Heat
 from .lattice import Lattice
 from .model import build_model
 from .populate import populate
-from .state import KIND_METAL, KIND_VACANCY, Grid, grow
-from .transport import TUNNEL_REACH, Leak, Network, Path
+from .state import KIND_VACANCY, METAL, Grid, grow
+from .transport import Leak, Network, Path
 from .units import K_B
 
 CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
@@ -25,8 +25,11 @@ DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
 TEMPERATURE_STEP_K = 1.0
-VOLTAGE_STEP = 0.02  # of kT/e: rates are recomputed when the device voltage moves by this
+VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage moves by this
 PATCHES_PER_SOLVE = 400
+PATCH_REACH = 6  # sites around a changed metal site that are relaxed at most
+PATCH_LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
+CURRENT_LEAST = 0.01  # of the conductance: an atom that could change it by less is not waited for
 
 
 class Device:
@@ -56,7 +59,6 @@ class Device:
         self.density_time = 0.0
         self.drift = 0.0
         self.patches = 0
-        self.heat_metal = -1
         self._settle()
 
     def _vacancies(self) -> VacancyEquilibrium | None:
@@ -95,46 +97,56 @@ class Device:
 
     def follow_metal(self) -> None:
         """Current, potential, heat and circuit for metal that changed."""
-        run = self.state.run
-        dirty = np.unique(self.state.dirty[: run["dirty"][0]])
+        run, state, fields = self.state.run, self.state, self.potential.fields
+        changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["shift"], run["force_refresh"] = 0, 0.0, 0
-        fields = self.potential.fields
-        atoms = self.state.entities["site"][self.state.entities["kind"] == KIND_METAL]
-        old = fields["unit"][atoms].copy()
-        self.path = self.network.update(self.state, fields)
+        atoms = self.network.film
+        old = fields["unit"][atoms]
+        self.path = self.network.update(state, fields)
         run["watch"] = self.watch()
-        moved = float(np.abs(fields["unit"][atoms] - old).max()) if len(atoms) else 0.0
+        moved = np.abs(fields["unit"][atoms] - old)
         size = abs(float(run["voltage"][0]))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
-        far = moved * size > bound and not self._only(atoms, old, dirty, bound / max(size, 1e-12))
-        if far or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
-            self.potential.prepare(self.state)
-            self.potential.publish(self.state, True)
+        far = atoms[(moved * size > bound) & (state.sites["cation"][atoms] == METAL)]
+        if len(far) or self.drift > bound or self.patches >= PATCHES_PER_SOLVE:
+            self.potential.prepare(state)
+            self.potential.publish(state, True)
             self.drift, self.patches = 0.0, 0
-            full = True
-        else:
-            self.drift += self.potential.patch(self.state, dirty) * size
-            self.patches += 1
-            full = False
-        if not self.operate() and not self._warm():
-            if full:
+            if not self.operate() and not self._warm():
                 self.refresh()
-            else:
-                for site in dirty:
-                    kernels.refresh_box(self.state, self.grid, fields, self.model,
-                                        *self.potential.box_of(np.array([site])))
+            return
+        boxes = self._patch(changes, size)
+        if not self.operate() and not self._warm():
+            for box in boxes:
+                kernels.refresh_box(state, self.grid, fields, self.model, *box)
+
+    def _patch(self, changes: np.ndarray, size: float) -> list[tuple[int, ...]]:
+        """Potential near the changed sites; returns the boxes of sites in which it changed.
+
+        An atom that flickered back leaves nothing; else the reach is that of a point's potential, shift / r.
+        """
+        boxes = []
+        least = PATCH_LEAST * self.thermal
+        for site, was, shift in changes.tolist():
+            same = (self.state.sites["cation"][site] == METAL) == was
+            reach = 0 if same else min(max(math.ceil(shift / least), 1), PATCH_REACH)
+            box = self.potential.box_of(site, reach)
+            spill = self.potential.relax(self.state, box, max(2 * reach, 1))
+            if not same:
+                self.drift += spill * size
+                boxes.append(box)
+        self.patches += len(boxes)
+        return boxes
 
     def watch(self) -> int:
-        """Plane from which on metal changes the current: a bridge's foot, else tunnelling's reach."""
-        if self.path.bridged:
-            return self.network.counter_top + 2
-        return self.network.lowest_roof - TUNNEL_REACH - 1
+        """Plane from which on metal changes the current: the filament if it bridges, else tunnelling's reach."""
+        return self.network.counter_top + 2 if self.path.bridged else self.network.lowest_roof - self._reach() - 1
 
-    def _only(self, atoms, old, dirty, tolerance: float) -> bool:
-        """Whether only metal within a patch of the changed sites moved in potential."""
-        moved = atoms[np.abs(self.potential.fields["unit"][atoms] - old) > tolerance]
-        return bool(np.isin(moved, dirty).all())
+    def _reach(self) -> int:
+        """Planes below the electrode from which an atom's tunnelling counts beside the present conductance."""
+        total = self.path.conductance + self.leak.current(0.1, self.stage) / 0.1
+        return self.network.reach(CURRENT_LEAST * total)
 
     def solve_fields(self, refresh: bool = True) -> None:
         """Solve the potential on the whole mesh, with the space charge if it counts."""
@@ -203,18 +215,15 @@ class Device:
 
     def _warm(self) -> bool:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
-        power = self.path.conductance * self.point.voltage**2
-        if self.path.bridged and power > HEAT_LEAST_W and len(self.path.heat_sites):
-            count = int(self.state.run["metal_events"][0])
-            if count != self.heat_metal:
-                self.heat.update(self.state, self.path.heat_sites, self.path.heat_share)
-                self.heat_metal = count
-        elif not self.path.bridged:
-            power = 0.0
-        rise = power * float(self.heat.rise.max())
-        if abs(rise - self.heat.hottest) <= max(TEMPERATURE_STEP_K, 0.01 * self.heat.hottest):
+        path, heat, volt = self.path, self.heat, self.point.voltage
+        power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
+        if power.sum() > HEAT_LEAST_W:
+            heat.solve(self.state, self.network.filament(), path.heat_sites, power)
+        else:
+            heat.cool()
+        if abs(heat.peak() - heat.hottest) <= max(TEMPERATURE_STEP_K, 0.01 * heat.hottest):
             return False
-        temperature = self.heat.temperature(power)
+        temperature = heat.temperature()
         if self.settings.local_temperature:
             self.potential.fields["temperature"] = temperature
             self.refresh()

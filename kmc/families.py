@@ -112,6 +112,9 @@ _LIGAND = {
         "", 0.0, 1.0, True, "share of the gap's columns that chains fill; the rest has room for metal"
     ),
     "seam_width": Key("nm", 0.1, 10.0, True, "width of the seam between chain bundles that takes silver"),
+    "insertion_barrier": Key(
+        "eV", 0.0, 3.0, True, "barrier, both ways, of a silver atom that pushes chains aside outside the seam"
+    ),
     "gap_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion for each site of a gap"),
     "gap_ion_energy": Key("eV", -2.0, 4.0, True, "ion energy in a gap above a surface site"),
     "surface_vacancy_density": Key(

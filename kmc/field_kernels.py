@@ -45,27 +45,89 @@ def _weight(i: int, factor: int, count: int, wrap: bool) -> tuple[int, int, floa
 def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge, with_charge: bool):
     """Trilinear values of the mesh at all sites whose potential is not given."""
     cz, cy, cx = unit.shape
+    place, part = np.empty((nx, 2), np.int64), np.empty(nx)
+    for x in range(nx):
+        place[x, 0], place[x, 1], part[x] = _weight(x, factor, cx, True)
+    first, second = np.empty(cx), np.empty(cx)
     for z in range(nz):
         z0, z1, wz = _weight(z, factor, cz, False)
         for y in range(ny):
             y0, y1, wy = _weight(y, factor, cy, True)
+            a, b, c, d = (1 - wz) * (1 - wy), (1 - wz) * wy, wz * (1 - wy), wz * wy
+            for x in range(cx):  # one row of cells first: its sites need only two of them each
+                first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x] + c * unit[z1, y0, x] + d * unit[z1, y1, x]
+                second[x] = a * charge[z0, y0, x] + b * charge[z0, y1, x]
+                second[x] += c * charge[z1, y0, x] + d * charge[z1, y1, x]
             for x in range(nx):
                 i = (z * ny + y) * nx + x
                 if sites[i].cation >= METAL or sites[i].held:
                     continue
-                x0, x1, wx = _weight(x, factor, cx, True)
-                a, b, c, d = (1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx
-                low = a * unit[z0, y0, x0] + b * unit[z0, y0, x1] + c * unit[z0, y1, x0]
-                low += d * unit[z0, y1, x1]
-                high = a * unit[z1, y0, x0] + b * unit[z1, y0, x1] + c * unit[z1, y1, x0]
-                high += d * unit[z1, y1, x1]
-                fields[i].unit = (1 - wz) * low + wz * high
+                low, high, w = place[x, 0], place[x, 1], part[x]
+                fields[i].unit = (1 - w) * first[low] + w * first[high]
                 if with_charge:
-                    low = a * charge[z0, y0, x0] + b * charge[z0, y0, x1] + c * charge[z0, y1, x0]
-                    low += d * charge[z0, y1, x1]
-                    high = a * charge[z1, y0, x0] + b * charge[z1, y0, x1] + c * charge[z1, y1, x0]
-                    high += d * charge[z1, y1, x1]
-                    fields[i].charge = (1 - wz) * low + wz * high
+                    fields[i].charge = (1 - w) * second[low] + w * second[high]
+
+
+@njit
+def _weights(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, box, weight, unit, charge):
+    """Take a box with its shell out of the lattice: [z, y, x] with one site more on each side.
+
+    weight [z, y, x, 7]: of the six neighbours (they sum to one) and of the charge in the site; 0 where held.
+    """
+    cy, cx = ny // factor, nx // factor
+    share = 1.0 / factor**3
+    plane = ny * nx
+    deep, wide, long = unit.shape
+    for a in range(deep):
+        for b in range(wide):
+            y = (box[2] + b - 1) % ny
+            x = (box[4] - 1) % nx
+            for c in range(long):
+                i = (box[0] + a - 1) * plane + y * nx + x
+                unit[a, b, c], charge[a, b, c] = fields[i].unit, fields[i].charge
+                inner = 0 < a < deep - 1 and 0 < b < wide - 1 and 0 < c < long - 1
+                if inner and sites[i].cation < METAL and not sites[i].held:
+                    here = sites[i].region
+                    row = face[here]
+                    w = weight[a, b, c]
+                    w[0] = row[sites[i - 1 if x > 0 else i + nx - 1].region]
+                    w[1] = row[sites[i + 1 if x < nx - 1 else i - nx + 1].region]
+                    w[2] = row[sites[i - nx if y > 0 else i + plane - nx].region]
+                    w[3] = row[sites[i + nx if y < ny - 1 else i - plane + nx].region]
+                    w[4], w[5] = row[sites[i - plane].region], row[sites[i + plane].region]
+                    total = w[0] + w[1] + w[2] + w[3] + w[4] + w[5]
+                    z = box[0] + a - 1
+                    w[6] = source[z // factor, min(y // factor, cy - 1), min(x // factor, cx - 1)] * share
+                    for d in range(7):
+                        w[d] /= total
+                x = x + 1 if x < nx - 1 else 0
+
+
+@njit
+def _sweep(weight, unit, charge, omega: float, upward: bool) -> float:
+    """One pass over a box of `_weights`; returns the largest change of the unit potential at its edge."""
+    deep, wide, long = unit.shape
+    spill = 0.0
+    for k in range(1, deep - 1):
+        a = k if upward else deep - 1 - k
+        for m in range(1, wide - 1):
+            b = m if upward else wide - 1 - m
+            edge = k == 1 or k == deep - 2 or m == 1 or m == wide - 2
+            for n in range(1, long - 1):
+                c = n if upward else long - 1 - n
+                w = weight[a, b, c]
+                if w[0] == 0.0:
+                    continue
+                u = w[0] * unit[a, b, c - 1] + w[1] * unit[a, b, c + 1] + w[2] * unit[a, b - 1, c]
+                u += w[3] * unit[a, b + 1, c] + w[4] * unit[a - 1, b, c] + w[5] * unit[a + 1, b, c]
+                q = w[0] * charge[a, b, c - 1] + w[1] * charge[a, b, c + 1] + w[2] * charge[a, b - 1, c]
+                q += w[3] * charge[a, b + 1, c] + w[4] * charge[a - 1, b, c] + w[5] * charge[a + 1, b, c]
+                change = omega * (u - unit[a, b, c])
+                unit[a, b, c] += change
+                charge[a, b, c] += omega * (q + w[6] - charge[a, b, c])
+                if edge or n == 1 or n == long - 2:
+                    spill = max(spill, abs(change))
+    return spill
 
 
 @njit
@@ -74,47 +136,20 @@ def relax(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, b
     """Gauss-Seidel on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
     face: permittivity between two regions [8, 8]; source: V times permittivity per mesh cell. Returns the
-    largest change of the unit potential on the box's outer shell in the last sweep but one: what spills over.
+    largest change of the unit potential at the box's edge in any sweep: what spills over.
     """
-    cy, cx = ny // factor, nx // factor
-    share = 1.0 / factor**3
+    shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
+    weight = np.zeros((*shape, 7))
+    unit, charge = np.empty(shape), np.empty(shape)
+    _weights(sites, fields, face, source, factor, nz, ny, nx, box, weight, unit, charge)
     spill = 0.0
-    plane = ny * nx
     for sweep in range(sweeps):
-        for a in range(box[1] - box[0]):
-            z = box[0] + a if sweep % 2 == 0 else box[1] - 1 - a
-            for b in range(box[3] - box[2]):
-                y = (box[2] + b if sweep % 2 == 0 else box[3] - 1 - b) % ny
-                row = z * plane + y * nx
-                for c in range(box[5] - box[4]):
-                    x = (box[4] + c if sweep % 2 == 0 else box[5] - 1 - c) % nx
-                    i = row + x
-                    if sites[i].cation >= METAL or sites[i].held:
-                        continue
-                    here = sites[i].region
-                    total, unit = 0.0, 0.0
-                    charge = source[z // factor, min(y // factor, cy - 1), min(x // factor, cx - 1)] * share
-                    for d in range(6):
-                        if d == 0:
-                            j = i - 1 if x > 0 else i + nx - 1
-                        elif d == 1:
-                            j = i + 1 if x < nx - 1 else i - nx + 1
-                        elif d == 2:
-                            j = i - nx if y > 0 else i + plane - nx
-                        elif d == 3:
-                            j = i + nx if y < ny - 1 else i - plane + nx
-                        elif d == 4:
-                            j = i - plane
-                        else:
-                            j = i + plane
-                        g = face[here, sites[j].region]
-                        total += g
-                        unit += g * fields[j].unit
-                        charge += g * fields[j].charge
-                    change = omega * (unit / total - fields[i].unit)
-                    fields[i].unit += change
-                    fields[i].charge += omega * (charge / total - fields[i].charge)
-                    edge = a == 0 or b == 0 or c == 0 or a == box[1] - box[0] - 1 or b == box[3] - box[2] - 1
-                    if edge or c == box[5] - box[4] - 1:
-                        spill = max(spill, abs(change))
+        spill = max(spill, _sweep(weight, unit, charge, omega, sweep % 2 == 0))
+    for a in range(1, shape[0] - 1):
+        for b in range(1, shape[1] - 1):
+            row = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx
+            for c in range(1, shape[2] - 1):
+                if weight[a, b, c, 0] > 0.0:
+                    here = fields[row + (box[4] + c - 1) % nx]
+                    here.unit, here.charge = unit[a, b, c], charge[a, b, c]
     return spill

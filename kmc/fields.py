@@ -13,8 +13,7 @@ from .multigrid import Hierarchy, face_conductances
 from .state import FIELD, METAL, State
 from .units import EPS0
 
-PATCH_REACH = 6  # sites around a changed metal site that are relaxed at once
-PATCH_SWEEPS = 12
+SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS = 16
 SOLVE_ETA = 1e-4
 
@@ -119,33 +118,32 @@ class Potential:
         self.fields["charge"][self.sheet] = self.sheet_voltage
         above = metal[metal >= self.floor]
         if len(above):
-            self._relax(state, self._box(above, PATCH_REACH), SHARPEN_SWEEPS, 1.5)
+            self.relax(state, self._around(above, SHARPEN_REACH), SHARPEN_SWEEPS, 1.5)
 
-    def patch(self, state: State, sites: np.ndarray) -> float:
-        """Follow changed metal sites locally; returns the largest change at the edge of a patch (V/V)."""
-        spill = 0.0
-        for site in np.unique(sites):
-            box = self._box(np.array([site]), PATCH_REACH)
-            spill = max(spill, self._relax(state, box, PATCH_SWEEPS, 1.3))
-        return spill
+    def box_of(self, site: int, reach: int) -> tuple[int, ...]:
+        """The sites within `reach` of one, along each axis: z0, z1, y0, y1, x0, x1; y and x may run past the edges."""
+        _, ny, nx = self.shape
+        z, y, x = site // (ny * nx), site // nx % ny, site % nx
+        return self._clip(z - reach, z + reach, y - reach, y + reach, x - reach, x + reach)
 
-    def box_of(self, sites: np.ndarray) -> tuple[int, ...]:
-        """The box in which `patch` changes values."""
-        return self._box(sites, PATCH_REACH)
-
-    def _box(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
+    def _clip(self, z0, z1, y0, y1, x0, x1) -> tuple[int, ...]:
+        """A box of sites (both ends in it) as half-open ranges, no longer than a period, off the ends in z."""
         nz, ny, nx = self.shape
-        z, y, x = np.unravel_index(sites, self.shape)
-        spans = [(max(1, z.min() - reach), min(nz - 1, z.max() + reach + 1))]
-        for values, n in ((y, ny), (x, nx)):
-            low, high = periodic_span(values, n)
-            low, high = low - reach, high + reach + 1
+        spans = [(max(1, z0), min(nz - 1, z1 + 1))]
+        for low, high, n in ((y0, y1 + 1, ny), (x0, x1 + 1, nx)):
             spans.append((0, n) if high - low >= n else (low, high))
         return tuple(int(v) for pair in spans for v in pair)
 
-    def _relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float) -> float:
-        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape,
-                        box, sweeps, omega)
+    def _around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
+        """The smallest box around sites, and `reach` more."""
+        z, y, x = np.unravel_index(sites, self.shape)
+        (y0, y1), (x0, x1) = (periodic_span(v, n) for v, n in ((y, self.shape[1]), (x, self.shape[2])))
+        return self._clip(z.min() - reach, z.max() + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
+
+    def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
+        """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
+        omega = omega if sweeps > 1 else 1.0
+        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box, sweeps, omega)
 
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""

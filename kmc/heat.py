@@ -1,8 +1,8 @@
 """Local temperature: steady heat flow on a padded domain, and the lumped surface that a camera sees.
 
-Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched
-cells; metal conducts by Wiedemann-Franz. Temperatures scale with power for a frozen geometry, so one solution
-per geometry (kelvin per watt) serves all voltages.
+Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched cells.
+The surroundings never change, so what one watt in a cell does is solved once and kept; the filament's own
+conduction, which grows with its temperature (Wiedemann-Franz), joins those solutions in a small dense system.
 """
 
 import math
@@ -10,12 +10,14 @@ import math
 import numpy as np
 
 from .lattice import Lattice, Region
-from .multigrid import Hierarchy
 from .state import METAL, State
+from .surroundings import Surroundings
 from .units import LORENZ
 
 STRETCH = 1.5
 HEAT_FACTOR = 4  # sites per heat cell inside the window
+ROUNDS = 50  # of the filament's conductance for its temperature, at most
+SETTLED_K = 0.05
 
 
 def conductivities(stack) -> np.ndarray:
@@ -37,101 +39,124 @@ def conductivities(stack) -> np.ndarray:
 
 
 class Heat:
-    """Temperature rise per watt on the sites, for the present metal; and the lumped surface node."""
+    """Temperature of the sites for a filament and its power; and the lumped surface node."""
 
     def __init__(self, lattice: Lattice, stack, stage_K: float):
         self.shape, self.spacing = lattice.shape, lattice.spacing_nm
         self.stage = stage_K
-        self.resistivity = stack.electrode.value("resistivity")
+        self.lorenz = LORENZ / stack.electrode.value("resistivity")  # W/(nm K^2)
         self.surface_resistance = stack.device.value("substrate_thermal_resistance")
         self.surface_time = stack.device.value("surface_time_constant")
         self.surface = 0.0
-        self.rise = np.zeros(lattice.region.size, np.float64)  # K per W of the filament, on the sites
         self.hottest = 0.0
+        self.rise = np.zeros(0)  # of the nodes' cells at the last solution, K
+        self.nodes = np.zeros(0, np.int64)  # their cells, as flat indices
+        self.released = np.zeros(0)  # what they give to the surroundings, W
         values = conductivities(stack)
         nz, ny, nx = self.shape
         f = HEAT_FACTOR
-        blocks = values[lattice.region].reshape(nz // f, f, ny // f, f, nx // f, f)
-        self.base = blocks.mean(axis=(1, 3, 5))
+        self.cells = (nz // f, ny // f, nx // f)
         self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
-        self.width = [
-            np.concatenate([self.pad[::-1], np.full(n // f, f * self.spacing), self.pad]) for n in self.shape
-        ]
-        self.kappa = self._padded(self.base, values)
-        self.solution = np.zeros(self.kappa.shape)
+        self.width = [np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad]) for n in self.cells]
+        residue = np.where(lattice.residue, self.lorenz * stage_K, 0.0)
+        blocks = (values[lattice.region] + residue).reshape(nz // f, f, ny // f, f, nx // f, f)
+        self.kappa = self._padded(blocks.mean(axis=(1, 3, 5)), values)
+        self.around: Surroundings | None = None
+        self.columns: dict[int, np.ndarray] = {}
 
     def _padded(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Conductivity on the padded mesh: layers go on sideways; electrodes go on up and down."""
         n = len(self.pad)
         layer = base.mean(axis=(1, 2))
-        below, above = np.full(n, values[Region.COUNTER]), np.full(n, values[Region.ELECTRODE])
-        column = np.concatenate([below, layer, above])
-        shape = [len(w) for w in self.width]
-        padded = np.repeat(column, shape[1] * shape[2]).reshape(shape)
+        column = np.concatenate([np.full(n, values[Region.COUNTER]), layer, np.full(n, values[Region.ELECTRODE])])
+        padded = np.repeat(column, len(self.width[1]) * len(self.width[2])).reshape([len(w) for w in self.width])
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
-    def update(self, state: State, sites: np.ndarray, share: np.ndarray) -> None:
-        """Solve for heat `share` (any unit) on `sites`; the rise is per watt of their sum."""
-        f, n = HEAT_FACTOR, len(self.pad)
-        kappa = self.kappa.copy()
-        metal = np.flatnonzero(state.sites["cation"] == METAL)
-        cell = self._cell(metal)
-        content = np.zeros(self.base.shape)
-        np.add.at(content, cell, 1.0 / f**3)
-        # Wiedemann-Franz at the mean temperature: kappa = L T / rho
-        wiedemann = LORENZ * (self.stage + 0.5 * self.hottest) / self.resistivity
-        kappa[n:-n, n:-n, n:-n] += content * wiedemann
-        source = np.zeros(kappa.shape)
-        inner = source[n:-n, n:-n, n:-n]
-        np.add.at(inner, self._cell(sites), share / max(share.sum(), 1e-300))
-        hierarchy = Hierarchy(*self._faces(kappa), None, self._held(kappa.shape))
-        hierarchy.solve(source, self.solution, 1e-4)
-        self._spread()
+    def column(self, cell: int) -> np.ndarray:
+        """Rise of the window's cells for one watt in one of them, K: solved when first asked for, from nothing."""
+        if cell not in self.columns:
+            if self.around is None:
+                self.around = Surroundings(self.kappa, self.width)
+            n = len(self.pad)
+            rise = self.around.rise(tuple(k + n for k in np.unravel_index(cell, self.cells)))
+            self.columns[cell] = rise[n:-n, n:-n, n:-n].ravel().copy()
+        return self.columns[cell]
 
-    def _spread(self) -> None:
-        """The solution on the sites."""
-        f, n = HEAT_FACTOR, len(self.pad)
-        inside = self.solution[n:-n, n:-n, n:-n]
-        self.rise = inside.repeat(f, 0).repeat(f, 1).repeat(f, 2).ravel()
+    def solve(self, state: State, film: np.ndarray, sites: np.ndarray, power_W: np.ndarray) -> None:
+        """Temperatures for heat on sites, W, and the silver of a filament (sites `film`) that leads it away.
 
-    def restore(self, solution: np.ndarray, surface: float, hottest: float) -> None:
-        """Go on where a checkpoint was taken."""
-        self.solution[:], self.surface, self.hottest = solution, surface, hottest
-        self._spread()
+        With the conductance of a bond at its own temperature a wire obeys Kohlrausch's law,
+        Tmax^2 = T0^2 + V^2 / 4 L.
+        """
+        heated, bonds, count = self._cell(sites), *self._bonds(state, film)
+        self.nodes = np.unique(np.concatenate([heated, bonds.ravel()]))
+        source = np.bincount(np.searchsorted(self.nodes, heated), power_W, len(self.nodes))
+        ends = np.searchsorted(self.nodes, bonds)
+        alone = np.array([self.column(int(cell))[self.nodes] for cell in self.nodes])
+        # bonds in parallel between the middles of two cells
+        leads = self.lorenz * count * self.spacing / HEAT_FACTOR
+        rise = np.zeros(len(self.nodes))
+        for _ in range(ROUNDS):
+            before = rise
+            laplacian = _laplacian(ends, leads * (self.stage + rise[ends].mean(axis=1)), len(rise))
+            rise = np.linalg.solve(np.eye(len(rise)) + alone @ laplacian, alone @ source)
+            if np.abs(rise - before).max(initial=0.0) < SETTLED_K:
+                break
+        self.rise, self.released = rise, source - laplacian @ rise
 
-    def _cell(self, sites: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(k // HEAT_FACTOR for k in np.unravel_index(sites, self.shape))
+    def _bonds(self, state: State, film: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of heat cells [n, 2] that metal bonds of a filament join, and how many bonds join each."""
+        nz, ny, nx = self.shape
+        z, y, x = np.unravel_index(film, self.shape)
+        pairs, weights = [], []
+        for dz, dy, dx in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 0, -1)):
+            other = (np.clip(z + dz, 0, nz - 1) * ny + (y + dy) % ny) * nx + (x + dx) % nx
+            cation = state.sites["cation"][other]
+            pair = np.sort(np.stack([self._cell(film), self._cell(other)], axis=1), axis=1)
+            counts = (cation >= METAL) & (pair[:, 0] != pair[:, 1])
+            pairs.append(pair[counts])
+            # a bond of two atoms of the filament is met from both
+            weights.append(np.where(np.isin(other[counts], film), 0.5, 1.0))
+        joined, place = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+        return joined, np.bincount(place.ravel(), np.concatenate(weights), len(joined))
 
-    def _held(self, shape) -> np.ndarray:
-        """Cells on the outside are at the stage temperature."""
-        held = np.zeros(shape, np.uint8)
-        held[0], held[-1] = 1, 1
-        held[:, 0], held[:, -1], held[:, :, 0], held[:, :, -1] = 1, 1, 1, 1
-        return held
+    def peak(self) -> float:
+        """Largest rise of the last solution, K."""
+        return float(self.rise.max(initial=0.0))
 
-    def _faces(self, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Conductance of the faces between cells of unequal width, W/K."""
-        wz, wy, wx = self.width
-        area = (wy[:, None] * wx, wz[:, None] * wx, wz[:, None] * wy)
-        faces = []
-        for axis, w in enumerate((wz, wy, wx)):
-            shape = [1, 1, 1]
-            shape[axis] = -1
-            resistance = (w.reshape(shape) / 2) / kappa
-            total = resistance + np.roll(resistance, -1, axis=axis)
-            faces.append(np.expand_dims(area[axis], axis) / total)
-        return faces[0][:-1], faces[1], faces[2]
+    def temperature(self) -> np.ndarray:
+        """Temperature of the sites at the last solution, K."""
+        self.hottest = self.peak()
+        rise = np.zeros(math.prod(self.cells))
+        for cell, power in zip(self.nodes, self.released, strict=True):
+            rise += power * self.column(int(cell))
+        f = HEAT_FACTOR
+        return self.stage + rise.reshape(self.cells).repeat(f, 0).repeat(f, 1).repeat(f, 2).ravel()
 
-    def temperature(self, power_W: float) -> np.ndarray:
-        """Temperature of the sites at a filament power, K."""
-        self.hottest = float(power_W * self.rise.max()) if power_W else 0.0
-        return self.stage + power_W * self.rise
+    def cool(self) -> None:
+        """No filament, no power."""
+        self.nodes, self.rise, self.released = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+
+    def _cell(self, sites: np.ndarray) -> np.ndarray:
+        """Flat index of the heat cell of each site."""
+        return np.ravel_multi_index(tuple(k // HEAT_FACTOR for k in np.unravel_index(sites, self.shape)), self.cells)
 
     def follow_surface(self, power_W: float, duration_s: float) -> None:
         """Relax the lumped surface towards its rise at the device power."""
         target = self.surface_resistance * power_W
         self.surface = target + (self.surface - target) * math.exp(-duration_s / self.surface_time)
+
+
+def _laplacian(ends: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
+    """Dense Laplacian of a network of `count` nodes."""
+    out = np.zeros((count, count))
+    a, b = ends[:, 0], ends[:, 1]
+    np.add.at(out, (a, b), -weight)
+    np.add.at(out, (b, a), -weight)
+    np.add.at(out, (a, a), weight)
+    np.add.at(out, (b, b), weight)
+    return out
 
 
 def _padding(first: float, reach: float) -> np.ndarray:

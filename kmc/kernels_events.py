@@ -63,10 +63,11 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
     if z >= run.watch:  # here an atom changes the current
         run.force_refresh |= 1
     for k in range(run.dirty):  # an atom that flickers differs from the last solution once at most
-        if state.dirty[k] == site:
+        if state.dirty[k].site == site:
             return
     run.shift += shift
-    state.dirty[run.dirty] = site
+    change = state.dirty[run.dirty]
+    change.site, change.was, change.shift = site, not added, shift
     run.dirty += 1
     if run.dirty == state.dirty.size:
         run.force_refresh |= 4

@@ -16,10 +16,17 @@ from .kernels_near import (
     place_of,
     two_steps,
 )  # fmt: skip
+from .lattice import TIGHT
 from .model import NO_HOP
 from .rates import exponential, forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
 from .state import ELECTRODE_METAL, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 from .units import K_B
+
+
+@inlined
+def crowding(state, model, site: int) -> float:
+    """What the barriers of a metal atom rise by where it must push ligand chains aside, eV."""
+    return model.insertion if state.sites[site].room == TIGHT else 0.0
 
 
 @kernel
@@ -32,10 +39,11 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     chemical = model.ion_energy[state.sites[site].region] + bonds
     field = phi - electron_potential(state, grid, fields, site)
     attempt = model.attempt if metals > 0 else model.attempt * model.isolated
+    saddle = model.reduction + crowding(state, model, site)
     if oxidise:
-        barrier = oxidation_barrier(model.reduction, chemical, field, model.transfer)
+        barrier = oxidation_barrier(saddle, chemical, field, model.transfer)
     else:
-        barrier = reduction_barrier(model.reduction, chemical, field, model.transfer)
+        barrier = reduction_barrier(saddle, chemical, field, model.transfer)
     return thermal_rate(attempt, barrier, fields[site].temperature)
 
 
@@ -143,6 +151,7 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
             continue
         there, _ = bonds_at(state, grid, model, j, site)
         barrier = model.diffusion + max(bonds - there, 0.0)
+        barrier += max(crowding(state, model, site), crowding(state, model, j))
         temperature = 0.5 * (fields[site].temperature + fields[j].temperature)
         row[d] = thermal_rate(model.attempt, barrier, temperature)
         total += row[d]

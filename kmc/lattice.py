@@ -30,6 +30,8 @@ class Region(IntEnum):
 ACTIVE = (Region.CORE, Region.SURFACE, Region.GAP, Region.VOID, Region.BOUNDARY)
 #: Regions in which a silver atom never fits.
 SOLID = (Region.CORE, Region.SURFACE)
+#: Room for a silver atom: none, free, or between ligand chains that it must push aside.
+FULL, OPEN, TIGHT = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Lattice:
 
     spacing_nm: distance of neighbouring sites (nm).
     region: uint8 [nz, ny, nx], codes of `Region`.
-    room: uint8 [nz, ny, nx], 1 where a silver atom fits.
+    room: uint8 [nz, ny, nx], OPEN where a silver atom fits, TIGHT where it must push ligand chains aside.
     residue: bool [nz, ny, nx], silver left in the organic layer at t = 0.
     """
 
@@ -97,10 +99,10 @@ class Lattice:
         return self.fraction(*SOLID)
 
     def room_fraction(self) -> float:
-        """Share of the active layer's sites in which a silver atom fits."""
+        """Share of the active layer's sites in which a silver atom fits without pushing chains aside."""
         active = self.mask(*ACTIVE)
         count = np.count_nonzero(active)
-        return np.count_nonzero(self.room[active]) / count if count else 0.0
+        return np.count_nonzero(self.room[active] == OPEN) / count if count else 0.0
 
     def silver_surface(self) -> np.ndarray:
         """int64 [ny, nx]: lowest plane of the silver electrode in each column."""

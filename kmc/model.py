@@ -27,6 +27,7 @@ MODEL = np.dtype([
     ("reduction", "f8"),  # intrinsic barrier of reduction on metal
     ("electrode", "f8"),  # the same at the silver electrode
     ("transfer", "f8"),
+    ("insertion", "f8"),  # added to the barriers, both ways, of an atom that comes between ligand chains
     ("diffusion", "f8"),  # intrinsic barrier of surface diffusion of metal
     ("isolated", "f8"),  # factor on redox without a metal neighbour: the electron tunnels in
     ("exchange", "f8"),  # barrier of vacancy exchange at the silver electrode; NO_HOP: none
@@ -53,6 +54,8 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
         model["reach"] = PAIR_REACH**2 + 1
     for field, key in METAL_KEYS.items():
         model[field] = metal.value(key)
+    if stack.ligand is not None:
+        model["insertion"] = stack.ligand.value("insertion_barrier")
     model["kink"] = -3 * metal.value("bond_energy")
     model["exchange"] = active.value("electrode_exchange_barrier") if active else NO_HOP
     model["exchange_energy"] = active.value("electrode_exchange_energy") if active else 0.0

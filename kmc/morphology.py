@@ -13,7 +13,7 @@ import numpy as np
 
 from kmc import channels, grains, interstices, packing
 from kmc.errors import UserError
-from kmc.lattice import Lattice, Region
+from kmc.lattice import FULL, OPEN, TIGHT, Lattice, Region
 from kmc.relief import noise, relief, window_thickness
 
 # Site spacing where no perovskite card gives one: half of CsPbBr3's pseudo-cubic constant (nm).
@@ -125,10 +125,11 @@ def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Fil
     side = max(1, round(grid.sites(ligand.value("seam_width"))))
     # Chains close behind a filament's way: what is left open in a window is one seam and the crevices.
     way = channels.seam(room, ceiling, side)
-    room = (way | (room.astype(bool) & open_[None])).astype(np.uint8)
+    between = np.isin(region, (Region.GAP, Region.VOID))
+    free = way | (room.astype(bool) & open_[None])
     # Under the crystals the ligand shell yields: silver plates on the organic, the way out for passing ions.
-    room[0] |= np.isin(region[0], (Region.GAP, Region.VOID)).astype(np.uint8)
-    return Film(region, room, ceiling)
+    free[0] |= between[0]
+    return Film(region, np.where(free, OPEN, np.where(between, TIGHT, FULL)).astype(np.uint8), ceiling)
 
 
 def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
@@ -185,7 +186,7 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
 
 def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
     """Silver that forming left in the seam, up to a stated gap below the silver electrode: bool [z, y, x]."""
-    channel = channels.widest(film.room, film.ceiling)
+    channel = channels.widest(film.room == OPEN, film.ceiling)
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
     stump = channel.path.copy()
     stump[max(0, top - round(grid.sites(stack.device.value("residue_gap")))) :] = False
@@ -194,7 +195,7 @@ def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
 
 def _residue(stack: Any, grid: Grid, film: Film, between: int) -> tuple[np.ndarray, int]:
     """(bool [y, x], planes): the silver that forming left beneath the widest channel."""
-    channel = channels.widest(film.room, film.ceiling)
+    channel = channels.widest(film.room == OPEN, film.ceiling)
     ny, nx = film.ceiling.shape
     dy = np.abs(np.arange(ny) - channel.y)
     dx = np.abs(np.arange(nx) - channel.x)

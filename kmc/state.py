@@ -47,6 +47,10 @@ RUN = np.dtype(
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
         "touched", "regrouped")])  # fmt: skip
+CHANGE = np.dtype([
+    ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
+    ("shift", "f8"),  # bound of the change of potential by it, V
+])  # fmt: skip
 FIELD = np.dtype([
     ("unit", "f8"),  # potential at one volt across the device
     ("charge", "f8"),  # potential of the space charge with the metal grounded, V
@@ -74,7 +78,7 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
-    dirty: np.ndarray  # int32 [DIRTY_LIMIT]: metal sites changed since the last field update
+    dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
 
 
@@ -105,7 +109,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     return State(
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
-        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, np.int32),
+        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, CHANGE),
         np.zeros(1, RUN))
 
 

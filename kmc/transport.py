@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
-from .state import KIND_METAL, State
+from .state import State
 from .units import E_CHARGE, EPS0_F, K_B
 
 TABLE_V = np.geomspace(1e-4, 100.0, 1200)
@@ -20,14 +20,19 @@ MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only o
 
 @dataclass
 class Path:
-    """The filament as a two-terminal: conductance (S) and where its power goes at one volt."""
+    """The filament as a two-terminal: conductance (S), and the heat on sites at one volt (W/V2).
+
+    A ballistic or tunnelling electron leaves its energy in the metal that receives it: so the heat depends on
+    the polarity.
+    """
 
     conductance: float = 0.0
     bridged: bool = False
     gap_nm: float = math.inf
     core: int = 0
     heat_sites: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    heat_share: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    heat_positive: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    heat_negative: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 class Network:
@@ -50,34 +55,47 @@ class Network:
         self.ohmic = self.spacing / metal.value("resistivity")
         self.decay = math.log(10) * self.spacing / metal.value("tunnelling_decade")
         self.tunnelling = tunnelling
+        #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
+        self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
+        self.film = np.zeros(0, np.int32)
+        self.film_floor = (lattice.organic_surface() + 1) * self.shape[1] * self.shape[2]
 
     def update(self, state: State, fields: np.ndarray) -> Path:
-        """Solve for the present metal; writes the unit potential of all metal sites into `fields`."""
-        all_atoms = state.entities["site"][state.entities["kind"] == KIND_METAL]
-        organic = self.in_organic[all_atoms]
-        foot_atoms, atoms = np.sort(all_atoms[organic]), np.sort(all_atoms[~organic])
-        fields["unit"][foot_atoms] = 0.0
-        self.label[atoms] = 0
-        scratch = np.zeros(len(atoms) + 1, np.int32)
-        labels = tk.label_clusters(state.sites, atoms, self.label, scratch, *self.shape)
-        if (self.label[atoms] == tk.BRIDGE).any():
-            return self._bridged(state, fields, atoms, foot_atoms)
-        return self._tunnelling(fields, atoms, foot_atoms, labels)
+        """Solve for the present metal; writes the unit potential of the atoms in the film into `fields`."""
+        film, foot, layer = self._gather(state, fields)
+        self.film = film
+        self.label[film] = 0
+        scratch = np.zeros(len(film) + 1, np.int32)
+        labels = tk.label_clusters(state.sites, film, self.label, scratch, *self.shape)
+        if (self.label[film] == tk.BRIDGE).any():
+            return self._bridged(state, fields, film, layer)
+        return self._tunnelling(fields, film, foot, labels)
 
-    def _foot(self, foot_atoms: np.ndarray) -> np.ndarray:
-        """Height of the cathode in each column: the counter electrode, or silver in the organic."""
-        _, ny, nx = self.shape
-        foot = np.full(ny * nx, self.counter_top, np.int32)
-        np.maximum.at(foot, foot_atoms % (ny * nx), (foot_atoms // (ny * nx)).astype(np.int32))
-        return foot.reshape(ny, nx)
+    def filament(self) -> np.ndarray:
+        """Sites of the silver in the film, without what plates the organic."""
+        return self.film[self.film >= self.film_floor]
 
-    def _tunnelling(self, fields, atoms, foot_atoms, labels: int) -> Path:
+    def reach(self, least: float) -> int:
+        """Sites over which a link of two atoms conducts more than `least` (S)."""
+        if not self.tunnelling or least >= self.quantum:
+            return 1
+        return min(TUNNEL_REACH, math.ceil(1.0 + math.log(self.quantum / least) / self.decay))
+
+    def _gather(self, state: State, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Metal sites above the organic; height of the cathode in each column; atoms in the organic's planes."""
+        nz, ny, nx = self.shape
+        foot = np.full((ny, nx), self.counter_top, np.int32)
+        layer = np.zeros(nz, np.int64)
+        film = np.empty(int(state.run["metal"][0]), np.int32)
+        count = tk.gather(state.entities, self.in_organic, fields, film, foot, layer, ny, nx)
+        return film[:count], foot, layer
+
+    def _tunnelling(self, fields, atoms, foot, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
-        foot = self._foot(foot_atoms)
-        matrix = np.zeros((labels, labels))
+        matrix, to_roof = np.zeros((labels, labels)), np.zeros(len(atoms))
         if self.tunnelling and len(atoms):
-            tk.tunnelling_links(atoms, self.label, self.roof, foot, matrix, TUNNEL_REACH, self.quantum,
-                                self.decay, *self.shape)
+            tk.tunnelling_links(atoms, self.label, self.roof, foot, matrix, to_roof, TUNNEL_REACH, self.link,
+                                *self.shape)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
         floating = np.arange(tk.FLOATING, labels)
@@ -86,7 +104,17 @@ class Network:
         fields["unit"][atoms] = unit[self.label[atoms]]
         difference = unit[tk.ANODE] - unit
         conductance = float(np.sum(matrix[tk.ANODE] * difference))
-        return Path(conductance, False, self._gap(atoms, foot))
+        return Path(conductance, False, self._gap(atoms, foot), 0, *self._tip_heat(
+            atoms, to_roof * (1.0 - unit[self.label[atoms]]) ** 2, conductance))
+
+    def _tip_heat(self, atoms, power, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Heat of tunnelling into the electrode above the tip, or into the tip where the electrons come down."""
+        tip = np.flatnonzero(power > 0.0)
+        atoms, power = atoms[tip].astype(np.int64), power[tip] * (conductance / max(power.sum(), 1e-300))
+        plane = self.shape[1] * self.shape[2]
+        above = self.roof.ravel()[atoms % plane] * plane + atoms % plane
+        nothing = np.zeros(len(atoms))
+        return np.concatenate([above, atoms]), np.append(power, nothing), np.append(nothing, power)
 
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, that around them."""
@@ -107,14 +135,14 @@ class Network:
         height = self.roof.ravel()[column] - cathode // (ny * nx)
         return min(open_nm, float(height.min() - 1) * self.spacing)
 
-    def _bridged(self, state, fields, atoms, foot_atoms) -> Path:
+    def _bridged(self, state, fields, atoms, layer) -> Path:
         """A filament that joins the electrodes: the network of its bonds."""
         nodes = atoms[self.label[atoms] == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
         plane = self.shape[1] * self.shape[2]
         planes, counts = np.unique(nodes // plane, return_counts=True)
         neck = int(planes[len(counts) - 1 - np.argmin(counts[::-1])])
-        links, weight = np.zeros((6 * len(nodes), 2), np.int32), np.zeros(6 * len(nodes))
+        links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
         count = tk.bridge_network(state.sites, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
                                   *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
@@ -125,30 +153,30 @@ class Network:
         known = {tk.CATHODE: 0.0, tk.ANODE: 1.0}
         for k, value in known.items():
             fields["unit"][others[self.label[others] == k]] = value
-        return self._path(nodes, links, weight, unit, foot_atoms)
+        return self._path(nodes, links, weight, unit, layer)
 
-    def _path(self, nodes, links, weight, unit, foot_atoms) -> Path:
+    def _path(self, nodes, links, weight, unit, layer) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""
         ends = np.append(unit, [0.0, 1.0])  # index -2 is the cathode, -1 the anode
         drop = ends[links[:, 1]] - ends[links[:, 0]]
         power = weight * drop**2
         conductance = float(power.sum())
-        foot = self._foot_resistance(foot_atoms)
         current = weight * np.abs(drop)
         core = np.unique(links[current > 0.01 * conductance, 0])
-        share = np.zeros(len(nodes) + 2)
-        np.add.at(share, links[:, 0], power / 2)
-        np.add.at(share, links[:, 1], power / 2)
+        foot = self._foot_resistance(layer)
         scale = 1.0 / (1.0 + conductance * foot)
-        return Path(conductance * scale, True, 0.0, len(core), nodes, share[: len(nodes)] * scale**2)
+        # Electrons of a positive voltage run to the higher potential; a ballistic neck heats that end alone.
+        neck = weight < self.ohmic
+        upper = np.where(neck, drop > 0.0, 0.5)
+        below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
+        sites = np.concatenate([nodes[links[:, 0]], links[:, 2]]).astype(np.int64)
+        heat = [np.concatenate([power * (1.0 - part), power * part + below]) * scale**2
+                for part in (upper, 1.0 - upper)]
+        return Path(conductance * scale, True, 0.0, len(core), sites, *heat)
 
-    def _foot_resistance(self, foot_atoms) -> float:
+    def _foot_resistance(self, layer) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""
-        if len(foot_atoms) == 0:
-            return 0.0
-        counts = np.bincount(foot_atoms // (self.shape[1] * self.shape[2]))
-        counts = counts[counts > 0]
-        return float(np.sum(1.0 / (self.ohmic * counts)))
+        return float(np.sum(1.0 / (self.ohmic * layer[layer > 0])))
 
 
 class Leak:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .cache import njit
 from .lattice import Region
-from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
+from .state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL
 
 CATHODE, ANODE, BRIDGE, FLOATING = 1, 2, 3, 4  # labels; floating clusters are FLOATING, FLOATING + 1, ...
 
@@ -27,11 +27,37 @@ def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 
 @njit
+def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) -> int:
+    """Split the metal atoms: sites above the organic layer go to `film`, returns how many.
+
+    Those in the organic are at the cathode's potential; foot int32 [ny, nx]: raised to the highest of them;
+    layer [nz]: their number in each plane.
+    """
+    count = 0
+    plane = ny * nx
+    for k in range(entities.size):
+        if entities[k].kind != KIND_METAL:
+            continue
+        i = np.int64(entities[k].site)
+        if in_organic[i]:
+            z = i // plane
+            fields[i].unit = 0.0
+            layer[z] += 1
+            y, x = i // nx % ny, i % nx
+            foot[y, x] = max(foot[y, x], z)
+        else:
+            film[count] = i
+            count += 1
+    return count
+
+
+@njit
 def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
-    Silver in the organic layer belongs to the cathode, as the counter electrode does. `label` is int32 [N],
-    zero on all atoms at entry.
+    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that lies on
+    the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N], zero on all
+    atoms at entry.
     """
     following = FLOATING
     for first in atoms:
@@ -40,7 +66,7 @@ def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int
         top, count = 1, 0
         stack[0] = first
         label[first] = -1
-        cathode, anode = False, False
+        cathode, anode, wetted = False, False, False
         while top > count:  # breadth first; stack[:top] ends as the cluster
             i = stack[count]
             count += 1
@@ -57,12 +83,14 @@ def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int
                     label[j] = -1
                     stack[top] = j
                     top += 1
+                elif sites[j].region == Region.ORGANIC:
+                    wetted = True
         if cathode and anode:
             name = BRIDGE
-        elif cathode:
-            name = CATHODE
         elif anode:
             name = ANODE
+        elif cathode or wetted:
+            name = CATHODE
         else:
             name = following
             following += 1
@@ -72,13 +100,12 @@ def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int
 
 
 @njit
-def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: float, decay: float,
-                     nz: int, ny: int, nx: int) -> None:
+def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, table, nz: int, ny: int, nx: int) -> None:
     """Add the tunnelling conductance between clusters to `matrix` [labels, labels], S.
 
-    A link of two atoms conducts `conductance` 10^(-gap / decade), gap from surface to surface (Simmons at low
-    bias); roof [ny, nx]: lowest electrode site above; foot: highest cathode site of the organic below or -99.
-    decay: ln(10) spacing / decade.
+    table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
+    10^(-gap / decade), gap from surface to surface); roof [ny, nx]: lowest electrode site above; foot: highest
+    cathode site of the organic below; to_roof [atoms] receives what each atom conducts to the electrode above.
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
@@ -86,9 +113,9 @@ def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: 
         i = atoms[a]
         x, y, z = i % nx, i // nx % ny, i // plane
         if label[i] != ANODE and lowest - z <= reach:
-            _plane_links(matrix, label[i], ANODE, x, y, z, roof, reach, conductance, decay, ny, nx)
+            to_roof[a] = _plane_links(matrix, label[i], ANODE, x, y, z, roof, reach, table, ny, nx)
         if label[i] != CATHODE and z - highest <= reach:
-            _plane_links(matrix, label[i], CATHODE, x, y, z, foot, reach, conductance, decay, ny, nx)
+            _plane_links(matrix, label[i], CATHODE, x, y, z, foot, reach, table, ny, nx)
         if label[i] < FLOATING and label[i] != ANODE:
             continue
         for b in range(atoms.size):
@@ -102,31 +129,35 @@ def tunnelling_links(atoms, label, roof, foot, matrix, reach: int, conductance: 
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
             if squared <= reach * reach:
-                g = conductance * np.exp(-decay * (np.sqrt(squared) - 1.0))
+                g = table[squared]
                 matrix[label[i], label[j]] += g
                 matrix[label[j], label[i]] += g
 
 
 @njit
-def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, reach: int, conductance: float,
-                 decay: float, ny: int, nx: int) -> None:
-    """Links of one atom to an electrode with a height map."""
+def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, reach: int, table, ny: int,
+                 nx: int) -> float:
+    """Links of one atom to an electrode with a height map; returns their sum, S."""
+    total = 0.0
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
             dz = height[(y + dy) % ny, (x + dx) % nx] - z
             squared = dx * dx + dy * dy + dz * dz
             if 0 < squared <= reach * reach:
-                g = conductance * np.exp(-decay * (np.sqrt(squared) - 1.0))
-                matrix[own, other] += g
-                matrix[other, own] += g
+                total += table[squared]
+    matrix[own, other] += total
+    matrix[other, own] += total
+    return total
 
 
 @njit
 def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int,
                    nx: int, links, weight) -> int:
-    """Bonds of the bridging cluster: links int32 [m, 2] of node numbers (-1 anode, -2 cathode), weight S.
+    """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
-    Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer). Returns m.
+    Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end.
+
+    Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer).
     """
     count = 0
     narrow = 1.0 / (1.0 / ohmic + 1.0 / quantum)
@@ -149,7 +180,7 @@ def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, nec
                 other = index[j]
             else:
                 continue
-            links[count, 0], links[count, 1] = index[i], other
+            links[count, 0], links[count, 1], links[count, 2] = index[i], other, j
             weight[count] = g
             count += 1
     return count

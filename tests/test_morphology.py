@@ -13,7 +13,7 @@ import pytest
 from kmc import channels, grains, interstices, morphology, packing, relief
 from kmc import stack as stack_module
 from kmc.errors import UserError
-from kmc.lattice import ACTIVE, SOLID, Lattice, Region
+from kmc.lattice import ACTIVE, OPEN, SOLID, TIGHT, Lattice, Region
 from kmc.settings import Settings
 from kmc.streams import stream
 
@@ -66,7 +66,7 @@ def test_layers_lie_in_order(name: str) -> None:
 def test_room_rules(name: str) -> None:
     """Silver fits everywhere in the organic, nowhere in crystals; electrodes are full."""
     lattice = window(name)
-    assert (lattice.room <= 1).all()
+    assert (lattice.room <= TIGHT).all()
     assert (lattice.room[lattice.mask(Region.ORGANIC)] == 1).all()
     assert (lattice.room[lattice.mask(*SOLID, Region.COUNTER, Region.ELECTRODE)] == 0).all()
 
@@ -414,7 +414,7 @@ def test_crevices_take_their_share(name: str, fraction: float) -> None:
     # Where four crystals meet a column may be open by itself.
     own = 0.03 if name == "ogb_20nm" else 0.0
     assert fraction - 0.002 <= open_.mean() <= fraction + own + 0.002
-    roomy = ((lattice.room > 0) & active).sum(axis=0) == active.sum(axis=0)
+    roomy = ((lattice.room == OPEN) & active).sum(axis=0) == active.sum(axis=0)
     assert fraction - 0.002 <= roomy.mean() <= fraction + (0.08 if name == "thin_film_100nm" else own)
 
 

@@ -17,6 +17,7 @@ length: {value: 1.1, unit: nm, kind: assumed, why: "made up"}
 gap: {value: 1.2, unit: nm, kind: assumed, why: "made up"}
 coverage: {value: 0.3, kind: assumed, why: "made up"}
 seam_width: {value: 1.2, unit: nm, kind: assumed, why: "made up"}
+insertion_barrier: {value: 0.3, unit: eV, kind: assumed, why: "made up"}
 gap_barrier: {value: 0.12, unit: eV, kind: assumed, why: "made up"}
 gap_ion_energy: {value: -0.1, unit: eV, kind: assumed, why: "made up"}
 surface_vacancy_density: {value: 0.2, unit: 1/nm2, kind: assumed, why: "made up"}

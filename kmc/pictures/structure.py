@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kmc import channels, morphology
-from kmc.lattice import ACTIVE, Lattice, Region
+from kmc.lattice import ACTIVE, OPEN, Lattice, Region
 from kmc.settings import Settings
 from kmc.streams import stream
 
@@ -100,7 +100,7 @@ def _scene(stack: Any, lattice: Lattice) -> _Scene:
     keys = list(_SHADES)
     table = np.array([keys.index(region.name.lower()) for region in Region], dtype=np.uint8)
     shade = table[lattice.region]
-    shade[(lattice.room > 0) & lattice.mask(*ACTIVE)] = keys.index("open")
+    shade[(lattice.room == OPEN) & lattice.mask(*ACTIVE)] = keys.index("open")
     shade[lattice.residue] = keys.index("residue")
     names = {"electrode": _pretty(stack.electrode.name), "counter": _pretty(stack.counter.card.name)}
     if stack.organic is not None:

@@ -1,0 +1,97 @@
+"""Steady heat flow in what surrounds a filament: solved once for each cell that is heated.
+
+The domain reaches beyond the window by stretched cells, whose aspect ratios no point smoother likes. Its
+conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by eigenvectors
+along x and y and elimination along z (Lynch, Rice & Thomas, Numer. Math. 6, 185 (1964)), preconditions conjugate
+gradients.
+"""
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, cg
+
+RESIDUAL = 0.02  # relative: a rise is then within 0.5 % (measured against a solution to 1e-4)
+
+
+class Surroundings:
+    """A box of cells whose outermost shell is held at zero.
+
+    kappa: conductivity of the cells [z, y, x], W/(nm K); width: their widths along each axis, nm.
+    """
+
+    def __init__(self, kappa: np.ndarray, width: list[np.ndarray]):
+        self.faces = _faces(kappa, width)
+        self.shape = tuple(n - 2 for n in kappa.shape)
+        wz, wy, wx = width
+        layer = np.exp(np.log(kappa).mean(axis=(1, 2)))
+        (ly, self.vy), (lx, self.vx) = _modes(wy), _modes(wx)
+        resistance = wz / 2 / layer
+        g = 1.0 / (resistance[1:] + resistance[:-1])
+        diagonal = (g[1:] + g[:-1])[:, None, None] + (layer * wz)[1:-1, None, None] * (ly[:, None] + lx)
+        self.pivot, self.factor = _eliminate(diagonal, -g[1:-1])
+        size = (int(np.prod(self.shape)),) * 2
+        self.operator = LinearOperator(size, self._apply, dtype=np.float64)
+        self.preconditioner = LinearOperator(size, self._layered, dtype=np.float64)
+
+    def rise(self, cell: tuple[int, int, int]) -> np.ndarray:
+        """Rise of all cells [z, y, x] for one watt in one of them, K."""
+        source = np.zeros(tuple(n + 2 for n in self.shape))
+        source[cell] = 1.0
+        inner = source[1:-1, 1:-1, 1:-1].ravel()
+        found, _ = cg(self.operator, inner, rtol=RESIDUAL, M=self.preconditioner)
+        source[1:-1, 1:-1, 1:-1] = found.reshape(self.shape)
+        return source
+
+    def _apply(self, u: np.ndarray) -> np.ndarray:
+        """Heat leaving each cell at temperatures u, W."""
+        full = np.zeros(tuple(n + 2 for n in self.shape))
+        full[1:-1, 1:-1, 1:-1] = u.reshape(self.shape)
+        out = np.zeros_like(full)
+        for axis, g in enumerate(self.faces):
+            flow = g * np.diff(full, axis=axis)
+            low, high = [slice(None)] * 3, [slice(None)] * 3
+            low[axis], high[axis] = slice(None, -1), slice(1, None)
+            out[tuple(low)] -= flow
+            out[tuple(high)] += flow
+        return out[1:-1, 1:-1, 1:-1].ravel()
+
+    def _layered(self, r: np.ndarray) -> np.ndarray:
+        """Solution of the layered box."""
+        y = self.vy.T @ r.reshape(self.shape) @ self.vx
+        for k in range(1, len(y)):
+            y[k] -= self.factor[k - 1] * y[k - 1]
+        y /= self.pivot
+        for k in range(len(y) - 2, -1, -1):
+            y[k] -= self.factor[k] * y[k + 1]
+        return (self.vy @ y @ self.vx.T).ravel()
+
+
+def _modes(width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of -d2/dx2 on cells between held ones, weighted by their widths."""
+    g = 2.0 / (width[1:] + width[:-1])
+    stiff = np.diag(g[1:] + g[:-1]) - np.diag(g[1:-1], 1) - np.diag(g[1:-1], -1)
+    return eigh(stiff, np.diag(width[1:-1]))
+
+
+def _eliminate(diagonal: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pivots and factors of one symmetric tridiagonal matrix along z for each mode."""
+    pivot, factor = diagonal.copy(), np.zeros_like(diagonal)
+    for k in range(1, len(diagonal)):
+        factor[k - 1] = off[k - 1] / pivot[k - 1]
+        pivot[k] -= off[k - 1] * factor[k - 1]
+    return pivot, factor
+
+
+def _faces(kappa: np.ndarray, width: list[np.ndarray]) -> list[np.ndarray]:
+    """Conductance of the faces between cells of unequal width, W/K: halves in series."""
+    wz, wy, wx = width
+    area = (wy[:, None] * wx, (wz[:, None] * wx)[:, None, :], (wz[:, None] * wy)[:, :, None])
+    faces = []
+    for axis, w in enumerate(width):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        half = w.reshape(shape) / 2 / kappa
+        low, high = [slice(None)] * 3, [slice(None)] * 3
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        faces.append(area[axis] / (half[tuple(low)] + half[tuple(high)]))
+    return faces
