@@ -26,6 +26,7 @@ def device_state(device: Device) -> dict[str, Any]:
     saved["potential"] = {name: getattr(device.potential, name) for name in _POTENTIAL}
     saved["solves"], saved["sheet_voltage"] = device.potential.solves, device.potential.sheet_voltage
     saved["density"], saved["charge_density"] = device.density, device.charge_density
+    saved["film"] = device.network.film
     saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
     heat = device.heat
     saved["heat"] = {name: getattr(heat, name) for name in ("nodes", "rise", "released", "surface", "hottest")}
@@ -47,6 +48,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
+    device.network.film = saved["film"]
     device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
     for name, value in saved["heat"].items():
         setattr(device.heat, name, value)

@@ -135,7 +135,7 @@ class Device:
             spill = self.potential.relax(self.state, box, max(2 * reach, 1))
             if not same:
                 self.drift += spill * size
-                boxes.append(box)
+                boxes.append(self.potential.box_of(site, reach + 2))  # a vacancy looks two sites far
         self.patches += len(boxes)
         return boxes
 

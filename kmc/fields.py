@@ -16,6 +16,7 @@ from .units import EPS0
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS = 16
 SOLVE_ETA = 1e-4
+CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 
 def permittivities(stack) -> np.ndarray:
@@ -163,10 +164,10 @@ def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:
 
 
 def _block_mean(values: np.ndarray, factor: int) -> np.ndarray:
-    """Mean over blocks of sites, leaving out the electrodes (NaN); 1 where a block is all electrode."""
+    """Mean over blocks of sites, without the electrodes (NaN); a conductor where all is electrode."""
     nz, ny, nx = values.shape
     blocks = values.reshape(nz // factor, factor, ny // factor, factor, nx // factor, factor)
     blocks = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(nz // factor, ny // factor, nx // factor, -1)
     known = ~np.isnan(blocks)
     total = np.where(known, blocks, 0.0).sum(axis=-1)
-    return np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), 1.0)
+    return np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), CONDUCTOR)

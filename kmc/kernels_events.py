@@ -53,10 +53,10 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
         low, high = own, own
     if added:
         shift = max(abs(own - low), abs(own - high))
-        if metals > 0:
+        if metals > 0 and not state.sites[site].held:
             here.unit, here.charge = unit / metals, charge / metals
     else:
-        if metals < 6:
+        if metals < 6 and not state.sites[site].held:
             here.unit, here.charge = open_unit / (6 - metals), open_charge / (6 - metals)
         shift = max(abs(run.voltage * here.unit + here.charge - own), high - low)
     run.metal_events += 1

@@ -205,7 +205,7 @@ def electron_potential(state, grid, fields, site: int) -> float:
 
 @kernel
 def open_potential(state, grid, fields, site: int) -> float:
-    """Potential an ion would have on a metal site: mean over its non-metal neighbours, V."""
+    """Potential an ion would have on a metal site: what is held there, or the mean of open neighbours, V."""
     voltage = state.run[0].voltage
     total, n = 0.0, 0
     x, y, z = decode(grid, site)
@@ -214,7 +214,9 @@ def open_potential(state, grid, fields, site: int) -> float:
         if state.sites[j].cation < METAL:
             total += voltage * fields[j].unit + fields[j].charge
             n += 1
-    return total / n if n > 0 else voltage * fields[site].unit + fields[site].charge
+    if n == 0 or state.sites[site].held:
+        return voltage * fields[site].unit + fields[site].charge
+    return total / n
 
 
 @kernel

@@ -49,6 +49,8 @@ def draw_vacancies(lattice: Lattice, stack, settings, seed: int) -> np.ndarray:
     built_in, most = vacancy_cells(lattice, stack, 2)
     generator = streams.stream(seed, "vacancies")
     weight = np.where(most > 0.5, built_in, 0.0).ravel()
+    if not weight.any():  # a perfect crystal
+        return np.zeros(0, np.int64)
     count = min(int(generator.poisson(built_in.sum())), int(np.count_nonzero(weight)))
     cells = generator.choice(weight.size, size=count, replace=False, p=weight / weight.sum())
     z, y, x = np.unravel_index(np.sort(cells), built_in.shape)

@@ -109,7 +109,8 @@ class Simulation:
             self.device.set_source(step.voltage_V, step.compliance_A)
             self.opened = True
         last = self.sample + 1 == step.samples
-        look = self.started_s + step.duration_s * (self.sample + 1) / step.samples
+        # The share of the last look is exactly 1: a step ends at the same time however often one looks.
+        look = self.started_s + step.duration_s * ((self.sample + 1) / step.samples)
         status = self.device.advance(self.events, look, self.settings.event_budget, not last)
         if status == REACHED:
             self.sample += 1

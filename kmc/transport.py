@@ -48,7 +48,8 @@ class Network:
         self.lowest_roof = int(self.roof.min())
         self.label = np.zeros(region.size, np.int32)
         self.index = np.zeros(region.size, np.int32)
-        self.in_organic = (region == Region.ORGANIC).ravel()
+        # Silver in an organic under the film is part of the cathode; where there is no film it is the filament.
+        self.in_organic = (region == Region.ORGANIC).ravel() & (stack.active is not None)
         self.counter_top = int(np.flatnonzero((region == Region.COUNTER).any(axis=(1, 2))).max())
         self.quantum = metal.value("bond_conductance")
         # conductance of a bond inside metal: spacing / resistivity
@@ -58,7 +59,8 @@ class Network:
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
         self.film = np.zeros(0, np.int32)
-        self.film_floor = (lattice.organic_surface() + 1) * self.shape[1] * self.shape[2]
+        plated = lattice.organic_surface() + 1 if stack.active is not None else 0
+        self.film_floor = plated * self.shape[1] * self.shape[2]
 
     def update(self, state: State, fields: np.ndarray) -> Path:
         """Solve for the present metal; writes the unit potential of the atoms in the film into `fields`."""
@@ -66,7 +68,7 @@ class Network:
         self.film = film
         self.label[film] = 0
         scratch = np.zeros(len(film) + 1, np.int32)
-        labels = tk.label_clusters(state.sites, film, self.label, scratch, *self.shape)
+        labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
         if (self.label[film] == tk.BRIDGE).any():
             return self._bridged(state, fields, film, layer)
         return self._tunnelling(fields, film, foot, labels)
@@ -143,7 +145,7 @@ class Network:
         planes, counts = np.unique(nodes // plane, return_counts=True)
         neck = int(planes[len(counts) - 1 - np.argmin(counts[::-1])])
         links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
-        count = tk.bridge_network(state.sites, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
+        count = tk.bridge_network(state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
                                   *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from .cache import njit
-from .lattice import Region
 from .state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL
 
 CATHODE, ANODE, BRIDGE, FLOATING = 1, 2, 3, 4  # labels; floating clusters are FLOATING, FLOATING + 1, ...
@@ -52,7 +51,7 @@ def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) ->
 
 
 @njit
-def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
+def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
     Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that lies on
@@ -77,13 +76,13 @@ def label_clusters(sites, atoms, label, stack, nz: int, ny: int, nx: int) -> int
                 cation = sites[j].cation
                 if cation == ELECTRODE_METAL:
                     anode = True
-                elif cation == COUNTER_METAL or (cation == METAL and sites[j].region == Region.ORGANIC):
+                elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
                     cathode = True
                 elif cation == METAL and label[j] == 0:
                     label[j] = -1
                     stack[top] = j
                     top += 1
-                elif sites[j].region == Region.ORGANIC:
+                elif in_organic[j]:
                     wetted = True
         if cathode and anode:
             name = BRIDGE
@@ -137,21 +136,21 @@ def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, tabl
 @njit
 def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, reach: int, table, ny: int,
                  nx: int) -> float:
-    """Links of one atom to an electrode with a height map; returns their sum, S."""
-    total = 0.0
+    """The shortest link of one atom to an electrode with a height map, S: one atom is one channel."""
+    best = 0.0
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
             dz = height[(y + dy) % ny, (x + dx) % nx] - z
             squared = dx * dx + dy * dy + dz * dz
             if 0 < squared <= reach * reach:
-                total += table[squared]
-    matrix[own, other] += total
-    matrix[other, own] += total
-    return total
+                best = max(best, table[squared])
+    matrix[own, other] += best
+    matrix[other, own] += best
+    return best
 
 
 @njit
-def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int,
+def bridge_network(sites, in_organic, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int,
                    nx: int, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
@@ -174,7 +173,7 @@ def bridge_network(sites, atoms, label, index, ohmic: float, quantum: float, nec
             cation = sites[j].cation
             if cation == ELECTRODE_METAL:
                 other = -1
-            elif cation == COUNTER_METAL or (cation == METAL and sites[j].region == Region.ORGANIC):
+            elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
                 other = -2
             elif cation == METAL and j > i:
                 other = index[j]

@@ -1,0 +1,102 @@
+"""What compiled code must also give as plain Python: run with NUMBA_DISABLE_JIT=1, it writes its results.
+
+Events with the tables of every stack on a made-up window, and one pass of each field, transport and multigrid
+kernel.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from small_device import Window, answering, live, run, window
+from small_stacks import STACKS, loaded
+
+from kmc import field_kernels as fk
+from kmc import kernels
+from kmc import transport_kernels as tk
+from kmc.lattice import Region
+from kmc.model import build_model
+from kmc.multigrid import Hierarchy, face_conductances
+from kmc.settings import Settings
+from kmc.state import FIELD, KIND_METAL, Grid, State, allocate
+
+EVENT_SHAPE = (8, 8, 8)
+SHAPE = (16, 8, 8)
+SPACING_NM = 0.2935
+TRIALS = 40
+
+
+def events(name: str) -> dict[str, np.ndarray]:
+    """A window after some trials with the tables of a stack."""
+    w = window(3, shape=EVENT_SHAPE)
+    model = build_model(loaded(name), SPACING_NM, Settings(vacancies="explicit"))
+    w = Window(w.state, w.grid, w.fields, answering(model)[0])
+    kernels.refresh_all(*w)
+    run(w, np.random.default_rng(11), np.inf, TRIALS)
+    mine = live(w)
+    return {"sites": np.array(w.state.sites).view("u1"), "site": np.array(w.state.entities["site"][mine]),
+            "rates": w.state.rates[mine],
+            "clock": np.array([w.state.run["time"][0], w.state.run["events"][0]])}
+
+
+def column(top: int) -> tuple[State, np.ndarray, np.ndarray]:
+    """A window of gap with a bent column of silver up to a plane; its atoms; its fields."""
+    region = np.full(SHAPE, Region.GAP, np.uint8)
+    region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
+    region[6:10, :4] = Region.CORE
+    state = State(*map(answering, allocate(region, np.ones_like(region), 256)))
+    state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
+    state.sites["cation"][region.ravel() == Region.COUNTER] = 4
+    atoms = [(z, y, 4) for z in range(2, top + 1) for y in ((3, 4) if z < 8 else (4, 5))]
+    sites = np.array([np.ravel_multi_index(a, SHAPE) for a in atoms], np.int32)
+    kernels.place_many(state, Grid(*SHAPE, False), KIND_METAL, sites)
+    fields = answering(np.zeros(region.size, FIELD))
+    fields["unit"] = np.repeat(np.linspace(0, 1, SHAPE[0]), SHAPE[1] * SHAPE[2])
+    return state, np.sort(sites[4:]), fields
+
+
+def potentials() -> dict[str, np.ndarray]:
+    """Coarsen, solve, prolong and relax around a column of silver."""
+    state, _, fields = column(11)
+    cells = tuple(n // 2 for n in SHAPE)
+    fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
+    fk.coarsen(state.sites, fields, 2, *SHAPE, fixed, unit)
+    coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
+    rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
+    fk.prolong(state.sites, fields, 2, *SHAPE, unit, charge, True)
+    face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
+    spill = fk.relax(state.sites, fields, face, charge, 2, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
+            "charge": np.array(fields["charge"]), "rounds": np.array([rounds, spill])}
+
+
+def currents(top: int) -> dict[str, np.ndarray]:
+    """Clusters and tunnelling links of a column that ends below the electrode, or the network of a bridge."""
+    state, atoms, _ = column(top)
+    label, index = np.zeros((2, state.sites.size), np.int32)
+    scratch = np.zeros(64, np.int32)
+    in_organic = state.sites["region"] == Region.ORGANIC
+    labels = tk.label_clusters(state.sites, in_organic, atoms, label, scratch, *SHAPE)
+    roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
+    matrix, to_roof = np.zeros((labels, labels)), np.zeros(len(atoms))
+    table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
+    tk.tunnelling_links(atoms, label, roof, foot, matrix, to_roof, 8, table, *SHAPE)
+    index[atoms] = np.arange(len(atoms))
+    links, weight = np.zeros((6 * len(atoms), 3), np.int32), np.zeros(6 * len(atoms))
+    unit = np.full(len(atoms), 0.5)
+    count = tk.bridge_network(state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
+    rounds = tk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
+    return {"label": label, "matrix": matrix, "to_roof": to_roof, "links": links[:count], "weight": weight[:count], "unit": unit,
+            "rounds": np.array([rounds])}
+
+
+def everything() -> dict[str, np.ndarray]:
+    """All results, by "case: array"."""
+    cases = {name: events(name) for name in STACKS}
+    cases |= {"potentials": potentials(), "gap": currents(10), "bridge": currents(13)}
+    return {f"{case}: {key}": value for case, found in cases.items() for key, value in found.items()}
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **everything())
