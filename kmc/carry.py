@@ -13,6 +13,7 @@ from .transport import Path
 _PLAIN = (
     "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches",
 )  # fmt: skip
+_HEAT = ("nodes", "rise", "released", "surface", "hottest")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
 
@@ -29,7 +30,7 @@ def device_state(device: Device) -> dict[str, Any]:
     saved["film"] = device.network.film
     saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
     heat = device.heat
-    saved["heat"] = {name: getattr(heat, name) for name in ("nodes", "rise", "released", "surface", "hottest")}
+    saved["heat"] = {name: getattr(heat, name) for name in _HEAT}
     if device.vacancies is not None:
         saved["vacancies"] = {"number": device.vacancies.number, "mu": device.vacancies.mu,
                               "response": device.vacancies.response}

@@ -140,11 +140,13 @@ class Device:
         return boxes
 
     def watch(self) -> int:
-        """Plane from which on metal changes the current: the filament if it bridges, else tunnelling's reach."""
-        return self.network.counter_top + 2 if self.path.bridged else self.network.lowest_roof - self._reach() - 1
+        """Plane from which on metal changes the current: the filament if it bridges, else what tunnels."""
+        if self.path.bridged:
+            return self.network.counter_top + 2
+        return self.network.lowest_roof - self._reach() - 1
 
     def _reach(self) -> int:
-        """Planes below the electrode from which an atom's tunnelling counts beside the present conductance."""
+        """Planes below the electrode from which an atom's tunnelling counts beside what conducts now."""
         total = self.path.conductance + self.leak.current(0.1, self.stage) / 0.1
         return self.network.reach(CURRENT_LEAST * total)
 

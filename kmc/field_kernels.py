@@ -55,7 +55,8 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge,
             y0, y1, wy = _weight(y, factor, cy, True)
             a, b, c, d = (1 - wz) * (1 - wy), (1 - wz) * wy, wz * (1 - wy), wz * wy
             for x in range(cx):  # one row of cells first: its sites need only two of them each
-                first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x] + c * unit[z1, y0, x] + d * unit[z1, y1, x]
+                first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x]
+                first[x] += c * unit[z1, y0, x] + d * unit[z1, y1, x]
                 second[x] = a * charge[z0, y0, x] + b * charge[z0, y1, x]
                 second[x] += c * charge[z1, y0, x] + d * charge[z1, y1, x]
             for x in range(nx):

@@ -122,13 +122,13 @@ class Potential:
             self.relax(state, self._around(above, SHARPEN_REACH), SHARPEN_SWEEPS, 1.5)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
-        """The sites within `reach` of one, along each axis: z0, z1, y0, y1, x0, x1; y and x may run past the edges."""
+        """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
         _, ny, nx = self.shape
         z, y, x = site // (ny * nx), site // nx % ny, site % nx
         return self._clip(z - reach, z + reach, y - reach, y + reach, x - reach, x + reach)
 
     def _clip(self, z0, z1, y0, y1, x0, x1) -> tuple[int, ...]:
-        """A box of sites (both ends in it) as half-open ranges, no longer than a period, off the ends in z."""
+        """A box of sites (both ends in it) as half-open ranges, at most a period long, off the ends in z."""
         nz, ny, nx = self.shape
         spans = [(max(1, z0), min(nz - 1, z1 + 1))]
         for low, high, n in ((y0, y1 + 1, ny), (x0, x1 + 1, nx)):
@@ -144,7 +144,8 @@ class Potential:
     def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
-        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box, sweeps, omega)
+        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box,
+                        sweeps, omega)
 
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""

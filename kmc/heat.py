@@ -1,8 +1,8 @@
 """Local temperature: steady heat flow on a padded domain, and the lumped surface that a camera sees.
 
-Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched cells.
-The surroundings never change, so what one watt in a cell does is solved once and kept; the filament's own
-conduction, which grows with its temperature (Wiedemann-Franz), joins those solutions in a small dense system.
+Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched
+cells. The surroundings never change, so what one watt in a cell does is solved once and kept; the filament's
+own conduction, which grows with its temperature (Wiedemann-Franz), joins those solutions in a small dense system.
 """
 
 import math
@@ -57,7 +57,8 @@ class Heat:
         f = HEAT_FACTOR
         self.cells = (nz // f, ny // f, nx // f)
         self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
-        self.width = [np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad]) for n in self.cells]
+        self.width = [np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad])
+                      for n in self.cells]
         residue = np.where(lattice.residue, self.lorenz * stage_K, 0.0)
         blocks = (values[lattice.region] + residue).reshape(nz // f, f, ny // f, f, nx // f, f)
         self.kappa = self._padded(blocks.mean(axis=(1, 3, 5)), values)
@@ -68,13 +69,15 @@ class Heat:
         """Conductivity on the padded mesh: layers go on sideways; electrodes go on up and down."""
         n = len(self.pad)
         layer = base.mean(axis=(1, 2))
-        column = np.concatenate([np.full(n, values[Region.COUNTER]), layer, np.full(n, values[Region.ELECTRODE])])
-        padded = np.repeat(column, len(self.width[1]) * len(self.width[2])).reshape([len(w) for w in self.width])
+        below, above = np.full(n, values[Region.COUNTER]), np.full(n, values[Region.ELECTRODE])
+        column = np.concatenate([below, layer, above])
+        shape = [len(w) for w in self.width]
+        padded = np.repeat(column, shape[1] * shape[2]).reshape(shape)
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
     def column(self, cell: int) -> np.ndarray:
-        """Rise of the window's cells for one watt in one of them, K: solved when first asked for, from nothing."""
+        """Rise of the window's cells for one watt in one of them, K: solved when first asked for."""
         if cell not in self.columns:
             if self.around is None:
                 self.around = Surroundings(self.kappa, self.width)
@@ -140,7 +143,8 @@ class Heat:
 
     def _cell(self, sites: np.ndarray) -> np.ndarray:
         """Flat index of the heat cell of each site."""
-        return np.ravel_multi_index(tuple(k // HEAT_FACTOR for k in np.unravel_index(sites, self.shape)), self.cells)
+        place = np.unravel_index(sites, self.shape)
+        return np.ravel_multi_index(tuple(k // HEAT_FACTOR for k in place), self.cells)
 
     def follow_surface(self, power_W: float, duration_s: float) -> None:
         """Relax the lumped surface towards its rise at the device power."""

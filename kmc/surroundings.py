@@ -1,9 +1,9 @@
 """Steady heat flow in what surrounds a filament: solved once for each cell that is heated.
 
 The domain reaches beyond the window by stretched cells, whose aspect ratios no point smoother likes. Its
-conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by eigenvectors
-along x and y and elimination along z (Lynch, Rice & Thomas, Numer. Math. 6, 185 (1964)), preconditions conjugate
-gradients.
+conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by
+eigenvectors along x and y and elimination along z (Lynch, Rice & Thomas, Numer. Math. 6, 185 (1964)),
+preconditions conjugate gradients.
 """
 
 import numpy as np

@@ -48,7 +48,7 @@ class Network:
         self.lowest_roof = int(self.roof.min())
         self.label = np.zeros(region.size, np.int32)
         self.index = np.zeros(region.size, np.int32)
-        # Silver in an organic under the film is part of the cathode; where there is no film it is the filament.
+        # Silver in an organic under the film is part of the cathode; without a film it is the filament.
         self.in_organic = (region == Region.ORGANIC).ravel() & (stack.active is not None)
         self.counter_top = int(np.flatnonzero((region == Region.COUNTER).any(axis=(1, 2))).max())
         self.quantum = metal.value("bond_conductance")
@@ -84,7 +84,7 @@ class Network:
         return min(TUNNEL_REACH, math.ceil(1.0 + math.log(self.quantum / least) / self.decay))
 
     def _gather(self, state: State, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Metal sites above the organic; height of the cathode in each column; atoms in the organic's planes."""
+        """Metal sites above the organic; height of the cathode by column; atoms in the organic by plane."""
         nz, ny, nx = self.shape
         foot = np.full((ny, nx), self.counter_top, np.int32)
         layer = np.zeros(nz, np.int64)
@@ -110,7 +110,7 @@ class Network:
             atoms, to_roof * (1.0 - unit[self.label[atoms]]) ** 2, conductance))
 
     def _tip_heat(self, atoms, power, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heat of tunnelling into the electrode above the tip, or into the tip where the electrons come down."""
+        """Heat of tunnelling into the electrode above the tip, or into the tip where electrons come down."""
         tip = np.flatnonzero(power > 0.0)
         atoms, power = atoms[tip].astype(np.int64), power[tip] * (conductance / max(power.sum(), 1e-300))
         plane = self.shape[1] * self.shape[2]
@@ -145,8 +145,9 @@ class Network:
         planes, counts = np.unique(nodes // plane, return_counts=True)
         neck = int(planes[len(counts) - 1 - np.argmin(counts[::-1])])
         links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
-        count = tk.bridge_network(state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
-                                  *self.shape, links, weight)
+        count = tk.bridge_network(
+            state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
+            *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         tk.solve_network(links, weight, unit, 1e-5)

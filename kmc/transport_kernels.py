@@ -54,9 +54,9 @@ def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) ->
 def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
-    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that lies on
-    the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N], zero on all
-    atoms at entry.
+    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that lies
+    on the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N], zero on
+    all atoms at entry.
     """
     following = FLOATING
     for first in atoms:
@@ -99,12 +99,14 @@ def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx:
 
 
 @njit
-def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, table, nz: int, ny: int, nx: int) -> None:
+def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, table, nz: int, ny: int, nx: int
+                     ) -> None:
     """Add the tunnelling conductance between clusters to `matrix` [labels, labels], S.
 
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
-    10^(-gap / decade), gap from surface to surface); roof [ny, nx]: lowest electrode site above; foot: highest
-    cathode site of the organic below; to_roof [atoms] receives what each atom conducts to the electrode above.
+    10^(-gap / decade), gap from surface to surface); roof [ny, nx]: lowest electrode site above; foot:
+    highest cathode site of the organic below; to_roof [atoms] receives what each atom conducts to the
+    electrode above.
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
@@ -150,8 +152,8 @@ def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, r
 
 
 @njit
-def bridge_network(sites, in_organic, atoms, label, index, ohmic: float, quantum: float, neck: int, nz: int, ny: int,
-                   nx: int, links, weight) -> int:
+def bridge_network(sites, in_organic, atoms, label, index, ohmic: float, quantum: float, neck: int,
+                   nz: int, ny: int, nx: int, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
     Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end.

@@ -85,9 +85,11 @@ def currents(top: int) -> dict[str, np.ndarray]:
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((6 * len(atoms), 3), np.int32), np.zeros(6 * len(atoms))
     unit = np.full(len(atoms), 0.5)
-    count = tk.bridge_network(state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
+    count = tk.bridge_network(
+        state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
     rounds = tk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
-    return {"label": label, "matrix": matrix, "to_roof": to_roof, "links": links[:count], "weight": weight[:count], "unit": unit,
+    return {"label": label, "matrix": matrix, "to_roof": to_roof, "links": links[:count],
+            "weight": weight[:count], "unit": unit,
             "rounds": np.array([rounds])}
 
 

@@ -98,7 +98,8 @@ def abundant(name: str) -> Stack:
     """A thin small stack in which an ion costs the electrode 0.35 to 0.45 eV: so there are some to count.
 
     No silver is left in it, which would feed more. Barriers that make it slow are changed, on which
-    equilibrium does not depend: of ions in the organic, and of metal that plates electrodes and boundaries or pushes chains aside.
+    equilibrium does not depend: of ions in the organic, and of metal that plates electrodes and boundaries
+    or pushes chains aside.
     """
     gold = name.endswith("_au")  # dearer to ionise, by the difference of redox potentials
     choices = {"organic.silver_ion_formation_energy": "-0.25 eV" if gold else "0.45 eV",
