@@ -44,7 +44,7 @@ def test_progress_is_shown_told_or_silent(capsys: pytest.CaptureFixture[str]) ->
 def test_who_listens_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace that was told of after every kernel call is the one that nobody asked about."""
     monkeypatch.setattr(simulation, "PROGRESS_S", 0.0)
-    protocol = kmc.Protocol.hold("1 V", "1 us", samples=4)
+    protocol = kmc.Protocol.hold("1 V", "20 us", samples=8)
     settings = {"window": "8 nm", "event_budget": 20}
     calls: list[dict[str, Any]] = []
     listened = kmc.simulate("ogb_7nm", protocol, 2, settings, progress=calls.append)
