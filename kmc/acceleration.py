@@ -10,7 +10,6 @@ import numpy as np
 
 from .lattice import ACTIVE, Lattice, Region
 from .multigrid import Hierarchy, face_conductances
-from .multigrid_kernels import residual
 from .units import EPS0, K_B
 
 NEWTON_STEPS = 40
@@ -63,7 +62,7 @@ class VacancyEquilibrium:
             nz, ny, nx = self.sink.shape
             self.hierarchy.update((0, nz, 0, ny, 0, nx))
         free = potential.fixed == 0
-        right = np.where(free, potential.source - apply(potential.hierarchy, potential.charge), 0.0)
+        right = np.where(free, potential.source - potential.hierarchy.apply(potential.charge), 0.0)
         change = np.zeros_like(right)
         self.hierarchy.solve(right, change, INNER_ETA)
         slope = np.where(free, self.sink, 0.0)
@@ -93,13 +92,6 @@ class VacancyEquilibrium:
             mu = new if low < new < high else 0.5 * (low + high)
         self.mu = mu * self.thermal
         self.number[sites] = most * share
-
-
-def apply(hierarchy: Hierarchy, u: np.ndarray) -> np.ndarray:
-    """The operator of a hierarchy without sinks on u (zero on held cells)."""
-    top, out = hierarchy.levels[0], np.empty_like(u)
-    residual(*top.faces, top.inverse, np.zeros_like(u), u, out)
-    return -out
 
 
 def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.ndarray]:

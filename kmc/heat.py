@@ -2,7 +2,8 @@
 
 Heat settles in nanoseconds, so the equation is steady. The domain reaches beyond the window by stretched
 cells. The surroundings never change, so what one watt in a cell does is solved once and kept; the filament's
-own conduction, which grows with its temperature (Wiedemann-Franz), joins those solutions in a small dense system.
+own conduction, which grows with its temperature (Wiedemann-Franz), joins those solutions in a small dense
+system.
 """
 
 import math

@@ -54,9 +54,9 @@ def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) ->
 def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
-    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that lies
-    on the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N], zero on
-    all atoms at entry.
+    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that
+    lies on the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N],
+    zero on all atoms at entry.
     """
     following = FLOATING
     for first in atoms:

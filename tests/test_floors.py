@@ -16,7 +16,9 @@ FLOORS: dict[str, float] = {
     "layers": 2.5, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
     "lattice": 3.4, "relief": 3.4, "deposit": 3.6, "channels": 3.8, "packing": 3.8, "grains": 3.8,
     "interstices": 3.8, "morphology": 4, "state": 4,
-    "multigrid_kernels": 4.8, "rates": 5, "multigrid": 5,
+    "multigrid_mesh_kernels": 4.4, "multigrid_group_kernels": 4.5, "multigrid_build_kernels": 4.6,
+    "multigrid_cycle_kernels": 4.6, "multigrid_kernels": 4.7, "multigrid_window_kernels": 4.7,
+    "multigrid_near_kernels": 4.8, "rates": 5, "multigrid": 5,
     "model": 5.4, "kernels_near": 5.5, "kernels_groups": 5.6, "kernels_rates": 5.7, "kernels_entities": 5.7,
     "kernels_events": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8,
     "surroundings": 5.8, "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
@@ -38,9 +40,7 @@ FUNCTION_LINES = 40
 KERNEL_LINES = 60
 
 # Longer than that, each with its reason: "file" or "file:function".
-LONG: dict[str, str] = {
-    "kmc/multigrid_kernels.py": "one V-cycle and its conjugate gradients, whose operators go together",
-}
+LONG: dict[str, str] = {}
 
 TOP = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("kmc", "analysis/kmc_analysis") for path in (TOP / folder).rglob("*.py")
