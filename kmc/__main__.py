@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+INTERRUPTED = 3
 
 
 def run() -> None:
@@ -13,7 +16,13 @@ def run() -> None:
         code = main()
     except KeyboardInterrupt:  # while the command line itself was loaded
         print("interrupted", file=sys.stderr)
-        code = 3
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        # Whatever the code, Python ends itself by the signal if ctrl-C met text that a library evaluates
+        # while it is imported (named tuples): so the way through its own end is not taken.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -105,8 +105,11 @@ def _weights(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int
 
 
 @njit
-def _sweep(weight, unit, charge, omega: float, upward: bool) -> float:
-    """One pass over a box of `_weights`; returns the largest change of the unit potential at its edge."""
+def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, round_x: bool) -> float:
+    """One pass over a box of `_weights`; returns the largest change of the unit potential at its edge.
+
+    Where the box goes all round the window, its shell is its own other side, and follows at once.
+    """
     deep, wide, long = unit.shape
     spill = 0.0
     for k in range(1, deep - 1):
@@ -128,6 +131,12 @@ def _sweep(weight, unit, charge, omega: float, upward: bool) -> float:
                 charge[a, b, c] += omega * (q + w[6] - charge[a, b, c])
                 if edge or n == 1 or n == long - 2:
                     spill = max(spill, abs(change))
+                    if round_y and (b == 1 or b == wide - 2):
+                        other = wide - 1 if b == 1 else 0
+                        unit[a, other, c], charge[a, other, c] = unit[a, b, c], charge[a, b, c]
+                    if round_x and (c == 1 or c == long - 2):
+                        other = long - 1 if c == 1 else 0
+                        unit[a, b, other], charge[a, b, other] = unit[a, b, c], charge[a, b, c]
     return spill
 
 
@@ -143,9 +152,10 @@ def relax(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, b
     weight = np.zeros((*shape, 7))
     unit, charge = np.empty(shape), np.empty(shape)
     _weights(sites, fields, face, source, factor, nz, ny, nx, box, weight, unit, charge)
+    round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
     spill = 0.0
     for sweep in range(sweeps):
-        spill = max(spill, _sweep(weight, unit, charge, omega, sweep % 2 == 0))
+        spill = max(spill, _sweep(weight, unit, charge, omega, sweep % 2 == 0, *round_))
     for a in range(1, shape[0] - 1):
         for b in range(1, shape[1] - 1):
             row = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx

@@ -83,7 +83,8 @@ class Heat:
             if self.around is None:
                 self.around = Surroundings(self.kappa, self.width)
             n = len(self.pad)
-            rise = self.around.rise(tuple(k + n for k in np.unravel_index(cell, self.cells)))
+            z, y, x = (int(k) + n for k in np.unravel_index(cell, self.cells))
+            rise = self.around.rise((z, y, x))
             self.columns[cell] = rise[n:-n, n:-n, n:-n].ravel().copy()
         return self.columns[cell]
 

@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,8 @@ import pytest
 import kmc
 from kmc import cache, checkpoint, cli, dataset
 
+# The program from where it can do something about ctrl-C.
+STARTED = "from kmc.__main__ import run; print('up', flush=True); run()"
 RUN = """
 stack: ogb_20nm
 protocol:
@@ -395,6 +399,7 @@ def test_control_c_before_the_command(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     monkeypatch.setattr(place, interrupted)
     monkeypatch.setattr(sys, "argv", ["kmc", "check"])
+    monkeypatch.setattr(os, "_exit", sys.exit)  # these tests go on
     with pytest.raises(SystemExit) as left:
         importlib.import_module("kmc.__main__").run()
     assert left.value.code == 3
@@ -526,3 +531,27 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.stem for path in top.glob("*.py") if "\n@njit" in path.read_text()} <= hashed
     assert {"units", "lattice"} <= hashed  # their constants are compiled in
     assert not {"cli", "runner", "dataset"} & hashed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+def test_ctrl_c_while_it_loads_is_exit_code_3(run_file: Path, tmp_path: Path) -> None:
+    """At 12 moments of the first half second, once Python itself has come up; nothing is left half written.
+
+    Negative control: a process that is not stopped is still at work.
+    """
+    codes = []
+    for k in range(12):
+        out = tmp_path / str(k)
+        process = subprocess.Popen(
+            [sys.executable, "-c", STARTED, "run", str(run_file), "--out", str(out)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 + 0.04 * k)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        codes.append(process.returncode)
+    assert codes == [3] * 12

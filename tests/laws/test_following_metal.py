@@ -1,0 +1,182 @@
+"""What follows one atom of silver: its patch of potential, the current, the room between chains."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, reduced, seam, window_of
+
+from kmc import kernels
+from kmc.coupling import PATCH_LEAST, PATCH_REACH, Device
+from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_rates import redox
+from kmc.lattice import OPEN, TIGHT, Region
+from kmc.state import KIND_METAL
+from kmc.units import K_B
+
+VOLT = 0.4
+
+
+def tipped(name: str) -> tuple[Device, int]:
+    """A stub of silver in the lower half of the seam, solved for at 0.4 V; the free site above its top."""
+    d = device(name)
+    way = seam(d)
+    plane = d.grid.ny * d.grid.nx
+    low = way[way // plane <= np.median(way // plane)]
+    put_silver(d, low)
+    d.set_source(VOLT, math.inf)
+    top = int(low[np.argmax(low // plane)])
+    # What made the stub is followed to the end: from here on one change at a time.
+    d.state.run["dirty"] = d.state.run["force_refresh"] = 0
+    d.state.run["shift"] = 0.0
+    d.solve_fields()
+    return d, next(int(s) for s in free(d, np.ones(d.lattice.shape, bool)) if s == top + plane)
+
+
+def phi(d: Device) -> np.ndarray:
+    """Potential of all sites, V."""
+    fields = d.potential.fields
+    return d.state.run["voltage"][0] * fields["unit"] + fields["charge"]
+
+
+def remove(d: Device, site: int) -> None:
+    """Take the atom on a site away."""
+    remove_metal(d.state, d.grid, d.potential.fields, int(d.state.sites["entity"][site]))
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_an_atom_that_flickers_leaves_nothing(name: str) -> None:
+    """It comes and goes between two solutions: every potential is within 3 mV of what it was.
+
+    Negative control: one that stays moves its own site by ten times that.
+    """
+    d, site = tipped(name)
+    before = phi(d).copy()
+    add_metal(d.state, d.grid, d.potential.fields, site)
+    remove(d, site)
+    d.follow_metal()
+    assert np.abs(phi(d) - before).max() < 3e-3
+    add_metal(d.state, d.grid, d.potential.fields, site)
+    d.follow_metal()
+    assert np.abs(phi(d) - before)[site] > 3e-2
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_patch_is_the_lattices_solution_nearby(name: str) -> None:
+    """After one more atom the patch is what the lattice's equations say in a box of twice its reach.
+
+    Within 0.1 kT/e. Relaxed until nothing moves; both begin from a lattice at rest, so that the mesh's own
+    error is left out. Negative control: the potential from before is ten times as far off at the worst site.
+    """
+    d, site = tipped(name)
+    wide = d.potential.box_of(site, 2 * PATCH_REACH)
+    d.potential.relax(d.state, wide, 600, 1.8)
+    before = phi(d).copy()
+    add_metal(d.state, d.grid, d.potential.fields, site)
+    d.follow_metal()
+    patched = phi(d).copy()
+    d.potential.relax(d.state, wide, 600, 1.8)
+    error = np.abs(patched - phi(d)).max()
+    assert error < PATCH_LEAST * d.thermal
+    assert np.abs(before - phi(d)).max() > 10 * error
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_no_rate_is_stale_after_a_patch(name: str) -> None:
+    """All rates are those of the potentials there are, to the last bit but rounding (1e-12)."""
+    d, site = tipped(name)
+    add_metal(d.state, d.grid, d.potential.fields, site)
+    kernels.refresh_touched(*window_of(d))
+    d.follow_metal()
+    kept = d.state.entities["total"].copy()
+    d.refresh()
+    assert kept == pytest.approx(d.state.entities["total"], rel=1e-12)
+    d.potential.fields["charge"] += 1e-3 * np.arange(d.lattice.sites) / d.lattice.sites
+    d.refresh()
+    assert np.abs(kept / np.maximum(d.state.entities["total"], 1e-300) - 1.0).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_closing_a_filament_never_lowers_the_conductance(name: str) -> None:
+    """Plane by plane up the seam, and each atom of a plane by itself; from out of reach to closed."""
+    d = device(name)
+    way, plane = seam(d), d.grid.ny * d.grid.nx
+    last, rises = 0.0, 0
+    for z in np.unique(way // plane):
+        put_silver(d, way[way // plane == z])
+        assert d.path.conductance >= last
+        rises += d.path.conductance > 2 * last
+        last = d.path.conductance
+    assert d.path.bridged
+    assert rises >= 3
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_silver_on_the_organic_is_cathode_and_no_filament(name: str) -> None:
+    """An atom far from the column is at the cathode's potential, and takes no part in what leads heat away.
+
+    Negative control: the same atom in the middle of the film floats.
+    """
+    d = device(name)
+    floor, way = d.lattice.organic_surface(), seam(d)
+    plane, nx, ny = d.grid.ny * d.grid.nx, d.grid.nx, d.grid.ny
+    y, x = (int(way[0]) // nx % ny + ny // 2) % ny, (int(way[0]) % nx + nx // 2) % nx
+    on, above = floor * plane + y * nx + x, (floor + 6) * plane + y * nx + x
+    put_silver(d, np.array([on]))
+    assert d.potential.fields["unit"][on] == 0.0
+    assert on not in d.network.filament()
+    put_silver(d, np.array([above]))
+    assert 0.0 < d.potential.fields["unit"][above] < 1.0
+    assert above in d.network.filament()
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_room_between_chains_is_where_there_are_chains(name: str) -> None:
+    """With a ligand every site of a gap or void has room, free or tight; without one no room is tight."""
+    lattice = device(name).lattice
+    if loaded(name).ligand is None:
+        assert not (lattice.room == TIGHT).any()
+        return
+    between = lattice.mask(Region.GAP, Region.VOID)
+    assert np.isin(lattice.room[between], (OPEN, TIGHT)).all()
+    assert (lattice.room[~between] != TIGHT).all()
+    assert (lattice.room[between] == TIGHT).sum() > (lattice.room[between] == OPEN).sum() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERED if loaded(name).ligand is not None])
+def test_pushing_chains_aside_slows_both_ways_alike(name: str) -> None:
+    """Reduction and oxidation at a tight site are slower by exp(-insertion / kT), so their ratio is kept.
+
+    Negative control: at a free site of the seam the barrier changes nothing.
+    """
+    found = {}
+    for barrier in ("0 eV", "0.3 eV"):
+        d = device(reduced(name, **{"ligand.insertion_barrier": barrier}))
+        room = d.lattice.room.ravel()
+        w = window_of(d)
+        gap = d.lattice.mask(Region.GAP).ravel()
+        sites = [int(np.flatnonzero((room == kind) & gap)[0]) for kind in (TIGHT, OPEN)]
+        found[barrier] = [[redox(w.state, w.grid, w.fields, w.model, s, 0.1, way) for way in (True, False)]
+                          for s in sites]
+    ratio = np.array(found["0.3 eV"]) / np.array(found["0 eV"])
+    assert ratio[0] == pytest.approx(math.exp(-0.3 / (K_B * 300.0)), rel=1e-9)
+    assert ratio[1] == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_what_is_not_waited_for_hardly_conducts(name: str) -> None:
+    """Atoms of a plane under the watched one change the conductance by less than 2 % each."""
+    d = device(name)
+    way, plane = seam(d), d.grid.ny * d.grid.nx
+    for z in np.unique(way // plane):
+        watch, total = d.watch(), d.path.conductance + d.leak.current(0.1, d.stage) / 0.1
+        put_silver(d, way[way // plane == z])
+        if d.path.bridged:
+            break
+        if z < watch:
+            atoms = (way // plane == z).sum()
+            assert d.path.conductance + d.leak.current(0.1, d.stage) / 0.1 - total < 0.02 * atoms * total
+    metal = d.state.entities["kind"] == KIND_METAL
+    assert metal.any()
