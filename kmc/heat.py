@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from . import heat_kernels as hk
 from .lattice import Lattice, Region
-from .state import METAL, State
+from .state import State
 from .surroundings import Surroundings
 from .units import LORENZ
 
@@ -65,6 +66,8 @@ class Heat:
         self.kappa = self._padded(blocks.mean(axis=(1, 3, 5)), values)
         self.around: Surroundings | None = None
         self.columns: dict[int, np.ndarray] = {}
+        self.mark = np.zeros(lattice.region.size, np.uint8)
+        self.place = np.full(math.prod(self.cells), -1, np.int32)
 
     def _padded(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Conductivity on the padded mesh: layers go on sideways; electrodes go on up and down."""
@@ -94,37 +97,35 @@ class Heat:
         With the conductance of a bond at its own temperature a wire obeys Kohlrausch's law,
         Tmax^2 = T0^2 + V^2 / 4 L.
         """
-        heated, bonds, count = self._cell(sites), *self._bonds(state, film)
-        self.nodes = np.unique(np.concatenate([heated, bonds.ravel()]))
-        source = np.bincount(np.searchsorted(self.nodes, heated), power_W, len(self.nodes))
-        ends = np.searchsorted(self.nodes, bonds)
+        self.nodes, bonds = self._network(state, film, sites)
+        source = np.bincount(np.searchsorted(self.nodes, self._cell(sites)), power_W, len(self.nodes))
         alone = np.array([self.column(int(cell))[self.nodes] for cell in self.nodes])
         # bonds in parallel between the middles of two cells
-        leads = self.lorenz * count * self.spacing / HEAT_FACTOR
+        leads = self.lorenz * bonds * self.spacing / HEAT_FACTOR
         rise = np.zeros(len(self.nodes))
         for _ in range(ROUNDS):
             before = rise
-            laplacian = _laplacian(ends, leads * (self.stage + rise[ends].mean(axis=1)), len(rise))
+            laplacian = -leads * (self.stage + 0.5 * (rise[:, None] + rise[None, :]))
+            np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
             rise = np.linalg.solve(np.eye(len(rise)) + alone @ laplacian, alone @ source)
             if np.abs(rise - before).max(initial=0.0) < SETTLED_K:
                 break
         self.rise, self.released = rise, source - laplacian @ rise
 
-    def _bonds(self, state: State, film: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of heat cells [n, 2] that metal bonds of a filament join, and how many bonds join each."""
-        nz, ny, nx = self.shape
-        z, y, x = np.unravel_index(film, self.shape)
-        pairs, weights = [], []
-        for dz, dy, dx in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 0, -1)):
-            other = (np.clip(z + dz, 0, nz - 1) * ny + (y + dy) % ny) * nx + (x + dx) % nx
-            cation = state.sites["cation"][other]
-            pair = np.sort(np.stack([self._cell(film), self._cell(other)], axis=1), axis=1)
-            counts = (cation >= METAL) & (pair[:, 0] != pair[:, 1])
-            pairs.append(pair[counts])
-            # a bond of two atoms of the filament is met from both
-            weights.append(np.where(np.isin(other[counts], film), 0.5, 1.0))
-        joined, place = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
-        return joined, np.bincount(place.ravel(), np.concatenate(weights), len(joined))
+    def _network(self, state: State, film: np.ndarray, heated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cells that silver bonds of a filament join or where there is heat; bonds between them [n, n]."""
+        self.mark[film] = 1
+        most = 7 * len(film) + len(heated)
+        nodes, pairs, weight = np.empty(most, np.int64), np.empty((most, 2), np.int64), np.empty(most)
+        count, links = hk.cell_bonds(state.sites, film, self.mark, heated, HEAT_FACTOR,
+                                     *self.shape, self.place, nodes, pairs, weight)
+        nodes, pairs = nodes[:count], pairs[:links]
+        self.mark[film], self.place[nodes] = 0, -1
+        order = np.argsort(nodes)
+        rank = np.argsort(order)
+        code = rank[pairs[:, 0]] * count + rank[pairs[:, 1]]
+        bonds = np.bincount(code, weight[:links], count * count).reshape(count, count)
+        return nodes[order], bonds + bonds.T
 
     def peak(self) -> float:
         """Largest rise of the last solution, K."""
@@ -152,17 +153,6 @@ class Heat:
         """Relax the lumped surface towards its rise at the device power."""
         target = self.surface_resistance * power_W
         self.surface = target + (self.surface - target) * math.exp(-duration_s / self.surface_time)
-
-
-def _laplacian(ends: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
-    """Dense Laplacian of a network of `count` nodes."""
-    out = np.zeros((count, count))
-    a, b = ends[:, 0], ends[:, 1]
-    np.add.at(out, (a, b), -weight)
-    np.add.at(out, (b, a), -weight)
-    np.add.at(out, (a, a), weight)
-    np.add.at(out, (b, b), weight)
-    return out
 
 
 def _padding(first: float, reach: float) -> np.ndarray:
