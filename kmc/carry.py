@@ -13,7 +13,7 @@ from .transport import Path
 _PLAIN = (
     "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches",
 )  # fmt: skip
-_HEAT = ("nodes", "rise", "released", "surface", "hottest")
+_HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
 

@@ -24,7 +24,6 @@ CHARGE_LEAST = 1.0  # ions of others' density that may change before the space c
 DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
-TEMPERATURE_STEP_K = 1.0
 VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage moves by this
 PATCHES_PER_SOLVE = 400
 PATCH_REACH = 6  # sites around a changed metal site that are relaxed at most
@@ -45,6 +44,8 @@ class Device:
         self.network = Network(lattice, stack, settings.tunnelling)
         self.heat = Heat(lattice, stack, self.stage)
         self.leak = Leak(stack)
+        # Silver that lies on the organic is cathode already: it bridges nothing more.
+        self.above_plating = lattice.organic_surface() + 1
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.vacancies = self._vacancies()
@@ -142,7 +143,7 @@ class Device:
     def watch(self) -> int:
         """Plane from which on metal changes the current: the filament if it bridges, else what tunnels."""
         if self.path.bridged:
-            return self.network.counter_top + 2
+            return self.above_plating
         return self.network.lowest_roof - self._reach() - 1
 
     def _reach(self) -> int:
@@ -223,13 +224,13 @@ class Device:
             heat.solve(self.state, self.network.filament(), path.heat_sites, power)
         else:
             heat.cool()
-        if abs(heat.peak() - heat.hottest) <= max(TEMPERATURE_STEP_K, 0.01 * heat.hottest):
+        if not heat.moved():
             return False
-        temperature = heat.temperature()
         if self.settings.local_temperature:
-            self.potential.fields["temperature"] = temperature
+            heat.publish(self.potential.fields)
             self.refresh()
             return True
+        heat.hottest = heat.peak()
         return False
 
     def refresh(self) -> None:

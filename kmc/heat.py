@@ -14,12 +14,14 @@ from . import heat_kernels as hk
 from .lattice import Lattice, Region
 from .state import State
 from .surroundings import Surroundings
-from .units import LORENZ
+from .units import K_B, LORENZ
 
 STRETCH = 1.5
 HEAT_FACTOR = 4  # sites per heat cell inside the window
-ROUNDS = 50  # of the filament's conductance for its temperature, at most
+ROUNDS = 50  # of Newton's method, at most
 SETTLED_K = 0.05
+RATE_STEP = 0.1  # relative change of a rate for which temperatures are told
+TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
 
 def conductivities(stack) -> np.ndarray:
@@ -61,13 +63,20 @@ class Heat:
         self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
         self.width = [np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad])
                       for n in self.cells]
-        residue = np.where(lattice.residue, self.lorenz * stage_K, 0.0)
+        # Silver in the film leads heat along its bonds, which come and go; what is in the organic stays.
+        column = lattice.residue & (lattice.region == Region.ORGANIC)
+        residue = np.where(column, self.lorenz * stage_K, 0.0)
         blocks = (values[lattice.region] + residue).reshape(nz // f, f, ny // f, f, nx // f, f)
         self.kappa = self._padded(blocks.mean(axis=(1, 3, 5)), values)
         self.around: Surroundings | None = None
-        self.columns: dict[int, np.ndarray] = {}
+        count = math.prod(self.cells)
+        self.slot = np.full(count, -1, np.int32)  # of each cell's column among those that were asked for
+        self.known = np.zeros(0, np.int64)  # their cells
+        self.columns = np.empty((64, count))  # rise of all cells for one watt in one, K
+        self.response = np.empty((64, 64))  # the same at the known cells alone
         self.mark = np.zeros(lattice.region.size, np.uint8)
-        self.place = np.full(math.prod(self.cells), -1, np.int32)
+        self.place = np.full(count, -1, np.int32)
+        self.told = np.zeros(count)  # rise of the cells that the rates know, K
 
     def _padded(self, base: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Conductivity on the padded mesh: layers go on sideways; electrodes go on up and down."""
@@ -82,35 +91,53 @@ class Heat:
 
     def column(self, cell: int) -> np.ndarray:
         """Rise of the window's cells for one watt in one of them, K: solved when first asked for."""
-        if cell not in self.columns:
-            if self.around is None:
-                self.around = Surroundings(self.kappa, self.width)
-            n = len(self.pad)
-            z, y, x = (int(k) + n for k in np.unravel_index(cell, self.cells))
-            rise = self.around.rise((z, y, x))
-            self.columns[cell] = rise[n:-n, n:-n, n:-n].ravel().copy()
-        return self.columns[cell]
+        if self.slot[cell] < 0:
+            self._learn(cell)
+        return self.columns[self.slot[cell]]
+
+    def _learn(self, cell: int) -> None:
+        """Solve one more column."""
+        if self.around is None:
+            self.around = Surroundings(self.kappa, self.width)
+        count, n = len(self.known), len(self.pad)
+        if count == len(self.columns):
+            self.columns = np.concatenate([self.columns, np.empty_like(self.columns)])
+            self.response = np.pad(self.response, (0, count))
+        z, y, x = (int(k) + n for k in np.unravel_index(cell, self.cells))
+        self.columns[count] = self.around.rise((z, y, x))[n:-n, n:-n, n:-n].ravel()
+        self.slot[cell] = count
+        self.known = np.append(self.known, cell)
+        self.response[count, : count + 1] = self.columns[count, self.known]
+        self.response[:count, count] = self.columns[:count, cell]
 
     def solve(self, state: State, film: np.ndarray, sites: np.ndarray, power_W: np.ndarray) -> None:
         """Temperatures for heat on sites, W, and the silver of a filament (sites `film`) that leads it away.
 
         With the conductance of a bond at its own temperature a wire obeys Kohlrausch's law,
-        Tmax^2 = T0^2 + V^2 / 4 L.
+        Tmax^2 = T0^2 + V^2 / 4 L. What flows between two cells goes with the difference of T^2: Newton's
+        method from the last solution needs one or two steps.
         """
+        start = np.zeros(len(self.slot))
+        start[self.nodes] = self.rise
         self.nodes, bonds = self._network(state, film, sites)
+        for cell in self.nodes[self.slot[self.nodes] < 0]:
+            self._learn(int(cell))
         source = np.bincount(np.searchsorted(self.nodes, self._cell(sites)), power_W, len(self.nodes))
-        alone = np.array([self.column(int(cell))[self.nodes] for cell in self.nodes])
+        slots = self.slot[self.nodes]
+        alone = self.response[slots[:, None], slots]
         # bonds in parallel between the middles of two cells
-        leads = self.lorenz * bonds * self.spacing / HEAT_FACTOR
-        rise = np.zeros(len(self.nodes))
+        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds
+        np.fill_diagonal(leads, -leads.sum(axis=1))
+        rise, supplied, led = start[self.nodes], alone @ source, alone @ leads
         for _ in range(ROUNDS):
-            before = rise
-            laplacian = -leads * (self.stage + 0.5 * (rise[:, None] + rise[None, :]))
-            np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
-            rise = np.linalg.solve(np.eye(len(rise)) + alone @ laplacian, alone @ source)
-            if np.abs(rise - before).max(initial=0.0) < SETTLED_K:
+            kelvin = self.stage + rise
+            jacobian = led * kelvin
+            jacobian[np.diag_indices_from(jacobian)] += 1.0
+            step = np.linalg.solve(jacobian, supplied - rise - led @ (kelvin**2 - self.stage**2) / 2)
+            rise = rise + step
+            if np.abs(step).max(initial=0.0) < SETTLED_K:
                 break
-        self.rise, self.released = rise, source - laplacian @ rise
+        self.rise, self.released = rise, source - leads @ ((self.stage + rise)**2 - self.stage**2) / 2
 
     def _network(self, state: State, film: np.ndarray, heated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cells that silver bonds of a filament join or where there is heat; bonds between them [n, n]."""
@@ -131,14 +158,20 @@ class Heat:
         """Largest rise of the last solution, K."""
         return float(self.rise.max(initial=0.0))
 
-    def temperature(self) -> np.ndarray:
-        """Temperature of the sites at the last solution, K."""
+    def moved(self) -> bool:
+        """Whether a temperature has changed enough since `publish` for the rates to notice."""
+        if not len(self.nodes):
+            return self.hottest > 0.0
+        told = np.append(self.told[self.nodes], self.hottest)
+        now = np.append(self.rise, self.peak())
+        kelvin = self.stage + np.maximum(told, now)
+        return bool((np.abs(now - told) > RATE_STEP * K_B * kelvin**2 / TYPICAL_BARRIER_EV).any())
+
+    def publish(self, fields: np.ndarray) -> None:
+        """Write the temperature of the sites at the last solution, K."""
         self.hottest = self.peak()
-        rise = np.zeros(math.prod(self.cells))
-        for cell, power in zip(self.nodes, self.released, strict=True):
-            rise += power * self.column(int(cell))
-        f = HEAT_FACTOR
-        return self.stage + rise.reshape(self.cells).repeat(f, 0).repeat(f, 1).repeat(f, 2).ravel()
+        hk.superpose(self.columns, self.slot[self.nodes], self.released, self.told)
+        hk.spread(self.told, self.stage, HEAT_FACTOR, fields, *self.shape)
 
     def cool(self) -> None:
         """No filament, no power."""

@@ -1,4 +1,4 @@
-"""Compiled pass of the heat: which cells a filament's bonds join."""
+"""Compiled passes of the heat: flow between cells, and which of them a filament's bonds join."""
 
 import numpy as np
 
@@ -56,3 +56,56 @@ def cell_bonds(sites, film, mark, heated, factor: int, nz: int, ny: int, nx: int
             weight[links] = 0.5 if mark[j] else 1.0
             links += 1
     return count, links
+
+
+@njit
+def outflow(u, gz, gy, gx, out) -> None:
+    """Heat leaving each cell [z, y, x] at temperatures `u`, W; beyond the last cells lie cells held at zero.
+
+    gz, gy, gx: conductance of the faces along each axis, W/K, of the mesh with its held shell.
+    """
+    nz, ny, nx = u.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                here = u[z, y, x]
+                below = u[z - 1, y, x] if z > 0 else 0.0
+                above = u[z + 1, y, x] if z < nz - 1 else 0.0
+                flow = gz[z, y + 1, x + 1] * (here - below) + gz[z + 1, y + 1, x + 1] * (here - above)
+                below = u[z, y - 1, x] if y > 0 else 0.0
+                above = u[z, y + 1, x] if y < ny - 1 else 0.0
+                flow += gy[z + 1, y, x + 1] * (here - below) + gy[z + 1, y + 1, x + 1] * (here - above)
+                below = u[z, y, x - 1] if x > 0 else 0.0
+                above = u[z, y, x + 1] if x < nx - 1 else 0.0
+                flow += gx[z + 1, y + 1, x] * (here - below) + gx[z + 1, y + 1, x + 1] * (here - above)
+                out[z, y, x] = flow
+
+
+@njit
+def substitute(y, factor, pivot) -> None:
+    """Solve the tridiagonal systems along z of all modes in place, from their pivots and factors."""
+    for k in range(1, y.shape[0]):
+        y[k] -= factor[k - 1] * y[k - 1]
+    y /= pivot
+    for k in range(y.shape[0] - 2, -1, -1):
+        y[k] -= factor[k] * y[k + 1]
+
+
+@njit
+def superpose(columns, slots, power, rise) -> None:
+    """rise [cells] = sum of columns[slot] times its power."""
+    rise[:] = 0.0
+    for k in range(slots.size):
+        column, watts = columns[slots[k]], power[k]
+        for cell in range(rise.size):
+            rise[cell] += watts * column[cell]
+
+
+@njit
+def spread(rise, stage: float, factor: int, fields, nz: int, ny: int, nx: int) -> None:
+    """Temperature of every site from the rise of its heat cell, K."""
+    for z in range(nz):
+        for y in range(ny):
+            row = ((z // factor) * (ny // factor) + y // factor) * (nx // factor)
+            for x in range(nx):
+                fields[(z * ny + y) * nx + x].temperature = stage + rise[row + x // factor]

@@ -185,12 +185,23 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
 
 
 def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
-    """Silver that forming left in the seam, up to a stated gap below the silver electrode: bool [z, y, x]."""
+    """Silver that forming left in and round the seam, up to a stated gap below the electrode: bool [z, y, x]."""
     channel = channels.widest(film.room == OPEN, film.ceiling)
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
-    stump = channel.path.copy()
+    stump = _within(channel.path, grid.sites(stack.device.value("stump_radius"))) & (film.room != FULL)
     stump[max(0, top - round(grid.sites(stack.device.value("residue_gap")))) :] = False
     return stump
+
+
+def _within(path: np.ndarray, radius: float) -> np.ndarray:
+    """Sites of each plane at most `radius` sites from the path: bool [z, y, x], periodic in y and x."""
+    reach = int(radius)
+    near = np.zeros_like(path)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            if dy * dy + dx * dx <= radius * radius:
+                near |= np.roll(path, (dy, dx), axis=(1, 2))
+    return near
 
 
 def _residue(stack: Any, grid: Grid, film: Film, between: int) -> tuple[np.ndarray, int]:

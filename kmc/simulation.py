@@ -138,7 +138,7 @@ class Simulation:
         self.rows.append(
             time=now_s, voltage_source=device.source, voltage_device=device.point.voltage,
             current=device.point.current, conductance=device.conductance(),
-            temperature_filament=device.heat.stage + device.heat.hottest,
+            temperature_filament=device.heat.stage + device.heat.peak(),
             temperature_surface=device.heat.stage + device.heat.surface,
             n_ag_metal=run["metal"][0], n_ag_ion=run["ions"][0], n_br_vacancy=round(float(vacancies)),
             gap=device.path.gap_nm, events=run["events"][0], segment=step.segment, cycle=step.cycle,
@@ -154,7 +154,7 @@ class Simulation:
             "time_s": self.time_s, "total_s": self.protocol.duration_s,
             "events": self._events(), "events_per_s": rate,
             "voltage_V": device.point.voltage, "current_A": device.point.current,
-            "conductance_S": device.conductance(), "temperature_K": device.heat.stage + device.heat.hottest}
+            "conductance_S": device.conductance(), "temperature_K": device.heat.stage + device.heat.peak()}
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of what is on the sites: cation, vacancy, potential, temperature, region [z, y, x]."""

@@ -15,6 +15,7 @@ TABLE_V = np.geomspace(1e-4, 100.0, 1200)
 LOG_TABLE_V = np.log(TABLE_V)
 REFERENCE_K = 300.0  # at which the cards give the leak
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
+LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
 
@@ -142,8 +143,9 @@ class Network:
         nodes = atoms[self.label[atoms] == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
         plane = self.shape[1] * self.shape[2]
-        planes, counts = np.unique(nodes // plane, return_counts=True)
-        neck = int(planes[len(counts) - 1 - np.argmin(counts[::-1])])
+        counts = np.bincount(nodes // plane)
+        counts[counts == 0] = len(nodes) + 1
+        neck = len(counts) - 1 - int(np.argmin(counts[::-1]))
         links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
         count = tk.bridge_network(
             state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
@@ -165,7 +167,8 @@ class Network:
         power = weight * drop**2
         conductance = float(power.sum())
         current = weight * np.abs(drop)
-        core = np.unique(links[current > 0.01 * conductance, 0])
+        core = np.zeros(len(nodes), np.bool_)
+        core[links[current > 0.01 * conductance, 0]] = True
         foot = self._foot_resistance(layer)
         scale = 1.0 / (1.0 + conductance * foot)
         # Electrons of a positive voltage run to the higher potential; a ballistic neck heats that end alone.
@@ -175,7 +178,10 @@ class Network:
         sites = np.concatenate([nodes[links[:, 0]], links[:, 2]]).astype(np.int64)
         heat = [np.concatenate([power * (1.0 - part), power * part + below]) * scale**2
                 for part in (upper, 1.0 - upper)]
-        return Path(conductance * scale, True, 0.0, len(core), sites, *heat)
+        # Most of the silver that plates the organic belongs to the cluster and carries nothing.
+        warm = heat[0] + heat[1] > LEAST_SHARE * (heat[0].sum() + heat[1].sum())
+        sites, heat = sites[warm], [part[warm] * (part.sum() / part[warm].sum()) for part in heat]
+        return Path(conductance * scale, True, 0.0, int(core.sum()), sites, *heat)
 
     def _foot_resistance(self, layer) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""

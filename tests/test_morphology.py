@@ -115,6 +115,25 @@ def test_residue_stands_under_the_channel(name: str) -> None:
         assert np.array_equal(middle, np.roll(np.flip(middle, axis), 1, axis)), "not centred on the foot"
 
 
+@pytest.mark.parametrize("radius", [0.0, 0.62, 1.2])
+@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
+def test_the_stump_reaches_as_far_beside_the_seam_as_the_card_says(name: str, radius: float) -> None:
+    """Distances in the plane from the nearest site of the seam; nothing where no silver fits."""
+    lattice = window(name, **{"device.stump_radius": f"{radius} nm"})
+    stump = lattice.residue & lattice.mask(*ACTIVE)
+    path = channels.of(lattice).path
+    ny, nx = lattice.shape[1:]
+    farthest = 0.0
+    for z in np.flatnonzero(stump.any(axis=(1, 2))):
+        (y, x), (sy, sx) = np.nonzero(path[z]), np.nonzero(stump[z])
+        dy, dx = np.abs(sy[:, None] - y), np.abs(sx[:, None] - x)
+        away = np.hypot(np.minimum(dy, ny - dy), np.minimum(dx, nx - dx)).min(axis=1)
+        farthest = max(farthest, float(away.max()) * lattice.spacing_nm)
+        assert (stump[z] & path[z]).sum() == path[z].sum()
+    assert radius - lattice.spacing_nm < farthest <= radius
+    assert lattice.room[stump].all()
+
+
 @pytest.mark.parametrize("name", BARE)
 def test_no_active_layer(name: str) -> None:
     """Silver lies on the organic of the card's thickness, and nothing of it is left in there."""

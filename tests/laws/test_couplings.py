@@ -42,9 +42,9 @@ def test_the_filament_is_closed_warm_and_within_the_limit() -> None:
     device = closed()
     assert device.path.bridged
     assert abs(device.point.current) <= LIMIT_A * 1.001
-    assert device.heat.hottest > 1.0
+    assert device.heat.peak() > 1.0
     volt = device.point.voltage
-    assert device.stage + device.heat.hottest <= np.sqrt(device.stage**2 + volt**2 / (4 * 2.44e-8)) * 1.01
+    assert device.stage + device.heat.peak() <= np.sqrt(device.stage**2 + volt**2 / (4 * 2.44e-8)) * 1.01
 
 
 def test_local_temperature_reaches_the_rates() -> None:

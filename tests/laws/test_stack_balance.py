@@ -37,8 +37,10 @@ def busy(name: str) -> Window:
     d.solve_fields()
     atoms = d.state.entities["site"][d.state.entities["kind"] == KIND_METAL]
     d.heat.solve(d.state, atoms, atoms.astype(np.int64), np.ones(len(atoms)))
-    warm = d.heat.temperature() - d.stage
-    d.potential.fields["temperature"] = d.stage + 150.0 * warm / warm.max()
+    fields = d.potential.fields
+    d.heat.publish(fields)
+    warm = fields["temperature"] - d.stage
+    fields["temperature"] = d.stage + 150.0 * warm / warm.max()
     d.refresh()
     return window_of(d)
 
