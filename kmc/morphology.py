@@ -185,7 +185,7 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
 
 
 def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
-    """Silver that forming left in and round the seam, up to a stated gap below the electrode: bool [z, y, x]."""
+    """Silver that forming left in and beside the seam, up to a gap below the electrode: bool [z, y, x]."""
     channel = channels.widest(film.room == OPEN, film.ceiling)
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
     stump = _within(channel.path, grid.sites(stack.device.value("stump_radius"))) & (film.room != FULL)
