@@ -95,29 +95,43 @@ class Network:
 
     def _tunnelling(self, fields, atoms, foot, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
-        matrix, to_roof = np.zeros((labels, labels)), np.zeros(len(atoms))
+        own = self.label[atoms]
+        best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
+        channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
         if self.tunnelling and len(atoms):
-            tk.tunnelling_links(atoms, self.label, self.roof, foot, matrix, to_roof, TUNNEL_REACH, self.link,
+            tk.tunnelling_links(atoms, self.label, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
+            tk.cluster_links(own, best, planes, channels, matrix)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
         floating = np.arange(tk.FLOATING, labels)
         if len(floating):
             unit[floating] = self._floating(fields, atoms, matrix, unit, floating)
-        fields["unit"][atoms] = unit[self.label[atoms]]
-        difference = unit[tk.ANODE] - unit
-        conductance = float(np.sum(matrix[tk.ANODE] * difference))
-        return Path(conductance, False, self._gap(atoms, foot), 0, *self._tip_heat(
-            atoms, to_roof * (1.0 - unit[self.label[atoms]]) ** 2, conductance))
+        fields["unit"][atoms] = unit[own]
+        conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
+        atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
+        tk.link_heat(own, best, planes, channels, unit, atom, electrode)
+        return Path(conductance, False, self._gap(atoms, foot), 0,
+                    *self._link_heat(atoms, foot, atom, electrode, conductance))
 
-    def _tip_heat(self, atoms, power, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heat of tunnelling into the electrode above the tip, or into the tip where electrons come down."""
-        tip = np.flatnonzero(power > 0.0)
-        atoms, power = atoms[tip].astype(np.int64), power[tip] * (conductance / max(power.sum(), 1e-300))
+    def _link_heat(self, atoms, foot, atom, electrode, conductance: float
+                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
         plane = self.shape[1] * self.shape[2]
-        above = self.roof.ravel()[atoms % plane] * plane + atoms % plane
+        column = atoms.astype(np.int64) % plane
+        sites = np.concatenate([atoms, self.roof.ravel()[column] * plane + column,
+                                foot.ravel()[column] * plane + column])
         nothing = np.zeros(len(atoms))
-        return np.concatenate([above, atoms]), np.append(power, nothing), np.append(nothing, power)
+        positive = np.concatenate([atom[:, 0], electrode[:, 0], nothing])
+        negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1]])
+        return self._warm(sites, [positive, negative], conductance)
+
+    def _warm(self, sites, heat, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The sites that count, and their heat, scaled to the conductance."""
+        both = heat[0] + heat[1]
+        counts = both > LEAST_SHARE * both.sum()
+        positive, negative = (part[counts] * (conductance / max(part[counts].sum(), 1e-300)) for part in heat)
+        return sites[counts].astype(np.int64), positive, negative
 
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, that around them."""
@@ -175,13 +189,11 @@ class Network:
         neck = weight < self.ohmic
         upper = np.where(neck, drop > 0.0, 0.5)
         below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
-        sites = np.concatenate([nodes[links[:, 0]], links[:, 2]]).astype(np.int64)
-        heat = [np.concatenate([power * (1.0 - part), power * part + below]) * scale**2
-                for part in (upper, 1.0 - upper)]
+        sites = np.concatenate([nodes[links[:, 0]], links[:, 2]])
+        heat = [np.concatenate([power * (1.0 - part), power * part + below]) for part in (upper, 1.0 - upper)]
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
-        warm = heat[0] + heat[1] > LEAST_SHARE * (heat[0].sum() + heat[1].sum())
-        sites, heat = sites[warm], [part[warm] * (part.sum() / part[warm].sum()) for part in heat]
-        return Path(conductance * scale, True, 0.0, int(core.sum()), sites, *heat)
+        return Path(conductance * scale, True, 0.0, int(core.sum()),
+                    *self._warm(sites, heat, conductance * scale))
 
     def _foot_resistance(self, layer) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""

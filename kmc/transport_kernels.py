@@ -99,29 +99,29 @@ def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx:
 
 
 @njit
-def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, table, nz: int, ny: int, nx: int
+def tunnelling_links(atoms, label, roof, foot, best, planes, reach: int, table, nz: int, ny: int, nx: int
                      ) -> None:
-    """Add the tunnelling conductance between clusters to `matrix` [labels, labels], S.
+    """The shortest tunnelling links of each atom, S: one atom is one channel.
 
+    best [atoms, labels]: to an atom of another cluster; planes [atoms, 2]: to the cathode of the organic
+    below (`foot` [ny, nx], its highest site) and to the electrode above (`roof`, its lowest); zero at entry.
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
-    10^(-gap / decade), gap from surface to surface); roof [ny, nx]: lowest electrode site above; foot:
-    highest cathode site of the organic below; to_roof [atoms] receives what each atom conducts to the
-    electrode above.
+    10^(-gap / decade), gap from surface to surface).
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
     for a in range(atoms.size):
         i = atoms[a]
         x, y, z = i % nx, i // nx % ny, i // plane
-        if label[i] != ANODE and lowest - z <= reach:
-            to_roof[a] = _plane_links(matrix, label[i], ANODE, x, y, z, roof, reach, table, ny, nx)
         if label[i] != CATHODE and z - highest <= reach:
-            _plane_links(matrix, label[i], CATHODE, x, y, z, foot, reach, table, ny, nx)
-        if label[i] < FLOATING and label[i] != ANODE:
+            planes[a, 0] = _plane_link(x, y, z, foot, reach, table, ny, nx)
+        if label[i] != ANODE and lowest - z <= reach:
+            planes[a, 1] = _plane_link(x, y, z, roof, reach, table, ny, nx)
+        if label[i] == CATHODE:  # the many; its links are found from the other clusters
             continue
         for b in range(atoms.size):
             j = atoms[b]
-            if label[j] == label[i] or ((label[j] >= FLOATING or label[j] == ANODE) and b > a):
+            if label[j] == label[i]:
                 continue
             dz = j // plane - z
             if abs(dz) > reach:
@@ -131,14 +131,13 @@ def tunnelling_links(atoms, label, roof, foot, matrix, to_roof, reach: int, tabl
             squared = dx * dx + dy * dy + dz * dz
             if squared <= reach * reach:
                 g = table[squared]
-                matrix[label[i], label[j]] += g
-                matrix[label[j], label[i]] += g
+                best[a, label[j]] = max(best[a, label[j]], g)
+                best[b, label[i]] = max(best[b, label[i]], g)
 
 
 @njit
-def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, reach: int, table, ny: int,
-                 nx: int) -> float:
-    """The shortest link of one atom to an electrode with a height map, S: one atom is one channel."""
+def _plane_link(x: int, y: int, z: int, height, reach: int, table, ny: int, nx: int) -> float:
+    """The shortest link of one atom to an electrode with a height map, S."""
     best = 0.0
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
@@ -146,9 +145,47 @@ def _plane_links(matrix, own: int, other: int, x: int, y: int, z: int, height, r
             squared = dx * dx + dy * dy + dz * dz
             if 0 < squared <= reach * reach:
                 best = max(best, table[squared])
-    matrix[own, other] += best
-    matrix[other, own] += best
     return best
+
+
+@njit
+def cluster_links(own, best, planes, channels, matrix) -> None:
+    """Conductance between clusters, S [labels, labels]; own [atoms]: label of each atom.
+
+    channels [labels, labels] receives the sum of `best` over the atoms of the first cluster. Two clusters
+    have as many channels as the one with fewer offers.
+    """
+    for a in range(own.size):
+        for other in range(best.shape[1]):
+            channels[own[a], other] += best[a, other]
+        for side, electrode in ((0, CATHODE), (1, ANODE)):
+            matrix[own[a], electrode] += planes[a, side]
+            matrix[electrode, own[a]] += planes[a, side]
+    for k in range(matrix.shape[0]):
+        for other in range(matrix.shape[0]):
+            matrix[k, other] += min(channels[k, other], channels[other, k])
+
+
+@njit
+def link_heat(own, best, planes, channels, unit, atom, electrode) -> None:
+    """Heat of the tunnelling links at one volt, W: to the metal that receives the electrons.
+
+    unit [labels]: potentials of the clusters; atom, electrode [atoms, 2]: heat in each atom, and in the
+    electrode that it has a link to (above at a positive voltage, below at a negative one), for a positive and
+    a negative voltage. Atoms of a cluster share its link as their channels do.
+    """
+    for a in range(own.size):
+        here = unit[own[a]]
+        atom[a, 0] += planes[a, 0] * here**2
+        electrode[a, 1] += planes[a, 0] * here**2
+        atom[a, 1] += planes[a, 1] * (1.0 - here) ** 2
+        electrode[a, 0] += planes[a, 1] * (1.0 - here) ** 2
+        for other in range(best.shape[1]):
+            if best[a, other] > 0.0:
+                drop = here - unit[other]
+                offers = channels[own[a], other]
+                power = min(offers, channels[other, own[a]]) * drop**2 * best[a, other] / offers
+                atom[a, 0 if drop > 0.0 else 1] += power
 
 
 @njit

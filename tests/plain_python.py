@@ -79,16 +79,22 @@ def currents(top: int) -> dict[str, np.ndarray]:
     in_organic = state.sites["region"] == Region.ORGANIC
     labels = tk.label_clusters(state.sites, in_organic, atoms, label, scratch, *SHAPE)
     roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
-    matrix, to_roof = np.zeros((labels, labels)), np.zeros(len(atoms))
+    best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
+    channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
+    potential = np.linspace(0, 1, labels)
+    atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
     table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
-    tk.tunnelling_links(atoms, label, roof, foot, matrix, to_roof, 8, table, *SHAPE)
+    tk.tunnelling_links(atoms, label, roof, foot, best, planes, 8, table, *SHAPE)
+    tk.cluster_links(label[atoms], best, planes, channels, matrix)
+    tk.link_heat(label[atoms], best, planes, channels, potential, atom, electrode)
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((6 * len(atoms), 3), np.int32), np.zeros(6 * len(atoms))
     unit = np.full(len(atoms), 0.5)
     count = tk.bridge_network(
         state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
     rounds = tk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
-    return {"label": label, "matrix": matrix, "to_roof": to_roof, "links": links[:count],
+    return {"label": label, "matrix": matrix, "channels": channels,
+            "planes": planes, "atom": atom, "electrode": electrode, "links": links[:count],
             "weight": weight[:count], "unit": unit,
             "rounds": np.array([rounds])}
 

@@ -184,6 +184,25 @@ def test_current_times_voltage_is_the_heat_of_a_tunnelling_gap(name: str) -> Non
     assert hottest[-VOLT] > hottest[VOLT] + 0.5
 
 
+@pytest.mark.parametrize("name", LAYERED)
+def test_current_times_voltage_is_the_heat_of_a_gap_inside_the_filament(name: str) -> None:
+    """A filament that broke half way up: electrons tunnel from silver to silver, none to an electrode."""
+    d = closed(name)
+    plane = d.grid.ny * d.grid.nx
+    film = d.network.filament()
+    middle = int(np.median(film // plane))
+    for site in film[film // plane == middle]:
+        remove_metal(d.state, d.grid, d.potential.fields, int(d.state.sites["entity"][site]))
+    d.follow_metal()
+    assert not d.path.bridged
+    for volt in (VOLT, -VOLT):
+        d.set_source(volt, math.inf)
+        power = abs(d.point.current) * VOLT
+        leak = d.leak.current(VOLT, d.stage) * VOLT
+        assert power > 2.0 * leak
+        assert float(d.heat.released.sum()) + leak == pytest.approx(power, rel=1e-3)
+
+
 @pytest.mark.parametrize(("name", "wide"), [(name, 99) for name in LAYERED] + [(name, 1) for name in CARDS])
 def test_a_constriction_is_never_hotter_than_kohlrauschs_bound(name: str, wide: int) -> None:
     """At 0.3 V no more than 1006 K, in a chain and a full seam."""

@@ -98,9 +98,13 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
                 columns = np.stack([height, y, x], axis=-1)
                 total = float(conductance(offsets(d, place, columns)).max())  # one atom, one channel
                 links.append((name, role, total * (volt - unit[k])))
-        others = np.flatnonzero(names[:k] != name)
-        values = conductance(offsets(d, place, atoms[others])) * (unit[others] - unit[k])
-        links += [(name, names[j], float(v)) for j, v in zip(others, values, strict=True)]
+    clusters = sorted(set(names))
+    for k, one in enumerate(clusters):
+        for other in clusters[:k]:
+            here, there = np.flatnonzero(names == one), np.flatnonzero(names == other)
+            table = conductance(offsets(d, atoms[here][:, None], atoms[there][None]))
+            total = min(table.max(1).sum(), table.max(0).sum())  # channels of the one with fewer to offer
+            links.append((one, other, float(total * (unit[there[0]] - unit[here[0]]))))
     return links
 
 
