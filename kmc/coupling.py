@@ -16,7 +16,7 @@ from .lattice import Lattice
 from .model import build_model
 from .populate import populate
 from .state import KIND_VACANCY, METAL, Grid, grow
-from .transport import Leak, Network, Path
+from .transport import CURRENT_LEAST, Leak, Network, Path
 from .units import K_B
 
 CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
@@ -28,7 +28,6 @@ VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage move
 PATCHES_PER_SOLVE = 400
 PATCH_REACH = 6  # sites around a changed metal site that are relaxed at most
 PATCH_LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
-CURRENT_LEAST = 0.01  # of the conductance: an atom that could change it by less is not waited for
 
 
 class Device:
@@ -44,8 +43,6 @@ class Device:
         self.network = Network(lattice, stack, settings.tunnelling)
         self.heat = Heat(lattice, stack, self.stage)
         self.leak = Leak(stack)
-        # Silver that lies on the organic is cathode already: it bridges nothing more.
-        self.above_plating = lattice.organic_surface() + 1
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.vacancies = self._vacancies()
@@ -73,7 +70,7 @@ class Device:
         self.potential.fields["temperature"] = self.stage
         self.path = self.network.update(self.state, self.potential.fields)
         self.solve_fields()
-        self.state.run["watch"] = self.watch()
+        self.set_watch()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
     # -- what follows the metal ------------------------------------------------------------------------------
@@ -100,11 +97,11 @@ class Device:
         """Current, potential, heat and circuit for metal that changed."""
         run, state, fields = self.state.run, self.state, self.potential.fields
         changes = state.dirty[: run["dirty"][0]].copy()
-        run["dirty"], run["shift"], run["force_refresh"] = 0, 0.0, 0
+        run["dirty"], run["force_refresh"] = 0, 0
         atoms = self.network.film
         old = fields["unit"][atoms]
         self.path = self.network.update(state, fields)
-        run["watch"] = self.watch()
+        self.set_watch()
         moved = np.abs(fields["unit"][atoms] - old)
         size = abs(float(run["voltage"][0]))
         bound = self.settings.refresh_bound * self.thermal
@@ -129,7 +126,7 @@ class Device:
         """
         boxes = []
         least = PATCH_LEAST * self.thermal
-        for site, was, shift in changes.tolist():
+        for site, was, shift, _ in changes.tolist():
             same = (self.state.sites["cation"][site] == METAL) == was
             reach = 0 if same else min(max(math.ceil(shift / least), 1), PATCH_REACH)
             box = self.potential.box_of(site, reach)
@@ -140,11 +137,16 @@ class Device:
         self.patches += len(boxes)
         return boxes
 
-    def watch(self) -> int:
-        """Plane from which on metal changes the current: the filament if it bridges, else what tunnels."""
+    def set_watch(self) -> None:
+        """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""
+        run = self.state.run
+        run["stale"] = 0.0
         if self.path.bridged:
-            return self.above_plating
-        return self.network.lowest_roof - self._reach() - 1
+            run["watch"] = np.inf
+            run["stale_bound"] = CURRENT_LEAST * self.path.conductance / self.network.ohmic
+        else:
+            run["watch"] = self.network.lowest - self._reach() - 1
+            run["stale_bound"] = np.inf
 
     def _reach(self) -> int:
         """Planes below the electrode from which an atom's tunnelling counts beside what conducts now."""

@@ -93,7 +93,7 @@ def advance(state, grid, fields, model, generator, stop_s: float, budget: int, l
         run.events += 1
         if run.touched > 0 or run.regrouped > 0:
             refresh_touched(state, grid, fields, model)
-            if run.force_refresh != 0 or run.shift > run.shift_bound:
+            if run.force_refresh != 0:
                 status = REFRESH
     run.trials += done
     return status

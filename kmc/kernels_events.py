@@ -1,5 +1,7 @@
 """What events do to State, for `kmc.kernels`: they move entities and touch those whose rates change."""
 
+import math
+
 from .kernels_entities import (
     drop_entity,
     link_charge,
@@ -29,20 +31,23 @@ from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY,
 
 @kernel
 def mark_metal(state, grid, fields, site: int, added: bool) -> None:
-    """Note a change of metal, give the site a provisional potential, and bound how far potentials can shift.
+    """Note a change of metal, give the site a provisional potential, and bound what is stale by it.
 
-    By the maximum principle a new metal site at V changes the potential nowhere by more than |phi(site) - V|;
-    for a removed one the estimate uses the mean of its neighbours.
+    Potentials: by the maximum principle a new metal site at V changes the potential nowhere by more than
+    |phi(site) - V|; for a removed one the estimate uses the mean of its neighbours. Current: a filament's
+    conductance changes by about the power at one volt in the bonds that come or go (V2 in units of one bond).
     """
     run, here = state.run[0], fields[site]
     own = run.voltage * here.unit + here.charge
     low, high, metals, unit, charge, open_unit, open_charge = 1e300, -1e300, 0, 0.0, 0.0, 0.0, 0.0
+    apart = 0.0  # sum of the squares of the metal's unit potentials
     x, y, z = decode(grid, site)
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation >= METAL:
             metals += 1
             unit += fields[j].unit
+            apart += fields[j].unit ** 2
             charge += fields[j].charge
             phi = run.voltage * fields[j].unit + fields[j].charge
             low, high = min(low, phi), max(high, phi)
@@ -51,6 +56,8 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
             open_charge += fields[j].charge
     if metals == 0:
         low, high = own, own
+    else:
+        run.stale += apart - unit**2 / metals
     if added:
         shift = max(abs(own - low), abs(own - high))
         if metals > 0 and not state.sites[site].held:
@@ -60,15 +67,37 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
             here.unit, here.charge = open_unit / (6 - metals), open_charge / (6 - metals)
         shift = max(abs(run.voltage * here.unit + here.charge - own), high - low)
     run.metal_events += 1
-    if z >= run.watch:  # here an atom changes the current
+    if z >= run.watch or run.stale > run.stale_bound:  # here an atom changes the current
         run.force_refresh |= 1
+    note_change(state, grid, site, not added, shift)
+
+
+@kernel
+def note_change(state, grid, site: int, was: bool, shift: float) -> None:
+    """Keep a changed site for the next solution; ask for that where changes add up to more than the bound.
+
+    A change at a distance of r sites counts as shift / r, as a point's potential does.
+    """
+    run = state.run[0]
     for k in range(run.dirty):  # an atom that flickers differs from the last solution once at most
         if state.dirty[k].site == site:
             return
-    run.shift += shift
     change = state.dirty[run.dirty]
-    change.site, change.was, change.shift = site, not added, shift
+    change.site, change.was, change.shift, change.error = site, was, shift, shift
+    x, y, z = decode(grid, site)
+    for k in range(run.dirty):
+        other = state.dirty[k]
+        i, j, h = decode(grid, other.site)
+        dx, dy = abs(x - i), abs(y - j)
+        dx, dy = min(dx, grid.nx - dx), min(dy, grid.ny - dy)
+        r = math.sqrt(dx * dx + dy * dy + (z - h) ** 2)
+        other.error += shift / r
+        change.error += other.shift / r
+        if other.error > run.shift_bound:
+            run.force_refresh |= 2
     run.dirty += 1
+    if change.error > run.shift_bound:
+        run.force_refresh |= 2
     if run.dirty == state.dirty.size:
         run.force_refresh |= 4
 

@@ -42,7 +42,8 @@ GROUP = np.dtype([
 ])  # fmt: skip
 RUN = np.dtype(
     [(name, "f8") for name in (
-        "time", "unspent", "bound_total", "voltage", "shift", "shift_bound", "pair_clock", "watch")]
+        "time", "unspent", "bound_total", "voltage", "shift_bound", "pair_clock", "watch", "stale",
+        "stale_bound")]
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
@@ -50,6 +51,7 @@ RUN = np.dtype(
 CHANGE = np.dtype([
     ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
     ("shift", "f8"),  # bound of the change of potential by it, V
+    ("error", "f8"),  # the same at its place, by all changes since the last solution
 ])  # fmt: skip
 FIELD = np.dtype([
     ("unit", "f8"),  # potential at one volt across the device

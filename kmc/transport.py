@@ -15,6 +15,7 @@ TABLE_V = np.geomspace(1e-4, 100.0, 1200)
 LOG_TABLE_V = np.log(TABLE_V)
 REFERENCE_K = 300.0  # at which the cards give the leak
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
+CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
@@ -47,6 +48,7 @@ class Network:
         electrode = region == Region.ELECTRODE
         self.roof = np.where(electrode.any(axis=0), electrode.argmax(axis=0), 99999).astype(np.int32)
         self.lowest_roof = int(self.roof.min())
+        self.lowest = self.lowest_roof  # plane of the metal to which the cathode's tip tunnels
         self.label = np.zeros(region.size, np.int32)
         self.index = np.zeros(region.size, np.int32)
         # Silver in an organic under the film is part of the cathode; without a film it is the filament.
@@ -109,6 +111,9 @@ class Network:
             unit[floating] = self._floating(fields, atoms, matrix, unit, floating)
         fields["unit"][atoms] = unit[own]
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
+        counts = np.maximum(best.max(axis=1, initial=0.0), planes.max(axis=1)) > CURRENT_LEAST * conductance
+        above = atoms[counts & (own != tk.CATHODE)]
+        self.lowest = min([self.lowest_roof, *(above // (self.shape[1] * self.shape[2]))])
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
         tk.link_heat(own, best, planes, channels, unit, atom, electrode)
         return Path(conductance, False, self._gap(atoms, foot), 0,

@@ -129,7 +129,6 @@ def run(w: Window, generator: np.random.Generator, stop_s: float, trials: int, l
         status = kernels.advance(*w, generator, stop_s, left, look)
         if status == kernels.REFRESH:
             w.state.run["force_refresh"] = w.state.run["dirty"] = 0
-            w.state.run["shift"] = 0.0
     return status
 
 

@@ -66,7 +66,7 @@ def put_silver(d: Device, sites: np.ndarray) -> None:
     """Silver atoms on sites, with everything that follows the metal solved for them."""
     kernels.place_many(d.state, d.grid, KIND_METAL, np.asarray(sites, np.int32))
     d.path = d.network.update(d.state, d.potential.fields)
-    d.state.run["watch"] = d.watch()
+    d.set_watch()
     d.solve_fields()
 
 

@@ -10,7 +10,7 @@ from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, redu
 
 from kmc import kernels
 from kmc.coupling import PATCH_LEAST, PATCH_REACH, Device
-from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_events import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import OPEN, TIGHT, Region
 from kmc.state import KIND_METAL
@@ -30,7 +30,6 @@ def tipped(name: str) -> tuple[Device, int]:
     top = int(low[np.argmax(low // plane)])
     # What made the stub is followed to the end: from here on one change at a time.
     d.state.run["dirty"] = d.state.run["force_refresh"] = 0
-    d.state.run["shift"] = 0.0
     d.solve_fields()
     return d, next(int(s) for s in free(d, np.ones(d.lattice.shape, bool)) if s == top + plane)
 
@@ -171,7 +170,7 @@ def test_what_is_not_waited_for_hardly_conducts(name: str) -> None:
     d = device(name)
     way, plane = seam(d), d.grid.ny * d.grid.nx
     for z in np.unique(way // plane):
-        watch, total = d.watch(), d.path.conductance + d.leak.current(0.1, d.stage) / 0.1
+        watch, total = d.state.run["watch"][0], d.path.conductance + d.leak.current(0.1, d.stage) / 0.1
         put_silver(d, way[way // plane == z])
         if d.path.bridged:
             break
@@ -180,3 +179,53 @@ def test_what_is_not_waited_for_hardly_conducts(name: str) -> None:
             assert d.path.conductance + d.leak.current(0.1, d.stage) / 0.1 - total < 0.02 * atoms * total
     metal = d.state.entities["kind"] == KIND_METAL
     assert metal.any()
+
+
+def filled(name: str) -> Device:
+    """A closed filament of ohmic bonds at 0.4 V, followed to the end.
+
+    Without the conductance quantum at its narrowest plane, which may move to another as atoms go.
+    """
+    d = device(reduced(name, **{"device.residue_gap": "100 nm"}))
+    d.network.quantum = 1.0
+    put_silver(d, seam(d))
+    d.set_source(VOLT, math.inf)
+    d.state.run["dirty"] = d.state.run["force_refresh"] = 0
+    assert d.path.bridged
+    return d
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_filaments_current_is_asked_for_by_power(name: str) -> None:
+    """Each atom of a closed filament, taken alone: what moves the conductance by 5 % asks for the current.
+
+    What does not ask moves it by less. Negative control: with a bound that nothing meets, none asks.
+    """
+    d = filled(name)
+    before, run = d.path.conductance, d.state.run
+    asked, quiet = 0, 0
+    for site in d.network.film[:: max(1, len(d.network.film) // 24)].tolist():
+        run["stale"], run["force_refresh"], run["dirty"] = 0.0, 0, 0
+        remove(d, site)
+        asks = bool(run["force_refresh"][0] & 1)
+        without = d.network.update(d.state, d.potential.fields).conductance
+        put_silver(d, np.array([site]))
+        asked, quiet = asked + asks, quiet + (not asks)
+        assert asks or abs(without / before - 1.0) < 0.05
+    assert asked
+    run["stale"], run["stale_bound"], run["force_refresh"] = 0.0, math.inf, 0
+    remove(d, int(d.network.film[-1]))
+    assert not run["force_refresh"][0] & 1
+
+
+def test_changes_add_up_only_near_each_other() -> None:
+    """Two changes of 30 mV at a bound of 52 mV: side by side they ask for a solution, ten sites apart not."""
+    asks = {}
+    for apart in (1, 10):
+        d = device("ogb_20nm")
+        d.state.run["dirty"] = d.state.run["force_refresh"] = 0
+        plane = d.grid.ny * d.grid.nx
+        for site in (20 * plane, 20 * plane + apart):
+            note_change(d.state, d.grid, site, False, 0.03)
+        asks[apart] = bool(d.state.run["force_refresh"][0] & 2)
+    assert asks == {1: True, 10: False}
