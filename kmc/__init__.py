@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kmc.cards import load_card as load_card
-    from kmc.dataset import open as open
+    from kmc.opening import open as open
     from kmc.protocol import Protocol as Protocol
     from kmc.settings import Settings as Settings
     from kmc.simulation import simulate as simulate
@@ -22,7 +22,7 @@ _PUBLIC = {
     "Protocol": "protocol",
     "simulate": "simulation",
     "Settings": "settings",
-    "open": "dataset",
+    "open": "opening",
 }
 
 __all__ = ["Protocol", "Settings", "load_card", "load_stack", "open", "simulate"]

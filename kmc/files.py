@@ -22,6 +22,10 @@ class WriteFailed(UserError):
     exit_code = 3
 
 
+class Busy(UserError):
+    """A folder that another process is writing to."""
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path`: after a crash the file is the old one or the new one. Raises WriteFailed."""
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -83,7 +87,7 @@ def sweep(folder: Path) -> None:
 def only_one(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of it when the process ends, however it ends.
 
-    Raises UserError when another process holds it.
+    Raises Busy when another process holds it.
     """
     try:
         import fcntl
@@ -96,8 +100,8 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another process is writing to {folder}",
-                            next_step="wait for it, or choose another folder") from None  # fmt: skip
+            raise Busy(f"another process is writing to {folder}",
+                       next_step="wait for it, or choose another folder") from None  # fmt: skip
         except OSError:
             pass  # a file system without locks
         yield

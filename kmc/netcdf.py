@@ -109,6 +109,19 @@ def checksum_problem(path: Path) -> str | None:
     return None
 
 
+def is_whole(path: Path) -> bool:
+    """Whether `path` is there with the line that is written last: finds what was cut off, quickly."""
+    try:
+        end, size = _hdf5_end(path), path.stat().st_size
+        if end is None or size != end + _TRAILER_SIZE:
+            return False
+        with path.open("rb") as file:
+            file.seek(end)
+            return _TRAILER.match(file.read()) is not None
+    except OSError:
+        return False
+
+
 def _broken_hdf5(path: Path) -> bool:
     end = _hdf5_end(path)
     return end is None or path.stat().st_size < end

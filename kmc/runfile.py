@@ -17,6 +17,8 @@ from kmc.stack import Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
 _EXAMPLE = "see runs/quick/run.yaml"
+# Mappings whose keys may hold a dot, and what one looks like.
+_FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
     document = documents.read(path)
     for text in sets:
         apply_set(document, text)
+    return read_run(document, path, must_exist)
+
+
+def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
+    """The run that the content of `path` describes; see load_run."""
     documents.check_keys(document, KEYS, "a run file")
     name = documents.need(document, "stack", "the run file", "stack: ogb_20nm")
     if not isinstance(name, str):
@@ -71,9 +78,9 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
             "stack is not a name or path", document.where("stack"), next_step="write stack: ogb_20nm"
         )
     stack_path = find_data("stack", name, path, document.where("stack"))
-    choices = _choices(document)
+    choices = flat(document, "choices")
     stack = load_stack(stack_path)
-    device = stack.choose(lambda key: _choice_place(document, key), str(path), **choices)
+    device = stack.choose(lambda key: place_of(document, "choices", key), str(path), **choices)
     items = documents.need(document, "protocol", "the run file", "protocol: [sweep: {...}]")
     return RunFile(
         path=str(path),
@@ -90,17 +97,19 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
     )
 
 
-def apply_set(document: Mapping, text: str) -> None:
+def apply_set(
+    document: Mapping, text: str, keys: Iterable[str] = KEYS, what: str = "a run file"
+) -> None:
     """Put "path=value" over `document`: keys and list places joined by dots, and a value in YAML."""
     path, equals, value = text.partition("=")
     where = f"--set {path.strip()[:80]}"
     if not equals or not path.strip():
         raise UserError(f'"{text[:60]}" is not path=value', "--set", next_step="write e.g. --set seed=3")
     parts = path.strip().split(".")
-    if parts[0] not in KEYS:
-        raise documents.unknown(f'unknown key "{parts[0]}" in a run file', parts[0], KEYS, where)
-    if parts[0] == "choices" and len(parts) > 2:  # a choice's own name may hold a dot
-        parts = ["choices", ".".join(parts[1:])]
+    if parts[0] not in keys:
+        raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
+    if parts[0] in _FLAT and len(parts) > 2:
+        parts = [parts[0], ".".join(parts[1:])]
     node: Any = document
     for part in parts[:-1]:
         node = _step_into(node, part, where)
@@ -138,26 +147,27 @@ def _run_name(path: Path) -> str:
     return path.resolve().parent.name or "run" if path.name == "run.yaml" else path.stem
 
 
-def _choices(document: Mapping) -> dict[str, Any]:
-    """The choices as one flat dict: {electrode: {bond_energy: ...}} is {"electrode.bond_energy": ...}."""
-    given = document.get("choices")
+def flat(document: Mapping, part: str) -> dict[str, Any]:
+    """A mapping of `document` as one flat dict: {electrode: {work: ...}} is {"electrode.work": ...}."""
+    given = document.get(part)
     if given is None:
         return {}
     if not isinstance(given, Mapping):
         raise UserError(
-            "choices is not a mapping", document.where("choices"), next_step="write choices: {ligand: ddab}"
+            f"{part} is not a mapping", document.where(part), next_step=f"write {part}: {_FLAT[part]}"
         )
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in given.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": number for inner, number in value.items()}
+            found |= {f"{key}.{inner}": number for inner, number in value.items()}
         else:
-            flat[key] = value
-    return flat
+            found[key] = value
+    return found
 
 
-def _choice_place(document: Mapping, key: str) -> str:
-    given = document["choices"]
+def place_of(document: Mapping, part: str, key: str) -> str:
+    """ "file:line" of an entry that `flat` gives."""
+    given = document[part]
     outer, _, inner = key.partition(".")
     nested = given.get(outer)
     return nested.where(inner) if key not in given and isinstance(nested, Mapping) else given.where(key)

@@ -43,7 +43,7 @@ def go(run_file: Path, sets: list[str], options: Options) -> int:
     every_s = parse(options.checkpoint_every, "s", "--checkpoint-every")
     run = load_run(run_file, sets)
     command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
-    with _stopping() as asked, shown(run.name, not options.quiet) as progress:
+    with stopping() as asked, shown(run.name, not options.quiet) as progress:
         outcome = execute(run, options.out, resume=options.resume, progress=progress, should_stop=asked,
                           checkpoint_every_s=every_s, command=command)  # fmt: skip
     for warning in outcome.warnings:
@@ -92,7 +92,7 @@ def _print_json(outcome: Outcome, picture: Path | None, **more: Any) -> None:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
+def stopping() -> Iterator[Callable[[], bool]]:
     """Whether ctrl-C or a kill asked to stop. The first is a wish, obeyed after the kernel's call; a second
     ctrl-C breaks off at once, and the checkpoint before is what is left."""
     asked = threading.Event()

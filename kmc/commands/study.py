@@ -1,0 +1,215 @@
+"""kmc study: run over choices, protocols and seeds, in several processes or on a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from kmc.study.definition import Study
+    from kmc.study.engine import Outcome
+
+_LISTED = 20  # failures named at the end; all are in tasks.csv
+
+
+What = Annotated[
+    str, typer.Argument(metavar="STUDY.yaml", help="The study file or its folder; or the word status.")
+]
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="[DIR]", help="After status: the study's output folder.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Write here; beside the study file, in out, if not given.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
+]
+Task = Annotated[
+    int | None, typer.Option("--task", metavar="I", help="Do this one task, in this process.")
+]
+Slurm = Annotated[
+    Path | None,
+    typer.Option("--slurm", metavar="FILE", help="Write a SLURM array script here, and run nothing."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. replicates=2."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def study(
+    what: What,
+    folder: Folder = None,
+    out: Out = None,
+    workers: Workers = None,
+    task: Task = None,
+    slurm: Slurm = None,
+    scheduler: Scheduler = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run a study: variants, protocols and replicates crossed into tasks; print its folder last.
+
+    Given again, it does only what is missing, failed or changed. A task that fails is a row of tasks.csv with
+    its reason, and the exit code is 3. ctrl-C keeps what is done.
+
+    Examples:
+
+        kmc study runs/ligand_thickness/study.yaml --workers 2
+
+        kmc study runs/ligand_thickness/study.yaml --set replicates=2 --out results/short
+
+        kmc study status runs/ligand_thickness/out
+
+        kmc study runs/ligand_thickness/study.yaml --slurm job.sh
+    """
+    from kmc.study import load_study
+
+    if what == "status" and folder is not None:
+        return _status(folder, as_json)
+    path = Path(what)
+    path = path / "study.yaml" if path.is_dir() else path
+    _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
+    loaded = load_study(path, sets or [])
+    target = path.parent / "out" if out is None else out
+    if slurm is not None:
+        return _script(loaded, target, slurm)
+    if task is not None:
+        return _one(loaded, target, task, as_json)
+    return _whole(loaded, target, workers, scheduler, as_json, quiet)
+
+
+def _refuse_mixtures(folder: Path | None, **given: Any) -> None:
+    from kmc.errors import UserError
+
+    if folder is not None:
+        raise UserError(f"{folder} is one argument too many",
+                        next_step="kmc study STUDY.yaml, or kmc study status DIR")  # fmt: skip
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
+
+
+def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None, as_json: bool,
+           quiet: bool) -> int:  # fmt: skip
+    from kmc.commands._running import stopping
+    from kmc.progress import say
+    from kmc.study.engine import execute
+    from kmc.study.telling import shown
+
+    runner = _cluster(scheduler) if scheduler else None
+    with stopping() as asked, shown(loaded.name, quiet) as telling:
+        outcome = execute(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
+                          runner=runner)  # fmt: skip
+    for warning in outcome.warnings:
+        say(f"warning: {warning}")
+    _list_failures(loaded, outcome)
+    if outcome.left:
+        say(f"interrupted; {outcome.already + outcome.done} of {outcome.tasks} tasks are kept. "
+            f"Go on with the same command")  # fmt: skip
+    if as_json:
+        print(json.dumps(_told(loaded, outcome), indent=2))
+    elif outcome.finished:
+        print(out)
+    return 0 if outcome.finished else 3
+
+
+def _cluster(scheduler: str) -> Any:
+    from importlib import import_module
+
+    return import_module("kmc.study.cluster").runner(scheduler)
+
+
+def _cores() -> int:
+    import os
+
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _list_failures(loaded: Study, outcome: Outcome) -> None:
+    from kmc.progress import say
+
+    for failure in outcome.failed[:_LISTED]:
+        say(f"task {failure.task} ({_place(loaded, failure.task)}) failed: {failure.reason}")
+    if outcome.failed:
+        say(f"{len(outcome.failed)} of {outcome.tasks} tasks failed; all are in {outcome.out / 'tasks.csv'}. "
+            "The same command tries them again")  # fmt: skip
+
+
+def _place(loaded: Study, index: int) -> str:
+    """The choices and the seed of a task in a few words."""
+    run = loaded.task(index)
+    words = [f"{name} {value}" for name, value in run.choices.items()]
+    return ", ".join([*words, f"seed {run.seed}"])
+
+
+def _told(loaded: Study, outcome: Outcome) -> dict[str, Any]:
+    failed = [{"task": one.task, "seed": loaded.task(one.task).seed, "reason": one.reason}
+              for one in outcome.failed]  # fmt: skip
+    return {"out": str(outcome.out), "finished": outcome.finished, "tasks": outcome.tasks,
+            "already_done": outcome.already, "done": outcome.done, "failed": failed, "left": outcome.left,
+            "wall_s": outcome.wall_s, "warnings": outcome.warnings}  # fmt: skip
+
+
+def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
+    from kmc.commands._running import stopping
+    from kmc.progress import say
+    from kmc.study.engine import execute_one
+    from kmc.study.manifest import result_path
+    from kmc.study.task import STOPPED
+
+    with stopping() as asked:
+        result = execute_one(loaded, out, index, asked)
+    path = result_path(out, loaded.hashes[index])
+    if as_json:
+        print(json.dumps({"task": index, "dataset": str(path), **result._asdict()}, indent=2))
+    elif result.state == "done":
+        print(path)
+    if result.state == STOPPED:
+        say("interrupted; what was done of the task is kept")
+    elif result.reason:
+        say(f"task {index} ({_place(loaded, index)}) failed: {result.reason}")
+    return 0 if result.state == "done" else 3
+
+
+def _script(loaded: Study, out: Path, path: Path) -> int:
+    from kmc.study.engine import prepare
+    from kmc.study.slurm import write_script
+
+    prepare(loaded, out)
+    print(write_script(loaded, out, path))
+    return 0
+
+
+def _status(out: Path, as_json: bool) -> int:
+    from kmc.dataset import out_of
+    from kmc.study.engine import status
+    from kmc.study.telling import duration
+
+    told = status(out_of(out))
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return 0
+    print(f"{told['name']}: {told['done']} of {told['tasks']} tasks done, {told['failed']} failed, "
+          f"{told['missing']} missing")  # fmt: skip
+    if told["running"] is not None:
+        for index, share in told["running"].items():
+            print(f"  task {index} at {100 * share:.0f} %")
+        if told["left_s"] is not None:
+            print(f"  about {duration(told['left_s'])} left")
+    for failure in told["failures"][:_LISTED]:
+        place = ", ".join(f"{key} {value}" for key, value in failure.items() if key not in ("task", "reason"))
+        print(f"  task {failure['task']} ({place}) failed: {failure['reason']}")
+    return 0

@@ -1,0 +1,8 @@
+"""Studies: variants, protocols and replicates crossed into tasks, run by workers, read as one dataset."""
+
+from __future__ import annotations
+
+from kmc.study.definition import Study, load_study
+from kmc.study.manifest import Manifest
+
+__all__ = ["Manifest", "Study", "load_study"]

@@ -1,0 +1,159 @@
+"""What a study varies: the axes of `variants:`, and the stack and settings of one combination of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kmc import documents
+from kmc.cards import find_data
+from kmc.documents import Mapping, Sequence
+from kmc.errors import UserError
+from kmc.runfile import RunFile, flat, place_of
+from kmc.settings import Settings, read_settings
+from kmc.stack import Stack, load_stack
+
+CARDS = ("ligand", "electrode")
+NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
+_SETTING = "settings."
+_LOOKS = ("wall_limit_s", "event_budget")  # change no result
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of an axis: as it was given, as a coordinate (internal units or a name), and its place."""
+
+    given: Any
+    value: float | str
+    where: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is varied: its name, its levels in order, and the unit of their values ("" for names)."""
+
+    name: str
+    levels: tuple[Level, ...]
+    unit: str = ""
+
+
+def read_axes(document: Mapping) -> list[Axis]:
+    """The axes of `variants:`, none where there is no such entry. Raises UserError with file and line."""
+    if "variants" not in document:
+        return []
+    found = flat(document, "variants")
+    given = document["variants"] if found else Mapping(document.file, document.line)
+    empty = next((key for key in given if given[key] in (None, [], {})), None)
+    if not found or empty is not None:
+        where = given.where(empty) if empty is not None else document.where("variants")
+        raise UserError(f"{'variants' if empty is None else empty} is empty", where,
+                        next_step="write e.g. ligand: [ogb, ddab], or remove it")  # fmt: skip
+    return [_axis(name, values, place_of(document, "variants", name)) for name, values in found.items()]
+
+
+def _axis(name: str, values: Any, where: str) -> Axis:
+    if "." not in name and name not in NAMES:
+        raise documents.unknown(f'no variant is called "{name}"', name, NAMES, where)
+    if name.removeprefix(_SETTING) in _LOOKS:
+        raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
+    if not isinstance(values, Sequence) or not values:
+        raise UserError(f"{name} in variants is not a list of values", where,
+                        next_step=f"write e.g. {name}: [{values or 'ogb'}, ...]")  # fmt: skip
+    for k, value in enumerate(values):
+        if value is None or isinstance(value, (Mapping, Sequence)):
+            raise UserError(f"a value of {name} is not a plain value", values.where(k),
+                            next_step=f"write e.g. {name}: [20 nm, 40 nm]")  # fmt: skip
+    return Axis(name, tuple(Level(value, str(value), values.where(k)) for k, value in enumerate(values)))
+
+
+class Maker:
+    """Makes the device and settings of a combination; stacks and cards are read once."""
+
+    def __init__(self, document: Mapping, base: RunFile) -> None:
+        self.document, self.base = document, base
+        self.stacks: dict[str, Stack] = {}
+        self.cards: dict[tuple[str, str, Any], Any] = {}
+
+    def make(self, levels: dict[str, Level]) -> tuple[Stack, Settings]:
+        """Stack and settings. Whole cards are chosen before values of cards, whatever the file's order."""
+        settings, choices = self.base.settings, dict(self.base.choices)
+        for name, level in levels.items():
+            if name == "temperature" or name.startswith(_SETTING):
+                settings = _with(settings, name, level)
+            elif name != "stack":
+                choices[name] = level.given
+        device = self._stack(levels.get("stack"))
+        for name in sorted(choices, key=lambda key: "." in key):
+            place = levels[name].where if name in levels else place_of(self.document, "choices", name)
+            value = self._loaded(device, name, choices, place)
+            device = device.choose(place, self.base.path, **{name: value})
+        return device, settings
+
+    def _stack(self, level: Level | None) -> Stack:
+        if level is None:
+            return self._read(self.base.stack, "")
+        if not isinstance(level.given, str):
+            raise UserError(f"{level.given} is no stack's name", level.where, next_step="write e.g. ogb_20nm")
+        return self._read(level.given, level.where)
+
+    def _read(self, name: str, where: str) -> Stack:
+        if name not in self.stacks:
+            self.stacks[name] = load_stack(find_data("stack", name, self.base.path, where))
+        return self.stacks[name]
+
+    def _loaded(self, device: Stack, name: str, choices: dict[str, Any], where: str) -> Any:
+        """The value of a choice; a card by its name is read once a stack."""
+        if name not in CARDS:
+            return choices[name]
+        key = (device.path, name, choices[name])
+        if key not in self.cards:
+            chosen = device.choose(where, self.base.path, **{name: choices[name]})
+            self.cards[key] = getattr(chosen, name)
+        return self.cards[key]
+
+
+def _with(settings: Settings, name: str, level: Level) -> Settings:
+    """`settings` with one of them changed; errors are at the level's place."""
+    values = Mapping("", 1)
+    values.update(settings.model_dump())
+    key = name.removeprefix(_SETTING)
+    values[key] = level.given
+    values.lines = dict.fromkeys(values, level.where)
+    return read_settings(values, level.where)
+
+
+def told(axis: Axis, devices: list[tuple[Stack, Settings]]) -> Axis:
+    """`axis` with the values that its levels came to in `devices`, one a level. UserError for two alike."""
+    pairs = [value_of(axis.name, *device) for device in devices]
+    levels = [replace(level, value=value) for level, (value, _) in zip(axis.levels, pairs, strict=True)]
+    seen: dict[float | str, Level] = {}
+    for level in levels:
+        if level.value in seen:
+            first = seen[level.value]
+            raise UserError(f"{axis.name} has {level.given} twice (as {first.given} at {first.where})",
+                            level.where, next_step="keep one of the two")  # fmt: skip
+        seen[level.value] = level
+    return Axis(axis.name, tuple(levels), pairs[0][1])
+
+
+def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str, str]:
+    """The value of an axis in a device, as a coordinate, and its unit."""
+    read: dict[str, Callable[[], tuple[Any, str]]] = {
+        "stack": lambda: (device.name, ""),
+        "ligand": lambda: (device.ligand.name if device.ligand else "none", ""),
+        "electrode": lambda: (device.electrode.name, ""),
+        "thickness": lambda: (device.active.thickness_nm if device.active else 0.0, "nm"),
+        "crystal_size": lambda: (device.crystal.size_nm if device.crystal else 0.0, "nm"),
+        "crevice_fraction": lambda: (device.crevice_fraction, "1"),
+        "order": lambda: (device.crystal.order if device.crystal else "none", ""),
+        "temperature": lambda: (settings.temperature, "K"),
+    }
+    if name in read:
+        return read[name]()
+    if name.startswith(_SETTING):
+        value = getattr(settings, name.removeprefix(_SETTING))
+        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return (float(value), "1") if plain else (str(value), "")
+    role, _, key = name.partition(".")
+    return device.value(name), device.cards()[role].quantity(key).unit or "1"

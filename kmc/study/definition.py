@@ -1,0 +1,200 @@
+"""study.yaml: what a run file holds, crossed over variants, protocols and replicates.
+
+    stack: ogb_20nm
+    variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm], electrode.bond_energy: [0.31 eV, 0.35 eV]}
+    protocols: {slow: [...], fast: [...]}     # or protocol: [...]
+    replicates: 8                             # seeds from `seed` on, the same for every variant
+
+The tasks are numbered as the axes are given, replicates fastest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc import documents, provenance
+from kmc.documents import Mapping
+from kmc.errors import UserError
+from kmc.protocol import Protocol, read_protocol
+from kmc.runfile import RunFile, apply_set, read_run
+from kmc.study.axes import Axis, Level, Maker, read_axes, told
+
+KEYS = ("description", "stack", "choices", "variants", "protocol", "protocols", "replicates", "seed",
+        "settings", "snapshots", "initial")  # fmt: skip
+TASK_LIMIT = 100_000
+_OWN = ("variants", "protocols", "replicates")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study file. `axes` are the variants and, where there are several, the protocols.
+
+    `runs` holds one run for each combination of the axes, replicates left out, in the order of the tasks.
+    """
+
+    path: str
+    name: str
+    description: str
+    axes: tuple[Axis, ...]
+    runs: tuple[RunFile, ...] = field(repr=False)
+    seeds: tuple[int, ...]
+    sets: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Levels of each axis, and replicates last."""
+        return (*(len(axis.levels) for axis in self.axes), len(self.seeds))
+
+    @property
+    def count(self) -> int:
+        """The number of tasks."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """A name for each task, made of all that decides its result: cards, protocol, settings, seed."""
+        return tuple(self._hashes())
+
+    def _hashes(self) -> Iterator[str]:
+        protocols: dict[int, Any] = {}
+        for run in self.runs:
+            data = protocols.setdefault(id(run.protocol), run.protocol.to_data())
+            about = {"protocol": data, "stack": {"hash": run.device.hash}, "seed": 0, "initial": None,
+                     "settings": run.settings.model_dump(), "snapshots": run.snapshots}  # fmt: skip
+            whole = provenance.run_hash(about)
+            for seed in self.seeds:
+                yield hashlib.sha256(f"{whole} {seed}".encode()).hexdigest()[:20]
+
+    def task(self, index: int) -> RunFile:
+        """The run of task `index`, named by its hash."""
+        variant, replicate = divmod(index, len(self.seeds))
+        return replace(self.runs[variant], name=self.hashes[index], seed=self.seeds[replicate])
+
+    @property
+    def samples(self) -> int:
+        """The most samples that a task can have."""
+        protocols = {id(run.protocol): run.protocol for run in self.runs}
+        return max(sum(step.samples for step in one.steps()) for one in protocols.values())
+
+
+def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Study:
+    """The study file `path` with `sets` ("replicates=2", "variants.ligand=[ogb]") put over it.
+
+    Every variant is built, so that what is wrong is said before anything is written. Raises UserError with
+    file and line.
+    """
+    path = Path(path)
+    document = documents.read(path)
+    for text in sets:
+        apply_set(document, text, KEYS, "a study file")
+    documents.check_keys(document, KEYS, "a study file")
+    axes = read_axes(document)
+    protocols, base = _protocols(document), _base(document, path, axes)
+    replicates = _replicates(document)
+    tasks = math.prod([*(len(axis.levels) for axis in axes), len(protocols), replicates])
+    if tasks > TASK_LIMIT:
+        raise UserError(f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
+                        document.where("variants"), next_step="take fewer values or replicates")  # fmt: skip
+    runs = _runs(document, base, axes, protocols)
+    axes = _told(axes, runs, len(protocols))
+    if len(protocols) > 1 or "protocols" in document:
+        axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
+    study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
+                  tuple(base.seed + k for k in range(replicates)), tuple(sets))  # fmt: skip
+    _refuse_twins(study, document)
+    return study
+
+
+def _name(path: Path) -> str:
+    """The folder's name for runs/<name>/study.yaml, else the file's own."""
+    return path.resolve().parent.name or "study" if path.name == "study.yaml" else path.stem
+
+
+def _base(document: Mapping, path: Path, axes: list[Axis]) -> RunFile:
+    """The run that all tasks share, with the first of its protocols and stacks."""
+    shared = Mapping(document.file, document.line)
+    shared.lines = dict(document.lines)
+    shared.update({key: value for key, value in document.items() if key not in _OWN})
+    for axis in axes:
+        if axis.name == "stack":
+            _refuse_both(document, "stack", "variants")
+            shared["stack"], shared.lines["stack"] = axis.levels[0].given, axis.levels[0].where
+    if "stack" not in shared:
+        raise UserError('the study file has no "stack"', document.where(), next_step="add stack: ogb_20nm")
+    if "protocol" not in shared:
+        several = document["protocols"]
+        first = next(iter(several))
+        shared["protocol"], shared.lines["protocol"] = several[first], several.where(first)
+    if document.get("initial") is not None:
+        raise UserError("a study's tasks start afresh", document.where("initial"), next_step="remove it")
+    return read_run(shared, path)
+
+
+def _protocols(document: Mapping) -> dict[str, Protocol]:
+    """The protocols by name; one that has none is called "protocol"."""
+    if document.get("protocols") is None:
+        items = documents.need(document, "protocol", "the study file", "protocol: [sweep: {...}]")
+        return {"protocol": read_protocol(items, document.where("protocol"))}
+    _refuse_both(document, "protocol", "protocols")
+    given, where = document["protocols"], document.where("protocols")
+    if not isinstance(given, Mapping) or not given:
+        raise UserError("protocols is not a mapping of names to protocols", where,
+                        next_step="write protocols: {slow: [...], fast: [...]}")  # fmt: skip
+    return {name: read_protocol(items, given.where(name)) for name, items in given.items()}
+
+
+def _refuse_both(document: Mapping, key: str, other: str) -> None:
+    if document.get(key) is not None:
+        raise UserError(f'the study file has "{key}" beside that in {other}', document.where(key),
+                        next_step="keep one of the two")  # fmt: skip
+
+
+def _replicates(document: Mapping) -> int:
+    count = document.get("replicates", 1)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise UserError(f"replicates is {count!r:.40}, not a whole number of one or more",
+                        document.where("replicates"), next_step="write e.g. replicates: 8")  # fmt: skip
+    return count
+
+
+def _runs(document: Mapping, base: RunFile, axes: list[Axis],
+          protocols: dict[str, Protocol]) -> list[RunFile]:  # fmt: skip
+    """One run a combination of the axes and protocols, the last axis fastest."""
+    maker, runs = Maker(document, base), []
+    for place in np.ndindex(*(len(axis.levels) for axis in axes)):
+        levels = {axis.name: axis.levels[k] for axis, k in zip(axes, place, strict=True)}
+        device, settings = maker.make(levels)
+        choices = {**base.choices, **{name: level.given for name, level in levels.items()}}
+        runs += [replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
+                 for protocol in protocols.values()]  # fmt: skip
+    return runs
+
+
+def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:
+    """The axes with the values that their levels came to, the other axes at their first level."""
+    shape = tuple(len(axis.levels) for axis in axes)
+    found = []
+    for k, axis in enumerate(axes):
+        places = [[0] * k + [level] + [0] * (len(axes) - k - 1) for level in range(shape[k])]
+        chosen = [runs[int(np.ravel_multi_index(place, shape)) * protocols] for place in places]
+        found.append(told(axis, [(run.device, run.settings) for run in chosen]))
+    return found
+
+
+def _refuse_twins(study: Study, document: Mapping) -> None:
+    """Two tasks of one hash would be one result under two names."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(study.hashes):
+        if name in seen:
+            raise UserError(f"the tasks {seen[name]} and {index} are the same run",
+                            document.where("variants"),
+                            next_step="remove one of two values that change nothing")  # fmt: skip
+        seen[name] = index

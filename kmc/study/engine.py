@@ -1,0 +1,223 @@
+"""Run a study: what is missing or changed is done, what fails is a row with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kmc import files, provenance
+from kmc.errors import UserError
+from kmc.study import manifest as records
+from kmc.study.definition import Study
+from kmc.study.manifest import DONE, FAILED, MISSING, Failure, Manifest
+from kmc.study.pool import Task, run_locally
+from kmc.study.task import STOPPED, Result, perform
+
+PROGRESS = "progress.json"
+_TELL_S = 2.0  # between two writes of the file that `kmc study status` reads
+
+Telling = Callable[[dict[str, Any]], None]
+Runner = Callable[..., None]
+
+
+@dataclass
+class Outcome:
+    """How a study ended. `already` tasks were done before, `done` now; `left` were not reached."""
+
+    out: Path
+    tasks: int
+    already: int
+    done: int
+    failed: list[Failure]
+    left: int
+    wall_s: float
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every task is done."""
+        return self.already + self.done == self.tasks
+
+
+def execute(
+    study: Study,
+    out: Path,
+    *,
+    workers: int = 1,
+    telling: Telling | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    runner: Runner | None = None,
+) -> Outcome:
+    """Do the tasks of `study` in `out` that are not done; failed ones are tried again.
+
+    `runner` has the signature of pool.run_locally, which is taken if none is given. Raises UserError when
+    `out` is in use or holds something else, and WriteFailed on a full disk.
+    """
+    warnings = records.claim(out, study)
+    found = records.manifest_of(study, out)
+    files.make_folder(out)
+    with files.only_one(out):
+        _prepare(out, found)
+        session = _Session(study, out, found, telling, warnings)
+        if session.todo:
+            session.go(runner or run_locally, workers, should_stop or (lambda: False))
+        return session.end()
+
+
+def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], bool] | None = None) -> Result:
+    """Do task `index` of `study` in this process, for a cluster's job. Any number may run at once.
+
+    Raises UserError for a task that there is not, and when the study is not the one in `out`.
+    """
+    if not 0 <= index < study.count:
+        raise UserError(f"the study has no task {index}", "--task", next_step=f"give 0 to {study.count - 1}")
+    records.claim(out, study)
+    found = records.manifest_of(study, out)
+    if not records.is_study(out):
+        records.write_manifest(out, found)
+    elif records.read_manifest(out).hash != found.hash:
+        raise UserError(f"the study has changed since {out / records.MANIFEST} was written", study.path,
+                        next_step="write it again with kmc study ... --slurm FILE")  # fmt: skip
+    return perform(study.task(index), out, None, should_stop)
+
+
+def prepare(study: Study, out: Path) -> Manifest:
+    """Write the manifest alone, for tasks that others run. Raises UserError and WriteFailed."""
+    records.claim(out, study)
+    found = records.manifest_of(study, out)
+    files.make_folder(out)
+    _prepare(out, found)
+    return found
+
+
+def _prepare(out: Path, found: Manifest) -> None:
+    """The manifest in its place; leftovers of writes and of finished tasks removed."""
+    if not records.is_study(out) or records.read_manifest(out) != found:
+        records.write_manifest(out, found)
+    for folder in (out, out / "tasks", out / "failed"):
+        files.sweep(folder)
+    for work in (out / "work").iterdir():
+        if records.result_path(out, work.name).is_file():
+            shutil.rmtree(work, ignore_errors=True)
+
+
+class _Session:
+    """One go at the tasks that are not done."""
+
+    def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
+                 warnings: list[str]) -> None:  # fmt: skip
+        self.study, self.out, self.manifest, self.telling = study, out, found, telling
+        self.warnings = warnings
+        self.started = time.monotonic()
+        before = records.states(out, found, careful=True)
+        self.todo = [index for index, state in enumerate(before) if state != DONE]
+        self.already = len(before) - len(self.todo)
+        self.done, self.stopped = 0, 0
+        self.failed: list[Failure] = []
+        self.shares: dict[int, float] = {}  # of the tasks under way
+        self.told = 0.0
+
+    def go(self, runner: Runner, workers: int, should_stop: Callable[[], bool]) -> None:
+        self._tell(True)
+        runner(self._tasks(), self.out, min(workers, len(self.todo)), self._on_done, self._on_progress,
+               should_stop)  # fmt: skip
+
+    def _tasks(self) -> Iterator[Task]:
+        for index in self.todo:
+            self.shares[index] = 0.0
+            records.failure_path(self.out, self.manifest.tasks[index]).unlink(missing_ok=True)
+            yield index, self.study.task(index)
+
+    def _on_done(self, index: int, result: Result) -> None:
+        self.shares.pop(index, None)
+        self.done += result.state == DONE
+        self.stopped += result.state == STOPPED
+        if result.state == FAILED:
+            self.failed.append(Failure(index, result.reason))
+        self._tell(False)
+
+    def _on_progress(self, index: int, share: float) -> None:
+        self.shares[index] = share
+        self._tell(False)
+
+    def info(self) -> dict[str, Any]:
+        """What is shown of the whole: counts, the shares of tasks under way, elapsed and left seconds."""
+        elapsed = time.monotonic() - self.started
+        ended = self.done + len(self.failed)
+        work = ended + sum(self.shares.values())
+        left = (len(self.todo) - work) * elapsed / work if work > 0 else None
+        return {"tasks": self.study.count, "done": self.already + self.done, "failed": len(self.failed),
+                "running": {str(index): round(share, 4) for index, share in self.shares.items()},
+                "elapsed_s": round(elapsed, 1),
+                "left_s": None if left is None else round(left, 1)}  # fmt: skip
+
+    def _tell(self, at_once: bool) -> None:
+        """To the terminal always, to the file for other terminals now and then."""
+        info = self.info()
+        if self.telling is not None:
+            self.telling(info)
+        now = time.monotonic()
+        if at_once or now - self.told > _TELL_S:
+            self.told = now
+            _write_quickly(self.out / PROGRESS, {**info, "written": time.time()})
+
+    def end(self) -> Outcome:
+        wall_s = round(time.monotonic() - self.started, 3)
+        if self.todo or not (self.out / "tasks.csv").is_file():
+            records.write_table(self.out, self.manifest)
+        (self.out / PROGRESS).unlink(missing_ok=True)
+        self.failed.sort()
+        left = len(self.todo) - self.done - len(self.failed)
+        return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s,
+                       self.warnings)  # fmt: skip
+
+
+def _write_quickly(path: Path, told: dict[str, Any]) -> None:
+    """Whole, but not forced to disk: it tells of now only, and must not hold up a study on a full disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(json.dumps(told))
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def status(out: Path) -> dict[str, Any]:
+    """What `kmc study status` tells: counts by state, failures, whether it runs here, shares, time left."""
+    found = records.read_manifest(out)
+    now = records.states(out, found)
+    told = _progress(out) if _is_running(out) else None
+    return {
+        "name": found.name, "tasks": len(now),
+        **{state: now.count(state) for state in (DONE, FAILED, MISSING)},
+        "running": None if told is None else told["running"],
+        "left_s": None if told is None else told["left_s"],
+        "failures": [{"task": index, **found.place(index), "reason": reason}
+                     for index, reason in records.failures(out, found, now)],
+        "other_versions": found.versions != provenance.versions(),
+    }  # fmt: skip
+
+
+def _progress(out: Path) -> dict[str, Any]:
+    try:
+        told = json.loads((out / PROGRESS).read_text())
+        return {"running": dict(told["running"]), "left_s": told["left_s"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"running": {}, "left_s": None}
+
+
+def _is_running(out: Path) -> bool:
+    """Whether a study holds the folder on this machine."""
+    try:
+        with files.only_one(out):
+            return False
+    except files.Busy:
+        return True
+    except files.WriteFailed:  # a folder that this user may only read
+        return (out / PROGRESS).is_file()

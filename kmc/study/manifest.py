@@ -1,0 +1,193 @@
+"""The folder of a study: its manifest, and which tasks are done, failed or missing.
+
+    DIR/study.json          the manifest: axes, seeds, and a hash for every task
+    DIR/tasks/<hash>.nc     a finished task's dataset
+    DIR/failed/<hash>.json  why a task failed; gone when it succeeds
+    DIR/work/<hash>/        a task that is under way, as `kmc run` keeps it
+    DIR/tasks.csv           one row a task
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kmc import files, netcdf, provenance
+from kmc.errors import CorruptFile, UserError
+from kmc.study.axes import Axis
+from kmc.study.definition import Study
+
+MANIFEST = "study.json"
+SCHEMA = 1
+DONE, FAILED, MISSING = "done", "failed", "missing"
+_AGAIN = "delete it, and give kmc study STUDY.yaml again: the results are kept"
+
+
+class AxisRecord(BaseModel):
+    """An axis in the manifest: values in internal units or names, and the text that they were given as."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    unit: str
+    values: list[float | str]
+    labels: list[str]
+
+
+class Manifest(BaseModel):
+    """All that reading a study's results needs; the cards are not read again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA
+    name: str
+    description: str
+    axes: list[AxisRecord]
+    seeds: list[int]
+    samples: int
+    tasks: list[str]
+    hash: str
+    versions: dict[str, str]
+    command: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Levels of each axis, and replicates last."""
+        return (*(len(axis.values) for axis in self.axes), len(self.seeds))
+
+    def place(self, index: int) -> dict[str, Any]:
+        """The coordinates of task `index` as they were given, with its replicate and seed."""
+        left, replicate = divmod(index, len(self.seeds))
+        found: dict[str, Any] = {}
+        for axis in reversed(self.axes):
+            left, k = divmod(left, len(axis.labels))
+            found[axis.name] = axis.labels[k]
+        return {**dict(reversed(found.items())), "replicate": replicate, "seed": self.seeds[replicate]}
+
+
+class Failure(NamedTuple):
+    """A task that failed, and why."""
+
+    task: int
+    reason: str
+
+
+def _record(axis: Axis) -> AxisRecord:
+    return AxisRecord(name=axis.name, unit=axis.unit, values=[level.value for level in axis.levels],
+                      labels=[str(level.given) for level in axis.levels])  # fmt: skip
+
+
+def manifest_of(study: Study, out: Path) -> Manifest:
+    """The manifest of `study` for the folder `out`."""
+    axes = [_record(axis) for axis in study.axes]
+    told = json.dumps([[axis.model_dump() for axis in axes], study.seeds, study.hashes])
+    source = os.path.relpath(Path(study.path).resolve(), out.resolve())
+    return Manifest(
+        name=study.name, description=study.description, axes=axes, seeds=list(study.seeds),
+        samples=study.samples, tasks=list(study.hashes), hash=hashlib.sha256(told.encode()).hexdigest(),
+        versions=provenance.versions(), command={"study": source, "sets": list(study.sets)},
+    )  # fmt: skip
+
+
+def is_study(out: Path) -> bool:
+    """Whether `out` is the folder of a study."""
+    return (out / MANIFEST).is_file()
+
+
+def read_manifest(out: Path) -> Manifest:
+    """The manifest in `out`. Raises UserError where there is none and CorruptFile for a damaged one."""
+    path = out / MANIFEST
+    if not path.is_file():
+        raise UserError(f"{out} holds no study", next_step="start one with kmc study STUDY.yaml")
+    try:
+        found = Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CorruptFile(f"{path} cannot be read", next_step=_AGAIN) from error
+    if found.schema_version != SCHEMA or math.prod(found.shape) != len(found.tasks):
+        raise CorruptFile(f"{path} does not fit together, or is of another version", next_step=_AGAIN)
+    return found
+
+
+def claim(out: Path, study: Study) -> list[str]:
+    """Whether `study` may use `out`; returns warnings. Writes nothing. Raises UserError."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is not a folder", next_step="choose another --out")
+    if not is_study(out):
+        lost = (out / "tasks").is_dir()  # results whose manifest was removed
+        if out.is_dir() and not lost and any(not entry.name.startswith(".") for entry in out.iterdir()):
+            raise UserError(f"{out} holds files but no study", next_step="choose another --out")
+        return []
+    old = read_manifest(out)
+    if old.name != study.name:
+        raise UserError(f'{out} holds the study "{old.name}"', next_step="choose another --out")
+    if old.versions != provenance.versions():
+        return [f"{out} was begun with other versions; what is done is kept as it is"]
+    return []
+
+
+def write_manifest(out: Path, manifest: Manifest) -> None:
+    """Put the manifest into `out`, which is made. Raises WriteFailed."""
+    for folder in ("tasks", "failed", "work"):
+        files.make_folder(out / folder)
+    files.write_whole(out / MANIFEST, manifest.model_dump_json(indent=1).encode())
+
+
+def result_path(out: Path, name: str) -> Path:
+    """Where the dataset of the task with the hash `name` lies when it is done."""
+    return out / "tasks" / f"{name}.nc"
+
+
+def failure_path(out: Path, name: str) -> Path:
+    """Where the reason lies why the task with the hash `name` failed."""
+    return out / "failed" / f"{name}.json"
+
+
+def states(out: Path, manifest: Manifest, careful: bool = False) -> list[str]:
+    """done, failed or missing for every task. `careful` takes a truncated dataset for a missing one."""
+    done, failed = _stems(out / "tasks", ".nc"), _stems(out / "failed", ".json")
+    if careful:
+        done = {name for name in done if netcdf.is_whole(result_path(out, name))}
+    return [DONE if name in done else FAILED if name in failed else MISSING for name in manifest.tasks]
+
+
+def _stems(folder: Path, suffix: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
+    except FileNotFoundError:
+        return set()
+
+
+def failures(out: Path, manifest: Manifest, found: list[str]) -> list[Failure]:
+    """Why the tasks failed that are `failed` in `found`."""
+    return [Failure(index, _reason(failure_path(out, name)))
+            for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)) if state == FAILED]
+
+
+def _reason(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text())["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its reason cannot be read"
+
+
+def write_table(out: Path, manifest: Manifest) -> None:
+    """tasks.csv: one row a task with its coordinates, seed, state and reason. Raises WriteFailed."""
+    import csv
+    import io
+
+    found = states(out, manifest)
+    reasons = dict(failures(out, manifest, found))
+    text = io.StringIO()
+    names = [axis.name for axis in manifest.axes]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["task", *names, "replicate", "seed", "hash", "state", "reason"])
+    for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)):
+        writer.writerow([index, *manifest.place(index).values(), name, state, reasons.get(index, "")])
+    files.write_whole(out / "tasks.csv", text.getvalue().encode())

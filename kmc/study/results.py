@@ -1,0 +1,117 @@
+"""The results of a study as one lazy xarray object; tasks that are not done are NaN."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from kmc import netcdf
+from kmc.errors import CorruptFile
+from kmc.study import manifest as records
+from kmc.study.manifest import DONE, FAILED, MISSING, Manifest
+from kmc.variables import SCHEMA_VERSION, TRACES
+
+SAMPLE, REPLICATE = "sample", "replicate"
+_NUMBERS = {MISSING: 0, DONE: 1, FAILED: 2}
+_LOCK = threading.Lock()  # the HDF5 library is not safe for threads
+
+
+def open_study(out: str | Path) -> xr.Dataset:
+    """The study in `out` as one dataset, its values read when used.
+
+    Every trace has the dimensions [axes of the study ..., replicate, sample] and type float64: NaN where a
+    task is not done, or has fewer samples than the longest. `time` is a variable like the others, as stop
+    conditions may end tasks early. Coordinates are the axes' values, in internal units with `units`, or
+    names; `seed` belongs to replicate. `state` is 0 missing, 1 done, 2 failed; `task` is a task's hash, the
+    name of its file. Raises UserError and CorruptFile.
+    """
+    out = Path(out)
+    found = records.read_manifest(out)
+    state = np.array(records.states(out, found)).reshape(found.shape)
+    dims = (*(axis.name for axis in found.axes), REPLICATE)
+    traces = {name: _trace(out, found, state == DONE, name, dims) for name in TRACES}
+    names = np.array(found.tasks).reshape(found.shape)
+    numbers = np.vectorize(_NUMBERS.__getitem__, otypes=[np.int8])(state)
+    flags = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": "missing done failed"}
+    data = {**traces, "state": (dims, numbers, {"long_name": "state of the task", **flags}),
+            "task": (dims, names, {"long_name": "hash of the task"})}  # fmt: skip
+    attributes = {"schema_version": SCHEMA_VERSION, "title": f"Study {found.name}", "study": found.name,
+                  "description": found.description, "study_hash": found.hash, "folder": str(out)}  # fmt: skip
+    return xr.Dataset(data, _coordinates(found), attributes)
+
+
+def _coordinates(found: Manifest) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {}
+    for axis in found.axes:
+        attributes = {"units": axis.unit} if axis.unit else {}
+        coordinates[axis.name] = (axis.name, np.array(axis.values), attributes)
+    coordinates[REPLICATE] = (REPLICATE, np.arange(len(found.seeds)))
+    coordinates["seed"] = (REPLICATE, np.array(found.seeds))
+    return coordinates
+
+
+def _trace(out: Path, found: Manifest, done: np.ndarray, name: str, dims: tuple[str, ...]) -> xr.Variable:
+    array = _Traces(out, found, done, name)
+    attributes = {key: value for key, value in TRACES[name].attributes().items() if key != "axis"}
+    lazy = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))
+    return xr.Variable((*dims, SAMPLE), lazy, attributes)
+
+
+class _Traces(BackendArray):
+    """One variable of all tasks; an index reads the files of the tasks that it names, and no other."""
+
+    def __init__(self, out: Path, found: Manifest, done: np.ndarray, name: str) -> None:
+        self.out, self.done, self.name = out, done, name
+        self.tasks = found.tasks
+        self.shape = (*found.shape, found.samples)
+        self.dtype = np.dtype("float64")
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        """Called by xarray, with an indexer of its own."""
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read)  # fmt: skip
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """The values at `key`: for every dimension a number, a slice or an array of places."""
+        tasks = np.arange(math.prod(self.shape[:-1])).reshape(self.shape[:-1])
+        sizes = zip(self.shape, key, strict=True)
+        whole = tuple(np.atleast_1d(np.arange(size)[part]) for size, part in sizes)
+        chosen = tasks[np.ix_(*whole[:-1])]
+        values = np.full((*chosen.shape, len(whole[-1])), np.nan)
+        for place in np.ndindex(chosen.shape):
+            index = int(chosen[place])
+            if self.done.flat[index]:
+                values[place] = self._of_task(index)[whole[-1]]
+        dropped = tuple(0 if isinstance(part, (int, np.integer)) else slice(None) for part in key)
+        return values[dropped]
+
+    def _of_task(self, index: int) -> np.ndarray:
+        """The trace of one task, filled up with NaN."""
+        path = records.result_path(self.out, self.tasks[index])
+        found = np.full(self.shape[-1], np.nan)
+        with _LOCK:
+            values = read_variable(path, self.name)
+        found[: len(values)] = values[: len(found)]
+        return found
+
+
+def read_variable(path: Path, name: str) -> np.ndarray:
+    """One variable of a dataset file. Raises CorruptFile for a damaged file, or one that is gone."""
+    import netCDF4
+
+    try:
+        if not netcdf.is_whole(path):
+            raise OSError("it is cut off, or gone")
+        with netCDF4.Dataset(path) as file:
+            file.set_auto_mask(False)
+            return np.asarray(file.variables[name][:])
+    except (OSError, RuntimeError, KeyError, IndexError) as error:
+        raise CorruptFile(f"{path} cannot be read: {error}",
+                          next_step="delete it and give kmc study again") from error  # fmt: skip

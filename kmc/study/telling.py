@@ -1,0 +1,76 @@
+"""Progress of a whole study on standard error: a bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kmc.progress import say
+
+_LINE_EVERY_S = 10.0
+_SHOWN = 3  # tasks under way that are named
+
+
+@contextlib.contextmanager
+def shown(title: str, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """A function that takes what engine.execute tells."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(title) as tell:
+            yield tell
+    else:
+        yield _lines(title)
+
+
+def line(info: dict[str, Any]) -> str:
+    """Counts, tasks under way with the share done, and the time left."""
+    parts = [f"{info['done']} of {info['tasks']} tasks done"]
+    if info["failed"]:
+        parts.append(f"{info['failed']} failed")
+    running = list(info["running"].items())
+    if running:
+        named = ", ".join(f"{index} at {100 * share:.0f} %" for index, share in running[:_SHOWN])
+        parts.append(f"running {named}" + (" ..." if len(running) > _SHOWN else ""))
+    if info["left_s"] is not None:
+        parts.append(f"about {duration(info['left_s'])} left")
+    return "; ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, then minutes, then hours and minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _lines(title: str) -> Callable[[dict[str, Any]], None]:
+    told = time.monotonic()
+
+    def tell(info: dict[str, Any]) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LINE_EVERY_S:
+            told = time.monotonic()
+            say(f"{title}: {line(info)}")
+
+    return tell
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, state="starting")
+
+        def tell(info: dict[str, Any]) -> None:
+            completed = info["done"] + info["failed"] + sum(info["running"].values())
+            bar.update(task, total=info["tasks"], completed=completed, state=line(info))
+
+        yield tell

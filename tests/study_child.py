@@ -1,0 +1,42 @@
+"""`kmc` with the fake simulation, in a study's workers too: a spawned process imports this file again.
+
+Environment: SLOW_S is slept in each kernel call; the tasks with the seeds FAIL_SEED, KILL_SEED and MEMORY_SEED
+raise an error, are killed, or find no memory.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import fake_simulation  # noqa: E402
+
+
+class Simulation(fake_simulation.Simulation):
+    """The fake, with what goes wrong by its seed."""
+
+    slow_s = float(os.environ.get("SLOW_S", "0"))
+
+    def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int, initial: Any = None) -> None:
+        super().__init__(stack, protocol, settings, seed, initial)
+        if str(seed) == os.environ.get("FAIL_SEED"):
+            raise ZeroDivisionError("the fake was told to fail")
+        if str(seed) == os.environ.get("MEMORY_SEED"):
+            raise MemoryError
+        if str(seed) == os.environ.get("KILL_SEED"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+fake_simulation.Simulation = Simulation
+sys.modules["kmc.simulation"] = fake_simulation
+
+if __name__ == "__main__":
+    from kmc.__main__ import run
+
+    run()

@@ -1,0 +1,217 @@
+"""Study files: what they cross, what a task's hash is made of, and how bad ones are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kmc import cli
+from kmc.errors import UserError
+from kmc.study import Study, load_study
+
+STUDY = """\
+stack: ogb_20nm
+variants:
+  electrode.bond_energy: [0.31 eV, 0.35 eV]
+  ligand: [ogb, ddab]
+  thickness: [20 nm, 40 nm, 90 nm]
+protocol:
+  - sweep: {to: 1 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}
+replicates: 3
+seed: 5
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A study file of its own folder."""
+    path = tmp_path / "trial" / "study.yaml"
+    path.parent.mkdir()
+    path.write_text(STUDY)
+    return path
+
+
+def test_axes_are_crossed(file: Path) -> None:
+    """Replicates fastest; values in internal units or names; the folder gives the name."""
+    study = load_study(file)
+    assert study.name == "trial"
+    assert study.shape == (2, 2, 3, 3)
+    assert study.count == len(set(study.hashes)) == 36
+    assert [(axis.name, [level.value for level in axis.levels], axis.unit) for axis in study.axes] == [
+        ("electrode.bond_energy", [0.31, 0.35], "eV"), ("ligand", ["ogb", "ddab"], ""),
+        ("thickness", [20.0, 40.0, 90.0], "nm")]  # fmt: skip
+    run = study.task(35)
+    assert (run.device.ligand.name, run.device.active.thickness_nm) == ("ddab", 90.0)
+    assert run.device.value("electrode.bond_energy") == 0.35
+
+
+def test_seeds_are_common_to_all_variants(file: Path) -> None:
+    """Paired by seed: every variant has the same seeds in the same order."""
+    study = load_study(file)
+    assert [study.task(index).seed for index in range(study.count)] == [5, 6, 7] * 12
+
+
+def test_whole_cards_come_before_their_values(file: Path) -> None:
+    """The value of a card counts also where the card is chosen after it in the file."""
+    study = load_study(file, ["variants.electrode=[ag, au]"])
+    values = {(run.device.electrode.name, run.device.value("electrode.bond_energy")) for run in study.runs}
+    assert values == {("ag", 0.31), ("ag", 0.35), ("au", 0.31), ("au", 0.35)}
+
+
+def test_stacks_temperatures_settings_and_protocols_are_axes(file: Path) -> None:
+    """Each with its coordinate."""
+    file.write_text("variants:\n  stack: [ogb_20nm, ogb_20nm_au]\n  temperature: [300 K, 77 degC]\n"
+                    "  settings.refresh_bound: [1.0, 2.0]\n"
+                    "protocols:\n  low: [hold: {voltage: 0.1 V, duration: 1 ms}]\n"
+                    "  high: [hold: {voltage: 1 V, duration: 1 ms, samples: 700}]\n")  # fmt: skip
+    study = load_study(file)
+    assert [[level.value for level in axis.levels] for axis in study.axes] == [
+        ["ogb_20nm", "ogb_20nm_au"], [300.0, 350.15], [1.0, 2.0], ["low", "high"]]  # fmt: skip
+    assert study.samples == 700
+    last = study.task(study.count - 1)
+    assert (last.device.name, last.settings.temperature, last.protocol.segments[0].voltage) == (
+        "ogb_20nm_au", 350.15, 1.0)  # fmt: skip
+
+
+def changed(study: Study, other: Study) -> list[bool]:
+    """Which tasks have another hash."""
+    return [a != b for a, b in zip(study.hashes, other.hashes, strict=True)]
+
+
+def test_a_hash_is_what_decides_the_result(file: Path, repository: Path) -> None:
+    """A card's value, the protocol, settings; not the description, limits of time, or comments."""
+    study = load_study(file)
+    for text in ("choices.ligand.gap=1.9 nm", "protocol.0.sweep.to=1.1 V", "settings.window=12 nm"):
+        assert all(changed(study, load_study(file, [text]))), text
+    for text in ("description=other words", "settings.wall_limit_s=5 s", "settings.event_budget=77"):
+        assert not any(changed(study, load_study(file, [text]))), text
+
+
+def test_an_edited_card_changes_the_tasks_that_use_it(file: Path, repository: Path) -> None:
+    """And no other: the half of the tasks with that ligand."""
+    before = load_study(file)
+    text = (repository / "materials" / "ddab.yaml").read_text()
+    bib = (repository / "materials" / "sources.bib").read_text()
+    (file.parent / "sources.bib").write_text(bib)
+    (file.parent / "ddab.yaml").write_text(f"# a comment\n{text}")
+    assert not any(changed(before, load_study(file)))
+    entry = next(line for line in text.splitlines() if line.startswith("gap:"))
+    number = entry.split("value:")[1].split(",")[0].strip()
+    other = entry.replace(number, f"{float(number) * 1.1:g}", 1)
+    (file.parent / "ddab.yaml").write_text(text.replace(entry, other))
+    there = [before.task(index).device.ligand.name == "ddab" for index in range(before.count)]
+    assert changed(before, load_study(file)) == there
+
+
+# what is put in place of a line: (the line, the new line, the error's line, what it says)
+BAD = [
+    ("  ligand: [ogb, ddab]", "  ligands: [ogb, ddab]", 4, 'did you mean "ligand"?'),
+    ("  ligand: [ogb, ddab]", "  ligand: []", 4, "ligand is empty"),
+    ("  ligand: [ogb, ddab]", "  ligand: ogb", 4, "is not a list of values"),
+    ("  ligand: [ogb, ddab]", "  ligand: [ogb, dddab]", 4, 'did you mean "ddab"?'),
+    ("  ligand: [ogb, ddab]", "  ligand: [ogb, ogb]", 4, "ligand has ogb twice"),
+    ("  ligand: [ogb, ddab]", "  ligand: [ogb, [ddab]]", 4, "is not a plain value"),
+    ("  ligand: [ogb, ddab]", "  settings.event_budget: [1, 2]", 4, "changes no result"),
+    ("  ligand: [ogb, ddab]", "  settings.windw: [1, 2]", 4, 'did you mean "window"?'),
+    ("  thickness: [20 nm, 40 nm, 90 nm]", "  thickness: [20 nm, 0.02 um]", 5, "thickness has 0.02 um twice"),
+    ("  thickness: [20 nm, 40 nm, 90 nm]", "  thickness: [20, 40 V]", 5, "wrong dimension"),
+    ("  thickness: [20 nm, 40 nm, 90 nm]", "  thickness: [20 nm, -1 nm]", 5, "outside"),
+    ("  electrode.bond_energy: [0.31 eV, 0.35 eV]", "  electrode.bond_enrgy: [0.3 eV]", 3,
+     'did you mean "bond_energy"?'),
+    ("variants:", "varaints:", 2, 'did you mean "variants"?'),
+    ("stack: ogb_20nm", "stack: ogb_20", 1, 'did you mean "ogb_20nm"?'),
+    ("replicates: 3", "replicates: 0", 8, "not a whole number of one or more"),
+    ("replicates: 3", "replicates: 2.5", 8, "not a whole number of one or more"),
+    ("replicates: 3", "replicates: 100000000", 2, "tasks, more than"),
+    ("seed: 5", "seed: -1", 9, "whole number of zero or more"),
+    ("seed: 5", "initial: ../other", 9, "start afresh"),
+    ("seed: 5", "protocols: {a: [read: ], b: [read: ]}", 6, 'has "protocol" beside'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line", "words"), BAD, ids=[f"{new.strip()}" for _, new, _, _ in BAD])
+def test_bad_lines_are_refused(file: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, line: int,
+                               words: str) -> None:  # fmt: skip
+    """Exit code 2, one message with file and line, nothing written."""
+    file.write_text(STUDY.replace(old, new))
+    refused(file, capsys, f"{file}:{line}: ", words)
+
+
+@pytest.mark.parametrize(("text", "line", "words"), [
+    ("- a\n- b\n", 1, "is not a YAML mapping"),
+    ("", 1, "is not a YAML mapping"),
+    ("stack: ogb_20nm\nvariants: {}\nprotocol: [read: ]\n", 2, "variants is empty"),
+    ("stack: ogb_20nm\nvariants:\nprotocol: [read: ]\n", 2, "variants is empty"),
+    ("stack: ogb_20nm\nvariants: [ligand]\nprotocol: [read: ]\n", 2, "variants is not a mapping"),
+    ("stack: ogb_20nm\nvariants: {ligand: [ogb]}\n", 1, 'has no "protocol"'),
+    ("protocol: [read: ]\n", 1, 'has no "stack"'),
+    ("stack: ogb_20nm\nprotocols: {}\n", 2, "protocols is not a mapping"),
+    ("stack: ogb_20nm\nprotocols: {a: [reed: ]}\n", 2, 'did you mean "read"?'),
+    ("stack: ogb_20nm\nvariants: {stack: [ogb_20nm]}\nprotocol: [read: ]\n", 1, "beside that in variants"),
+])  # fmt: skip
+def test_bad_files_are_refused(file: Path, capsys: pytest.CaptureFixture[str], text: str, line: int,
+                               words: str) -> None:  # fmt: skip
+    """As a whole: no mapping, nothing varied, nothing to run."""
+    file.write_text(text)
+    refused(file, capsys, f"{file}:{line}: ", words)
+
+
+def refused(file: Path, capsys: pytest.CaptureFixture[str], where: str, words: str) -> None:
+    """Exit code 2, one line on standard error that starts with `where`, and no new file."""
+    assert cli.main(["study", str(file)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert told.err.startswith(where)
+    assert words in told.err
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["study", "no-such.yaml"], "no-such.yaml: no such file"),
+    (["study", "status", "no-such"], "no-such holds no study"),
+    (["study", "study.yaml", "more"], "one argument too many"),
+    (["study", "study.yaml", "--task", "0", "--slurm", "x"], "do not go together"),
+    (["study", "study.yaml", "--task", "36"], "the study has no task 36"),
+    (["study", "study.yaml", "--task", "-1"], "the study has no task -1"),
+    (["study", "study.yaml", "--set", "replicate=2"], 'did you mean "replicates"?'),
+    (["study", "study.yaml", "--workers", "0"], "--workers"),
+    (["study", "study.yaml", "--out", "study.yaml"], "is not a folder"),
+    (["study", "study.yaml", "--out", "."], "holds files but no study"),
+])  # fmt: skip
+def test_bad_arguments_are_refused(file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
+                                   monkeypatch: pytest.MonkeyPatch, words: str) -> None:  # fmt: skip
+    """Exit code 2, one message, nothing written."""
+    monkeypatch.chdir(file.parent)
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert words in told.err
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_studies_that_come_with_it_are_sound(repository: Path) -> None:
+    """Two ligands, three thicknesses, eight replicates."""
+    study = load_study(repository / "runs" / "ligand_thickness" / "study.yaml")
+    assert [axis.name for axis in study.axes] == ["ligand", "thickness"]
+    assert study.shape == (2, 3, 8)
+
+
+def test_check_reads_studies(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`kmc check` refuses what `kmc study` refuses."""
+    assert cli.main(["check", str(file)]) == 0
+    file.write_text(STUDY.replace("replicates: 3", "replicates: 0"))
+    assert cli.main(["check", str(file)]) == 2
+    assert f"{file}:8: " in capsys.readouterr().err
+
+
+def test_twins_are_refused(file: Path) -> None:
+    """Two stacks that differ by their names alone would be one result under two."""
+    for name in "ab":
+        (file.parent / f"{name}.yaml").write_text("extends: ogb_20nm\n")
+    text = STUDY.replace("stack: ogb_20nm\n", "").replace("  ligand: [ogb, ddab]", "  stack: [a.yaml, b.yaml]")
+    file.write_text(text)
+    with pytest.raises(UserError, match="are the same run"):
+        load_study(file)
