@@ -8,6 +8,7 @@ import math
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,11 @@ def run_of(ds: xr.Dataset) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of the packages that results can depend on, and a hash of the kernels' sources."""
+    return dict(_versions())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "kernels": source_hash()}
     for package in _PACKAGES:
         try:

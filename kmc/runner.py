@@ -54,17 +54,19 @@ def execute(
     should_stop: Callable[[], bool] | None = None,
     checkpoint_every_s: float = 2.0,
     command: dict[str, Any] | None = None,
+    begun: Any = None,
 ) -> Outcome:
     """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
 
-    `command` is kept in out/run.json, so that `kmc resume` can find the run file again. Raises UserError
-    when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
+    `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
+    Simulation of the run that is under way and of which nothing was written. Raises UserError when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
     """
     record = {"run": describe(run), "command": command or {}}
     warnings = claim(out, record["run"], resume)
     session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
-    if not (out / CHECKPOINT).is_file():  # what the stack cannot do is said before anything is written
-        try:
+    session.simulation = begun
+    if begun is None and not (out / CHECKPOINT).is_file():
+        try:  # what the stack cannot do is said before anything is written
             session.simulation = session.fresh()
         except UserError as error:
             raise error.at(f"{run.path}:1") from None
@@ -76,6 +78,12 @@ def execute(
 def _simulation() -> Any:
     """The class Simulation; its import brings numba, so it comes late."""
     return import_module("kmc.simulation").Simulation
+
+
+def fresh(run: RunFile) -> Any:
+    """A Simulation at the start of `run`. Raises UserError for what the stack cannot do."""
+    initial = None if run.initial is None else load_state(run.initial)
+    return _simulation()(run.device, run.protocol, run.settings, run.seed, initial=initial)
 
 
 class _Session:
@@ -138,9 +146,7 @@ class _Session:
 
     def fresh(self) -> Any:
         """A Simulation at the start of the run."""
-        run = self.run
-        initial = None if run.initial is None else load_state(run.initial)
-        return _simulation()(run.device, run.protocol, run.settings, run.seed, initial=initial)
+        return fresh(self.run)
 
     def _restored(self, saved: dict[str, Any]) -> Any:
         run = self.run

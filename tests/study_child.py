@@ -1,7 +1,7 @@
 """`kmc` with the fake simulation, in a study's workers too: a spawned process imports this file again.
 
-Environment: SLOW_S is slept in each kernel call; the tasks with the seeds FAIL_SEED, KILL_SEED and MEMORY_SEED
-raise an error, are killed, or find no memory.
+Environment: SLOW_S is slept in each kernel call; a task with the seed FAIL_SEED raises an error, one with
+KILL_SEED kills its process.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ class Simulation(fake_simulation.Simulation):
         super().__init__(stack, protocol, settings, seed, initial)
         if str(seed) == os.environ.get("FAIL_SEED"):
             raise ZeroDivisionError("the fake was told to fail")
-        if str(seed) == os.environ.get("MEMORY_SEED"):
-            raise MemoryError
         if str(seed) == os.environ.get("KILL_SEED"):
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Studies that run: the same bytes however they were run, failures as rows, and only what is missing is done."""
+"""Studies that run: the same bytes in all ways, failures as rows, and only what is missing is done."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import fake_simulation
 import numpy as np
 import pytest
 
 import kmc
-from kmc import dataset
-from kmc.errors import CorruptFile
+from kmc import cli, dataset, files
+from kmc.errors import CorruptFile, UserError
+from kmc.study import load_study
+from kmc.study.engine import Outcome, execute, status
 from kmc.study.manifest import read_manifest
+from kmc.study.pool import OnDone, OnProgress, Task
+from kmc.study.slurm import write_script
+from kmc.study.task import perform
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
@@ -77,11 +85,57 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_workers_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+def in_process(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone, on_progress: OnProgress,
+               should_stop: Callable[[], bool]) -> None:  # fmt: skip
+    """In place of the workers: one task after the other, here."""
+    for index, run in tasks:
+        on_done(index, perform(run, out, None, should_stop))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a study; the fake simulation is in this process."""
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+    monkeypatch.setattr(kmc, "simulation", fake_simulation, raising=False)
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    (folder / "study.yaml").write_text(STUDY)
+    return folder
+
+
+def done(folder: Path, *sets: str) -> Outcome:
+    """The study in `folder`, done in this process."""
+    return execute(load_study(folder / "study.yaml", sets), folder / "out", runner=in_process)
+
+
+class Failing(fake_simulation.Simulation):
+    """Fails for one seed."""
+
+    error: Exception = ZeroDivisionError("the fake was told to fail")
+
+    def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int, initial: Any = None) -> None:
+        super().__init__(stack, protocol, settings, seed, initial)
+        if seed == 6:
+            raise self.error
+
+
+# --- the same bytes --------------------------------------------------------------------------------------
+
+
+def test_two_workers_give_the_same_bytes(whole: Path, folder: Path) -> None:
     """And all tasks are there once."""
-    assert ended(tmp_path / "trial", "study.yaml", "--workers", "2")[0] == 0
+    assert ended(folder, "study.yaml", "--workers", "2")[0] == 0
     assert len(contents(whole)) == TASKS
-    assert contents(tmp_path / "trial") == contents(whole)
+    assert contents(folder) == contents(whole)
+
+
+def test_checkpoints_do_not_change_the_bytes(whole: Path, folder: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Tasks that are long enough for checkpoints end as those that are written at once."""
+    monkeypatch.setattr("kmc.study.task._CHECKPOINT_S", 0.001)
+    monkeypatch.setattr("kmc.runner._MOST_COST", 1e9)
+    assert done(folder).finished
+    assert contents(folder) == contents(whole)
 
 
 def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
@@ -92,11 +146,18 @@ def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def test_control_c_keeps_what_is_done(whole: Path, tmp_path: Path) -> None:
-    """Exit code 3 within seconds; a task under way keeps its checkpoint; the rest is done later, and only that."""
-    folder = tmp_path / "trial"
+def test_control_c_keeps_what_is_done(whole: Path, folder: Path) -> None:
+    """Exit code 3; a task under way keeps its checkpoint; the rest is done later, and only that.
+
+    Meanwhile another terminal is told what is done and under way, and may not start the study again.
+    """
     process = started(folder, "study.yaml", "--workers", "2", SLOW_S="0.02")
     wait_for(folder, 2, process)
+    told = status(folder / "out")
+    assert told["done"] >= 2
+    assert told["running"] is not None
+    with pytest.raises(UserError, match="another process is writing"):
+        done(folder)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 3
@@ -105,36 +166,26 @@ def test_control_c_keeps_what_is_done(whole: Path, tmp_path: Path) -> None:
     past = contents(folder)
     assert 2 <= len(past) < TASKS
     assert list((folder / "out" / "work").glob("*/checkpoint.npz"))
-    code, out, _ = ended(folder, "study.yaml", "--json")
-    told = json.loads(out)
-    assert (code, told["already_done"], told["done"]) == (0, len(past), TASKS - len(past))
+    assert status(folder / "out")["running"] is None
+    outcome = done(folder)
+    assert (outcome.already, outcome.done) == (len(past), TASKS - len(past))
     assert contents(folder) == contents(whole)
     assert list((folder / "out" / "work").iterdir()) == []
 
 
-def test_kill_9_loses_nothing(whole: Path, tmp_path: Path) -> None:
-    """The parent is killed thrice at random; its workers end by themselves; going on ends the same."""
-    folder, generator = tmp_path / "trial", random.Random(3)
-    for _ in range(3):
-        process = started(folder, "study.yaml", "--workers", "2", SLOW_S="0.01")
-        time.sleep(1.2 + generator.random())
-        process.kill()
-        process.communicate(timeout=30)  # the pipes are closed when the workers are gone, too
-        contents(folder)
-    assert ended(folder)[0] == 0
-    assert contents(folder) == contents(whole)
-
-
 @pytest.mark.slow
 def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
-    """At random moments of studies that go on or begin anew."""
-    generator, kills, round_ = random.Random(4), 0, 0
+    """At random moments of studies that go on or begin anew: every file opens, and the end is the same.
+
+    The workers end by themselves: `communicate` returns when the last of them has closed its pipes.
+    """
+    generator, kills, turn = random.Random(4), 0, 0
     while kills < 20:
-        folder = tmp_path / f"{round_}" / "trial"
+        folder = tmp_path / f"{turn}" / "trial"
         folder.parent.mkdir(exist_ok=True)
-        process = started(folder, "study.yaml", "--workers", "2", SLOW_S="0.005")
+        process = started(folder, "study.yaml", "--workers", "2", SLOW_S="0.01")
         try:
-            process.communicate(timeout=0.3 + 3 * generator.random())
+            process.communicate(timeout=0.3 + 4 * generator.random())
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate(timeout=30)
@@ -145,18 +196,21 @@ def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
             continue
         assert process.returncode == 0
         assert contents(folder) == contents(whole)
-        round_ += 1
+        turn += 1
     assert ended(folder)[0] == 0
     assert contents(folder) == contents(whole)
 
 
-def test_failures_are_rows_and_are_tried_again(whole: Path, tmp_path: Path) -> None:
-    """Exit code 3, each failure named at the end and in tasks.csv, the rest done; later they may succeed."""
-    folder = tmp_path / "trial"
-    code, out, err = ended(folder, "study.yaml", "--workers", "2", FAIL_SEED="6")
-    assert (code, out) == (3, "")
-    assert err.count("failed: ZeroDivisionError: the fake was told to fail") == 4
-    assert "task 7 (ligand ddab, thickness 40 nm, seed 6) failed" in err
+# --- failures --------------------------------------------------------------------------------------------
+
+
+def test_failures_are_rows_and_are_tried_again(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Each is a row with its reason, the rest is done; the dataset has NaN there; later they may succeed."""
+    monkeypatch.setattr(fake_simulation, "Simulation", Failing)
+    outcome = done(folder)
+    assert not outcome.finished
+    assert [failure.task for failure in outcome.failed] == [1, 3, 5, 7]
     table = rows(folder)
     assert [row["state"] for row in table] == ["done", "failed"] * 4
     assert table[7]["reason"] == "ZeroDivisionError: the fake was told to fail"
@@ -164,38 +218,78 @@ def test_failures_are_rows_and_are_tried_again(whole: Path, tmp_path: Path) -> N
     ds = kmc.open(folder)
     assert ds["state"].values.ravel().tolist() == [1, 2] * 4
     assert np.isnan(ds["current"].isel(replicate=1)).all()
-    assert ended(folder)[0] == 0
+    assert cli.main(["study", "status", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("trial: 4 of 8 tasks done, 4 failed, 0 missing\n")
+    assert "task 7 (ligand ddab, thickness 40 nm, replicate 1, seed 6) failed: ZeroDivisionError" in told
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+    assert done(folder).finished
     assert {row["state"] for row in rows(folder)} == {"done"}
     assert contents(folder) == contents(whole)
 
 
-@pytest.mark.parametrize(("name", "words"), [("KILL_SEED", "killed (signal 9): out of memory, or by hand"),
-                                             ("MEMORY_SEED", "out of memory")])  # fmt: skip
-def test_a_worker_that_dies_takes_its_task_only(tmp_path: Path, name: str, words: str) -> None:
-    """Its tasks are rows that say so; others are done by the worker that takes its place."""
-    code, _, err = ended(tmp_path / "trial", "study.yaml", "--workers", "1", **{name: "5"})
-    assert code == 3
-    assert err.count(words) == 4
-    assert [row["state"] for row in rows(tmp_path / "trial")] == ["failed", "done"] * 4
+@pytest.mark.parametrize(("error", "reason"), [
+    (MemoryError(), "out of memory"),
+    (UserError("the window has no room", next_step="widen it"), "the window has no room; widen it"),
+    (files.WriteFailed("cannot write x: no space left"), "cannot write x: no space left"),
+])  # fmt: skip
+def test_reasons_are_plain_words(folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception,
+                                 reason: str) -> None:  # fmt: skip
+    """What a user can mend is told as it is elsewhere."""
+    monkeypatch.setattr(fake_simulation, "Simulation", Failing)
+    monkeypatch.setattr(Failing, "error", error)
+    assert {failure.reason for failure in done(folder).failed} == {reason}
 
 
-def test_only_what_changed_is_done_again(whole: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_takes_its_task_only(folder: Path) -> None:
+    """Exit code 3; its task is a row that says so; the worker that takes its place does the others."""
+    few = ("study.yaml", "--workers", "1", "--set", "variants.ligand=[ogb]")
+    code, out, err = ended(folder, *few, KILL_SEED="5")
+    assert (code, out) == (3, "")
+    assert err.count("killed (signal 9): out of memory, or by hand") == 2
+    assert "task 2 (ligand ogb, thickness 40 nm, seed 5) failed" in err
+    assert [row["state"] for row in rows(folder)] == ["failed", "done"] * 2
+
+
+def test_a_wall_limit_keeps_the_work(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that reaches it has failed with that reason; the next go continues where it stopped."""
+    monkeypatch.setattr(fake_simulation.Simulation, "slow_s", 0.002)
+    outcome = done(folder, "settings.wall_limit_s=0.05 s")
+    assert {failure.reason for failure in outcome.failed} == {"the wall limit of 0.05 s was reached"}
+    assert len(list((folder / "out" / "work").glob("*/checkpoint.npz"))) == TASKS
+    assert done(folder).finished
+    assert kmc.open(folder).load().drop_attrs().equals(kmc.open(whole).load().drop_attrs())
+
+
+# --- only what is missing or changed ---------------------------------------------------------------------
+
+
+def test_only_what_changed_is_done_again(folder: Path) -> None:
     """One more thickness is two more tasks a replicate; going back needs none."""
-    folder = tmp_path / "trial"
-    assert ended(folder)[0] == 0
-    more = ("study.yaml", "--json", "--set", "variants.thickness=[20 nm, 40 nm, 60 nm]")
-    told = json.loads(ended(folder, *more)[1])
-    assert (told["tasks"], told["already_done"], told["done"]) == (12, 8, 4)
+    assert done(folder).done == TASKS
+    outcome = done(folder, "variants.thickness=[20 nm, 40 nm, 60 nm]")
+    assert (outcome.tasks, outcome.already, outcome.done) == (12, 8, 4)
     assert kmc.open(folder).sizes["thickness"] == 3
-    told = json.loads(ended(folder, "study.yaml", "--json")[1])
-    assert (told["tasks"], told["already_done"], told["done"]) == (8, 8, 0)
+    outcome = done(folder)
+    assert (outcome.tasks, outcome.already, outcome.done) == (8, 8, 0)
     assert kmc.open(folder).sizes["thickness"] == 2
+    assert done(folder, "choices.electrode.bond_energy=0.3 eV").done == TASKS
 
 
-def test_damaged_results_are_found(whole: Path, tmp_path: Path) -> None:
+def test_another_study_is_refused(folder: Path) -> None:
+    """A folder belongs to the study of one name; its results are not touched."""
+    done(folder)
+    before = contents(folder)
+    (folder / "other.yaml").write_text(STUDY)
+    with pytest.raises(UserError, match='holds the study "trial"'):
+        execute(load_study(folder / "other.yaml"), folder / "out", runner=in_process)
+    assert contents(folder) == before
+
+
+def test_damaged_results_are_found(whole: Path, folder: Path) -> None:
     """A truncated one is done again; until then the rest can be read, and what is damaged is named."""
-    folder = tmp_path / "trial"
-    assert ended(folder)[0] == 0
+    done(folder)
     path = sorted((folder / "out" / "tasks").glob("*.nc"))[3]
     path.write_bytes(path.read_bytes()[:-500])
     ds = kmc.open(folder)
@@ -204,59 +298,64 @@ def test_damaged_results_are_found(whole: Path, tmp_path: Path) -> None:
         ds["current"][tuple(where)].load()
     other = (1 - where[0], *where[1:])
     assert ds["current"][tuple(other)].notnull().all()
-    assert json.loads(ended(folder, "study.yaml", "--json")[1])["done"] == 1
+    assert done(folder).done == 1
     assert contents(folder) == contents(whole)
 
 
-def test_one_task_by_its_number(whole: Path, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_said(folder: Path) -> None:
+    """Exit code 3 of `kmc study status`; removed, the study goes on with the results there are."""
+    done(folder)
+    path = folder / "out" / "study.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(CorruptFile, match=r"study\.json cannot be read"):
+        kmc.open(folder)
+    path.unlink()
+    assert done(folder).already == TASKS
+
+
+# --- one task, a cluster ---------------------------------------------------------------------------------
+
+
+def test_one_task_by_its_number(whole: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--task is idempotent, needs no study before it, and refuses a study that has changed since."""
-    folder = tmp_path / "trial"
+    file = str(folder / "study.yaml")
     for _ in range(2):
-        code, out, _ = ended(folder, "study.yaml", "--task", "3")
-        assert code == 0
-        assert [Path(out.strip()).name] == list(contents(folder))
+        assert cli.main(["study", file, "--task", "3"]) == 0
+        assert [Path(capsys.readouterr().out.strip()).name] == list(contents(folder))
     assert contents(folder).items() < contents(whole).items()
-    code, _, err = ended(folder, "study.yaml", "--task", "3", "--set", "seed=9")
-    assert code == 2
-    assert "the study has changed" in err
+    assert cli.main(["study", file, "--task", "3", "--set", "seed=9"]) == 2
+    assert "the study has changed" in capsys.readouterr().err
 
 
-def test_the_slurm_script_does_every_task(whole: Path, tmp_path: Path) -> None:
-    """Each element of the array, run by the shell in place of SLURM, does its block of the tasks."""
-    folder, tools = tmp_path / "trial", tmp_path / "tools"
-    assert ended(folder, "study.yaml", "--slurm", "job.sh")[:2] == (0, "job.sh\n")
+def test_the_slurm_script_does_every_task(whole: Path, folder: Path, tmp_path: Path) -> None:
+    """An element of the array, run by the shell in place of SLURM, does its block of the tasks."""
+    tools = tmp_path / "tools"
+    assert cli.main(["study", str(folder / "study.yaml"), "--slurm", str(folder / "job.sh")]) == 0
     text = (folder / "job.sh").read_text()
     assert f"#SBATCH --array=0-{TASKS - 1}\n" in text
+    assert contents(folder) == {}
     tools.mkdir()
     (tools / "kmc").write_text(f'#!/bin/sh\nexec {sys.executable} {CHILD} "$@"\n')
     (tools / "kmc").chmod(0o755)
-    path = f"{tools}:{os.environ['PATH']}"
-    for element in (0, TASKS - 1):
-        subprocess.run(["bash", "job.sh"], cwd=folder, check=True, timeout=60, capture_output=True,
-                       env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": str(element)})  # fmt: skip
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "FAIL_SEED": "6"}
+    codes = [subprocess.run(["bash", "job.sh"], cwd=folder, check=False, timeout=60, capture_output=True,
+                            env={**environment, "SLURM_ARRAY_TASK_ID": element}).returncode
+             for element in ("0", "7")]  # fmt: skip
+    assert codes == [0, 3]
+    assert len(contents(folder)) == 1
     assert contents(folder).items() < contents(whole).items()
-    assert len(contents(folder)) == 2
-    script = subprocess.run(["bash", "job.sh"], cwd=folder, check=False, timeout=60, capture_output=True,
-                            env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": "1", "FAIL_SEED": "6"})
-    assert script.returncode == 3
 
 
-def test_status_is_told_from_outside(whole: Path, tmp_path: Path) -> None:
-    """While it runs: what is done, which tasks are under way, time left. Afterwards: the failures."""
-    folder = tmp_path / "trial"
-    process = started(folder, "study.yaml", "--workers", "2", SLOW_S="0.03", FAIL_SEED="5")
-    wait_for(folder, 1, process)
-    told = json.loads(ended(folder, "status", "out", "--json")[1])
-    assert told["running"] is not None
-    assert told["done"] >= 1
-    refused = ended(folder)
-    assert refused[0] == 2
-    assert "another process is writing" in refused[2]
-    process.communicate(timeout=60)
-    told = json.loads(ended(folder, "status", ".", "--json")[1])
-    assert (told["done"], told["failed"], told["running"]) == (4, 4, None)
-    assert told["failures"][0]["reason"].startswith("ZeroDivisionError")
-    assert ended(folder, "status", "out")[1].startswith("trial: 4 of 8 tasks done, 4 failed, 0 missing\n")
+def test_large_arrays_are_blocked(folder: Path) -> None:
+    """No more than a thousand elements, and every task in one of them."""
+    study = load_study(folder / "study.yaml", ["replicates=626"])
+    text = write_script(study, folder / "out", folder / "job.sh").read_text()
+    assert study.count == 2504
+    assert "--array=0-834\n" in text
+    assert "SLURM_ARRAY_TASK_ID * 3;" in text
+
+
+# --- one dataset -----------------------------------------------------------------------------------------
 
 
 def test_all_results_are_one_lazy_dataset(whole: Path) -> None:
@@ -275,16 +374,15 @@ def test_all_results_are_one_lazy_dataset(whole: Path) -> None:
     np.testing.assert_array_equal(part, ds.load()["conductance"].values[[1, 0], :, 1, 4::5])
 
 
-def test_shorter_traces_are_filled_up(tmp_path: Path) -> None:
+def test_shorter_traces_are_filled_up(folder: Path) -> None:
     """Protocols of other lengths are one array; NaN follows the shorter."""
-    folder = tmp_path / "trial"
-    folder.mkdir()
     (folder / "study.yaml").write_text(
-        "stack: ogb_20nm\nprotocols:\n  short: [hold: {voltage: 1 V, duration: 1 ms, samples: 3}]\n"
-        "  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 8}]\n")  # fmt: skip
-    assert ended(folder)[0] == 0
+        "stack: ogb_20nm\nprotocols:\n  short: [hold: {voltage: 1 V, duration: 1 ms, samples: 300}]\n"
+        "  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 800}]\n")  # fmt: skip
+    assert done(folder).finished
     counts = kmc.open(folder)["time"].notnull().sum("sample").squeeze("replicate")
-    assert counts.sel(protocol="short").item() < counts.sel(protocol="long").item()
+    assert counts.sel(protocol="short").item() == 300
+    assert counts.sel(protocol="long").item() == 800
 
 
 @pytest.mark.slow

@@ -211,7 +211,8 @@ def test_twins_are_refused(file: Path) -> None:
     """Two stacks that differ by their names alone would be one result under two."""
     for name in "ab":
         (file.parent / f"{name}.yaml").write_text("extends: ogb_20nm\n")
-    text = STUDY.replace("stack: ogb_20nm\n", "").replace("  ligand: [ogb, ddab]", "  stack: [a.yaml, b.yaml]")
+    text = STUDY.replace("  ligand: [ogb, ddab]", "  stack: [a.yaml, b.yaml]")
+    text = text.replace("stack: ogb_20nm\n", "")
     file.write_text(text)
     with pytest.raises(UserError, match="are the same run"):
         load_study(file)

@@ -10,18 +10,20 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kmc import files, netcdf
+from kmc import dataset, files, netcdf, provenance
 from kmc.errors import CorruptFile, UserError
+from kmc.outfolder import describe
 from kmc.progress import Progress
 from kmc.runfile import RunFile
-from kmc.runner import Outcome, execute
+from kmc.runner import Outcome, execute, fresh
 from kmc.study.manifest import DONE, FAILED, failure_path, result_path
 
 STOPPED = "stopped"
 _CHECKPOINT_S = 15.0
 _PATIENCE_S = 20.0  # for a process that a killed study left behind: it ends after its kernel call
+_TO_RUNNER = object()  # in place of a Simulation: none was begun
 
 
 class Result(NamedTuple):
@@ -42,7 +44,11 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
     if netcdf.is_whole(result_path(out, run.name)):
         return Result(DONE)
     try:
-        outcome = _patiently(run, out, progress, should_stop or (lambda: False))
+        asked = should_stop or (lambda: False)
+        begun = _at_once(run, out, progress, asked)
+        if begun is None:
+            return Result(DONE, "", time.monotonic() - started)
+        outcome = _patiently(run, out, progress, asked, begun)
         if not outcome.finished and outcome.reason == "interrupted":
             return Result(STOPPED, outcome.reason)
         if outcome.dataset is not None:
@@ -59,14 +65,31 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
     return Result(FAILED, reason, time.monotonic() - started)
 
 
-def _patiently(run: RunFile, out: Path, progress: Progress | None,
-               should_stop: Callable[[], bool]) -> Outcome:  # fmt: skip
+def _at_once(run: RunFile, out: Path, progress: Progress | None,
+             should_stop: Callable[[], bool]) -> Any:  # fmt: skip
+    """None where the task was short, so that its dataset was written at once; else what the runner takes on."""
+    if run.snapshots or (out / "work" / run.name).is_dir():
+        return _TO_RUNNER
+    begin, simulation = time.monotonic(), fresh(run)
+    due = begin + min(_CHECKPOINT_S, run.settings.wall_limit_s or _CHECKPOINT_S)
+    simulation.run(progress=progress, should_stop=lambda: time.monotonic() >= due or should_stop())
+    if not simulation.finished:
+        return simulation
+    about = provenance.attributes(describe(run), wall_s=round(time.monotonic() - begin, 3), sessions=1)
+    netcdf.write(result_path(out, run.name), dataset.build(simulation.take_rows(), [], about))
+    _clear_failure(out, run.name)
+    return None
+
+
+def _patiently(run: RunFile, out: Path, progress: Progress | None, should_stop: Callable[[], bool],
+               begun: Any) -> Outcome:  # fmt: skip
     """Run in the task's own folder. One that is busy is waited for, one that is damaged is begun again."""
     work, end, again = out / "work" / run.name, time.monotonic() + _PATIENCE_S, True
     while True:
         try:
             return execute(run, work, resume=True, progress=progress, should_stop=should_stop,
-                           checkpoint_every_s=_CHECKPOINT_S)  # fmt: skip
+                           checkpoint_every_s=_CHECKPOINT_S,
+                           begun=None if begun is _TO_RUNNER else begun)  # fmt: skip
         except files.Busy:
             if time.monotonic() > end or should_stop():
                 raise
@@ -78,13 +101,17 @@ def _patiently(run: RunFile, out: Path, progress: Progress | None,
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _keep(run: RunFile, out: Path, dataset: Path) -> None:
+def _keep(run: RunFile, out: Path, merged: Path) -> None:
     """Put the finished dataset in its place, and clear what led to it."""
     with files.explained(result_path(out, run.name)):
-        os.replace(dataset, result_path(out, run.name))
+        os.replace(merged, result_path(out, run.name))
+    _clear_failure(out, run.name)
+    shutil.rmtree(merged.parent, ignore_errors=True)
+
+
+def _clear_failure(out: Path, name: str) -> None:
     with contextlib.suppress(OSError):
-        failure_path(out, run.name).unlink(missing_ok=True)
-    shutil.rmtree(dataset.parent, ignore_errors=True)
+        failure_path(out, name).unlink(missing_ok=True)
 
 
 def keep_failure(out: Path, name: str, reason: str, more: str = "") -> None:
