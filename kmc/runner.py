@@ -59,7 +59,8 @@ def execute(
     """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
 
     `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
-    Simulation of the run that is under way and of which nothing was written. Raises UserError when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
+    Simulation of the run that is under way and of which nothing was written. Raises UserError when `out` is
+    in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
     """
     record = {"run": describe(run), "command": command or {}}
     warnings = claim(out, record["run"], resume)

@@ -60,8 +60,7 @@ def _coordinates(found: Manifest) -> dict[str, Any]:
 def _trace(out: Path, found: Manifest, done: np.ndarray, name: str, dims: tuple[str, ...]) -> xr.Variable:
     array = _Traces(out, found, done, name)
     attributes = {key: value for key, value in TRACES[name].attributes().items() if key != "axis"}
-    lazy = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))
-    return xr.Variable((*dims, SAMPLE), lazy, attributes)
+    return xr.Variable((*dims, SAMPLE), indexing.LazilyIndexedArray(array), attributes)
 
 
 class _Traces(BackendArray):
@@ -73,7 +72,7 @@ class _Traces(BackendArray):
         self.shape = (*found.shape, found.samples)
         self.dtype = np.dtype("float64")
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+    def __getitem__(self, key: Any) -> Any:
         """Called by xarray, with an indexer of its own."""
         return indexing.explicit_indexing_adapter(
             key, self.shape, indexing.IndexingSupport.OUTER, self._read)  # fmt: skip

@@ -67,7 +67,7 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
 
 def _at_once(run: RunFile, out: Path, progress: Progress | None,
              should_stop: Callable[[], bool]) -> Any:  # fmt: skip
-    """None where the task was short, so that its dataset was written at once; else what the runner takes on."""
+    """None where the task was short, and its dataset was written at once; else what the runner takes on."""
     if run.snapshots or (out / "work" / run.name).is_dir():
         return _TO_RUNNER
     begin, simulation = time.monotonic(), fresh(run)

@@ -1,0 +1,158 @@
+"""What did the change do? Effects of a study's axes on metrics, paired by seed, with bootstrap intervals.
+
+The replicates of all variants share their seeds, so that differences are taken seed by seed before they are
+averaged: what the variants have in common by chance cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from kmc.errors import UserError
+from kmc_analysis.metrics import METRICS
+
+SAMPLE, REPLICATE = "sample", "replicate"
+DRAWS = 10_000
+CONFIDENCE = 0.95
+
+
+class Effect(NamedTuple):
+    """What going from `base` to `level` of `axis` does to `metric`.
+
+    `kind` is difference (in `unit`) or ratio; `at` names the other axes' levels, "all" where the effect is
+    averaged over them seed by seed. `before` and `after` are means over the pairs (geometric for ratios),
+    [low, high] is the 95 % interval of `effect`, and `clear` says whether it excludes "no effect".
+    """
+
+    metric: str
+    axis: str
+    base: str
+    level: str
+    at: str
+    kind: str
+    unit: str
+    pairs: int
+    before: float
+    after: float
+    effect: float
+    low: float
+    high: float
+    clear: bool
+
+
+def measure(study: xr.Dataset, names: list[str] | None = None,
+            progress: Callable[[str], None] = lambda line: None) -> xr.Dataset:  # fmt: skip
+    """The metrics `names` (all if None) of every task of a study opened by kmc.open: [axes ..., replicate].
+
+    NaN where a task is not done or has no such number. One task is in memory at a time.
+    """
+    chosen = {name: METRICS[name] for name in (names or METRICS)}
+    dims = study["state"].dims
+    values = {name: np.full(study["state"].shape, np.nan) for name in chosen}
+    places = np.argwhere(study["state"].values == 1)
+    for count, place in enumerate(places, 1):
+        run = study.isel(dict(zip(dims, place, strict=True))).load().dropna(SAMPLE, subset=["time"])
+        for name, metric in chosen.items():
+            values[name][tuple(place)] = metric.function(run)
+        progress(f"measured {count} of {len(places)} tasks")
+    data = {name: (dims, values[name], {"units": chosen[name].unit, "long_name": chosen[name].meaning})
+            for name in chosen}  # fmt: skip
+    coordinates = {name: study[name] for name in (*dims, "seed")}
+    return xr.Dataset(data, coordinates, {"study": study.attrs.get("study", "")})
+
+
+def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effect]:
+    """All effects on the metrics in `values` (see `measure`): each axis's levels against its first."""
+    found = []
+    for name in values.data_vars:
+        for axis in values[name].dims:
+            if axis != REPLICATE:
+                found += list(_of_axis(values[name], str(name), str(axis), draws, seed))
+    return found
+
+
+def _of_axis(values: xr.DataArray, metric: str, axis: str, draws: int, seed: int) -> Iterator[Effect]:
+    others = [dim for dim in values.dims if dim not in (axis, REPLICATE)]
+    whole = values.transpose(axis, *others, REPLICATE)
+    table = whole.values.reshape(whole.sizes[axis], -1, whole.sizes[REPLICATE])
+    names = [label(whole, axis, k) for k in range(whole.sizes[axis])]
+    shape = tuple(whole.sizes[dim] for dim in others)
+    for k in range(1, len(names)):
+        between = (metric, axis, names[0], names[k])
+        if table.shape[1] > 1:
+            yield _effect(between, "all", table[0], table[k], draws, seed)
+        for j, place in enumerate(np.ndindex(shape)):
+            at = ", ".join(f"{d} {label(whole, d, p)}" for d, p in zip(others, place, strict=True)) or "all"
+            yield _effect(between, at, table[0, j : j + 1], table[k, j : j + 1], draws, seed)
+
+
+def label(values: xr.DataArray, axis: Any, k: int) -> str:
+    """A level as text: a number with its unit."""
+    value, unit = values[axis].values[k], values[axis].attrs.get("units", "")
+    text = f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+    return text if unit in ("", "1") else f"{text} {unit}"
+
+
+def _effect(between: tuple[str, str, str, str], at: str, base: np.ndarray, level: np.ndarray, draws: int,
+            seed: int) -> Effect:  # fmt: skip
+    """The effect between two arrays [others, replicate]; a pair lacks where either has no number."""
+    ratio = METRICS[between[0]].ratio
+    if ratio:
+        base, level = (np.log(np.where(part > 0, part, np.nan)) for part in (base, level))
+    both = np.isfinite(base) & np.isfinite(level)
+    seeds = both.any(axis=0)
+    count = both.sum(axis=0)[seeds]
+    sums = [np.where(both, part, 0.0).sum(axis=0)[seeds] for part in (level - base, base, level)]
+    difference, before, after = (part / count for part in sums)
+    low, high = interval(difference, draws, seed)
+    mean = float(np.mean(difference)) if len(difference) else math.nan
+    shown: Callable[[float], float] = math.exp if ratio else float
+    ends = [shown(float(np.mean(part))) if len(part) else math.nan for part in (before, after)]
+    return Effect(
+        *between, at=at, kind="ratio" if ratio else "difference",
+        unit="1" if ratio else METRICS[between[0]].unit, pairs=int(both.sum()), before=ends[0], after=ends[1],
+        effect=shown(mean), low=shown(low), high=shown(high), clear=bool(low > 0 or high < 0),
+    )  # fmt: skip
+
+
+def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0,
+             confidence: float = CONFIDENCE) -> tuple[float, float]:  # fmt: skip
+    """The bootstrap interval of the mean of `values` (one a seed); (NaN, NaN) for less than two.
+
+    Percentiles are expanded for small samples (T. Hesterberg, The American Statistician 69, 371 (2015)):
+    plain ones are too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t.
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    t = stats.t.ppf((1 - confidence) / 2, n - 1) * math.sqrt(n / (n - 1))
+    share = float(stats.norm.cdf(t))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    means = values[generator.integers(n, size=(draws, n))].mean(axis=1)
+    low, high = np.quantile(means, [share, 1 - share])
+    return float(low), float(high)
+
+
+def check_names(names: list[str]) -> None:
+    """UserError with the nearest name for a metric that there is not."""
+    from kmc.documents import unknown
+
+    for name in names:
+        if name not in METRICS:
+            raise unknown(f'no metric is called "{name}"', name, METRICS, "")
+
+
+def check_results(study: xr.Dataset) -> None:
+    """UserError for what is no study, and for one with nothing done or nothing to compare."""
+    if "state" not in study or REPLICATE not in study.dims:
+        raise UserError("this is one run, not a study", next_step="give the folder of kmc study")
+    if not (study["state"] == 1).any():
+        raise UserError("no task of the study is done", next_step="go on with kmc study STUDY.yaml")
+    if max(study["state"].shape[:-1], default=1) < 2:
+        raise UserError("the study has one variant only", next_step="give an axis two values or more")

@@ -1,0 +1,114 @@
+"""kmc compare: what the variants of a study change, paired by seed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from kmc_analysis.compare import Effect
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write here; in DIR/compare if not given.")
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric; may be repeated.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show the effects at each level of the other axes too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    picture: Annotated[bool, typer.Option(help="Draw the traces and the distributions.")] = True,
+) -> int:
+    """Compare the variants of a study: effects with 95 % intervals, differences taken seed by seed.
+
+    Every axis's values are held against its first. Prints a table, and writes effects.csv (all effects, also
+    at each level of the other axes), effects.tex, metrics.csv (one row a run), traces.png and
+    distributions.png. A star marks an interval that excludes "no effect".
+
+    Examples:
+
+        kmc compare runs/ligand_thickness/out
+
+        kmc compare runs/ligand_thickness/out --metric set_voltage --metric on_off --all
+    """
+    import kmc
+    from kmc.progress import say, spinner
+    from kmc_analysis import compare as comparing
+
+    comparing.check_names(names or [])
+    study = kmc.open(folder)
+    comparing.check_results(study)
+    with spinner("measuring", quiet) as tell:
+        values = comparing.measure(study, names, tell if _is_terminal() else lambda line: None)
+    found = comparing.effects(values)
+    left = int((study["state"] != 1).sum())
+    if left:
+        say(f"warning: {left} of {study['state'].size} tasks are not done; their pairs are left out")
+    files = _written(study, values, found, _target(folder, out), picture)
+    if as_json:
+        print(json.dumps({"effects": [_plain(one) for one in found], "files": files}, indent=2))
+        return 0
+    _show(study, found, every)
+    for name in files:
+        print(name)
+    return 0
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stderr.isatty()
+
+
+def _target(folder: Path, out: Path | None) -> Path:
+    from kmc.dataset import out_of
+
+    return out_of(folder) / "compare" if out is None else out
+
+
+def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Path,
+             picture: bool) -> list[str]:  # fmt: skip
+    """Write tables and figures into `out`; returns their paths."""
+    from kmc.files import make_folder, write_whole
+    from kmc_analysis import figures, tables
+
+    make_folder(out)
+    texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(_overall(found)),
+             "metrics.csv": values.to_dataframe().reset_index().to_csv(index=False, lineterminator="\n")}
+    for name, text in texts.items():
+        write_whole(out / name, text.encode())
+    drawn = []
+    if picture:
+        drawn = [figures.traces(study, out / "traces.png"),
+                 figures.distributions(values, out / "distributions.png")]  # fmt: skip
+    return [str(path) for path in (*(out / name for name in texts), *drawn)]
+
+
+def _overall(found: list[Effect]) -> list[Effect]:
+    return [one for one in found if one.at == "all"]
+
+
+def _show(study: xr.Dataset, found: list[Effect], every: bool) -> None:
+    from kmc_analysis.tables import show
+
+    shown = [one for one in (found if every else _overall(found)) if one.pairs]
+    show(shown, f"{study.attrs['study']}: effects, paired by seed")
+
+
+def _plain(one: Effect) -> dict[str, Any]:
+    """An effect as JSON can hold it: null for NaN."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in one._asdict().items()}  # fmt: skip

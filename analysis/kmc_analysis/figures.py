@@ -1,0 +1,109 @@
+"""Figures of a study: traces with bands, and distributions of metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kmc.files import replacing
+from kmc_analysis.compare import REPLICATE, label
+from kmc_analysis.metrics import METRICS
+
+INK, GRID = "#1f2933", "#e4e7eb"
+COLOURS = ("#1f6feb", "#d9822b", "#138a5e", "#c2334d", "#7b4fc9", "#4a5568")  # told apart by markers too
+MARKERS = "os^Dv*"
+_BAND = (0.1, 0.9)
+_DARKEST_A = 1e-15
+_MOST_PANELS = 6
+
+
+def traces(study: xr.Dataset, path: Path) -> Path:
+    """Median |current| against time with the band from the 10th to the 90th percentile of all runs.
+
+    A panel for each level of the first axis, a colour for each level of the last; other axes are pooled.
+    """
+    axes_names = list(study["state"].dims[:-1])
+    first, last = axes_names[0], axes_names[-1]
+    panels = min(study.sizes[first], _MOST_PANELS) if first != last else 1
+    figure, places = _figure(panels)
+    for k, axes in enumerate(places):
+        part = study.isel({first: k}) if first != last else study
+        for j in range(part.sizes[last]):
+            named = f"{last} {label(study[last], last, j)}"
+            _band(axes, part.isel({last: j}), COLOURS[j % len(COLOURS)], named)
+        axes.set_yscale("log")
+        axes.set_xlabel("time (s)")
+        axes.set_title(f"{first} {label(study[first], first, k)}" if first != last else "", fontsize=10)
+    places[0].set_ylabel("|current| (A)")
+    places[-1].legend(frameon=False, fontsize=8)
+    return _saved(figure, path)
+
+
+def _band(axes: Axes, part: xr.Dataset, colour: str, named: str) -> None:
+    current = np.abs(part["current"].values).reshape(-1, part.sizes["sample"])
+    time = part["time"].values.reshape(current.shape)
+    there = np.isfinite(current).any(axis=1)
+    if not there.any():
+        return
+    known = np.isfinite(time[there]).any(axis=0)
+    current = np.where(current[there][:, known] < _DARKEST_A, np.nan, current[there][:, known])
+    along = np.nanmax(time[there][:, known], axis=0)
+    seen = np.isfinite(current).any(axis=0)
+    low, middle, high = np.nanquantile(current[:, seen], [_BAND[0], 0.5, _BAND[1]], axis=0)
+    axes.fill_between(along[seen], low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(along[seen], middle, color=colour, linewidth=1.5, label=named)
+
+
+def distributions(values: xr.Dataset, path: Path) -> Path:
+    """Each run's value of each metric as a point, a panel a metric, a column a variant; bars are medians."""
+    names = [name for name in values.data_vars if np.isfinite(values[name].values).any()]
+    figure, places = _figure(max(len(names), 1), columns=2, height=2.6)
+    for axes, name in zip(places, names, strict=False):
+        _points(axes, values[name])
+        unit = METRICS[str(name)].unit
+        axes.set_ylabel(str(name) if unit == "1" else f"{name} ({unit})")
+    return _saved(figure, path)
+
+
+def _points(axes: Axes, values: xr.DataArray) -> None:
+    dims = [str(dim) for dim in values.dims if dim != REPLICATE]
+    shape = tuple(values.sizes[dim] for dim in dims)
+    ticks = []
+    for column, place in enumerate(np.ndindex(shape)):
+        found = values[place].values
+        found = found[np.isfinite(found)]
+        shade = place[-1] % len(COLOURS)
+        spread = np.linspace(-0.2, 0.2, len(found)) if len(found) > 1 else np.zeros(len(found))
+        axes.plot(column + spread, found, MARKERS[shade], color=COLOURS[shade], markersize=4, alpha=0.7)
+        if len(found):
+            axes.hlines(np.median(found), column - 0.3, column + 0.3, color=INK, linewidth=1.5)
+        ticks.append("\n".join(label(values, dim, k) for dim, k in zip(dims, place, strict=True)))
+    axes.set_xticks(range(len(ticks)), ticks, fontsize=7)
+    positive = np.isfinite(values.values).any() and np.nanmin(values.values) > 0
+    if METRICS[str(values.name)].ratio and positive:
+        axes.set_yscale("log")
+
+
+def _figure(panels: int, columns: int = 3, height: float = 3.4) -> tuple[Figure, list[Any]]:
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(max(4.8, 4.2 * columns), height * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[panels:]:
+        axes.remove()
+    for axes in grid.flat[:panels]:
+        axes.grid(True, color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, list(grid.flat[:panels])
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=160, facecolor="white")
+    return path

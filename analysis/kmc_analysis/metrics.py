@@ -1,0 +1,115 @@
+"""Numbers that sum up one run: functions of its dataset alone, by the definitions that targets.yaml gives.
+
+Each takes an xarray.Dataset with one sample after the other and returns a float, NaN where the run has no
+such number (a set voltage without a SET, a loop without a sweep).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+_LEAST_LEVELS = 4  # of a rising voltage make a sweep
+
+
+class Metric(NamedTuple):
+    """A number of a run. `ratio` metrics span decades: they are compared by ratios, others by differences."""
+
+    function: Callable[[xr.Dataset], float]
+    unit: str
+    ratio: bool
+    meaning: str
+
+
+def branches(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+    """The steps [voltage V, current A, limited 0 or 1] of the first sweep, up and down, None without one.
+
+    A step is the last sample at one voltage of the source. Up ends at the first greatest voltage, down where
+    the voltage stops falling.
+    """
+    voltage = ds["voltage_source"].values
+    last = np.flatnonzero(np.append(np.diff(voltage) != 0, True)) if len(voltage) else np.zeros(0, int)
+    steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
+    rises = np.diff(steps[:, 0]) > 0
+    top = len(rises) if rises.all() else int(np.argmin(rises))
+    falls = np.diff(steps[top:, 0]) < 0
+    end = top + (len(falls) if falls.all() else int(np.argmin(falls)))
+    return (steps[: top + 1], steps[top : end + 1]) if top + 1 >= _LEAST_LEVELS else None
+
+
+def _jump(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+    """The step before the first one that reaches the limit or a tenfold current, and that step itself."""
+    found = branches(ds)
+    if found is None:
+        return None
+    up = found[0]
+    current = np.abs(up[:, 1])
+    tenfold = (current[1:] >= 10 * current[:-1]) & (current[:-1] > 0)
+    places = np.flatnonzero(tenfold | (up[1:, 2] > 0))
+    return (up[places[0]], up[places[0] + 1]) if len(places) else None
+
+
+def has_set(ds: xr.Dataset) -> float:
+    """1 where the first sweep has a SET, 0 where not."""
+    if branches(ds) is None:
+        return math.nan
+    return float(_jump(ds) is not None)
+
+
+def set_voltage(ds: xr.Dataset) -> float:
+    """V of the first step at which the current reaches the limit or rises tenfold."""
+    found = _jump(ds)
+    return math.nan if found is None else float(found[1][0])
+
+
+def on_off(ds: xr.Dataset) -> float:
+    """Current of that step over the current one step before."""
+    found = _jump(ds)
+    if found is None or found[0][1] == 0:
+        return math.nan
+    return float(abs(found[1][1] / found[0][1]))
+
+
+def loop_opening(ds: xr.Dataset) -> float:
+    """Integral |I_up - I_down| dV over that of |I| dV up and down: 0 without hysteresis, 1 at most."""
+    found = branches(ds)
+    if found is None or len(found[1]) < _LEAST_LEVELS:
+        return math.nan
+    (up, down), low = found, max(found[0][0, 0], found[1][-1, 0])
+    voltage = np.linspace(low, up[-1, 0], 400)
+    rising = np.abs(np.interp(voltage, up[:, 0], up[:, 1]))
+    falling = np.abs(np.interp(voltage, down[::-1, 0], down[::-1, 1]))
+    whole = float(np.sum(rising + falling))
+    return float(np.sum(np.abs(rising - falling))) / whole if whole > 0 else math.nan
+
+
+def returned(ds: xr.Dataset) -> float:
+    """Conductance at the end over that at the start: below 3 the device is back at high resistance."""
+    values = ds["conductance"].values
+    return float(values[-1] / values[0]) if len(values) and values[0] > 0 else math.nan
+
+
+def _last(name: str) -> Callable[[xr.Dataset], float]:
+    return lambda ds: float(ds[name].values[-1]) if ds[name].size else math.nan
+
+
+def _most(name: str) -> Callable[[xr.Dataset], float]:
+    return lambda ds: float(np.max(np.abs(ds[name].values))) if ds[name].size else math.nan
+
+
+METRICS: dict[str, Metric] = {
+    "set": Metric(has_set, "1", False, "share of runs with a SET"),
+    "set_voltage": Metric(set_voltage, "V", False, "first step at the limit or with ten times the current"),
+    "on_off": Metric(on_off, "1", True, "current of that step over the step before"),
+    "loop_opening": Metric(loop_opening, "1", False, "hysteresis of the first sweep, 0 to 1"),
+    "returned": Metric(returned, "1", True, "conductance at the end over that at the start"),
+    "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
+    "current_most": Metric(_most("current"), "A", True, "greatest current"),
+    "temperature_most": Metric(_most("temperature_filament"), "K", False, "highest local temperature"),
+    "silver_end": Metric(_last("n_ag_metal"), "1", False, "silver atoms deposited at the end"),
+    "gap_end": Metric(_last("gap"), "nm", False, "widest gap on the metal path at the end"),
+}

@@ -1,0 +1,63 @@
+"""Tables of effects: for the terminal, as CSV and as LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+from kmc_analysis.compare import Effect
+
+_LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"})
+
+
+def as_csv(found: list[Effect]) -> str:
+    """All effects with every digit, one a line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Effect._fields)
+    writer.writerows(found)
+    return text.getvalue()
+
+
+def as_latex(found: list[Effect]) -> str:
+    """A booktabs tabular, to be \\input."""
+    lines = [r"\begin{tabular}{llllrll}", r"\toprule",
+             r"metric & change & at & pairs & from & to & effect (95\,\%) \\", r"\midrule"]  # fmt: skip
+    for one in found:
+        cells = [one.metric, f"{one.axis}: {one.base} to {one.level}", one.at, str(one.pairs),
+                 number(one.before), number(one.after), effect(one)]  # fmt: skip
+        lines.append(" & ".join(cell.translate(_LATEX) for cell in cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def effect(one: Effect) -> str:
+    """The effect with its interval: "x2.1 [1.7, 2.6]" for a ratio, "+0.15 [0.1, 0.2] V" for a difference."""
+    if math.isnan(one.effect):
+        return "-"
+    bounds = "" if math.isnan(one.low) else f" [{number(one.low)}, {number(one.high)}]"
+    if one.kind == "ratio":
+        return f"x{number(one.effect)}{bounds}"
+    return f"{one.effect:+.3g}{bounds}" + ("" if one.unit == "1" else f" {one.unit}")
+
+
+def number(value: float) -> str:
+    """Three digits; a dash for none."""
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def show(found: list[Effect], title: str) -> None:
+    """A rich table on standard output, as wide as its content; a star marks a clear effect."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", ""):
+        table.add_column(name, justify="right" if name in ("pairs", "from", "to") else "left", no_wrap=True)
+    for one in found:
+        change = f"{one.axis}: {one.base} to {one.level}"
+        table.add_row(one.metric, change, one.at, str(one.pairs), number(one.before), number(one.after),
+                      effect(one), "*" if one.clear else "")  # fmt: skip
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    Console(width=max(console.width, needed)).print(table)
