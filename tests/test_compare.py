@@ -243,8 +243,8 @@ def test_one_run_is_no_study(study: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_effects_are_told_in_few_characters() -> None:
     """A ratio, a difference with its unit, and none."""
-    one = compare.Effect("on_off", "ligand", "ogb", "ddab", "all", kind="ratio", unit="1", pairs=8, before=1.0,
-                         after=2.0, effect=2.0, low=1.5, high=2.5, clear=True)  # fmt: skip
+    one = compare.Effect("on_off", "ligand", "ogb", "ddab", "all", kind="ratio", unit="1", pairs=8,
+                         before=1.0, after=2.0, effect=2.0, low=1.5, high=2.5, clear=True)  # fmt: skip
     assert tables.effect(one) == "x2 [1.5, 2.5]"
     assert tables.effect(one._replace(kind="difference", unit="V")) == "+2 [1.5, 2.5] V"
     assert tables.effect(one._replace(effect=math.nan)) == "-"
