@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+CHILD = Path(__file__).resolve()
+HERE = CHILD.parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import fake_simulation  # noqa: E402

@@ -42,7 +42,7 @@ def run_locally(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone,
 
     After `should_stop` no task is begun, and those under way keep what they have.
     """
-    with _one_thread_each():
+    with one_thread_each():
         pool = _Pool(tasks, out, on_done, on_progress, should_stop)
         try:
             pool.go(workers)
@@ -157,7 +157,7 @@ def _deaf() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Variables that libraries read when a worker loads them."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

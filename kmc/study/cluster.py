@@ -1,0 +1,96 @@
+"""The same tasks on a dask scheduler, whose workers see the study's folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import UserError
+from kmc.runfile import RunFile
+from kmc.study.manifest import FAILED
+from kmc.study.pool import OnDone, OnProgress, Task
+from kmc.study.task import STOPPED, Result, keep_failure, perform
+
+_PATIENCE = "10s"
+_AHEAD = 2  # tasks handed out for each thread of the workers: the rest stay here
+_LOOK_S = 0.5
+_ALONE = threading.Lock()  # a dask worker may have several threads, a kernel and a netCDF file only one
+
+
+def runner(address: str) -> Callable[..., None]:
+    """A runner for engine.execute on the scheduler at `address`. UserError without dask or scheduler."""
+    try:
+        distributed = import_module("distributed")
+    except ImportError:
+        raise UserError("--scheduler needs dask, which is not installed",
+                        next_step='pip install "halide-kmc[dask]"') from None  # fmt: skip
+    try:
+        client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        step = "start one with dask scheduler, and give its tcp://HOST:PORT"
+        raise UserError(f'no dask scheduler at "{address}": {error}', next_step=step) from None
+
+    def run(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone, on_progress: OnProgress,
+            should_stop: Callable[[], bool]) -> None:  # fmt: skip
+        with client, client.as_current():
+            _Crowd(distributed, client, out.resolve(), on_done).go(tasks, should_stop)
+
+    return run
+
+
+class _Crowd:
+    """Tasks handed out a few ahead of the workers, so that memory does not grow with their number."""
+
+    def __init__(self, distributed: Any, client: Any, out: Path, on_done: OnDone) -> None:
+        self.distributed, self.client, self.out, self.on_done = distributed, client, out, on_done
+        self.under_way: dict[Any, Task] = {}
+
+    def go(self, tasks: Iterator[Task], should_stop: Callable[[], bool]) -> None:
+        """Until all are done. After `should_stop`, those that run come to their end in the folder."""
+        while not should_stop() and self.client.status == "running":
+            self._hand_out(tasks)
+            if not self.under_way:
+                return
+            self._collect()
+        self.client.cancel(list(self.under_way))
+        for index, _ in self.under_way.values():
+            self.on_done(index, Result(STOPPED))
+
+    def _hand_out(self, tasks: Iterator[Task]) -> None:
+        room = max(2, _AHEAD * sum(self.client.ncores().values())) - len(self.under_way)
+        for _, task in zip(range(room), tasks, strict=False):
+            future = self.client.submit(_one, task[1], self.out, pure=False)
+            self.under_way[future] = task
+
+    def _collect(self) -> None:
+        """Results of what has ended within a moment."""
+        try:
+            self.distributed.wait(list(self.under_way), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            return
+        for future in [future for future in self.under_way if future.done()]:
+            index, run = self.under_way.pop(future)
+            self.on_done(index, self._result(future, run))
+            future.release()
+
+    def _result(self, future: Any, run: RunFile) -> Result:
+        if future.status == "finished":
+            return Result(*future.result())
+        if future.status == "cancelled":  # the scheduler was lost
+            return Result(STOPPED)
+        error = future.exception()
+        killed = type(error).__name__ == "KilledWorker"
+        told = "its workers were killed, each time it was begun"
+        reason = told if killed else f"{type(error).__name__}: {error}"
+        keep_failure(self.out, run.name, reason)
+        return Result(FAILED, reason)
+
+
+def _one(run: RunFile, out: Path) -> tuple[str, str, float]:
+    """On a worker: the task, one at a time in a process."""
+    with _ALONE:
+        state, reason, wall_s = perform(run, out)
+    return state, reason, wall_s

@@ -1,0 +1,116 @@
+"""Studies on a real dask scheduler with worker processes on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_simulation
+import pytest
+from study_child import CHILD
+
+from kmc import cli, dataset
+from kmc.errors import UserError
+from kmc.study import load_study
+from kmc.study.cluster import runner
+from kmc.study.engine import Outcome, execute
+from kmc.study.task import perform
+
+STUDY = """\
+stack: ogb_20nm
+variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm]}
+protocol:
+  - sweep: {to: 1.5 V, rate: 100 V/s, step: 100 mV, compliance: 1 uA}
+replicates: 4
+"""
+TASKS = 16
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A study file."""
+    file = tmp_path / "trial" / "study.yaml"
+    file.parent.mkdir()
+    file.write_text(STUDY)
+    return file
+
+
+def contents(out: Path) -> dict[str, str]:
+    """The content hash of each finished task."""
+    return {path.name: dataset.open(path).attrs["content_sha256"] for path in sorted(out.glob("tasks/*.nc"))}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A scheduler and two worker processes with the fake simulation, slowed down."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("SLOW_S", "0.01")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(CHILD))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,
+                                  host="127.0.0.1", preload=[str(CHILD)]) as cluster:  # fmt: skip
+        yield cluster
+
+
+@pytest.fixture
+def whole(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the tasks come to in this process."""
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+    loaded, out = load_study(study), tmp_path / "whole"
+
+    def here(tasks: Any, out: Path, workers: int, on_done: Any, *_: Any) -> None:
+        for index, run in tasks:
+            on_done(index, perform(run, out))
+
+    assert execute(loaded, out, runner=here).finished
+    return contents(out)
+
+
+@pytest.mark.slow
+def test_one_of_two_workers_is_killed(study: Path, cluster: Any, whole: dict[str, str]) -> None:
+    """The study completes; nothing is lost or counted twice; the bytes are the same."""
+    out = study.parent / "out"
+    outcomes: list[Outcome] = []
+    told: list[int] = []
+
+    def telling(info: dict[str, Any]) -> None:
+        told.append(info["done"])
+
+    def go() -> None:
+        crowd = runner(cluster.scheduler_address)
+        outcomes.append(execute(load_study(study), out, runner=crowd, telling=telling))
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    end = time.monotonic() + 60
+    while len(contents(out)) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
+    os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+    thread.join(120)
+    (outcome,) = outcomes
+    assert (outcome.tasks, outcome.done, outcome.failed, outcome.left) == (TASKS, TASKS, [], 0)
+    assert contents(out) == whole
+    assert max(told) == TASKS
+
+
+def test_without_dask_it_says_what_to_install(study: Path, capsys: pytest.CaptureFixture[str],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Exit code 2, nothing written."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert cli.main(["study", str(study), "--scheduler", "tcp://127.0.0.1:1"]) == 2
+    assert 'pip install "halide-kmc[dask]"' in capsys.readouterr().err
+    assert list(study.parent.iterdir()) == [study]
+
+
+@pytest.mark.slow
+def test_no_scheduler_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message, at the end of a short wait."""
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("kmc.study.cluster._PATIENCE", "1s")
+    with pytest.raises(UserError, match="no dask scheduler at"):
+        runner("tcp://127.0.0.1:1")
