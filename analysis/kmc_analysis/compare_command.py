@@ -15,22 +15,27 @@ if TYPE_CHECKING:
     from kmc_analysis.compare import Effect
 
 
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write here; in DIR/compare if not given.")]
+Names = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric; may be repeated.")
+]
+Every = Annotated[
+    bool, typer.Option("--all", help="Show the effects at each level of the other axes too.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Picture = Annotated[bool, typer.Option(help="Draw the traces and the distributions.")]
+
+
 def compare(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write here; in DIR/compare if not given.")
-    ] = None,
-    names: Annotated[
-        list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric; may be repeated.")
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Show the effects at each level of the other axes too.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    picture: Annotated[bool, typer.Option(help="Draw the traces and the distributions.")] = True,
+    folder: Folder,
+    out: Out = None,
+    names: Names = None,
+    every: Every = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    picture: Picture = True,
 ) -> int:
     """Compare the variants of a study: effects with 95 % intervals, differences taken seed by seed.
 
