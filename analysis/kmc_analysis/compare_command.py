@@ -50,7 +50,7 @@ def compare(
         kmc compare runs/ligand_thickness/out --metric set_voltage --metric on_off --all
     """
     import kmc
-    from kmc.progress import say, spinner
+    from kmc.progress import spinner
     from kmc_analysis import compare as comparing
 
     comparing.check_names(names or [])
@@ -59,9 +59,7 @@ def compare(
     with spinner("measuring", quiet) as tell:
         values = comparing.measure(study, names, tell if _is_terminal() else lambda line: None)
     found = comparing.effects(values)
-    left = int((study["state"] != 1).sum())
-    if left:
-        say(f"warning: {left} of {study['state'].size} tasks are not done; their pairs are left out")
+    _tell_missing(study)
     files = _written(study, values, found, _target(folder, out), picture)
     if as_json:
         print(json.dumps({"effects": [_plain(one) for one in found], "files": files}, indent=2))
@@ -70,6 +68,14 @@ def compare(
     for name in files:
         print(name)
     return 0
+
+
+def _tell_missing(study: xr.Dataset) -> None:
+    from kmc.progress import say
+
+    left = int((study["state"] != 1).sum())
+    if left:
+        say(f"warning: {left} of {study['state'].size} tasks are not done; their pairs are left out")
 
 
 def _is_terminal() -> bool:
