@@ -1,0 +1,1 @@
+"""Commands that the analysis adds to kmc."""

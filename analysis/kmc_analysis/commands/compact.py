@@ -1,0 +1,106 @@
+"""kmc compact: fit compact models to traces, and write them for circuit simulators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+compact = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+                      help="Fit compact models to traces, and write them for circuit simulators.")  # fmt: skip
+_JSON = typer.Option("--json", help="Print one JSON object on standard output.")
+
+
+@compact.command()
+def models(as_json: Annotated[bool, _JSON] = False) -> None:
+    """List the models with their sources and the range in which they hold."""
+    from kmc_analysis.compact.model import load_model, model_names
+
+    found = [load_model(name) for name in model_names()]
+    if as_json:
+        rows = [{"name": m.name, "title": m.title, "source": m.source, "validity": m.validity,
+                 "parameters": [p.model_dump() for p in m.parameters]} for m in found]  # fmt: skip
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for model in found:
+        typer.echo(f"{model.name:14}{model.title}\n{'':14}{model.validity}\n{'':14}{model.source}")
+
+
+@compact.command()
+def fit(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, run folders or CSV.")],
+    model: Annotated[str, typer.Option("--model", help="A model's name, or your own .yaml file.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")],
+    held_out: Annotated[
+        list[Path] | None, typer.Option("--held-out", help="A trace to predict, not to fit; may be repeated.")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the search and of the bootstrap.")] = 0,
+    generations: Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")] = 40,
+    bootstrap: Annotated[
+        int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; linearised if 0.")
+    ] = 0,
+    as_json: Annotated[bool, _JSON] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Fit a model to all traces at once; write parameters, a report and the model for circuit simulators.
+
+    Examples:
+
+        kmc compact fit runs/ogb_20nm/out --model silver --out fit
+
+        kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv --out fit
+    """
+    from kmc.progress import spinner
+    from kmc_analysis.compact import data, exports, report
+    from kmc_analysis.compact import fit as fits
+    from kmc_analysis.compact.model import load_model
+
+    loaded = load_model(model)
+    fixed = exports.read_changes(loaded, fix or [])
+    exports.claim(out)
+    traces = [data.read(path) for path in datasets]
+    unseen = [data.read(path) for path in held_out or []]
+    with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet):
+        found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap)
+    written = [*exports.write(loaded, found.values, out), *report.write(found, traces, unseen, out)]
+    if as_json:
+        typer.echo(json.dumps({**report.summary(found), "files": [str(path) for path in written]}, indent=2))
+        return
+    typer.echo(report.text(found))
+    for path in written:
+        typer.echo(str(path))
+
+
+@compact.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")],
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", help="parameters.json of a fit; the model's own if not given.")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.')
+    ] = None,
+) -> None:
+    """Write a model as ngspice subcircuit with test benches, Verilog-A, JSON and tables of its pulses.
+
+    Examples:
+
+        kmc compact export silver --out silver
+
+        kmc compact export silver --parameters fit/parameters.json --out silver
+    """
+    from kmc_analysis.compact import exports
+    from kmc_analysis.compact.model import load_model
+
+    loaded = load_model(model)
+    changes = exports.read_parameters(loaded, parameters) if parameters else {}
+    changes |= exports.read_changes(loaded, set or [])
+    exports.claim(out)
+    for path in exports.write(loaded, loaded.values(changes), out):
+        typer.echo(str(path))

@@ -1,0 +1,47 @@
+"""Speed of the compact models' Python reference over a population of devices that differ.
+
+A device-step is one step that the integrator took and kept, for one device, with its current at every sample.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kmc_analysis.compact.model import CompactModel, load_model, model_names
+from kmc_analysis.compact.reference import RTOL, Drive, compiled, population, start_of
+
+DEVICES = 200
+SEED = 7
+REPEATS = 3
+PULSES = 20
+
+
+def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+    """One row a model: {model, devices, device_steps_per_s}; the source is a train of pulses without a limit."""
+    rows = []
+    for name in model_names():
+        if progress is not None:
+            progress(f"compact: {name}")
+        rows.append(measure(load_model(name), DEVICES))
+    return rows
+
+
+def measure(model: CompactModel, devices: int) -> dict[str, Any]:
+    """The row of one model: the median of three goes."""
+    drive = Drive.pulses(0.5, 5e-3, 10e-3, PULSES, np.inf)
+    vectors = population(model, devices, SEED)
+    kernel = compiled(model)
+    speeds = []
+    for repeat in range(REPEATS + 1):
+        starts = np.array([start_of(model, vector) for vector in vectors])
+        amps = np.empty((devices, drive.time.size))
+        began = time.perf_counter()
+        steps = kernel.follow_all(drive.time, drive.voltage, drive.compliance, starts, vectors, RTOL, amps)
+        if repeat:  # the first go compiles
+            speeds.append(steps / (time.perf_counter() - began))
+    return {"model": model.name, "devices": devices, "device_steps_per_s": statistics.median(speeds)}

@@ -1,0 +1,122 @@
+"""A model with its parameters as files: JSON, SPICE, Verilog-A, PWL, CSV and NPZ; and their reading back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kmc import units
+from kmc.documents import unknown
+from kmc.errors import UserError
+from kmc.files import make_folder, replacing
+from kmc_analysis.compact import circuits
+from kmc_analysis.compact.model import CompactModel
+from kmc_analysis.compact.reference import Drive, simulate
+
+# The benches that come with a model: name -> (peak in V, compliance in A).
+SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA": 1e-3}
+SWEEP_V, RATE_V_PER_S = 0.6, 1.0
+PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
+PULSE_LIMIT_A = 1e-4
+PULSE_STEP_S = 2.5e-4  # of ngspice at most: a twentieth of a pulse
+
+
+def claim(out: Path) -> None:
+    """Whether `out` may be written to; writes nothing. Raises UserError."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is not a folder", next_step="choose another --out")
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty", next_step="choose another --out, or delete it")
+
+
+def read_changes(model: CompactModel, given: Sequence[str]) -> dict[str, float]:
+    """Parameters from text such as "V_th=0.4 V", in the model's units. Raises UserError."""
+    found = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise UserError(f'"{text:.40}" sets nothing', next_step='write e.g. "V_th=0.4 V"')
+        parameter = model.parameter(name.strip())
+        found[parameter.name] = _within(model, parameter.name, units.parse(value.strip(), parameter.unit, name))
+    return found
+
+
+def _within(model: CompactModel, name: str, value: float) -> float:
+    bounds = model.parameter(name)
+    if not bounds.low <= value <= bounds.high:
+        raise UserError(f"{name} = {value:g} is out of its bounds",
+                        next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip())  # fmt: skip
+    return value
+
+
+def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
+    """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        name, entries = str(found["model"]), dict(found["parameters"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError("is not the parameters.json of a fit", str(path),
+                        next_step="name the file that kmc compact fit wrote") from None  # fmt: skip
+    if name != model.name:
+        raise UserError(f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}")
+    values = {}
+    for key, entry in entries.items():
+        if key not in model.names:
+            raise unknown(f'{model.name} has no parameter "{key}"', key, model.names, str(path))
+        if not isinstance(entry, dict) or not isinstance(entry.get("value"), (int, float)):
+            raise UserError(f"{key} has no value", str(path), next_step="name the file that kmc compact fit wrote")
+        values[key] = _within(model, key, float(entry["value"]))
+    return values
+
+
+def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[Path]:
+    """Write all exports to the folder `out`; returns the paths."""
+    make_folder(out)
+    library = f"kmc_{model.name}.sp"
+    texts = {
+        "parameters.json": json.dumps(_document(model, values), indent=2) + "\n",
+        library: circuits.subcircuit(model, values),
+        f"kmc_{model.name}.va": circuits.veriloga(model, values),
+    }
+    pulses = Drive.pulses(**PULSES, count=20, compliance=PULSE_LIMIT_A)
+    drives = {name: Drive.sweep(SWEEP_V, RATE_V_PER_S, limit) for name, limit in SWEEPS.items()}
+    for name, drive in {**drives, "pulses": pulses}.items():
+        step = PULSE_STEP_S if name == "pulses" else None
+        texts[f"{name}.cir"] = circuits.bench(model, drive, library, f"{name}.txt", step=step)
+        texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
+    grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
+    texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
+    paths = [_text(out / name, text) for name, text in texts.items()]
+    return paths + _tables(model, values, {**drives, "pulses": pulses}, out)
+
+
+def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, object]:
+    entries = {p.name: {"value": values[p.name], "unit": p.unit, "meaning": p.meaning} for p in model.parameters}
+    return {"model": model.name, "title": model.title, "source": model.source, "validity": model.validity,
+            "parameters": entries, "spread": {k: dict(v) for k, v in model.spread.items()}}  # fmt: skip
+
+
+def _tables(model: CompactModel, values: Mapping[str, float], drives: Mapping[str, Drive], out: Path) -> list[Path]:
+    """The reference's traces as one CSV a drive, and all of them as one NPZ."""
+    arrays: dict[str, np.ndarray] = {}
+    paths = []
+    for name, drive in drives.items():
+        response = simulate(model, drive, values)
+        columns = {"time_s": drive.time, "voltage_source_V": drive.voltage, "voltage_device_V": response.voltage,
+                   "current_A": response.current}  # fmt: skip
+        arrays |= {f"{name}_{head}": column for head, column in columns.items()}
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        text = ",".join(columns) + "\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows)
+        paths.append(_text(out / f"{name}.csv", text))
+    with replacing(out / "traces.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return [*paths, out / "traces.npz"]
+
+
+def _text(path: Path, text: str) -> Path:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path

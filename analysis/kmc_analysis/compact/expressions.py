@@ -1,0 +1,121 @@
+"""The mini-language of model equations: arithmetic, a few functions, rendered in Python, Verilog-A and SPICE.
+
+An expression is written once, in Python's notation with `^` or `**` for powers, and read into Python's own
+syntax tree. `exp` and `sinh` stop growing at an argument of 80, alike in every language, so that a trial step of
+a solver cannot overflow. `pos(x)` is x above zero and zero below: a threshold without a tail.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+
+from kmc.documents import unknown
+from kmc.errors import UserError
+
+Rename = Mapping[str, str]
+
+# Function -> number of arguments.
+FUNCTIONS = {"exp": 1, "log": 1, "sqrt": 1, "sinh": 1, "tanh": 1, "abs": 1, "pos": 1, "min": 2, "max": 2}
+_OPERATORS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_LIMIT = "80.0"
+_NEXT_STEP = "use numbers, names, + - * / ^ and " + ", ".join(FUNCTIONS)
+
+
+def parse(text: object, where: str = "") -> ast.expr:
+    """The syntax tree of an equation's right-hand side. Raises UserError at `where` for anything else."""
+    try:
+        tree = ast.parse(str(text).replace("^", "**").strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UserError(f'cannot read the equation "{text!s:.60}"', where, next_step=_NEXT_STEP) from None
+    _check(tree, where)
+    return tree
+
+
+def _check(node: ast.expr, where: str) -> None:
+    match node:
+        case ast.Constant(value=bool()):
+            pass
+        case ast.Constant(value=int() | float()) | ast.Name():
+            return
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _check(operand, where)
+        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow()):
+            _check(node.left, where)
+            return _check(node.right, where)
+        case ast.Call(func=ast.Name(id=name), keywords=[]):
+            if name not in FUNCTIONS:
+                raise unknown(f'an equation has no function "{name}"', name, FUNCTIONS, where)
+            if len(node.args) != FUNCTIONS[name]:
+                raise UserError(f"{name} takes {FUNCTIONS[name]} argument(s), not {len(node.args)}", where,
+                                next_step="correct the equation")  # fmt: skip
+            for argument in node.args:
+                _check(argument, where)
+            return
+    raise UserError(f'"{ast.unparse(node):.40}" has no place in an equation', where, next_step=_NEXT_STEP)
+
+
+def names(tree: ast.expr) -> set[str]:
+    """The names that an expression reads, functions left out."""
+    if isinstance(tree, ast.Call):
+        return set().union(*(names(argument) for argument in tree.args))
+    if isinstance(tree, ast.Name):
+        return {tree.id}
+    return set().union(*(names(child) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr)))
+
+
+def check_names(tree: ast.expr, known: Iterable[str], where: str = "") -> None:
+    """Raises UserError with the nearest name where the expression reads a name that is not `known`."""
+    known = list(known)
+    for name in sorted(names(tree) - set(known)):
+        raise unknown(f'the equation reads "{name}", which the model does not have', name, known, where)
+
+
+def _render(tree: ast.expr, rename: Rename, call: Callable[[str, list[str]], str],
+            power: Callable[[str, str], str]) -> str:  # fmt: skip
+    match tree:
+        case ast.Constant(value=value):
+            return repr(float(value))
+        case ast.Name(id=name):
+            return rename.get(name, name)
+        case ast.UnaryOp(operand=operand):
+            return f"(-{_render(operand, rename, call, power)})"
+        case ast.BinOp(left=left, op=operator, right=right):
+            first, second = (_render(side, rename, call, power) for side in (left, right))
+            if isinstance(operator, ast.Pow):
+                return power(first, second)
+            return f"({first} {_OPERATORS[type(operator)]} {second})"
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return call(name, [_render(argument, rename, call, power) for argument in arguments])
+    raise AssertionError("parse lets nothing else through")
+
+
+def to_python(tree: ast.expr, rename: Rename | None = None) -> str:
+    """Source that numba compiles; needs `import math`."""
+
+    def call(name: str, given: list[str]) -> str:
+        if name == "exp":
+            return f"math.exp(min({given[0]}, {_LIMIT}))"
+        if name == "sinh":
+            return f"math.sinh(min(max({given[0]}, -{_LIMIT}), {_LIMIT}))"
+        if name == "pos":
+            return f"max({given[0]}, 0.0)"
+        prefix = "" if name in ("abs", "min", "max") else "math."
+        return f"{prefix}{name}({', '.join(given)})"
+
+    return _render(tree, rename or {}, call, lambda base, exponent: f"({base} ** {exponent})")
+
+
+def to_circuit(tree: ast.expr, rename: Rename | None = None) -> str:
+    """An expression that Verilog-A (LRM 2.4, section 4) and ngspice's behavioural sources (manual, 5.1) share."""
+
+    def call(name: str, given: list[str]) -> str:
+        if name == "exp":
+            return f"exp(min({given[0]}, {_LIMIT}))"
+        if name == "sinh":
+            return f"sinh(min(max({given[0]}, -{_LIMIT}), {_LIMIT}))"
+        if name == "pos":
+            return f"max({given[0]}, 0.0)"
+        return f"{'ln' if name == 'log' else name}({', '.join(given)})"
+
+    return _render(tree, rename or {}, call, lambda base, exponent: f"pow({base}, {exponent})")

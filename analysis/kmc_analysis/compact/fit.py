@@ -1,0 +1,231 @@
+"""Fits of compact models: global, then local, with intervals and a word on what the data cannot tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kmc import streams
+from kmc.errors import UserError
+from kmc_analysis.compact import data
+from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.model import CompactModel, Parameter
+from kmc_analysis.compact.reference import compiled, start_of
+
+LEVEL = 0.95
+# Of the width between a parameter's bounds: an interval wider than that is no knowledge.
+TELLS_NOTHING = 0.5
+_FAR = 20.0  # decades of misfit where the equations have no answer
+_STEP = 2e-4  # of the bounds' width, for derivatives: above the integrator's own noise
+FIT_RTOL = 5e-6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter of a fit: value and 95 % interval in its unit, and whether the data tell it.
+
+    why: "" where they do, else the reason. share: width of the interval over that of the bounds.
+    """
+
+    parameter: Parameter
+    value: float
+    low: float
+    high: float
+    share: float
+    why: str = ""
+
+    @property
+    def identified(self) -> bool:
+        """Whether the data tell this parameter."""
+        return not self.why
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome: parameters, goodness, and the directions in which the data say nothing.
+
+    errors: median relative error of the conductance, by trace; held_out the same for traces that were not
+    fitted. blind: combinations of parameters, each a mapping of name to weight, that the data leave open.
+    """
+
+    model: CompactModel
+    values: dict[str, float]
+    estimates: list[Estimate]
+    chi_squared: float
+    points: int
+    evaluations: int
+    errors: dict[str, float]
+    held_out: dict[str, float]
+    blind: list[dict[str, float]] = field(default_factory=list)
+    intervals: str = "linearised"
+
+
+def to_unit(parameter: Parameter, value: float) -> float:
+    """A value as its place between the bounds, 0 to 1."""
+    low, high, value = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high), _scaled(parameter)(value)
+    return (value - low) / (high - low)
+
+
+def from_unit(parameter: Parameter, place: float) -> float:
+    """The value at a place between the bounds."""
+    low, high = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high)
+    value = low + place * (high - low)
+    return math.exp(value) if parameter.scale == "log" else value
+
+
+def _scaled(parameter: Parameter) -> Callable[[float], float]:
+    return math.log if parameter.scale == "log" else float
+
+
+class _Problem:
+    """The misfit as a function of places between the bounds [free]."""
+
+    def __init__(self, model: CompactModel, traces: Sequence[Trace], fixed: Mapping[str, float],
+                 free: Sequence[str] | None) -> None:  # fmt: skip
+        self.model, self.traces, self.evaluations = model, list(traces), 0
+        self.base = np.array(list(model.values(fixed).values()))
+        chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
+        self.parameters = [model.parameter(name) for name in chosen if name not in fixed]
+        if not self.parameters:
+            raise UserError(f"no parameter of {model.name} is left to fit", next_step="fix fewer of them")
+        self.places = [model.names.index(parameter.name) for parameter in self.parameters]
+        self.kernel = compiled(model)
+
+    def vector(self, places: np.ndarray) -> np.ndarray:
+        """The whole parameter vector [n]."""
+        vector = self.base.copy()
+        vector[self.places] = [from_unit(p, u) for p, u in zip(self.parameters, places, strict=True)]
+        return vector
+
+    def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
+        """log10 of the conductance [points], or None where the equations have no answer."""
+        drive = one.drive
+        states = start_of(self.model, vector)
+        volts, amps = np.empty(drive.time.size), np.empty(drive.time.size)
+        path = np.empty((drive.time.size, states.size))
+        steps = self.kernel.integrate(drive.time, drive.voltage, drive.compliance, states, vector, FIT_RTOL, volts,
+                                      amps, path)  # fmt: skip
+        self.evaluations += 1
+        if steps < 0 or not np.all(np.isfinite(amps)):
+            return None
+        return data.log_conductance(amps, drive.voltage if one.by_source else volts)
+
+    def residuals(self, places: np.ndarray) -> np.ndarray:
+        """(model - data) / sigma at all points that are used."""
+        vector, parts = self.vector(places), []
+        for one in self.traces:
+            found = self.predicted(vector, one)
+            miss = np.full(one.log_g.size, _FAR) if found is None else found - one.log_g
+            parts.append((miss / one.sigma)[one.used])
+        return np.concatenate(parts)
+
+    def cost(self, places: np.ndarray) -> float:
+        """A misfit that a few far points do not rule, for the global search."""
+        return float(np.mean(np.sqrt(1.0 + self.residuals(np.clip(places, 0.0, 1.0)) ** 2)))
+
+
+def fit(model: CompactModel, traces: Sequence[Trace], held_out: Sequence[Trace] = (), seed: int = 0,
+        fixed: Mapping[str, float] | None = None, free: Sequence[str] | None = None, generations: int = 40,
+        bootstrap: int = 0) -> Fit:  # fmt: skip
+    """Fit `model` to all `traces` at once.
+
+    fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
+    generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
+    for linearised intervals. Raises UserError for unknown names, values out of bounds and too few data.
+    """
+    from scipy.optimize import least_squares
+
+    fixed = dict(fixed or {})
+    for name, value in fixed.items():
+        bounds = model.parameter(name)
+        if not bounds.low <= value <= bounds.high:
+            raise UserError(f"{name} = {value:g} is out of its bounds", next_step=f"give {bounds.low:g} to "
+                            f"{bounds.high:g} {bounds.unit}".rstrip())  # fmt: skip
+    problem = _Problem(model, data.weighted(traces), fixed, free)
+    points = sum(int(np.sum(one.used)) for one in problem.traces)
+    if points <= len(problem.parameters):
+        raise UserError(f"{points} points cannot tell {len(problem.parameters)} parameters",
+                        next_step="give more data, or fix parameters")  # fmt: skip
+    best = _search(problem, seed, generations)
+    found = least_squares(problem.residuals, best, bounds=(0.0, 1.0), diff_step=_STEP, xtol=1e-9, ftol=1e-9)
+    return _outcome(problem, found.x, found.jac, found.fun, held_out, seed, bootstrap)
+
+
+def _search(problem: _Problem, seed: int, generations: int) -> np.ndarray:
+    from scipy.optimize import differential_evolution
+
+    start = np.array([to_unit(p, problem.base[i]) for p, i in zip(problem.parameters, problem.places, strict=True)])
+    start = np.clip(start, 0.01, 0.99)
+    if generations == 0:
+        return start
+    found = differential_evolution(problem.cost, [(0.0, 1.0)] * start.size, x0=start, maxiter=generations, popsize=6,
+                                   tol=1e-6, polish=False, init="sobol", rng=streams.stream(seed, "compact fit"))  # fmt: skip
+    return np.clip(found.x, 1e-6, 1.0 - 1e-6)
+
+
+def _outcome(problem: _Problem, places: np.ndarray, jacobian: np.ndarray, residuals: np.ndarray,
+             held_out: Sequence[Trace], seed: int, bootstrap: int) -> Fit:  # fmt: skip
+    from scipy.stats import t
+
+    freedom = residuals.size - places.size
+    chi_squared = float(residuals @ residuals) / freedom
+    _, singular, directions = np.linalg.svd(jacobian, full_matrices=False)
+    spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-300))
+    sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
+    half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma
+    low, high = places - half, places + half
+    if bootstrap:
+        low, high = _bootstrapped(problem, places, residuals, seed, bootstrap)
+    vector = problem.vector(places)
+    estimates = [_estimate(*item) for item in zip(problem.parameters, places, low, high, strict=True)]
+    wide = [k for k in range(singular.size) if 2.0 * 1.96 * spreads[k] > TELLS_NOTHING]
+    names = [parameter.name for parameter in problem.parameters]
+    blind = [{n: round(float(w), 3) for n, w in zip(names, directions[k], strict=True) if abs(w) > 0.2} for k in wide]
+    return Fit(problem.model, dict(zip(problem.model.names, vector.tolist(), strict=True)), estimates, chi_squared,
+               residuals.size, problem.evaluations, _errors(problem, vector, problem.traces),
+               _errors(problem, vector, held_out), blind, "bootstrap" if bootstrap else "linearised")  # fmt: skip
+
+
+def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Estimate:
+    share = min(high, 1.0) - max(low, 0.0)
+    why = ""
+    if high - low > TELLS_NOTHING:
+        why = "the data cannot tell it: its interval is wider than half of its bounds"
+    elif place < 1e-3 or place > 1.0 - 1e-3:
+        why = f"it lies at its {'lower' if place < 0.5 else 'upper'} bound"
+    ends = [from_unit(parameter, min(max(end, 0.0), 1.0)) for end in (low, high)]
+    return Estimate(parameter, from_unit(parameter, place), ends[0], ends[1], share, why)
+
+
+def _bootstrapped(problem: _Problem, places: np.ndarray, residuals: np.ndarray, seed: int,
+                  count: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Ends of the percentile intervals from refits to resampled residuals."""
+    from scipy.optimize import least_squares
+
+    stream = streams.stream(seed, "compact bootstrap")
+    centred = residuals - residuals.mean()
+    kept = []
+    for _ in range(count):
+        noise = stream.choice(centred, residuals.size)
+        again = least_squares(lambda u, n=noise: problem.residuals(u) - residuals - n,
+                              np.clip(places, 1e-6, 1 - 1e-6), bounds=(0.0, 1.0), diff_step=_STEP, max_nfev=8)  # fmt: skip
+        kept.append(again.x)
+    ends = np.quantile(np.array(kept), [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0], axis=0)
+    return ends[0], ends[1]
+
+
+def _errors(problem: _Problem, vector: np.ndarray, traces: Sequence[Trace]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for one in traces:
+        predicted = problem.predicted(vector, one)
+        name, again = one.name, 2
+        while name in found:
+            name, again = f"{one.name} ({again})", again + 1
+        if predicted is None:
+            found[name] = math.inf
+        else:
+            found[name] = float(np.median(np.abs(10.0 ** (predicted - one.log_g)[one.used] - 1.0)))
+    return found

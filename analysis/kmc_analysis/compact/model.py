@@ -1,0 +1,207 @@
+"""A compact model is one file: parameters with units and bounds, states, and equations written once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from kmc import documents, units
+from kmc.documents import place, unknown
+from kmc.errors import UserError, nearest
+from kmc.typed import build
+from kmc_analysis.compact import expressions
+
+FOLDER = Path(__file__).parent / "models"
+AMBIENT = "T_amb"
+# What an equation may read besides parameters and states: device voltage (V), its current (A), kT/e at the
+# ambient's temperature (V), and Boltzmann's constant (eV/K).
+BUILT_IN = ("V", "I", "kB")
+_EXAMPLE = 'R_on: {value: 1 kohm, low: 10 ohm, high: 1 Mohm, unit: ohm, scale: log, meaning: "..."}'
+
+Text = Annotated[str, BeforeValidator(lambda value: str(value))]
+
+
+class Parameter(BaseModel):
+    """One parameter: value, bounds of a fit, unit, and whether a fit moves its logarithm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    scale: Literal["linear", "log"] = "linear"
+    fitted: bool = True
+    meaning: str
+
+
+class _Document(BaseModel):
+    """The top level of a model's file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    name: str
+    title: str
+    source: str
+    validity: str
+    parameters: dict[str, Any]
+    states: dict[str, Any]
+    let: dict[str, Text] = {}
+    series: Text = "0"
+    current: Text
+    spread: dict[str, dict[str, float]] = {}
+
+
+class _State(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    initial: Text
+    rate: Text
+    meaning: str
+
+
+@dataclass(frozen=True)
+class State:
+    """One state: a name, the expressions of its initial value and of its rate (1/s), and its meaning."""
+
+    name: str
+    initial: ast.expr
+    rate: ast.expr
+    meaning: str
+
+
+@dataclass(frozen=True)
+class CompactModel:
+    """Equations of a device: I(V, states, parameters) in A and d(state)/dt in 1/s.
+
+    `let` holds named expressions in the order in which they are evaluated; `series` is a resistance (ohm) in
+    front of the device; `spread` is the standard deviation of a parameter's logarithm, device to device and
+    cycle to cycle.
+    """
+
+    name: str
+    title: str
+    source: str
+    validity: str
+    parameters: tuple[Parameter, ...]
+    states: tuple[State, ...]
+    let: dict[str, ast.expr]
+    series: ast.expr
+    current: ast.expr
+    path: Path
+    spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters' names, in the order of their vector."""
+        return [parameter.name for parameter in self.parameters]
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter `name`. Raises UserError with the nearest name."""
+        if name not in self.names:
+            raise unknown(f'{self.name} has no parameter "{name}"', name, self.names, "")
+        return self.parameters[self.names.index(name)]
+
+    def values(self, changes: Mapping[str, float] | None = None) -> dict[str, float]:
+        """All parameters, with `changes` in place of the file's values. UserError for an unknown name."""
+        found = {parameter.name: parameter.value for parameter in self.parameters}
+        for name, value in (changes or {}).items():
+            found[self.parameter(name).name] = float(value)
+        return found
+
+
+def model_names() -> list[str]:
+    """The models that come with the program."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_model(name: str | Path) -> CompactModel:
+    """The model of that name, or of a file of your own (a path that ends in .yaml).
+
+    Raises UserError, with file and line, where the file is wrong, and with the nearest name for an unknown one.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name}.yaml"
+        if str(name) not in model_names():
+            raise UserError(f'no compact model is called "{name}"', nearest=nearest(name, model_names()),
+                            next_step="kmc compact models lists them, or give a .yaml file")  # fmt: skip
+    return _assemble(documents.read(path), path)
+
+
+def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
+    found = build(_Document, raw, "the model", "kmc compact models shows complete ones")
+    parameters = [_parameter(name, entry, place(raw["parameters"], name))
+                  for name, entry in found.parameters.items()]  # fmt: skip
+    parameters.append(Parameter(name=AMBIENT, value=300.0, low=200.0, high=450.0, unit="K", fitted=False,
+                                meaning="ambient temperature"))  # fmt: skip
+    constants = {*(p.name for p in parameters), "kB"}
+    known = {*constants, *found.states, "V"}
+    let = {}
+    for name, text in found.let.items():
+        let[name] = _equation(text, known, place(raw["let"], name))
+        known.add(name)
+    states = tuple(_state(name, entry, constants, known, raw) for name, entry in found.states.items())
+    # Before the current is known: whatever depends on V would make the series resistance implicit.
+    series = _equation(found.series, constants | set(found.states), place(raw, "series"))
+    model = CompactModel(found.name, found.title, found.source, found.validity, tuple(parameters), states, let,
+                         series, _equation(found.current, known, place(raw, "current")), path,
+                         found.spread)  # fmt: skip
+    _check_whole(model, raw)
+    return model
+
+
+def _parameter(name: str, entry: Any, where: str) -> Parameter:
+    if not isinstance(entry, dict):
+        raise UserError(f"{name} is no mapping", where, next_step=f"write e.g. {_EXAMPLE}")
+    unit = str(entry.get("unit", ""))
+    read = {"name": name, **entry, "unit": unit}
+    for key in ("value", "low", "high"):
+        if key in entry:
+            try:
+                read[key] = units.parse(entry[key], unit, f"{key} of {name}")
+            except UserError as error:
+                raise error.at(place(entry, key) or where) from None
+    try:
+        made = build(Parameter, read, name, f"e.g. {_EXAMPLE}")
+    except UserError as error:
+        raise error.at(where) from None
+    if not made.low <= made.value <= made.high or (made.scale == "log" and made.low <= 0.0):
+        raise UserError(f"{name} is not within its bounds, or a logarithm's lower bound is not positive", where,
+                        next_step="give low <= value <= high")  # fmt: skip
+    return made
+
+
+def _state(name: str, entry: Any, constants: set[str], known: set[str], raw: Any) -> State:
+    where = place(raw["states"], name)
+    if not isinstance(entry, dict):
+        raise UserError(f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}")
+    made = build(_State, entry, f"state {name}")
+    rate = _equation(made.rate, known | {"I"}, place(entry, "rate") or where)
+    return State(name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning)
+
+
+def _equation(text: str, known: set[str], where: str) -> ast.expr:
+    tree = expressions.parse(text, where)
+    expressions.check_names(tree, sorted(known), where)
+    return tree
+
+
+def _check_whole(model: CompactModel, raw: Any) -> None:
+    every = [*model.names, *(state.name for state in model.states), *model.let, *BUILT_IN]
+    folded = [name.lower() for name in every]
+    for name in every:  # a circuit simulator does not tell upper from lower case
+        if folded.count(name.lower()) > 1 and name not in BUILT_IN:
+            key = next(k for k in ("parameters", "states", "let") if name in (raw.get(k) or {}))
+            raise UserError(f'the name "{name}" is used twice (case does not count)', place(raw[key], name),
+                            next_step="rename one of the two")  # fmt: skip
+    for kind, entries in model.spread.items():
+        if kind not in ("device", "cycle"):
+            raise unknown(f'unknown spread "{kind}"', kind, ("device", "cycle"), place(raw["spread"], kind))
+        for name in entries:
+            if name not in model.names:
+                raise unknown(f'{model.name} has no parameter "{name}"', name, model.names,
+                              place(raw["spread"][kind], name))  # fmt: skip

@@ -1,0 +1,172 @@
+"""The Python reference: a model's equations compiled into the integrator, and traces simulated with them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from kmc import streams
+from kmc.cache import cache_root
+from kmc.errors import UserError
+from kmc.files import replacing
+from kmc.units import K_B
+from kmc_analysis.compact.expressions import to_python
+from kmc_analysis.compact.model import CompactModel
+
+RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
+_IMPORT = "from kmc_analysis.compact.resistor import current, rates, series\n"
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A source: straight between the points; a limit holds from its point to the next.
+
+    time: [n] in s, never backwards. voltage: [n] in V. compliance: [n] in A, inf where there is none.
+    """
+
+    time: np.ndarray
+    voltage: np.ndarray
+    compliance: np.ndarray
+
+    @classmethod
+    def of(cls, time: Any, voltage: Any, compliance: Any = np.inf) -> Drive:
+        """From anything array-like; one compliance, in A, stands for all points."""
+        time = np.ascontiguousarray(time, float)
+        limits = np.ascontiguousarray(np.broadcast_to(np.asarray(compliance, float), time.shape))
+        return cls(time, np.ascontiguousarray(voltage, float), limits)
+
+    @classmethod
+    def sweep(cls, to: float, rate: float, compliance: float, points: int = 401) -> Drive:
+        """0 V to `to` V and back at `rate` V/s, under `compliance` A."""
+        half = abs(to) / rate
+        time = np.linspace(0.0, 2.0 * half, points)
+        return cls.of(time, to * (1.0 - np.abs(time / half - 1.0)), compliance)
+
+    @classmethod
+    def pulses(cls, voltage: float, width: float, gap: float, count: int, compliance: float,
+               read: float = 0.05, edge: float = 1e-2, samples: int = 5) -> Drive:  # fmt: skip
+        """`count` pulses of `voltage` V and `width` s, `gap` s apart at `read` V, with edges of edge * width."""
+        ramp = edge * width
+        inside = np.linspace(ramp, width, samples)
+        after = np.linspace(width + ramp, width + gap, samples, endpoint=False)
+        shape_t = np.concatenate([[0.0], inside, after])
+        shape_v = np.concatenate([[read], np.full(samples, voltage), np.full(samples, read)])
+        period = width + gap
+        time = (np.arange(count)[:, None] * period + shape_t).ravel()
+        return cls.of(np.append(time, count * period), np.append(np.tile(shape_v, count), read), compliance)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a device did: voltage (V), current (A) at [n] points, states [n, states], steps taken."""
+
+    voltage: np.ndarray
+    current: np.ndarray
+    states: np.ndarray
+    steps: int
+
+
+def source_of(model: CompactModel) -> str:
+    """The module that numba compiles for a model."""
+    text = (Path(__file__).parent / "integrator_kernels.py").read_text(encoding="utf-8")
+    return text.replace(_IMPORT, "\n\n" + _functions(model))
+
+
+def _functions(model: CompactModel) -> str:
+    state = {s.name: f"s[{i}]" for i, s in enumerate(model.states)}
+    names = {**{name: f"p[{i}]" for i, name in enumerate(model.names)}, **state, "V": "volt", "I": "amp",
+             "kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}  # fmt: skip
+    let = [f"    let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()]
+    rates = [f"    out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
+    initial = [f"    out[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
+    blocks = [
+        ["def current(volt, s, p):", *let, f"    return {to_python(model.current, names)}"],
+        ["def series(s, p):", f"    return {to_python(model.series, names)}"],
+        ["def rates(volt, amp, s, p, out):", *let, *rates],
+        ["def initial(p, out):", *initial],
+    ]
+    return "\n\n\n".join("@njit\n" + "\n".join(block) for block in blocks) + "\n\n"
+
+
+@lru_cache(maxsize=64)
+def _compiled(name: str, text: str) -> ModuleType:
+    """The module of that text, kept in a file named by its hash so that numba's cache is never stale."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = cache_root() / "compact" / f"{name}_{digest}.py"
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            raise UserError(f"{path.parent} cannot be written",
+                            next_step="point KMC_CACHE to a folder that can") from None  # fmt: skip
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    key = f"_kmc_compact_{name}_{digest}"
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def compiled(model: CompactModel) -> ModuleType:
+    """The numba module of a model: current, series, rates, initial, integrate, follow_all."""
+    return _compiled(model.name, source_of(model))
+
+
+def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
+    """The states [states] in which a device with the vector `parameters` [n] starts."""
+    states = np.empty(len(model.states))
+    compiled(model).initial(parameters, states)
+    return states
+
+
+def simulate(model: CompactModel, drive: Drive, changes: Mapping[str, float] | None = None,
+             start: np.ndarray | None = None, rtol: float = RTOL) -> Response:  # fmt: skip
+    """The response of one device; `changes` replaces parameters, `start` [states] the initial states.
+
+    Raises UserError where the equations have no answer with these parameters.
+    """
+    vector = np.array(list(model.values(changes).values()))
+    states = start_of(model, vector) if start is None else np.array(start, float)
+    count = drive.time.size
+    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
+    steps = compiled(model).integrate(drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts,
+                                      amps, path)  # fmt: skip
+    if steps < 0:
+        raise UserError(f"{model.name} cannot be integrated with these parameters",
+                        next_step="move them away from their bounds")  # fmt: skip
+    return Response(volts, amps, path, steps)
+
+
+def population(model: CompactModel, devices: int, seed: int, kind: str = "device",
+               changes: Mapping[str, float] | None = None) -> np.ndarray:  # fmt: skip
+    """Parameter vectors [devices, n] spread log-normally as the model's file says; `kind` is device or cycle."""
+    vectors = np.tile(list(model.values(changes).values()), (devices, 1))
+    stream = streams.stream(seed, f"compact {kind}")
+    for name, sigma in sorted(model.spread.get(kind, {}).items()):
+        vectors[:, model.names.index(name)] *= np.exp(sigma * stream.standard_normal(devices))
+    return vectors
+
+
+def simulate_cycles(model: CompactModel, drive: Drive, cycles: int, seed: int,
+                    changes: Mapping[str, float] | None = None) -> list[Response]:  # fmt: skip
+    """The same drive again and again on one device, whose parameters vary from cycle to cycle."""
+    state: np.ndarray | None = None
+    found = []
+    for vector in population(model, cycles, seed, "cycle", changes):
+        response = simulate(model, drive, dict(zip(model.names, vector, strict=True)), state)
+        state = response.states[-1]
+        found.append(response)
+    return found

@@ -1,0 +1,118 @@
+"""The report of a fit: a picture of fit against data with residuals, Markdown to read, and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.files import replacing
+from kmc.units import format_si
+from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.fit import LEVEL, Fit
+from kmc_analysis.compact.reference import Drive, simulate
+
+# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and the range it is read in.
+LAW_SLOPE_PER_V = 3.338
+LAW_RANGE_A = (30e-6, 150e-6)
+READ_V = 0.1
+
+
+def compliance_law(found: Fit) -> tuple[float, float]:
+    """Slope in 1/V and R squared of the conductance at 0.1 V against the compliance of the set, 30 to 150 uA."""
+    limits = np.linspace(*LAW_RANGE_A, 7)
+    read_g = []
+    for limit in limits:
+        time, volt = [0.0, 0.5, 0.7, 1.2, 1.4, 1.41, 1.6], [0.0, 0.5, 0.5, 0.0, 0.0, READ_V, READ_V]
+        response = simulate(found.model, Drive.of(time, volt, limit), found.values)
+        read_g.append(response.current[-1] / READ_V)
+    slope, offset = np.polyfit(limits, read_g, 1)
+    spread = float(np.sum((read_g - np.mean(read_g)) ** 2))
+    miss = float(np.sum((read_g - slope * limits - offset) ** 2))
+    return float(slope), 1.0 - miss / spread if spread > 0.0 else math.nan
+
+
+def summary(found: Fit) -> dict[str, Any]:
+    """The fit as plain data for JSON."""
+    slope, squared = compliance_law(found)
+    rows = [{"name": e.parameter.name, "value": e.value, "low": e.low, "high": e.high, "unit": e.parameter.unit,
+             "identified": e.identified, "why": e.why} for e in found.estimates]  # fmt: skip
+    return {"model": found.model.name, "source": found.model.source, "validity": found.model.validity,
+            "level": LEVEL, "intervals": found.intervals, "estimates": rows, "blind_directions": found.blind,
+            "chi_squared_per_freedom": found.chi_squared, "points": found.points,
+            "evaluations": found.evaluations, "median_error": found.errors,
+            "median_error_held_out": _finite(found.held_out),
+            "compliance_law": {"slope_per_V": slope, "r_squared": None if math.isnan(squared) else squared,
+                               "measured_slope_per_V": LAW_SLOPE_PER_V}}  # fmt: skip
+
+
+def _finite(errors: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in errors.items()}
+
+
+def text(found: Fit) -> str:
+    """The report in Markdown."""
+    slope, squared = compliance_law(found)
+    lines = [f"# Fit of {found.model.name}", "", f"{found.model.title}. Source: {found.model.source}.",
+             f"Valid: {found.model.validity}", "",
+             f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; "
+             f"{LEVEL:.0%} intervals ({found.intervals}).", "",
+             "| parameter | value | interval | meaning | told by the data |", "|---|---|---|---|---|"]  # fmt: skip
+    for e in found.estimates:
+        unit = e.parameter.unit
+        span = f"{format_si(e.low, unit)} to {format_si(e.high, unit)}"
+        lines.append(f"| {e.parameter.name} | {format_si(e.value, unit)} | {span} | {e.parameter.meaning} "
+                     f"| {'yes' if e.identified else 'no: ' + e.why} |")  # fmt: skip
+    lines += ["", "Kept as they were: " + (", ".join(_kept(found)) or "none") + ".", ""]
+    for weights in found.blind:
+        shown = ", ".join(f"{weight:+.2f} {name}" for name, weight in weights.items())
+        lines.append(f"The data leave open the combination {shown} (places between the bounds).")
+    lines += ["", "| trace | median error of conductance | role |", "|---|---|---|"]
+    lines += [f"| {name} | {error:.1%} | fitted |" for name, error in found.errors.items()]
+    lines += [f"| {name} | {error:.1%} | held out |" for name, error in found.held_out.items()]
+    fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
+    lines += ["", f"Conductance against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V."]
+    return "\n".join(lines) + "\n"
+
+
+def _kept(found: Fit) -> list[str]:
+    moved = {e.parameter.name for e in found.estimates}
+    return [f"{p.name} = {format_si(found.values[p.name], p.unit)}" for p in found.model.parameters
+            if p.name not in moved]  # fmt: skip
+
+
+def write(found: Fit, traces: Sequence[Trace], held_out: Sequence[Trace], out: Path) -> list[Path]:
+    """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
+    for name, content in (("report.md", text(found)), ("report.json", json.dumps(summary(found), indent=2) + "\n")):
+        with replacing(out / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    _draw(found, [*traces, *held_out], len(traces), out / "report.png")
+    return [out / "report.md", out / "report.json", out / "report.png"]
+
+
+def _draw(found: Fit, traces: Sequence[Trace], fitted: int, path: Path) -> None:
+    """Data and fit above, residuals below, a column a trace."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(traces), 5.0), layout="constrained")
+    axes = figure.subplots(2, len(traces), sharex="col", squeeze=False, height_ratios=(3, 1))
+    for k, one in enumerate(traces):
+        top, below = axes[0, k], axes[1, k]
+        predicted = one.predicted(simulate(found.model, one.drive, found.values))
+        time_ms, there = one.drive.time * 1e3, one.used
+        top.plot(time_ms[there], 10.0 ** one.log_g[there], ".", markersize=3, color="0.5", label="data")
+        top.plot(time_ms[there], 10.0 ** predicted[there], "-", color="C0", label=found.model.name)
+        top.set_yscale("log")
+        top.set_title(f"{one.name} ({'fitted' if k < fitted else 'held out'})", fontsize=10)
+        below.plot(time_ms[there], (predicted - one.log_g)[there], ".", markersize=3, color="C3")
+        below.axhline(0.0, color="0.6", linewidth=0.8)
+        below.set_xlabel("time (ms)")
+    axes[0, 0].set_ylabel("conductance (S)")
+    axes[1, 0].set_ylabel("residual (decades)")
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
