@@ -8,13 +8,30 @@ from typing import Annotated
 
 import typer
 
-compact = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-                      help="Fit compact models to traces, and write them for circuit simulators.")  # fmt: skip
-_JSON = typer.Option("--json", help="Print one JSON object on standard output.")
+compact = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fit compact models to traces, and write them for circuit simulators.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Name = typer.Option("--model", help="A model's name, or your own .yaml file.")
+Folder = Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")]
+Unseen = Annotated[
+    list[Path] | None, typer.Option("--held-out", help="A trace to predict, not to fit; may be repeated.")
+]
+Kept = Annotated[
+    list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
+Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
+Resamples = Annotated[
+    int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; linearised if 0.")
+]
 
 
 @compact.command()
-def models(as_json: Annotated[bool, _JSON] = False) -> None:
+def models(as_json: Json = False) -> None:
     """List the models with their sources and the range in which they hold."""
     from kmc_analysis.compact.model import load_model, model_names
 
@@ -30,21 +47,15 @@ def models(as_json: Annotated[bool, _JSON] = False) -> None:
 
 @compact.command()
 def fit(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, run folders or CSV.")],
-    model: Annotated[str, typer.Option("--model", help="A model's name, or your own .yaml file.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")],
-    held_out: Annotated[
-        list[Path] | None, typer.Option("--held-out", help="A trace to predict, not to fit; may be repeated.")
-    ] = None,
-    fix: Annotated[
-        list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the search and of the bootstrap.")] = 0,
-    generations: Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")] = 40,
-    bootstrap: Annotated[
-        int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; linearised if 0.")
-    ] = 0,
-    as_json: Annotated[bool, _JSON] = False,
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, runs or CSV.")],
+    model: Annotated[str, Name],
+    out: Folder,
+    held_out: Unseen = None,
+    fix: Kept = None,
+    seed: Seed = 0,
+    generations: Generations = 40,
+    bootstrap: Resamples = 0,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model to all traces at once; write parameters, a report and the model for circuit simulators.
@@ -79,12 +90,14 @@ def fit(
 @compact.command()
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")],
+    out: Folder,
     parameters: Annotated[
-        Path | None, typer.Option("--parameters", help="parameters.json of a fit; the model's own if not given.")
+        Path | None,
+        typer.Option("--parameters", help="parameters.json of a fit; the model's own if not given."),
     ] = None,
     set: Annotated[
-        list[str] | None, typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.')
+        list[str] | None,
+        typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.'),
     ] = None,
 ) -> None:
     """Write a model as ngspice subcircuit with test benches, Verilog-A, JSON and tables of its pulses.

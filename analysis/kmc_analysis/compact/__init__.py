@@ -1,1 +1,2 @@
-"""Compact models of the devices: their equations, fits to traces, and what circuit simulators read of them."""
+"""Compact models of the devices: their equations, fits to traces, and what circuit simulators read of
+them."""

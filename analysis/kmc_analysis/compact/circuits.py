@@ -1,8 +1,8 @@
 """A model for circuit simulators: ngspice subcircuit and test benches, Verilog-A, and PWL sources.
 
-States are voltages of nodes that hold one microfarad: with one farad the rounding of fast rates that cancel is
-above the simulator's absolute tolerance of currents, and its step collapses. A current-limited device has 10 pF across it, without which
-the step of ngspice collapses when it switches.
+States are voltages of nodes that hold one microfarad: with one farad the rounding of fast rates that
+cancel is above the simulator's absolute tolerance of currents, and its step collapses. A current-limited
+device has 10 pF across it, without which the step of ngspice collapses when it switches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     """`.subckt kmc_NAME p n` for ngspice, every parameter its own, and `.subckt kmc_limiter`."""
     inner = "d" if _has_series(model) else "p"
     names = _spice_names(model, f"V({inner},n)")
-    lines = [f"* {model.title}", f"* {model.source}", f"* valid: {model.validity}", f".subckt kmc_{model.name} p n"]
+    lines = [
+        f"* {model.title}",
+        f"* {model.source}",
+        f"* valid: {model.validity}",
+        f".subckt kmc_{model.name} p n",
+    ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
     plain = {"kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
     lines += [f".param let_{name}={{{to_circuit(tree, plain)}}}" for name, tree in _constants(model).items()]
@@ -38,8 +43,12 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     for state in model.states:
         node = f"s_{state.name}"
         initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
-        lines += [f"* {state.meaning}", _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*({to_circuit(state.rate, names)})"),
-                  f"C{node} {node} 0 {STATE_F!r} IC={initial}", f"R{node} {node} 0 1e15"]  # fmt: skip
+        lines += [
+            f"* {state.meaning}",
+            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*({to_circuit(state.rate, names)})"),
+            f"C{node} {node} 0 {STATE_F!r} IC={initial}",
+            f"R{node} {node} 0 1e15",
+        ]
     return "\n".join([*lines, f".ends kmc_{model.name}", "", limiter()])
 
 
@@ -48,10 +57,16 @@ def limiter() -> str:
 
     The device's other end is at node n; 10 pF lie across the device.
     """
-    return "\n".join(["* current limiter: I = icc * tanh(drop / softness)",
-                      ".subckt kmc_limiter s d n icc=1e-6",
-                      f"Blimit s d I = {{icc}}*tanh(V(s,d)/{SOFTNESS_V!r})",
-                      f"Cshunt d n {SHUNT_F!r}", ".ends kmc_limiter", ""])  # fmt: skip
+    return "\n".join(
+        [
+            "* current limiter: I = icc * tanh(drop / softness)",
+            ".subckt kmc_limiter s d n icc=1e-6",
+            f"Blimit s d I = {{icc}}*tanh(V(s,d)/{SOFTNESS_V!r})",
+            f"Cshunt d n {SHUNT_F!r}",
+            ".ends kmc_limiter",
+            "",
+        ]
+    )
 
 
 def _has_series(model: CompactModel) -> bool:
@@ -112,40 +127,71 @@ def pwl_points(drive: Drive) -> list[tuple[float, float]]:
 
 
 def pulse_source(voltage: float, width: float, gap: float, read: float = 0.05, edge: float = 1e-2) -> str:
-    """PULSE(...) for the source of Drive.pulses: ngspice walks through all corners of a long PWL at every step."""
+    """PULSE(...) for the source of Drive.pulses: ngspice searches a long PWL at every step."""
     ramp = edge * width
     return f"PULSE({read!r} {voltage!r} 0 {ramp!r} {ramp!r} {width - ramp!r} {width + gap!r})"
 
 
-def bench(model: CompactModel, drive: Drive, library: str, results: str, osdi: str = "",
-          step: float | None = None, source: str = "") -> str:  # fmt: skip
+def bench(
+    model: CompactModel,
+    drive: Drive,
+    library: str,
+    results: str,
+    osdi: str = "",
+    step: float | None = None,
+    source: str = "",
+) -> str:
     """A whole ngspice deck: source, limiter, one device, and the trace written by wrdata to `results`.
 
-    `library` is the file with the subcircuits; `osdi` the compiled Verilog-A, whose device is used instead. The
-    limit is the drive's first; `step` (s) bounds the simulator's
-    own; `source` stands in for the drive's PWL.
+    `library` is the file with the subcircuits; `osdi` the compiled Verilog-A, whose device is used instead.
+    The limit is the drive's first; `step` (s) bounds the simulator's own; `source` stands in for the PWL.
+    One thread: with more, ngspice spends its time waiting between them at every call of a compiled device.
     """
     limit, end = float(drive.compliance[0]), float(drive.time[-1] - drive.time[0])
     step = end / 4000.0 if step is None else step
     device = f"N1 x 0 mod_{model.name}" if osdi else f"X1 x 0 kmc_{model.name}"
     card = f".model mod_{model.name} kmc_{model.name}_va" if osdi else ""
-    control = [".control", "set num_threads=1", f"pre_osdi {osdi}" if osdi else "", "run", "set wr_singlescale",
-               "set numdgt=12", f"wrdata {results} v(s) v(d) i(Vdevice)", ".endc"]  # fmt: skip
-    lines = [f"* {model.title}: test bench", f".include {library}", card, _OPTIONS,
-             f"Vsource s 0 {source or pwl(drive)}", f"Xlimit s d 0 kmc_limiter icc={limit!r}", "Vdevice d x 0", device,
-             f".tran {step!r} {end!r} 0 {step!r} uic", *control, ".end"]  # fmt: skip
+    loaded = f"pre_osdi {osdi}" if osdi else ""
+    written = f"wrdata {results} v(s) v(d) i(Vdevice)"
+    control = [".control", "set num_threads=1", loaded, "run", "set wr_singlescale", "set numdgt=12", written]
+    lines = [
+        f"* {model.title}: test bench",
+        f".include {library}",
+        card,
+        _OPTIONS,
+        f"Vsource s 0 {source or pwl(drive)}",
+        f"Xlimit s d 0 kmc_limiter icc={limit!r}",
+        "Vdevice d x 0",
+        device,
+        f".tran {step!r} {end!r} 0 {step!r} uic",
+        *control,
+        ".endc",
+        ".end",
+    ]
     return "\n".join(line for line in lines if line) + "\n"
 
 
-def crossbar(model: CompactModel, rows: int, columns: int, drive: Drive, library: str, results: str,
-             parameters: Sequence[Mapping[str, float]] = ()) -> str:  # fmt: skip
+def crossbar(
+    model: CompactModel,
+    rows: int,
+    columns: int,
+    drive: Drive,
+    library: str,
+    results: str,
+    parameters: Sequence[Mapping[str, float]] = (),
+) -> str:
     """A passive array: row 0 is driven, the others float on 1 Mohm; columns go to ground through 10 ohm.
 
     `parameters` gives each device its own values, row by row; the current of each column is written.
     """
     limit, end = float(drive.compliance[0]), float(drive.time[-1] - drive.time[0])
-    lines = [f"* {rows}x{columns} crossbar of {model.title}", f".include {library}", _OPTIONS,
-             f"Vsource s 0 {pwl(drive)}", f"Xlimit s r0 0 kmc_limiter icc={limit!r}"]  # fmt: skip
+    lines = [
+        f"* {rows}x{columns} crossbar of {model.title}",
+        f".include {library}",
+        _OPTIONS,
+        f"Vsource s 0 {pwl(drive)}",
+        f"Xlimit s r0 0 kmc_limiter icc={limit!r}",
+    ]
     lines += [f"Rrow{i} r{i} 0 1e6\nCrow{i} r{i} 0 {SHUNT_F!r}" for i in range(1, rows)]
     for j in range(columns):
         lines += [f"Vcol{j} c{j} b{j} 0", f"Rcol{j} b{j} 0 10", f"Ccol{j} c{j} 0 {SHUNT_F!r}"]
@@ -155,13 +201,21 @@ def crossbar(model: CompactModel, rows: int, columns: int, drive: Drive, library
             given = "".join(f"\n+ {name}={value!r}" for name, value in own.items())
             lines.append(f"X{i}_{j} r{i} c{j} kmc_{model.name}{given}")
     written = " ".join(f"i(Vcol{j})" for j in range(columns))
-    lines += [f".tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic", ".control", "run", "set wr_singlescale",
-              f"wrdata {results} {written}", ".endc", ".end"]  # fmt: skip
+    lines += [
+        f".tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic",
+        ".control",
+        "run",
+        "set wr_singlescale",
+        f"wrdata {results} {written}",
+        ".endc",
+        ".end",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:
-    """The model in Verilog-A: states through ddt() on internal nodes that hold the way from the initial value.
+    """The model in Verilog-A: states through ddt() on internal nodes that hold the way from the initial
+    value.
 
     Start the transient with `uic`: at its beginning every state is then the initial one.
     """
@@ -170,9 +224,16 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
     inner = "d" if _has_series(model) else "p"
     nodes = [f"n_{state.name}" for state in model.states]
     reals = ["volt", "amp", *(f"st_{s.name}" for s in model.states), *(f"let_{name}" for name in model.let)]
-    lines = ['`include "disciplines.vams"', "", f"// {model.title}", f"// {model.source}",
-             f"// valid: {model.validity}", f"module kmc_{model.name}_va(p, n);", "  inout p, n;",
-             f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};"]  # fmt: skip
+    lines = [
+        '`include "disciplines.vams"',
+        "",
+        f"// {model.title}",
+        f"// {model.source}",
+        f"// valid: {model.validity}",
+        f"module kmc_{model.name}_va(p, n);",
+        "  inout p, n;",
+        f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",
+    ]
     lines += [f"  parameter real {name} = {value!r};" for name, value in model.values(changes).items()]
     lines += [f"  real {', '.join(reals)};", "  analog begin", f"    volt = V({inner}, n);"]
     lines += [f"    st_{s.name} = V(n_{s.name}) + {to_circuit(s.initial, names)};" for s in model.states]
@@ -181,5 +242,7 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
     if inner == "d":
         lines.append(f"    I(p, d) <+ V(p, d) / ({to_circuit(model.series, names)});")
     for s in model.states:
-        lines.append(f"    I(n_{s.name}) <+ {STATE_F!r} * (ddt(V(n_{s.name})) - ({to_circuit(s.rate, names)}));")
+        lines.append(
+            f"    I(n_{s.name}) <+ {STATE_F!r} * (ddt(V(n_{s.name})) - ({to_circuit(s.rate, names)}));"
+        )
     return "\n".join([*lines, "  end", "endmodule", ""])

@@ -40,34 +40,46 @@ def read_changes(model: CompactModel, given: Sequence[str]) -> dict[str, float]:
         if not sign:
             raise UserError(f'"{text:.40}" sets nothing', next_step='write e.g. "V_th=0.4 V"')
         parameter = model.parameter(name.strip())
-        found[parameter.name] = _within(model, parameter.name, units.parse(value.strip(), parameter.unit, name))
+        found[parameter.name] = _within(
+            model, parameter.name, units.parse(value.strip(), parameter.unit, name)
+        )
     return found
 
 
 def _within(model: CompactModel, name: str, value: float) -> float:
     bounds = model.parameter(name)
     if not bounds.low <= value <= bounds.high:
-        raise UserError(f"{name} = {value:g} is out of its bounds",
-                        next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip())  # fmt: skip
+        raise UserError(
+            f"{name} = {value:g} is out of its bounds",
+            next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
+        )
     return value
 
 
 def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
-    """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong file."""
+    """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong
+    file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         name, entries = str(found["model"]), dict(found["parameters"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError("is not the parameters.json of a fit", str(path),
-                        next_step="name the file that kmc compact fit wrote") from None  # fmt: skip
+        raise UserError(
+            "is not the parameters.json of a fit",
+            str(path),
+            next_step="name the file that kmc compact fit wrote",
+        ) from None
     if name != model.name:
-        raise UserError(f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}")
+        raise UserError(
+            f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}"
+        )
     values = {}
     for key, entry in entries.items():
         if key not in model.names:
             raise unknown(f'{model.name} has no parameter "{key}"', key, model.names, str(path))
         if not isinstance(entry, dict) or not isinstance(entry.get("value"), (int, float)):
-            raise UserError(f"{key} has no value", str(path), next_step="name the file that kmc compact fit wrote")
+            raise UserError(
+                f"{key} has no value", str(path), next_step="name the file that kmc compact fit wrote"
+            )
         values[key] = _within(model, key, float(entry["value"]))
     return values
 
@@ -94,19 +106,33 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[P
 
 
 def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, object]:
-    entries = {p.name: {"value": values[p.name], "unit": p.unit, "meaning": p.meaning} for p in model.parameters}
-    return {"model": model.name, "title": model.title, "source": model.source, "validity": model.validity,
-            "parameters": entries, "spread": {k: dict(v) for k, v in model.spread.items()}}  # fmt: skip
+    entries = {
+        p.name: {"value": values[p.name], "unit": p.unit, "meaning": p.meaning} for p in model.parameters
+    }
+    return {
+        "model": model.name,
+        "title": model.title,
+        "source": model.source,
+        "validity": model.validity,
+        "parameters": entries,
+        "spread": {k: dict(v) for k, v in model.spread.items()},
+    }
 
 
-def _tables(model: CompactModel, values: Mapping[str, float], drives: Mapping[str, Drive], out: Path) -> list[Path]:
+def _tables(
+    model: CompactModel, values: Mapping[str, float], drives: Mapping[str, Drive], out: Path
+) -> list[Path]:
     """The reference's traces as one CSV a drive, and all of them as one NPZ."""
     arrays: dict[str, np.ndarray] = {}
     paths = []
     for name, drive in drives.items():
         response = simulate(model, drive, values)
-        columns = {"time_s": drive.time, "voltage_source_V": drive.voltage, "voltage_device_V": response.voltage,
-                   "current_A": response.current}  # fmt: skip
+        columns = {
+            "time_s": drive.time,
+            "voltage_source_V": drive.voltage,
+            "voltage_device_V": response.voltage,
+            "current_A": response.current,
+        }
         arrays |= {f"{name}_{head}": column for head, column in columns.items()}
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         text = ",".join(columns) + "\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows)

@@ -1,8 +1,8 @@
 """The mini-language of model equations: arithmetic, a few functions, rendered in Python, Verilog-A and SPICE.
 
 An expression is written once, in Python's notation with `^` or `**` for powers, and read into Python's own
-syntax tree. `exp` and `sinh` stop growing at an argument of 80, alike in every language, so that a trial step of
-a solver cannot overflow. `pos(x)` is x above zero and zero below: a threshold without a tail.
+syntax tree. `exp` and `sinh` stop growing at an argument of 80, alike in every language, so that a trial
+step of a solver cannot overflow. `pos(x)` is x above zero and zero below: a threshold without a tail.
 """
 
 from __future__ import annotations
@@ -47,8 +47,11 @@ def _check(node: ast.expr, where: str) -> None:
             if name not in FUNCTIONS:
                 raise unknown(f'an equation has no function "{name}"', name, FUNCTIONS, where)
             if len(node.args) != FUNCTIONS[name]:
-                raise UserError(f"{name} takes {FUNCTIONS[name]} argument(s), not {len(node.args)}", where,
-                                next_step="correct the equation")  # fmt: skip
+                raise UserError(
+                    f"{name} takes {FUNCTIONS[name]} argument(s), not {len(node.args)}",
+                    where,
+                    next_step="correct the equation",
+                )
             for argument in node.args:
                 _check(argument, where)
             return
@@ -71,8 +74,9 @@ def check_names(tree: ast.expr, known: Iterable[str], where: str = "") -> None:
         raise unknown(f'the equation reads "{name}", which the model does not have', name, known, where)
 
 
-def _render(tree: ast.expr, rename: Rename, call: Callable[[str, list[str]], str],
-            power: Callable[[str, str], str]) -> str:  # fmt: skip
+def _render(
+    tree: ast.expr, rename: Rename, call: Callable[[str, list[str]], str], power: Callable[[str, str], str]
+) -> str:
     match tree:
         case ast.Constant(value=value):
             return repr(float(value))
@@ -107,7 +111,8 @@ def to_python(tree: ast.expr, rename: Rename | None = None) -> str:
 
 
 def to_circuit(tree: ast.expr, rename: Rename | None = None) -> str:
-    """An expression that Verilog-A (LRM 2.4, section 4) and ngspice's behavioural sources (manual, 5.1) share."""
+    """An expression that Verilog-A (LRM 2.4, section 4) and ngspice's behavioural sources (manual, 5.1)
+    share."""
 
     def call(name: str, given: list[str]) -> str:
         if name == "exp":

@@ -65,7 +65,11 @@ class Fit:
 
 def to_unit(parameter: Parameter, value: float) -> float:
     """A value as its place between the bounds, 0 to 1."""
-    low, high, value = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high), _scaled(parameter)(value)
+    low, high, value = (
+        _scaled(parameter)(parameter.low),
+        _scaled(parameter)(parameter.high),
+        _scaled(parameter)(value),
+    )
     return (value - low) / (high - low)
 
 
@@ -83,8 +87,13 @@ def _scaled(parameter: Parameter) -> Callable[[float], float]:
 class _Problem:
     """The misfit as a function of places between the bounds [free]."""
 
-    def __init__(self, model: CompactModel, traces: Sequence[Trace], fixed: Mapping[str, float],
-                 free: Sequence[str] | None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: CompactModel,
+        traces: Sequence[Trace],
+        fixed: Mapping[str, float],
+        free: Sequence[str] | None,
+    ) -> None:
         self.model, self.traces, self.evaluations = model, list(traces), 0
         self.base = np.array(list(model.values(fixed).values()))
         chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
@@ -106,8 +115,9 @@ class _Problem:
         states = start_of(self.model, vector)
         volts, amps = np.empty(drive.time.size), np.empty(drive.time.size)
         path = np.empty((drive.time.size, states.size))
-        steps = self.kernel.integrate(drive.time, drive.voltage, drive.compliance, states, vector, FIT_RTOL, volts,
-                                      amps, path)  # fmt: skip
+        steps = self.kernel.integrate(
+            drive.time, drive.voltage, drive.compliance, states, vector, FIT_RTOL, volts, amps, path
+        )
         self.evaluations += 1
         if steps < 0 or not np.all(np.isfinite(amps)):
             return None
@@ -127,9 +137,16 @@ class _Problem:
         return float(np.mean(np.sqrt(1.0 + self.residuals(np.clip(places, 0.0, 1.0)) ** 2)))
 
 
-def fit(model: CompactModel, traces: Sequence[Trace], held_out: Sequence[Trace] = (), seed: int = 0,
-        fixed: Mapping[str, float] | None = None, free: Sequence[str] | None = None, generations: int = 40,
-        bootstrap: int = 0) -> Fit:  # fmt: skip
+def fit(
+    model: CompactModel,
+    traces: Sequence[Trace],
+    held_out: Sequence[Trace] = (),
+    seed: int = 0,
+    fixed: Mapping[str, float] | None = None,
+    free: Sequence[str] | None = None,
+    generations: int = 40,
+    bootstrap: int = 0,
+) -> Fit:
     """Fit `model` to all `traces` at once.
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
@@ -142,13 +159,17 @@ def fit(model: CompactModel, traces: Sequence[Trace], held_out: Sequence[Trace] 
     for name, value in fixed.items():
         bounds = model.parameter(name)
         if not bounds.low <= value <= bounds.high:
-            raise UserError(f"{name} = {value:g} is out of its bounds", next_step=f"give {bounds.low:g} to "
-                            f"{bounds.high:g} {bounds.unit}".rstrip())  # fmt: skip
+            raise UserError(
+                f"{name} = {value:g} is out of its bounds",
+                next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
+            )
     problem = _Problem(model, data.weighted(traces), fixed, free)
     points = sum(int(np.sum(one.used)) for one in problem.traces)
     if points <= len(problem.parameters):
-        raise UserError(f"{points} points cannot tell {len(problem.parameters)} parameters",
-                        next_step="give more data, or fix parameters")  # fmt: skip
+        raise UserError(
+            f"{points} points cannot tell {len(problem.parameters)} parameters",
+            next_step="give more data, or fix parameters",
+        )
     best = _search(problem, seed, generations)
     found = least_squares(problem.residuals, best, bounds=(0.0, 1.0), diff_step=_STEP, xtol=1e-9, ftol=1e-9)
     return _outcome(problem, found.x, found.jac, found.fun, held_out, seed, bootstrap)
@@ -157,17 +178,35 @@ def fit(model: CompactModel, traces: Sequence[Trace], held_out: Sequence[Trace] 
 def _search(problem: _Problem, seed: int, generations: int) -> np.ndarray:
     from scipy.optimize import differential_evolution
 
-    start = np.array([to_unit(p, problem.base[i]) for p, i in zip(problem.parameters, problem.places, strict=True)])
+    start = np.array(
+        [to_unit(p, problem.base[i]) for p, i in zip(problem.parameters, problem.places, strict=True)]
+    )
     start = np.clip(start, 0.01, 0.99)
     if generations == 0:
         return start
-    found = differential_evolution(problem.cost, [(0.0, 1.0)] * start.size, x0=start, maxiter=generations, popsize=6,
-                                   tol=1e-6, polish=False, init="sobol", rng=streams.stream(seed, "compact fit"))  # fmt: skip
+    found = differential_evolution(
+        problem.cost,
+        [(0.0, 1.0)] * start.size,
+        x0=start,
+        maxiter=generations,
+        popsize=6,
+        tol=1e-6,
+        polish=False,
+        init="sobol",
+        rng=streams.stream(seed, "compact fit"),
+    )
     return np.clip(found.x, 1e-6, 1.0 - 1e-6)
 
 
-def _outcome(problem: _Problem, places: np.ndarray, jacobian: np.ndarray, residuals: np.ndarray,
-             held_out: Sequence[Trace], seed: int, bootstrap: int) -> Fit:  # fmt: skip
+def _outcome(
+    problem: _Problem,
+    places: np.ndarray,
+    jacobian: np.ndarray,
+    residuals: np.ndarray,
+    held_out: Sequence[Trace],
+    seed: int,
+    bootstrap: int,
+) -> Fit:
     from scipy.stats import t
 
     freedom = residuals.size - places.size
@@ -183,10 +222,22 @@ def _outcome(problem: _Problem, places: np.ndarray, jacobian: np.ndarray, residu
     estimates = [_estimate(*item) for item in zip(problem.parameters, places, low, high, strict=True)]
     wide = [k for k in range(singular.size) if 2.0 * 1.96 * spreads[k] > TELLS_NOTHING]
     names = [parameter.name for parameter in problem.parameters]
-    blind = [{n: round(float(w), 3) for n, w in zip(names, directions[k], strict=True) if abs(w) > 0.2} for k in wide]
-    return Fit(problem.model, dict(zip(problem.model.names, vector.tolist(), strict=True)), estimates, chi_squared,
-               residuals.size, problem.evaluations, _errors(problem, vector, problem.traces),
-               _errors(problem, vector, held_out), blind, "bootstrap" if bootstrap else "linearised")  # fmt: skip
+    blind = [
+        {n: round(float(w), 3) for n, w in zip(names, directions[k], strict=True) if abs(w) > 0.2}
+        for k in wide
+    ]
+    return Fit(
+        problem.model,
+        dict(zip(problem.model.names, vector.tolist(), strict=True)),
+        estimates,
+        chi_squared,
+        residuals.size,
+        problem.evaluations,
+        _errors(problem, vector, problem.traces),
+        _errors(problem, vector, held_out),
+        blind,
+        "bootstrap" if bootstrap else "linearised",
+    )
 
 
 def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Estimate:
@@ -200,8 +251,9 @@ def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Es
     return Estimate(parameter, from_unit(parameter, place), ends[0], ends[1], share, why)
 
 
-def _bootstrapped(problem: _Problem, places: np.ndarray, residuals: np.ndarray, seed: int,
-                  count: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _bootstrapped(
+    problem: _Problem, places: np.ndarray, residuals: np.ndarray, seed: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the percentile intervals from refits to resampled residuals."""
     from scipy.optimize import least_squares
 
@@ -210,8 +262,13 @@ def _bootstrapped(problem: _Problem, places: np.ndarray, residuals: np.ndarray, 
     kept = []
     for _ in range(count):
         noise = stream.choice(centred, residuals.size)
-        again = least_squares(lambda u, n=noise: problem.residuals(u) - residuals - n,
-                              np.clip(places, 1e-6, 1 - 1e-6), bounds=(0.0, 1.0), diff_step=_STEP, max_nfev=8)  # fmt: skip
+        again = least_squares(
+            lambda u, n=noise: problem.residuals(u) - residuals - n,
+            np.clip(places, 1e-6, 1 - 1e-6),
+            bounds=(0.0, 1.0),
+            diff_step=_STEP,
+            max_nfev=8,
+        )
         kept.append(again.x)
     ends = np.quantile(np.array(kept), [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0], axis=0)
     return ends[0], ends[1]

@@ -3,8 +3,8 @@
 `reference` makes a module for each model from this file's text: the import of the resistor gives way to the
 model's own functions, so that numba compiles straight through them.
 
-Method: ROS2, second order and L-stable with any approximate Jacobian (J. G. Verwer et al., SIAM J. Sci. Comput.
-20, 1456 (1999)), its error taken from the embedded Euler step.
+Method: ROS2, second order and L-stable with any approximate Jacobian (J. G. Verwer et al., SIAM J. Sci.
+Comput. 20, 1456 (1999)), its error taken from the embedded Euler step.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, matrix, rto
 def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
-    times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [states], overwritten with the
-    last ones. volts, amps: [n] and states: [n, states] are written. Returns -1 where no step is small enough, or too many are needed.
+    times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [states], overwritten
+    with the last ones. volts, amps: [n] and states: [n, states] are written. Returns -1 where no step is
+    small enough, or too many are needed.
     """
     work = np.empty((5, s.size))
     matrix = np.empty((s.size, s.size))
@@ -146,14 +147,23 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
 
 @njit
 def follow_all(times_s, sources_V, limits_A, starts, parameters, rtol, amps):
-    """A population through one source: starts [devices, states], parameters [devices, n], amps [devices, points]
-    is written. Returns all steps taken, or -1."""
+    """A population through one source: starts [devices, states], parameters [devices, n], amps [devices,
+    points] is written. Returns all steps taken, or -1."""
     taken = 0
     volts = np.empty(times_s.size)
     states = np.empty((times_s.size, starts.shape[1]))
     for device in range(starts.shape[0]):
-        count = integrate(times_s, sources_V, limits_A, starts[device], parameters[device], rtol, volts,
-                          amps[device], states)  # fmt: skip
+        count = integrate(
+            times_s,
+            sources_V,
+            limits_A,
+            starts[device],
+            parameters[device],
+            rtol,
+            volts,
+            amps[device],
+            states,
+        )
         if count < 0:
             return -1
         taken += count

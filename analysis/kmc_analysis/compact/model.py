@@ -121,23 +121,37 @@ def model_names() -> list[str]:
 def load_model(name: str | Path) -> CompactModel:
     """The model of that name, or of a file of your own (a path that ends in .yaml).
 
-    Raises UserError, with file and line, where the file is wrong, and with the nearest name for an unknown one.
+    Raises UserError, with file and line, where the file is wrong, and with the nearest name for an unknown
+    one.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name}.yaml"
         if str(name) not in model_names():
-            raise UserError(f'no compact model is called "{name}"', nearest=nearest(name, model_names()),
-                            next_step="kmc compact models lists them, or give a .yaml file")  # fmt: skip
+            raise UserError(
+                f'no compact model is called "{name}"',
+                nearest=nearest(name, model_names()),
+                next_step="kmc compact models lists them, or give a .yaml file",
+            )
     return _assemble(documents.read(path), path)
 
 
 def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
     found = build(_Document, raw, "the model", "kmc compact models shows complete ones")
-    parameters = [_parameter(name, entry, place(raw["parameters"], name))
-                  for name, entry in found.parameters.items()]  # fmt: skip
-    parameters.append(Parameter(name=AMBIENT, value=300.0, low=200.0, high=450.0, unit="K", fitted=False,
-                                meaning="ambient temperature"))  # fmt: skip
+    parameters = [
+        _parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()
+    ]
+    parameters.append(
+        Parameter(
+            name=AMBIENT,
+            value=300.0,
+            low=200.0,
+            high=450.0,
+            unit="K",
+            fitted=False,
+            meaning="ambient temperature",
+        )
+    )
     constants = {*(p.name for p in parameters), "kB"}
     known = {*constants, *found.states, "V"}
     let = {}
@@ -147,9 +161,19 @@ def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
     states = tuple(_state(name, entry, constants, known, raw) for name, entry in found.states.items())
     # Before the current is known: whatever depends on V would make the series resistance implicit.
     series = _equation(found.series, constants | set(found.states), place(raw, "series"))
-    model = CompactModel(found.name, found.title, found.source, found.validity, tuple(parameters), states, let,
-                         series, _equation(found.current, known, place(raw, "current")), path,
-                         found.spread)  # fmt: skip
+    model = CompactModel(
+        found.name,
+        found.title,
+        found.source,
+        found.validity,
+        tuple(parameters),
+        states,
+        let,
+        series,
+        _equation(found.current, known, place(raw, "current")),
+        path,
+        found.spread,
+    )
     _check_whole(model, raw)
     return model
 
@@ -170,18 +194,25 @@ def _parameter(name: str, entry: Any, where: str) -> Parameter:
     except UserError as error:
         raise error.at(where) from None
     if not made.low <= made.value <= made.high or (made.scale == "log" and made.low <= 0.0):
-        raise UserError(f"{name} is not within its bounds, or a logarithm's lower bound is not positive", where,
-                        next_step="give low <= value <= high")  # fmt: skip
+        raise UserError(
+            f"{name} is not within its bounds, or a logarithm's lower bound is not positive",
+            where,
+            next_step="give low <= value <= high",
+        )
     return made
 
 
 def _state(name: str, entry: Any, constants: set[str], known: set[str], raw: Any) -> State:
     where = place(raw["states"], name)
     if not isinstance(entry, dict):
-        raise UserError(f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}")
+        raise UserError(
+            f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}"
+        )
     made = build(_State, entry, f"state {name}")
     rate = _equation(made.rate, known | {"I"}, place(entry, "rate") or where)
-    return State(name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning)
+    return State(
+        name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning
+    )
 
 
 def _equation(text: str, known: set[str], where: str) -> ast.expr:
@@ -196,12 +227,19 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
     for name in every:  # a circuit simulator does not tell upper from lower case
         if folded.count(name.lower()) > 1 and name not in BUILT_IN:
             key = next(k for k in ("parameters", "states", "let") if name in (raw.get(k) or {}))
-            raise UserError(f'the name "{name}" is used twice (case does not count)', place(raw[key], name),
-                            next_step="rename one of the two")  # fmt: skip
+            raise UserError(
+                f'the name "{name}" is used twice (case does not count)',
+                place(raw[key], name),
+                next_step="rename one of the two",
+            )
     for kind, entries in model.spread.items():
         if kind not in ("device", "cycle"):
             raise unknown(f'unknown spread "{kind}"', kind, ("device", "cycle"), place(raw["spread"], kind))
         for name in entries:
             if name not in model.names:
-                raise unknown(f'{model.name} has no parameter "{name}"', name, model.names,
-                              place(raw["spread"][kind], name))  # fmt: skip
+                raise unknown(
+                    f'{model.name} has no parameter "{name}"',
+                    name,
+                    model.names,
+                    place(raw["spread"][kind], name),
+                )

@@ -52,9 +52,19 @@ class Drive:
         return cls.of(time, to * (1.0 - np.abs(time / half - 1.0)), compliance)
 
     @classmethod
-    def pulses(cls, voltage: float, width: float, gap: float, count: int, compliance: float,
-               read: float = 0.05, edge: float = 1e-2, samples: int = 5) -> Drive:  # fmt: skip
-        """`count` pulses of `voltage` V and `width` s, `gap` s apart at `read` V, with edges of edge * width."""
+    def pulses(
+        cls,
+        voltage: float,
+        width: float,
+        gap: float,
+        count: int,
+        compliance: float,
+        read: float = 0.05,
+        edge: float = 1e-2,
+        samples: int = 5,
+    ) -> Drive:
+        """`count` pulses of `voltage` V and `width` s, `gap` s apart at `read` V, with edges of edge *
+        width."""
         ramp = edge * width
         inside = np.linspace(ramp, width, samples)
         after = np.linspace(width + ramp, width + gap, samples, endpoint=False)
@@ -83,8 +93,14 @@ def source_of(model: CompactModel) -> str:
 
 def _functions(model: CompactModel) -> str:
     state = {s.name: f"s[{i}]" for i, s in enumerate(model.states)}
-    names = {**{name: f"p[{i}]" for i, name in enumerate(model.names)}, **state, "V": "volt", "I": "amp",
-             "kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}  # fmt: skip
+    names = {
+        **{name: f"p[{i}]" for i, name in enumerate(model.names)},
+        **state,
+        "V": "volt",
+        "I": "amp",
+        "kB": repr(K_B),
+        **{name: f"let_{name}" for name in model.let},
+    }
     let = [f"    let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()]
     rates = [f"    out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
     initial = [f"    out[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
@@ -106,8 +122,9 @@ def _compiled(name: str, text: str) -> ModuleType:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError:
-            raise UserError(f"{path.parent} cannot be written",
-                            next_step="point KMC_CACHE to a folder that can") from None  # fmt: skip
+            raise UserError(
+                f"{path.parent} cannot be written", next_step="point KMC_CACHE to a folder that can"
+            ) from None
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     key = f"_kmc_compact_{name}_{digest}"
@@ -132,8 +149,13 @@ def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
     return states
 
 
-def simulate(model: CompactModel, drive: Drive, changes: Mapping[str, float] | None = None,
-             start: np.ndarray | None = None, rtol: float = RTOL) -> Response:  # fmt: skip
+def simulate(
+    model: CompactModel,
+    drive: Drive,
+    changes: Mapping[str, float] | None = None,
+    start: np.ndarray | None = None,
+    rtol: float = RTOL,
+) -> Response:
     """The response of one device; `changes` replaces parameters, `start` [states] the initial states.
 
     Raises UserError where the equations have no answer with these parameters.
@@ -142,17 +164,26 @@ def simulate(model: CompactModel, drive: Drive, changes: Mapping[str, float] | N
     states = start_of(model, vector) if start is None else np.array(start, float)
     count = drive.time.size
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
-    steps = compiled(model).integrate(drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts,
-                                      amps, path)  # fmt: skip
+    steps = compiled(model).integrate(
+        drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
+    )
     if steps < 0:
-        raise UserError(f"{model.name} cannot be integrated with these parameters",
-                        next_step="move them away from their bounds")  # fmt: skip
+        raise UserError(
+            f"{model.name} cannot be integrated with these parameters",
+            next_step="move them away from their bounds",
+        )
     return Response(volts, amps, path, steps)
 
 
-def population(model: CompactModel, devices: int, seed: int, kind: str = "device",
-               changes: Mapping[str, float] | None = None) -> np.ndarray:  # fmt: skip
-    """Parameter vectors [devices, n] spread log-normally as the model's file says; `kind` is device or cycle."""
+def population(
+    model: CompactModel,
+    devices: int,
+    seed: int,
+    kind: str = "device",
+    changes: Mapping[str, float] | None = None,
+) -> np.ndarray:
+    """Parameter vectors [devices, n] spread log-normally as the model's file says; `kind` is device or
+    cycle."""
     vectors = np.tile(list(model.values(changes).values()), (devices, 1))
     stream = streams.stream(seed, f"compact {kind}")
     for name, sigma in sorted(model.spread.get(kind, {}).items()):
@@ -160,8 +191,9 @@ def population(model: CompactModel, devices: int, seed: int, kind: str = "device
     return vectors
 
 
-def simulate_cycles(model: CompactModel, drive: Drive, cycles: int, seed: int,
-                    changes: Mapping[str, float] | None = None) -> list[Response]:  # fmt: skip
+def simulate_cycles(
+    model: CompactModel, drive: Drive, cycles: int, seed: int, changes: Mapping[str, float] | None = None
+) -> list[Response]:
     """The same drive again and again on one device, whose parameters vary from cycle to cycle."""
     state: np.ndarray | None = None
     found = []

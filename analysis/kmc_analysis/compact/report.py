@@ -16,14 +16,16 @@ from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import LEVEL, Fit
 from kmc_analysis.compact.reference import Drive, simulate
 
-# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and the range it is read in.
+# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and the range it is read
+# in.
 LAW_SLOPE_PER_V = 3.338
 LAW_RANGE_A = (30e-6, 150e-6)
 READ_V = 0.1
 
 
 def compliance_law(found: Fit) -> tuple[float, float]:
-    """Slope in 1/V and R squared of the conductance at 0.1 V against the compliance of the set, 30 to 150 uA."""
+    """Slope in 1/V and R squared of the conductance at 0.1 V against the compliance of the set, 30 to 150
+    uA."""
     limits = np.linspace(*LAW_RANGE_A, 7)
     read_g = []
     for limit in limits:
@@ -39,15 +41,37 @@ def compliance_law(found: Fit) -> tuple[float, float]:
 def summary(found: Fit) -> dict[str, Any]:
     """The fit as plain data for JSON."""
     slope, squared = compliance_law(found)
-    rows = [{"name": e.parameter.name, "value": e.value, "low": e.low, "high": e.high, "unit": e.parameter.unit,
-             "identified": e.identified, "why": e.why} for e in found.estimates]  # fmt: skip
-    return {"model": found.model.name, "source": found.model.source, "validity": found.model.validity,
-            "level": LEVEL, "intervals": found.intervals, "estimates": rows, "blind_directions": found.blind,
-            "chi_squared_per_freedom": found.chi_squared, "points": found.points,
-            "evaluations": found.evaluations, "median_error": found.errors,
-            "median_error_held_out": _finite(found.held_out),
-            "compliance_law": {"slope_per_V": slope, "r_squared": None if math.isnan(squared) else squared,
-                               "measured_slope_per_V": LAW_SLOPE_PER_V}}  # fmt: skip
+    rows = [
+        {
+            "name": e.parameter.name,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+            "unit": e.parameter.unit,
+            "identified": e.identified,
+            "why": e.why,
+        }
+        for e in found.estimates
+    ]
+    return {
+        "model": found.model.name,
+        "source": found.model.source,
+        "validity": found.model.validity,
+        "level": LEVEL,
+        "intervals": found.intervals,
+        "estimates": rows,
+        "blind_directions": found.blind,
+        "chi_squared_per_freedom": found.chi_squared,
+        "points": found.points,
+        "evaluations": found.evaluations,
+        "median_error": found.errors,
+        "median_error_held_out": _finite(found.held_out),
+        "compliance_law": {
+            "slope_per_V": slope,
+            "r_squared": None if math.isnan(squared) else squared,
+            "measured_slope_per_V": LAW_SLOPE_PER_V,
+        },
+    }
 
 
 def _finite(errors: dict[str, float]) -> dict[str, float | None]:
@@ -57,16 +81,25 @@ def _finite(errors: dict[str, float]) -> dict[str, float | None]:
 def text(found: Fit) -> str:
     """The report in Markdown."""
     slope, squared = compliance_law(found)
-    lines = [f"# Fit of {found.model.name}", "", f"{found.model.title}. Source: {found.model.source}.",
-             f"Valid: {found.model.validity}", "",
-             f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; "
-             f"{LEVEL:.0%} intervals ({found.intervals}).", "",
-             "| parameter | value | interval | meaning | told by the data |", "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"# Fit of {found.model.name}",
+        "",
+        f"{found.model.title}. Source: {found.model.source}.",
+        f"Valid: {found.model.validity}",
+        "",
+        f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; "
+        f"{LEVEL:.0%} intervals ({found.intervals}).",
+        "",
+        "| parameter | value | interval | meaning | told by the data |",
+        "|---|---|---|---|---|",
+    ]
     for e in found.estimates:
         unit = e.parameter.unit
         span = f"{format_si(e.low, unit)} to {format_si(e.high, unit)}"
-        lines.append(f"| {e.parameter.name} | {format_si(e.value, unit)} | {span} | {e.parameter.meaning} "
-                     f"| {'yes' if e.identified else 'no: ' + e.why} |")  # fmt: skip
+        lines.append(
+            f"| {e.parameter.name} | {format_si(e.value, unit)} | {span} | {e.parameter.meaning} "
+            f"| {'yes' if e.identified else 'no: ' + e.why} |"
+        )
     lines += ["", "Kept as they were: " + (", ".join(_kept(found)) or "none") + ".", ""]
     for weights in found.blind:
         shown = ", ".join(f"{weight:+.2f} {name}" for name, weight in weights.items())
@@ -75,19 +108,28 @@ def text(found: Fit) -> str:
     lines += [f"| {name} | {error:.1%} | fitted |" for name, error in found.errors.items()]
     lines += [f"| {name} | {error:.1%} | held out |" for name, error in found.held_out.items()]
     fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
-    lines += ["", f"Conductance against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V."]
+    lines += [
+        "",
+        f"Conductance against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V.",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _kept(found: Fit) -> list[str]:
     moved = {e.parameter.name for e in found.estimates}
-    return [f"{p.name} = {format_si(found.values[p.name], p.unit)}" for p in found.model.parameters
-            if p.name not in moved]  # fmt: skip
+    return [
+        f"{p.name} = {format_si(found.values[p.name], p.unit)}"
+        for p in found.model.parameters
+        if p.name not in moved
+    ]
 
 
 def write(found: Fit, traces: Sequence[Trace], held_out: Sequence[Trace], out: Path) -> list[Path]:
     """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
-    for name, content in (("report.md", text(found)), ("report.json", json.dumps(summary(found), indent=2) + "\n")):
+    for name, content in (
+        ("report.md", text(found)),
+        ("report.json", json.dumps(summary(found), indent=2) + "\n"),
+    ):
         with replacing(out / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
     _draw(found, [*traces, *held_out], len(traces), out / "report.png")
