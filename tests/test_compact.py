@@ -1,0 +1,140 @@
+"""Compact models: their files, their equations in Python, and the integrator against known answers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kmc.errors import UserError
+from kmc_analysis.compact import expressions, integrator_kernels, reference
+from kmc_analysis.compact.model import FOLDER, load_model, model_names
+from kmc_analysis.compact.reference import Drive, simulate
+
+MODELS = ["memdiode", "silver", "stanford_pku", "vteam", "vvteam", "yakopcic"]
+VTEAM = (FOLDER / "vteam.yaml").read_text()
+
+
+def test_the_models_are_there() -> None:
+    """Every model of the list, with a source and a range in which it holds."""
+    assert model_names() == MODELS
+    for name in MODELS:
+        model = load_model(name)
+        assert model.name == name
+        assert "(2" in model.source
+        assert model.validity
+
+
+# What is wrong in a copy of vteam.yaml: (text, its replacement, what the error says, the nearest name).
+WRONG = [
+    ("k_on * pos", "k_onn * pos", 'reads "k_onn"', "k_on"),
+    ("pos(V / v_on", "poss(V / v_on", 'no function "poss"', "pos"),
+    ("V / Ron * exp", "V / / Ron * exp", "cannot read the equation", None),
+    ("value: 3 kohm", "value: 3 ks", "wrong dimension", None),
+    ("value: 3 kohm", "value: 3 ohm", "not within its bounds", None),
+    ("meaning: resistance at x_on}", "meanin: resistance at x_on}", "meanin", "meaning"),
+    ("title:", "titel:", 'unknown key "titel"', "title"),
+    ("  Roff:", "  rON:", "used twice", None),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said", "near"), WRONG)
+def test_a_wrong_model_is_refused_with_its_line(
+    old: str, new: str, said: str, near: str | None, tmp_path: Path
+) -> None:
+    """File and line, what, and the nearest name."""
+    assert old in VTEAM
+    text = VTEAM.replace(old, new)
+    path = tmp_path / "mine.yaml"
+    path.write_text(text if "rON" not in new else text.replace("Roff", "rON"))
+    with pytest.raises(UserError) as caught:
+        load_model(path)
+    assert said in caught.value.message
+    assert caught.value.where.startswith(f"{path}:")
+    assert near is None or caught.value.nearest == near
+
+
+def test_an_unknown_model_offers_the_nearest() -> None:
+    """A name that is not there."""
+    with pytest.raises(UserError) as caught:
+        load_model("vtem")
+    assert caught.value.nearest == "vteam"
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os')", "x if x else 1", "x.y", "[1]", "True", "'a'", "min(1)", "f(x)"]
+)
+def test_only_equations_are_equations(text: str) -> None:
+    """Nothing but arithmetic gets through."""
+    with pytest.raises(UserError):
+        expressions.parse(text)
+
+
+def test_an_expression_means_the_same_in_python() -> None:
+    """Precedence, powers, the cut of exp and sinh, and pos."""
+    text = "-x ^ 2 + 3 * (x - 1) / 2 - exp(100) * 0 + pos(x - 1) ^ 1.5 + min(x, 1) * sinh(max(x, 2) / x)"
+    x = 1.7
+    value = eval(expressions.to_python(expressions.parse(text)), {"math": math, "x": x})  # noqa: S307
+    expected = -(x**2) + 3 * (x - 1) / 2 + (x - 1) ** 1.5 + math.sinh(2 / x)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert expressions.to_circuit(expressions.parse("log(x) ^ 2")) == "pow(ln(x), 2.0)"
+
+
+def _resistor(
+    times: list[float], volts: list[float], limit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    time = np.array(times)
+    state, out = np.array([1.0]), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1)))
+    steps = integrator_kernels.integrate(
+        time, np.array(volts), np.full(time.size, limit), state, np.zeros(1), 1e-6, *out
+    )
+    assert steps > 0
+    return out
+
+
+def test_the_integrator_decays_and_limits() -> None:
+    """exp(-t) to 1e-4, and the limiter holds its current within 0.1 % in both polarities."""
+    volts, amps, states = _resistor([0.0, 1.0, 2.0, 3.0], [0.1, 1.0, -1.0, 0.1], 5e-4)
+    assert states[:, 0] == pytest.approx(np.exp([0.0, -1.0, -2.0, -3.0]), rel=1e-4)
+    assert amps[1:3] == pytest.approx([5e-4, -5e-4], rel=1e-3)
+    assert volts[1:3] == pytest.approx([0.5, -0.5], rel=1e-3)
+    assert amps[0] == pytest.approx(1e-4, rel=0.01)  # the limiter's softness costs under half a millivolt
+
+
+def test_silver_volatile_below_persistent_above() -> None:
+    """At 1 uA the bridge fades and nothing stays; at 100 uA metal stays and a reset removes it."""
+    model = load_model("silver")
+    fading = Drive.of([0.0, 0.4, 0.8, 1.6, 1.61, 1.7], [0.0, 0.45, 0.0, 0.0, 0.05, 0.05], 1e-6)
+    low = simulate(model, fading)
+    assert low.current[1] == pytest.approx(1e-6, rel=1e-3)
+    assert low.current[-1] / 0.05 < 3e-9  # under three times pristine
+    setting = Drive.of(
+        [0.0, 0.5, 1.0, 1.4, 1.41, 1.5, 2.2, 2.9, 2.91, 3.0],
+        [0.0, 0.5, 0.0, 0.0, 0.1, 0.1, -0.8, 0.0, 0.1, 0.1],
+        1e-4,
+    )
+    high = simulate(model, setting)
+    assert high.current[5] / 0.1 == pytest.approx(1e-4 / 0.2996, rel=0.1)  # G(Icc) of the measured law
+    assert high.current[-1] < 0.01 * high.current[5]
+
+
+def test_warmth_makes_silver_fade_faster() -> None:
+    """The ambient's temperature moves the volatile state."""
+    model = load_model("silver")
+    drive = Drive.of([0.0, 0.4, 0.41, 0.43], [0.0, 0.45, 0.05, 0.05], 1e-6)
+    cold, warm = (simulate(model, drive, {"T_amb": kelvin}).states[-1, 0] for kelvin in (300.0, 330.0))
+    assert warm < 0.7 * cold
+
+
+def test_a_population_is_spread_and_repeats_itself() -> None:
+    """Log-normal spread of the file, the same for a seed, another for another seed."""
+    model = load_model("silver")
+    one, two, other = (reference.population(model, 500, seed) for seed in (7, 7, 8))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+    spread = np.std(np.log(one[:, model.names.index("V_th")]))
+    assert spread == pytest.approx(model.spread["device"]["V_th"], rel=0.15)
+    cycles = reference.simulate_cycles(model, Drive.sweep(0.5, 1.0, 1e-6, 101), 3, 7)
+    assert len({response.current[30:60].tobytes() for response in cycles}) == 3

@@ -1,0 +1,100 @@
+"""In real ngspice, the subcircuits and the compiled Verilog-A do what the Python reference does."""
+
+# needs-program: ngspice
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kmc_analysis.compact import circuits, exports, reference, simulators
+from kmc_analysis.compact.model import CompactModel, load_model, model_names
+from kmc_analysis.compact.reference import Drive, simulate
+
+pytestmark = pytest.mark.skipif(
+    simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}"
+)
+needs_compiler = pytest.mark.skipif(
+    simulators.openvaf() is None, reason=f"openvaf-r is not installed; {simulators.OPENVAF_HINT}"
+)
+
+TRAIN = Drive.pulses(**exports.PULSES, count=20, compliance=exports.PULSE_LIMIT_A)
+SETTLED_S = 1e-5  # the source steps from zero at the start, which charges 10 pF
+
+
+def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
+    """Largest relative distance of ngspice's device current from the reference's.
+
+    At a jump the two differ by their steps in time: the reference may be a sample early or late.
+    """
+    got = np.interp(drive.time, table[:, 0], table[:, 3])
+    around = np.array([np.r_[current[:1], current[:-1]], current, np.r_[current[1:], current[-1:]]])
+    outside = np.maximum(np.maximum(around.min(axis=0) - got, got - around.max(axis=0)), 0.0)
+    return float(np.max((outside / (np.abs(current) + 1e-12))[drive.time > SETTLED_S]))
+
+
+def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, float]:
+    """The distance for sweeps at four limits and for a pulse train."""
+    (folder / "library.sp").write_text(circuits.subcircuit(model))
+    osdi = ""
+    if compiled:
+        (folder / "model.va").write_text(circuits.veriloga(model))
+        osdi = simulators.compile_veriloga(folder / "model.va").name
+    drives = {f"{limit:g} A": Drive.sweep(0.6, 1.0, limit) for limit in (1e-6, 1e-5, 1e-4, 1e-3)}
+    found = {}
+    for name, drive in {**drives, "pulses": TRAIN}.items():
+        step = exports.PULSE_STEP_S if name == "pulses" else None
+        deck = folder / "deck.cir"
+        deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, step))
+        found[name] = apart(drive, simulators.run_deck(deck, "out.txt"), simulate(model, drive).current)
+    return found
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_subcircuit_agrees(name: str, tmp_path: Path) -> None:
+    """Within 1 % of the current at every sample."""
+    found = agreement(load_model(name), tmp_path, compiled=False)
+    assert max(found.values()) < 0.01, found
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", model_names())
+def test_veriloga_agrees(name: str, tmp_path: Path) -> None:
+    """The same through openvaf-r and OSDI."""
+    found = agreement(load_model(name), tmp_path, compiled=True)
+    assert max(found.values()) < 0.01, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", model_names())
+def test_a_thousand_pulses(name: str, tmp_path: Path) -> None:
+    """1,000 pulses to their end without a convergence failure, in under 10 s."""
+    model = load_model(name)
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    drive = Drive.pulses(**exports.PULSES, count=1000, compliance=exports.PULSE_LIMIT_A)
+    deck = tmp_path / "deck.cir"
+    source = circuits.pulse_source(**exports.PULSES)
+    deck.write_text(
+        circuits.bench(model, drive, "library.sp", "out.txt", step=exports.PULSE_STEP_S, source=source)
+    )
+    began = time.perf_counter()
+    table = simulators.run_deck(deck, "out.txt")
+    assert time.perf_counter() - began < 10.0
+    assert table[-1, 0] == pytest.approx(drive.time[-1], rel=1e-6)
+
+
+def test_a_crossbar_of_different_devices_runs(tmp_path: Path) -> None:
+    """3 x 3 devices with their own thresholds: the driven row's devices set, and the columns carry it all."""
+    model = load_model("silver")
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    vectors = reference.population(model, 9, 7)
+    own = [dict(zip(model.names, vector, strict=True)) for vector in vectors]
+    deck = tmp_path / "deck.cir"
+    deck.write_text(circuits.crossbar(model, 3, 3, Drive.sweep(0.6, 1.0, 1e-4), "library.sp", "out.txt", own))
+    table = simulators.run_deck(deck, "out.txt")
+    total = table[:, 1:].sum(axis=1)
+    assert total.max() == pytest.approx(1e-4, rel=0.01)
+    assert table[-1, 0] == pytest.approx(1.2, rel=1e-6)
