@@ -10,27 +10,32 @@ from typing import Any
 
 import numpy as np
 
+from kmc.errors import UserError
 from kmc.files import replacing
 from kmc.units import format_si
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import LEVEL, Fit
 from kmc_analysis.compact.reference import Drive, simulate
 
-# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and the range it is read
-# in.
+# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and its range.
 LAW_SLOPE_PER_V = 3.338
 LAW_RANGE_A = (30e-6, 150e-6)
 READ_V = 0.1
 
 
 def compliance_law(found: Fit) -> tuple[float, float]:
-    """Slope in 1/V and R squared of the conductance at 0.1 V against the compliance of the set, 30 to 150
-    uA."""
+    """Slope (1/V) and R squared of G(0.1 V) against the compliance of the set, 30 to 150 uA.
+
+    Not a number where the equations have no answer; R squared too where no conductance follows the limit.
+    """
     limits = np.linspace(*LAW_RANGE_A, 7)
     read_g = []
     for limit in limits:
         time, volt = [0.0, 0.5, 0.7, 1.2, 1.4, 1.41, 1.6], [0.0, 0.5, 0.5, 0.0, 0.0, READ_V, READ_V]
-        response = simulate(found.model, Drive.of(time, volt, limit), found.values)
+        try:
+            response = simulate(found.model, Drive.of(time, volt, limit), found.values)
+        except UserError:
+            return math.nan, math.nan
         read_g.append(response.current[-1] / READ_V)
     slope, offset = np.polyfit(limits, read_g, 1)
     spread = float(np.sum((read_g - np.mean(read_g)) ** 2))
@@ -64,10 +69,10 @@ def summary(found: Fit) -> dict[str, Any]:
         "chi_squared_per_freedom": found.chi_squared,
         "points": found.points,
         "evaluations": found.evaluations,
-        "median_error": found.errors,
+        "median_error": _finite(found.errors),
         "median_error_held_out": _finite(found.held_out),
         "compliance_law": {
-            "slope_per_V": slope,
+            "slope_per_V": None if math.isnan(slope) else slope,
             "r_squared": None if math.isnan(squared) else squared,
             "measured_slope_per_V": LAW_SLOPE_PER_V,
         },
