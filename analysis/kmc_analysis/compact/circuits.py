@@ -198,7 +198,7 @@ def crossbar(
     for i in range(rows):
         for j in range(columns):
             own = parameters[i * columns + j] if parameters else {}
-            given = "".join(f"\n+ {name}={value!r}" for name, value in own.items())
+            given = "".join(f"\n+ {name}={float(value)!r}" for name, value in own.items())
             lines.append(f"X{i}_{j} r{i} c{j} kmc_{model.name}{given}")
     written = " ".join(f"i(Vcol{j})" for j in range(columns))
     lines += [

@@ -17,7 +17,7 @@ from kmc.cache import njit
 from kmc_analysis.compact.resistor import current, rates, series
 
 GAMMA = 1.0 - math.sqrt(0.5)
-MOST_TRIES = 400  # a point on average: what needs more is given up
+MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 
 
