@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := runs/ogb_20nm
-TEST_EXTRAS := test,viz,spice
+TEST_EXTRAS := test,viz
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

@@ -1,7 +1,5 @@
 """In real ngspice, the subcircuits and the compiled Verilog-A do what the Python reference does."""
 
-# needs-program: ngspice
-
 from __future__ import annotations
 
 import time
@@ -14,9 +12,12 @@ from kmc_analysis.compact import circuits, exports, reference, simulators
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
-pytestmark = pytest.mark.skipif(
-    simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}"
-)
+pytestmark = [
+    pytest.mark.slow,  # two simulators and a compiler, which a bare machine does not have
+    pytest.mark.skipif(
+        simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}"
+    ),
+]
 needs_compiler = pytest.mark.skipif(
     simulators.openvaf() is None, reason=f"openvaf-r is not installed; {simulators.OPENVAF_HINT}"
 )

@@ -93,7 +93,7 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[P
         library: circuits.subcircuit(model, values),
         f"kmc_{model.name}.va": circuits.veriloga(model, values),
     }
-    pulses = Drive.pulses(**PULSES, count=20, compliance=PULSE_LIMIT_A)
+    pulses = Drive.pulses(PULSES["voltage"], PULSES["width"], PULSES["gap"], 20, PULSE_LIMIT_A)
     drives = {name: Drive.sweep(SWEEP_V, RATE_V_PER_S, limit) for name, limit in SWEEPS.items()}
     for name, drive in {**drives, "pulses": pulses}.items():
         step = PULSE_STEP_S if name == "pulses" else None

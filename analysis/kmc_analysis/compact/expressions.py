@@ -78,7 +78,7 @@ def _render(
     tree: ast.expr, rename: Rename, call: Callable[[str, list[str]], str], power: Callable[[str, str], str]
 ) -> str:
     match tree:
-        case ast.Constant(value=value):
+        case ast.Constant(value=int() | float() as value):
             return repr(float(value))
         case ast.Name(id=name):
             return rename.get(name, name)
