@@ -28,6 +28,8 @@ from .kernels_near import (
 from .kernels_rates import survives
 from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 
+MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and takes one
+
 
 @kernel
 def mark_metal(state, grid, fields, site: int, added: bool) -> None:
@@ -98,7 +100,7 @@ def note_change(state, grid, site: int, was: bool, shift: float) -> None:
     run.dirty += 1
     if change.error > run.shift_bound:
         run.force_refresh |= 2
-    if run.dirty == state.dirty.size:
+    if run.dirty > state.dirty.size - MOST_CHANGES:
         run.force_refresh |= 4
 
 

@@ -229,3 +229,18 @@ def test_changes_add_up_only_near_each_other() -> None:
             note_change(d.state, d.grid, site, False, 0.03)
         asks[apart] = bool(d.state.run["force_refresh"][0] & 2)
     assert asks == {1: True, 10: False}
+
+
+def test_one_more_event_always_finds_room_for_its_changes() -> None:
+    """As long as no solution is asked for, a move of an atom, two changes, still fits into the list."""
+    d = device("ogb_20nm")
+    run = d.state.run
+    run["dirty"] = run["force_refresh"] = 0
+    run["shift_bound"] = math.inf
+    for site in range(1000, 1000 + d.state.dirty.size):
+        if run["force_refresh"][0]:
+            break
+        assert run["dirty"][0] + 2 <= d.state.dirty.size
+        note_change(d.state, d.grid, site, False, 0.0)
+    assert run["force_refresh"][0] == 4
+    assert run["dirty"][0] > d.state.dirty.size // 2
