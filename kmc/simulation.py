@@ -126,10 +126,9 @@ class Simulation:
         self.started_s = now_s
         self.sample, self.opened = 0, False
         stop = self.protocol.stop_of(step.segment)
-        self.step += 1
-        if stop is not None and step.verify and stop.met(
-                device.conductance(), device.point.current, device.point.limited):
-            self.step = self.protocol.after_segment(step.segment)
+        met = stop is not None and step.verify and stop.met(
+            device.conductance(), device.point.current, device.point.limited)
+        self.step = self.protocol.after_segment(self.step) if met else self.step + 1
 
     def _look(self, step, now_s: float) -> None:
         """One row of the trace; reads only."""

@@ -51,3 +51,14 @@ def test_who_listens_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = kmc.simulate("ogb_7nm", protocol, 2, settings)
     assert len(calls) > 5
     assert listened.equals(alone)
+
+
+def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:
+    """Two loops whose condition holds after one turn, then a hold: one row each, and no turn twice."""
+    loop = kmc.Protocol.hold("0.05 V", "1 ns", samples=1).repeated(5, {"conductance_below": "1 S"})
+    protocol = loop + loop + kmc.Protocol.hold("0 V", "1 ns", samples=1)
+    trace = kmc.simulate("ogb_20nm", protocol, settings={"window": "8 nm"})
+    assert trace.segment.values.tolist() == [0, 1, 2]
+    assert float(trace.time[-1]) == pytest.approx(3e-9)
+    never = kmc.Protocol.hold("0.05 V", "1 ns", samples=1).repeated(5, {"conductance_above": "1 S"})
+    assert kmc.simulate("ogb_20nm", never, settings={"window": "8 nm"}).time.size == 5
