@@ -13,7 +13,6 @@ from typing import Any
 
 import fake_simulation
 import pytest
-from study_child import CHILD
 
 from kmc import cli, dataset
 from kmc.errors import UserError
@@ -22,6 +21,8 @@ from kmc.study.cluster import runner
 from kmc.study.engine import Outcome, execute
 from kmc.study.task import perform
 
+# A path and no import: it puts the fake in the place of the simulation for whoever imports it.
+CHILD = Path(__file__).with_name("study_child.py")
 STUDY = """\
 stack: ogb_20nm
 variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm]}
