@@ -14,7 +14,10 @@ def run() -> None:
         from kmc.cli import main
 
         code = main()
-    except KeyboardInterrupt:  # while the command line itself was loaded
+    except (KeyboardInterrupt, RuntimeError) as error:  # while the command line itself was loaded
+        # Python 3.11 wraps what stops a class's __set_name__ in a RuntimeError.
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     if code == INTERRUPTED:
