@@ -128,14 +128,15 @@ class Heat:
         # bonds in parallel between the middles of two cells
         leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds
         np.fill_diagonal(leads, -leads.sum(axis=1))
-        rise, supplied, led = start[self.nodes], alone @ source, alone @ leads
+        rise, supplied, led = np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads
         for _ in range(ROUNDS):
             kelvin = self.stage + rise
             jacobian = led * kelvin
             jacobian[np.diag_indices_from(jacobian)] += 1.0
             step = np.linalg.solve(jacobian, supplied - rise - led @ (kelvin**2 - self.stage**2) / 2)
-            rise = rise + step
-            if np.abs(step).max(initial=0.0) < SETTLED_K:
+            # Nothing is colder than the stage. Without the bound Newton may end at a root with T < 0, for T^2.
+            before, rise = rise, np.maximum(rise + step, 0.0)
+            if np.abs(rise - before).max(initial=0.0) < SETTLED_K:
                 break
         self.rise, self.released = rise, source - leads @ ((self.stage + rise)**2 - self.stage**2) / 2
 

@@ -220,3 +220,19 @@ def test_without_the_metals_conduction_the_bound_is_passed(name: str) -> None:
     d.heat.hottest = 0.0
     d._warm()
     assert d.stage + d.heat.peak() > BOUND_K
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_temperatures_do_not_depend_on_where_newton_begins(name: str) -> None:
+    """The balance goes with T^2, so a node at -T is as good a root: none is found, whatever came before.
+
+    Checked from nothing, and from a node mirrored at the absolute zero. Without the bound Newton stays there.
+    """
+    d = closed(name)
+    heat, path = d.heat, d.path
+    power = path.heat_positive * d.point.voltage**2
+    cold = heat.rise.copy()
+    heat.rise = np.where(np.arange(len(cold)) == len(cold) // 2, -cold - 2 * heat.stage, cold)
+    heat.solve(d.state, d.network.filament(), path.heat_sites, power)
+    assert heat.rise == pytest.approx(cold, abs=0.1)
+    assert heat.rise.min() >= 0.0
