@@ -11,7 +11,7 @@ from .state import GROUPS, State, grow
 from .transport import Path
 
 _PLAIN = (
-    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches",
+    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "patched",
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")

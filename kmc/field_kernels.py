@@ -14,19 +14,20 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit):
     """
     cz, cy, cx = fixed.shape
     for kz in range(cz):
+        count, total = np.zeros((cy, cx), np.int64), np.zeros((cy, cx))
+        for z in range(kz * factor, min(kz * factor + factor, nz)):
+            for y in range(ny):
+                ky, row = y // factor, (z * ny + y) * nx
+                for kx in range(cx):
+                    for i in range(row + kx * factor, row + min(kx * factor + factor, nx)):
+                        if sites[i].cation >= METAL or sites[i].held:
+                            count[ky, kx] += 1
+                            total[ky, kx] += fields[i].unit
         for ky in range(cy):
             for kx in range(cx):
-                total, metal = 0.0, 0
-                for z in range(kz * factor, min(kz * factor + factor, nz)):
-                    for y in range(ky * factor, min(ky * factor + factor, ny)):
-                        for x in range(kx * factor, min(kx * factor + factor, nx)):
-                            i = (z * ny + y) * nx + x
-                            if sites[i].cation >= METAL or sites[i].held:
-                                total += fields[i].unit
-                                metal += 1
-                fixed[kz, ky, kx] = metal > 0
-                if metal > 0:
-                    unit[kz, ky, kx] = total / metal
+                fixed[kz, ky, kx] = count[ky, kx] > 0
+                if count[ky, kx] > 0:
+                    unit[kz, ky, kx] = total[ky, kx] / count[ky, kx]
 
 
 @njit

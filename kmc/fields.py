@@ -87,8 +87,8 @@ class Potential:
         self.sheet_cells = mark.reshape([v for n in cells for v in (n, factor)]).any(axis=(1, 3, 5))
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
 
-    def prepare(self, state: State) -> None:
-        """Bring the mesh's held cells and the unit potential up to date with the metal."""
+    def prepare(self, state: State) -> bool:
+        """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
         before = self.fixed.copy(), self.unit[self.fixed == 1]
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit)
         if self.hierarchy is None:
@@ -97,12 +97,13 @@ class Potential:
         else:
             changed = np.argwhere(before[0] != self.fixed)
             if len(changed) == 0 and np.array_equal(before[1], self.unit[self.fixed == 1]):
-                return
+                return False
             if len(changed):
                 low, high = changed.min(axis=0), changed.max(axis=0) + 1
                 self.hierarchy.update((low[0], high[0], low[1], high[1], low[2], high[2]))
         self.hierarchy.solve(None, self.unit, SOLVE_ETA)
         self.solves += 1
+        return True
 
     def hold_charge(self) -> None:
         """Held values of the charge potential: metal grounded, the sheet of carriers at its own."""
@@ -119,7 +120,7 @@ class Potential:
         self.fields["charge"][self.sheet] = self.sheet_voltage
         above = metal[metal >= self.floor]
         if len(above):
-            self.relax(state, self._around(above, SHARPEN_REACH), SHARPEN_SWEEPS, 1.5)
+            self.relax(state, self.around(above, SHARPEN_REACH), SHARPEN_SWEEPS, 1.5)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
@@ -135,7 +136,7 @@ class Potential:
             spans.append((0, n) if high - low >= n else (low, high))
         return tuple(int(v) for pair in spans for v in pair)
 
-    def _around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
+    def around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
         """The smallest box around sites, and `reach` more."""
         z, y, x = np.unravel_index(sites, self.shape)
         (y0, y1), (x0, x1) = (periodic_span(v, n) for v, n in ((y, self.shape[1]), (x, self.shape[2])))
