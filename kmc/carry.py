@@ -11,9 +11,10 @@ from .state import GROUPS, State, grow
 from .transport import Path
 
 _PLAIN = (
-    "source", "limit", "charge_voltage", "charge_metal", "density_time", "drift", "patches", "patched",
+    "source", "limit", "charge_voltage", "charge_metal", "density_time",
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
+_PATCHES = ("drift", "count", "sites")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
 
@@ -29,6 +30,7 @@ def device_state(device: Device) -> dict[str, Any]:
     saved["density"], saved["charge_density"] = device.density, device.charge_density
     saved["film"] = device.network.film
     saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
+    saved["patches"] = {name: getattr(device.patches, name) for name in _PATCHES}
     heat = device.heat
     saved["heat"] = {name: getattr(heat, name) for name in _HEAT}
     if device.vacancies is not None:
@@ -51,6 +53,8 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
     device.network.film = saved["film"]
     device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
+    for name, value in saved["patches"].items():
+        setattr(device.patches, name, value)
     for name, value in saved["heat"].items():
         setattr(device.heat, name, value)
     if device.vacancies is not None:

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from . import circuit, kernels
+from . import circuit, kernels, patches
 from .acceleration import VacancyEquilibrium, vacancy_cells
-from .fields import SHARPEN_REACH, SHARPEN_SWEEPS, Potential
+from .fields import Potential
 from .heat import Heat
 from .lattice import Lattice
 from .model import build_model
@@ -25,9 +25,6 @@ DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
 VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage moves by this
-PATCHES_PER_SOLVE = 400
-PATCH_REACH = 6  # sites around a changed metal site that are relaxed at most
-PATCH_LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
 
 
 class Device:
@@ -55,7 +52,7 @@ class Device:
         self.charge_density = np.zeros_like(self.density)  # at the last solution
         self.charge_voltage, self.charge_metal = 0.0, 0
         self.density_time = 0.0
-        self._followed()
+        self.patches = patches.Patches(self.potential)
         self._settle()
 
     def _vacancies(self) -> VacancyEquilibrium | None:
@@ -106,15 +103,13 @@ class Device:
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         far = atoms[(moved * size > bound) & (state.sites["cation"][atoms] == METAL)]
-        if len(far) or self.patches >= PATCHES_PER_SOLVE:
+        if len(far) or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
-            self._followed()
+            self.patches.clear()
             boxes = None  # all over
         else:
-            boxes = self._patch(changes, size)
-            if self.drift > bound:
-                boxes = self._widen(boxes, size)
+            boxes = self.patches.follow(state, changes, size, self.thermal, bound)
         if self.operate() or self._warm():
             return
         if boxes is None:
@@ -122,48 +117,6 @@ class Device:
             return
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
-
-    def _followed(self) -> None:
-        """The potential agrees with the metal everywhere."""
-        self.drift, self.patches = 0.0, 0
-        self.patched = np.zeros(0, np.int64)
-
-    def _widen(self, boxes: list[tuple[int, ...]], size: float) -> list[tuple[int, ...]] | None:
-        """Let what spilled over the edges of small boxes run out; returns where it changed, None: all over.
-
-        A mesh that sees other metal is solved again. Else the mesh has nothing new to tell: the lattice is
-        relaxed around all sites changed since, as far and as long as after a whole solution.
-        """
-        potential, state = self.potential, self.state
-        sites = self.patched
-        if potential.prepare(state):
-            potential.publish(state, True)
-            self._followed()
-            return None
-        box = potential.around(sites, SHARPEN_REACH)
-        self._followed()
-        self.drift = size * potential.relax(state, box, SHARPEN_SWEEPS, 1.5)
-        return [*boxes, potential.around(sites, SHARPEN_REACH + 2)]
-
-    def _patch(self, changes: np.ndarray, size: float) -> list[tuple[int, ...]]:
-        """Potential near the changed sites; returns the boxes of sites in which it changed.
-
-        An atom that flickered back leaves nothing; else the reach is that of a point's potential, shift / r.
-        """
-        boxes, kept = [], []
-        least = PATCH_LEAST * self.thermal
-        for site, was, shift, _ in changes.tolist():
-            same = (self.state.sites["cation"][site] == METAL) == was
-            reach = 0 if same else min(max(math.ceil(shift / least), 1), PATCH_REACH)
-            box = self.potential.box_of(site, reach)
-            spill = self.potential.relax(self.state, box, max(2 * reach, 1))
-            if not same:
-                self.drift += spill * size
-                boxes.append(self.potential.box_of(site, reach + 2))  # a vacancy looks two sites far
-                kept.append(site)
-        self.patches += len(boxes)
-        self.patched = np.append(self.patched, np.array(kept, np.int64))
-        return boxes
 
     def set_watch(self) -> None:
         """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""
@@ -189,7 +142,7 @@ class Device:
         else:
             self.potential.prepare(self.state)
             self.potential.publish(self.state, False)
-        self._followed()
+        self.patches.clear()
         if refresh:
             self.refresh()
 

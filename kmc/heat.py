@@ -134,7 +134,7 @@ class Heat:
             jacobian = led * kelvin
             jacobian[np.diag_indices_from(jacobian)] += 1.0
             step = np.linalg.solve(jacobian, supplied - rise - led @ (kelvin**2 - self.stage**2) / 2)
-            # Nothing is colder than the stage. Without the bound Newton may end at a root with T < 0, for T^2.
+            # Nothing is colder than the stage: the balance goes with T^2, and has roots with T < 0 too.
             before, rise = rise, np.maximum(rise + step, 0.0)
             if np.abs(rise - before).max(initial=0.0) < SETTLED_K:
                 break

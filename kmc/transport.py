@@ -104,6 +104,7 @@ class Network:
             tk.tunnelling_links(atoms, self.label, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
             tk.cluster_links(own, best, planes, channels, matrix)
+        linked = tk.linked(best, planes)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
         floating = np.arange(tk.FLOATING, labels)
@@ -111,12 +112,14 @@ class Network:
             unit[floating] = self._floating(fields, atoms, matrix, unit, floating)
         fields["unit"][atoms] = unit[own]
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
+        gap = self._gap(atoms, foot)
+        atoms, own, best, planes = atoms[linked], own[linked], best[linked], planes[linked]
         counts = np.maximum(best.max(axis=1, initial=0.0), planes.max(axis=1)) > CURRENT_LEAST * conductance
-        above = atoms[counts & (own != tk.CATHODE)]
-        self.lowest = min([self.lowest_roof, *(above // (self.shape[1] * self.shape[2]))])
+        above = atoms[counts & (own != tk.CATHODE)] // (self.shape[1] * self.shape[2])
+        self.lowest = min(self.lowest_roof, int(above.min(initial=self.lowest_roof)))
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
         tk.link_heat(own, best, planes, channels, unit, atom, electrode)
-        return Path(conductance, False, self._gap(atoms, foot), 0,
+        return Path(conductance, False, gap, 0,
                     *self._link_heat(atoms, foot, atom, electrode, conductance))
 
     def _link_heat(self, atoms, foot, atom, electrode, conductance: float
@@ -141,7 +144,8 @@ class Network:
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, that around them."""
         total = matrix[floating].sum(axis=1) + MATRIX_LEAK_S
-        around = np.array([fields["unit"][atoms[self.label[atoms] == k]].mean() for k in floating])
+        own = self.label[atoms]
+        around = (np.bincount(own, fields["unit"][atoms]) / np.maximum(np.bincount(own), 1))[floating]
         laplacian = np.diag(total) - matrix[np.ix_(floating, floating)]
         right = matrix[floating][:, : tk.FLOATING] @ unit[: tk.FLOATING] + MATRIX_LEAK_S * around
         return np.linalg.solve(laplacian, right)

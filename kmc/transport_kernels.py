@@ -167,6 +167,20 @@ def cluster_links(own, best, planes, channels, matrix) -> None:
 
 
 @njit
+def linked(best, planes):
+    """Which atoms have a link: of the many that plate the organic, few."""
+    found, count = np.empty(planes.shape[0], np.int64), 0
+    for a in range(planes.shape[0]):
+        some = planes[a, 0] > 0.0 or planes[a, 1] > 0.0
+        for other in range(best.shape[1]):
+            some = some or best[a, other] > 0.0
+        if some:
+            found[count] = a
+            count += 1
+    return found[:count]
+
+
+@njit
 def link_heat(own, best, planes, channels, unit, atom, electrode) -> None:
     """Heat of the tunnelling links at one volt, W: to the metal that receives the electrons.
 

@@ -23,11 +23,13 @@ FLOORS: dict[str, float] = {
     "kernels_events": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8,
     "surroundings": 5.8, "heat_kernels": 5.7,
     "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
-    "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "coupling": 7.5, "carry": 7.8,
+    "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "coupling": 7.5,
+    "carry": 7.8,
     "variables": 7.5, "netcdf": 7.5, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
     "runfile": 9, "simulation": 9, "outfolder": 9.3, "runner": 9.6,
     "study": 10, "pictures": 10, "export": 10, "schemas": 10, "opening": 10.2,
-    "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench_study": 10.8, "bench": 11,
+    "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench_study": 10.8,
+    "bench_device": 10.8, "bench_scaling": 10.8, "bench": 11,
     "__init__": 12, "commands": 12.2, "cli": 12.4, "__main__": 12.6,
 }
 

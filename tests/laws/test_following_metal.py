@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, reduced, seam, window_of
 
-from kmc import kernels
-from kmc.coupling import PATCH_LEAST, PATCH_REACH, Device
+from kmc import kernels, patches
+from kmc.coupling import Device
 from kmc.kernels_events import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import OPEN, TIGHT, Region
@@ -70,7 +70,7 @@ def test_a_patch_is_the_lattices_solution_nearby(name: str) -> None:
     error is left out. Negative control: the potential from before is ten times as far off at the worst site.
     """
     d, site = tipped(name)
-    wide = d.potential.box_of(site, 2 * PATCH_REACH)
+    wide = d.potential.box_of(site, 2 * patches.REACH)
     d.potential.relax(d.state, wide, 600, 1.8)
     before = phi(d).copy()
     add_metal(d.state, d.grid, d.potential.fields, site)
@@ -78,8 +78,37 @@ def test_a_patch_is_the_lattices_solution_nearby(name: str) -> None:
     patched = phi(d).copy()
     d.potential.relax(d.state, wide, 600, 1.8)
     error = np.abs(patched - phi(d)).max()
-    assert error < PATCH_LEAST * d.thermal
+    assert error < patches.LEAST * d.thermal
     assert np.abs(before - phi(d)).max() > 10 * error
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_what_spills_over_small_boxes_is_let_run_out(name: str) -> None:
+    """With boxes of one site and no bound on what spills, one wide box is as good as a whole solution.
+
+    Within 0.1 kT/e of the lattice's equations in a box of twice a patch's reach, where the mesh has nothing
+    new to tell. Negative control: the small boxes alone are twice as far off.
+    """
+    d, site = tipped(name)
+    wide = d.potential.box_of(site, 2 * patches.REACH)
+    d.potential.relax(d.state, wide, 600, 1.8)
+    d.potential.prepare(d.state)
+    add_metal(d.state, d.grid, d.potential.fields, site)
+    changes = d.state.dirty[:1].copy()
+    changes["shift"] = 0.0
+    d.network.update(d.state, d.potential.fields)
+    assert d.patches.follow(d.state, changes, VOLT, d.thermal, math.inf) is not None
+    small = phi(d).copy()
+    changes["was"] = 0  # nothing new: what is left is to run out
+    solves = d.potential.solves
+    if d.patches.follow(d.state, changes, VOLT, d.thermal, 0.0) is None:  # the mesh sees the atom: all is new
+        assert d.potential.solves == solves + 1
+        return
+    patched = phi(d).copy()
+    d.potential.relax(d.state, wide, 600, 1.8)
+    error = np.abs(patched - phi(d)).max()
+    assert error < patches.LEAST * d.thermal
+    assert np.abs(small - phi(d)).max() > 2 * error
 
 
 @pytest.mark.parametrize("name", LAYERED)

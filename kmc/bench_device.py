@@ -1,0 +1,186 @@
+"""`kmc bench device`: whole runs of the 20 nm OGB device, and one update after one change of metal.
+
+A case that takes longer than LIMIT times what it is meant to take is stopped; its row says how far it came.
+Each row is the median over seeds 1 to REPEATS; the variable KMC_BENCH_REPEATS asks for fewer.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import kernels
+from .protocol import Protocol
+from .settings import Settings
+from .simulation import Simulation
+from .stack import load_stack
+
+STACK = "ogb_20nm"
+REPEATS = 5
+REPEATS_VARIABLE = "KMC_BENCH_REPEATS"
+LIMIT = 2.0
+UPDATES = 200  # changes of metal that are timed
+COMPARED = 20  # of them, whose rates are compared with those of a full solution
+AFFECTED = 1e-3  # relative change by which an event affects a rate
+
+
+class Case(NamedTuple):
+    """A run: name, protocol, the seconds it is meant to take, the case whose final state it starts from."""
+
+    name: str
+    protocol: Protocol
+    meant_s: float
+    after: str = ""
+
+
+def program() -> Protocol:
+    """Write and verify at a limit of 1 mA: closed, then thick (as runs/ogb_20nm_1mA/set.yaml)."""
+    closed = Protocol.hold("0.40 V", "50 us", "1 mA", samples=1)
+    thick = Protocol.hold("0.32 V", "2 us", "1 mA", samples=1)
+    return (closed.repeated(2000, {"conductance_above": "40 uS"})
+            + thick.repeated(100_000, {"conductance_above": "300 uS"}))
+
+
+def cases() -> tuple[Case, ...]:
+    """What is run."""
+    pulse = {"amplitude": "1 V", "width": "5 ms", "gap": "10 ms", "compliance": "10 uA"}
+    return (
+        Case("pulse_1V_5ms", Protocol.pulses(**pulse, count=1), 10.0),
+        Case("echo_train", Protocol.pulses(**pulse, count=4), 60.0),
+        Case("sweep_1uA", Protocol.sweep("1.5 V", rate="1 V/s", step="50 mV", compliance="1 uA"), 120.0),
+        Case("set_1mA", program(), 120.0),
+        Case("retention_1e5s", Protocol.hold("0 V", "1e5 s", spacing="log", samples=60), 60.0, "set_1mA"),
+    )  # fmt: skip
+
+
+def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+    """Rows of case, stack, wall_s, events, metal_events, events_per_s, metal_events_per_s, error_rates.
+
+    error_rates: median relative error of the rates at the end against a full solution of everything,
+    error_rates_worst the largest. reached_s of asked_s: simulated time; change_G: largest over first
+    conductance. Of hop_update: wall_s is the median time of one update. `progress` takes a line of text.
+    """
+    say = progress or (lambda text: None)
+    seeds = range(1, 1 + int(os.environ.get(REPEATS_VARIABLE, REPEATS)))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for seed in seeds:
+        ends: dict[str, Simulation] = {}
+        for case in cases():
+            say(f"{case.name}, seed {seed}")
+            row, ends[case.name] = _measure(case, seed, ends.get(case.after))
+            found.setdefault(case.name, []).append(row)
+        say(f"hop_update, seed {seed}")
+        found.setdefault("hop_update", []).append(hop_update(seed))
+    return [{"case": name, "stack": STACK, **_medians(rows)} for name, rows in found.items()]
+
+
+def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of the columns that all rows have, and how many there were."""
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]} | {"seeds": len(rows)}
+
+
+def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str, Any], Simulation]:
+    """Run one case for one seed, no longer than its limit."""
+    initial = None if before is None else before.state_dict()
+    simulation = Simulation(load_stack(STACK), case.protocol, Settings(), seed, initial)
+    counted = simulation.device.state.run[["events", "metal_events"]][0].item()
+    begin = time.perf_counter()
+    simulation.run(should_stop=lambda: time.perf_counter() - begin > LIMIT * case.meant_s)
+    wall = time.perf_counter() - begin
+    rows = simulation.take_rows()
+    events, metal = (after - start for after, start in zip(
+        simulation.device.state.run[["events", "metal_events"]][0].item(), counted, strict=True))  # fmt: skip
+    end = simulation.state_dict() if case.name == "set_1mA" else None
+    error = rate_errors(simulation)
+    if end is not None:
+        simulation = Simulation.from_state_dict(simulation.stack, case.protocol, Settings(), end)
+    conductance = rows["conductance"] if len(rows["time"]) else np.ones(1)
+    return {"wall_s": wall, **_speeds(events, metal, wall), **_errors(error), "reached_s": simulation.time_s,
+            "asked_s": case.protocol.duration_s, "finished": float(simulation.finished),
+            "change_G": float(conductance.max() / conductance[0])}, simulation  # fmt: skip
+
+
+def _speeds(events: int, metal: int, wall_s: float) -> dict[str, float]:
+    return {"events": events, "metal_events": metal,
+            "events_per_s": events / wall_s, "metal_events_per_s": metal / wall_s}  # fmt: skip
+
+
+def _errors(error: np.ndarray) -> dict[str, float]:
+    if not len(error):
+        return {"error_rates": 0.0, "error_rates_worst": 0.0}
+    return {"error_rates": float(np.median(error)), "error_rates_worst": float(error.max())}
+
+
+def totals(simulation: Simulation) -> np.ndarray:
+    """Total rate of each entity, 1/s; 0 for a free slot."""
+    state = simulation.device.state
+    taken = int(state.run["entities"][0])
+    return np.where(state.entities["kind"][:taken] > 0, state.entities["total"][:taken], 0.0)
+
+
+def rate_errors(simulation: Simulation) -> np.ndarray:
+    """Relative error of each rate as it is, against a full solution of everything for the present metal."""
+    held, device = totals(simulation), simulation.device
+    device.path = device.network.update(device.state, device.potential.fields)
+    device.solve_fields()
+    device.operated = ()
+    if not device.operate():
+        device._warm()
+    device.refresh()
+    right = totals(simulation)
+    some = right > 0.0
+    return np.abs(held[some] / right[some] - 1.0)
+
+
+def hop_update(seed: int) -> dict[str, Any]:
+    """Time of field, current and rates after one change of metal, and the error of the rates it affects.
+
+    The metal grows at 0.4 V for half a millisecond first; then each change is followed at once.
+    """
+    simulation = Simulation(load_stack(STACK), Protocol.hold("0.4 V", "1 s", "1 uA"), Settings(), seed)
+    device = simulation.device
+    device.set_source(0.4, 1e-6)
+    device.advance(simulation.events, 5e-4, 1 << 62, False)
+    spent, errors = [], []
+    for k in range(UPDATES):
+        begin_rates = _next_change(simulation)
+        begin = time.perf_counter()
+        device.follow_metal()
+        spent.append(time.perf_counter() - begin)
+        if k % (UPDATES // COMPARED) == 0:
+            errors.append(_affected_errors(simulation, begin_rates))
+    wall = statistics.median(spent)
+    return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(np.concatenate(errors)),
+            "reached_s": simulation.time_s, "asked_s": simulation.time_s, "finished": 1.0, "change_G": 1.0}
+
+
+def _next_change(simulation: Simulation) -> np.ndarray:
+    """Run to the next change of metal, the rates of everything near it up to date; the rates before it."""
+    device, run = simulation.device, simulation.device.state.run
+    before, rates = int(run["metal_events"][0]), totals(simulation)
+    while int(run["metal_events"][0]) == before or not len(device.state.dirty[: run["dirty"][0]]):
+        rates = totals(simulation)
+        kernels.advance(device.state, device.grid, device.potential.fields, device.model, simulation.events,
+                        np.inf, 1, False)
+    return rates
+
+
+def _affected_errors(simulation: Simulation, before: np.ndarray) -> np.ndarray:
+    """Relative errors of the rates that the change affects, by a full solution on a copy."""
+    copy = Simulation.from_state_dict(simulation.stack, simulation.protocol, simulation.settings,
+                                      simulation.state_dict())  # fmt: skip
+    held = totals(copy)
+    error = rate_errors(copy)
+    right = totals(copy)
+    count = min(len(before), len(right))
+    some = right > 0.0
+    change = np.zeros(len(right))
+    change[:count] = np.abs(right[:count] - before[:count])
+    affected = (change > AFFECTED * np.maximum(right, 1e-300))[some]
+    assert held.shape == right.shape
+    return error[affected]

@@ -1,0 +1,71 @@
+"""The potential near changed metal: relaxed on the lattice in small boxes, without a solution of the mesh."""
+
+import math
+
+import numpy as np
+
+from .fields import SHARPEN_REACH, SHARPEN_SWEEPS, Potential
+from .state import METAL, State
+
+REACH = 6  # sites around a changed metal site that are relaxed at most
+LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
+MOST = 400  # boxes until the mesh is looked at again
+SEEN = 2  # sites beyond a box whose rates its potential enters: a vacancy looks two sites far
+
+Box = tuple[int, ...]
+
+
+class Patches:
+    """Boxes relaxed since the potential last agreed with the metal everywhere, and what they spilled.
+
+    drift: sum of the changes left at their edges, V; sites: the changed ones.
+    """
+
+    def __init__(self, potential: Potential):
+        self.potential = potential
+        self.clear()
+
+    def clear(self) -> None:
+        """The potential agrees with the metal everywhere."""
+        self.drift, self.count = 0.0, 0
+        self.sites = np.zeros(0, np.int64)
+
+    def follow(self, state: State, changes: np.ndarray, volts: float, thermal: float, bound: float
+               ) -> list[Box] | None:
+        """Relax around the changed sites; returns the boxes whose rates are to be renewed, None: all.
+
+        volts: size of the device voltage; thermal: kT/e; bound: of what may have spilled over, V.
+        """
+        boxes = self._small(state, changes, volts, thermal)
+        return self._wide(state, boxes, volts) if self.drift > bound else boxes
+
+    def _small(self, state: State, changes: np.ndarray, volts: float, thermal: float) -> list[Box]:
+        """One box a site: an atom that flickered back leaves nothing, else its reach is that of shift / r."""
+        boxes, kept = [], []
+        for site, was, shift, _ in changes.tolist():
+            same = (state.sites["cation"][site] == METAL) == was
+            reach = 0 if same else min(max(math.ceil(shift / (LEAST * thermal)), 1), REACH)
+            spill = self.potential.relax(state, self.potential.box_of(site, reach), max(2 * reach, 1))
+            if not same:
+                self.drift += spill * volts
+                boxes.append(self.potential.box_of(site, reach + SEEN))
+                kept.append(site)
+        self.count += len(boxes)
+        self.sites = np.append(self.sites, np.array(kept, np.int64))
+        return boxes
+
+    def _wide(self, state: State, boxes: list[Box], volts: float) -> list[Box] | None:
+        """Let what spilled over run out.
+
+        A mesh that sees other metal is solved again. Else it has nothing new to tell: the lattice is relaxed
+        around all sites changed since, as far and as long as after a whole solution.
+        """
+        if self.potential.prepare(state):
+            self.potential.publish(state, True)
+            self.clear()
+            return None
+        sites = self.sites
+        self.clear()
+        box = self.potential.around(sites, SHARPEN_REACH)
+        self.drift = volts * self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5)
+        return [*boxes, self.potential.around(sites, SHARPEN_REACH + SEEN)]

@@ -1,0 +1,69 @@
+"""The benchmarks of devices: their rows, their limits, and an error that is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_stacks import reduced
+
+from kmc import bench_device, bench_scaling
+from kmc.bench_device import Case
+from kmc.protocol import Protocol
+from kmc.settings import Settings
+from kmc.simulation import Simulation
+
+KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "metal_events_per_s",
+        "error_rates", "error_rates_worst", "reached_s", "asked_s", "finished", "change_G", "seeds"}  # fmt: skip
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short cases on a small window of the same cards, two seeds, few updates."""
+    short = (Case("set_1mA", Protocol.hold("0.4 V", "20 us", "1 mA"), 60.0),
+             Case("retention_1e5s", Protocol.hold("0 V", "20 us"), 60.0, "set_1mA"),
+             Case("never", Protocol.hold("0.4 V", "1e5 s", "1 mA"), 0.05))  # fmt: skip
+    monkeypatch.setattr(bench_device, "cases", lambda: short)
+    monkeypatch.setattr(bench_device, "load_stack", reduced)
+    monkeypatch.setattr(bench_device, "UPDATES", 4)
+    monkeypatch.setattr(bench_device, "COMPARED", 2)
+    monkeypatch.setenv(bench_device.REPEATS_VARIABLE, "2")
+
+
+def test_rows_of_devices(small: None) -> None:
+    """One row a case, medians of the seeds; what takes too long is stopped and says how far it came."""
+    told: list[str] = []
+    rows = {row["case"]: row for row in bench_device.run(told.append)}
+    assert list(rows) == ["set_1mA", "retention_1e5s", "never", "hop_update"]
+    assert all(set(row) == KEYS and row["seeds"] == 2 for row in rows.values())
+    assert rows["set_1mA"]["finished"] == 1.0
+    assert rows["set_1mA"]["reached_s"] == pytest.approx(2e-5)
+    assert rows["never"]["finished"] == 0.0
+    assert 0.0 < rows["never"]["reached_s"] < 1.0
+    assert rows["hop_update"]["metal_events"] == 4
+    assert len(told) == 8
+
+
+def test_an_error_of_the_rates_is_seen() -> None:
+    """Right after a full solution there is none; potentials off by 1 mV, of 26 mV, are seen as percents."""
+    simulation = Simulation(reduced("ogb_20nm"), Protocol.hold("0.4 V", "20 us", "1 mA"), Settings(), 1)
+    simulation.run()
+    bench_device.rate_errors(simulation)
+    assert bench_device.rate_errors(simulation).max() < 1e-6
+    fields = simulation.device.potential.fields
+    free = fields["charge"] != 0.0
+    fields["charge"][free] += 1e-3 * np.sign(np.arange(len(fields)) % 2 - 0.5)[free]
+    simulation.device.refresh()
+    assert bench_device.rate_errors(simulation).max() > 0.01
+
+
+def test_rows_of_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sizes: positive costs, more memory than the sites alone take."""
+    monkeypatch.setattr(bench_scaling, "SIZES", ((1000, "pedot_only", 3.0), (2000, "pedot_only", 6.0)))
+    monkeypatch.setattr(bench_scaling, "_alone", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(bench_scaling, "EVENTS", 1000)
+    rows = bench_scaling.run()
+    assert [row["sites"] for row in rows] == [1000, 2000]
+    assert rows[1]["device_sites"] > rows[0]["device_sites"]
+    for row in rows:
+        assert min(row["kernel_ns_per_event"], row["field_ns_per_site"]) > 0.0
+        assert row["rss_bytes"] > 50 * row["device_sites"]
