@@ -11,7 +11,7 @@ from .state import GROUPS, State, grow
 from .transport import Path
 
 _PLAIN = (
-    "source", "limit", "charge_voltage", "charge_metal", "density_time",
+    "stage", "source", "limit", "charge_voltage", "charge_metal", "density_time",
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
 _PATCHES = ("drift", "count", "sites")
@@ -41,6 +41,8 @@ def device_state(device: Device) -> dict[str, Any]:
 
 def restore_device(device: Device, saved: dict[str, Any]) -> None:
     """Put a new window of the same lattice, stack and settings where `device_state` was taken."""
+    if saved["stage"] != device.stage:
+        device.take_stage(saved["stage"])
     for name in _PLAIN:
         setattr(device, name, saved[name])
     _restore_state(device, saved["state"])

@@ -227,6 +227,27 @@ class Device:
         if self._vacancies_lag():
             self.solve_fields()
 
+    def set_stage(self, kelvin: float) -> None:
+        """Another temperature of the stage: film and heat sinks are there at once, in equilibrium."""
+        if kelvin == self.stage:
+            return
+        self.take_stage(kelvin)
+        self.potential.fields["temperature"] = kelvin
+        self.solve_fields(refresh=False)
+        self.operated = ()
+        if not self.operate() and not self._warm():
+            self.refresh()
+
+    def take_stage(self, kelvin: float) -> None:
+        """The temperature of the stage in all that knows it; nothing is solved."""
+        self.stage, self.thermal = kelvin, K_B * kelvin
+        surface = self.heat.surface
+        self.heat = Heat(self.lattice, self.stack, kelvin)  # silver leads heat in proportion to T
+        self.heat.surface = surface
+        self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
+        if self.vacancies is not None:
+            self.vacancies.thermal = self.thermal
+
     def _vacancies_lag(self) -> bool:
         """Whether the device voltage moved enough since the vacancies last followed it.
 

@@ -116,18 +116,6 @@ class Protocol:
         """The time of all steps, if no stop condition ends a segment early."""
         return float(sum(step.duration_s for step in self._steps))
 
-    def stop_of(self, segment: int) -> StopCondition | None:
-        """The stop condition of a segment, asked in the steps whose `verify` is true."""
-        return self.segments[segment].until
-
-    def after_segment(self, index: int) -> int:
-        """The index of the first step after the segment that step `index` belongs to."""
-        steps = self._steps
-        segment = steps[index].segment
-        while index < len(steps) and steps[index].segment == segment:
-            index += 1
-        return index
-
     def to_data(self) -> list[dict[str, Any]]:
         """Plain data in internal units, for provenance and hashes; read_protocol takes it back."""
         return [_segment_data(segment) for segment in self.segments]
@@ -188,8 +176,6 @@ def _read_loop(name: str, values: dict[str, Any], where: str) -> Loop:
         if values.get(key) is None:
             raise UserError(f'{name} has no "{key}"', where, next_step=f"e.g. {Loop.example}")
     inner = read_protocol(values["segments"], where).segments
-    if any(segment.until is not None for segment in inner):
-        raise UserError(f"a segment inside {name} has its own until", where, next_step=f"put until on {name}")
     renamed = Mapping(*_split(where))
     renamed.update({"segments": inner, "times": values[count], "until": values.get("until")})
     if isinstance(values, Mapping):

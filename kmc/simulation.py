@@ -71,9 +71,6 @@ class Simulation:
         """What protocol or settings may say and this version does not compute is an error, never ignored."""
         if self.settings.windows > 1:
             raise UserError(f"windows: {self.settings.windows} is not built yet", next_step="give windows: 1")
-        if any(step.temperature_K not in (None, self.settings.temperature) for step in self.protocol.steps()):
-            raise UserError("a segment with its own temperature is not built yet",
-                            next_step="give settings.temperature, one run a temperature")
 
     @property
     def time_s(self) -> float:
@@ -106,6 +103,7 @@ class Simulation:
         """Up to the next look or the event budget, whichever comes first."""
         step = self.steps[self.step]
         if not self.opened:
+            self.device.set_stage(step.temperature_K or self.settings.temperature)
             self.device.set_source(step.voltage_V, step.compliance_A)
             self.opened = True
         last = self.sample + 1 == step.samples
@@ -125,10 +123,7 @@ class Simulation:
         device.follow_density()
         self.started_s = now_s
         self.sample, self.opened = 0, False
-        stop = self.protocol.stop_of(step.segment)
-        met = stop is not None and step.verify and stop.met(
-            device.conductance(), device.point.current, device.point.limited)
-        self.step = self.protocol.after_segment(self.step) if met else self.step + 1
+        self.step += step.after(device.conductance(), device.point.current, device.point.limited)
 
     def _look(self, step, now_s: float) -> None:
         """One row of the trace; reads only."""

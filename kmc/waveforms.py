@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,8 +19,8 @@ class Step:
     """A stretch of constant source voltage.
 
     `samples` evenly spaced looks, the last at the step's end; `compliance_A` is inf where there is no
-    limit; `temperature_K` is None for the stage's own. `verify` says whether the segment's stop
-    condition is asked during this step (in a write-verify loop: only in the last step of a cycle).
+    limit; `temperature_K` is None for the stage's own. `exits` are asked at its end: conditions, and by how
+    many steps one goes on where all of them are met; the first that are met count, else one goes on by one.
     """
 
     duration_s: float
@@ -30,7 +30,12 @@ class Step:
     segment: int
     cycle: int
     temperature_K: float | None = None
-    verify: bool = True
+    exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
+
+    def after(self, conductance_S: float, current_A: float, limited: bool) -> int:
+        """By how many steps one goes on, for what the device shows at the step's end."""
+        look = (conductance_S, current_A, limited)
+        return next((ahead for conditions, ahead in self.exits if all(c.met(*look) for c in conditions)), 1)
 
 
 _Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
@@ -103,22 +108,16 @@ class Segment(BaseModel):
     def steps(self, index: int) -> Iterator[Step]:
         """The steps of all repeats, as segment number `index`."""
         limit = inf if self.compliance is None else self.compliance
-        asked_at_end = self.until is not None and self.until.at_cycle_end
+        left = self.total()
         for turn in range(self.repeat):
             levels = list(self.levels())
             offset = turn * (levels[-1][3] + 1)
             for i, (duration, voltage, samples, cycle) in enumerate(levels):
                 last = i + 1 == len(levels) or levels[i + 1][3] != cycle
-                yield Step(
-                    duration,
-                    voltage,
-                    limit,
-                    samples,
-                    index,
-                    cycle + offset,
-                    self.temperature,
-                    last or not asked_at_end,
-                )
+                asked = self.until is not None and (last or not self.until.at_cycle_end)
+                exits = (((self.until,), left),) if asked else ()
+                yield Step(duration, voltage, limit, samples, index, cycle + offset, self.temperature, exits)
+                left -= 1
 
 
 class Sweep(Segment):
@@ -266,8 +265,9 @@ class Pwl(Segment):
 class Loop(Segment):
     """Segments in turn, `times` times, or until a condition is met at the end of a turn (write-verify).
 
-    A loop is one segment; a cycle is one turn. In a run file it is `repeat: {times: 10, segments: [...]}`
-    or `repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}`.
+    A loop is one segment; a cycle is one turn; what is inside may have conditions and loops of its own. In a
+    run file it is `repeat: {times: 10, segments: [...]}` or
+    `repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}`.
     """
 
     kind: ClassVar[str] = "repeat_until"
@@ -281,18 +281,19 @@ class Loop(Segment):
 
     def steps(self, index: int) -> Iterator[Step]:
         inner = [step for segment in self.segments for step in segment.steps(index)]
+        left = self.total()
         for cycle in range(self.times):
             for i, step in enumerate(inner):
-                yield Step(
-                    step.duration_s,
-                    step.voltage_V,
-                    step.compliance_A,
-                    step.samples,
-                    index,
-                    cycle,
-                    step.temperature_K,
-                    i + 1 == len(inner),
-                )
+                exits = self._asked(step.exits, len(inner) - i, left) + step.exits
+                yield replace(step, cycle=cycle, exits=exits)
+                left -= 1
+
+    def _asked(self, exits: Any, turn: int, left: int) -> tuple[tuple[tuple[StopCondition, ...], int], ...]:
+        """The loop's own condition, where a turn ends: in its last step, or by another exit to its end."""
+        if self.until is None:
+            return ()
+        ways = [conditions for conditions, ahead in exits if ahead == turn] + [()] * (turn == 1)
+        return tuple(((*conditions, self.until), left) for conditions in ways)
 
 
 KINDS: dict[str, type[Segment]] = {kind.kind: kind for kind in (Sweep, Pulses, Hold, Read, Pwl)}

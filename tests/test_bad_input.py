@@ -85,7 +85,6 @@ BAD: dict[str, tuple[int, str, str | None]] = {
     "run_choice_unknown_value.yaml": (4, 'a metal card has no "bond_enrgy"', "bond_energy"),
     "run_snapshots.yaml": (4, 'unknown key "evry"', "every"),
     "run_loop_without_count.yaml": (3, 'repeat has no "times"', None),
-    "run_loop_inner_until.yaml": (3, "has its own until", None),
 }
 
 

@@ -100,29 +100,58 @@ def test_protocols_add() -> None:
         Protocol.sweep("1 V", rate="1 V/s", step="0.5 V") + Protocol.read() + Protocol.hold("0 V", "1 s")
     )
     assert [step.segment for step in protocol.steps()] == [0] * 5 + [1, 2]
-    assert protocol.after_segment(2) == 5
-    assert protocol.after_segment(6) == 7
     assert hash(protocol) == hash(read_protocol(protocol.to_data()))
+
+
+def way(protocol: Protocol, conductances: list[float]) -> list[int]:
+    """The steps that are taken by a device that shows one conductance after another, then the last one."""
+    steps, taken, at = protocol.steps(), [], 0
+    while at < len(steps):
+        taken.append(at)
+        shown = conductances[min(len(taken), len(conductances)) - 1]
+        at += steps[at].after(shown, 0.0, False)
+    return taken
 
 
 def test_write_and_verify() -> None:
     """A loop asks its condition in the last step of each turn only."""
     pulse = Protocol.pulses("1 V", width="5 ms", gap="1 ms", compliance="50 uA")
-    protocol = (pulse + Protocol.read()).repeated(3, until={"conductance_above": "0.1 mS"})
+    protocol = (pulse + Protocol.read()).repeated(3, until={"conductance_above": "0.1 mS"}) + Protocol.read()
     steps = protocol.steps()
-    assert [step.cycle for step in steps] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert [step.verify for step in steps] == [False, False, True] * 3
-    assert {step.segment for step in steps} == {0}
-    condition = protocol.stop_of(0)
-    assert condition is not None
-    assert condition.met(1.1e-4, 0.0, False)
-    assert not condition.met(0.9e-4, 0.0, True)
+    assert [step.cycle for step in steps] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 0]
+    assert {step.segment for step in steps[:-1]} == {0}
+    assert way(protocol, [0.9e-4]) == list(range(10))
+    assert way(protocol, [1.1e-4, 1.1e-4, 0.9e-4]) == list(range(10))
+    assert way(protocol, [0.9e-4, 0.9e-4, 1.1e-4]) == [0, 1, 2, 9]
+    assert way(protocol, [0.9e-4] * 5 + [1.1e-4]) == [0, 1, 2, 3, 4, 5, 9]
+
+
+def test_loops_inside_loops() -> None:
+    """Write until it conducts, then read, until it still conducts: each condition where its turn ends."""
+    write = Protocol.hold("1 V", "1 ms", samples=1).repeated(3, until={"conductance_above": "2 mS"})
+    protocol = (write + Protocol.read()).repeated(2, until={"conductance_above": "1 mS"})
+    protocol += Protocol.hold("0 V", "1 s")
+    assert way(protocol, [3e-3, 0.0]) == [0, 3, 4, 5, 6, 7, 8]
+    assert way(protocol, [3e-3, 2e-3]) == [0, 3, 8]
+    assert way(protocol, [1e-3, 1e-3, 3e-3, 0.0, 3e-3, 0.0]) == [0, 1, 2, 3, 4, 7, 8]
+    assert hash(protocol) == hash(read_protocol(protocol.to_data()))
+
+
+def test_a_loop_that_ends_a_turn_early_asks_the_one_around_it() -> None:
+    """The inner loop is the turn's last segment: its exit is where the outer condition is asked too."""
+    inner = Protocol.hold("1 V", "1 ms", samples=1).repeated(3, until={"conductance_above": "1 mS"})
+    protocol = inner.repeated(2, until={"conductance_above": "2 mS"}) + Protocol.hold("0 V", "1 s")
+    assert way(protocol, [1.5e-3]) == [0, 3, 6]
+    assert way(protocol, [3e-3]) == [0, 6]
+    assert way(protocol, [0.0, 0.0, 3e-3]) == [0, 1, 2, 6]
+    assert way(protocol, [0.0]) == list(range(7))
 
 
 def test_a_failure_is_asked_where_a_cycle_ends() -> None:
     """A device that still conducts at the end of a cycle cannot be reset."""
     protocol = Protocol.sweep("-1 V", rate="1 V/s", step="0.5 V", cycles=2, until={"failure": "30 uS"})
-    assert [step.verify for step in protocol.steps()] == [False, False, False, False, True] * 2
+    assert way(protocol, [1e-3] * 4 + [0.0]) == list(range(10))
+    assert way(protocol, [0.0] * 4 + [1e-3]) == list(range(5))
 
 
 @pytest.mark.parametrize(

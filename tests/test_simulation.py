@@ -12,7 +12,6 @@ from kmc.simulation import Simulation
 
 @pytest.mark.parametrize(("settings", "more", "says"), [
     ({"windows": 2}, {}, "windows"),
-    ({}, {"temperature": "350 K"}, "temperature"),
 ])  # fmt: skip
 def test_what_is_not_built_is_refused(settings: dict, more: dict, says: str) -> None:
     """Accepted by the input's grammar, unknown to the loop: an error before anything is built."""
