@@ -9,6 +9,7 @@ import numpy as np
 
 from . import field_kernels as fk
 from .lattice import Lattice, Region
+from .model import face_table, permittivities
 from .multigrid import Hierarchy, face_conductances
 from .state import FIELD, METAL, State
 from .units import EPS0
@@ -17,22 +18,6 @@ SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the
 SHARPEN_SWEEPS = 16
 SOLVE_ETA = 1e-4
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
-
-
-def permittivities(stack) -> np.ndarray:
-    """Relative permittivity by region; electrodes as perfect conductors."""
-    values = np.ones(len(Region))
-    void = stack.void.value("permittivity")
-    values[Region.VOID] = void
-    if stack.organic is not None:
-        values[Region.ORGANIC] = stack.organic.card.value("permittivity")
-    if stack.active is not None:
-        inside = stack.active.card.value("permittivity")
-        values[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = inside
-        values[Region.GAP] = stack.ligand.value("permittivity") if stack.ligand is not None else inside
-        # Ligand chains bend into the corners where crystals meet.
-        values[Region.VOID] = values[Region.GAP] if stack.ligand is not None else void
-    return values
 
 
 def carrier_sheet(lattice: Lattice) -> np.ndarray:
@@ -44,14 +29,6 @@ def carrier_sheet(lattice: Lattice) -> np.ndarray:
     organic = lattice.region == Region.ORGANIC
     top = organic & ~np.roll(organic, -1, axis=0)
     return np.flatnonzero(top & ~lattice.residue)
-
-
-def face_table(values: np.ndarray) -> np.ndarray:
-    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode."""
-    table = 2 * values[:, None] * values[None, :] / (values[:, None] + values[None, :])
-    for region in (Region.COUNTER, Region.ELECTRODE):
-        table[region, :], table[:, region] = 2 * values, 2 * values
-    return table
 
 
 class Potential:

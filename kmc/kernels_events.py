@@ -2,6 +2,7 @@
 
 import math
 
+from .kernels_bend import bend
 from .kernels_entities import (
     drop_entity,
     link_charge,
@@ -20,6 +21,7 @@ from .kernels_near import (
     inlined,
     kernel,
     neighbour,
+    opened,
     pair_cell,
     place_of,
     put,
@@ -32,16 +34,15 @@ MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and 
 
 
 @kernel
-def mark_metal(state, grid, fields, site: int, added: bool) -> None:
-    """Note a change of metal, give the site a provisional potential, and bound what is stale by it.
+def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
+    """Let the potential near a change of metal follow it, note the change, and bound what is stale by it.
 
-    Potentials: by the maximum principle a new metal site at V changes the potential nowhere by more than
-    |phi(site) - V|; for a removed one the estimate uses the mean of its neighbours. Current: a filament's
-    conductance changes by about the power at one volt in the bonds that come or go (V2 in units of one bond).
+    Potentials: what passes beyond the box of `bend`, and a difference of metal that the site joins or parts.
+    Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2 in
+    units of one bond).
     """
     run, here = state.run[0], fields[site]
-    own = run.voltage * here.unit + here.charge
-    low, high, metals, unit, charge, open_unit, open_charge = 1e300, -1e300, 0, 0.0, 0.0, 0.0, 0.0
+    low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0
     apart = 0.0  # sum of the squares of the metal's unit potentials
     x, y, z = decode(grid, site)
     for d in range(6):
@@ -53,21 +54,19 @@ def mark_metal(state, grid, fields, site: int, added: bool) -> None:
             charge += fields[j].charge
             phi = run.voltage * fields[j].unit + fields[j].charge
             low, high = min(low, phi), max(high, phi)
-        else:
-            open_unit += fields[j].unit
-            open_charge += fields[j].charge
-    if metals == 0:
-        low, high = own, own
-    else:
+    shift = 0.0
+    if metals > 0:
         run.stale += apart - unit**2 / metals
-    if added:
-        shift = max(abs(own - low), abs(own - high))
-        if metals > 0 and not state.sites[site].held:
-            here.unit, here.charge = unit / metals, charge / metals
-    else:
-        if metals < 6 and not state.sites[site].held:
-            here.unit, here.charge = open_unit / (6 - metals), open_charge / (6 - metals)
-        shift = max(abs(run.voltage * here.unit + here.charge - own), high - low)
+        shift = high - low
+    if not added:
+        unit, charge = opened(state, grid, fields, model, site)
+    elif metals > 0:
+        unit, charge = unit / metals, charge / metals
+    if metals == 0:  # an atom by itself is where its surroundings are
+        if not added:
+            here.unit, here.charge = unit, charge
+    elif not state.sites[site].held:
+        shift += bend(state, grid, fields, model, site, unit, charge)
     run.metal_events += 1
     if z >= run.watch or run.stale > run.stale_bound:  # here an atom changes the current
         run.force_refresh |= 1
@@ -105,19 +104,19 @@ def note_change(state, grid, site: int, was: bool, shift: float) -> None:
 
 
 @kernel
-def add_metal(state, grid, fields, site: int) -> None:
+def add_metal(state, grid, fields, model, site: int) -> None:
     """An atom of silver on an empty site."""
     new_entity(state, grid, KIND_METAL, site)
-    mark_metal(state, grid, fields, site, True)
+    mark_metal(state, grid, fields, model, site, True)
     touch_around(state, grid, site)
 
 
 @kernel
-def remove_metal(state, grid, fields, entity: int) -> None:
+def remove_metal(state, grid, fields, model, entity: int) -> None:
     """Take an atom of silver away."""
     site = index(state.entities[entity].site)
     drop_entity(state, grid, entity)
-    mark_metal(state, grid, fields, site, False)
+    mark_metal(state, grid, fields, model, site, False)
     touch_around(state, grid, site)
 
 
@@ -203,9 +202,9 @@ def apply(state, grid, fields, model, entity: int, channel: int, rest: float) ->
     if not hop and not survives(state, grid, fields, model, entity, channel, target, rest):
         return False
     if kind == KIND_METAL:
-        remove_metal(state, grid, fields, entity)
+        remove_metal(state, grid, fields, model, entity)
         if hop:
-            add_metal(state, grid, fields, target)
+            add_metal(state, grid, fields, model, target)
             return True
     elif channel == 6:
         state.run[0].exchanged += 1
@@ -224,7 +223,7 @@ def leave_ion(state, grid, fields, model, entity: int, channel: int) -> None:
     site = index(state.entities[entity].site)
     remove_charge(state, grid, model, entity)
     if channel == 6:
-        add_metal(state, grid, fields, site)
+        add_metal(state, grid, fields, model, site)
     else:
         state.run[0].reservoir += 1
         state.run[0].returned += 1

@@ -10,6 +10,10 @@ from .cache import njit
 from .model import NO_HOP, PAIR_REACH
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
+# Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: none but the
+# site (Watson's integral); on a plane, an edge, in a corner of metal by images; deeper in by its own neighbours.
+RETURNS = (0.0, 0.03, 0.06, 0.11, 0.15, 0.206, 0.340537)
+
 # Without reference counting (it cost a factor of 7) and without a branch for each division by zero.
 kernel = njit(_nrt=False, error_model="numpy")
 inlined = njit(_nrt=False, error_model="numpy", forceinline=True)
@@ -204,19 +208,32 @@ def electron_potential(state, grid, fields, site: int) -> float:
 
 
 @kernel
-def open_potential(state, grid, fields, site: int) -> float:
-    """Potential an ion would have on a metal site: what is held there, or the mean of open neighbours, V."""
-    voltage = state.run[0].voltage
-    total, n = 0.0, 0
+def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
+    """Unit and charge potential that a metal site would have without its atom: Laplace's equation there, V.
+
+    The neighbours are where the atom holds them and will follow: RETURNS of a change comes back from them.
+    """
+    here = fields[site]
     x, y, z = decode(grid, site)
+    unit, charge, weights, n = 0.0, 0.0, 0.0, 0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
-        if state.sites[j].cation < METAL:
-            total += voltage * fields[j].unit + fields[j].charge
-            n += 1
+        weight = model.face[state.sites[site].region, state.sites[j].region]
+        unit += weight * fields[j].unit
+        charge += weight * fields[j].charge
+        weights += weight
+        n += state.sites[j].cation < METAL
     if n == 0 or state.sites[site].held:
-        return voltage * fields[site].unit + fields[site].charge
-    return total / n
+        return here.unit, here.charge
+    own = 1.0 - RETURNS[n]
+    return (here.unit + (unit / weights - here.unit) / own, here.charge + (charge / weights - here.charge) / own)
+
+
+@kernel
+def open_potential(state, grid, fields, model, site: int) -> float:
+    """Potential an ion would have on a metal site, V."""
+    unit, charge = opened(state, grid, fields, model, site)
+    return state.run[0].voltage * unit + charge
 
 
 @kernel

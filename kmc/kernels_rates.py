@@ -156,7 +156,7 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
         row[d] = thermal_rate(model.attempt, barrier, temperature)
         total += row[d]
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
-    row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, site), True)
+    row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True)
     row[7] = 0.0
     return total + row[6]
 
@@ -244,7 +244,7 @@ def survives(state, grid, fields, model, entity: int, channel: int, target: int,
     if pair == 0.0:
         return True
     if state.entities[entity].kind == KIND_METAL:
-        phi = open_potential(state, grid, fields, site) + pair
+        phi = open_potential(state, grid, fields, model, site) + pair
         return rest < redox(state, grid, fields, model, site, phi, True)
     if channel < 6:
         return rest < electrode_rate(state, fields, model, site, target, pair, True)

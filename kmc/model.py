@@ -19,6 +19,7 @@ MODEL = np.dtype([
     ("vacancy_energy", "f8", REGIONS),
     ("vacancy_barrier", "f8", (REGIONS, REGIONS)),
     ("vacancy_prefactor", "f8", (REGIONS, REGIONS)),
+    ("face", "f8", (REGIONS, REGIONS)),  # relative permittivity between two sites
     ("pair", "f8", PAIR_REACH**2 + 1),  # by squared distance in sites
     ("reach", "i8"),  # 0: no pair term
     ("bond", "f8"),
@@ -47,6 +48,7 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["ion_energy"], model["ion_barrier"] = energy, _higher(barrier)
     model["ion_prefactor"] = hop_prefactor(_geometric(diffusion), spacing_nm)
     model["adhesion"], model["vacancy_energy"] = _adhesion(stack), v_energy
+    model["face"] = face_table(permittivities(stack))
     model["vacancy_barrier"] = _higher(v_barrier)
     model["vacancy_prefactor"] = hop_prefactor(_geometric(v_diffusion), 2 * spacing_nm)
     if settings.ion_pairs and active is not None:
@@ -61,6 +63,30 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["exchange_energy"] = active.value("electrode_exchange_energy") if active else 0.0
     model["explicit_vacancies"] = settings.vacancies == "explicit"
     return model
+
+
+def permittivities(stack) -> np.ndarray:
+    """Relative permittivity by region; electrodes as perfect conductors."""
+    values = np.ones(len(Region))
+    void = stack.void.value("permittivity")
+    values[Region.VOID] = void
+    if stack.organic is not None:
+        values[Region.ORGANIC] = stack.organic.card.value("permittivity")
+    if stack.active is not None:
+        inside = stack.active.card.value("permittivity")
+        values[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = inside
+        values[Region.GAP] = stack.ligand.value("permittivity") if stack.ligand is not None else inside
+        # Ligand chains bend into the corners where crystals meet.
+        values[Region.VOID] = values[Region.GAP] if stack.ligand is not None else void
+    return values
+
+
+def face_table(values: np.ndarray) -> np.ndarray:
+    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode."""
+    table = 2 * values[:, None] * values[None, :] / (values[:, None] + values[None, :])
+    for region in (Region.COUNTER, Region.ELECTRODE):
+        table[region, :], table[:, region] = 2 * values, 2 * values
+    return table
 
 
 METAL_KEYS = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .fields import SHARPEN_REACH, SHARPEN_SWEEPS, Potential
-from .state import METAL, State
+from .state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most
 LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
@@ -40,17 +40,23 @@ class Patches:
         return self._wide(state, boxes, volts) if self.drift > bound else boxes
 
     def _small(self, state: State, changes: np.ndarray, volts: float, thermal: float) -> list[Box]:
-        """One box a site: an atom that flickered back leaves nothing, else its reach is that of shift / r."""
+        """A box around each site that changed, where more passed beyond the event's own than may be left.
+
+        An atom that flickered back leaves its site where the estimate of its leaving put it: let it settle.
+        """
         boxes, kept = [], []
         for site, was, shift, _ in changes.tolist():
             same = (state.sites["cation"][site] == METAL) == was
-            reach = 0 if same else min(max(math.ceil(shift / (LEAST * thermal)), 1), REACH)
-            spill = self.potential.relax(state, self.potential.box_of(site, reach), max(2 * reach, 1))
             if not same:
-                self.drift += spill * volts
-                boxes.append(self.potential.box_of(site, reach + SEEN))
                 kept.append(site)
-        self.count += len(boxes)
+                if shift <= LEAST * thermal:
+                    self.drift += shift
+                    continue
+            reach = 1 if same else min(BEND_REACH + math.ceil(shift / (LEAST * thermal)), REACH)
+            spill = self.potential.relax(state, self.potential.box_of(site, reach), 2 * reach)
+            self.drift += 0.0 if same else spill * volts
+            boxes.append(self.potential.box_of(site, reach + SEEN))
+        self.count += len(kept)
         self.sites = np.append(self.sites, np.array(kept, np.int64))
         return boxes
 

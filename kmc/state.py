@@ -17,7 +17,8 @@ KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
 CHANNELS = 8
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
-DIRTY_LIMIT = 64
+DIRTY_LIMIT = 256
+BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype([
     ("cation", "u1"),  # EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL
@@ -50,7 +51,7 @@ RUN = np.dtype(
         "touched", "regrouped")])  # fmt: skip
 CHANGE = np.dtype([
     ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
-    ("shift", "f8"),  # bound of the change of potential by it, V
+    ("shift", "f8"),  # what of its change of potential passed beyond the box that followed at once, V
     ("error", "f8"),  # the same at its place, by all changes since the last solution
 ])  # fmt: skip
 FIELD = np.dtype([
@@ -80,6 +81,7 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
+    bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
 
@@ -111,8 +113,8 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     return State(
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
-        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(DIRTY_LIMIT, CHANGE),
-        np.zeros(1, RUN))
+        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
+        np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

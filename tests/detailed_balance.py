@@ -10,7 +10,7 @@ from small_device import Window
 
 from kmc import kernels
 from kmc.kernels_events import apply, hop_ion
-from kmc.kernels_near import exchange_cell, neighbour, two_steps
+from kmc.kernels_near import RETURNS, exchange_cell, neighbour, two_steps
 from kmc.kernels_rates import survives
 from kmc.state import ELECTRODE_METAL, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 from kmc.units import K_B
@@ -67,6 +67,16 @@ def around(w: Window, site: int, metal: bool) -> float:
     return float(np.mean([potential(w, j) for j in near]))
 
 
+def opened(w: Window, site: int) -> float:
+    """What the kernel takes for the potential of a metal site without its atom: mean flux nil, V."""
+    near = [neighbour(w.grid, site, d) for d in range(6)]
+    region = w.state.sites["region"]
+    weight = w.model["face"][region[site], region[near]]
+    mean = float(weight @ [potential(w, j) for j in near] / weight.sum())
+    free = int((w.state.sites["cation"][near] < METAL).sum())
+    return potential(w, site) + (mean - potential(w, site)) / (1.0 - RETURNS[free])
+
+
 class Event(NamedTuple):
     """One event of an entity: what it costs in the potential (eV), where, and the event that undoes it."""
 
@@ -105,8 +115,7 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         near = [neighbour(w.grid, site, d) for d in range(6)]
         if all(w.state.sites["cation"][j] >= METAL for j in near):
             return None  # buried
-        held = sites["held"][site]
-        cost = (potential(w, site) if held else around(w, site, False)) - around(w, site, True)
+        cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site, True)
         return Event("oxidation", entity, channel, site, cost, warm[site], 6)
     cost = potential(w, j) - potential(w, site)
     return Event("ionisation" if hop else "exchange", entity, channel, j, cost, warm[j], 7 if hop else 6)

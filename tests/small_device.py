@@ -64,6 +64,7 @@ def table(pairs: bool = True) -> np.ndarray:
     model["ion_energy"] = generator.uniform(-0.35, -0.15, REGIONS)
     model["ion_barrier"] = np.where(closed, NO_HOP, symmetric(0.2, 0.3))
     model["ion_prefactor"] = symmetric(1e11, 2e11)
+    model["face"] = symmetric(1.0, 20.0)
     model["adhesion"] = generator.uniform(0.0, 0.06, REGIONS)
     model["vacancy_energy"] = generator.uniform(-0.05, 0.05, REGIONS)
     model["vacancy_barrier"] = np.where(closed, NO_HOP, symmetric(0.2, 0.3))

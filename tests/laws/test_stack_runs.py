@@ -226,10 +226,10 @@ def test_what_is_held_stays_held(name: str) -> None:
     device.set_source(VOLT, np.inf)
     sheet = device.potential.sheet
     for site in sheet[:: max(1, len(sheet) // 5)]:
-        add_metal(device.state, device.grid, device.potential.fields, site)
+        add_metal(device.state, device.grid, device.potential.fields, device.model, site)
         device.follow_metal()
         atom = int(device.state.sites["entity"][site])
-        remove_metal(device.state, device.grid, device.potential.fields, atom)
+        remove_metal(device.state, device.grid, device.potential.fields, device.model, atom)
         device.follow_metal()
     device.solve_fields()
     unit, charge = device.potential.fields["unit"], device.potential.fields["charge"]
