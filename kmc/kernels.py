@@ -88,7 +88,9 @@ def advance(state, grid, fields, model, generator, stop_s: float, budget: int, l
         if state.entities[entity].kind == KIND_ION and channel < 6:
             if not hop_ion(state, grid, model, entity, channel):
                 continue
-        elif not apply(state, grid, fields, model, entity, channel, rest):
+        elif not apply(state, grid, fields, model, generator, entity, channel, rest):
+            if run.touched > 0:  # its ion came back: from now on it leaves less often
+                refresh_touched(state, grid, fields, model)
             continue
         run.events += 1
         if run.touched > 0 or run.regrouped > 0:

@@ -45,7 +45,7 @@ def new_entity(state, grid, kind: int, site: int) -> int:
         entity = run.entities
         run.entities += 1
     here = state.entities[entity]
-    here.kind, here.group, here.total = kind, -1, 0.0
+    here.kind, here.group, here.total, here.returns = kind, -1, 0.0, 0.0
     put(state, grid, entity, site)
     if kind == KIND_VACANCY:
         state.sites[site].vacancy = entity

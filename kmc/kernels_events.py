@@ -12,6 +12,7 @@ from .kernels_entities import (
     touch_charges,
     unlink_charge,
 )
+from .kernels_flight import ATOM_AT, HOME, ION_AT, flight, forget
 from .kernels_groups import touch
 from .kernels_near import (
     beside,
@@ -71,6 +72,7 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     if z >= run.watch or run.stale > run.stale_bound:  # here an atom changes the current
         run.force_refresh |= 1
     note_change(state, grid, site, not added, shift)
+    forget(state, grid, model, site)
 
 
 @kernel
@@ -178,7 +180,7 @@ def hop_ion(state, grid, model, entity: int, channel: int) -> bool:
 
 
 @kernel
-def apply(state, grid, fields, model, entity: int, channel: int, rest: float) -> bool:
+def apply(state, grid, fields, model, generator, entity: int, channel: int, rest: float) -> bool:
     """Carry out an event that is not an ion's hop; False if exclusion or repulsion forbids it.
 
     `rest` is uniform below the rate of the event.
@@ -199,8 +201,12 @@ def apply(state, grid, fields, model, entity: int, channel: int, rest: float) ->
         if target < 0 or (kind == KIND_EMITTER and state.sites[target].vacancy >= 0):
             return False
     hop = kind == KIND_METAL and channel < 6
+    if kind == KIND_METAL and not hop:
+        rest /= 1.0 - state.entities[entity].returns
     if not hop and not survives(state, grid, fields, model, entity, channel, target, rest):
         return False
+    if kind == KIND_METAL and not hop and model.flight > 0:
+        return fly(state, grid, fields, model, generator, entity)
     if kind == KIND_METAL:
         remove_metal(state, grid, fields, model, entity)
         if hop:
@@ -214,6 +220,23 @@ def apply(state, grid, fields, model, entity: int, channel: int, rest: float) ->
         state.run[0].reservoir -= 1
         state.run[0].emitted += 1
     add_charge(state, grid, model, KIND_ION, target)
+    return True
+
+
+@kernel
+def fly(state, grid, fields, model, generator, entity: int) -> bool:
+    """An atom ionises, and its ion is where its first passage ends; False where it comes back."""
+    how, target = flight(state, grid, fields, model, generator, entity)
+    if how == HOME:
+        return False
+    remove_metal(state, grid, fields, model, entity)
+    if how == ATOM_AT:
+        add_metal(state, grid, fields, model, target)
+    elif how == ION_AT:
+        add_charge(state, grid, model, KIND_ION, target)
+    else:
+        state.run[0].reservoir += 1
+        state.run[0].returned += 1
     return True
 
 

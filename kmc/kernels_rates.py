@@ -157,6 +157,7 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
         total += row[d]
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
     row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True)
+    row[6] *= 1.0 - state.entities[entity].returns
     row[7] = 0.0
     return total + row[6]
 

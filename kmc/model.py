@@ -34,6 +34,7 @@ MODEL = np.dtype([
     ("exchange", "f8"),  # barrier of vacancy exchange at the silver electrode; NO_HOP: none
     ("exchange_energy", "f8"),
     ("explicit_vacancies", "i8"),
+    ("flight", "i8"),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
     ("uniform", "i8"),  # rates do not depend on the site: rows are never recomputed
 ])  # fmt: skip
 
@@ -61,6 +62,7 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["kink"] = -3 * metal.value("bond_energy")
     model["exchange"] = active.value("electrode_exchange_barrier") if active else NO_HOP
     model["exchange_energy"] = active.value("electrode_exchange_energy") if active else 0.0
+    model["flight"] = settings.flight_reach
     model["explicit_vacancies"] = settings.vacancies == "explicit"
     return model
 

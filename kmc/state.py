@@ -18,6 +18,7 @@ CHANNELS = 8
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
+FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype([
@@ -35,7 +36,7 @@ ENTITY = np.dtype([
     ("x", "u2"), ("y", "u2"), ("z", "u2"),  # coordinates of the site
     ("touched", "u2"),  # 1: its rates must be computed again
     ("free", "i4"), ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
-    ("spare", "i8"),  # 64 bytes: one cache line
+    ("returns", "f8"),  # least chance that its ion comes back, which its rate leaves out; 64 bytes: one line
 ])  # fmt: skip
 GROUP = np.dtype([
     ("count", "i4"), ("active", "i4"),  # active: a column of its own, the groups in use from the fastest down
@@ -82,6 +83,8 @@ class State(NamedTuple):
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
+    domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2], kept [(2 BEND_REACH + 1)^3, 3]: those of
+    kept: np.ndarray  # `kmc.kernels_flight`
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
 
@@ -114,6 +117,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
+        np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(1, RUN))
 
 

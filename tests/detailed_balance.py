@@ -142,7 +142,7 @@ def carry_out(w: Window, event: Event) -> Window:
     if event.name == "hop of an ion":
         assert hop_ion(after.state, after.grid, after.model, event.entity, event.channel)
     else:
-        assert apply(*after, event.entity, event.channel, 0.0)
+        assert apply(*after, np.random.default_rng(0), event.entity, event.channel, 0.0)
     kernels.advance(*after, np.random.default_rng(0), -1.0, 1, True)
     return after
 

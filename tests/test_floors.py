@@ -20,7 +20,7 @@ FLOORS: dict[str, float] = {
     "multigrid_cycle_kernels": 4.6, "multigrid_kernels": 4.7, "multigrid_window_kernels": 4.7,
     "multigrid_near_kernels": 4.8, "rates": 5, "multigrid": 5,
     "model": 5.4, "kernels_near": 5.5, "kernels_groups": 5.6, "kernels_rates": 5.7, "kernels_entities": 5.7,
-    "kernels_bend": 5.7,
+    "kernels_bend": 5.7, "kernels_flight": 5.75,
     "kernels_events": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8,
     "surroundings": 5.8, "heat_kernels": 5.7,
     "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,

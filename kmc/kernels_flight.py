@@ -1,0 +1,194 @@
+"""First passage of the ion that an atom of metal becomes, for `kmc.kernels`.
+
+Most ions are back on their atom's site within nanoseconds. Where an ion ends that starts at the site of its atom is
+an absorbing Markov chain on the sites around, all else at rest: it is reduced somewhere, joins the electrode or leaves
+the domain. The chain gives the chance to come back (Novotny, PRL 74, 1 (1995)); that share of the ionisations is
+left out, and the others go by the chain that is conditioned on not coming back (Doob). What is neglected is the time
+of the flight and what others do in it.
+"""
+
+from .kernels_bend import LEAST_V, NEAR, place, shape
+from .kernels_groups import touch
+from .kernels_near import beside, decode, index, inlined, kernel, opened, put
+from .kernels_rates import ion_rates
+from .model import NO_HOP
+from .state import BEND_REACH, CHANNELS, EMPTY, KIND_METAL, METAL
+from .units import K_B
+
+HOME, ION_AT, ATOM_AT, INTO_ELECTRODE = 0, 1, 2, 3
+MARGIN = 1.25  # over the chance not to come back: it may grow so much before the thinned rate is too low
+SETTLED = 1e-9
+MOST = 400  # sweeps
+TOTAL, BACK = CHANNELS, CHANNELS + 1  # columns of `state.domain` after the rates
+
+
+@kernel
+def forget(state, grid, model, site: int) -> None:
+    """The chances to come back of the atoms near a changed site are no longer known."""
+    reach = min(model.flight + 1, (min(grid.nx, grid.ny) - 1) // 2)
+    if model.flight == 0:
+        return
+    x0, y0, z0 = decode(grid, site)
+    for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
+        for b in range(-reach, reach + 1):
+            for a in range(-reach, reach + 1):
+                entity = index(max(state.sites[place(grid, x0 + a, y0 + b, z)].entity, 0))
+                atom = state.entities[entity]
+                if atom.kind == KIND_METAL and atom.returns > 0.0:
+                    atom.returns = 0.0
+                    touch(state, entity)
+
+
+@kernel
+def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int]:
+    """How and where the ion of an atom that ionises ends; HOME where it comes back, or was to and did not ionise.
+
+    Leaves all as it was but the chance to come back that its atom is known by.
+    """
+    atom = state.entities[entity]
+    site = index(atom.site)
+    lift(state, grid, fields, model, site, 1.0)
+    tabulate(state, grid, fields, model, entity, site)
+    lift(state, grid, fields, model, site, -1.0)
+    side = 2 * model.flight + 3
+    solve_back(state, side)
+    middle = side * side * side // 2
+    away = 1.0 - state.domain[middle, BACK]
+    if generator.random() * (1.0 - atom.returns) >= away:
+        atom.returns = max(0.0, 1.0 - MARGIN * away)
+        touch(state, entity)
+        return HOME, site
+    return walk(state, grid, generator, site, middle, side)
+
+
+@kernel
+def lift(state, grid, fields, model, site: int, way: float) -> None:
+    """Give the site of an atom and those around it the potentials without it (way 1), or what they were (-1)."""
+    middle = state.kept.shape[0] // 2
+    if way > 0.0:
+        here = fields[site]
+        unit, charge = opened(state, grid, fields, model, site)
+        rise_unit, rise_charge = unit - here.unit, charge - here.charge
+        size = max(abs(state.run[0].voltage), LEAST_V)
+        shift = size * abs(rise_unit) + abs(rise_charge)
+        reach = BEND_REACH if shift > NEAR * K_B * here.temperature else BEND_REACH - 1
+        reach = min(reach, (min(grid.nx, grid.ny) - 1) // 2)
+        state.kept[middle, 2] = reach
+        shape(state, grid, model, site, reach)
+    reach = int(state.kept[middle, 2])
+    side = 2 * reach + 3
+    x0, y0, z0 = decode(grid, site)
+    k = 0
+    for c in range(-reach, reach + 1):
+        for b in range(-reach, reach + 1):
+            for a in range(-reach, reach + 1):
+                share = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1, 6]
+                if share > 0.0:
+                    there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
+                    if way > 0.0:
+                        state.kept[k, 0], state.kept[k, 1] = there.unit, there.charge
+                        there.unit += share * rise_unit
+                        there.charge += share * rise_charge
+                    else:
+                        there.unit, there.charge = state.kept[k, 0], state.kept[k, 1]
+                k += 1
+
+
+@kernel
+def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
+    """Rates of the ion on each site of the domain into `state.domain`, in a box with an empty shell.
+
+    The atom's entity stands in for the ion, so that the charges around are seen and it itself is not.
+    """
+    reach, run, home = model.flight, state.run[0], state.sites[site]
+    x0, y0, z0 = decode(grid, site)
+    home.cation = EMPTY
+    run.ions += 1
+    k = 0
+    for c in range(-reach - 1, reach + 2):
+        for b in range(-reach - 1, reach + 2):
+            for a in range(-reach - 1, reach + 2):
+                row = state.domain[k]
+                k += 1
+                row[TOTAL], row[BACK] = 0.0, 0.0
+                inner = abs(a) <= reach and abs(b) <= reach and abs(c) <= reach
+                if inner and 0 < z0 + c < grid.nz - 1:
+                    i = place(grid, x0 + a, y0 + b, z0 + c)
+                    region = state.sites[i].region
+                    if state.sites[i].cation == EMPTY and model.ion_barrier[region, region] < NO_HOP:
+                        put(state, grid, entity, i)
+                        copy_rates(state, grid, fields, model, entity, i, row)
+    put(state, grid, entity, site)
+    run.ions -= 1
+    home.cation = METAL
+
+
+@kernel
+def copy_rates(state, grid, fields, model, entity: int, site: int, row) -> None:
+    """Rates of the ion on a site, hops into taken ones left out, and their sum."""
+    ion_rates(state, grid, fields, model, entity)
+    x, y, z = decode(grid, site)
+    for d in range(CHANNELS):
+        row[d] = state.rates[entity, d]
+        if d < 6 and state.sites[beside(grid, site, x, y, z, d)].cation != EMPTY:
+            row[d] = 0.0
+        row[TOTAL] += row[d]
+
+
+@inlined
+def step_of(side: int, direction: int) -> int:
+    """What a hop adds to the place in the box."""
+    if direction < 2:
+        return 2 * direction - 1
+    if direction < 4:
+        return (2 * direction - 5) * side
+    return (2 * direction - 9) * side * side
+
+
+@kernel
+def solve_back(state, side: int) -> None:
+    """Column BACK: the chance to be reduced on the middle site, from each site (Gauss-Seidel, both ways)."""
+    cells = side * side * side
+    for sweep in range(MOST):
+        change = 0.0
+        for n in range(cells):
+            k = n if sweep % 2 == 0 else cells - 1 - n
+            row = state.domain[k]
+            if row[TOTAL] > 0.0:
+                back = row[6] if k == cells // 2 else 0.0
+                for d in range(6):
+                    if row[d] > 0.0:
+                        back += row[d] * state.domain[k + step_of(side, d), BACK]
+                back /= row[TOTAL]
+                change = max(change, abs(back - row[BACK]))
+                row[BACK] = back
+        if change < SETTLED:
+            return
+
+
+@kernel
+def walk(state, grid, generator, site: int, k: int, side: int) -> tuple[int, int]:
+    """The way of an ion from the middle of the box on the condition that it does not come back."""
+    home = k
+    while True:
+        row = state.domain[k]
+        rest = generator.random() * row[TOTAL] * (1.0 - row[BACK])
+        x, y, z = decode(grid, site)
+        for d in range(CHANNELS):
+            weight = row[d]
+            if d < 6 and weight > 0.0:
+                weight *= 1.0 - state.domain[k + step_of(side, d), BACK]
+            elif d == 6 and k == home:
+                weight = 0.0
+            if rest >= weight or weight == 0.0:
+                rest -= weight
+                continue
+            if d == 6:
+                return ATOM_AT, site
+            if d == 7:
+                return INTO_ELECTRODE, site
+            k += step_of(side, d)
+            site = beside(grid, site, x, y, z, d)
+            if state.domain[k, TOTAL] == 0.0:
+                return ION_AT, site
+            break
