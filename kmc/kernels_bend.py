@@ -1,8 +1,8 @@
 """The potential right around a changed metal site, bent within the event, for `kmc.kernels`.
 
-Metal that comes or goes changes the potential around it by a number times the lattice's Green function of its
-site, all other metal held: one shape for both potentials. It is relaxed in a box of a few sites; what passes the
-box's edge is left to `kmc.patches`, and told.
+Metal that comes or goes changes the potential around it by a number times the lattice's Green function of
+its site, all other metal held: one shape for both potentials. It is relaxed in a box of a few sites; what
+passes the box's edge is left to `kmc.patches`, and told.
 """
 
 from .kernels_groups import touch
@@ -103,7 +103,7 @@ def spread(state, grid, fields, site: int, reach: int, unit: float, charge: floa
            ) -> tuple[int, float]:
     """Add a change at `site` and its shape around it where that is over `least`.
 
-    Returns how far the change was made, and the largest share of it that was not made, or that passes the edge.
+    Returns how far the change was made, and the largest share of it that was not, or that passes the edge.
     """
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)

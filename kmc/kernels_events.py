@@ -39,8 +39,8 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     """Let the potential near a change of metal follow it, note the change, and bound what is stale by it.
 
     Potentials: what passes beyond the box of `bend`, and a difference of metal that the site joins or parts.
-    Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2 in
-    units of one bond).
+    Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2
+    in units of one bond).
     """
     run, here = state.run[0], fields[site]
     low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0

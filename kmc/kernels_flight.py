@@ -1,10 +1,10 @@
 """First passage of the ion that an atom of metal becomes, for `kmc.kernels`.
 
-Most ions are back on their atom's site within nanoseconds. Where an ion ends that starts at the site of its atom is
-an absorbing Markov chain on the sites around, all else at rest: it is reduced somewhere, joins the electrode or leaves
-the domain. The chain gives the chance to come back (Novotny, PRL 74, 1 (1995)); that share of the ionisations is
-left out, and the others go by the chain that is conditioned on not coming back (Doob). What is neglected is the time
-of the flight and what others do in it.
+Most ions are back on their atom's site within nanoseconds. The way of an ion from the site of its atom is an
+absorbing Markov chain on the sites around, all else at rest: it is reduced somewhere, joins the electrode or
+leaves the domain. The chain gives the chance to come back (Novotny, PRL 74, 1 (1995)); that share of the
+ionisations is left out, and the others go by the chain on the condition that they do not come back (Doob).
+What is neglected is the time of the flight and what others do in it.
 """
 
 from .kernels_bend import LEAST_V, NEAR, place, shape
@@ -41,7 +41,7 @@ def forget(state, grid, model, site: int) -> None:
 
 @kernel
 def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int]:
-    """How and where the ion of an atom that ionises ends; HOME where it comes back, or was to and did not ionise.
+    """How and where the ion of an atom that ionises ends; HOME where it comes back.
 
     Leaves all as it was but the chance to come back that its atom is known by.
     """
@@ -63,7 +63,7 @@ def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int
 
 @kernel
 def lift(state, grid, fields, model, site: int, way: float) -> None:
-    """Give the site of an atom and those around it the potentials without it (way 1), or what they were (-1)."""
+    """Give the sites around an atom the potentials without it (way 1), or what they were (-1)."""
     middle = state.kept.shape[0] // 2
     if way > 0.0:
         here = fields[site]

@@ -10,8 +10,8 @@ from .cache import njit
 from .model import NO_HOP, PAIR_REACH
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
-# Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: none but the
-# site (Watson's integral); on a plane, an edge, in a corner of metal by images; deeper in by its own neighbours.
+# Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: far from
+# metal Watson's integral; on a plane, an edge, in a corner of metal by images; deeper in by its neighbours.
 RETURNS = (0.0, 0.03, 0.06, 0.11, 0.15, 0.206, 0.340537)
 
 # Without reference counting (it cost a factor of 7) and without a branch for each division by zero.
@@ -226,7 +226,8 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
     if n == 0 or state.sites[site].held:
         return here.unit, here.charge
     own = 1.0 - RETURNS[n]
-    return (here.unit + (unit / weights - here.unit) / own, here.charge + (charge / weights - here.charge) / own)
+    unit, charge = unit / weights - here.unit, charge / weights - here.charge
+    return here.unit + unit / own, here.charge + charge / own
 
 
 @kernel

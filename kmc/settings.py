@@ -31,7 +31,7 @@ class Settings(BaseModel):
         float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")
     ] = 2.0
     flight_reach: Annotated[
-        int, Field(strict=True, ge=0, le=4, description="sites around an atom where its ion's first passage is solved")
+        int, Field(strict=True, ge=0, le=4, description="sites around an atom where its ion's way is solved")
     ] = 2
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],

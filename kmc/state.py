@@ -83,8 +83,8 @@ class State(NamedTuple):
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
-    domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2], kept [(2 BEND_REACH + 1)^3, 3]: those of
-    kept: np.ndarray  # `kmc.kernels_flight`
+    domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
+    kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     run: np.ndarray  # RUN [1]
 

@@ -114,8 +114,10 @@ class Segment(BaseModel):
             offset = turn * (levels[-1][3] + 1)
             for i, (duration, voltage, samples, cycle) in enumerate(levels):
                 last = i + 1 == len(levels) or levels[i + 1][3] != cycle
-                asked = self.until is not None and (last or not self.until.at_cycle_end)
-                exits = (((self.until,), left),) if asked else ()
+                until = self.until
+                exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
+                if until is not None and (last or not until.at_cycle_end):
+                    exits = (((until,), left),)
                 yield Step(duration, voltage, limit, samples, index, cycle + offset, self.temperature, exits)
                 left -= 1
 

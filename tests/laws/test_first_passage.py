@@ -1,0 +1,129 @@
+"""The first passage of the ion of an atom that ionises: its chances are those of the ion that hops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from small_device import Window, answering, table, window
+
+from kmc import kernels
+from kmc.kernels_entities import drop_entity
+from kmc.kernels_events import apply
+from kmc.kernels_flight import ATOM_AT, BACK, HOME, INTO_ELECTRODE, ION_AT, flight
+from kmc.kernels_near import decode, neighbour
+from kmc.model import NO_HOP
+from kmc.state import KIND_EMITTER, KIND_METAL, KIND_VACANCY, METAL, State
+
+REACH = 2
+TRIALS = 1500
+SIGMAS = 4.0
+
+
+def alone(seed: int) -> tuple[Window, int]:
+    """A window whose only charge will be the ion of one atom, the metal at rest; that atom's entity."""
+    w = window(seed)
+    model = table(pairs=False)
+    # nothing else leaves
+    model["bond"], model["kink"], model["isolated"], model["diffusion"] = 0.9, -2.7, 0.0, 3.0
+    model["ion_energy"] = -0.2
+    model["electrode"], model["exchange"], model["explicit_vacancies"] = 3.0, NO_HOP, 0
+    model["adhesion"] = 0.0
+    w = Window(w.state, w.grid, w.fields, answering(model)[0])
+    charged = np.flatnonzero((w.state.entities["kind"] == KIND_VACANCY) | (w.state.sites["cation"][
+        np.maximum(w.state.entities["site"], 0)] == 1))
+    w = without(w, charged)
+    kernels.refresh_all(*w)
+    near = [(bonds(w, e), e) for e in np.flatnonzero(w.state.entities["kind"] == KIND_METAL)
+            if 3 < int(w.state.entities["z"][e]) < w.grid.nz - 5]
+    return w, max((n, -e) for n, e in near if n <= 2)[1] * -1
+
+
+def bonds(w: Window, entity: int) -> int:
+    """Metal beside an atom."""
+    site = int(w.state.entities["site"][entity])
+    return sum(int(w.state.sites["cation"][neighbour(w.grid, site, d)] >= METAL) for d in range(6))
+
+
+def without(w: Window, entities: np.ndarray) -> Window:
+    """The window with these charges taken away."""
+    for entity in entities:
+        if w.state.entities["kind"][entity] not in (0, KIND_METAL, KIND_EMITTER):
+            drop_entity(w.state, w.grid, int(entity))
+    return w
+
+
+def hop_by_hop(w: Window, entity: int, generator: np.random.Generator) -> tuple[int, int]:
+    """Where the ion of an atom ends as it hops: the same ends as those of `flight`."""
+    home = int(w.state.entities["site"][entity])
+    own = w.copy()
+    assert apply(*own, generator, entity, 6, 0.0)
+    ion = int(own.state.sites["entity"][home])
+    site = home
+    metal = own.state.run["metal"][0]
+    x0, y0, z0 = decode(w.grid, home)
+    while True:
+        kernels.advance(*own, generator, math.inf, 1, False)
+        if own.state.run["metal"][0] > metal:
+            return (HOME if site == home else ATOM_AT), site
+        if own.state.run["ions"][0] == 0:
+            return INTO_ELECTRODE, site
+        site = int(own.state.entities["site"][ion])
+        x, y, z = decode(w.grid, site)
+        dx, dy = ((int(v) + n // 2) % n - n // 2 for v, n in ((x - x0, w.grid.nx), (y - y0, w.grid.ny)))
+        if max(abs(dx), abs(dy), abs(int(z - z0))) > REACH:
+            return ION_AT, site
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int) -> None:
+    """The chance to come back within four standard errors of 1500 ions that hop.
+
+    Power: an error of 0.07 in the chance would be seen with probability over 0.9. Negative control: half the
+    chance is told apart.
+    """
+    w, entity = alone(seed)
+    w.model["flight"] = 0
+    generator = np.random.default_rng(3)
+    back = sum(hop_by_hop(w, entity, generator)[0] == HOME for _ in range(TRIALS)) / TRIALS
+    w.model["flight"] = REACH
+    flight(*w, generator, entity)
+    side = 2 * REACH + 3
+    chance = float(w.state.domain[side**3 // 2, BACK])
+    error = math.sqrt(chance * (1 - chance) / TRIALS)
+    assert 0.02 < chance < 0.98
+    assert abs(back - chance) < SIGMAS * error
+    assert abs(back - 0.5 * chance) > SIGMAS * error
+
+
+def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:
+    """Means of the three coordinates and of the kind of end, on condition of not coming back, by 4 sigma."""
+    w, entity = alone(1)
+    ends: dict[int, list[tuple[int, ...]]] = {0: [], REACH: []}
+    for reach, found in ends.items():
+        w.model["flight"] = reach
+        generator = np.random.default_rng(8)
+        while len(found) < TRIALS // 2:
+            w.state.entities["returns"][entity] = 0.0
+            how, site = flight(*w, generator, entity) if reach else hop_by_hop(w, entity, generator)
+            if how != HOME:
+                found.append((how == ION_AT, *(int(v) for v in decode(w.grid, site))))
+    hops, flights = (np.array(ends[k], float) for k in (0, REACH))
+    error = np.sqrt((hops.var(axis=0) + flights.var(axis=0)) / len(hops))
+    assert (np.abs(hops.mean(axis=0) - flights.mean(axis=0)) < SIGMAS * np.maximum(error, 1e-3)).all()
+
+
+def test_a_flight_leaves_all_as_it_was() -> None:
+    """Sites, potentials, counts: to the last bit; the chance to come back is what its atom remembers."""
+    w, entity = alone(1)
+    w.model["flight"] = REACH
+    before = w.copy()
+    how, _ = flight(*w, np.random.default_rng(1), entity)
+    assert w.fields.tobytes() == before.fields.tobytes()
+    assert w.state.sites.tobytes() == before.state.sites.tobytes()
+    assert w.state.run["ions"][0] == before.state.run["ions"][0]
+    place = ["site", "kind", "x", "y", "z", "total"]
+    assert (np.asarray(w.state.entities[place]) == np.asarray(before.state.entities[place])).all()
+    assert (w.state.entities["returns"][entity] > 0.0) == (how == HOME)
+    assert isinstance(w.state, State)
