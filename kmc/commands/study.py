@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json, Quiet, Sets
+
 if TYPE_CHECKING:
     from kmc.study.definition import Study
     from kmc.study.engine import Outcome
@@ -37,12 +39,6 @@ Slurm = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")
 ]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. replicates=2."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
 def study(
