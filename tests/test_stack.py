@@ -153,7 +153,7 @@ def test_every_choice_changes_the_hash(ogb: Stack, choice: dict[str, object]) ->
 
 
 def test_a_value_counts_before_and_after_its_card(ogb: Stack) -> None:
-    """A value chosen of a card that is exchanged, in the same call or a later one, is chosen of the new card."""
+    """A value of a card that is exchanged, in the same call or a later one, is chosen of the new card."""
     value = {"electrode.bond_energy": "0.5 eV"}
     wanted = ogb.choose(electrode="au", **value)
     assert (wanted.electrode.name, wanted.value("electrode.bond_energy")) == ("au", 0.5)
