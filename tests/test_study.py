@@ -52,7 +52,19 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
     command = [sys.executable, str(CHILD), "study", *(arguments or ("study.yaml",))]
     return subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            start_new_session=True,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+
+
+def gone(process: subprocess.Popen[str], patience_s: float = 120.0) -> None:
+    """Until a killed study's workers have closed its pipes, however starved; names one that does not."""
+    try:
+        process.communicate(timeout=patience_s)
+    except subprocess.TimeoutExpired:
+        left = subprocess.run(["ps", "-o", "pid,stat,wchan:30,etime,time,args", "-s", str(process.pid)],
+                              capture_output=True, text=True, check=False).stdout  # fmt: skip
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"after {patience_s:g} s there are still\n{left}")
 
 
 def ended(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -138,6 +150,28 @@ def test_checkpoints_do_not_change_the_bytes(whole: Path, folder: Path,
     assert contents(folder) == contents(whole)
 
 
+def test_a_worker_that_is_late_begins_nothing(folder: Path) -> None:
+    """One that is asked to stop before its task began leaves no file of it."""
+    study, asked = load_study(folder / "study.yaml"), []
+    assert perform(study.task(0), folder / "out", None, lambda: not asked.append(1)).state == "stopped"
+    assert len(asked) == 1
+    assert not (folder / "out").exists()
+
+
+def test_workers_end_with_a_study_that_is_killed(folder: Path) -> None:
+    """Within seconds, in the middle of tasks that would go on for minutes; what they had is kept."""
+    process = started(folder, "study.yaml", "--workers", "2", SLOW_S="2")
+    end = time.monotonic() + 60
+    while len(list((folder / "out").glob("work"))) == 0 and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(1.0)
+    process.kill()
+    begin = time.monotonic()
+    gone(process)
+    assert time.monotonic() - begin < 60
+    assert contents(folder) == {}
+
+
 def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Until `count` tasks are done."""
     end = time.monotonic() + 60
@@ -188,7 +222,7 @@ def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
             process.communicate(timeout=0.3 + 4 * generator.random())
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate(timeout=30)
+            gone(process)
             kills += 1
             if (folder / "out" / "study.json").exists():
                 read_manifest(folder / "out")

@@ -77,6 +77,7 @@ def study(
     _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
     loaded = load_study(path, sets or [])
     target = path.parent / "out" if out is None else out
+    _refuse_growth(loaded, task=task, slurm=slurm)
     if slurm is not None:
         return _script(loaded, target, slurm)
     if task is not None:
@@ -95,17 +96,30 @@ def _refuse_mixtures(folder: Path | None, **given: Any) -> None:
         raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
 
 
+def _refuse_growth(loaded: Study, **given: Any) -> None:
+    """The number of a task depends on that of the replicates, which only the whole study knows."""
+    from kmc.errors import UserError
+
+    chosen = [name for name, value in given.items() if value is not None]
+    if chosen and loaded.growth:
+        raise UserError(f"--{chosen[0]} does not go with replicates that go on until a metric is known",
+                        next_step="add e.g. --set replicates=8")  # fmt: skip
+
+
 def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None, as_json: bool,
            quiet: bool) -> int:  # fmt: skip
     from kmc.commands._running import stopping
     from kmc.progress import say
     from kmc.study.engine import execute
+    from kmc.study.growing import grown
     from kmc.study.telling import shown
 
+    do = grown if loaded.growth else execute
     runner = _cluster(scheduler) if scheduler else None
     with stopping() as asked, shown(loaded.name, quiet) as telling:
-        outcome = execute(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
-                          runner=runner)  # fmt: skip
+        outcome = do(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
+                     runner=runner)  # fmt: skip
+    loaded = loaded.with_replicates(outcome.tasks * len(loaded.seeds) // loaded.count)
     for warning in outcome.warnings:
         say(f"warning: {warning}")
     _list_failures(loaded, outcome)

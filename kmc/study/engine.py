@@ -53,8 +53,9 @@ def execute(
     telling: Telling | None = None,
     should_stop: Callable[[], bool] | None = None,
     runner: Runner | None = None,
+    leave: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """Do the tasks of `study` in `out` that are not done; failed ones are tried again.
+    """Do the tasks of `study` in `out` that are not done; failed ones are tried again, but those in `leave`.
 
     `runner` has the signature of pool.run_locally, which is taken if none is given. Raises UserError when
     `out` is in use or holds something else, and WriteFailed on a full disk.
@@ -64,7 +65,7 @@ def execute(
     files.make_folder(out)
     with files.only_one(out):
         _prepare(out, found)
-        session = _Session(study, out, found, telling, warnings)
+        session = _Session(study, out, found, telling, warnings, leave)
         if session.todo:
             session.go(runner or run_locally, workers, should_stop or (lambda: False))
         return session.end()
@@ -111,13 +112,14 @@ class _Session:
     """One go at the tasks that are not done."""
 
     def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
-                 warnings: list[str]) -> None:  # fmt: skip
+                 warnings: list[str], leave: frozenset[str]) -> None:  # fmt: skip
         self.study, self.out, self.manifest, self.telling = study, out, found, telling
         self.warnings = warnings
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
-        self.todo = [index for index, state in enumerate(before) if state != DONE]
-        self.already = len(before) - len(self.todo)
+        self.already = before.count(DONE)
+        self.todo = [index for index, state in enumerate(before)
+                     if state != DONE and found.tasks[index] not in leave]  # fmt: skip
         self.done, self.stopped = 0, 0
         self.failed: list[Failure] = []
         self.shares: dict[int, float] = {}  # of the tasks under way
