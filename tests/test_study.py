@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import kmc
 from kmc import cli, dataset, files
 from kmc.errors import CorruptFile, UserError
 from kmc.study import load_study
-from kmc.study.engine import Outcome, execute, status
+from kmc.study.engine import Outcome, execute, prepare, status
 from kmc.study.manifest import read_manifest
 from kmc.study.pool import OnDone, OnProgress, Task
 from kmc.study.slurm import write_script
@@ -284,6 +285,81 @@ def test_a_worker_that_dies_takes_its_task_only(folder: Path) -> None:
     assert err.count("killed (signal 9): out of memory, or by hand") == 2
     assert "task 2 (ligand ogb, thickness 40 nm, seed 5) failed" in err
     assert [row["state"] for row in rows(folder)] == ["failed", "done"] * 2
+
+
+LONG_AND_SHORT = """\
+stack: ogb_20nm
+protocols:
+  short: [hold: {voltage: 1 V, duration: 1 ms, samples: 20}]
+  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 4000}]
+replicates: 2
+"""
+
+
+def test_a_full_disk_takes_the_tasks_that_do_not_fit(folder: Path) -> None:
+    """Each is a row that says so, the rest is done; with room again only those are done."""
+    (folder / "study.yaml").write_text(LONG_AND_SHORT)
+    code, out, err = ended(folder, "study.yaml", "--workers", "1", FILE_LIMIT="200000")
+    assert (code, out) == (3, "")
+    assert err.count("no space left on the disk") == 2
+    assert "Traceback" not in err
+    assert [row["state"] for row in rows(folder)] == ["done"] * 2 + ["failed"] * 2
+    assert len(contents(folder)) == 2
+    assert not list((folder / "out").rglob("*.part"))
+    code, out, _ = ended(folder, "study.yaml", "--json", "--quiet", "--workers", "1")
+    assert code == 0
+    assert (json.loads(out)["already_done"], json.loads(out)["done"]) == (2, 2)
+
+
+def test_no_room_for_anything_is_said(folder: Path) -> None:
+    """Not even the manifest fits: one line, exit code 3."""
+    code, out, err = ended(folder, "study.yaml", "--quiet", FILE_LIMIT="100")
+    assert (code, out) == (3, "")
+    assert "no space left on the disk" in err
+    assert err.count("\n") == 1
+
+
+def test_a_worker_out_of_memory_takes_its_task_only(folder: Path) -> None:
+    """Its allocation is refused: the task is a row with that reason, the same worker does the rest."""
+    few = ("study.yaml", "--workers", "1", "--set", "variants.ligand=[ogb]")
+    code, _, err = ended(folder, *few, HUNGRY_SEED="5")
+    assert code == 3
+    assert "seed 5) failed: out of memory" in err
+    assert [row["state"] for row in rows(folder)] == ["failed", "done"] * 2
+    assert {row["reason"] for row in rows(folder)} == {"", "out of memory"}
+
+
+def refusing(part: str) -> Callable[..., Any]:
+    """`os.replace` on a disk that was mounted read-only below folders called `part`."""
+    replace = os.replace
+
+    def refuse(source: Any, target: Any) -> None:
+        if part in Path(target).parts:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(target))
+        replace(source, target)
+
+    return refuse
+
+
+def test_a_disk_that_becomes_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback: the reasons are told, and what cannot be written is a warning."""
+    prepare(load_study(folder / "study.yaml"), folder / "out")
+    monkeypatch.setattr(os, "replace", refusing("out"))
+    outcome = done(folder)
+    assert len(outcome.failed) == TASKS
+    assert all("read-only file system" in failure.reason for failure in outcome.failed)
+    assert any("tasks.csv" in warning for warning in outcome.warnings)
+    monkeypatch.undo()
+
+
+def test_a_read_only_folder_is_refused_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """One line, exit code 3."""
+    monkeypatch.setattr(os, "replace", refusing("out"))
+    assert cli.main(["study", str(folder / "study.yaml"), "--quiet"]) == 3
+    told = capsys.readouterr().err
+    assert "study.json: read-only file system; choose a folder that may be written" in told
+    assert told.count("\n") == 1
 
 
 def test_a_wall_limit_keeps_the_work(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -133,7 +134,8 @@ class _Session:
     def _tasks(self) -> Iterator[Task]:
         for index in self.todo:
             self.shares[index] = 0.0
-            records.failure_path(self.out, self.manifest.tasks[index]).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that may not be written: each task says so
+                records.failure_path(self.out, self.manifest.tasks[index]).unlink(missing_ok=True)
             yield index, self.study.task(index)
 
     def _on_done(self, index: int, result: Result) -> None:
@@ -171,9 +173,13 @@ class _Session:
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
-        if self.todo or not (self.out / "tasks.csv").is_file():
-            records.write_table(self.out, self.manifest)
-        (self.out / PROGRESS).unlink(missing_ok=True)
+        try:
+            if self.todo or not (self.out / "tasks.csv").is_file():
+                records.write_table(self.out, self.manifest)
+        except files.WriteFailed as error:  # the tasks have their own results and reasons
+            self.warnings.append(str(error))
+        with contextlib.suppress(OSError):
+            (self.out / PROGRESS).unlink(missing_ok=True)
         self.failed.sort()
         left = len(self.todo) - self.done - len(self.failed)
         return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s,
@@ -187,7 +193,8 @@ def _write_quickly(path: Path, told: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(told))
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def status(out: Path) -> dict[str, Any]:
