@@ -257,6 +257,8 @@ def said(switched: float, shift: float, spread: float = 0.01) -> list[str]:
     """The conclusions of a study over ligand and thickness; 90 nm adds `shift` V to a set voltage of 1 V."""
     voltage = 1.0 + np.array([0.0, shift])[None, :, None] + spread * noise(5, 2, 2, 8)
     values = measured(voltage if switched else np.full((2, 2, 8), np.nan))
+    values["on_off"] = values["set_voltage"] * 400
+    values["current_most"] = values["set_voltage"] * 1e-6
     values["set"] = (("ligand", "thickness", "replicate"), np.full((2, 2, 8), switched))
     return conclusions.conclusions(values, compare.effects(values))
 
@@ -265,9 +267,18 @@ def test_without_switching_nothing_is_said_of_switching() -> None:
     """Neither agreement nor disagreement with the experiment can be read out of a study below threshold."""
     words = said(0.0, 0.0)
     assert words[0].startswith("None of 32 runs switched: the comparison says nothing of set voltage")
-    assert words[-1].startswith("Experiment (S19_thickness_set)")
-    assert "Nothing can be said" in words[-1]
+    claims = [line for line in words if line.startswith("Experiment (S19_thickness_")]
+    assert len(claims) == 2
+    assert all("Nothing can be said" in line for line in claims)
     assert not any("agree" in line for line in words)
+
+
+def test_another_limit_than_the_experiments_is_said() -> None:
+    """Microamperes are held against a claim at 1 mA and so told; on/off has a verdict of its own."""
+    voltage, ratio = said(1.0, 0.05)[-2:]
+    assert voltage.endswith("The experiment's limit was 1 mA; no current here exceeds 1.07 uA.")
+    assert "This study agrees: the smallest median is 398" in ratio
+    assert "This study does not agree: the smallest median is 1" in said(1.0, -0.6)[-1]
 
 
 @pytest.mark.parametrize(("shift", "spread", "verdict"), [
@@ -279,7 +290,7 @@ def test_a_claim_of_the_experiment_is_held_against_the_interval(shift: float, sp
     """Inside of 25 % with the whole interval, outside with the whole interval, or neither."""
     words = said(1.0, shift, spread)
     assert words[0] == "32 of 32 runs switched."
-    assert verdict in words[-1]
+    assert verdict in words[-2]
     assert any(line.startswith("ligand: no clear effect") for line in words)
 
 

@@ -291,7 +291,7 @@ LONG_AND_SHORT = """\
 stack: ogb_20nm
 protocols:
   short: [hold: {voltage: 1 V, duration: 1 ms, samples: 20}]
-  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 4000}]
+  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 500}]
 replicates: 2
 """
 
@@ -299,7 +299,7 @@ replicates: 2
 def test_a_full_disk_takes_the_tasks_that_do_not_fit(folder: Path) -> None:
     """Each is a row that says so, the rest is done; with room again only those are done."""
     (folder / "study.yaml").write_text(LONG_AND_SHORT)
-    code, out, err = ended(folder, "study.yaml", "--workers", "1", FILE_LIMIT="200000")
+    code, out, err = ended(folder, "study.yaml", "--workers", "1", FILE_LIMIT="40000")
     assert (code, out) == (3, "")
     assert err.count("no space left on the disk") == 2
     assert "Traceback" not in err
@@ -397,11 +397,23 @@ def test_another_study_is_refused(folder: Path) -> None:
     assert contents(folder) == before
 
 
-def test_damaged_results_are_found(whole: Path, folder: Path) -> None:
-    """A truncated one is done again; until then the rest can be read, and what is damaged is named."""
+def cut_off(data: bytes) -> bytes:
+    """The end is missing."""
+    return data[:-500]
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of a value is another one; the length and the last line are as they were."""
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut_off, flipped])
+def test_damaged_results_are_found(whole: Path, folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    """One is done again; until then the rest can be read, and what is damaged is named."""
     done(folder)
     path = sorted((folder / "out" / "tasks").glob("*.nc"))[3]
-    path.write_bytes(path.read_bytes()[:-500])
+    path.write_bytes(damage(path.read_bytes()))
     ds = kmc.open(folder)
     where = np.argwhere(ds["task"].values == path.stem)[0]
     with pytest.raises(CorruptFile, match=path.name):

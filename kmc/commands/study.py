@@ -72,8 +72,7 @@ def study(
 
     if what == "status" and folder is not None:
         return _status(folder, as_json)
-    path = Path(what)
-    path = path / "study.yaml" if path.is_dir() else path
+    path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
     _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
     loaded = load_study(path, sets or [])
     target = path.parent / "out" if out is None else out
@@ -111,10 +110,9 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     from kmc.commands._running import stopping
     from kmc.progress import say
     from kmc.study.engine import execute
-    from kmc.study.growing import grown
     from kmc.study.telling import shown
 
-    do = grown if loaded.growth else execute
+    do = _growing() if loaded.growth else execute
     runner = _cluster(scheduler) if scheduler else None
     with stopping() as asked, shown(loaded.name, quiet) as telling:
         outcome = do(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
@@ -131,6 +129,12 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     elif outcome.finished:
         print(out)
     return 0 if outcome.finished else 3
+
+
+def _growing() -> Any:
+    from importlib import import_module
+
+    return import_module("kmc.study.growing").grown
 
 
 def _cluster(scheduler: str) -> Any:
