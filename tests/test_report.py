@@ -165,6 +165,15 @@ def test_frames_are_the_snapshots() -> None:
     assert frames(ds.drop_dims("snapshot_time"), "none") is None
 
 
+def test_a_rough_interface_is_one_plane() -> None:
+    """Where film and electrode take turns from height to height, each keeps its share."""
+    region = np.repeat(np.array([0, 2, 7, 4, 7], np.uint8), 4).reshape(5, 2, 2)
+    seen = {"time": 0.0, "spacing_nm": 1.0, "region": region, "cation": np.zeros((5, 2, 2), np.uint8)}
+    found = layers(dataset.build({"time": np.zeros(1)}, [seen]))
+    assert [(one["name"], one["from"], one["to"]) for one in found] == [
+        ("counter", 0.0, 1.0), ("film", 1.0, 3.0), ("electrode", 3.0, 5.0)]  # fmt: skip
+
+
 def test_frames_are_left_out_within_the_budget() -> None:
     """The last stays; each that is shown is still a snapshot."""
     ds = snapshots(40)

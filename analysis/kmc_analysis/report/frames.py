@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ BUDGET = 8_000_000  # characters of changes in a page
 _POINTS = 400  # of the trace below the picture
 _KINDS = 4  # codes of `cation` in a snapshot: 0 empty, 1 ion, 2 metal
 _FILM = ("core", "surface", "gap", "void", "boundary")
+_ORDER = ("counter", "organic", "film", "electrode")  # from below
 _DARKEST_A = 1e-15
 
 
@@ -70,14 +70,19 @@ def _trace(ds: xr.Dataset) -> list[list[float]]:
 
 
 def layers(ds: xr.Dataset) -> list[dict[str, Any]]:
-    """The layers from below, each with its heights (nm): it is what most sites of a height are."""
+    """The layers from below, each with its heights (nm): as many of them as are mostly of its kind.
+
+    A rough interface, at which two kinds take turns, is one plane at its mean height.
+    """
     if "region" not in ds:
         return []
     names = ds["region"].attrs["flag_meanings"].split()
     heights = ds["region"].values.reshape(ds.sizes["z"], -1)
     kinds = [names[np.bincount(row).argmax()] for row in heights]
     kinds = ["film" if kind in _FILM else kind for kind in kinds]
-    edges = [0, *(k for k in range(1, len(kinds)) if kinds[k] != kinds[k - 1]), len(kinds)]
-    step = 2.0 * float(ds["z"].values[0])
-    return [{"name": kinds[low], "from": low * step, "to": high * step}
-            for low, high in pairwise(edges)]  # fmt: skip
+    step, found, low = 2.0 * float(ds["z"].values[0]), [], 0
+    for name in sorted(set(kinds), key=_ORDER.index):
+        high = low + kinds.count(name)
+        found.append({"name": name, "from": low * step, "to": high * step})
+        low = high
+    return found
