@@ -58,7 +58,11 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
 
 
 def gone(process: subprocess.Popen[str], patience_s: float = 120.0) -> None:
-    """Until a killed study's workers have closed its pipes, however starved; names one that does not."""
+    """Until a killed study's workers have closed its pipes; names one that does not.
+
+    A worker that is starting ends only after its imports, a second or two of processor time. Among processes
+    of higher priority that can take a minute of wall time, hence the patience.
+    """
     try:
         process.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired:
@@ -212,7 +216,7 @@ def test_control_c_keeps_what_is_done(whole: Path, folder: Path) -> None:
 def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
     """At random moments of studies that go on or begin anew: every file opens, and the end is the same.
 
-    The workers end by themselves: `communicate` returns when the last of them has closed its pipes.
+    The workers end by themselves.
     """
     generator, kills, turn = random.Random(4), 0, 0
     while kills < 20:
