@@ -12,6 +12,7 @@ from pathlib import Path
 from kmc.errors import UserError
 
 _SUFFIX = ".part"
+_LEAST_ROOM = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -38,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises WriteFailed for what the system refuses; the temporary file is removed on any error.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    temporary = _temporary(path)
     try:
         with explained(path):
             yield temporary
@@ -59,8 +60,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
-        if isinstance(error, RuntimeError) and not _room_left(path):
-            number = errno.ENOSPC
+        if isinstance(error, RuntimeError):  # netCDF hides what the system said
+            number = _refusal(path)
         if number in _FULL:
             raise WriteFailed(f"cannot write {path}: no space left on the disk (or the quota is used up)",
                               next_step="free some space, then go on with --resume") from error  # fmt: skip
@@ -117,8 +118,17 @@ def _to_disk(path: Path, flags: int) -> None:
         os.close(handle)
 
 
-def _room_left(path: Path) -> bool:
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+
+
+def _refusal(path: Path) -> int | None:
+    """What the system says to a little more in the temporary file of `path`, None where it takes it."""
     try:
-        return shutil.disk_usage(path.parent).free > 1 << 20
-    except OSError:
-        return True
+        if shutil.disk_usage(path.parent).free < _LEAST_ROOM:
+            return errno.ENOSPC
+        with _temporary(path).open("ab") as file:
+            file.write(bytes(_LEAST_ROOM))
+    except OSError as error:
+        return error.errno
+    return None

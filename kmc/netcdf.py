@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TRAILER = re.compile(rb"\nkmc sha256 ([0-9a-f]{64})\n\Z")
 _TRAILER_SIZE = 77
+_HASHED = 1 << 20  # bytes; `kmc verify` hashes larger files, too
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OWN = ("content_sha256", "provenance")  # attributes outside of the content hash
 
@@ -122,6 +123,21 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+def is_sound(path: Path) -> bool:
+    """Whether `path` is whole and, unless it is large, has the bytes that were written."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_HASHED + 1)
+    except OSError:
+        return False
+    if len(data) > _HASHED:
+        return is_whole(path)
+    trailer = _TRAILER.match(data, max(0, len(data) - _TRAILER_SIZE))
+    if trailer is None or _end_of(data) != trailer.start():
+        return False
+    return hashlib.sha256(memoryview(data)[: trailer.start()]).hexdigest().encode() == trailer[1]
+
+
 def _broken_hdf5(path: Path) -> bool:
     end = _hdf5_end(path)
     return end is None or path.stat().st_size < end
@@ -130,7 +146,10 @@ def _broken_hdf5(path: Path) -> bool:
 def _hdf5_end(path: Path) -> int | None:
     """Where the HDF5 data end, from the superblock; None when this is no HDF5 file."""
     with path.open("rb") as file:
-        head = file.read(64)
+        return _end_of(file.read(64))
+
+
+def _end_of(head: bytes) -> int | None:
     if len(head) < 48 or not head.startswith(_HDF5):
         return None
     start = 28 if head[8] >= 2 else 40

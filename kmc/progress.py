@@ -36,8 +36,9 @@ def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progres
 
 
 @contextlib.contextmanager
-def spinner(text: str, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner with `text` in a terminal, one line elsewhere; the function changes the text."""
+def spinner(text: str, quiet: bool, lines: bool = True) -> Iterator[Callable[[str], None]]:
+    """A spinner with `text` in a terminal, one line elsewhere; the function changes the text, which elsewhere
+    is a further line unless `lines` is false."""
     if quiet:
         yield lambda line: None
     elif sys.stderr.isatty():
@@ -47,7 +48,7 @@ def spinner(text: str, quiet: bool) -> Iterator[Callable[[str], None]]:
             yield status.update
     else:
         say(text)
-        yield say
+        yield say if lines else lambda line: None
 
 
 def state_line(info: dict[str, Any]) -> str:

@@ -108,7 +108,7 @@ def apply_set(
     parts = path.strip().split(".")
     if parts[0] not in keys:
         raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
-    if parts[0] in _FLAT and len(parts) > 2:
+    if parts[0] in _FLAT and len(parts) > 2 and not _is_nested(document, parts):
         parts = [parts[0], ".".join(parts[1:])]
     node: Any = document
     for part in parts[:-1]:
@@ -121,6 +121,12 @@ def apply_set(
         node[_place_in(node, parts[-1], where)] = parsed
     else:
         raise UserError(f'"{path}" leads into a plain value', where, next_step="shorten the path")
+
+
+def _is_nested(document: Mapping, parts: list[str]) -> bool:
+    """Whether the file has {electrode: {bond_energy: ...}}, and not "electrode.bond_energy"."""
+    given = document.get(parts[0])
+    return isinstance(given, Mapping) and isinstance(given.get(parts[1]), Mapping)
 
 
 def _step_into(node: Any, part: str, where: str) -> Any:
@@ -158,10 +164,12 @@ def flat(document: Mapping, part: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = {}
     for key, value in given.items():
-        if isinstance(value, Mapping):
-            found |= {f"{key}.{inner}": number for inner, number in value.items()}
-        else:
-            found[key] = value
+        inside = isinstance(value, Mapping)
+        more = {f"{key}.{inner}": number for inner, number in value.items()} if inside else {key: value}
+        for name in more.keys() & found.keys():
+            raise UserError(f"{name} is given twice in {part}", given.where(key),
+                            next_step="keep one of the two")  # fmt: skip
+        found |= more
     return found
 
 

@@ -93,10 +93,13 @@ class Stack(FrozenModel):
     def choose(self, where: str | Callable[[str], str] = "", beside: str = "", **choices: Any) -> Stack:
         """A copy with choices made; see load_stack. `where` is "file:line" or a function of the name.
 
-        Cards are looked for beside the file that chooses, `beside`, and then as the stack's own are.
+        Cards are looked for beside the file that chooses, `beside`, and then as the stack's own are. Whole
+        cards are chosen before values of cards, whatever the order; values that were chosen of a card before
+        it was exchanged are chosen of the new one.
         """
         stack = self
-        for name, value in choices.items():
+        kept = {name: value for name, value in self.choices.items() if name.partition(".")[0] in choices}
+        for name, value in sorted({**kept, **choices}.items(), key=lambda item: "." in item[0]):
             place = where(name) if callable(where) else where
             changed = _choose(stack, name, value, place, beside)
             stack = changed.model_copy(update={"choices": Frozen({**stack.choices, name: value})})

@@ -1,16 +1,20 @@
 """`kmc` with the fake simulation, in a study's workers too: a spawned process imports this file again.
 
 Environment: SLOW_S is slept in each kernel call; a task with the seed FAIL_SEED raises an error, one with
-KILL_SEED kills its process.
+KILL_SEED kills its process, one with HUNGRY_SEED wants more memory than there is. No file may grow beyond
+FILE_LIMIT bytes, as on a disk that is full.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 CHILD = Path(__file__).resolve()
 HERE = CHILD.parent
@@ -30,8 +34,13 @@ class Simulation(fake_simulation.Simulation):
             raise ZeroDivisionError("the fake was told to fail")
         if str(seed) == os.environ.get("KILL_SEED"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if str(seed) == os.environ.get("HUNGRY_SEED"):
+            resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))
+            self.memory = np.ones(4 << 30, np.uint8)
 
 
+if "FILE_LIMIT" in os.environ:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["FILE_LIMIT"]), resource.RLIM_INFINITY))
 fake_simulation.Simulation = Simulation
 sys.modules["kmc.simulation"] = fake_simulation
 

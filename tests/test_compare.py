@@ -19,7 +19,7 @@ from kmc import cli
 from kmc.study import load_study
 from kmc.study.engine import prepare
 from kmc.study.task import perform
-from kmc_analysis import compare, metrics, tables
+from kmc_analysis import compare, conclusions, metrics, tables
 from kmc_analysis.compare_command import compare as command
 
 VOLTAGES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -191,7 +191,7 @@ def test_compare_writes_tables_and_figures(study: Path, capsys: pytest.CaptureFi
     assert "protocol: low to high" in told.out
     files = sorted((study / "compare").iterdir())
     assert [file.name for file in files] == ["distributions.png", "effects.csv", "effects.tex", "metrics.csv",
-                                             "traces.png"]  # fmt: skip
+                                             "traces.png", "trends.png"]  # fmt: skip
     assert all(str(file) in told.out for file in files)
     with (study / "compare" / "effects.csv").open() as file:
         found = {(row["metric"], row["axis"], row["at"]): row for row in csv.DictReader(file)}
@@ -248,3 +248,102 @@ def test_effects_are_told_in_few_characters() -> None:
     assert tables.effect(one) == "x2 [1.5, 2.5]"
     assert tables.effect(one._replace(kind="difference", unit="V")) == "+2 [1.5, 2.5] V"
     assert tables.effect(one._replace(effect=math.nan)) == "-"
+
+
+# --- in words --------------------------------------------------------------------------------------------
+
+
+def said(switched: float, shift: float, spread: float = 0.01) -> list[str]:
+    """The conclusions of a study over ligand and thickness; 90 nm adds `shift` V to a set voltage of 1 V."""
+    voltage = 1.0 + np.array([0.0, shift])[None, :, None] + spread * noise(5, 2, 2, 8)
+    values = measured(voltage if switched else np.full((2, 2, 8), np.nan))
+    values["on_off"] = values["set_voltage"] * 400
+    values["current_most"] = values["set_voltage"] * 1e-6
+    values["set"] = (("ligand", "thickness", "replicate"), np.full((2, 2, 8), switched))
+    return conclusions.conclusions(values, compare.effects(values))
+
+
+def test_without_switching_nothing_is_said_of_switching() -> None:
+    """Neither agreement nor disagreement with the experiment can be read out of a study below threshold."""
+    words = said(0.0, 0.0)
+    assert words[0].startswith("None of 32 runs switched: the comparison says nothing of set voltage")
+    claims = [line for line in words if line.startswith("Experiment (S19_thickness_")]
+    assert len(claims) == 2
+    assert all("Nothing can be said" in line for line in claims)
+    assert not any("agree" in line for line in words)
+
+
+def test_another_limit_than_the_experiments_is_said() -> None:
+    """Microamperes are held against a claim at 1 mA and so told; on/off has a verdict of its own."""
+    voltage, ratio = said(1.0, 0.05)[-2:]
+    assert voltage.endswith("The experiment's limit was 1 mA; no current here exceeds 1.07 uA.")
+    assert "This study agrees: the smallest median is 398" in ratio
+    assert "This study does not agree: the smallest median is 1" in said(1.0, -0.6)[-1]
+
+
+@pytest.mark.parametrize(("shift", "spread", "verdict"), [
+    (0.05, 0.01, "This study agrees"), (0.6, 0.01, "This study does not agree"),
+    (-0.6, 0.01, "This study does not agree"), (0.2, 0.5, "Undecided"),
+])  # fmt: skip
+def test_a_claim_of_the_experiment_is_held_against_the_interval(shift: float, spread: float,
+                                                                verdict: str) -> None:  # fmt: skip
+    """Inside of 25 % with the whole interval, outside with the whole interval, or neither."""
+    words = said(1.0, shift, spread)
+    assert words[0] == "32 of 32 runs switched."
+    assert verdict in words[-2]
+    assert any(line.startswith("ligand: no clear effect") for line in words)
+
+
+# --- inputs of two runs ----------------------------------------------------------------------------------
+
+
+def inputs(*arguments: object, capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
+    """What `kmc compare A B --json` says, by path."""
+    assert cli.main(["compare", *map(str, arguments), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["differences"]
+    return {one["path"]: (one["first"], one["second"]) for one in told}
+
+
+def test_two_runs_inputs_are_compared(study: Path, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Files, datasets and studies, with the cards' numbers; equal inputs are said to be equal."""
+    run = "stack: ogb_20nm\nprotocol: [sweep: {to: 1 V, rate: 1 V/s, step: 50 mV, compliance: 1 uA}]\n"
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text(run)
+    choices = "choices: {electrode.bond_energy: 0.5 eV, ligand: ddab}\n"
+    other.write_text(run.replace("to: 1 V", "to: 2 V") + choices)
+    found = inputs(one, other, capsys=capsys)
+    assert found["protocol.0.sweep.to"] == ("1.0", "2.0")
+    assert found["cards.ligand.name"] == ("ogb", "ddab")
+    assert found["numbers.electrode.bond_energy"][1] == "0.5 eV (assumed)"
+    assert "numbers.ligand.gap" in found
+    assert not [path for path in found if path.endswith("hash")]
+    assert {path.partition(".")[0] for path in found} == {"protocol", "cards", "numbers", "stack"}
+    assert cli.main(["compare", str(one), str(one)]) == 0
+    assert capsys.readouterr().out == "the inputs are the same\n"
+    first, second = sorted((study / "tasks").glob("*.nc"))[:2]
+    assert inputs(first, second, capsys=capsys)
+    assert inputs(study, study, capsys=capsys) == {}
+
+
+def test_a_changed_file_leaves_the_hashes(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dataset whose study file says something else by now is compared without the cards' numbers."""
+    first, second = sorted((study / "tasks").glob("*.nc"))[:2]
+    (study.parent / "study.yaml").write_text("stack: ogb_20nm_au\n")
+    found = inputs(first, second, capsys=capsys)
+    assert found
+    assert not [path for path in found if path.startswith("numbers.")]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["no-such", "out"], "no-such does not exist"),
+    (["out", "out", "--metric", "set"], "--metric does not go with two runs"),
+])  # fmt: skip
+def test_bad_pairs_are_refused(study: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
+                               monkeypatch: pytest.MonkeyPatch, words: str) -> None:  # fmt: skip
+    """Exit code 2 and one line."""
+    monkeypatch.chdir(study.parent)
+    assert cli.main(["compare", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1

@@ -25,7 +25,7 @@ TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 LIMIT_S = 600.0  # no reader waits longer for an example
-_FENCE = re.compile(r"^<!-- (?:run(?P<slow> slow)?|file (?P<file>[\w.-]+)) -->\n"
+_FENCE = re.compile(r"^<!-- (?:run(?P<slow> slow)?|file (?P<file>[\w./-]+)) -->\n"
                     r"```(?P<language>python|console|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -65,6 +65,7 @@ def run_all(page: Path, chosen: list[Snippet], folder: Path) -> None:
                    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     for snippet in chosen:
         if snippet.file:
+            (folder / snippet.file).parent.mkdir(parents=True, exist_ok=True)
             (folder / snippet.file).write_text(snippet.text)
             continue
         code, told = ended(snippet.command, folder, environment)

@@ -72,6 +72,21 @@ initial: before.nc
     assert json.loads(json.dumps(run.resolved()))["stack_hash"] == run.device.hash
 
 
+def test_a_value_before_its_card_counts(tmp_path: Path) -> None:
+    """The order of the choices in the file says nothing."""
+    run = load_run(write(tmp_path, RUN + "choices:\n  electrode.bond_energy: 0.5 eV\n  electrode: au\n"))
+    assert (run.device.electrode.name, run.device.value("electrode.bond_energy")) == ("au", 0.5)
+
+
+def test_a_choice_is_given_once(tmp_path: Path) -> None:
+    """Nested and by its path is twice; --set is put over either."""
+    nested = RUN + "choices:\n  electrode: {bond_energy: 0.5 eV}\n"
+    with pytest.raises(UserError, match="bond_energy is given twice"):
+        load_run(write(tmp_path, nested + "  electrode.bond_energy: 0.4 eV\n"))
+    run = load_run(write(tmp_path, nested), ["choices.electrode.bond_energy=0.3 eV"])
+    assert run.device.value("electrode.bond_energy") == pytest.approx(0.3)
+
+
 def test_a_stack_beside_the_run(tmp_path: Path) -> None:
     """By name and by relative path, whatever the working directory."""
     (tmp_path / "mine.yaml").write_text("extends: ogb_20nm\nligand: ddab\n")

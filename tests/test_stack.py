@@ -152,6 +152,17 @@ def test_every_choice_changes_the_hash(ogb: Stack, choice: dict[str, object]) ->
     assert ogb.choose(**choice).hash != ogb.hash
 
 
+def test_a_value_counts_before_and_after_its_card(ogb: Stack) -> None:
+    """A value of a card that is exchanged, in the same call or a later one, is chosen of the new card."""
+    value = {"electrode.bond_energy": "0.5 eV"}
+    wanted = ogb.choose(electrode="au", **value)
+    assert (wanted.electrode.name, wanted.value("electrode.bond_energy")) == ("au", 0.5)
+    assert ogb.choose(**value, electrode="au").hash == wanted.hash
+    later = ogb.choose(**value).choose(electrode="au")
+    assert later.hash == wanted.hash
+    assert dict(later.choices) == dict(wanted.choices)
+
+
 def test_the_hash_is_of_the_device_not_of_its_name(ogb: Stack) -> None:
     """The gold stack is the silver stack with the choice of gold."""
     assert ogb.choose(electrode="au").hash == load_stack("ogb_20nm_au").hash

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import kmc
 from kmc import cli, dataset, files
 from kmc.errors import CorruptFile, UserError
 from kmc.study import load_study
-from kmc.study.engine import Outcome, execute, status
+from kmc.study.engine import Outcome, execute, prepare, status
 from kmc.study.manifest import read_manifest
 from kmc.study.pool import OnDone, OnProgress, Task
 from kmc.study.slurm import write_script
@@ -52,7 +53,23 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
     command = [sys.executable, str(CHILD), "study", *(arguments or ("study.yaml",))]
     return subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            start_new_session=True,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+
+
+def gone(process: subprocess.Popen[str], patience_s: float = 120.0) -> None:
+    """Until a killed study's workers have closed its pipes; names one that does not.
+
+    A worker that is starting ends only after its imports, a second or two of processor time. Among processes
+    of higher priority that can take a minute of wall time, hence the patience.
+    """
+    try:
+        process.communicate(timeout=patience_s)
+    except subprocess.TimeoutExpired:
+        left = subprocess.run(["ps", "-o", "pid,stat,wchan:30,etime,time,args", "-s", str(process.pid)],
+                              capture_output=True, text=True, check=False).stdout  # fmt: skip
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"after {patience_s:g} s there are still\n{left}")
 
 
 def ended(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -138,6 +155,28 @@ def test_checkpoints_do_not_change_the_bytes(whole: Path, folder: Path,
     assert contents(folder) == contents(whole)
 
 
+def test_a_worker_that_is_late_begins_nothing(folder: Path) -> None:
+    """One that is asked to stop before its task began leaves no file of it."""
+    study, asked = load_study(folder / "study.yaml"), []
+    assert perform(study.task(0), folder / "out", None, lambda: not asked.append(1)).state == "stopped"
+    assert len(asked) == 1
+    assert not (folder / "out").exists()
+
+
+def test_workers_end_with_a_study_that_is_killed(folder: Path) -> None:
+    """Within seconds, in the middle of tasks that would go on for minutes; what they had is kept."""
+    process = started(folder, "study.yaml", "--workers", "2", SLOW_S="2")
+    end = time.monotonic() + 60
+    while len(list((folder / "out").glob("work"))) == 0 and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(1.0)
+    process.kill()
+    begin = time.monotonic()
+    gone(process)
+    assert time.monotonic() - begin < 60
+    assert contents(folder) == {}
+
+
 def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Until `count` tasks are done."""
     end = time.monotonic() + 60
@@ -177,7 +216,7 @@ def test_control_c_keeps_what_is_done(whole: Path, folder: Path) -> None:
 def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
     """At random moments of studies that go on or begin anew: every file opens, and the end is the same.
 
-    The workers end by themselves: `communicate` returns when the last of them has closed its pipes.
+    The workers end by themselves.
     """
     generator, kills, turn = random.Random(4), 0, 0
     while kills < 20:
@@ -188,7 +227,7 @@ def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
             process.communicate(timeout=0.3 + 4 * generator.random())
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate(timeout=30)
+            gone(process)
             kills += 1
             if (folder / "out" / "study.json").exists():
                 read_manifest(folder / "out")
@@ -252,6 +291,81 @@ def test_a_worker_that_dies_takes_its_task_only(folder: Path) -> None:
     assert [row["state"] for row in rows(folder)] == ["failed", "done"] * 2
 
 
+LONG_AND_SHORT = """\
+stack: ogb_20nm
+protocols:
+  short: [hold: {voltage: 1 V, duration: 1 ms, samples: 20}]
+  long: [hold: {voltage: 1 V, duration: 1 ms, samples: 500}]
+replicates: 2
+"""
+
+
+def test_a_full_disk_takes_the_tasks_that_do_not_fit(folder: Path) -> None:
+    """Each is a row that says so, the rest is done; with room again only those are done."""
+    (folder / "study.yaml").write_text(LONG_AND_SHORT)
+    code, out, err = ended(folder, "study.yaml", "--workers", "1", FILE_LIMIT="40000")
+    assert (code, out) == (3, "")
+    assert err.count("no space left on the disk") == 2
+    assert "Traceback" not in err
+    assert [row["state"] for row in rows(folder)] == ["done"] * 2 + ["failed"] * 2
+    assert len(contents(folder)) == 2
+    assert not list((folder / "out").rglob("*.part"))
+    code, out, _ = ended(folder, "study.yaml", "--json", "--quiet", "--workers", "1")
+    assert code == 0
+    assert (json.loads(out)["already_done"], json.loads(out)["done"]) == (2, 2)
+
+
+def test_no_room_for_anything_is_said(folder: Path) -> None:
+    """Not even the manifest fits: one line, exit code 3."""
+    code, out, err = ended(folder, "study.yaml", "--quiet", FILE_LIMIT="100")
+    assert (code, out) == (3, "")
+    assert "no space left on the disk" in err
+    assert err.count("\n") == 1
+
+
+def test_a_worker_out_of_memory_takes_its_task_only(folder: Path) -> None:
+    """Its allocation is refused: the task is a row with that reason, the same worker does the rest."""
+    few = ("study.yaml", "--workers", "1", "--set", "variants.ligand=[ogb]")
+    code, _, err = ended(folder, *few, HUNGRY_SEED="5")
+    assert code == 3
+    assert "seed 5) failed: out of memory" in err
+    assert [row["state"] for row in rows(folder)] == ["failed", "done"] * 2
+    assert {row["reason"] for row in rows(folder)} == {"", "out of memory"}
+
+
+def refusing(part: str) -> Callable[..., Any]:
+    """`os.replace` on a disk that was mounted read-only below folders called `part`."""
+    replace = os.replace
+
+    def refuse(source: Any, target: Any) -> None:
+        if part in Path(target).parts:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(target))
+        replace(source, target)
+
+    return refuse
+
+
+def test_a_disk_that_becomes_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback: the reasons are told, and what cannot be written is a warning."""
+    prepare(load_study(folder / "study.yaml"), folder / "out")
+    monkeypatch.setattr(os, "replace", refusing("out"))
+    outcome = done(folder)
+    assert len(outcome.failed) == TASKS
+    assert all("read-only file system" in failure.reason for failure in outcome.failed)
+    assert any("tasks.csv" in warning for warning in outcome.warnings)
+    monkeypatch.undo()
+
+
+def test_a_read_only_folder_is_refused_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """One line, exit code 3."""
+    monkeypatch.setattr(os, "replace", refusing("out"))
+    assert cli.main(["study", str(folder / "study.yaml"), "--quiet"]) == 3
+    told = capsys.readouterr().err
+    assert "study.json: read-only file system; choose a folder that may be written" in told
+    assert told.count("\n") == 1
+
+
 def test_a_wall_limit_keeps_the_work(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that reaches it has failed with that reason; the next go continues where it stopped."""
     monkeypatch.setattr(fake_simulation.Simulation, "slow_s", 0.002)
@@ -287,11 +401,23 @@ def test_another_study_is_refused(folder: Path) -> None:
     assert contents(folder) == before
 
 
-def test_damaged_results_are_found(whole: Path, folder: Path) -> None:
-    """A truncated one is done again; until then the rest can be read, and what is damaged is named."""
+def cut_off(data: bytes) -> bytes:
+    """The end is missing."""
+    return data[:-500]
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of a value is another one; the length and the last line are as they were."""
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut_off, flipped])
+def test_damaged_results_are_found(whole: Path, folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    """One is done again; until then the rest can be read, and what is damaged is named."""
     done(folder)
     path = sorted((folder / "out" / "tasks").glob("*.nc"))[3]
-    path.write_bytes(path.read_bytes()[:-500])
+    path.write_bytes(damage(path.read_bytes()))
     ds = kmc.open(folder)
     where = np.argwhere(ds["task"].values == path.stem)[0]
     with pytest.raises(CorruptFile, match=path.name):

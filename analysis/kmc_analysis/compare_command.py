@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json, Quiet
+
 if TYPE_CHECKING:
     import xarray as xr
 
     from kmc_analysis.compare import Effect
 
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The output folder of a study; of a run, before OTHER.")
+]
+Other = Annotated[
+    Path | None, typer.Argument(metavar="[OTHER]", help="A second run: show what differs in their inputs.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Write here; in DIR/compare if not given.")]
 Names = Annotated[
     list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric; may be repeated.")
@@ -23,13 +30,12 @@ Names = Annotated[
 Every = Annotated[
     bool, typer.Option("--all", help="Show the effects at each level of the other axes too.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Picture = Annotated[bool, typer.Option(help="Draw the traces and the distributions.")]
+Picture = Annotated[bool, typer.Option(help="Draw the traces, the distributions and the trends.")]
 
 
 def compare(
     folder: Folder,
+    other: Other = None,
     out: Out = None,
     names: Names = None,
     every: Every = False,
@@ -39,34 +45,68 @@ def compare(
 ) -> int:
     """Compare the variants of a study: effects with 95 % intervals, differences taken seed by seed.
 
-    Every axis's values are held against its first. Prints a table, and writes effects.csv (all effects, also
-    at each level of the other axes), effects.tex, metrics.csv (one row a run), traces.png and
-    distributions.png. A star marks an interval that excludes "no effect".
+    Every axis's values are held against its first. Prints a table and what it says in words, and writes
+    effects.csv (all effects, also at each level of the other axes), effects.tex, metrics.csv (one row a run),
+    traces.png, distributions.png and trends.png. A star marks an interval that excludes "no effect".
+
+    With a second run (its file, dataset or folder) it prints what went into the two that is not the same.
 
     Examples:
 
         kmc compare runs/ligand_thickness/out
 
         kmc compare runs/ligand_thickness/out --metric set_voltage --metric on_off --all
+
+        kmc compare runs/quick/out runs/ogb_20nm/run.yaml
     """
+    if other is not None:
+        return _inputs(folder, other, out, names, as_json)
+    return _effects(folder, out, names or [], every, as_json, quiet, picture)
+
+
+def _inputs(first: Path, second: Path, out: Path | None, names: list[str] | None, as_json: bool) -> int:
+    """What differs between the inputs of two runs."""
+    from kmc.errors import UserError
+    from kmc_analysis.differences import Difference, differences
+    from kmc_analysis.tables import show_rows
+
+    if out is not None or names:
+        option = "--out" if out is not None else "--metric"
+        raise UserError(f"{option} does not go with two runs, of which the inputs are compared",
+                        next_step=f"remove {option}, or name one study")  # fmt: skip
+    found = differences(first, second)
+    if as_json:
+        print(json.dumps({"differences": [one._asdict() for one in found]}, indent=2))
+    elif found:
+        show_rows(Difference._fields, found, f"inputs of {first} and {second}")
+    else:
+        print("the inputs are the same")
+    return 0
+
+
+def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_json: bool, quiet: bool,
+             picture: bool) -> int:  # fmt: skip
     import kmc
     from kmc.progress import spinner
     from kmc_analysis import compare as comparing
+    from kmc_analysis.conclusions import conclusions
 
-    comparing.check_names(names or [])
+    comparing.check_names(names)
     study = kmc.open(folder)
     comparing.check_results(study)
-    with spinner("measuring", quiet) as tell:
-        values = comparing.measure(study, names, tell if _is_terminal() else lambda line: None)
+    with spinner("measuring", quiet, lines=False) as tell:
+        values = comparing.measure(study, names, tell)
     found = comparing.effects(values)
+    said = conclusions(values, found)
     _tell_missing(study)
     files = _written(study, values, found, _target(folder, out), picture)
     if as_json:
-        print(json.dumps({"effects": [_plain(one) for one in found], "files": files}, indent=2))
+        plain = [_plain(one) for one in found]
+        print(json.dumps({"effects": plain, "conclusions": said, "files": files}, indent=2))
         return 0
     _show(study, found, every)
-    for name in files:
-        print(name)
+    for line in (*said, *files):
+        print(line)
     return 0
 
 
@@ -76,12 +116,6 @@ def _tell_missing(study: xr.Dataset) -> None:
     left = int((study["state"] != 1).sum())
     if left:
         say(f"warning: {left} of {study['state'].size} tasks are not done; their pairs are left out")
-
-
-def _is_terminal() -> bool:
-    import sys
-
-    return sys.stderr.isatty()
 
 
 def _target(folder: Path, out: Path | None) -> Path:
@@ -104,8 +138,9 @@ def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Pa
     drawn = []
     if picture:
         drawn = [figures.traces(study, out / "traces.png"),
-                 figures.distributions(values, out / "distributions.png")]  # fmt: skip
-    return [str(path) for path in (*(out / name for name in texts), *drawn)]
+                 figures.distributions(values, out / "distributions.png"),
+                 figures.trends(values, out / "trends.png")]  # fmt: skip
+    return [str(path) for path in (*(out / name for name in texts), *drawn) if path is not None]
 
 
 def _overall(found: list[Effect]) -> list[Effect]:

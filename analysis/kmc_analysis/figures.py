@@ -1,4 +1,4 @@
-"""Figures of a study: traces with bands, and distributions of metrics."""
+"""Figures of a study: traces with bands, distributions of metrics, and their trends along numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmc.files import replacing
-from kmc_analysis.compare import REPLICATE, label
+from kmc_analysis.compare import REPLICATE, interval, label
 from kmc_analysis.metrics import METRICS
 
 INK, GRID = "#1f2933", "#e4e7eb"
@@ -87,6 +87,52 @@ def _points(axes: Axes, values: xr.DataArray) -> None:
     positive = np.isfinite(values.values).any() and np.nanmin(values.values) > 0
     if METRICS[str(values.name)].ratio and positive:
         axes.set_yscale("log")
+
+
+def trends(values: xr.Dataset, path: Path) -> Path | None:
+    """Mean of each metric, with its 95 % interval, against the axes that are numbers; None where none is.
+
+    A colour for each level of the first other axis; further axes are pooled seed by seed.
+    """
+    numeric = [str(axis) for axis in values.dims if axis != REPLICATE and values[axis].dtype.kind == "f"]
+    names = [str(name) for name in values.data_vars if np.isfinite(values[name].values).any()]
+    pairs = [(axis, name) for axis in numeric if values.sizes[axis] > 1 for name in names]
+    if not pairs:
+        return None
+    figure, places = _figure(len(pairs), height=2.6)
+    for axes, (axis, name) in zip(places, pairs, strict=True):
+        others = [dim for dim in values[name].dims if dim not in (axis, REPLICATE)]
+        for k in range(values.sizes[others[0]] if others else 1):
+            part = values[name].isel({others[0]: k}) if others else values[name]
+            _trend(axes, part, axis, k, f"{others[0]} {label(values[name], others[0], k)}" if others else "")
+        unit = METRICS[name].unit
+        axes.set_ylabel(name if unit == "1" else f"{name} ({unit})")
+        axes.set_xlabel(f"{axis} ({values[axis].attrs.get('units', '1')})")
+        axes.set_yscale("log" if METRICS[name].ratio else "linear")
+    if places[0].get_legend_handles_labels()[1] != [""]:
+        places[0].legend(frameon=False, fontsize=8)
+    return _saved(figure, path)
+
+
+def _trend(axes: Axes, part: xr.DataArray, axis: str, shade: int, named: str) -> None:
+    """Means along `axis` with their intervals; geometric for metrics that span decades."""
+    ratio = METRICS[str(part.name)].ratio
+    rows = []
+    for k in np.argsort(part[axis].values):
+        found = part.isel({axis: int(k)}).transpose(REPLICATE, ...).values.reshape(part.sizes[REPLICATE], -1)
+        found = np.log(np.where(found > 0, found, np.nan)) if ratio else found
+        known = np.isfinite(found).all(axis=1)
+        found = found[known].mean(axis=1)
+        low, high = interval(found)
+        if len(found):
+            rows.append((float(part[axis].values[k]), float(found.mean()), low, high))
+    if not rows:
+        return
+    place, *ends = np.array(rows).T
+    middle, low, high = (np.exp(part) for part in ends) if ratio else ends
+    errors = np.nan_to_num([middle - low, high - middle])
+    axes.errorbar(place, middle, errors, color=COLOURS[shade % len(COLOURS)], capsize=2, linewidth=1.2,
+                  marker=MARKERS[shade % len(MARKERS)], markersize=4, label=named)  # fmt: skip
 
 
 def _figure(panels: int, columns: int = 3, height: float = 3.4) -> tuple[Figure, list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable, Sequence
 
 from kmc_analysis.compare import Effect
 
@@ -20,14 +21,21 @@ def as_csv(found: list[Effect]) -> str:
     return text.getvalue()
 
 
+HEADS = ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", "")
+
+
+def cells(one: Effect) -> list[str]:
+    """An effect in the columns of HEADS; a star marks one that excludes "no effect"."""
+    return [one.metric, f"{one.axis}: {one.base} to {one.level}", one.at, str(one.pairs), number(one.before),
+            number(one.after), effect(one), "*" if one.clear else ""]  # fmt: skip
+
+
 def as_latex(found: list[Effect]) -> str:
     """A booktabs tabular, to be \\input."""
     lines = [r"\begin{tabular}{llllrll}", r"\toprule",
              r"metric & change & at & pairs & from & to & effect (95\,\%) \\", r"\midrule"]  # fmt: skip
     for one in found:
-        cells = [one.metric, f"{one.axis}: {one.base} to {one.level}", one.at, str(one.pairs),
-                 number(one.before), number(one.after), effect(one)]  # fmt: skip
-        lines.append(" & ".join(cell.translate(_LATEX) for cell in cells) + r" \\")
+        lines.append(" & ".join(cell.translate(_LATEX) for cell in cells(one)[:-1]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -47,17 +55,22 @@ def number(value: float) -> str:
 
 
 def show(found: list[Effect], title: str) -> None:
-    """A rich table on standard output, as wide as its content; a star marks a clear effect."""
+    """Effects on standard output; a star marks a clear one."""
+    show_rows(HEADS, [cells(one) for one in found], title, right=("pairs", "from", "to"))
+
+
+def show_rows(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str,
+              right: Sequence[str] = ()) -> None:  # fmt: skip
+    """A rich table on standard output, as wide as its content."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
-    for name in ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", ""):
-        table.add_column(name, justify="right" if name in ("pairs", "from", "to") else "left", no_wrap=True)
-    for one in found:
-        change = f"{one.axis}: {one.base} to {one.level}"
-        table.add_row(one.metric, change, one.at, str(one.pairs), number(one.before), number(one.after),
-                      effect(one), "*" if one.clear else "")  # fmt: skip
+    table = Table(title=escape(title), title_justify="left")
+    for name in heads:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
     console = Console()
     needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
     Console(width=max(console.width, needed)).print(table)

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json, Quiet
+
 
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The benchmark; a list if none.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Run a benchmark and print its table, with the machine that the numbers hold for.
 

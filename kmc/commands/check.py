@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json
+
 
 def check(
     paths: Annotated[
@@ -16,9 +18,7 @@ def check(
         typer.Argument(help="Cards, stacks and run files, by name or path; all that come with kmc if none."),
     ] = None,
     barriers: Annotated[bool, typer.Option("--barriers", help="Print the table of processes.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check cards, stacks and run files, and print the share of assumed values.
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json
+
 
 def cite(
     what: Annotated[
         str | None, typer.Argument(help="A stack, card, run file or dataset; kmc and the experiment if none.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the BibTeX entries of all sources that a stack, run or dataset rests on.
 

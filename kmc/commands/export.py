@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json
+
 
 def export(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, out folder or run folder.")],
@@ -15,9 +17,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", help="The file to write; beside the dataset if not given.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> int:
     """Write a dataset in another format; print the path of what was written.
 

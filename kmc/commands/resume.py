@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json, Quiet
+
 
 def resume(
     where: Annotated[Path, typer.Argument(metavar="PATH", help="The out folder, run folder or run file.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
     checkpoint_every: Annotated[
         str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
     ] = "2 s",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json, Quiet, Sets
+
 
 def run(
     run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file, or its folder.")],
@@ -14,15 +16,10 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write here; beside the run file, in out, if not given.")
     ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. settings.window=32nm."),
-    ] = None,
+    sets: Sets = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
     checkpoint_every: Annotated[
         str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
     ] = "2 s",

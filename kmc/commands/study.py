@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kmc.commands._options import Json, Quiet, Sets
+
 if TYPE_CHECKING:
     from kmc.study.definition import Study
     from kmc.study.engine import Outcome
@@ -37,12 +39,6 @@ Slurm = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")
 ]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. replicates=2."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
 def study(
@@ -76,11 +72,11 @@ def study(
 
     if what == "status" and folder is not None:
         return _status(folder, as_json)
-    path = Path(what)
-    path = path / "study.yaml" if path.is_dir() else path
+    path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
     _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
     loaded = load_study(path, sets or [])
     target = path.parent / "out" if out is None else out
+    _refuse_growth(loaded, task=task, slurm=slurm)
     if slurm is not None:
         return _script(loaded, target, slurm)
     if task is not None:
@@ -99,6 +95,16 @@ def _refuse_mixtures(folder: Path | None, **given: Any) -> None:
         raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
 
 
+def _refuse_growth(loaded: Study, **given: Any) -> None:
+    """The number of a task depends on that of the replicates, which only the whole study knows."""
+    from kmc.errors import UserError
+
+    chosen = [name for name, value in given.items() if value is not None]
+    if chosen and loaded.growth:
+        raise UserError(f"--{chosen[0]} does not go with replicates that go on until a metric is known",
+                        next_step="add e.g. --set replicates=8")  # fmt: skip
+
+
 def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None, as_json: bool,
            quiet: bool) -> int:  # fmt: skip
     from kmc.commands._running import stopping
@@ -106,10 +112,12 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     from kmc.study.engine import execute
     from kmc.study.telling import shown
 
+    do = _growing() if loaded.growth else execute
     runner = _cluster(scheduler) if scheduler else None
     with stopping() as asked, shown(loaded.name, quiet) as telling:
-        outcome = execute(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
-                          runner=runner)  # fmt: skip
+        outcome = do(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
+                     runner=runner)  # fmt: skip
+    loaded = loaded.with_replicates(outcome.tasks * len(loaded.seeds) // loaded.count)
     for warning in outcome.warnings:
         say(f"warning: {warning}")
     _list_failures(loaded, outcome)
@@ -121,6 +129,12 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     elif outcome.finished:
         print(out)
     return 0 if outcome.finished else 3
+
+
+def _growing() -> Any:
+    from importlib import import_module
+
+    return import_module("kmc.study.growing").grown
 
 
 def _cluster(scheduler: str) -> Any:

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json
+
 
 def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Datasets or folders of them.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> int:
     """Check every dataset below the paths: its bytes, its content and its schema, and checkpoints too.
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json, Quiet
+
 
 def warmup(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compile the kernels and keep them in the cache folder ($KMC_CACHE, or the system's own).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from kmc.stack import Stack, load_stack
 CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
 _SETTING = "settings."
+_DRAWS = re.compile(r"(\d+) draws?")
 _LOOKS = ("wall_limit_s", "event_budget")  # change no result
 
 
@@ -31,11 +33,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Axis:
-    """What is varied: its name, its levels in order, and the unit of their values ("" for names)."""
+    """What is varied: its name, its levels in order, and the unit of their values ("" for names).
+
+    `draws` is how many levels are to be drawn from the value's sigma, 0 where they were given.
+    """
 
     name: str
     levels: tuple[Level, ...]
     unit: str = ""
+    draws: int = 0
+    where: str = ""
 
 
 def read_axes(document: Mapping) -> list[Axis]:
@@ -57,6 +64,9 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         raise documents.unknown(f'no variant is called "{name}"', name, NAMES, where)
     if name.removeprefix(_SETTING) in _LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
+    found = _DRAWS.fullmatch(values) if isinstance(values, str) else None
+    if found and "." in name and not name.startswith(_SETTING) and int(found[1]) > 0:
+        return Axis(name, (), draws=int(found[1]), where=where)
     if not isinstance(values, Sequence) or not values:
         raise UserError(f"{name} in variants is not a list of values", where,
                         next_step=f"write e.g. {name}: [{values or 'ogb'}, ...]")  # fmt: skip

@@ -27,18 +27,22 @@ def runner(address: str) -> Callable[..., None]:
     except ImportError:
         raise UserError("--scheduler needs dask, which is not installed",
                         next_step='pip install "halide-kmc[dask]"') from None  # fmt: skip
-    try:
-        client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        step = "start one with dask scheduler, and give its tcp://HOST:PORT"
-        raise UserError(f'no dask scheduler at "{address}": {error}', next_step=step) from None
+    _connected(distributed, address).close()  # that there is none is said before anything is written
 
     def run(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone, on_progress: OnProgress,
             should_stop: Callable[[], bool]) -> None:  # fmt: skip
-        with client, client.as_current():
+        with _connected(distributed, address) as client, client.as_current():
             _Crowd(distributed, client, out.resolve(), on_done).go(tasks, should_stop)
 
     return run
+
+
+def _connected(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        step = "start one with dask scheduler, and give its tcp://HOST:PORT"
+        raise UserError(f'no dask scheduler at "{address}": {error}', next_step=step) from None
 
 
 class _Crowd:

@@ -5,6 +5,9 @@
     protocols: {slow: [...], fast: [...]}     # or protocol: [...]
     replicates: 8                             # seeds from `seed` on, the same for every variant
 
+A value may be drawn from its card's sigma (`electrode.bond_energy: 8 draws`), and replicates may go on until
+a metric is known well enough (`replicates: {from: 4, to: 32, until: {set_voltage: 20 mV}}`).
+
 The tasks are numbered as the axes are given, replicates fastest.
 """
 
@@ -26,6 +29,8 @@ from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
 from kmc.runfile import RunFile, apply_set, read_run
 from kmc.study.axes import Axis, Level, Maker, read_axes, told
+from kmc.study.draws import drawn
+from kmc.study.growth import Growth, read_replicates
 
 KEYS = ("description", "stack", "choices", "variants", "protocol", "protocols", "replicates", "seed",
         "settings", "snapshots", "initial")  # fmt: skip
@@ -47,6 +52,11 @@ class Study:
     runs: tuple[RunFile, ...] = field(repr=False)
     seeds: tuple[int, ...]
     sets: tuple[str, ...] = ()
+    growth: Growth | None = None
+
+    def with_replicates(self, count: int) -> Study:
+        """The same study with the first `count` seeds."""
+        return replace(self, seeds=tuple(self.seeds[0] + k for k in range(count)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -98,17 +108,20 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     documents.check_keys(document, KEYS, "a study file")
     axes = read_axes(document)
     protocols, base = _protocols(document), _base(document, path, axes)
-    replicates = _replicates(document)
-    tasks = math.prod([*(len(axis.levels) for axis in axes), len(protocols), replicates])
+    replicates, growth = read_replicates(document)
+    most = growth.most if growth else replicates
+    tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), len(protocols), most])
     if tasks > TASK_LIMIT:
         raise UserError(f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
                         document.where("variants"), next_step="take fewer values or replicates")  # fmt: skip
-    runs = _runs(document, base, axes, protocols)
+    maker = Maker(document, base)
+    axes = drawn(axes, maker, base.seed)
+    runs = _runs(maker, base, axes, protocols)
     axes = _told(axes, runs, len(protocols))
     if len(protocols) > 1 or "protocols" in document:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
-                  tuple(base.seed + k for k in range(replicates)), tuple(sets))  # fmt: skip
+                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth)  # fmt: skip
     _refuse_twins(study, document)
     return study
 
@@ -157,18 +170,10 @@ def _refuse_both(document: Mapping, key: str, other: str) -> None:
                         next_step="keep one of the two")  # fmt: skip
 
 
-def _replicates(document: Mapping) -> int:
-    count = document.get("replicates", 1)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise UserError(f"replicates is {count!r:.40}, not a whole number of one or more",
-                        document.where("replicates"), next_step="write e.g. replicates: 8")  # fmt: skip
-    return count
-
-
-def _runs(document: Mapping, base: RunFile, axes: list[Axis],
+def _runs(maker: Maker, base: RunFile, axes: list[Axis],
           protocols: dict[str, Protocol]) -> list[RunFile]:  # fmt: skip
     """One run a combination of the axes and protocols, the last axis fastest."""
-    maker, runs = Maker(document, base), []
+    runs = []
     for place in np.ndindex(*(len(axis.levels) for axis in axes)):
         levels = {axis.name: axis.levels[k] for axis, k in zip(axes, place, strict=True)}
         device, settings = maker.make(levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -53,8 +54,9 @@ def execute(
     telling: Telling | None = None,
     should_stop: Callable[[], bool] | None = None,
     runner: Runner | None = None,
+    leave: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """Do the tasks of `study` in `out` that are not done; failed ones are tried again.
+    """Do the tasks of `study` in `out` that are not done; failed ones are tried again, but those in `leave`.
 
     `runner` has the signature of pool.run_locally, which is taken if none is given. Raises UserError when
     `out` is in use or holds something else, and WriteFailed on a full disk.
@@ -64,7 +66,7 @@ def execute(
     files.make_folder(out)
     with files.only_one(out):
         _prepare(out, found)
-        session = _Session(study, out, found, telling, warnings)
+        session = _Session(study, out, found, telling, warnings, leave)
         if session.todo:
             session.go(runner or run_locally, workers, should_stop or (lambda: False))
         return session.end()
@@ -111,13 +113,14 @@ class _Session:
     """One go at the tasks that are not done."""
 
     def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
-                 warnings: list[str]) -> None:  # fmt: skip
+                 warnings: list[str], leave: frozenset[str]) -> None:  # fmt: skip
         self.study, self.out, self.manifest, self.telling = study, out, found, telling
         self.warnings = warnings
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
-        self.todo = [index for index, state in enumerate(before) if state != DONE]
-        self.already = len(before) - len(self.todo)
+        self.already = before.count(DONE)
+        self.todo = [index for index, state in enumerate(before)
+                     if state != DONE and found.tasks[index] not in leave]  # fmt: skip
         self.done, self.stopped = 0, 0
         self.failed: list[Failure] = []
         self.shares: dict[int, float] = {}  # of the tasks under way
@@ -131,7 +134,8 @@ class _Session:
     def _tasks(self) -> Iterator[Task]:
         for index in self.todo:
             self.shares[index] = 0.0
-            records.failure_path(self.out, self.manifest.tasks[index]).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that may not be written: each task says so
+                records.failure_path(self.out, self.manifest.tasks[index]).unlink(missing_ok=True)
             yield index, self.study.task(index)
 
     def _on_done(self, index: int, result: Result) -> None:
@@ -169,9 +173,13 @@ class _Session:
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
-        if self.todo or not (self.out / "tasks.csv").is_file():
-            records.write_table(self.out, self.manifest)
-        (self.out / PROGRESS).unlink(missing_ok=True)
+        try:
+            if self.todo or not (self.out / "tasks.csv").is_file():
+                records.write_table(self.out, self.manifest)
+        except files.WriteFailed as error:  # the tasks have their own results and reasons
+            self.warnings.append(str(error))
+        with contextlib.suppress(OSError):
+            (self.out / PROGRESS).unlink(missing_ok=True)
         self.failed.sort()
         left = len(self.todo) - self.done - len(self.failed)
         return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s,
@@ -185,7 +193,8 @@ def _write_quickly(path: Path, told: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(told))
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def status(out: Path) -> dict[str, Any]:

@@ -149,10 +149,10 @@ def failure_path(out: Path, name: str) -> Path:
 
 
 def states(out: Path, manifest: Manifest, careful: bool = False) -> list[str]:
-    """done, failed or missing for every task. `careful` takes a truncated dataset for a missing one."""
+    """done, failed or missing for every task. `careful` takes a damaged dataset for a missing one."""
     done, failed = _stems(out / "tasks", ".nc"), _stems(out / "failed", ".json")
     if careful:
-        done = {name for name in done if netcdf.is_whole(result_path(out, name))}
+        done = {name for name in done if netcdf.is_sound(result_path(out, name))}
     return [DONE if name in done else FAILED if name in failed else MISSING for name in manifest.tasks]
 
 

@@ -106,8 +106,8 @@ def read_variable(path: Path, name: str) -> np.ndarray:
     import netCDF4
 
     try:
-        if not netcdf.is_whole(path):
-            raise OSError("it is cut off, or gone")
+        if not netcdf.is_sound(path):
+            raise OSError("it is cut off, changed, or gone")
         with netCDF4.Dataset(path) as file:
             file.set_auto_mask(False)
             return np.asarray(file.variables[name][:])

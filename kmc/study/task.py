@@ -41,10 +41,12 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
     Whatever goes wrong is the result's reason, and is kept in out/failed.
     """
     started = time.monotonic()
-    if netcdf.is_whole(result_path(out, run.name)):
+    if netcdf.is_sound(result_path(out, run.name)):
         return Result(DONE)
+    asked = should_stop or (lambda: False)
+    if asked():  # the study ended while this process started
+        return Result(STOPPED, "interrupted")
     try:
-        asked = should_stop or (lambda: False)
         begun = _at_once(run, out, progress, asked)
         if begun is None:
             return Result(DONE, "", time.monotonic() - started)

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from kmc.commands._options import Json, Quiet
+
 compact = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Fit compact models to traces, and write them for circuit simulators.",
 )
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Name = typer.Option("--model", help="A model's name, or your own .yaml file.")
 Folder = Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")]
 Unseen = Annotated[
@@ -56,7 +57,7 @@ def fit(
     generations: Generations = 40,
     bootstrap: Resamples = 0,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit a model to all traces at once; write parameters, a report and the model for circuit simulators.
 

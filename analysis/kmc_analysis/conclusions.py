@@ -1,0 +1,117 @@
+"""What a comparison says in words, and what it cannot say: on switching, and on claims of the experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from kmc.units import format_si
+from kmc_analysis.compare import Effect
+from kmc_analysis.tables import effect, number
+
+
+class Claim(NamedTuple):
+    """What the experiment says of an axis, at its current limit; `verdict` holds a study against it."""
+
+    target: str
+    axis: str
+    metric: str
+    limit_A: float
+    words: str
+    verdict: Callable[[xr.DataArray, list[Effect]], str]
+
+
+def conclusions(values: xr.Dataset, found: list[Effect]) -> list[str]:
+    """Sentences on a study whose metrics are `values` and whose effects are `found`."""
+    overall = [one for one in found if one.at == "all"]
+    told = _switching(values)
+    for axis in dict.fromkeys(one.axis for one in overall):
+        told.append(_axis(axis, [one for one in overall if one.axis == axis]))
+    told += [_held_against(claim, values, overall) for claim in CLAIMS
+             if claim.axis in values.dims and claim.metric in values]  # fmt: skip
+    return told
+
+
+def _switching(values: xr.Dataset) -> list[str]:
+    """How many runs switched; where none did, that nothing is said of switching."""
+    if "set" not in values:
+        return []
+    known = values["set"].values[np.isfinite(values["set"].values)]
+    switched = int(np.sum(known))
+    if not len(known):
+        return ["No run has a sweep, so the comparison says nothing of SET, set voltage and on/off."]
+    if not switched:
+        return [f"None of {len(known)} runs switched: the comparison says nothing of set voltage and on/off. "
+                "Sweep to a higher voltage, more slowly, or with a higher limit."]  # fmt: skip
+    return [f"{switched} of {len(known)} runs switched."]
+
+
+def _axis(axis: str, found: list[Effect]) -> str:
+    """The clear effects of an axis in one sentence."""
+    clear = [f"{one.metric} {effect(one)} from {one.base} to {one.level}" for one in found if one.clear]
+    looked = len({one.metric for one in found if not math.isnan(one.low)})
+    if not looked:
+        return f"{axis}: no metric has an interval; it takes two seeds with a number in both variants."
+    if not clear:
+        return f"{axis}: no clear effect on any of {looked} metrics."
+    return f"{axis}: " + "; ".join(clear) + "."
+
+
+def _held_against(claim: Claim, values: xr.Dataset, overall: list[Effect]) -> str:
+    """A claim, what the study says of it, and whether its currents are those of the experiment."""
+    chosen = [one for one in overall if (one.axis, one.metric) == (claim.axis, claim.metric)]
+    told = f"Experiment ({claim.target}): {claim.words}. {claim.verdict(values[claim.metric], chosen)}"
+    most = values["current_most"].values if "current_most" in values else np.zeros(0)
+    most = most[np.isfinite(most)]
+    if len(most) and most.max() < claim.limit_A / 2:
+        told += (f" The experiment's limit was {format_si(claim.limit_A, 'A')}; no current here exceeds "
+                 f"{format_si(float(most.max()), 'A', 3)}.")  # fmt: skip
+    return told
+
+
+def _within(share: float) -> Callable[[xr.DataArray, list[Effect]], str]:
+    """The relative change stays within `share`, with the whole of its interval."""
+
+    def verdict(values: xr.DataArray, chosen: list[Effect]) -> str:
+        if not any(one.pairs for one in chosen):
+            return "Nothing can be said: no two variants that switched share a seed."
+        bounds = [(one.low / one.before, one.high / one.before) for one in chosen if one.before]
+        if not bounds or any(math.isnan(low) for low, _ in bounds):
+            return "Nothing can be said: fewer than two seeds switched in both variants."
+        low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+        shown = f"relative change within [{number(low)}, {number(high)}] (95 %)"
+        if -share <= low and high <= share:
+            return f"This study agrees: {shown}."
+        if any(low > share or high < -share for low, high in bounds):
+            return f"This study does not agree: {shown}."
+        return f"Undecided: {shown}; more replicates would tell."
+
+    return verdict
+
+
+def _medians_above(least: float) -> Callable[[xr.DataArray, list[Effect]], str]:
+    """The median of every level is `least` or more."""
+
+    def verdict(values: xr.DataArray, chosen: list[Effect]) -> str:
+        axis = chosen[0].axis if chosen else str(values.dims[0])
+        rows = values.transpose(axis, ...).values.reshape(values.sizes[axis], -1)
+        known = [row[np.isfinite(row)] for row in rows]
+        if not all(len(row) for row in known):
+            return "Nothing can be said: in some variants no run switched."
+        lowest = min(float(np.median(row)) for row in known)
+        agrees = "agrees" if lowest >= least else "does not agree"
+        return f"This study {agrees}: the smallest median is {number(lowest)}."
+
+    return verdict
+
+
+CLAIMS = (
+    Claim("S19_thickness_set", "thickness", "set_voltage", 1e-3,
+          "the set voltage changes by no more than 25 % with thickness", _within(0.25)),
+    Claim("S19_thickness_on_off", "thickness", "on_off", 1e-3,
+          "the median of on/off is 300 or more at every thickness", _medians_above(300.0)),
+)  # fmt: skip

@@ -1,0 +1,111 @@
+"""What went into two runs (or studies) and is not the same: cards, choices, protocol, settings, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import kmc
+from kmc import dataset, provenance
+from kmc.errors import UserError
+from kmc.outfolder import read_record
+from kmc.runfile import RunFile, load_run
+from kmc.stack import Stack
+from kmc.study import load_study
+from kmc.study.manifest import is_study, read_manifest, result_path
+
+ABSENT = "-"
+_DERIVED = ("name", "description", "sources")  # words, and what follows from the cards
+
+
+class Difference(NamedTuple):
+    """An input by its path, and its text in the two; ABSENT where one has none."""
+
+    path: str
+    first: str
+    second: str
+
+
+def differences(first: Path, second: Path) -> list[Difference]:
+    """What differs between the inputs of two run files, datasets, or folders of runs or studies."""
+    one, other = (dict(_flat(inputs(path))) for path in (first, second))
+    if any(key.startswith("numbers.") for key in one) and any(key.startswith("numbers.") for key in other):
+        one, other = ({k: v for k, v in found.items() if not k.endswith(".hash")} for found in (one, other))
+    keys = dict.fromkeys([*one, *other])
+    pairs = [Difference(key, one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
+    return [pair for pair in pairs if pair.first != pair.second]
+
+
+def _flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every plain value with its path."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
+    if items is None:
+        yield path, str(data)
+        return
+    for key, value in items:
+        yield from _flat(value, f"{path}.{key}" if path else str(key))
+
+
+def inputs(path: Path) -> dict[str, Any]:
+    """All that went into a run, as plain data; with the cards' numbers where its file still gives that stack.
+
+    Raises UserError where there is nothing at `path`.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        run = load_run(path, must_exist=False)
+        return _with_numbers(_described(run), run.device)
+    out = path.parent if path.is_file() else dataset.out_of(path)
+    if path.is_dir() and is_study(out):
+        return _of_study(out)
+    with kmc.open(path) as ds:
+        found = provenance.run_of(ds)
+    return _with_numbers(_kept(found), _device(out, found))
+
+
+def _described(run: RunFile) -> dict[str, Any]:
+    initial = None if run.initial is None else str(run.initial)
+    return _kept(provenance.describe(run.device, run.protocol, run.settings, run.seed, initial=initial,
+                                     snapshots=run.snapshots))  # fmt: skip
+
+
+def _kept(run: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if key not in _DERIVED}
+
+
+def _of_study(out: Path) -> dict[str, Any]:
+    """The axes and seeds of a study, and the inputs of its first finished task but its seed."""
+    record = read_manifest(out)
+    done = next((name for name in record.tasks if result_path(out, name).is_file()), None)
+    if done is None:
+        raise UserError(f"no task of the study in {out} is done", next_step="go on with kmc study STUDY.yaml")
+    first = inputs(result_path(out, done))
+    return {"axes": {axis.name: ", ".join(axis.labels) for axis in record.axes},
+            "seeds": f"{record.seeds[0]} to {record.seeds[-1]}",
+            **{key: value for key, value in first.items() if key != "seed"}}  # fmt: skip
+
+
+def _with_numbers(run: dict[str, Any], device: Stack | None) -> dict[str, Any]:
+    if device is None:
+        return run
+    numbers = device.numbers().items()
+    texts = {path: f"{one.value:g} {one.unit}".strip() + f" ({one.kind})" for path, one in numbers}
+    return {**run, "numbers": texts}
+
+
+def _device(out: Path, run: dict[str, Any]) -> Stack | None:
+    """The stack of a dataset from the file that it was run from, None where it is another one by now."""
+    wanted = run.get("stack", {}).get("hash")
+    try:
+        return next((device for device in _devices(out) if device.hash == wanted), None)
+    except UserError:  # the file is gone, or is not what it was
+        return None
+
+
+def _devices(out: Path) -> Iterator[Stack]:
+    above = out.parent if out.name == "tasks" else out
+    if is_study(above):
+        told = read_manifest(above).command
+        yield from (run.device for run in load_study(above / told["study"], told["sets"]).runs)
+    elif (told := (read_record(out) or {}).get("command", {})) and "run" in told:
+        yield load_run(out / told["run"], told.get("sets", ()), must_exist=False).device

@@ -1,0 +1,171 @@
+"""The page of a study or of a run, from its folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import kmc
+from kmc import dataset, files
+from kmc.errors import CorruptFile, UserError
+from kmc.outfolder import read_record
+from kmc.provenance import run_of
+from kmc.study.engine import status
+from kmc.study.manifest import Manifest, is_study, read_manifest
+from kmc_analysis import compare, conclusions, figures, tables
+from kmc_analysis.report import inputs, viewer
+from kmc_analysis.report.frames import BUDGET, frames
+from kmc_analysis.report.html import Section, block, listed, page, paragraph, picture, table
+
+_MOST_VIEWS = 12  # runs whose filament is shown
+SCOREBOARD = "scoreboard.csv"
+
+_TRACES = "Current against time: medians, with bands from the 10th to the 90th percentile of all runs."
+_DISTRIBUTIONS = "Each run's metrics; bars are medians."
+_TRENDS = "Metrics against the axes that are numbers: means with 95 % intervals."
+
+Tell = Callable[[str], None]
+
+
+def write(folder: Path, target: Path | None, tell: Tell = lambda line: None) -> Path:
+    """Write the page of the study or run in `folder` to `target` (report.html in there if None).
+
+    Raises UserError where nothing is done yet, and WriteFailed.
+    """
+    out = folder.parent if folder.is_file() else dataset.out_of(folder)
+    made = _study(out, tell) if is_study(out) and not folder.is_file() else _run(folder, out)
+    path = out / "report.html" if target is None else target
+    files.make_folder(path.parent)
+    files.write_whole(path, made.encode())
+    return path
+
+
+# --- a study ---------------------------------------------------------------------------------------------
+
+
+def _study(out: Path, tell: Tell) -> str:
+    record, study = read_manifest(out), kmc.open(out)
+    if not (study["state"] == 1).any():
+        raise UserError("no task of the study is done", next_step="go on with kmc study STUDY.yaml")
+    values = compare.measure(study, None, tell)
+    found = compare.effects(values)
+    tell("reading snapshots")
+    runs, views = _of_variants(study)
+    file, name = inputs.beside(out, record.command["study"])
+    command = ["kmc", "study", name, "--out", out.resolve().name]
+    for text in record.command["sets"]:
+        command += ["--set", text]
+    sections = [
+        Section("what", "What was run", _what(out, record) + inputs.protocols(runs)),
+        _comparison(study, values, found),
+        *_scoreboard(out),
+        viewer.section(views),
+        inputs.cards(runs, inputs.cards_of_study(file, record.command["sets"])),
+        inputs.again(out, file, [shlex.join(command), f"kmc compare {out.resolve().name}"], record.versions),
+    ]
+    return page(f"Study {record.name}", paragraph(record.description), sections)
+
+
+def _what(out: Path, record: Manifest) -> str:
+    """The axes, the seeds, how many tasks are done, and those that failed."""
+    told = status(out)
+    rows = [(axis.name, ", ".join(axis.labels)) for axis in record.axes]
+    rows.append(("seeds", f"{record.seeds[0]} to {record.seeds[-1]}, the same in every variant"))
+    counts = (f"{told['done']} of {told['tasks']} tasks done, {told['failed']} failed, "
+              f"{told['missing']} missing.")  # fmt: skip
+    failed = [f"task {one['task']}: {one['reason']}" for one in told["failures"]]
+    return paragraph(counts) + (listed(failed) if failed else "") + table(("axis", "values"), rows, "Axes")
+
+
+def _comparison(study: xr.Dataset, values: xr.Dataset, found: list[compare.Effect]) -> Section:
+    if not found:
+        told = "The study has one variant: there is nothing to compare."
+        return Section("comparison", "Comparison", paragraph(told))
+    rows = [tables.cells(one) for one in found if one.at == "all" and one.pairs]
+    body = listed(conclusions.conclusions(values, found))
+    body += paragraph("Effects are paired by seed; a star marks a 95 % interval that excludes no effect.")
+    body += table(tables.HEADS, rows, "Effects")
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "picture.png"
+        body += picture(figures.traces(study, path), _TRACES)
+        body += picture(figures.distributions(values, path), _DISTRIBUTIONS)
+        body += "" if figures.trends(values, path) is None else picture(path, _TRENDS)
+    return Section("comparison", "Comparison", body)
+
+
+def _of_variants(study: xr.Dataset) -> tuple[inputs.Runs, list[dict[str, Any]]]:
+    """The resolved run of each variant's first finished task, and the filaments of some of them."""
+    runs: inputs.Runs = []
+    views: list[dict[str, Any]] = []
+    budget = BUDGET // max(1, min(_MOST_VIEWS, int(np.prod(study["state"].shape[:-1]))))
+    for title, path in _first_done(study):
+        try:
+            with kmc.open(path) as ds:
+                runs.append(run_of(ds))
+                seen = frames(ds, title, budget) if len(views) < _MOST_VIEWS else None
+        except CorruptFile:
+            continue
+        views += [] if seen is None else [seen]
+    return runs, views
+
+
+def _first_done(study: xr.Dataset) -> Iterator[tuple[str, Path]]:
+    """Title and file of the first finished task of each variant."""
+    dims, state = study["state"].dims[:-1], study["state"].values
+    for place in np.ndindex(state.shape[:-1]):
+        done = np.flatnonzero(state[place] == 1)
+        if len(done):
+            labels = [compare.label(study["state"], dim, k) for dim, k in zip(dims, place, strict=True)]
+            words = [f"{dim} {word}" for dim, word in zip(dims, labels, strict=True)]
+            title = ", ".join([*words, f"seed {study['seed'].values[done[0]]}"])
+            name = study["task"].values[(*place, done[0])]
+            yield title, Path(study.attrs["folder"]) / "tasks" / f"{name}.nc"
+
+
+def _scoreboard(out: Path) -> list[Section]:
+    """The scoreboard beside the results, where there is one."""
+    path = out / SCOREBOARD
+    if not path.is_file():
+        return []
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    body = table(rows[0], rows[1:], "Scoreboard") if rows else paragraph("It is empty.")
+    return [Section("scoreboard", "Scoreboard", body)]
+
+
+# --- one run ---------------------------------------------------------------------------------------------
+
+
+def _run(folder: Path, out: Path) -> str:
+    from kmc.pictures.traces import draw
+
+    with kmc.open(folder) as ds:
+        run = run_of(ds)
+        record = read_record(out) if out.is_dir() else None
+        told = (record or {}).get("command", {})
+        sets = list(told.get("sets", []))
+        file, name = inputs.beside(out, told["run"]) if "run" in told else (None, "RUN.yaml")
+        with tempfile.TemporaryDirectory() as place:
+            drawn = picture(draw(ds, Path(place) / "picture.png"), "Current of the run")
+        seen = frames(ds, f"{run.get('name', '')}, seed {run.get('seed', '')}")
+    command = ["kmc", "run", name, "--out", out.resolve().name]
+    for text in sets:
+        command += ["--set", text]
+    about = block(json.dumps(run.get("stack"), indent=1), "Stack") + inputs.protocols([run])
+    sections = [
+        Section("what", "What was run", paragraph(f"One run with seed {run['seed']}.") + about),
+        Section("trace", "Trace", drawn),
+        *_scoreboard(out),
+        viewer.section([] if seen is None else [seen]),
+        inputs.cards([run], inputs.cards_of_run(file, sets) if file else ()),
+        inputs.again(out, file, [shlex.join(command)], run.get("versions", {})),
+    ]
+    return page(f"Run {run.get('name', '')}", paragraph(run.get("description", "")), sections)

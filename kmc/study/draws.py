@@ -1,0 +1,74 @@
+"""Levels of an axis that are drawn from a card value's sigma: `electrode.bond_energy: 8 draws`."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from kmc import quantities, streams
+from kmc.cards import FAMILIES, Quantity
+from kmc.errors import UserError
+from kmc.families import Key
+from kmc.stack import Stack
+from kmc.study.axes import CARDS, Axis, Level, Maker
+
+_MOST = 10_000
+
+
+def drawn(axes: list[Axis], maker: Maker, seed: int) -> list[Axis]:
+    """The axes with the levels of those that are to be drawn, in rising order. Raises UserError.
+
+    Each has a stream of its own of the study's seed: the first of 16 draws are those of 8.
+    """
+    return [_with_levels(axis, axes, maker, seed) if axis.draws else axis for axis in axes]
+
+
+def _with_levels(axis: Axis, axes: list[Axis], maker: Maker, seed: int) -> Axis:
+    if axis.draws > _MOST:
+        raise UserError(f"{axis.draws} draws are more than {_MOST}", axis.where, next_step="take fewer")
+    device = _common(axis, axes, maker)
+    role, _, key = axis.name.partition(".")
+    card = device.cards()[role]
+    number, row = card.quantity(key), FAMILIES[card.family][key]
+    if not number.internal_sigma:
+        raise UserError(f"{axis.name} of {card.name} has no sigma to draw from", axis.where,
+                        next_step=f"write a list of values, or give {key} a sigma in the card")  # fmt: skip
+    generator = streams.stream(seed, f"draws of {axis.name}")
+    values = sorted(_one(number, row, generator) for _ in range(axis.draws))
+    texts = [f"{value:.9g} {row.internal}".strip() for value in values]
+    return replace(axis, levels=tuple(Level(text, text, axis.where) for text in texts))
+
+
+def _common(axis: Axis, axes: list[Axis], maker: Maker) -> Stack:
+    """A device with the axis's card; refused where the cards of the study differ in that number."""
+    whole = [other for other in axes if other.name in ("stack", *CARDS)]
+    found: dict[str, Stack] = {}
+    for levels in itertools.product(*(other.levels for other in whole)):
+        chosen = {other.name: level for other, level in zip(whole, levels, strict=True)}
+        device = maker.make(chosen)[0]
+        try:
+            device.value(axis.name)
+        except UserError as error:
+            raise UserError(error.message, axis.where, error.nearest, error.next_step) from None
+        role, _, key = axis.name.partition(".")
+        found.setdefault(str(device.cards()[role].quantity(key).identity()), device)
+    if len(found) > 1:
+        raise UserError(f"{axis.name} is not the same number in all variants, so that draws would not be",
+                        axis.where, next_step="draw it in a study of one card, or write a list of values")
+    return next(iter(found.values()))
+
+
+def _one(number: Quantity, row: Key, generator: np.random.Generator) -> float:
+    """One draw: uniform over the range of an assumed value, normal for all others, within the bounds."""
+    assert number.internal_sigma is not None
+    while True:
+        uniform = number.kind == "assumed"
+        shift = float(generator.uniform(-1, 1) if uniform else generator.standard_normal())
+        value = number.internal + number.internal_sigma * shift
+        try:
+            quantities.check_bounds(value, row.internal, value, "", row, "")
+        except UserError:
+            continue  # half of the draws at least are towards the value itself, which is within
+        return value
