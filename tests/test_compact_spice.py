@@ -69,8 +69,8 @@ def test_veriloga_agrees(name: str, tmp_path: Path) -> None:
 
 
 def thousand_pulses(model: CompactModel, folder: Path, osdi: str = "") -> float:
-    """Seconds of CPU that 1,000 pulses take, to their end without a convergence failure: one thread's wall time
-    on a machine that has nothing else to do."""
+    """Seconds of CPU that 1,000 pulses take, to their end without a convergence failure: the wall time of
+    one thread on a machine that has nothing else to do."""
     (folder / "library.sp").write_text(circuits.subcircuit(model))
     drive = Drive.pulses(**exports.PULSES, count=1000, compliance=exports.PULSE_LIMIT_A)
     source = circuits.pulse_source(**exports.PULSES)
