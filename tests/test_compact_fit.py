@@ -13,8 +13,9 @@ import pytest
 from kmc import cli
 from kmc.errors import UserError
 from kmc_analysis.compact import data
-from kmc_analysis.compact.fit import FIT_RTOL, Fit, fit
+from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
+from kmc_analysis.compact.problem import FIT_RTOL
 from kmc_analysis.compact.reference import Drive, simulate
 
 NOISE = 0.02  # decades

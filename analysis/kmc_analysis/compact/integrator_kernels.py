@@ -129,12 +129,10 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
             break
         length = times_s[k + 1] - times_s[k]
         done = 0.0
-        while done < length:
+        while length - done > 1e-12 * length:  # a rest that is rounding is no step
             step_s = min(step_s, length - done)
-            if step_s < 1e-13 * length:
-                step_s = length - done if length - done < 1e-12 * length else step_s
-                if step_s < 1e-15 * length:
-                    return -1
+            if step_s < 1e-15 * length:
+                return -1
             start = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * done / length
             end = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * (done + step_s) / length
             tries += 1
