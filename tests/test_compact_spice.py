@@ -75,9 +75,7 @@ def thousand_pulses(model: CompactModel, folder: Path, osdi: str = "") -> float:
     drive = Drive.pulses(**exports.PULSES, count=1000, compliance=exports.PULSE_LIMIT_A)
     source = circuits.pulse_source(**exports.PULSES)
     deck = folder / "deck.cir"
-    deck.write_text(
-        circuits.bench(model, drive, "library.sp", "out.txt", osdi, exports.PULSE_STEP_S, source)
-    )
+    deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, exports.PULSE_STEP_S, source))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     table = simulators.run_deck(deck, "out.txt")
     assert table[-1, 0] == pytest.approx(drive.time[-1], rel=1e-6)

@@ -1,4 +1,4 @@
-"""Where a local fit begins: what the traces show at a glance, a global search, the best of several valleys."""
+"""Where a local fit begins: what traces show at a glance, a global search, and the best of its valleys."""
 
 from __future__ import annotations
 
