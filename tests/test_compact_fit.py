@@ -188,6 +188,25 @@ def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFi
     assert "is not empty" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("command")
+def test_the_table_puts_the_model_that_made_the_data_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models on the same traces: the one that made them predicts the train within 2 %, the other does not."""
+    sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
+    unseen = write_csv(tmp_path / "train.csv", "vteam", train())
+    words = ["compact", "table", str(sweep), "--held-out", str(unseen), "--generations", "0", "--quiet"]
+    words += ["--model", "vvteam", "--model", "vteam", "--out", str(tmp_path / "table")]
+    assert cli.main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == ["vteam", "vvteam"]
+    assert rows[0]["held_out"] < 0.02 < 0.05 < rows[1]["held_out"]
+    assert json.loads((tmp_path / "table" / "errors.json").read_text()) == rows
+    assert "| train (held out) |" in (tmp_path / "table" / "errors.md").read_text()
+    assert cli.main(words) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
 # Bad input: (arguments after `kmc compact`, text that the message holds).
 BAD = [
     (["fit", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
@@ -199,6 +218,7 @@ BAD = [
     (["fit", "nowhere.csv", "--model", "vteam", "--out", "{out}"], "nowhere.csv"),
     (["export", "vteam", "--parameters", "{csv}", "--out", "{out}"], "is not the parameters.json of a fit"),
     (["models", "--jsn"], "--json"),
+    (["table", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
 ]
 
 

@@ -45,14 +45,16 @@ class Estimate:
 class Fit:
     """The outcome: parameters, goodness, and the directions in which the data say nothing.
 
-    errors: median relative error of the conductance, by trace; held_out the same for traces that were not
-    fitted. blind: combinations of parameters, each a mapping of name to weight, that the data leave open.
+    mean_square: of the misfit, in decades. errors: median relative error of the conductance, by trace;
+    held_out the same for traces that were not fitted. blind: combinations of parameters, each a mapping of
+    name to weight, that the data leave open.
     """
 
     model: CompactModel
     values: dict[str, float]
     estimates: list[Estimate]
     chi_squared: float
+    mean_square: float
     points: int
     evaluations: int
     errors: dict[str, float]
@@ -132,6 +134,7 @@ def _outcome(
         dict(zip(problem.model.names, vector.tolist(), strict=True)),
         estimates,
         chi_squared,
+        _mean_square(problem, vector),
         residuals.size,
         problem.evaluations,
         _errors(problem, vector, problem.traces),
@@ -173,6 +176,15 @@ def _bootstrapped(
         kept.append(again.x)
     ends = np.quantile(np.array(kept), [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0], axis=0)
     return ends[0], ends[1]
+
+
+def _mean_square(problem: Problem, vector: np.ndarray) -> float:
+    """Mean square of the misfit in decades, whatever the weights; infinite without an answer."""
+    parts = []
+    for one in problem.traces:
+        found = problem.predicted(vector, one)
+        parts.append(np.full(1, np.inf) if found is None else (found - one.log_g)[one.used] ** 2)
+    return float(np.mean(np.concatenate(parts)))
 
 
 def _errors(problem: Problem, vector: np.ndarray, traces: Sequence[Trace]) -> dict[str, float]:
