@@ -192,7 +192,7 @@ def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_table_puts_the_model_that_made_the_data_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two models on the same traces: the one that made them predicts the train within 2 %, the other does not."""
+    """Two models on the same traces: the one that made them predicts the train to 2 %, the other not."""
     sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
     unseen = write_csv(tmp_path / "train.csv", "vteam", train())
     words = ["compact", "table", str(sweep), "--held-out", str(unseen), "--generations", "0", "--quiet"]
