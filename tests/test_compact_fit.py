@@ -83,18 +83,32 @@ def test_a_fit_recovers_the_truth(name: str) -> None:
         assert abs(truth[estimate.parameter.name] - middle) < 2.5 * half
 
 
+def test_a_search_finds_the_valley_that_a_descent_cannot_see() -> None:
+    """A threshold beyond every sample has no slope: the search finds it, a descent alone does not."""
+    truth = FREE["vteam"]
+    model = starting_at(load_model("vteam"), {"v_on": 1.5, "v_off": -1.5})
+    traces = synthetic(model, {**truth}, [bipolar(), train()], 4)
+    lost, found = (fit(model, traces, free=list(truth), generations=n) for n in (0, 6))
+    assert lost.chi_squared > 100.0 * NOISE**2
+    assert found.chi_squared == pytest.approx(NOISE**2, rel=0.3)
+    assert found.values["v_on"] == pytest.approx(truth["v_on"], rel=0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", model_names())
 def test_intervals_hold_the_truth(name: str) -> None:
     """50 draws a model: the stated 95 % intervals hold the truth at least 90 % of the time.
 
-    The search begins at the truth: what is tested here are the intervals, not the search.
+    The search begins at the truth: what is tested here are the intervals, not the search. Power: of 200
+    intervals of which each holds it with 95 % in truth, fewer than 180 do in one of a thousand runs; where
+    each does with 80 %, all but one of a thousand runs fail. The reset of `silver` takes three samples of 81,
+    too few for a linearised interval of its two parameters: it is sampled twice as densely.
     """
     truth = FREE[name]
     model = starting_at(load_model(name), truth)
     held: list[bool] = []
     for seed in range(50):
-        traces = synthetic(model, truth, [bipolar(), train()], seed)
+        traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)
         held += covered(fit(model, traces, free=list(truth), generations=0), truth)
     assert np.mean(held) >= 0.90
 

@@ -12,6 +12,7 @@ SEARCH_RTOL = 1e-3  # of the states: a valley is found with a tenth of the steps
 POLISH_RTOL = 5e-5
 POLISH_STEP = 1e-3  # of the bounds' width, for derivatives
 VALLEYS = 4  # members of the last population that are followed downhill
+KICKS, SCAN = 3, 16  # rounds at most of scans over single parameters, and points of a scan
 APART = 0.05  # of the bounds' width: members closer than that are in one valley
 _EDGE = 1e-3
 
@@ -29,9 +30,30 @@ def start(problem: Problem, seed: int, generations: int) -> np.ndarray:
     problem.rtol = SEARCH_RTOL
     begins += _population(problem, begins[1], seed, generations)
     problem.rtol = POLISH_RTOL
-    ends = [_downhill(problem, begin) for begin in begins]
+    best = min((_downhill(problem, begin) for begin in begins), key=lambda end: end[0])
+    for _ in range(KICKS):
+        again = _downhill(problem, _kicked(problem, best[1]))
+        if again[0] > 0.99 * best[0]:
+            break
+        best = again
     problem.rtol = FIT_RTOL
-    return min(ends, key=lambda end: end[0])[1]
+    return best[1]
+
+
+def _kicked(problem: Problem, places: np.ndarray) -> np.ndarray:
+    """The places with each parameter in turn put where a scan over its bounds finds the least misfit.
+
+    A threshold that has no slope, because it lies beyond every sample or another one hides it, comes back so.
+    """
+    best, places = problem.cost(places), places.copy()
+    for k in range(places.size):
+        for place in (np.arange(SCAN) + 0.5) / SCAN:
+            there = places.copy()
+            there[k] = place
+            cost = problem.cost(there)
+            if cost < best:
+                best, places = cost, there
+    return places
 
 
 def _population(problem: Problem, seen: np.ndarray, seed: int, generations: int) -> list[np.ndarray]:
