@@ -4,7 +4,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := runs/ogb_20nm
-TEST_EXTRAS := test,viz
+# The Verilog-A compiler (90 MB) comes along where ngspice is there to run what it makes.
+COMMA := ,
+TEST_EXTRAS := test,viz$(if $(shell command -v ngspice 2>/dev/null),$(COMMA)spice)
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

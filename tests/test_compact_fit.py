@@ -13,8 +13,9 @@ import pytest
 from kmc import cli
 from kmc.errors import UserError
 from kmc_analysis.compact import data
-from kmc_analysis.compact.fit import FIT_RTOL, Fit, fit
+from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
+from kmc_analysis.compact.problem import FIT_RTOL
 from kmc_analysis.compact.reference import Drive, simulate
 
 NOISE = 0.02  # decades
@@ -82,18 +83,32 @@ def test_a_fit_recovers_the_truth(name: str) -> None:
         assert abs(truth[estimate.parameter.name] - middle) < 2.5 * half
 
 
+def test_a_search_finds_the_valley_that_a_descent_cannot_see() -> None:
+    """A threshold beyond every sample has no slope: the search finds it, a descent alone does not."""
+    truth = FREE["vteam"]
+    model = starting_at(load_model("vteam"), {"v_on": 1.5, "v_off": -1.5})
+    traces = synthetic(model, {**truth}, [bipolar(), train()], 4)
+    lost, found = (fit(model, traces, free=list(truth), generations=n) for n in (0, 6))
+    assert lost.chi_squared > 100.0 * NOISE**2
+    assert found.chi_squared == pytest.approx(NOISE**2, rel=0.3)
+    assert found.values["v_on"] == pytest.approx(truth["v_on"], rel=0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", model_names())
 def test_intervals_hold_the_truth(name: str) -> None:
     """50 draws a model: the stated 95 % intervals hold the truth at least 90 % of the time.
 
-    The search begins at the truth: what is tested here are the intervals, not the search.
+    The search begins at the truth: what is tested here are the intervals, not the search. Power: of 200
+    intervals of which each holds it with 95 % in truth, fewer than 180 do in one of a thousand runs; where
+    each does with 80 %, all but one of a thousand runs fail. The reset of `silver` takes three samples of 81,
+    too few for a linearised interval of its two parameters: it is sampled twice as densely.
     """
     truth = FREE[name]
     model = starting_at(load_model(name), truth)
     held: list[bool] = []
     for seed in range(50):
-        traces = synthetic(model, truth, [bipolar(), train()], seed)
+        traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)
         held += covered(fit(model, traces, free=list(truth), generations=0), truth)
     assert np.mean(held) >= 0.90
 
@@ -187,6 +202,25 @@ def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFi
     assert "is not empty" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("command")
+def test_the_table_puts_the_model_that_made_the_data_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models on the same traces: the one that made them predicts the train to 2 %, the other not."""
+    sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
+    unseen = write_csv(tmp_path / "train.csv", "vteam", train())
+    words = ["compact", "table", str(sweep), "--held-out", str(unseen), "--generations", "0", "--quiet"]
+    words += ["--model", "vvteam", "--model", "vteam", "--out", str(tmp_path / "table")]
+    assert cli.main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == ["vteam", "vvteam"]
+    assert rows[0]["held_out"] < 0.02 < 0.05 < rows[1]["held_out"]
+    assert json.loads((tmp_path / "table" / "errors.json").read_text()) == rows
+    assert "| train (held out) |" in (tmp_path / "table" / "errors.md").read_text()
+    assert cli.main(words) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
 # Bad input: (arguments after `kmc compact`, text that the message holds).
 BAD = [
     (["fit", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
@@ -198,6 +232,7 @@ BAD = [
     (["fit", "nowhere.csv", "--model", "vteam", "--out", "{out}"], "nowhere.csv"),
     (["export", "vteam", "--parameters", "{csv}", "--out", "{out}"], "is not the parameters.json of a fit"),
     (["models", "--jsn"], "--json"),
+    (["table", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
 ]
 
 

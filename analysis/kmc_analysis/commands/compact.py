@@ -89,6 +89,45 @@ def fit(
 
 
 @compact.command()
+def table(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, runs or CSV.")],
+    out: Folder,
+    held_out: Unseen = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="A model; may be repeated. All if not given.")
+    ] = None,
+    seed: Seed = 0,
+    generations: Generations = 40,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Fit every model to the same traces, and table what each predicts of the traces held out.
+
+    Examples:
+
+        kmc compact table sweep.nc pulse.nc --held-out train.nc --out errors
+    """
+    from kmc.progress import spinner
+    from kmc_analysis.compact import data, exports
+    from kmc_analysis.compact import table as tables
+    from kmc_analysis.compact.model import load_model, model_names
+
+    names = model or model_names()
+    for name in names:
+        load_model(name)
+    exports.claim(out)
+    traces = [data.read(path) for path in datasets]
+    unseen = [data.read(path) for path in held_out or []]
+    with spinner(f"fitting {len(names)} models to {len(traces)} trace(s)", quiet):
+        made = tables.rows(tables.fits(names, traces, unseen, seed, generations))
+    written = tables.write(made, out)
+    typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
+    if not as_json:
+        for path in written:
+            typer.echo(str(path))
+
+
+@compact.command()
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
     out: Folder,

@@ -1,4 +1,4 @@
-"""A model with its parameters as files: JSON, SPICE, Verilog-A, PWL, CSV and NPZ; and their reading back."""
+"""A model with its parameters as files: JSON, SPICE, Verilog-A, PWL, CSV, NPZ and what `learning` adds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kmc import units
 from kmc.documents import unknown
 from kmc.errors import UserError
 from kmc.files import make_folder, replacing
-from kmc_analysis.compact import circuits
+from kmc_analysis.compact import circuits, learning
 from kmc_analysis.compact.model import CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -101,8 +101,17 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[P
         texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
     grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
     texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
+    texts |= _learning(model, values)
     paths = [_text(out / name, text) for name, text in texts.items()]
     return paths + _tables(model, values, {**drives, "pulses": pulses}, out)
+
+
+def _learning(model: CompactModel, values: Mapping[str, float]) -> dict[str, str]:
+    """The files for simulators of learning, or a word on why there are none."""
+    try:
+        return learning.texts(model, values)
+    except UserError as error:
+        return {"no_tables_of_pulses.txt": f"{error}\n"}
 
 
 def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, object]:
@@ -143,6 +152,7 @@ def _tables(
 
 
 def _text(path: Path, text: str) -> Path:
+    make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

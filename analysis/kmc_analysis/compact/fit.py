@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kmc import streams
 from kmc.errors import UserError
-from kmc_analysis.compact import data
+from kmc_analysis.compact import data, search
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.model import CompactModel, Parameter
-from kmc_analysis.compact.reference import compiled, start_of
+from kmc_analysis.compact.problem import Problem, from_unit
 
 LEVEL = 0.95
 # Of the width between a parameter's bounds: an interval wider than that is no knowledge.
 TELLS_NOTHING = 0.5
-_FAR = 20.0  # decades of misfit where the equations have no answer
 _STEP = 2e-4  # of the bounds' width, for derivatives: above the integrator's own noise
-FIT_RTOL = 5e-6
 
 
 @dataclass(frozen=True)
@@ -47,94 +45,22 @@ class Estimate:
 class Fit:
     """The outcome: parameters, goodness, and the directions in which the data say nothing.
 
-    errors: median relative error of the conductance, by trace; held_out the same for traces that were not
-    fitted. blind: combinations of parameters, each a mapping of name to weight, that the data leave open.
+    mean_square: of the misfit, in decades. errors: median relative error of the conductance, by trace;
+    held_out the same for traces that were not fitted. blind: combinations of parameters, each a mapping of
+    name to weight, that the data leave open.
     """
 
     model: CompactModel
     values: dict[str, float]
     estimates: list[Estimate]
     chi_squared: float
+    mean_square: float
     points: int
     evaluations: int
     errors: dict[str, float]
     held_out: dict[str, float]
     blind: list[dict[str, float]] = field(default_factory=list)
     intervals: str = "linearised"
-
-
-def to_unit(parameter: Parameter, value: float) -> float:
-    """A value as its place between the bounds, 0 to 1."""
-    low, high, value = (
-        _scaled(parameter)(parameter.low),
-        _scaled(parameter)(parameter.high),
-        _scaled(parameter)(value),
-    )
-    return (value - low) / (high - low)
-
-
-def from_unit(parameter: Parameter, place: float) -> float:
-    """The value at a place between the bounds."""
-    low, high = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high)
-    value = low + place * (high - low)
-    return math.exp(value) if parameter.scale == "log" else value
-
-
-def _scaled(parameter: Parameter) -> Callable[[float], float]:
-    return math.log if parameter.scale == "log" else float
-
-
-class _Problem:
-    """The misfit as a function of places between the bounds [free]."""
-
-    def __init__(
-        self,
-        model: CompactModel,
-        traces: Sequence[Trace],
-        fixed: Mapping[str, float],
-        free: Sequence[str] | None,
-    ) -> None:
-        self.model, self.traces, self.evaluations = model, list(traces), 0
-        self.base = np.array(list(model.values(fixed).values()))
-        chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
-        self.parameters = [model.parameter(name) for name in chosen if name not in fixed]
-        if not self.parameters:
-            raise UserError(f"no parameter of {model.name} is left to fit", next_step="fix fewer of them")
-        self.places = [model.names.index(parameter.name) for parameter in self.parameters]
-        self.kernel = compiled(model)
-
-    def vector(self, places: np.ndarray) -> np.ndarray:
-        """The whole parameter vector [n]."""
-        vector = self.base.copy()
-        vector[self.places] = [from_unit(p, u) for p, u in zip(self.parameters, places, strict=True)]
-        return vector
-
-    def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
-        """log10 of the conductance [points], or None where the equations have no answer."""
-        drive = one.drive
-        states = start_of(self.model, vector)
-        volts, amps = np.empty(drive.time.size), np.empty(drive.time.size)
-        path = np.empty((drive.time.size, states.size))
-        steps = self.kernel.integrate(
-            drive.time, drive.voltage, drive.compliance, states, vector, FIT_RTOL, volts, amps, path
-        )
-        self.evaluations += 1
-        if steps < 0 or not np.all(np.isfinite(amps)):
-            return None
-        return data.log_conductance(amps, drive.voltage if one.by_source else volts)
-
-    def residuals(self, places: np.ndarray) -> np.ndarray:
-        """(model - data) / sigma at all points that are used."""
-        vector, parts = self.vector(places), []
-        for one in self.traces:
-            found = self.predicted(vector, one)
-            miss = np.full(one.log_g.size, _FAR) if found is None else found - one.log_g
-            parts.append((miss / one.sigma)[one.used])
-        return np.concatenate(parts)
-
-    def cost(self, places: np.ndarray) -> float:
-        """A misfit that a few far points do not rule, for the global search."""
-        return float(np.mean(np.sqrt(1.0 + self.residuals(np.clip(places, 0.0, 1.0)) ** 2)))
 
 
 def fit(
@@ -163,43 +89,20 @@ def fit(
                 f"{name} = {value:g} is out of its bounds",
                 next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
             )
-    problem = _Problem(model, data.weighted(traces), fixed, free)
+    problem = Problem(model, data.weighted(traces), fixed, free)
     points = sum(int(np.sum(one.used)) for one in problem.traces)
     if points <= len(problem.parameters):
         raise UserError(
             f"{points} points cannot tell {len(problem.parameters)} parameters",
             next_step="give more data, or fix parameters",
         )
-    best = _search(problem, seed, generations)
+    best = search.start(problem, seed, generations)
     found = least_squares(problem.residuals, best, bounds=(0.0, 1.0), diff_step=_STEP, xtol=1e-9, ftol=1e-9)
     return _outcome(problem, found.x, found.jac, found.fun, held_out, seed, bootstrap)
 
 
-def _search(problem: _Problem, seed: int, generations: int) -> np.ndarray:
-    from scipy.optimize import differential_evolution
-
-    start = np.array(
-        [to_unit(p, problem.base[i]) for p, i in zip(problem.parameters, problem.places, strict=True)]
-    )
-    start = np.clip(start, 0.01, 0.99)
-    if generations == 0:
-        return start
-    found = differential_evolution(
-        problem.cost,
-        [(0.0, 1.0)] * start.size,
-        x0=start,
-        maxiter=generations,
-        popsize=6,
-        tol=1e-6,
-        polish=False,
-        init="sobol",
-        rng=streams.stream(seed, "compact fit"),
-    )
-    return np.clip(found.x, 1e-6, 1.0 - 1e-6)
-
-
 def _outcome(
-    problem: _Problem,
+    problem: Problem,
     places: np.ndarray,
     jacobian: np.ndarray,
     residuals: np.ndarray,
@@ -231,6 +134,7 @@ def _outcome(
         dict(zip(problem.model.names, vector.tolist(), strict=True)),
         estimates,
         chi_squared,
+        _mean_square(problem, vector),
         residuals.size,
         problem.evaluations,
         _errors(problem, vector, problem.traces),
@@ -252,7 +156,7 @@ def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Es
 
 
 def _bootstrapped(
-    problem: _Problem, places: np.ndarray, residuals: np.ndarray, seed: int, count: int
+    problem: Problem, places: np.ndarray, residuals: np.ndarray, seed: int, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the percentile intervals from refits to resampled residuals."""
     from scipy.optimize import least_squares
@@ -274,7 +178,16 @@ def _bootstrapped(
     return ends[0], ends[1]
 
 
-def _errors(problem: _Problem, vector: np.ndarray, traces: Sequence[Trace]) -> dict[str, float]:
+def _mean_square(problem: Problem, vector: np.ndarray) -> float:
+    """Mean square of the misfit in decades, whatever the weights; infinite without an answer."""
+    parts = []
+    for one in problem.traces:
+        found = problem.predicted(vector, one)
+        parts.append(np.full(1, np.inf) if found is None else (found - one.log_g)[one.used] ** 2)
+    return float(np.mean(np.concatenate(parts)))
+
+
+def _errors(problem: Problem, vector: np.ndarray, traces: Sequence[Trace]) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in traces:
         predicted = problem.predicted(vector, one)

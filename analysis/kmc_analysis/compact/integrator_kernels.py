@@ -19,6 +19,7 @@ from kmc_analysis.compact.resistor import current, rates, series
 GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
+LAST_STEP_V = 1e-7  # of Newton; its square over the softness, the error that is left, is picovolts
 
 
 @njit
@@ -47,11 +48,14 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
             high = volt
         else:
             low = volt
-        new = volt - excess / slope if slope > 0.0 else 0.5 * (low + high)
-        if not low < new < high:
+        new = volt - excess / slope if slope > 0.0 else low
+        if low < new < high:
+            if abs(new - volt) <= LAST_STEP_V:
+                return new
+        else:
             new = 0.5 * (low + high)
-        if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
-            return new
+            if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
+                return new
         volt = new
     return volt
 
@@ -125,12 +129,10 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
             break
         length = times_s[k + 1] - times_s[k]
         done = 0.0
-        while done < length:
+        while length - done > 1e-12 * length:  # a rest that is rounding is no step
             step_s = min(step_s, length - done)
-            if step_s < 1e-13 * length:
-                step_s = length - done if length - done < 1e-12 * length else step_s
-                if step_s < 1e-15 * length:
-                    return -1
+            if step_s < 1e-15 * length:
+                return -1
             start = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * done / length
             end = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * (done + step_s) / length
             tries += 1

@@ -23,11 +23,18 @@ AMBIENT = "T_amb"
 BUILT_IN = ("V", "I", "kB")
 _EXAMPLE = 'R_on: {value: 1 kohm, low: 10 ohm, high: 1 Mohm, unit: ohm, scale: log, meaning: "..."}'
 
+Shown = Literal[
+    "off conductance", "on conductance", "off resistance", "on resistance",
+    "set voltage", "reset voltage", "hold voltage", "fading time",
+]  # fmt: skip
 Text = Annotated[str, BeforeValidator(lambda value: str(value))]
 
 
 class Parameter(BaseModel):
-    """One parameter: value, bounds of a fit, unit, and whether a fit moves its logarithm."""
+    """One parameter: value, bounds of a fit, unit, and whether a fit moves its logarithm.
+
+    shows: the feature of a trace from which it can be read off, if there is one (see `glance`).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -37,6 +44,7 @@ class Parameter(BaseModel):
     unit: str
     scale: Literal["linear", "log"] = "linear"
     fitted: bool = True
+    shows: Shown | None = None
     meaning: str
 
 

@@ -69,8 +69,8 @@ def summary(found: Fit) -> dict[str, Any]:
         "chi_squared_per_freedom": found.chi_squared,
         "points": found.points,
         "evaluations": found.evaluations,
-        "median_error": _finite(found.errors),
-        "median_error_held_out": _finite(found.held_out),
+        "median_error": finite(found.errors),
+        "median_error_held_out": finite(found.held_out),
         "compliance_law": {
             "slope_per_V": None if math.isnan(slope) else slope,
             "r_squared": None if math.isnan(squared) else squared,
@@ -79,7 +79,8 @@ def summary(found: Fit) -> dict[str, Any]:
     }
 
 
-def _finite(errors: dict[str, float]) -> dict[str, float | None]:
+def finite(errors: dict[str, float]) -> dict[str, float | None]:
+    """Errors for JSON, which has no infinity."""
     return {name: value if math.isfinite(value) else None for name, value in errors.items()}
 
 

@@ -1,0 +1,67 @@
+"""A reservoir of devices as a node of reservoirpy (`pip install "halide-kmc[reservoir]"`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from reservoirpy.node import Node
+
+from kmc import streams
+from kmc_analysis.compact.data import log_conductance
+from kmc_analysis.compact.model import CompactModel, load_model
+from kmc_analysis.compact.reference import RTOL, compiled, population, start_of
+
+READ_V = 0.05
+
+
+class Devices(Node):
+    """Devices that differ, each driven by a random mix of the inputs as a pulse, then read.
+
+    An input of 0 gives `least_V`, one of 1 `most_V`; a pulse of `width_s` is followed by `gap_s` at 0.05 V.
+    The features are the logarithms of the conductances, 0 at `off_S` and 1 at `on_S`: a ridge is meant for
+    numbers of that size.
+    """
+
+    def __init__(
+        self, model: str | CompactModel, parameters: Mapping[str, float], devices: int = 50, seed: int = 0,
+        least_V: float = 0.3, most_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
+        compliance_A: float = 1e-6, off_S: float = 1e-10, on_S: float = 1e-3, name: str | None = None,
+    ) -> None:  # fmt: skip
+        self.model = load_model(model) if isinstance(model, str) else model
+        self.seed, self.output_dim, self.name = seed, devices, name
+        self.volts, self.times = (least_V, most_V), (width_s, gap_s)
+        self.limit, self.range = compliance_A, (np.log10(off_S), np.log10(on_S))
+        self.vectors = population(self.model, devices, seed, "device", parameters)
+        self.kernel = compiled(self.model)
+        self.initialized = False
+        self.state: dict[str, Any] = {}
+
+    def initialize(self, x: Any, y: Any = None) -> None:
+        """Draw how the inputs are mixed, and put every device into its initial state."""
+        self.input_dim = np.atleast_2d(np.asarray(x[0] if isinstance(x, list) else x)).shape[-1]
+        drawn = streams.stream(self.seed, "compact node mask").random((self.output_dim, self.input_dim))
+        self.mask = drawn / drawn.sum(axis=1, keepdims=True)
+        states = np.array([start_of(self.model, vector) for vector in self.vectors])
+        self.state = {"out": np.zeros(self.output_dim), "states": states}
+        self.initialized = True
+
+    def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
+        (width, gap), states = self.times, state["states"].copy()
+        time = np.array([0.0, 1e-3 * width, width, 1.001 * width, width + gap])
+        least, most = self.volts
+        volts = least + (most - least) * np.clip(self.mask @ np.asarray(x, float), 0.0, 1.0)
+        features = np.empty(self.output_dim)
+        for k, vector in enumerate(self.vectors):
+            source = np.array([READ_V, volts[k], volts[k], READ_V, READ_V])
+            features[k] = self._pulse(time, source, states[k], vector)
+        low, high = self.range
+        return {"out": (features - low) / (high - low), "states": states}
+
+    def _pulse(self, time: np.ndarray, source: np.ndarray, states: np.ndarray, vector: np.ndarray) -> float:
+        """log10 of the conductance in S after a pulse; `states` move on."""
+        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
+        limits = np.full(time.size, self.limit)
+        self.kernel.integrate(time, source, limits, states, vector, RTOL, volts, amps, path)
+        return float(log_conductance(amps[-1:], volts[-1:])[0])

@@ -1,0 +1,97 @@
+"""The misfit of a model to traces, as a function of places between the bounds of its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from kmc.errors import UserError
+from kmc_analysis.compact import data
+from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.model import CompactModel, Parameter
+from kmc_analysis.compact.reference import compiled, start_of
+
+_FAR = 20.0  # decades of misfit where the equations have no answer
+FIT_RTOL = 5e-6
+
+
+def to_unit(parameter: Parameter, value: float) -> float:
+    """A value as its place between the bounds, 0 to 1."""
+    low, high, value = (
+        _scaled(parameter)(parameter.low),
+        _scaled(parameter)(parameter.high),
+        _scaled(parameter)(value),
+    )
+    return (value - low) / (high - low)
+
+
+def from_unit(parameter: Parameter, place: float) -> float:
+    """The value at a place between the bounds."""
+    low, high = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high)
+    value = low + place * (high - low)
+    return math.exp(value) if parameter.scale == "log" else value
+
+
+def _scaled(parameter: Parameter) -> Callable[[float], float]:
+    return math.log if parameter.scale == "log" else float
+
+
+class Problem:
+    """The misfit as a function of places between the bounds [free]."""
+
+    def __init__(
+        self,
+        model: CompactModel,
+        traces: Sequence[Trace],
+        fixed: Mapping[str, float],
+        free: Sequence[str] | None,
+    ) -> None:
+        self.model, self.traces, self.fixed, self.evaluations = model, list(traces), dict(fixed), 0
+        self.base = np.array(list(model.values(fixed).values()))
+        chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
+        self.parameters = [model.parameter(name) for name in chosen if name not in fixed]
+        if not self.parameters:
+            raise UserError(f"no parameter of {model.name} is left to fit", next_step="fix fewer of them")
+        self.places = [model.names.index(parameter.name) for parameter in self.parameters]
+        self.kernel = compiled(model)
+        self.rtol = FIT_RTOL
+
+    def vector(self, places: np.ndarray) -> np.ndarray:
+        """The whole parameter vector [n]."""
+        vector = self.base.copy()
+        vector[self.places] = [from_unit(p, u) for p, u in zip(self.parameters, places, strict=True)]
+        return vector
+
+    def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
+        """log10 of the conductance [points], or None where the equations have no answer."""
+        drive = one.drive
+        states = start_of(self.model, vector)
+        volts, amps = np.empty(drive.time.size), np.empty(drive.time.size)
+        path = np.empty((drive.time.size, states.size))
+        steps = self.kernel.integrate(
+            drive.time, drive.voltage, drive.compliance, states, vector, self.rtol, volts, amps, path
+        )
+        self.evaluations += 1
+        if steps < 0 or not np.all(np.isfinite(amps)):
+            return None
+        return data.log_conductance(amps, drive.voltage if one.by_source else volts)
+
+    def residuals(self, places: np.ndarray) -> np.ndarray:
+        """(model - data) / sigma at all points that are used."""
+        vector, parts = self.vector(places), []
+        for one in self.traces:
+            found = self.predicted(vector, one)
+            miss = np.full(one.log_g.size, _FAR) if found is None else found - one.log_g
+            parts.append((miss / one.sigma)[one.used])
+        return np.concatenate(parts)
+
+    def cost(self, places: np.ndarray) -> float:
+        """A misfit that a few far points do not rule, for the global search."""
+        return float(np.mean(np.sqrt(1.0 + self.residuals(np.clip(places, 0.0, 1.0)) ** 2)))
+
+    def places_of(self, values: Mapping[str, float]) -> np.ndarray:
+        """The places [free] of parameters; those that `values` does not name are the model's own."""
+        base = dict(zip(self.model.names, self.base, strict=True)) | dict(values)
+        return np.array([to_unit(parameter, base[parameter.name]) for parameter in self.parameters])

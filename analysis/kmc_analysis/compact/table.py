@@ -1,0 +1,88 @@
+"""One table: every model fitted to the same traces, and what each predicts of the traces held out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.files import make_folder, replacing
+from kmc_analysis.compact import report
+from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.fit import Fit, fit
+from kmc_analysis.compact.model import load_model
+
+
+def fits(
+    names: Sequence[str],
+    traces: Sequence[Trace],
+    held_out: Sequence[Trace],
+    seed: int = 0,
+    generations: int = 40,
+) -> dict[str, Fit]:
+    """The fit of each model, by its name. UserError where the traces cannot tell that many parameters."""
+    found = {}
+    for name in names:
+        model = load_model(name)
+        found[model.name] = fit(model, traces, held_out, seed, generations=generations)
+    return found
+
+
+def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:
+    """One row a model, the best prediction first: errors are medians of the conductance's relative error."""
+    made = []
+    for name, one in found.items():
+        slope, _ = report.compliance_law(one)
+        made.append(
+            {
+                "model": name,
+                "parameters": len(one.estimates),
+                "not_told": [e.parameter.name for e in one.estimates if not e.identified],
+                "misfit_decades": math.sqrt(one.mean_square),
+                "median_error": report.finite(one.errors),
+                "median_error_held_out": report.finite(one.held_out),
+                "fitted": _middle(one.errors),
+                "held_out": _middle(one.held_out),
+                "slope_per_V": None if math.isnan(slope) else slope,
+            }
+        )
+    return sorted(made, key=lambda row: (_last(row["held_out"]), _last(row["fitted"])))
+
+
+def _last(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _middle(errors: Mapping[str, float]) -> float | None:
+    """The median of the traces' medians; None without traces, or where the model has no answer."""
+    value = float(np.median(list(errors.values()))) if errors else math.inf
+    return value if math.isfinite(value) else None
+
+
+def text(made: Sequence[Mapping[str, Any]]) -> str:
+    """The table in Markdown, with a column for each trace."""
+    traces = [*made[0]["median_error"], *(f"{name} (held out)" for name in made[0]["median_error_held_out"])]
+    head = ["model", "parameters", "not told", "misfit (decades)", *traces, "G(Icc) (1/V)"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in made:
+        errors = [*row["median_error"].values(), *row["median_error_held_out"].values()]
+        shown = ["none" if error is None else f"{error:.1%}" for error in errors]
+        slope = "none" if row["slope_per_V"] is None else f"{row['slope_per_V']:.3g}"
+        cells = [row["model"], str(row["parameters"]), str(len(row["not_told"]))]
+        lines.append("| " + " | ".join([*cells, f"{row['misfit_decades']:.3f}", *shown, slope]) + " |")
+    law = f"Median relative errors of conductance. Measured slope of G(Icc): {report.LAW_SLOPE_PER_V} per V."
+    return "\n".join([*lines, "", law]) + "\n"
+
+
+def write(made: Sequence[Mapping[str, Any]], out: Path) -> list[Path]:
+    """Write errors.md and errors.json to the folder `out`; returns the paths."""
+    make_folder(out)
+    paths = [out / "errors.md", out / "errors.json"]
+    for path, content in zip(paths, (text(made), json.dumps(made, indent=2) + "\n"), strict=True):
+        with replacing(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return paths
