@@ -94,15 +94,18 @@ class Device:
         run, state, fields = self.state.run, self.state, self.potential.fields
         changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["force_refresh"] = 0, 0
-        atoms = self.network.film
-        old = fields["unit"][atoms]
+        metal = np.union1d(self.network.film, changes["site"])
+        old = fields["unit"][metal]
         self.path = self.network.update(state, fields)
         self.set_watch()
-        moved = np.abs(fields["unit"][atoms] - old)
         size = abs(float(run["voltage"][0]))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
-        far = atoms[(moved * size > bound) & (state.sites["cation"][atoms] == METAL)]
+        moved = np.abs(fields["unit"][metal] - old)
+        little = moved * max(size, 1.0) < patches.LEAST * self.thermal
+        fields["unit"][metal[little]] = old[little]  # not worth new rates: so none is stale
+        stale = metal[~little]
+        far = stale[(moved[~little] * size > bound) & (state.sites["cation"][stale] == METAL)]
         if len(far) or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
@@ -115,6 +118,7 @@ class Device:
         if boxes is None:
             self.refresh()
             return
+        kernels.refresh_near(state, self.grid, fields, self.model, stale)
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 

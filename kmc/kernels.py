@@ -7,6 +7,7 @@ rates they change; one loop computes those again, before the next waiting time.
 
 import numpy as np
 
+from .kernels_bend import touch_box
 from .kernels_events import apply, hop_ion, new_entity, settle_density
 from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
 from .kernels_near import index, inlined, kernel
@@ -48,6 +49,14 @@ def refresh_box(state, grid, fields, model, z0: int, z1: int, y0: int, y1: int, 
                     touch(state, index(state.sites[site].entity))
                 if state.sites[site].vacancy >= 0:
                     touch(state, index(state.sites[site].vacancy))
+    refresh_touched(state, grid, fields, model)
+
+
+@kernel
+def refresh_near(state, grid, fields, model, sites) -> None:
+    """Recompute the rates that the potentials of these sites enter: a vacancy looks two sites far."""
+    for site in sites:
+        touch_box(state, grid, np.int64(site), 2)
     refresh_touched(state, grid, fields, model)
 
 

@@ -14,7 +14,6 @@ import kmc
 from kmc import streams
 from kmc.acceleration import vacancy_cells
 from kmc.families import FAMILIES
-from kmc.fields import permittivities
 from kmc.heat import conductivities
 from kmc.lattice import Lattice, Region
 from kmc.model import build_model
@@ -47,7 +46,7 @@ def fingerprint(stack: Stack) -> list[bytes]:
     network = Network(lattice, stack, True)
     leak = Leak(stack)
     constants = repr((network.quantum, network.ohmic, network.decay)).encode()
-    found = [build_model(stack, 0.2935, SETTINGS).tobytes(), permittivities(stack).tobytes(),
+    found = [build_model(stack, 0.2935, SETTINGS).tobytes(),
              conductivities(stack).tobytes(), constants]  # fmt: skip
     currents = [leak.exact(v, t) for v in (0.05, 0.5, 3.0, 30.0) for t in (300.0, 330.0)]
     found.append(np.array(currents).tobytes())
@@ -99,6 +98,6 @@ def test_every_number_of_the_cards_reaches_the_simulation() -> None:
 
 
 def test_a_number_that_nothing_reads_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: with the permittivities left out, the void's reaches nothing."""
-    monkeypatch.setitem(globals(), "permittivities", lambda stack: np.zeros(1))
-    assert ("void", "permittivity") not in reached("thin_film_100nm")
+    """The control: with the conductivities of heat left out, the void's reaches nothing."""
+    monkeypatch.setitem(globals(), "conductivities", lambda stack: np.zeros(1))
+    assert ("void", "thermal_conductivity") not in reached("thin_film_100nm")

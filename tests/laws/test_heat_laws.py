@@ -129,7 +129,7 @@ def opened(name: str) -> Device:
         atoms = d.state.entities["site"][d.state.entities["kind"] == KIND_METAL]
         z = atoms // (d.grid.ny * d.grid.nx)
         for site in atoms[z == z.max()]:
-            remove_metal(d.state, d.grid, d.potential.fields, int(d.state.sites["entity"][site]))
+            remove_metal(d.state, d.grid, d.potential.fields, d.model, int(d.state.sites["entity"][site]))
         d.follow_metal()
     return d
 
@@ -192,7 +192,7 @@ def test_current_times_voltage_is_the_heat_of_a_gap_inside_the_filament(name: st
     film = d.network.filament()
     middle = int(np.median(film // plane))
     for site in film[film // plane == middle]:
-        remove_metal(d.state, d.grid, d.potential.fields, int(d.state.sites["entity"][site]))
+        remove_metal(d.state, d.grid, d.potential.fields, d.model, int(d.state.sites["entity"][site]))
     d.follow_metal()
     assert not d.path.bridged
     for volt in (VOLT, -VOLT):

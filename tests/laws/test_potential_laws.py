@@ -10,9 +10,10 @@ from small_stacks import LAYERED, STACKS, device, reduced, settings, window_of
 
 from kmc import kernels
 from kmc.coupling import Device
-from kmc.fields import Potential, permittivities
+from kmc.fields import Potential
 from kmc.kernels_events import add_charge
 from kmc.lattice import Lattice, Region
+from kmc.model import permittivities
 from kmc.populate import populate
 from kmc.stack import Stack
 from kmc.state import KIND_ION
