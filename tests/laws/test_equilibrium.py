@@ -116,8 +116,8 @@ def abundant(name: str) -> Stack:
 
 
 def hot(stack: Stack, **switches: bool | str) -> Window:
-    """A window at 700 K and 0 V, without interactions of ions."""
-    w = window_of(device(stack, ion_pairs=False, space_charge=False, **switches))
+    """A window at 700 K and 0 V, without interactions of ions, hop by hop: no ion is left out of the count."""
+    w = window_of(device(stack, ion_pairs=False, space_charge=False, flight_reach=0, **switches))
     w.fields["temperature"] = HOT_K
     kernels.refresh_all(*w)
     w.state.run["unspent"] = 1.0
