@@ -127,13 +127,12 @@ def spread(state, grid, fields, site: int, reach: int, unit: float, charge: floa
 
 @kernel
 def touch_box(state, grid, site: int, reach: int) -> None:
-    """Touch all entities within `reach` sites along each axis."""
-    reach = min(reach, (min(grid.nx, grid.ny) - 1) // 2)
+    """Touch all entities within `reach` sites along each axis; once round a window that is no wider."""
     x0, y0, z0 = decode(grid, site)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
-        for b in range(-reach, reach + 1):
-            for a in range(-reach, reach + 1):
-                j = place(grid, x0 + a, y0 + b, z)
+        for b in range(min(2 * reach + 1, grid.ny)):
+            for a in range(min(2 * reach + 1, grid.nx)):
+                j = place(grid, x0 - reach + a, y0 - reach + b, z)
                 if state.sites[j].entity >= 0:
                     touch(state, index(state.sites[j].entity))
                 if state.sites[j].vacancy >= 0:

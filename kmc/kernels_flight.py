@@ -25,14 +25,15 @@ TOTAL, BACK = CHANNELS, CHANNELS + 1  # columns of `state.domain` after the rate
 @kernel
 def forget(state, grid, model, site: int) -> None:
     """The chances to come back of the atoms near a changed site are no longer known."""
-    reach = min(model.flight + 1, (min(grid.nx, grid.ny) - 1) // 2)
+    reach = model.flight + 1
     if model.flight == 0:
         return
     x0, y0, z0 = decode(grid, site)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
-        for b in range(-reach, reach + 1):
-            for a in range(-reach, reach + 1):
-                entity = index(max(state.sites[place(grid, x0 + a, y0 + b, z)].entity, 0))
+        for b in range(min(2 * reach + 1, grid.ny)):
+            for a in range(min(2 * reach + 1, grid.nx)):
+                j = place(grid, x0 - reach + a, y0 - reach + b, z)
+                entity = index(max(state.sites[j].entity, 0))
                 atom = state.entities[entity]
                 if atom.kind == KIND_METAL and atom.returns > 0.0:
                     atom.returns = 0.0

@@ -115,9 +115,8 @@ class Segment(BaseModel):
             for i, (duration, voltage, samples, cycle) in enumerate(levels):
                 last = i + 1 == len(levels) or levels[i + 1][3] != cycle
                 until = self.until
-                exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
-                if until is not None and (last or not until.at_cycle_end):
-                    exits = (((until,), left),)
+                asked = until is not None and (last or not until.at_cycle_end)
+                exits = (((until,), left),) if until is not None and asked else ()
                 yield Step(duration, voltage, limit, samples, index, cycle + offset, self.temperature, exits)
                 left -= 1
 

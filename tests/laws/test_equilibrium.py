@@ -116,7 +116,7 @@ def abundant(name: str) -> Stack:
 
 
 def hot(stack: Stack, **switches: bool | str) -> Window:
-    """A window at 700 K and 0 V, without interactions of ions, hop by hop: no ion is left out of the count."""
+    """A window at 700 K and 0 V, without interactions of ions, hop by hop: no ion is left out."""
     w = window_of(device(stack, ion_pairs=False, space_charge=False, flight_reach=0, **switches))
     w.fields["temperature"] = HOT_K
     kernels.refresh_all(*w)
