@@ -56,12 +56,12 @@ def test_incremental_rates_equal_recomputed(seed: int, pairs: bool, shape: tuple
     w, events = window(seed, pairs, shape), generator()
     where = set(w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY])
     for _ in range(8):
-        run(w, events, np.inf, 2000)
+        run(w, events, np.inf, 2600)
         assert stale(w) == []
         assert problems(w) == []
     counts = tally(w)
     assert all(counts[name] > 100 for name in EVERY_KIND), counts
-    assert counts["events"] > 6000
+    assert counts["events"] > 8000
     assert where != set(w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY])
 
 
