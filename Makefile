@@ -8,6 +8,9 @@ RUN := runs/ogb_20nm
 COMMA := ,
 TEST_EXTRAS := test,viz$(if $(shell command -v ngspice 2>/dev/null),$(COMMA)spice)
 
+# A file of tests stays in one process: what its tests share is made once. PARALLEL= runs them in one.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY_TO_TEST := $(VENV)/.ready-to-test
@@ -27,10 +30,12 @@ run: $(INSTALLED)  ## Simulate the 20 nm OGB device and draw its current against
 	@echo "Picture: $$(ls $(RUN)/out/*.png)"
 
 test: $(READY_TO_TEST)  ## Run the tests that take minutes at most
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/kmc warmup
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-all: $(READY_TO_TEST)  ## Run the slow tests too
-	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+	@$(BIN)/kmc warmup
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(PYTEST_ARGS)
 
 bench: $(INSTALLED)  ## Time the kernel and the field solver beside their peers
 	@for name in $$($(BIN)/kmc bench); do $(BIN)/kmc bench $$name || exit; done
