@@ -118,7 +118,8 @@ def test_killed_at_random_moments(tmp_path: Path, repository: Path, whole: Whole
     """SIGKILL, 30 times: in the start, the simulation, the writes, the merge and the picture.
 
     A run that was killed goes on and is killed again, until it is done; then a fresh one is begun. A moment
-    that comes after the end of a shortened run is kept for the next.
+    that comes after the end of a shortened run is kept for later, a little earlier: the machine may be quicker
+    than it was.
     """
     fresh, todo = folders(tmp_path, repository), moments(whole.wall_s, AT_MERGE)
     folder, begun, ended, merging, told = next(fresh), 0, 0, 0, 0
@@ -132,7 +133,8 @@ def test_killed_at_random_moments(tmp_path: Path, repository: Path, whole: Whole
         else:
             same_as(whole.dataset, folder)
             folder, ended = next(fresh), ended + 1
-            todo.insert(0, todo.pop())
+            late = todo.pop()
+            todo.insert(0, None if late is None else 0.95 * late)
     assert start(folder).wait(300) == 0
     same_as(whole.dataset, folder)
     assert merging >= 1
@@ -140,10 +142,10 @@ def test_killed_at_random_moments(tmp_path: Path, repository: Path, whole: Whole
 
 
 def test_control_c_keeps_the_past(tmp_path: Path, repository: Path, whole: Whole) -> None:
-    """SIGINT, in the start and later: exit code 3; what was done is a part of the whole, and going on ends
-    with the rest."""
+    """SIGINT, in the start and the simulation, which is over by the middle: exit code 3; what was done is a
+    part of the whole, and going on ends with the rest."""
     rows = []
-    for k, share in enumerate([0.1, 0.25, 0.4, 0.55, 0.7]):
+    for k, share in enumerate([0.1, 0.3, 0.38, 0.44, 0.5]):
         folder = prepared(tmp_path / str(k), repository)
         process = start(folder)
         time.sleep(share * whole.wall_s)
