@@ -180,6 +180,8 @@ def _work(pipe: Connection, out: Path) -> None:
             if given == STOPPED:
                 continue
             pipe.send(("done", perform(given[1], out, _teller(pipe), pipe.poll)))
+    # All results are on disk. Taking the interpreter and its libraries down in order takes half a second.
+    os._exit(0)
 
 
 def _teller(pipe: Connection) -> Callable[[dict[str, Any]], None]:
