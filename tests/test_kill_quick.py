@@ -118,8 +118,8 @@ def test_killed_at_random_moments(tmp_path: Path, repository: Path, whole: Whole
     """SIGKILL, 30 times: in the start, the simulation, the writes, the merge and the picture.
 
     A run that was killed goes on and is killed again, until it is done; then a fresh one is begun. A moment
-    that comes after the end of a shortened run is kept for later, a little earlier: the machine may be quicker
-    than it was.
+    that comes after the end of a shortened run is kept for later, a little earlier: the machine may be
+    quicker than it was.
     """
     fresh, todo = folders(tmp_path, repository), moments(whole.wall_s, AT_MERGE)
     folder, begun, ended, merging, told = next(fresh), 0, 0, 0, 0
