@@ -11,7 +11,7 @@ from .state import GROUPS, State, grow
 from .transport import Path
 
 _PLAIN = (
-    "stage", "source", "limit", "charge_voltage", "charge_metal", "density_time",
+    "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
 _PATCHES = ("drift", "count", "sites")

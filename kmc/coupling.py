@@ -28,9 +28,9 @@ VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage move
 
 
 class Device:
-    """A window on a circuit. Arguments: frozen lattice, stack, settings, seed (for explicit vacancies)."""
+    """A window on a circuit. Arguments: lattice, stack, settings, seed and number (for vacancies)."""
 
-    def __init__(self, lattice: Lattice, stack, settings, seed: int):
+    def __init__(self, lattice: Lattice, stack, settings, seed: int, number: int = 0):
         self.lattice, self.stack, self.settings = lattice, stack, settings
         self.grid = Grid(*lattice.shape, False)
         self.stage = settings.temperature
@@ -43,10 +43,11 @@ class Device:
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.vacancies = self._vacancies()
-        self.state = populate(lattice, stack, settings, seed, self.potential.sheet)
+        self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit = 0.0, math.inf
+        self.beside = 0.0  # conductance of the filaments of other windows on the same circuit, S
         self.operated: tuple = ()
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
@@ -184,17 +185,12 @@ class Device:
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""
-        conductance = self.path.conductance
+        conductance = self.path.conductance + self.beside
         key = (self.source, self.limit, conductance)
         if key == self.operated:
             return False
         self.operated = key
-
-        def current(v: float) -> float:
-            return conductance * v + self.leak.current(v, self.stage)
-
-        limit = self.limit if self.settings.compliance else math.inf
-        self.point = circuit.solve(self.source, self.series, limit, current)
+        self.point = self.meet(conductance)
         run = self.state.run
         if abs(self.point.voltage - run["voltage"][0]) <= VOLTAGE_STEP * self.thermal:
             return False
@@ -202,6 +198,12 @@ class Device:
         self.refresh()
         self._warm()
         return True
+
+    def meet(self, conductance: float) -> circuit.Operating:
+        """Where the circuit meets filaments of this conductance (S) and the leak of the whole contact."""
+        limit = self.limit if self.settings.compliance else math.inf
+        return circuit.solve(self.source, self.series, limit,
+                             lambda v: conductance * v + self.leak.current(v, self.stage))
 
     def _warm(self) -> bool:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
@@ -290,8 +292,8 @@ class Device:
     # -- what one may look at --------------------------------------------------------------------------------
 
     def conductance(self) -> float:
-        """I/V above 1 mV, else the small-signal conductance at 10 mV, S."""
+        """I/V above 1 mV, else the small-signal conductance at 10 mV, S; filaments beside it count."""
         v = self.point.voltage
         if abs(v) > 1e-3:
             return self.point.current / v
-        return self.path.conductance + self.leak.current(0.01, self.stage) / 0.01
+        return self.path.conductance + self.beside + self.leak.current(0.01, self.stage) / 0.01

@@ -17,12 +17,12 @@ from .state import (
 )  # fmt: skip
 
 
-def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray) -> State:
-    """State of a window before its first event; `sheet`: sites whose potential is held."""
+def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, number: int = 0) -> State:
+    """State of a window before its first event; `sheet`: sites whose potential is held; its number."""
     region = lattice.region
     places = (
         (KIND_EMITTER, electrode_surface(lattice)), (KIND_METAL, np.flatnonzero(lattice.residue)),
-        (KIND_VACANCY, draw_vacancies(lattice, stack, settings, seed)))  # fmt: skip
+        (KIND_VACANCY, draw_vacancies(lattice, stack, settings, seed, number)))  # fmt: skip
     state = allocate(region, lattice.room, sum(len(sites) for _, sites in places) + 4096)
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
     state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
@@ -42,12 +42,12 @@ def electrode_surface(lattice: Lattice) -> np.ndarray:
     return np.flatnonzero(solid & open_near)
 
 
-def draw_vacancies(lattice: Lattice, stack, settings, seed: int) -> np.ndarray:
+def draw_vacancies(lattice: Lattice, stack, settings, seed: int, number: int = 0) -> np.ndarray:
     """Halide sites of explicit vacancies, drawn with the built-in density; none where in equilibrium."""
     if stack.active is None or settings.vacancies != "explicit":
         return np.zeros(0, np.int64)
     built_in, most = vacancy_cells(lattice, stack, 2)
-    generator = streams.stream(seed, "vacancies")
+    generator = streams.numbered(seed, "vacancies", number)
     weight = np.where(most > 0.5, built_in, 0.0).ravel()
     if not weight.any():  # a perfect crystal
         return np.zeros(0, np.int64)

@@ -47,6 +47,9 @@ class Settings(BaseModel):
         300.0
     )
     windows: Annotated[int, Field(strict=True, ge=1, le=10_000, description="windows in parallel")] = 1
+    window_slices: Annotated[
+        int, Field(strict=True, ge=1, le=10**6, description="times a step at which windows meet, at least")
+    ] = 64
     local_temperature: Annotated[bool, Field(description="rates feel the local temperature")] = True
     ion_pairs: Annotated[bool, Field(description="ions act on each other at short range")] = True
     tunnelling: Annotated[bool, Field(description="current tunnels across gaps")] = True

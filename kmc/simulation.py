@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from . import streams
-from .carry import device_state, restore_device
 from .coupling import Device
 from .errors import UserError
 from .kernels import REACHED
-from .morphology import build
+from .lattice import Lattice
 from .observers import Rows
 from .progress import Progress, shown
 from .settings import Settings
 from .state import METAL
 from .variables import TRACES
+from .windows import Windows
 
 PROGRESS_S = 0.5
 
@@ -28,11 +27,7 @@ class Simulation:
                  initial: dict[str, Any] | None = None):
         self.stack, self.protocol, self.seed = stack, protocol, seed
         self.settings = settings or Settings()
-        self._refuse_unbuilt()
-        self.lattice = build(stack, self.settings, streams.stream(seed, "morphology"))
-        self.device = Device(self.lattice, stack, self.settings, seed)
-        self.events = streams.stream(seed, "events")
-        self.device.state.run["unspent"] = self.events.standard_exponential()
+        self.windows = Windows(stack, self.settings, seed)
         self.steps = protocol.steps()
         self.step, self.sample = 0, 0
         self.started_s = 0.0  # simulated time at which the present step began
@@ -44,38 +39,45 @@ class Simulation:
     def state_dict(self) -> dict[str, Any]:
         """All that the loop carries, as nested plain data: see `kmc.carry`."""
         return {
-            "device": device_state(self.device), "events": streams.get_state(self.events), "step": self.step,
-            "sample": self.sample, "started_s": self.started_s, "opened": self.opened, "seed": self.seed}
+            "windows": self.windows.state_dict(), "step": self.step, "sample": self.sample,
+            "started_s": self.started_s, "opened": self.opened, "seed": self.seed}
 
     @classmethod
     def from_state_dict(cls, stack, protocol, settings: Settings, saved: dict[str, Any]) -> "Simulation":
         """Go on where `state_dict` was taken: the rest is the same to the last bit."""
         simulation = cls(stack, protocol, settings, saved["seed"])
-        restore_device(simulation.device, saved["device"])
-        streams.set_state(simulation.events, saved["events"])
+        simulation.windows.load_state_dict(saved["windows"])
         for name in ("step", "sample", "started_s", "opened"):
             setattr(simulation, name, saved[name])
         return simulation
 
     def _start_from(self, initial: dict[str, Any]) -> None:
-        """Take over the window of another run of the same stack and seed; the clock starts again at zero."""
+        """Take over the windows of another run of the same stack and seed; the clock starts again at zero."""
         if initial["seed"] != self.seed:
             told = f"the initial state belongs to seed {initial['seed']}, this run has seed {self.seed}"
             raise UserError(told, next_step=f"give seed: {initial['seed']}, so that the lattice is the same")
-        restore_device(self.device, initial["device"])
-        streams.set_state(self.events, initial["events"])
-        self.device.density_time -= self.time_s
-        self.device.state.run["time"] = 0.0
+        self.windows.load_state_dict(initial["windows"])
+        self.windows.start_again()
 
-    def _refuse_unbuilt(self) -> None:
-        """What protocol or settings may say and this version does not compute is an error, never ignored."""
-        if self.settings.windows > 1:
-            raise UserError(f"windows: {self.settings.windows} is not built yet", next_step="give windows: 1")
+    @property
+    def device(self) -> Device:
+        """The first window."""
+        return self.windows.devices[0]
+
+    @property
+    def lattice(self) -> Lattice:
+        """The first window's."""
+        return self.device.lattice
+
+    @property
+    def events(self) -> np.random.Generator:
+        """The stream of the first window's events."""
+        return self.windows.generators[0]
 
     @property
     def time_s(self) -> float:
         """Simulated time, s."""
-        return float(self.device.state.run["time"][0])
+        return self.windows.time_s
 
     @property
     def finished(self) -> bool:
@@ -97,19 +99,19 @@ class Simulation:
             progress(self._progress(0.0))
 
     def _events(self) -> int:
-        return int(self.device.state.run["events"][0])
+        return self.windows.total("events")
 
     def _advance(self) -> None:
         """Up to the next look or the event budget, whichever comes first."""
         step = self.steps[self.step]
         if not self.opened:
-            self.device.set_stage(step.temperature_K or self.settings.temperature)
-            self.device.set_source(step.voltage_V, step.compliance_A)
+            self.windows.set_stage(step.temperature_K or self.settings.temperature)
+            self.windows.set_source(step.voltage_V, step.compliance_A, step.duration_s)
             self.opened = True
         last = self.sample + 1 == step.samples
         # The share of the last look is exactly 1: a step ends at the same time however often one looks.
         look = self.started_s + step.duration_s * ((self.sample + 1) / step.samples)
-        status = self.device.advance(self.events, look, self.settings.event_budget, not last)
+        status = self.windows.advance(look, self.settings.event_budget, not last)
         if status == REACHED:
             self.sample += 1
             if last:
@@ -117,41 +119,30 @@ class Simulation:
             self._look(step, look)
 
     def _close(self, step, now_s: float) -> None:
-        """End a step: what follows slowly is brought up to date, then the protocol says what is next."""
-        device = self.device
-        device.heat.follow_surface(abs(device.point.current * device.point.voltage), step.duration_s)
-        device.follow_density()
+        """End a step; then the protocol says what is next."""
+        point = self.windows.close(step.duration_s, now_s)
         self.started_s = now_s
         self.sample, self.opened = 0, False
-        self.step += step.after(device.conductance(), device.point.current, device.point.limited)
+        self.step += step.after(self.windows.conductance(), point.current, point.limited)
 
     def _look(self, step, now_s: float) -> None:
         """One row of the trace; reads only."""
-        device, run = self.device, self.device.state.run
-        vacancies = device.vacancies.number.sum() if device.vacancies is not None else run["vacancies"][0]
-        self.rows.append(
-            time=now_s, voltage_source=device.source, voltage_device=device.point.voltage,
-            current=device.point.current, conductance=device.conductance(),
-            temperature_filament=device.heat.stage + device.heat.peak(),
-            temperature_surface=device.heat.stage + device.heat.surface,
-            n_ag_metal=run["metal"][0], n_ag_ion=run["ions"][0], n_br_vacancy=round(float(vacancies)),
-            gap=device.path.gap_nm, events=run["events"][0], segment=step.segment, cycle=step.cycle,
-            limited=device.point.limited)
+        self.rows.append(time=now_s, segment=step.segment, cycle=step.cycle, **self.windows.row())
 
     def take_rows(self) -> dict[str, np.ndarray]:
         """The rows since the last call, as columns."""
         return self.rows.take()
 
     def _progress(self, rate: float) -> dict[str, float]:
-        device = self.device
+        windows, point = self.windows, self.windows.point()
         return {
             "time_s": self.time_s, "total_s": self.protocol.duration_s,
             "events": self._events(), "events_per_s": rate,
-            "voltage_V": device.point.voltage, "current_A": device.point.current,
-            "conductance_S": device.conductance(), "temperature_K": device.heat.stage + device.heat.peak()}
+            "voltage_V": point.voltage, "current_A": point.current,
+            "conductance_S": windows.conductance(), "temperature_K": windows.hottest()}
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """Copies of what is on the sites: cation, vacancy, potential, temperature, region [z, y, x]."""
+        """Copies of the first window: cation, vacancy, potential, temperature, region [z, y, x]."""
         device, shape = self.device, self.lattice.shape
         fields, state = device.potential.fields, device.state
         cation = state.sites["cation"].copy()

@@ -24,6 +24,11 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
+def numbered(seed: int, name: str, number: int) -> np.random.Generator:
+    """The stream `name` of one of several windows; that of number 0 is `stream(seed, name)` itself."""
+    return stream(seed, name if number == 0 else f"{name} {number}")
+
+
 def get_state(generator: np.random.Generator) -> dict[str, Any]:
     """The state of `generator` as plain text (128-bit integers fit no array type); see set_state."""
     state = generator.bit_generator.state

@@ -25,7 +25,7 @@ FLOORS: dict[str, float] = {
     "surroundings": 5.8, "heat_kernels": 5.7,
     "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
     "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "coupling": 7.5,
-    "carry": 7.8,
+    "carry": 7.8, "windows": 7.9,
     "variables": 7.5, "netcdf": 7.5, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
     "runfile": 9, "simulation": 9, "outfolder": 9.3, "runner": 9.6,
     "study": 10, "pictures": 10, "export": 10, "schemas": 10, "opening": 10.2,

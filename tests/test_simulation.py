@@ -1,4 +1,4 @@
-"""The loop refuses what it does not compute, and tells how far it is to who wants to know."""
+"""The loop tells how far it is to who wants to know, and goes on where loops of the protocol end."""
 
 from typing import Any
 
@@ -6,18 +6,6 @@ import pytest
 
 import kmc
 from kmc import simulation
-from kmc.errors import UserError
-from kmc.simulation import Simulation
-
-
-@pytest.mark.parametrize(("settings", "more", "says"), [
-    ({"windows": 2}, {}, "windows"),
-])  # fmt: skip
-def test_what_is_not_built_is_refused(settings: dict, more: dict, says: str) -> None:
-    """Accepted by the input's grammar, unknown to the loop: an error before anything is built."""
-    protocol = kmc.Protocol.hold("0.1 V", "1 us", **more)
-    with pytest.raises(UserError, match=says):
-        Simulation(kmc.load_stack("ogb_20nm"), protocol, kmc.Settings(**settings), 1)
 
 
 def short(progress: Any) -> None:
