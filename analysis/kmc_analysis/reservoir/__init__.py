@@ -1,0 +1,1 @@
+"""Volatile devices as a reservoir for spike trains, compliance-programmed devices as its readout."""

@@ -1,0 +1,165 @@
+"""Source (b) of the nodes' states: a population of compact models with spread device to device and cycle to
+cycle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from kmc import units
+from kmc.documents import unknown
+from kmc.errors import UserError
+from kmc_analysis.compact.exports import read_parameters
+from kmc_analysis.compact.model import CompactModel, load_model
+from kmc_analysis.compact.reference import Drive, compiled, population, start_of
+from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
+
+RTOL = 1e-2  # of the states: features are off by 0.004 at most, and by 0.0005 on average
+EDGE = 1e-2  # of a slot: the rise of a pulse
+LOOKS = (0.9, 0.95, 1.0)  # of the read, its last tenth: the conductance is their mean
+
+
+def device_model(plan: Plan) -> tuple[CompactModel, dict[str, float]]:
+    """The model with its spreads scaled, and the changes of its parameters. Raises UserError."""
+    settings = plan.devices
+    model = load_model(settings.model)
+    changes, spread = _changes(model, settings, plan)
+    scale = {"device": settings.device_spread, "cycle": settings.cycle_spread}
+    scaled = {kind: {name: scale[kind] * sigma for name, sigma in entries.items()}
+              for kind, entries in spread.items()}  # fmt: skip
+    return replace(model, spread=scaled), changes
+
+
+def _changes(model: CompactModel, settings: Devices,
+             plan: Plan) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:  # fmt: skip
+    """The parameters, from the file of a fit or from the yaml, and the spreads that go with them."""
+    if isinstance(settings.parameters, str):
+        path = plan.beside(settings.parameters)
+        values = read_parameters(model, path)
+        return values, _spreads(model, path)
+    changes = {}
+    for name, value in settings.parameters.items():
+        if name not in model.names:
+            raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(plan.path))
+        changes[name] = units.parse(value, model.parameter(name).unit, name)
+    return changes, model.spread
+
+
+def _spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:
+    """The spreads in a fit's file, else the model's."""
+    found = json.loads(path.read_text(encoding="utf-8")).get("spread") or model.spread
+    for entries in found.values():
+        for name in entries:
+            if name not in model.names:
+                raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(path))
+    return found
+
+
+@dataclass(frozen=True)
+class Population:
+    """Devices that differ. vectors: [devices, parameters]; limit in A; off and on (S) are the features 0 and
+    1.
+    """
+
+    model: CompactModel
+    vectors: np.ndarray
+    limit_A: float
+    off_S: float
+    on_S: float
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan, seed: int) -> Population:
+        """As many devices as the plan has."""
+        model, changes = device_model(plan)
+        count = plan.feeding.devices or plan.feeding.nodes
+        vectors = population(model, count, seed, "device", changes)
+        settings = plan.devices
+        return cls(model, vectors, settings.compliance, settings.off, settings.on, seed)
+
+    def features(self, conductance: np.ndarray) -> np.ndarray:
+        """The logarithm of conductances in S, 0 at `off_S` and 1 at `on_S`."""
+        low, high = np.log10(self.off_S), np.log10(self.on_S)
+        return (np.log10(np.maximum(conductance, 1e-15)) - low) / (high - low)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """[devices, states], at rest."""
+        return np.array([start_of(self.model, vector) for vector in self.vectors])
+
+    def cycles(self, count: int) -> np.ndarray:
+        """Factors [count, parameters] on the parameters, one row for each use of a device."""
+        ones = dict.fromkeys(self.model.names, 1.0)
+        return population(self.model, count, self.seed, "cycle", ones)
+
+    def conductances(self, patterns: np.ndarray, gains: np.ndarray, device: np.ndarray,
+                     encoding: Encoding) -> np.ndarray:  # fmt: skip
+        """Conductances in S [samples, nodes] in the last tenth of the read after each pattern.
+
+        patterns: [samples, nodes, slots]; gains, device: [nodes]. Every device starts each pattern at rest,
+        and with a cycle of its own. Raises UserError where the equations have no answer.
+        """
+        samples, nodes = patterns.shape[:2]
+        factors = self.cycles(samples * nodes).reshape(samples, nodes, -1)
+        packed = np.packbits(patterns, axis=2)
+        shapes: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        kernel, found = compiled(self.model).integrate, np.empty((samples, nodes))
+        for i in range(samples):
+            for k in range(nodes):
+                key = packed[i, k].tobytes()
+                if key not in shapes:
+                    shapes[key] = waveform(patterns[i, k], encoding)
+                time, write, read = shapes[key]
+                source = gains[k] * write + read
+                found[i, k] = self._read(kernel, time, source, device[k], factors[i, k])
+        return found
+
+    def _read(self, kernel: object, time: np.ndarray, source: np.ndarray, device: int,
+              factors: np.ndarray) -> float:  # fmt: skip
+        """The conductance in S at the end of one waveform."""
+        states = self.starts[device].copy()
+        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
+        limits = np.full(time.size, self.limit_A)
+        vector = self.vectors[device] * factors
+        steps = kernel(time, source, limits, states, vector, RTOL, volts, amps, path)  # type: ignore[operator]
+        if steps < 0:
+            raise UserError(f"{self.model.name} cannot be integrated with these parameters",
+                            next_step="lower the spreads, or change the parameters")  # fmt: skip
+        looks = slice(-len(LOOKS), None)
+        return float(np.mean(amps[looks] / volts[looks]))
+
+
+def waveform(pattern: np.ndarray, encoding: Encoding,
+             looks: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Times in s, and the write's and the read's part of the source in V, from the first write to the read's
+    end.
+
+    looks: points in every stretch of constant voltage.
+    """
+    edge = EDGE * encoding.slot
+    first = int(np.argmax(pattern)) if pattern.any() else pattern.size
+    part = pattern[first:].astype(float)
+    changes = np.flatnonzero(np.diff(part, prepend=0.0))
+    stops = np.append(changes[1:], part.size) if changes.size else np.empty(0, int)
+    time, write = [0.0], [0.0]
+    for start, stop in zip(changes, stops, strict=True):
+        stretch = np.linspace(start * encoding.slot + edge, stop * encoding.slot, looks + 1)
+        time += stretch.tolist()
+        write += [encoding.amplitude * part[start]] * stretch.size
+    last = time[-1]
+    at_read = [edge, *(share * encoding.read_width for share in LOOKS)]
+    time += [last + t for t in at_read]
+    read = [0.0] * len(write) + [encoding.read_amplitude] * len(at_read)
+    return np.array(time), np.array(write + [0.0] * len(at_read)), np.array(read)
+
+
+def as_drive(pattern: np.ndarray, gain: float, encoding: Encoding, limit_A: float, looks: int) -> Drive:
+    """The whole source of one node, with `looks` points in every stretch."""
+    time, write, read = waveform(pattern, encoding, looks)
+    return Drive.of(time, gain * write + read, limit_A)

@@ -1,0 +1,106 @@
+"""From a plan to its results: trains, states, readouts and baselines for each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc import streams
+from kmc_analysis.reservoir import trains as spikes
+from kmc_analysis.reservoir.devices import Population, device_model
+from kmc_analysis.reservoir.feeding import Wiring, patterns, wire
+from kmc_analysis.reservoir.laws import laws
+from kmc_analysis.reservoir.readout import Law, Trained, train_devices, train_double
+from kmc_analysis.reservoir.settings import Plan
+from kmc_analysis.reservoir.trains import Trains
+
+DOUBLE = "fp64"
+BASELINES = ("none", "leaky")
+Telling = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One seed. features: [samples, nodes]; readouts: by fp64, measured, alternative, simulated, none,
+    leaky.
+    """
+
+    seed: int
+    trains: Trains
+    wiring: Wiring
+    features: np.ndarray
+    readouts: dict[str, Trained]
+
+
+def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> list[Result]:
+    """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on. Raises UserError."""
+    model, changes = device_model(plan)
+    found = laws(model, changes)
+    results = []
+    for k in range(plan.seeds if seeds is None else seeds):
+        if tell is not None:
+            tell(f"seed {plan.seed + k}")
+        results.append(one(plan, plan.seed + k, found))
+    return results
+
+
+def one(plan: Plan, seed: int, found: dict[str, Law]) -> Result:
+    """The result of one seed; data, wiring, devices and training all follow from it."""
+    data, wiring, features = states(plan, seed)
+    readouts = {DOUBLE: _double(features, data, plan, seed)}
+    x = standardised(features, data)
+    for name, law in found.items():
+        stream = streams.stream(seed, "reservoir readout")
+        readouts[name] = train_devices(x, data.labels, len(data.classes), data.train, data.held_out,
+                                       plan.readout, law, stream)  # fmt: skip
+    for name, other in baselines(plan, data, wiring).items():
+        readouts[name] = _double(other, data, plan, seed)
+    return Result(seed, data, wiring, features, readouts)
+
+
+def states(plan: Plan, seed: int) -> tuple[Trains, Wiring, np.ndarray]:
+    """Trains, wiring and features [samples, nodes] of one seed, by source (b)."""
+    data = trains_of(plan, seed)
+    wiring = wire(plan.feeding, plan.encoding, data.duration_s, seed)
+    population = Population.of(plan, seed)
+    conductance = population.conductances(patterns(data, wiring, plan.encoding), wiring.gains, wiring.device,
+                                          plan.encoding)  # fmt: skip
+    return data, wiring, population.features(conductance)
+
+
+def trains_of(plan: Plan, seed: int) -> Trains:
+    """The plan's trains: generated, or from its file."""
+    if plan.data.file is None:
+        return spikes.generate(plan.data, seed)
+    return spikes.load(plan.beside(plan.data.file), plan.data, seed)
+
+
+def standardised(x: np.ndarray, data: Trains) -> np.ndarray:
+    """Each node's feature less its mean over the training samples, over their standard deviation.
+
+    Without it the common part of all features, which tells nothing, dominates every update.
+    """
+    mean, sigma = x[data.train].mean(axis=0), x[data.train].std(axis=0)
+    return (x - mean) / np.where(sigma > 0.0, sigma, 1.0)
+
+
+def _double(x: np.ndarray, data: Trains, plan: Plan, seed: int) -> Trained:
+    stream = streams.stream(seed, "reservoir readout")
+    return train_double(standardised(x, data), data.labels, len(data.classes), data.train, data.held_out,
+                        plan.readout, stream)  # fmt: skip
+
+
+def baselines(plan: Plan, data: Trains, wiring: Wiring) -> dict[str, np.ndarray]:
+    """Features [samples, nodes] of what the devices are held against.
+
+    none: the number of spikes in each of as many equal bins as there are nodes. leaky: linear leaky
+    integrators without spread that see what the devices see: sum of exp(-age / leak) over the slots that are
+    written.
+    """
+    edges = np.linspace(0.0, data.duration_s, plan.feeding.nodes + 1)
+    counts = np.array([np.histogram(times, edges)[0] for times in data.times], float)
+    age = plan.encoding.slot * np.arange(wiring.window)[::-1]
+    leaky = patterns(data, wiring, plan.encoding) @ np.exp(-age / plan.readout.leak)
+    return {"none": counts, "leaky": leaky * wiring.gains}

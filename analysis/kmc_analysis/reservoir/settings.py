@@ -1,0 +1,162 @@
+"""reservoir.yaml: spike data, how trains feed the devices, the devices, and the readout; checked with file
+and line.
+
+Times are in s, voltages in V, conductances in S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kmc import documents
+from kmc.documents import place
+from kmc.errors import UserError
+from kmc.runfile import apply_set
+from kmc.typed import build, nested, parsed, positive
+
+_Volt = Annotated[float, parsed("V", -100.0, 100.0)]
+_Second = Annotated[float, positive("s")]
+_Siemens = Annotated[float, positive("S")]
+_Frozen = ConfigDict(frozen=True, extra="forbid")
+_Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+class Data(BaseModel):
+    """The spike trains: generated, or from a file of one's own (`file`, beside the yaml)."""
+
+    model_config = _Frozen
+    samples: Annotated[int, Field(strict=True, ge=8, le=100_000)] = 1990
+    test: _Count = 498
+    duration: _Second = 0.75
+    jitter: Annotated[float, parsed("s", 0.0, 1.0)] = 5e-3
+    noise: Annotated[float, parsed("V", 0.0, 0.1)] = 5e-4
+    current_spread: Annotated[float, parsed("", 0.0, 0.5)] = 0.05
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _some_left(self) -> Data:
+        if self.file is None and self.test >= self.samples:
+            raise ValueError("no sample is left to train with: test is at least samples")
+        return self
+
+
+class Encoding(BaseModel):
+    """Spikes as voltages: a write for each spike on a grid of slots, a read at the end."""
+
+    model_config = _Frozen
+    slot: _Second = 5e-3
+    amplitude: _Volt = 1.0
+    width: _Second = 20e-3
+    read_amplitude: _Volt = -0.5
+    read_width: _Second = 5e-3
+
+    @property
+    def slots(self) -> int:
+        """The slots that one write takes."""
+        return max(1, round(self.width / self.slot))
+
+
+class Feeding(BaseModel):
+    """How one train feeds all nodes (the experiment's text does not say).
+
+    Node k sees the `window` of the train that ends where it is read: evenly `spaced` times, `random` ones, or
+    all at the `end`. Its amplitude is the encoding's times a gain from `least_gain` to 1, evenly spaced in
+    random order.
+    """
+
+    model_config = _Frozen
+    nodes: Annotated[int, Field(strict=True, ge=1, le=1000)] = 30
+    reads: Literal["spaced", "random", "end"] = "spaced"
+    window: _Second = 50e-3
+    least_gain: Annotated[float, parsed("", 0.01, 1.0)] = 1.0
+    devices: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+
+
+class Devices(BaseModel):
+    """The reservoir's devices: a compact model, changes of its parameters, and their two spreads.
+
+    parameters: a file of `kmc compact fit`, or a mapping; spread_scale multiplies the model's spreads.
+    """
+
+    model_config = _Frozen
+    model: str = "silver"
+    parameters: str | dict[str, Any] = {}
+    compliance: Annotated[float, positive("A")] = 1e-6
+    device_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
+    cycle_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
+    off: _Siemens = 1e-10
+    on: _Siemens = 1e-5
+
+    @model_validator(mode="after")
+    def _rises(self) -> Devices:
+        if self.off >= self.on:
+            raise ValueError("off is not below on")
+        return self
+
+
+class Readout(BaseModel):
+    """The readout: learning rate, epochs, and the differential devices of the experiment's note 4.
+
+    A pair is rewritten when it is asked to change by more than `threshold`. leak: of the ideal reservoir that
+    it is compared with.
+    """
+
+    model_config = _Frozen
+    rate: Annotated[float, parsed("", 0.0, 100.0, above=True)] = 0.01
+    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
+    initial_mean: _Siemens = 0.5e-3
+    initial_sigma: _Siemens = 0.1e-3
+    most: _Siemens = 0.35e-3
+    least: _Siemens = 0.1e-3
+    threshold: Annotated[float, parsed("S", 0.0, 1.0)] = 1e-6
+    leak: _Second = 30e-3
+
+    @model_validator(mode="after")
+    def _rises(self) -> Readout:
+        if self.least >= self.most:
+            raise ValueError("least is not below most")
+        return self
+
+
+class Plan(BaseModel):
+    """A whole reservoir.yaml."""
+
+    model_config = _Frozen
+    description: str = ""
+    data: Annotated[Data, nested(Data, "data", "data: {jitter: 5 ms}")] = Data()
+    encoding: Annotated[Encoding, nested(Encoding, "encoding", "encoding: {width: 20 ms}")] = Encoding()
+    feeding: Annotated[Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}")] = Feeding()
+    devices: Annotated[Devices, nested(Devices, "devices", "devices: {model: silver}")] = Devices()
+    readout: Annotated[Readout, nested(Readout, "readout", "readout: {rate: 0.1}")] = Readout()
+    seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 10
+    seed: Annotated[int, Field(strict=True, ge=0)] = 1
+    path: Path = Path()
+
+    def beside(self, name: str) -> Path:
+        """A file that the yaml names, relative to the yaml."""
+        return self.path.parent / name
+
+    def changed(self, **parts: dict[str, Any]) -> Plan:
+        """A copy with entries of some parts changed: changed(feeding={"nodes": 10})."""
+        made: dict[str, Any] = {}
+        for name, changes in parts.items():
+            part = getattr(self, name)
+            made[name] = build(type(part), {**part.model_dump(), **changes}, name)
+        return self.model_copy(update=made)
+
+
+def load(path: Path, sets: Iterable[str] = ()) -> Plan:
+    """The plan in a reservoir.yaml, with `sets` ("data.samples=400") over it. UserError with file and
+    line.
+    """
+    raw = documents.read(path)
+    for text in sets:
+        apply_set(raw, text, tuple(Plan.model_fields), "a reservoir file")
+    if "path" in raw:
+        raise UserError('unknown key "path" in the plan', place(raw, "path"), next_step="remove it")
+    plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
+    return plan.model_copy(update={"path": path})

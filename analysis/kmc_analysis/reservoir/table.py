@@ -1,0 +1,122 @@
+"""The experiment's table 1 beside ours, and the figures that the scoreboard asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from kmc import streams
+from kmc_analysis.reservoir.pipeline import DOUBLE, Result
+
+# John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.
+SEED_TABLE = {
+    "fp64": ((24.68, 87.76, 91.38, 92.47, 92.99, 93.54), (20.88, 86.14, 89.16, 90.16, 91.37, 91.77)),
+    "device": ((10.32, 69.11, 89.12, 83.09, 85.59, 86.75), (14.46, 73.29, 86.14, 80.92, 84.94, 85.14)),
+}
+DEVICE = "measured"  # the readout of targets T1_icc_accuracy, T1_gap and S26
+HARDEST = "irregular"
+RESAMPLES = 2000
+_PARTS = ("training", "testing")
+NAMES = {
+    "fp64": "FP64, backpropagation",
+    "measured": "devices, measured law, simulated spread",
+    "alternative": "devices, measured law, its sigma read as uS of mA",
+    "simulated": "devices, simulated law and spread",
+    "none": "no reservoir: spike counts, FP64",
+    "leaky": "ideal leaky reservoir, FP64",
+}
+
+
+def accuracies(results: list[Result], name: str) -> np.ndarray:
+    """[seeds, epochs + 1, 2]: training and testing accuracy in percent."""
+    return np.array([result.readouts[name].accuracy for result in results])
+
+
+def rows(results: list[Result]) -> list[dict[str, Any]]:
+    """One row a readout and part: {readout, part, source, mean [epochs + 1], sd [epochs + 1] or None}."""
+    found: list[dict[str, Any]] = []
+    for name in results[0].readouts:
+        seed_name = {DOUBLE: "fp64", DEVICE: "device"}.get(name)
+        values = accuracies(results, name)
+        for part, label in enumerate(_PARTS):
+            common = {"readout": name, "title": NAMES[name], "part": label}
+            if seed_name is not None:
+                found.append({**common, "source": "experiment", "mean": list(SEED_TABLE[seed_name][part]),
+                              "sd": None})  # fmt: skip
+            spread = values[:, :, part].std(axis=0, ddof=1) if len(results) > 1 else np.zeros(values.shape[1])
+            found.append({**common, "source": "simulated", "mean": values[:, :, part].mean(axis=0).tolist(),
+                          "sd": spread.tolist()})  # fmt: skip
+    return found
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row as text: accuracies as mean +- standard deviation over the seeds."""
+    spread = row["sd"] or [None] * len(row["mean"])
+    shown = [f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"
+             for mean, sd in zip(row["mean"], spread, strict=True)]  # fmt: skip
+    return [row["title"], row["part"], row["source"], *shown]
+
+
+def heads(found: list[dict[str, Any]]) -> list[str]:
+    """The columns of `cells`."""
+    epochs = max(len(row["mean"]) for row in found)
+    return ["readout", "part", "from", *(f"epoch {k}" for k in range(epochs))]
+
+
+def scoreboard(results: list[Result]) -> dict[str, dict[str, Any]]:
+    """{target: {simulated, interval, n}}: means over the seeds with bootstrap intervals of 95 %.
+
+    T1_* in percent at the last epoch; S26 a Kolmogorov-Smirnov distance, S27 the rank by recall (1 is the
+    hardest), of the summed confusion matrices. S27 is left out where there is no irregular class.
+    """
+    double = accuracies(results, DOUBLE)[:, -1, 1]
+    device = accuracies(results, DEVICE)[:, -1, 1]
+    weights = np.array([ks_distance(result, DEVICE) for result in results])
+    found = {"T1_fp64_accuracy": _mean(double), "T1_icc_accuracy": _mean(device),
+             "T1_gap": _mean(double - device), "S26_weight_distribution": _mean(weights)}  # fmt: skip
+    if HARDEST in results[0].trains.classes:
+        found["S27_hardest_class"] = _hardest(results)
+    return found
+
+
+def ks_distance(result: Result, name: str) -> float:
+    """Kolmogorov-Smirnov distance of the standardised weights of a device readout and of FP64."""
+    first, second = (_standard(result.readouts[key].weights) for key in (name, DOUBLE))
+    return float(stats.ks_2samp(first, second).statistic)
+
+
+def _standard(weights: np.ndarray) -> np.ndarray:
+    flat = weights.ravel()
+    return (flat - flat.mean()) / flat.std()
+
+
+def recall(confusion: np.ndarray) -> np.ndarray:
+    """Share of each class's samples that are recognised."""
+    return np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
+
+
+def _hardest(results: list[Result]) -> dict[str, Any]:
+    """Rank of the irregular class by recall, FP64; ties count against it."""
+    place = results[0].trains.classes.index(HARDEST)
+    matrices = np.array([result.readouts[DOUBLE].confusion for result in results])
+
+    def rank(chosen: np.ndarray) -> float:
+        share = recall(matrices[chosen].sum(axis=0))
+        return float(np.sum(share <= share[place]))
+
+    return _bootstrapped(rank, len(results))
+
+
+def _mean(values: np.ndarray) -> dict[str, Any]:
+    return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values))
+
+
+def _bootstrapped(figure: Any, count: int) -> dict[str, Any]:
+    """A figure of all seeds, and its percentiles over resampled seeds (none for a single seed)."""
+    every = np.arange(count)
+    stream = streams.stream(0, "reservoir bootstrap")
+    drawn = [figure(stream.choice(every, count)) for _ in range(RESAMPLES)] if count > 1 else []
+    interval = [float(v) for v in np.percentile(drawn, [2.5, 97.5])] if drawn else None
+    return {"simulated": figure(every), "interval": interval, "n": count}

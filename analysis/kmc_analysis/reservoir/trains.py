@@ -1,0 +1,175 @@
+"""Labelled spike trains: generated with jitter, or read from CSV or NWB; and their bit streams."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kmc import streams
+from kmc.errors import UserError
+from kmc.files import replacing
+from kmc_analysis.reservoir import neurons
+from kmc_analysis.reservoir.settings import Data
+
+HEAD = ("sample", "label", "time_s")
+CLASS_COLUMN = "label"
+
+
+@dataclass(frozen=True)
+class Trains:
+    """Spike trains: times in s (one sorted array a sample), labels [samples], and how many test samples end
+    it.
+    """
+
+    times: tuple[np.ndarray, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    duration_s: float
+    test: int
+
+    @property
+    def train(self) -> slice:
+        """The samples to train with."""
+        return slice(0, len(self.times) - self.test)
+
+    @property
+    def held_out(self) -> slice:
+        """The samples to test with."""
+        return slice(len(self.times) - self.test, len(self.times))
+
+    def bits(self, slot_s: float, held: int = 1) -> np.ndarray:
+        """[samples, slots], 1 in the slot of a spike and the held - 1 after it (a write that a spike
+        prolongs).
+        """
+        count = round(self.duration_s / slot_s)
+        found = np.zeros((len(self.times), count), bool)
+        for row, times in zip(found, self.times, strict=True):
+            row[np.minimum((times / slot_s).astype(int), count - 1)] = True
+        spikes = found.copy()
+        for shift in range(1, held):
+            found[:, shift:] |= spikes[:, :-shift]
+        return found
+
+    def part(self, chosen: np.ndarray, test: int) -> Trains:
+        """Some samples, by their numbers, the last `test` of them to test with."""
+        return Trains(tuple(self.times[i] for i in chosen), self.labels[chosen], self.classes,
+                      self.duration_s, test)  # fmt: skip
+
+
+def generate(data: Data, seed: int) -> Trains:
+    """The four patterns in random order and equal numbers; every spike moved by the jitter, within the
+    train.
+    """
+    order = streams.stream(seed, "reservoir labels").permutation(data.samples)
+    labels = (np.arange(data.samples) % len(neurons.CLASSES))[order]
+    times = neurons.simulate(labels, data.duration, data.noise, data.current_spread,
+                             streams.stream(seed, "reservoir neurons"))  # fmt: skip
+    stream = streams.stream(seed, "reservoir jitter")
+    return Trains(tuple(jittered(one, data.jitter, data.duration, stream) for one in times), labels,
+                  neurons.CLASSES, data.duration, data.test)  # fmt: skip
+
+
+def jittered(times: np.ndarray, sigma_s: float, duration_s: float, stream: np.random.Generator) -> np.ndarray:
+    """Spikes moved by a normal distribution, sorted; what leaves the train is lost."""
+    moved = times + sigma_s * stream.standard_normal(times.size)
+    return np.sort(moved[(moved >= 0.0) & (moved < duration_s)])
+
+
+def load(path: Path, data: Data, seed: int) -> Trains:
+    """Trains of one's own, in random order: CSV with the columns sample,label,time_s, or NWB.
+
+    Raises UserError, with file and line.
+    """
+    if path.suffix.lower() == ".nwb":
+        samples = _nwb(path)
+    else:
+        samples = _csv(path)
+    classes = tuple(sorted({label for label, _ in samples.values()}))
+    if len(classes) < 2:
+        raise UserError("holds fewer than two labels", str(path), next_step="give the samples labels")
+    if len(samples) <= data.test:
+        raise UserError(f"holds {len(samples)} samples, of which data.test takes {data.test}", str(path),
+                        next_step="lower test in the yaml")  # fmt: skip
+    rows = list(samples.values())
+    order = streams.stream(seed, "reservoir labels").permutation(len(rows))
+    times = [np.sort(np.asarray(rows[i][1], float)) for i in order]
+    labels = np.array([classes.index(rows[i][0]) for i in order])
+    kept = tuple(one[(one >= 0.0) & (one < data.duration)] for one in times)
+    return Trains(kept, labels, classes, data.duration, data.test)
+
+
+def _csv(path: Path) -> dict[str, tuple[str, list[float]]]:
+    """{sample: (label, times in s)}; a row without time is a sample that may have no spike."""
+    found: dict[str, tuple[str, list[float]]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read ({getattr(error, 'strerror', None) or 'not text in UTF-8'})",
+                        str(path), next_step="check the path") from None  # fmt: skip
+    if not rows or tuple(word.strip() for word in rows[0]) != HEAD:
+        raise UserError("does not begin with sample,label,time_s", f"{path}:1",
+                        next_step="write that line first; one spike a line after it")  # fmt: skip
+    for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        sample, label, time = _row(row, f"{path}:{number}")
+        known, times = found.setdefault(sample, (label, []))
+        if known != label:
+            raise UserError(f'sample {sample} has the labels "{known}" and "{label}"', f"{path}:{number}",
+                            next_step="give a sample one label")  # fmt: skip
+        times += [] if time is None else [time]
+    return found
+
+
+def _row(row: list[str], where: str) -> tuple[str, str, float | None]:
+    step = "write sample,label,time_s, e.g. 7,tonic,0.0312"
+    if len(row) != len(HEAD):
+        raise UserError(f"has {len(row)} fields, not {len(HEAD)}", where, next_step=step)
+    sample, label, text = (word.strip() for word in row)
+    if not label:
+        raise UserError("has no label", where, next_step=step)
+    try:
+        time = float(text) if text else None
+    except ValueError:
+        raise UserError(f'"{text:.40}" is no time in seconds', where, next_step=step) from None
+    if time is not None and not np.isfinite(time):
+        raise UserError(f'"{text:.40}" is not finite', where, next_step=step)
+    return sample, label, time
+
+
+def _nwb(path: Path) -> dict[str, tuple[str, list[float]]]:
+    """The units of an NWB file, each a sample, with their column "label"."""
+    if importlib.util.find_spec("pynwb") is None:
+        raise UserError("NWB files need pynwb", str(path),
+                        next_step="pip install pynwb, or write a CSV with sample,label,time_s")  # fmt: skip
+    from pynwb import NWBHDF5IO
+
+    if not path.is_file():
+        raise UserError("no such file", str(path), next_step="check the path")
+    try:
+        with NWBHDF5IO(str(path), "r") as file:
+            units = file.read().units
+            names = () if units is None else units.colnames
+            if CLASS_COLUMN not in names or "spike_times" not in names:
+                raise UserError('has no units with "spike_times" and a column "label"', str(path),
+                                next_step="add the column with units.add_column")  # fmt: skip
+            return {str(k): (str(units[CLASS_COLUMN][k]), [float(t) for t in units["spike_times"][k]])
+                    for k in range(len(units))}  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"cannot be read as NWB ({error!s:.80})", str(path),
+                        next_step="check it with nwbinspector") from None  # fmt: skip
+
+
+def write(trains: Trains, path: Path) -> None:
+    """Write trains as the CSV that `load` reads. Raises WriteFailed."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEAD)
+        for sample, (times, label) in enumerate(zip(trains.times, trains.labels, strict=True)):
+            rows = [f"{time:.6f}" for time in times] or [""]
+            writer.writerows((sample, trains.classes[label], row) for row in rows)

@@ -1,0 +1,269 @@
+"""The reservoir and its readouts: neurons, trains, wiring, devices, learning."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from kmc import cli, streams
+from kmc.errors import UserError
+from kmc_analysis.reservoir import feeding, neurons, pipeline, readout, settings, table, trains
+from kmc_analysis.reservoir.devices import Population, waveform
+from kmc_analysis.reservoir.laws import INVERSE_S, OFFSET_S, SLOPE_PER_V
+
+FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.yaml"
+EXACT = readout.Law("exact", SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)
+
+
+@pytest.fixture(scope="module")
+def small() -> settings.Plan:
+    """A few samples, the rest as in the file."""
+    return settings.load(FILE).changed(data={"samples": 120, "test": 40})
+
+
+@pytest.fixture(scope="module")
+def result(small: settings.Plan) -> pipeline.Result:
+    """One seed of the small plan."""
+    return pipeline.run(small, 1)[0]
+
+
+def quiet(name: str, current_spread: float = 0.0) -> np.ndarray:
+    """Spikes of a neuron without noise."""
+    labels = np.array([neurons.CLASSES.index(name)])
+    return neurons.simulate(labels, 0.75, 0.0, current_spread, np.random.default_rng(0))[0]
+
+
+def variation(times: np.ndarray) -> float:
+    """Coefficient of variation of the intervals between spikes."""
+    intervals = np.diff(times)
+    return float(intervals.std() / intervals.mean())
+
+
+def test_tonic_period_is_the_integral() -> None:
+    """With w at rest's slope and b = 0 the late intervals are equal, and none of the other patterns' are."""
+    intervals = np.diff(quiet("tonic"))[10:]
+    assert np.ptp(intervals) <= 2 * neurons.STEP_S
+    assert variation(quiet("irregular")) > 0.3
+    assert variation(quiet("bursting")) > 0.5
+
+
+def test_adaptation_slows_and_bursts_repeat() -> None:
+    """Intervals of the adapting neuron only grow; the bursting one has short and long ones in turn."""
+    intervals = np.diff(quiet("adaptation"))
+    assert np.all(np.diff(intervals) > -2 * neurons.STEP_S)
+    assert intervals[-1] > 2.0 * intervals[0]
+    bursts = np.diff(quiet("bursting"))[4:]
+    short = bursts < bursts.mean()
+    assert np.all(short[:-1] | short[1:])
+
+
+def test_noise_and_spread_make_neurons_differ() -> None:
+    """More membrane noise makes the tonic neuron less regular; the spread of currents spreads its rates."""
+    labels = np.full(40, neurons.CLASSES.index("tonic"))
+    varied = []
+    for noise in (0.0, 5e-4, 2e-3):
+        found = neurons.simulate(labels, 0.5, noise, 0.0, np.random.default_rng(1))
+        varied.append(np.mean([variation(times[10:]) for times in found]))
+    assert varied[0] < 0.02 < varied[1] < varied[2]
+    rates = [times.size for times in neurons.simulate(labels, 0.5, 0.0, 0.05, np.random.default_rng(1))]
+    assert np.std(rates) > 1.0
+
+
+def test_halving_the_step_moves_early_spikes_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explicit Euler at 0.1 ms: the first 50 ms are converged to 2 ms, before chaos and bursts amplify."""
+    coarse = {name: quiet(name) for name in neurons.CLASSES}
+    monkeypatch.setattr(neurons, "STEP_S", 5e-5)
+    for name, times in coarse.items():
+        fine = quiet(name)
+        early = times[times < 0.05]
+        assert np.max(np.abs(fine[: early.size] - early)) < 2e-3
+
+
+def test_bits_hold_a_write_and_a_spike_prolongs_it() -> None:
+    """20 ms on a grid of 5 ms are four slots; a second spike within them adds the rest."""
+    made = trains.Trains((np.array([0.011, 0.021]), np.empty(0)), np.array([0, 1]), ("a", "b"), 0.05, 1)
+    assert made.bits(5e-3).astype(int).tolist() == [[0, 0, 1, 0, 1, 0, 0, 0, 0, 0], [0] * 10]
+    assert made.bits(5e-3, 4)[0].astype(int).tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_windows_end_where_nodes_are_read() -> None:
+    """Node k sees its window of the train and nothing after its read."""
+    plan = settings.Plan().changed(feeding={"nodes": 5, "window": 0.02})
+    times = (np.array([0.012]), np.array([0.04]))
+    made = trains.Trains(times, np.array([0, 1]), ("a", "b"), 0.05, 1)
+    encoding = plan.encoding.model_copy(update={"width": 5e-3})
+    wiring = feeding.wire(plan.feeding, encoding, 0.05, 1)
+    assert wiring.ends.tolist() == [2, 4, 6, 8, 10]
+    seen = feeding.patterns(made, wiring, encoding)[0].astype(int)
+    assert seen.tolist() == [[0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_waveform_writes_then_reads() -> None:
+    """Time runs on; 1 V while the pattern is on, then -0.5 V for 5 ms."""
+    encoding = settings.Encoding()
+    time, write, read = waveform(np.array([0, 0, 1, 1, 0], bool), encoding)
+    assert np.all(np.diff(time) > 0.0)
+    assert time[-1] == pytest.approx(0.020)
+    assert write.max() == 1.0
+    assert read.min() == -0.5
+    assert np.interp([5e-3, 0.012], time, write + read).tolist() == [1.0, 0.0]
+
+
+def test_conductance_fades_with_the_age_of_the_last_write(small: settings.Plan) -> None:
+    """Without spread: the later the last write, the more conducts; the same seed gives the same states."""
+    plain = small.changed(devices={"device_spread": 0.0, "cycle_spread": 0.0})
+    population = Population.of(plain, 1)
+    patterns = np.zeros((1, 10, 10), bool)
+    patterns[0, np.arange(10), np.arange(10)] = True
+    found = population.conductances(patterns, np.ones(10), np.zeros(10, int), plain.encoding)[0]
+    assert np.all(np.diff(found) > 0.0)
+    again = population.conductances(patterns, np.ones(10), np.zeros(10, int), plain.encoding)[0]
+    assert np.array_equal(found, again)
+
+
+def test_law_and_its_inverse() -> None:
+    """An exact law hits its targets; the experiment's two constants lose 0.45 uS at every write."""
+    stream = streams.stream(1, "test")
+    target = np.array([1e-4, 3e-4])
+    assert EXACT.programmed(target, stream) == pytest.approx(target)
+    faulty = readout.Law("measured", SLOPE_PER_V, OFFSET_S, INVERSE_S, np.zeros_like)
+    assert faulty.programmed(target, stream) - target == pytest.approx(-4.5e-7)
+
+
+def separable(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four classes around four corners."""
+    stream = np.random.default_rng(seed)
+    labels = np.arange(count) % 4
+    corners = stream.standard_normal((4, 12))
+    return corners[labels] + 0.2 * stream.standard_normal((count, 12)), labels
+
+
+def test_exact_devices_learn_what_double_precision_learns() -> None:
+    """Devices without spread or fault of the law reach the same accuracy; with 50 uS of spread they do
+    not.
+    """
+    x, labels = separable(600, 1)
+    train, test = slice(0, 400), slice(400, 600)
+    plan = settings.Readout(rate=0.02, threshold=0.0)
+    double = readout.train_double(x, labels, 4, train, test, plan, streams.stream(1, "a"))
+    exact = readout.train_devices(x, labels, 4, train, test, plan, EXACT, streams.stream(1, "a"))
+    assert double.accuracy[-1, 1] > 97.0
+    assert exact.accuracy[-1, 1] > 97.0
+    assert exact.plus.max() <= plan.most + 1e-12
+    noisy = readout.Law("noisy", SLOPE_PER_V, OFFSET_S, -OFFSET_S, lambda limit: np.full(limit.shape, 5e-5))
+    spoiled = readout.train_devices(x, labels, 4, train, test, plan, noisy, streams.stream(1, "a"))
+    assert spoiled.accuracy[-1, 1] < exact.accuracy[-1, 1] - 2.0
+    assert double.confusion.sum() == 200
+
+
+def test_push_pull_shares_a_change() -> None:
+    """Half of dG goes up in G+ and half goes down in G-; a pair below the threshold is left as it is."""
+    plan = settings.Readout(rate=0.1, threshold=1e-6, initial_mean="0.2 mS", initial_sigma="1 nS")
+    learner = readout._Pairs(2, 1, plan, EXACT, streams.stream(1, "a"))
+    before = learner.g.copy()
+    learner.update(np.array([1.0, 0.01]), np.array([0.5]))
+    moved = learner.g - before
+    assert moved[:, 0, 0] == pytest.approx([0.5 * 0.05 * 0.25e-3, -0.5 * 0.05 * 0.25e-3])
+    assert np.all(moved[:, 1, 0] == 0.0)
+    assert learner.writes[:, :, 0].tolist() == [[1, 0], [1, 0]]
+
+
+def test_all_readouts_learn(result: pipeline.Result) -> None:
+    """Every readout and baseline ends far above chance; a shuffled label stays at it."""
+    assert set(result.readouts) == set(table.NAMES)
+    for name, trained in result.readouts.items():
+        assert trained.accuracy[-1, 0] > 60.0, name
+    x = pipeline.standardised(result.features, result.trains)
+    wrong = np.random.default_rng(2).permutation(result.trains.labels)
+    lost = readout.train_double(x, wrong, 4, result.trains.train, result.trains.held_out, settings.Readout(),
+                                streams.stream(1, "a"))  # fmt: skip
+    assert lost.accuracy[-1, 1] < 50.0
+
+
+def test_same_seed_same_result(small: settings.Plan, result: pipeline.Result) -> None:
+    """To the last bit; another seed differs."""
+    again = pipeline.run(small, 1)[0]
+    assert np.array_equal(again.features, result.features)
+    assert np.array_equal(again.readouts["measured"].plus, result.readouts["measured"].plus)
+
+
+def test_scoreboard_has_its_targets(result: pipeline.Result, shared: Path | None) -> None:
+    """All five keys, by the names and the figures of the targets."""
+    found = table.scoreboard([result, result])
+    assert set(found) == {"T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S26_weight_distribution",
+                          "S27_hardest_class"}  # fmt: skip
+    for row in found.values():
+        assert row["interval"][0] <= row["simulated"] <= row["interval"][1]
+    gap = found["T1_fp64_accuracy"]["simulated"] - found["T1_icc_accuracy"]["simulated"]
+    assert found["T1_gap"]["simulated"] == pytest.approx(gap)
+    if shared is not None:
+        told = yaml.safe_load((shared / "targets.yaml").read_text())
+        assert set(found) <= set(told["targets"])
+        percent = told["readout"]["accuracy_percent"]
+        for name in ("fp64", "device"):
+            assert list(table.SEED_TABLE[name][0]) == percent[f"{name}_training"]
+            assert list(table.SEED_TABLE[name][1]) == percent[f"{name}_testing"]
+
+
+def test_ranks_of_recall(result: pipeline.Result) -> None:
+    """The class with the lowest recall has rank 1, the best of four has 4."""
+    confusion = np.diag([9, 8, 7, 5]) + 1
+    trained = readout.Trained("fp64", np.zeros((6, 2)), np.eye(4), confusion)
+    made = pipeline.Result(1, result.trains, result.wiring, result.features, {"fp64": trained})
+    assert table._hardest([made])["simulated"] == 1.0
+    turned = readout.Trained("fp64", np.zeros((6, 2)), np.eye(4), confusion[::-1, ::-1])
+    made = pipeline.Result(1, result.trains, result.wiring, result.features, {"fp64": turned})
+    assert table._hardest([made])["simulated"] == 4.0
+
+
+def test_trains_of_ones_own(tmp_path: Path, result: pipeline.Result) -> None:
+    """What is written is read back; faults are told with their line."""
+    path = tmp_path / "spikes.csv"
+    trains.write(result.trains, path)
+    data = settings.Data(test=40)
+    found = trains.load(path, data, 1)
+    assert sorted(found.classes) == sorted(result.trains.classes)
+    assert sum(t.size for t in found.times) == sum(t.size for t in result.trains.times)
+    for text, said in (("time,label\n", ":1"), ("sample,label,time_s\n1,a,x\n", ":2"),
+                       ("sample,label,time_s\n1,a,0.1\n1,b,0.2\n", ":3")):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(UserError) as error:
+            trains.load(path, data, 1)
+        assert error.value.where.endswith(said)
+    with pytest.raises(UserError):  # pynwb is missing, or the file
+        trains.load(tmp_path / "none.nwb", data, 1)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kmc reservoir`, also where the package was installed before it had the command."""
+    found = list(metadata.entry_points(group=cli.GROUP))
+    point = metadata.EntryPoint("reservoir", "kmc_analysis.commands.reservoir:reservoir", cli.GROUP)
+    if "reservoir" not in {known.name for known in found}:
+        monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [point] if group == cli.GROUP else [])
+
+
+@pytest.mark.usefixtures("command")
+def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON alone on standard output; the table as a file; a fault of the file with its line and exit code
+    2.
+    """
+    plan = tmp_path / "reservoir.yaml"
+    plan.write_text("data: {samples: 48, test: 16}\nfeeding: {nodes: 6}\nreadout: {epochs: 2}\n")
+    assert cli.main(["reservoir", str(plan), "--seeds", "1", "--quiet", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert all(Path(path).is_file() for path in found["files"])
+    assert {row["readout"] for row in found["table"]} == set(table.NAMES)
+    plan.write_text("data: {samples: 48, test: 16}\nfeeding: {nodez: 6}\n")
+    assert cli.main(["reservoir", str(plan)]) == 2
+    told = capsys.readouterr()
+    assert "reservoir.yaml:2" in told.err
+    assert "nodes" in told.err
+    changes = ["--set", "feeding={nodes: 6}", "--set", "devices.model=silvr"]
+    assert cli.main(["reservoir", str(plan), *changes]) == 2
+    assert "silver" in capsys.readouterr().err
