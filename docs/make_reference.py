@@ -12,9 +12,10 @@ from pathlib import Path
 
 from kmc import schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
+from kmc_analysis.reproduce import board
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("reference/cards.md", "reference/dataset.md")
+PAGES = ("reference/cards.md", "reference/dataset.md", "reference/scoreboard.md")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -29,7 +30,13 @@ def variables(rows: dict[str, Variable]) -> str:
                  ((f"`{name}`", row.units, row.dtype, row.long_name) for name, row in rows.items()))
 
 
-MADE = {"cards": schemas.reference, "traces": lambda: variables(TRACES),
+def scoreboard() -> str:
+    """The last full result that the program carries."""
+    found = board.kept()
+    return "No full result is kept yet." if found is None else board.as_markdown(board.rows_of(found))
+
+
+MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 
 

@@ -128,7 +128,7 @@ def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Pa
              picture: bool) -> list[str]:  # fmt: skip
     """Write tables and figures into `out`; returns their paths."""
     from kmc.files import make_folder, write_whole
-    from kmc_analysis import figures, tables
+    from kmc_analysis import study_figures, tables
 
     make_folder(out)
     texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(_overall(found)),
@@ -137,9 +137,9 @@ def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Pa
         write_whole(out / name, text.encode())
     drawn = []
     if picture:
-        drawn = [figures.traces(study, out / "traces.png"),
-                 figures.distributions(values, out / "distributions.png"),
-                 figures.trends(values, out / "trends.png")]  # fmt: skip
+        drawn = [study_figures.traces(study, out / "traces.png"),
+                 study_figures.distributions(values, out / "distributions.png"),
+                 study_figures.trends(values, out / "trends.png")]  # fmt: skip
     return [str(path) for path in (*(out / name for name in texts), *drawn) if path is not None]
 
 

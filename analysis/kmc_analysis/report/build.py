@@ -21,7 +21,7 @@ from kmc.outfolder import read_record
 from kmc.provenance import run_of
 from kmc.study.engine import status
 from kmc.study.manifest import Manifest, is_study, read_manifest
-from kmc_analysis import compare, conclusions, figures, tables
+from kmc_analysis import compare, conclusions, study_figures, tables
 from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
 from kmc_analysis.report.html import Section, block, listed, page, paragraph, picture, table
@@ -96,9 +96,9 @@ def _comparison(study: xr.Dataset, values: xr.Dataset, found: list[compare.Effec
     body += table(tables.HEADS, rows, "Effects")
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "picture.png"
-        body += picture(figures.traces(study, path), _TRACES)
-        body += picture(figures.distributions(values, path), _DISTRIBUTIONS)
-        body += "" if figures.trends(values, path) is None else picture(path, _TRENDS)
+        body += picture(study_figures.traces(study, path), _TRACES)
+        body += picture(study_figures.distributions(values, path), _DISTRIBUTIONS)
+        body += "" if study_figures.trends(values, path) is None else picture(path, _TRENDS)
     return Section("comparison", "Comparison", body)
 
 

@@ -1,7 +1,9 @@
 """Numbers that sum up one run: functions of its dataset alone, by the definitions that targets.yaml gives.
 
 Each takes an xarray.Dataset with one sample after the other and returns a float, NaN where the run has no
-such number (a set voltage without a SET, a loop without a sweep).
+such number (a set voltage without a SET, a loop without a sweep). Here are those of a sweep and of a run's
+end; `states` has reads and retention, `pulses` trains of pulses, `filament` the silver of a snapshot, `laws`
+slopes and activation energies, `endurance` cycles and their extrapolation.
 """
 
 from __future__ import annotations
@@ -67,11 +69,17 @@ def set_voltage(ds: xr.Dataset) -> float:
 
 
 def on_off(ds: xr.Dataset) -> float:
-    """Current of that step over the current one step before."""
-    found = _jump(ds)
-    if found is None or found[0][1] == 0:
+    """Compliance current over the current one step before the jump, in the first sweep.
+
+    Where the limiter never acts in that sweep, the current of the jump itself stands in.
+    """
+    found, both = _jump(ds), branches(ds)
+    if found is None or both is None or found[0][1] == 0:
         return math.nan
-    return float(abs(found[1][1] / found[0][1]))
+    steps = np.concatenate(both)
+    held = np.abs(steps[steps[:, 2] > 0, 1])
+    after = float(held.max()) if len(held) else abs(float(found[1][1]))
+    return after / abs(float(found[0][1]))
 
 
 def loop_opening(ds: xr.Dataset) -> float:
@@ -104,7 +112,7 @@ def _most(name: str) -> Callable[[xr.Dataset], float]:
 METRICS: dict[str, Metric] = {
     "set": Metric(has_set, "1", False, "share of runs with a SET"),
     "set_voltage": Metric(set_voltage, "V", False, "first step at the limit or with ten times the current"),
-    "on_off": Metric(on_off, "1", True, "current of that step over the step before"),
+    "on_off": Metric(on_off, "1", True, "compliance current over that of the step before the jump"),
     "loop_opening": Metric(loop_opening, "1", False, "hysteresis of the first sweep, 0 to 1"),
     "returned": Metric(returned, "1", True, "conductance at the end over that at the start"),
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),

@@ -1,0 +1,90 @@
+"""kmc reproduce: every figure of the experiment on the virtual devices, and the scoreboard."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kmc.commands._options import Json, Quiet
+
+if TYPE_CHECKING:
+    from kmc_analysis.reproduce.run import Reproduction
+
+Keys = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY]...", help="Targets to run; all of them if not given.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device; the rest follow.")]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="Devices of each program, if not its own number.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Few devices, and only figures that take minutes.")]
+Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pictures here.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
+]
+Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
+
+
+def reproduce(
+    keys: Keys = None,
+    seed: Seed = 1,
+    seeds: Seeds = None,
+    quick: Quick = False,
+    out: Out = Path("runs/reproduce/out"),
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    picture: Picture = True,
+) -> int:
+    """Run the experiment's figures and hold the result against what it observed.
+
+    Prints a row for each target: the figure, its role, the experiment's value, the simulated one with its
+    95 % interval over devices, the tolerance, and the verdict. Writes scoreboard.json, scoreboard.csv and a
+    picture a figure. Runs are kept: the same command does only what is missing. A miss is no error.
+
+    Examples:
+
+        kmc reproduce --quick
+
+        kmc reproduce S18c_activation_energy S11_roughness --json
+
+        kmc reproduce --seed 101 --out second
+    """
+    from kmc.commands._running import stopping
+    from kmc.study.telling import shown
+    from kmc_analysis.reproduce.run import Reproduction, check_folder
+    from kmc_analysis.reproduce.session import Extent
+    from kmc_analysis.reproduce.targets import chosen
+
+    wanted = chosen(keys or [])
+    check_folder(out)
+    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture)
+    with stopping() as asked, shown("reproduce", quiet) as telling:
+        finished = made.go(workers or _cores(), telling, asked)
+    _print(made, as_json)
+    return 0 if finished else 3
+
+
+def _print(made: Reproduction, as_json: bool) -> None:
+    from kmc.progress import say
+    from kmc_analysis.reproduce import board
+    from kmc_analysis.tables import show_rows
+
+    rows = list(made.rows.values())
+    if as_json:
+        print(json.dumps(made.result(), indent=1))
+        return
+    show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
+    say(board.summary(rows))
+    print(made.out / board.CSV_NAME)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,106 @@
+"""Devices that must not switch: negative sweeps, gold, no crystals (S5, S14, S16)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.metrics import has_set, loop_opening, on_off
+from kmc_analysis.metrics.states import turns
+from kmc_analysis.reproduce.measured import Measured, median, not_run, share
+from kmc_analysis.study_figures import COLOURS
+
+# The sweep that sets the full device (figure S3). The experiment's text gives neither its rate nor its end.
+TOP_V, RATE, STEP = 0.45, "10 V/s", "50 mV"
+VOLATILE_A, NONVOLATILE_A = "1 uA", "1 mA"
+
+
+def sweep(to_V: float = TOP_V, limit: str = VOLATILE_A, **more: object) -> Segments:
+    """The double sweep of figure S3."""
+    return [{"sweep": {"to": f"{to_V} V", "rate": RATE, "step": STEP, "compliance": limit, **more}}]
+
+
+def cycles_of(ds: xr.Dataset) -> list[xr.Dataset]:
+    """A run cut at the ends of the segments and cycles of its protocol."""
+    return [ds.isel(time=part) for part in turns(ds)]
+
+
+def mirrored(ds: xr.Dataset) -> xr.Dataset:
+    """A run with the sign of its voltages and currents turned round."""
+    names = ("voltage_source", "voltage_device", "current")
+    return ds.assign({name: -ds[name] for name in names if name in ds})
+
+
+# --- S5 --------------------------------------------------------------------------------------------------
+
+NEGATIVE_CYCLES = 10
+_NEGATIVE = Program("negative sweeps", "ogb_20nm", sweep(-TOP_V, cycles=NEGATIVE_CYCLES), devices=10, quick=2)
+
+
+def _negative(runs: Runs) -> dict[str, Measured]:
+    sets = [has_set(mirrored(one)) for ds in runs[_NEGATIVE.name] for one in cycles_of(ds)]
+    note = f"{NEGATIVE_CYCLES} sweeps a device, {len(runs[_NEGATIVE.name])} devices"
+    return {"S5_unidirectional": share(sum(value == 0.0 for value in sets), len(sets), note)}
+
+
+def _draw_negative(runs: Runs, path: Path) -> None:
+    with panels(path, ("negative sweeps, OGB, 1 uA",)) as (axes,):
+        current_voltage(axes, runs[_NEGATIVE.name])
+
+
+# --- S14 -------------------------------------------------------------------------------------------------
+
+_GOLD = [Program(f"gold {limit}", "ogb_20nm_au", sweep(limit=limit), devices=8, quick=3)
+         for limit in (VOLATILE_A, NONVOLATILE_A)]  # fmt: skip
+
+
+def ratio(ds: xr.Dataset) -> float:
+    """The on-off ratio of a sweep, 1 where it has no SET."""
+    return on_off(ds) if has_set(ds) == 1.0 else 1.0
+
+
+def _gold(runs: Runs) -> dict[str, Measured]:
+    pairs = zip(*(runs[program.name] for program in _GOLD), strict=False)
+    return {"S14_gold_electrode": median([max(map(ratio, pair)) for pair in pairs],
+                                         "the greater of the two limits; 1 without a SET")}  # fmt: skip
+
+
+def _draw_gold(runs: Runs, path: Path) -> None:
+    with panels(path, ("gold in place of silver",)) as (axes,):
+        for program, colour in zip(_GOLD, COLOURS, strict=False):
+            current_voltage(axes, runs[program.name], program.name, colour)
+
+
+# --- S16 -------------------------------------------------------------------------------------------------
+
+_BARE = [Program(name, name, sweep(), devices=6, quick=3) for name in ("interlayers_only", "pedot_only")]
+
+
+def _bare(runs: Runs) -> dict[str, Measured]:
+    found = {name: median([loop_opening(ds) for ds in some]) for name, some in runs.items() if some}
+    if len(found) < len(_BARE):
+        return {"S16_interlayers_only": not_run("a device without crystals was not run")}
+    worst = max(found, key=lambda name: float(np.nan_to_num(found[name].value, nan=-1.0)))
+    told = ", ".join(f"{name} {one.value:.3g}" for name, one in found.items() if one.value is not None)
+    return {"S16_interlayers_only": found[worst].noted(f"the wider loop of {told}")}
+
+
+def _draw_bare(runs: Runs, path: Path) -> None:
+    with panels(path, tuple(program.name for program in _BARE)) as places:
+        for axes, program, colour in zip(places, _BARE, COLOURS, strict=False):
+            current_voltage(axes, runs[program.name], colour=colour)
+
+
+_SWEEP = f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA: the sweep that sets the full device"
+
+FIGURES = [
+    Figure("S14", "gold electrode", ("S14_gold_electrode",), tuple(_GOLD), _gold, f"{_SWEEP}; and at 1 mA",
+           _draw_gold),
+    Figure("S16", "interlayers only", ("S16_interlayers_only",), tuple(_BARE), _bare, _SWEEP, _draw_bare),
+    Figure("S5", "no switching under reverse bias", ("S5_unidirectional",), (_NEGATIVE,), _negative,
+           f"{NEGATIVE_CYCLES} sweeps to -{TOP_V} V and back at {RATE}, 1 uA", _draw_negative),
+]  # fmt: skip

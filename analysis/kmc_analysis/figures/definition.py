@@ -1,0 +1,56 @@
+"""What a figure of the experiment is made of: programs on virtual devices, an observable, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from kmc.protocol import Protocol, read_protocol
+from kmc_analysis.reproduce.measured import Measured
+
+Runs = Mapping[str, list[xr.Dataset]]
+Segments = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One voltage program on one stack, on `devices` devices (seeds), on `quick` of them with --quick.
+
+    Two figures that give the same stack, choices, settings and segments share the runs. `snapshots` is how
+    often (s) the silver is looked at.
+    """
+
+    name: str
+    stack: str
+    segments: Segments
+    devices: int
+    quick: int = 0
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    snapshots: float | None = None
+
+    def protocol(self) -> Protocol:
+        """The segments, checked."""
+        return read_protocol(self.segments)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: its keys in targets.yaml, its programs, and what they say of each key.
+
+    `measure` takes the finished runs by program, devices in the order of their seeds (a program that was left
+    out or of which all runs failed has an empty list), and gives a Measured for every key. `draw` makes the
+    picture from the same runs. `protocol` says what was assumed where the experiment's text is silent.
+    """
+
+    name: str
+    title: str
+    keys: tuple[str, ...]
+    programs: tuple[Program, ...]
+    measure: Callable[[Runs], dict[str, Measured]]
+    protocol: str
+    draw: Callable[[Runs, Path], None] | None = None

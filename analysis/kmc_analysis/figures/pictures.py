@@ -1,0 +1,46 @@
+"""What the pictures of the figures share: axes in one style, written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from kmc.files import replacing
+from kmc_analysis.study_figures import COLOURS, GRID, INK
+
+_DARK_A = 1e-15
+
+
+@contextmanager
+def panels(path: Path, titles: Sequence[str], height: float = 3.2) -> Iterator[list[Axes]]:
+    """A row of axes, one a title, saved to `path` at the end."""
+    canvas = Canvas(figsize=(3.6 * len(titles) + 0.6, height), layout="constrained")
+    places = [canvas.add_subplot(1, len(titles), k + 1) for k in range(len(titles))]
+    for axes, title in zip(places, titles, strict=True):
+        axes.set_title(title, fontsize=10, color=INK)
+        axes.grid(color=GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    yield places
+    with replacing(path) as temporary:
+        canvas.savefig(temporary, format="png", dpi=130)
+
+
+def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0],
+                    part: slice = slice(None)) -> None:  # fmt: skip
+    """|I| against the source voltage on a log scale, one line a device."""
+    for k, ds in enumerate(runs):
+        current = np.abs(ds["current"].values[part])
+        axes.plot(ds["voltage_source"].values[part], np.where(current > _DARK_A, current, np.nan),
+                  color=colour, linewidth=1.0, alpha=0.75, label=label if k == 0 else None)  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_xlabel("voltage (V)")
+    axes.set_ylabel("|current| (A)")
+    if label:
+        axes.legend(frameon=False, fontsize=8)

@@ -1,0 +1,55 @@
+"""Trains of pulses: the device's conductance at the end of each, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.metrics.states import turns
+
+_LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
+
+
+def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
+    """a_k, S: mean conductance over the last 10 % of pulse k, in order.
+
+    A pulse is what a segment and cycle of the protocol spends at one voltage that is not zero; the segment of
+    a sweep has several voltages and is none.
+    """
+    voltage, time = ds["voltage_source"].values, ds["time"].values
+    found = []
+    for turn in turns(ds):
+        levels = {float(v) for v in voltage[turn]} - {0.0}
+        if len(levels) != 1:
+            continue
+        part = turn[voltage[turn] != 0.0]
+        start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
+        late = time[part] > time[part[-1]] - _LAST * (time[part[-1]] - start) * (1 - 1e-9)
+        found.append(float(ds["conductance"].values[part[late]].mean()))
+    return np.array(found)
+
+
+def conductance_after(ds: xr.Dataset, width_s: float) -> float:
+    """a_1 of a pulse of width `width_s`, read off a longer one: what comes later changes nothing before."""
+    voltage, time = ds["voltage_source"].values, ds["time"].values
+    part = np.flatnonzero(voltage != 0.0)
+    if not len(part):
+        return math.nan
+    start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
+    since = time[part] - start
+    late = (since <= width_s * (1 + 1e-9)) & (since > (1 - _LAST) * width_s * (1 - 1e-9))
+    return float(ds["conductance"].values[part[late]].mean()) if late.any() else math.nan
+
+
+def echo_index(first: np.ndarray | float, fourth: np.ndarray | float) -> float:
+    """100 x a4 / a1, in per cent; of several windows in parallel their conductances add up."""
+    whole = float(np.sum(first))
+    return 100.0 * float(np.sum(fourth)) / whole if whole > 0 else math.nan
+
+
+def echo(ds: xr.Dataset) -> float:
+    """The echo index of one run of four pulses, per cent."""
+    a = pulse_conductances(ds)
+    return echo_index(a[0], a[3]) if len(a) >= 4 else math.nan

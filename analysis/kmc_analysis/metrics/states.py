@@ -1,0 +1,118 @@
+"""Reads, ratios of states, and retention: functions of a dataset alone."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+READ_V, LOW_READ_V = 0.1, 0.05
+HIGH_RESISTANCE = 3.0  # times the pristine conductance: below it a device is back at high resistance
+_NEAR_V = 1e-9
+
+
+class Kept(NamedTuple):
+    """A time in s, and whether it is the end of what was simulated (a bound)."""
+
+    time_s: float
+    censored: bool
+
+
+def reads(ds: xr.Dataset, voltage: float = READ_V) -> np.ndarray:
+    """Times (s) and conductances (S) [n, 2] at the ends of the stretches that were held at `voltage` alone.
+
+    A stretch is what a segment and cycle of the protocol spends at one voltage; a step of a sweep is none.
+    """
+    found = []
+    for part in turns(ds):
+        if np.ptp(ds["voltage_source"].values[part]) == 0:
+            level = float(ds["voltage_source"].values[part[0]])
+            if abs(level - voltage) < _NEAR_V:
+                found.append([float(ds["time"].values[part[-1]]), float(ds["conductance"].values[part[-1]])])
+    return np.array(found).reshape(-1, 2)
+
+
+def turns(ds: xr.Dataset) -> list[np.ndarray]:
+    """The samples of each stretch of one segment and cycle, in order."""
+    turn = np.stack([ds["segment"].values, ds["cycle"].values])
+    if not turn.shape[1]:
+        return []
+    edges = np.flatnonzero((np.diff(turn, axis=1) != 0).any(axis=0)) + 1
+    return np.split(np.arange(turn.shape[1]), edges)
+
+
+def on_off_nonvolatile(ds: xr.Dataset) -> float:
+    """G(0.1 V) after the SET over G(0.1 V) after the RESET, the first stretch of negative voltage.
+
+    The last read before it and the first read after it count.
+    """
+    found, time = reads(ds), ds["time"].values
+    negative = np.flatnonzero(ds["voltage_source"].values < 0)
+    if not len(negative) or not len(found):
+        return math.nan
+    breaks = np.flatnonzero(np.diff(negative) > 1)
+    end = negative[breaks[0]] if len(breaks) else negative[-1]
+    before = found[found[:, 0] < time[negative[0]], 1]
+    after = found[found[:, 0] > time[end], 1]
+    if not len(before) or not len(after) or after[0] <= 0:
+        return math.nan
+    return float(before[-1] / after[0])
+
+
+def left_over(ds: xr.Dataset) -> float:
+    """G(0.05 V) at the end over the pristine one: below 3 the device is back at high resistance.
+
+    The pristine conductance is that of the first read at 0.05 V, or of the first sample with a voltage where
+    there is one read only.
+    """
+    found = reads(ds, LOW_READ_V)
+    if not len(found):
+        return math.nan
+    driven = np.flatnonzero(ds["voltage_source"].values != 0)
+    first = found[0, 1] if len(found) > 1 else float(ds["conductance"].values[driven[0]])
+    return float(found[-1, 1] / first) if first > 0 else math.nan
+
+
+def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Times since the voltage was taken away (s) and conductances (S) of the longest stretch at 0 V."""
+    voltage, time = ds["voltage_source"].values, ds["time"].values
+    edges = np.flatnonzero(np.diff((voltage == 0.0).astype(int), prepend=0, append=0))
+    spans = [(a, b) for a, b in edges.reshape(-1, 2) if a > 0]
+    if not spans:
+        return np.zeros(0), np.zeros(0)
+    first, last = max(spans, key=lambda span: time[span[1] - 1] - time[span[0] - 1])
+    return time[first:last] - time[first - 1], ds["conductance"].values[first:last]
+
+
+def retention(ds: xr.Dataset, first: float | None = None) -> Kept:
+    """Time at 0 V until the conductance has left a factor of 2 of its first value (`first`, S, if given).
+
+    At 0 V the conductance is that at 10 mV. Censored where it never did.
+    """
+    time, conductance = at_rest(ds)
+    if not len(time):
+        return Kept(math.nan, True)
+    start = conductance[0] if first is None else first
+    with np.errstate(divide="ignore"):
+        gone = np.abs(np.log2(conductance / start)) > 1.0
+    return Kept(float(time[np.argmax(gone)]), False) if gone.any() else Kept(float(time[-1]), True)
+
+
+def reset_voltage(ds: xr.Dataset) -> float:
+    """First voltage of the negative sweep at which the conductance is a tenth of that at its start, V."""
+    voltage, conductance = ds["voltage_source"].values, ds["conductance"].values
+    negative = np.flatnonzero(voltage < 0)
+    if not len(negative):
+        return math.nan
+    low = negative[conductance[negative] <= 0.1 * conductance[negative[0]]]
+    return float(voltage[low[0]]) if len(low) else math.nan
+
+
+def greatest_power(ds: xr.Dataset, negative: bool = False) -> float:
+    """Greatest |current x device voltage| of the run, or of its negative voltages alone, W."""
+    power = np.abs(ds["current"].values * ds["voltage_device"].values)
+    if negative:
+        power = power[ds["voltage_source"].values < 0]
+    return float(power.max()) if power.size else math.nan

@@ -1,0 +1,139 @@
+"""The scoreboard: one row a target, as JSON, CSV, a table for a terminal and Markdown for the docs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kmc.files import write_whole
+from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.reproduce.targets import Target
+from kmc_analysis.reproduce.verdict import HIT, VERDICTS, judge
+
+JSON_NAME, CSV_NAME = "scoreboard.json", "scoreboard.csv"
+KEPT = Path(__file__).parent.parent / "figures" / JSON_NAME
+COUNTED = ("calibration", "validation")
+HEADS = ("key", "figure", "role", "seed's value", "simulated", "95 % interval", "unit", "n", "tolerance",
+         "verdict")  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One target on the scoreboard, plain data. `interval` is None where there is none."""
+
+    key: str
+    figure: str
+    role: str
+    target: Any
+    simulated: Any
+    interval: list[float | None] | None
+    unit: str
+    n: int
+    tolerance: str
+    verdict: str
+    reason: str
+
+
+def row(target: Target, found: Measured) -> Row:
+    """A target with what was measured, judged."""
+    verdict = judge(target, found)
+    interval = None
+    if found.value is not None and not (math.isnan(found.low) and math.isnan(found.high)):
+        interval = [_plain(found.low), _plain(found.high)]
+    return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
+               target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason)  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """What strict JSON can hold: numbers that are none or without bound become None."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def board(rows: Iterable[Row], versions: Mapping[str, str], seeds: Sequence[int],
+          **more: Any) -> dict[str, Any]:  # fmt: skip
+    """The scoreboard as plain data: versions, the seeds, how it was run, and the targets."""
+    return {"versions": dict(versions), "seeds": list(seeds), **more,
+            "targets": [one._asdict() for one in rows]}  # fmt: skip
+
+
+def write(found: Mapping[str, Any], out: Path) -> list[Path]:
+    """scoreboard.json and scoreboard.csv in `out`; returns their paths. Raises WriteFailed."""
+    texts = {JSON_NAME: json.dumps(found, indent=1) + "\n", CSV_NAME: as_csv(rows_of(found))}
+    for name, text in texts.items():
+        write_whole(out / name, text.encode())
+    return [out / name for name in texts]
+
+
+def rows_of(found: Mapping[str, Any]) -> list[Row]:
+    """The rows of a scoreboard that was read from a file."""
+    return [Row(**one) for one in found["targets"]]
+
+
+def kept() -> dict[str, Any] | None:
+    """The last full result that the program carries, None where there is none."""
+    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else None
+
+
+def cells(one: Row) -> tuple[str, ...]:
+    """A row as text, in the order of HEADS."""
+    interval = "" if one.interval is None else " to ".join(_number(end) for end in one.interval)
+    return (one.key, one.figure, one.role, _number(one.target), _number(one.simulated), interval, one.unit,
+            str(one.n) if one.n else "", one.tolerance, one.verdict)  # fmt: skip
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(_number(one) for one in value)
+    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    """The scoreboard with its reasons, one line a target."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*HEADS, "reason"])
+    for one in rows:
+        writer.writerow([*cells(one), one.reason])
+    return text.getvalue()
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The scoreboard for the docs: a table, and a line for each target that is no hit."""
+    def line(parts: Iterable[str]) -> str:
+        return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
+
+    head = [line(HEADS), line("---" for _ in HEADS)]
+    body = [line((f"`{one.key}`", *cells(one)[1:])) for one in rows]
+    told = [f"- `{one.key}`, {one.verdict}: {one.reason or 'no more is known'}."
+            for one in rows if one.verdict != HIT]  # fmt: skip
+    return "\n".join([summary(rows), "", *head, *body, "", *told])
+
+
+def counts(rows: Iterable[Row], role: str) -> dict[str, int]:
+    """How many targets of a role have each verdict."""
+    found = dict.fromkeys(VERDICTS, 0)
+    for one in rows:
+        if one.role == role:
+            found[one.verdict] += 1
+    return found
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What counts, in one sentence."""
+    parts = []
+    for role in COUNTED:
+        found = counts(rows, role)
+        whole = sum(found.values())
+        others = ", ".join(f"{found[name]} {name}" for name in VERDICTS if name != HIT and found[name])
+        parts.append(f"{found[HIT]} of {whole} {role} targets hit" + (f" ({others})" if others else ""))
+    return "; ".join(parts) + "."

@@ -1,0 +1,104 @@
+"""What a simulation says of one observation: a value with its interval over devices, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from kmc_analysis.compare import CONFIDENCE, interval
+
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`value` with its 95 % interval [low, high] from `n` devices, in the target's unit.
+
+    `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
+    whether it is met, None where too few devices leave it open. `value` is None for what was not simulated,
+    and `note` says why; else it says what the reader must know: how many devices failed, what was assumed.
+    """
+
+    value: Any = None
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    note: str = ""
+    exact: bool = False
+    holds: bool | None = None
+
+    def noted(self, note: str) -> Measured:
+        """The same with a further remark."""
+        return replace(self, note="; ".join(part for part in (self.note, note) if part))
+
+
+def not_run(reason: str) -> Measured:
+    """No value, and why."""
+    return Measured(note=reason)
+
+
+def exact(value: Any, note: str = "") -> Measured:
+    """A value that no chance enters."""
+    number = value if isinstance(value, (int, float)) else math.nan
+    return Measured(value, number, number, 1, note, exact=True)
+
+
+def known(values: Sequence[float]) -> np.ndarray:
+    """The values that are numbers."""
+    array = np.asarray(values, float)
+    return array[np.isfinite(array)]
+
+
+def mean(values: Sequence[float], note: str = "") -> Measured:
+    """The mean over devices; devices without a number are left out."""
+    found = known(values)
+    if not len(found):
+        return not_run(note or "no device has this number")
+    low, high = interval(found)
+    return Measured(float(found.mean()), low, high, len(found), note)
+
+
+def median(values: Sequence[float], note: str = "") -> Measured:
+    """The median over devices."""
+    return bootstrap(lambda table: float(np.median(table[:, 0])), np.asarray(values, float)[:, None], note)
+
+
+def share(successes: int, trials: int, note: str = "") -> Measured:
+    """A share of trials, with the interval of Clopper and Pearson (Biometrika 26, 404 (1934))."""
+    if not trials:
+        return not_run(note or "there was no trial")
+    low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
+    return Measured(successes / trials, float(low), float(high), trials, note)
+
+
+def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note: str = "",
+              seed: int = 0) -> Measured:  # fmt: skip
+    """`statistic` of a table [device, quantity], with the percentile interval of resampled devices.
+
+    Devices with a quantity missing are left out. The percentiles are expanded for few devices as those of a
+    mean are (see `compare.interval`).
+    """
+    table = table[np.isfinite(table).all(axis=1)]
+    return bootstrap_groups(lambda groups: statistic(groups[0]), [table], note, seed)
+
+
+def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Sequence[np.ndarray],
+                     note: str = "", seed: int = 0) -> Measured:  # fmt: skip
+    """`statistic` of several tables [device, ...] of devices that are resampled apart."""
+    n = min(len(group) for group in groups)
+    if n == 0:
+        return not_run(note or "no device has this number")
+    value = statistic(list(groups))
+    if n < 2:
+        return Measured(value, n=n, note=note)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
+    t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * math.sqrt(n / (n - 1))
+    tail = float(stats.norm.cdf(t))
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Measured(value, float(low), float(high), n, note)

@@ -1,0 +1,89 @@
+"""`kmc reproduce`: the figures of the chosen targets are run, measured, judged and drawn one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kmc import files, provenance
+from kmc.errors import UserError
+from kmc_analysis.figures import figures_of
+from kmc_analysis.figures.definition import Figure
+from kmc_analysis.reproduce import board
+from kmc_analysis.reproduce.measured import Measured, not_run
+from kmc_analysis.reproduce.session import Extent, Session, Telling
+from kmc_analysis.reproduce.targets import Target
+
+_MOST_FAILURES = 2  # named in a row's reason
+
+
+@dataclass
+class Reproduction:
+    """The scoreboard of `targets` in the folder `out`, as far as it has come."""
+
+    targets: list[Target]
+    out: Path
+    extent: Extent
+    picture: bool = True
+    rows: dict[str, board.Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        asked = {one.key for one in self.targets}
+        self.figures = figures_of(asked)
+        self.session = Session(self.figures, self.out, self.extent)
+        for one in self.targets:
+            self.rows[one.key] = board.row(one, not_run("not reached yet: the same command goes on"))
+
+    def go(self, workers: int, telling: Telling | None = None,
+           should_stop: Callable[[], bool] | None = None) -> bool:  # fmt: skip
+        """Run, measure and judge; returns whether all figures were reached. The files are written whenever a
+        figure is done. Raises Busy and WriteFailed."""
+        files.make_folder(self.out)
+        finished = self.session.go(workers, self._take, telling, should_stop)
+        self._write()
+        return finished
+
+    def result(self) -> dict[str, Any]:
+        """The scoreboard as plain data."""
+        first = self.extent.seed
+        most = max((len(self.extent.seeds(program)) for figure in self.figures
+                    for program in figure.programs), default=0)  # fmt: skip
+        return board.board(self.rows.values(), provenance.versions(), range(first, first + most),
+                           quick=self.extent.quick)  # fmt: skip
+
+    def _take(self, figure: Figure) -> None:
+        """Measure a figure whose runs are done, and draw it."""
+        runs = self.session.of(figure)
+        if self.session.left_out(figure):
+            found = {key: not_run("left out of --quick") for key in figure.keys}
+        elif figure.programs and not any(runs.values()):
+            found = {key: not_run("all runs failed") for key in figure.keys}
+        else:
+            found = figure.measure(runs)
+        failures = self.session.failed(figure)
+        for one in self.targets:
+            if one.key in figure.keys:
+                self.rows[one.key] = board.row(one, _told(found[one.key], failures))
+        if self.picture and figure.draw is not None and any(runs.values()):
+            figure.draw(runs, self.out / f"{figure.name}.png")
+        self._write()
+
+    def _write(self) -> None:
+        board.write(self.result(), self.out)
+
+
+def _told(found: Measured, failures: list[str]) -> Measured:
+    """What was measured, with the runs that failed."""
+    if not failures:
+        return found
+    more = f" and {len(failures) - _MOST_FAILURES} more" if len(failures) > _MOST_FAILURES else ""
+    return found.noted(f"failed: {', '.join(failures[:_MOST_FAILURES])}{more}")
+
+
+def check_folder(out: Path) -> None:
+    """UserError for a folder that holds something else."""
+    foreign = out.is_dir() and any(out.iterdir()) and not (out / "tasks").is_dir()
+    if foreign or out.is_file():
+        raise UserError(f"{out} holds something else", "--out", next_step="choose another folder")

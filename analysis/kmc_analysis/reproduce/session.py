@@ -1,0 +1,185 @@
+"""The runs of the figures: each is known by a hash of what decides it, done once, and kept in a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from kmc import dataset, files, netcdf, provenance
+from kmc.cards import find_data
+from kmc.runfile import RunFile
+from kmc.settings import read_settings
+from kmc.stack import Stack, load_stack
+from kmc.study.manifest import DONE, result_path
+from kmc.study.pool import run_locally
+from kmc.study.task import STOPPED, Result
+from kmc_analysis.figures.definition import Figure, Program, Runs
+
+Telling = Callable[[dict[str, Any]], None]
+_HASH = 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which devices are simulated: seeds from `seed` on, `devices` of each program if given; `quick` takes
+    each program's small number, and leaves out programs without one."""
+
+    seed: int = 1
+    devices: int | None = None
+    quick: bool = False
+
+    def seeds(self, program: Program) -> range:
+        """The seeds of a program's devices, none where it is left out."""
+        planned = program.quick if self.quick else program.devices
+        if planned and self.devices is not None:
+            planned = min(planned, self.devices) if self.quick else self.devices
+        return range(self.seed, self.seed + planned)
+
+
+class Maker:
+    """Makes the runs of programs; a stack is read once."""
+
+    def __init__(self) -> None:
+        self.stacks: dict[str, Stack] = {}
+
+    def run(self, program: Program, seed: int) -> RunFile:
+        """The run of one device, named by its hash. Raises UserError for what the cards do not have."""
+        if program.stack not in self.stacks:
+            self.stacks[program.stack] = load_stack(program.stack)
+        stack = self.stacks[program.stack].choose(**dict(program.choices))
+        settings = read_settings(dict(program.settings))
+        snapshots = None if program.snapshots is None else {"every": program.snapshots}
+        protocol = program.protocol()
+        about = {"protocol": protocol.to_data(), "stack": {"hash": stack.hash}, "seed": seed, "initial": None,
+                 "settings": settings.model_dump(), "snapshots": snapshots}  # fmt: skip
+        return RunFile(path=program.name, name=provenance.run_hash(about)[:_HASH],
+                       stack=str(find_data("stack", program.stack)), device=stack, protocol=protocol,
+                       choices=dict(program.choices), seed=seed, settings=settings,
+                       snapshots=snapshots, description=program.name)  # fmt: skip
+
+
+@dataclass
+class Session:
+    """The runs of `figures` in the folder `out`; `extent` says which devices."""
+
+    figures: Sequence[Figure]
+    out: Path
+    extent: Extent
+    failures: dict[str, str] = field(default_factory=dict)  # by a run's name, of this session
+
+    def __post_init__(self) -> None:
+        maker = Maker()
+        self.runs: dict[str, RunFile] = {}
+        self.names: dict[tuple[str, str], list[str]] = {}  # by figure and program
+        for figure in self.figures:
+            for program in figure.programs:
+                made = [maker.run(program, seed) for seed in self.extent.seeds(program)]
+                self.names[figure.name, program.name] = [run.name for run in made]
+                self.runs |= {run.name: run for run in made}
+
+    def missing(self, figures: Iterable[Figure] | None = None) -> list[str]:
+        """The runs that are not done, in the order of the figures."""
+        wanted = {name for figure in (self.figures if figures is None else figures)
+                  for program in figure.programs
+                  for name in self.names[figure.name, program.name]}  # fmt: skip
+        return [name for name in self.runs
+                if name in wanted and not netcdf.is_sound(result_path(self.out, name))]  # fmt: skip
+
+    def go(self, workers: int, on_figure: Callable[[Figure], None], telling: Telling | None = None,
+           should_stop: Callable[[], bool] | None = None) -> bool:  # fmt: skip
+        """Do what is missing; `on_figure` is called when all runs of a figure are done or failed.
+
+        Returns whether all figures were reached. Raises Busy when another process works in the folder.
+        """
+        for folder in (self.out, *(self.out / name for name in ("tasks", "failed", "work"))):
+            files.make_folder(folder)
+        with files.only_one(self.out):
+            return _Going(self, on_figure, telling, should_stop or (lambda: False)).go(workers)
+
+    def of(self, figure: Figure) -> Runs:
+        """The finished runs of a figure by program, devices in the order of their seeds."""
+        return {program.name: list(self._open(self.names[figure.name, program.name]))
+                for program in figure.programs}  # fmt: skip
+
+    def _open(self, names: list[str]) -> Iterator[xr.Dataset]:
+        for name in names:
+            path = result_path(self.out, name)
+            if netcdf.is_sound(path):
+                yield dataset.open(path)
+
+    def failed(self, figure: Figure) -> list[str]:
+        """Why runs of a figure failed in this session."""
+        names = [name for program in figure.programs for name in self.names[figure.name, program.name]]
+        return [f"seed {self.runs[name].seed} of {self.runs[name].description}: {self.failures[name]}"
+                for name in names if name in self.failures]  # fmt: skip
+
+    def left_out(self, figure: Figure) -> bool:
+        """Whether no device of a figure with programs was asked for."""
+        return bool(figure.programs) and not any(
+            self.names[figure.name, program.name] for program in figure.programs)  # fmt: skip
+
+
+class _Going:
+    """One go at the missing runs."""
+
+    def __init__(self, session: Session, on_figure: Callable[[Figure], None], telling: Telling | None,
+                 should_stop: Callable[[], bool]) -> None:  # fmt: skip
+        self.session, self.on_figure = session, on_figure
+        self.telling, self.should_stop = telling, should_stop
+        self.todo = session.missing()
+        self.waiting = {figure.name: set(session.missing([figure])) for figure in session.figures}
+        self.by_name = {figure.name: figure for figure in session.figures}
+        self.count, self.done, self.stopped = len(self.todo), 0, False
+        self.shares: dict[int, float] = {}
+        self.started = time.monotonic()
+
+    def go(self, workers: int) -> bool:
+        self._ready()
+        if self.todo:
+            run_locally(self._tasks(), self.session.out, min(workers, len(self.todo)), self._on_done,
+                        self._on_progress, self.should_stop)  # fmt: skip
+        self._ready()
+        return not self.waiting
+
+    def _tasks(self) -> Iterator[tuple[int, RunFile]]:
+        for index, name in enumerate(self.todo):
+            self.shares[index] = 0.0
+            yield index, self.session.runs[name]
+
+    def _on_done(self, index: int, result: Result) -> None:
+        self.shares.pop(index, None)
+        name = self.todo[index]
+        if result.state == DONE or (result.reason and result.state != STOPPED):
+            self.done += 1
+            for names in self.waiting.values():
+                names.discard(name)
+        if result.state not in (DONE, STOPPED):
+            self.session.failures[name] = result.reason
+        self._ready()
+        self._tell()
+
+    def _on_progress(self, index: int, share: float) -> None:
+        self.shares[index] = share
+        self._tell()
+
+    def _ready(self) -> None:
+        """Hand over the figures that wait for nothing more."""
+        for name in [name for name, names in self.waiting.items() if not names]:
+            del self.waiting[name]
+            self.on_figure(self.by_name[name])
+
+    def _tell(self) -> None:
+        if self.telling is None:
+            return
+        elapsed, work = time.monotonic() - self.started, self.done + sum(self.shares.values())
+        left = (self.count - work) * elapsed / work if work > 0 else None
+        running = {str(index): share for index, share in self.shares.items()}
+        self.telling({"tasks": self.count, "done": self.done, "failed": len(self.session.failures),
+                      "running": running, "left_s": left})  # fmt: skip
+
+

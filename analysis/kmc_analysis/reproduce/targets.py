@@ -1,0 +1,110 @@
+"""The observations of the experiment, read from targets.yaml in this folder."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kmc import documents
+from kmc.documents import Mapping, unknown
+from kmc.errors import UserError
+
+FILE = Path(__file__).with_name("targets.yaml")
+ROLES = ("input", "consistency", "calibration", "validation", "report")
+_ACCEPT = ("min", "max", "abs", "rel", "rule")
+
+
+class Accept(NamedTuple):
+    """How near a simulation must come: the band [low, high], infinite on a side that is open, or a rule.
+
+    Both are absent where the file gives no tolerance (`given` is False).
+    """
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    rule: str = ""
+    given: bool = True
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the band has two ends."""
+        return self.given and not self.rule and self.high - self.low < float("inf")
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in the band."""
+        return self.low <= value <= self.high
+
+
+class Target(NamedTuple):
+    """One observation. `value` is the experiment's figure, None where its text gives none."""
+
+    key: str
+    figure: str
+    device: tuple[str, ...]
+    what: str
+    value: Any
+    unit: str
+    accept: Accept
+    tolerance: str
+    role: str
+    kind: str
+
+
+def load(path: Path = FILE) -> dict[str, Target]:
+    """All targets by key, in the file's order. Raises UserError with file and line."""
+    document = documents.read(path)
+    rows = documents.need(document, "targets", "the file of targets", "targets: {...}")
+    return {key: _target(key, row) for key, row in rows.items()}
+
+
+@lru_cache(maxsize=1)
+def targets() -> dict[str, Target]:
+    """The targets that the program carries."""
+    return load()
+
+
+def chosen(keys: list[str]) -> list[Target]:
+    """The targets named by `keys`, all if none is. Raises UserError with the nearest key."""
+    known = targets()
+    for key in keys:
+        if key not in known:
+            raise unknown(f'no target is called "{key}"', key, known, "")
+    return [known[key] for key in known if not keys or key in keys]
+
+
+def _target(key: str, row: Mapping) -> Target:
+    role = row.get("role")
+    if role not in ROLES:
+        raise unknown(f'"{role}" is no role of a target', str(role), ROLES, row.where("role"))
+    device = row.get("device", ())
+    value, given = row.get("value"), row.get("accept")
+    return Target(key, str(row["figure"]), (device,) if isinstance(device, str) else tuple(device),
+                  str(row["what"]), value, str(row.get("unit", "")), _accept(value, given, row),
+                  _told(given), role, str(row["kind"]))  # fmt: skip
+
+
+def _accept(value: Any, given: Any, row: Mapping) -> Accept:
+    if given is None:
+        return Accept(given=False)
+    documents.check_keys(given, _ACCEPT, "accept")
+    if "rule" in given:
+        return Accept(rule=str(given["rule"]))
+    if "abs" in given or "rel" in given:
+        if not isinstance(value, (int, float)):
+            raise UserError("accept has abs or rel, but there is no value", row.where("accept"),
+                            next_step="add value:")  # fmt: skip
+        reach = float(given["abs"]) if "abs" in given else float(given["rel"]) * abs(value)
+        return Accept(value - reach, value + reach)
+    return Accept(float(given.get("min", "-inf")), float(given.get("max", "inf")))
+
+
+def _told(given: Any) -> str:
+    """The tolerance in a few characters."""
+    signs = {"min": ">= ", "max": "<= ", "abs": "+- ", "rel": "+- "}
+    if not given:
+        return ""
+    if "rule" in given:
+        return str(given["rule"])
+    return ", ".join(f"{signs[name]}{100 * value:g} %" if name == "rel" else f"{signs[name]}{value:g}"
+                     for name, value in given.items())  # fmt: skip
