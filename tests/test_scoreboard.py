@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.targets import FILE, Target, chosen, targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, NOT_RUN, UNCLEAR, judge
+from kmc_analysis.reservoir import settings
+from kmc_analysis.reservoir.settings import Plan
 
 
 def target(key: str) -> Target:
@@ -110,12 +113,12 @@ def test_shares_are_those_of_clopper_and_pearson() -> None:
 def test_every_target_has_one_figure() -> None:
     """No key is said twice, none is lost, and every program can be made from the cards."""
     keys = [key for figure in all_figures() for key in figure.keys]
-    assert len(keys) == len(set(keys))
-    assert set(keys) <= set(targets())
+    assert sorted(keys) == sorted(targets())
     names = [figure.name for figure in all_figures()]
     assert len(names) == len(set(names))
     for figure in all_figures():
         assert figure.protocol
+        assert figure.programs or figure.compute or figure.name == "S11"
         for program in figure.programs:
             assert program.protocol().duration_s > 0
 
@@ -159,6 +162,19 @@ def test_the_kept_board_names_every_target() -> None:
     found = board.kept()
     if found is not None:
         assert [row["key"] for row in found["targets"]] == list(targets())
+
+
+def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
+    """The plan of the figure is the file's: its description, count and path aside."""
+    ours, file = Plan(), settings.load(repository / "runs" / "firing_patterns" / "reservoir.yaml")
+    assert ours == file.model_copy(update={"description": "", "path": ours.path, "seed": ours.seed})
+
+
+def test_what_is_owed_is_no_hit() -> None:
+    """A target that asks for more devices than were run stays open, and a miss is a miss."""
+    found = seen(900, 400, 2000)
+    assert judge(target("S21_size_on_off"), replace(found, owed="20 devices")).verdict == UNCLEAR
+    assert judge(target("S21_size_on_off"), replace(seen(2, 1, 3), owed="20 devices")).verdict == MISS
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pict
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
 ]
+Done = Annotated[bool, typer.Option("--done", help="Judge what is done; run nothing.")]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 
 
@@ -36,6 +37,7 @@ def reproduce(
     quick: Quick = False,
     out: Out = Path("runs/reproduce/out"),
     workers: Workers = None,
+    done: Done = False,
     as_json: Json = False,
     quiet: Quiet = False,
     picture: Picture = True,
@@ -62,7 +64,7 @@ def reproduce(
 
     wanted = chosen(keys or [])
     check_folder(out)
-    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture)
+    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done)
     with stopping() as asked, shown("reproduce", quiet) as telling:
         finished = made.go(workers or _cores(), telling, asked)
     _print(made, as_json)

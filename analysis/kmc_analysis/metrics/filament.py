@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -10,84 +11,111 @@ from scipy import sparse
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
 
 ION, METAL = 1, 2
 COUNTER, ORGANIC, ELECTRODE = 0, 1, 7
+CATHODE, ANODE = -2, -3
+DECADE_NM = 0.3  # of tunnelling, as on the silver card
+BOND = 40.0  # conductance of a bond in metal over that of a link of two atoms (spacing / resistivity / G0)
+_REACH_NM = 2.4
 _CARRIES = 0.01  # of the current, at least, in a site of the core
-_STEPS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+class _Network(NamedTuple):
+    """Links between atoms 0 to n - 1, CATHODE and ANODE: ends [m, 2] and conductances [m]."""
+
+    ends: np.ndarray
+    weight: np.ndarray
 
 
 def conducting_core(ds: xr.Dataset, snapshot: int = -1) -> float:
-    """Metal sites in the film that carry over 1 % of the current, 0 where no metal joins the electrodes.
+    """Metal sites in the film that carry over 1 % of the current, 0 where nothing reaches the electrode.
 
-    From `cation` and `region` of a snapshot: bonds of equal conductance between neighbouring atoms (periodic
-    sideways), the electrode above at 1, the counter electrode and the silver in the organic at 0.
+    From `cation` and `region` of a snapshot: bonds between neighbouring atoms, tunnelling links (a decade
+    each 0.3 nm, the best of an atom) where a gap is left, the electrode above at 1, what lies under the film
+    at 0. Sideways the window is taken as closed: a filament lies inside it.
     """
-    cation = ds["cation"].isel(snapshot_time=snapshot).values
-    region = ds["region"].values
-    metal = (cation == METAL) & (region != ORGANIC)
-    node = np.full(metal.shape, -1)
-    node[metal] = np.arange(metal.sum())
-    ground = (region == COUNTER) | ((cation == METAL) & (region == ORGANIC))
-    node[ground], node[region == ELECTRODE] = -2, -3
-    pairs = _bonds(node)
-    count = int(metal.sum())
-    joined = _joined(pairs, count)
-    if not joined.any():
+    cation, region = ds["cation"].isel(snapshot_time=snapshot).values, ds["region"].values
+    spacing = float(ds["z"].values[1] - ds["z"].values[0])
+    atoms = np.argwhere((cation == METAL) & (region != ORGANIC))
+    if not len(atoms):
         return 0.0
-    return float((_currents(pairs, joined, count) > _CARRIES).sum())
+    network = _links(atoms, cation, region, spacing)
+    share = _shares(network, len(atoms))
+    return float((share > _CARRIES).sum())
+
+
+def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: float) -> _Network:
+    """Bonds, then what a gap needs: links of each atom to the electrode above, and between clusters."""
+    node = np.full(cation.shape, -1)
+    node[tuple(atoms.T)] = np.arange(len(atoms))
+    node[(region == COUNTER) | (region == ORGANIC)] = CATHODE  # silver that lies on the organic belongs to it
+    node[region == ELECTRODE] = ANODE
+    bonds = _bonds(node)
+    inner = bonds[(bonds >= 0).all(axis=1)]
+    graph = sparse.coo_matrix((np.ones(len(inner)), inner.T), (len(atoms), len(atoms)))
+    label = csgraph.connected_components(graph, directed=False)[1]
+    ends, weight = [bonds], [np.full(len(bonds), BOND)]
+    for found, far in (_upward(atoms, region, spacing), _between(atoms, label, spacing)):
+        ends.append(found)
+        weight.append(10.0 ** (-far / DECADE_NM))
+    return _Network(np.concatenate(ends), np.concatenate(weight))
 
 
 def _bonds(node: np.ndarray) -> np.ndarray:
-    """Pairs [n, 2] of neighbouring nodes, -2 the cathode and -3 the anode; those without an atom left out."""
+    """Pairs of neighbouring nodes [m, 2] of which one is an atom at least."""
     found = []
     for axis in range(3):
-        first, second = (node, np.roll(node, -1, axis)) if axis else (node[:-1], node[1:])
+        first, second = np.delete(node, -1, axis), np.delete(node, 0, axis)
         keep = (first != -1) & (second != -1) & ((first >= 0) | (second >= 0))
         found.append(np.stack([first[keep], second[keep]], axis=1))
     return np.concatenate(found)
 
 
-def _joined(pairs: np.ndarray, count: int) -> np.ndarray:
-    """Which atoms belong to a cluster that touches both electrodes."""
-    inner = pairs[(pairs >= 0).all(axis=1)]
-    graph = sparse.coo_matrix((np.ones(len(inner)), inner.T), (count, count))
-    labels = csgraph.connected_components(graph, directed=False)[1]
-    touching = []
-    for end in (-2, -3):
-        at_end = pairs[(pairs == end).any(axis=1)].max(axis=1)
-        touching.append(np.isin(labels, labels[at_end]))
-    return touching[0] & touching[1]
+def _upward(atoms: np.ndarray, region: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Links of atoms to the electrode in their column, and the gap in nm beyond a bond."""
+    electrode = region == ELECTRODE
+    roof = np.where(electrode.any(axis=0), electrode.argmax(axis=0), 10**6)
+    far = (roof[atoms[:, 1], atoms[:, 2]] - atoms[:, 0] - 1) * spacing
+    near = np.flatnonzero((far > 0) & (far < _REACH_NM))
+    return np.stack([near, np.full(len(near), ANODE)], axis=1), far[near]
 
 
-def _currents(pairs: np.ndarray, joined: np.ndarray, count: int) -> np.ndarray:
-    """Current through each atom as a share of the whole."""
-    inside = np.array([[end < 0 or joined[end] for end in pair] for pair in pairs]).all(axis=1)
-    pairs = pairs[inside]
-    place = np.full(count, -1)
-    place[joined] = np.arange(joined.sum())
-    first, second = (np.where(end >= 0, place[end], end) for end in pairs.T)
-    n = int(joined.sum())
-    matrix, right = sparse.lil_matrix((n, n)), np.zeros(n)
-    diagonal = np.zeros(n)
-    for a, b in ((first, second), (second, first)):
-        here = a >= 0
-        np.add.at(diagonal, a[here], 1.0)
-        np.add.at(right, a[here & (b == -3)], 1.0)
-    both = (first >= 0) & (second >= 0)
-    ones = -np.ones(both.sum())
-    off = sparse.coo_matrix((ones, (first[both], second[both])), (n, n)).tocsr()
-    matrix = (off + off.T + sparse.diags(diagonal)).tocsc()
-    level = np.append(np.atleast_1d(spsolve(matrix, right)), [1.0, 0.0])  # -2 is the cathode, -1 the anode
-    ends = [np.where(part >= 0, part, np.where(part == -2, n + 1, n)) for part in (first, second)]
-    flow = np.abs(level[ends[0]] - level[ends[1]])
-    through = np.zeros(n + 2)
-    for part in ends:
-        np.add.at(through, part, flow / 2)
-    whole = 2 * through[n]
-    share = np.zeros(count)
-    share[joined] = through[:n] / whole if whole > 0 else 0.0
-    return share
+def _between(atoms: np.ndarray, label: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """The best link of each atom of a smaller cluster to another cluster, and the gap in nm beyond a bond."""
+    largest = int(np.argmax(np.bincount(label)))
+    own = np.flatnonzero(label != largest)
+    ends, far = [], []
+    tree = cKDTree(atoms)
+    for atom, near in zip(own, tree.query_ball_point(atoms[own], _REACH_NM / spacing + 1), strict=True):
+        others = np.array([k for k in near if label[k] != label[atom]], int)
+        if len(others):
+            distance = np.linalg.norm(atoms[others] - atoms[atom], axis=1)
+            ends.append((atom, others[np.argmin(distance)]))
+            far.append((distance.min() - 1) * spacing)
+    return np.array(ends, int).reshape(-1, 2), np.array(far)
+
+
+def _shares(network: _Network, count: int) -> np.ndarray:
+    """Current through each atom as a share of the whole, 0 for those without a way to both electrodes."""
+    ends, weight = network
+    place = np.where(ends >= 0, ends, np.where(ends == CATHODE, count, count + 1))
+    whole = sparse.coo_matrix((weight, place.T), (count + 2, count + 2)).tocsr()
+    whole = whole + whole.T
+    label = csgraph.connected_components(whole, directed=False)[1]
+    if label[count] != label[count + 1]:
+        return np.zeros(count)
+    keep = np.flatnonzero(label[:count] == label[count])
+    total = np.asarray(whole.sum(axis=1)).ravel()
+    matrix = sparse.diags(total[keep]) - whole[keep][:, keep]
+    level = np.zeros(count + 2)
+    level[count + 1] = 1.0
+    level[keep] = spsolve(matrix.tocsc(), np.asarray(whole[keep][:, count + 1].todense()).ravel())
+    level[:count][np.setdiff1d(np.arange(count), keep)] = np.nan
+    flow = np.nan_to_num(weight * np.abs(level[place[:, 0]] - level[place[:, 1]]))
+    through = np.bincount(place.ravel(), np.repeat(flow, 2), count + 2) / 2
+    return through[:count] / (2 * through[count + 1])
 
 
 def depth_profile(ds: xr.Dataset, mixing_nm: float = 10.0,
@@ -100,9 +128,7 @@ def depth_profile(ds: xr.Dataset, mixing_nm: float = 10.0,
 
 
 def interface_silver(ds: xr.Dataset, mixing_nm: float = 10.0, snapshot: int = -1) -> float:
-    """Silver at the crystal/organic interface after mixing, atoms a plane."""
-    _height, planes = depth_profile(ds, mixing_nm, snapshot)
+    """Silver at the crystal/organic interface after mixing, atoms a plane; NaN without an organic."""
+    planes = depth_profile(ds, mixing_nm, snapshot)[1]
     organic = (ds["region"].values == ORGANIC).any(axis=(1, 2))
-    if not organic.any():
-        return math.nan
-    return float(planes[np.flatnonzero(organic)[-1]])
+    return float(planes[np.flatnonzero(organic)[-1]]) if organic.any() else math.nan

@@ -39,7 +39,7 @@ def conductance_after(ds: xr.Dataset, width_s: float) -> float:
         return math.nan
     start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
     since = time[part] - start
-    late = (since <= width_s * (1 + 1e-9)) & (since > (1 - _LAST) * width_s * (1 - 1e-9))
+    late = (since <= width_s * (1 + 1e-9)) & (since > (1 - _LAST) * width_s * (1 + 1e-9))
     return float(ds["conductance"].values[part[late]].mean()) if late.any() else math.nan
 
 

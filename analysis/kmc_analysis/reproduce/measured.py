@@ -12,7 +12,7 @@ from scipy import stats
 
 from kmc_analysis.compare import CONFIDENCE, interval
 
-DRAWS = 4000
+DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Measured:
     """`value` with its 95 % interval [low, high] from `n` devices, in the target's unit.
 
     `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
-    whether it is met, None where too few devices leave it open. `value` is None for what was not simulated,
+    whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
+    not done: then there is no hit. `value` is None for what was not simulated,
     and `note` says why; else it says what the reader must know: how many devices failed, what was assumed.
     """
 
@@ -31,6 +32,7 @@ class Measured:
     note: str = ""
     exact: bool = False
     holds: bool | None = None
+    owed: str = ""
 
     def noted(self, note: str) -> Measured:
         """The same with a further remark."""
@@ -65,7 +67,13 @@ def mean(values: Sequence[float], note: str = "") -> Measured:
 
 def median(values: Sequence[float], note: str = "") -> Measured:
     """The median over devices."""
-    return bootstrap(lambda table: float(np.median(table[:, 0])), np.asarray(values, float)[:, None], note)
+    found = known(values)
+    if len(found) < 2:
+        return bootstrap(lambda table: float(np.median(table)), found[:, None], note)
+    generator = np.random.Generator(np.random.PCG64(0))
+    drawn = np.median(found[generator.integers(len(found), size=(DRAWS, len(found)))], axis=1)
+    low, high = np.quantile(drawn, _tails(len(found)))
+    return Measured(float(np.median(found)), float(low), float(high), len(found), note)
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:
@@ -98,7 +106,12 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
         return Measured(value, n=n, note=note)
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
+    low, high = np.nanquantile(drawn, _tails(n))
+    return Measured(value, float(low), float(high), n, note)
+
+
+def _tails(n: int) -> tuple[float, float]:
+    """The percentiles of n devices' bootstrap, as wide as Student's t makes those of a mean."""
     t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * math.sqrt(n / (n - 1))
     tail = float(stats.norm.cdf(t))
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Measured(value, float(low), float(high), n, note)
+    return tail, 1 - tail

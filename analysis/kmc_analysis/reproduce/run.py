@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kmc import files, provenance
 from kmc.errors import UserError
 from kmc_analysis.figures import figures_of
-from kmc_analysis.figures.definition import Figure
+from kmc_analysis.figures.definition import Figure, Runs
 from kmc_analysis.reproduce import board
 from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Extent, Session, Telling
@@ -27,6 +29,7 @@ class Reproduction:
     out: Path
     extent: Extent
     picture: bool = True
+    done_only: bool = False
     rows: dict[str, board.Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -41,6 +44,10 @@ class Reproduction:
         """Run, measure and judge; returns whether all figures were reached. The files are written whenever a
         figure is done. Raises Busy and WriteFailed."""
         files.make_folder(self.out)
+        if self.done_only:
+            for figure in self.figures:
+                self._take(figure)
+            return True
         finished = self.session.go(workers, self._take, telling, should_stop)
         self._write()
         return finished
@@ -56,12 +63,7 @@ class Reproduction:
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
         runs = self.session.of(figure)
-        if self.session.left_out(figure):
-            found = {key: not_run("left out of --quick") for key in figure.keys}
-        elif figure.programs and not any(runs.values()):
-            found = {key: not_run("all runs failed") for key in figure.keys}
-        else:
-            found = figure.measure(runs)
+        found = self._measured(figure, runs)
         failures = self.session.failed(figure)
         for one in self.targets:
             if one.key in figure.keys:
@@ -69,6 +71,31 @@ class Reproduction:
         if self.picture and figure.draw is not None and any(runs.values()):
             figure.draw(runs, self.out / f"{figure.name}.png")
         self._write()
+
+    def _measured(self, figure: Figure, runs: Runs) -> dict[str, Measured]:
+        if figure.compute is not None:
+            return self._computed(figure)
+        if self.session.left_out(figure):
+            return dict.fromkeys(figure.keys, not_run("left out of --quick"))
+        if figure.programs and not any(runs.values()):
+            reason = "no run of it is done yet" if self.done_only else "all runs failed"
+            return dict.fromkeys(figure.keys, not_run(reason))
+        return figure.measure(runs)
+
+    def _computed(self, figure: Figure) -> dict[str, Measured]:
+        """What a figure computes itself, once for the same seeds and versions."""
+        assert figure.compute is not None
+        count = self.extent.count(figure.seeds, figure.quick_seeds)
+        about = json.dumps([figure.name, self.extent.seed, count, provenance.versions()], sort_keys=True)
+        path = self.out / "computed" / f"{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
+        if path.is_file():
+            return {key: Measured(**one) for key, one in json.loads(path.read_text()).items()}
+        if self.done_only or not count:
+            return dict.fromkeys(figure.keys, not_run("left out of --quick" if not count else "not done yet"))
+        found = figure.compute(self.extent.seed, count)
+        files.make_folder(path.parent)
+        files.write_whole(path, json.dumps({key: asdict(one) for key, one in found.items()}).encode())
+        return found
 
     def _write(self) -> None:
         board.write(self.result(), self.out)

@@ -35,10 +35,14 @@ class Extent:
 
     def seeds(self, program: Program) -> range:
         """The seeds of a program's devices, none where it is left out."""
-        planned = program.quick if self.quick else program.devices
-        if planned and self.devices is not None:
-            planned = min(planned, self.devices) if self.quick else self.devices
-        return range(self.seed, self.seed + planned)
+        return range(self.seed, self.seed + self.count(program.devices, program.quick))
+
+    def count(self, full: int, quick: int) -> int:
+        """How many of `full` devices, or with --quick of `quick`."""
+        planned = quick if self.quick else full
+        if not planned or self.devices is None:
+            return planned
+        return min(planned, self.devices) if self.quick else self.devices
 
 
 class Maker:

@@ -27,6 +27,13 @@ def judge(target: Target, found: Measured) -> Verdict:
     """
     if found.value is None:
         return Verdict(NOT_RUN, found.note)
+    verdict = _judge(target, found)
+    if found.owed and verdict.verdict == HIT:
+        return Verdict(UNCLEAR, _with(found, found.owed))
+    return verdict
+
+
+def _judge(target: Target, found: Measured) -> Verdict:
     if target.accept.rule:
         return _by_rule(found)
     if not target.accept.given:

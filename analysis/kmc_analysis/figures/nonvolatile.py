@@ -1,0 +1,248 @@
+"""The 1 mA mode: written, kept, read and reset (S4, S6, S7, S8, S17, S18a, S29, S30, S31, fig. 3b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.pictures import panels
+from kmc_analysis.figures.volatile import OGB as VOLATILE
+from kmc_analysis.figures.volatile import surface_rise
+from kmc_analysis.metrics.filament import conducting_core, depth_profile, interface_silver
+from kmc_analysis.metrics.laws import log_slope
+from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, retention
+from kmc_analysis.reproduce import measured
+from kmc_analysis.reproduce.measured import Measured, mean, not_run, share
+from kmc_analysis.study_figures import COLOURS
+
+LIMIT = "1 mA"
+WRITTEN_S = 200e-6  # more than a neck of two atoms conducts: the state counts as written
+KEPT_S = 10.0  # at 0 V: a hundred thousand seconds are out of reach
+
+
+def _hold(voltage: str, duration: str, until: str, most: int) -> dict[str, object]:
+    """Short holds with a look after each, until more than `until` conducts."""
+    one = {"hold": {"voltage": voltage, "duration": duration, "samples": 1, "compliance": LIMIT}}
+    return {"repeat_until": {"until": {"conductance_above": until}, "most": most, "segments": [one]}}
+
+
+READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
+LOW_READ = {"read": {"voltage": "50 mV", "duration": "10 us"}}
+RESET = {"sweep": {"to": "-0.5 V", "rate": "500 V/s", "step": "50 mV", "compliance": LIMIT}}
+
+
+def written(tries: int = 3) -> Segments:
+    """Write and verify as in runs/ogb_20nm_1mA: closed, then thick; again what is gone after a second."""
+    turn = [_hold("0.40 V", "50 us", "40 uS", 600), _hold("0.36 V", "10 us", "340 uS", 1000),
+            {"hold": {"voltage": "0 V", "duration": "1 s", "samples": 1}}, READ]  # fmt: skip
+    return [
+        {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
+    ]
+
+
+_CURVE = {"sweep": {"to": "0.2 V", "rate": "1 MV/s", "step": "10 mV", "compliance": LIMIT, "back": False}}
+_KEPT = {"hold": {"voltage": "0 V", "duration": f"{KEPT_S} s", "spacing": "log", "samples": 40}}
+_PAUSE = {"hold": {"voltage": "0 V", "duration": "10 ms"}}
+_WHOLE = [LOW_READ, *written(), _CURVE, _KEPT, READ, RESET, READ, _PAUSE, LOW_READ]
+_WRITE, _CURVE_SEGMENT, _REST = 1, 2, 3
+
+OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=5, snapshots=5.0)
+DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=4)
+
+_LINES = (
+    "write and verify as in runs/ogb_20nm_1mA (holds of 50 us at 0.40 V until 40 uS, of 10 us at 0.36 V "
+    f"until 340 uS, then a second at 0 V, three times at most), a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
+    "a sweep to -0.5 V and back at 500 V/s, reads at 0.1 V between; all at 1 mA"
+)
+
+
+def is_written(ds: xr.Dataset) -> bool:
+    """Whether the write ended in a state of the non-volatile mode: its last look is the read."""
+    return bool(ds["conductance"].values[ds["segment"].values == _WRITE][-1] > WRITTEN_S)
+
+
+def _of_written(devices: list[xr.Dataset], number: Callable[[xr.Dataset], float], note: str = "") -> Measured:
+    """The mean over the devices that were written."""
+    good = [ds for ds in devices if is_written(ds)]
+    told = f"{len(good)} of {len(devices)} devices were written"
+    return mean([number(ds) for ds in good], f"{told}; {note}" if note else told)
+
+
+# --- S8, S7c: retention ----------------------------------------------------------------------------------
+
+
+def kept(devices: list[xr.Dataset]) -> Measured:
+    """Retention in s, a bound where the end of what was simulated was reached."""
+    good = [retention(_rest(ds)) for ds in devices if is_written(ds)]
+    if not good:
+        return not_run("no device was written")
+    times = [one.time_s for one in good]
+    bounds = sum(one.censored for one in good)
+    note = f"{bounds} of {len(good)} written devices kept their state to the end of what was simulated"
+    value = float(np.median(times))
+    if bounds:
+        return Measured(value, min(times), np.inf, len(good), f"{note}: a bound, 1e5 s are out of reach")
+    return measured.median(times, note)
+
+
+def _rest(ds: xr.Dataset) -> xr.Dataset:
+    """The long stretch at 0 V, with the sample before it."""
+    whole = np.flatnonzero(ds["segment"].values == _REST)
+    return ds.isel(time=slice(int(whole[0]) - 1, int(whole[-1]) + 1))
+
+
+def _retention(runs: Runs) -> dict[str, Measured]:
+    return {"S8_ogb_retention": kept(runs[OGB.name])}
+
+
+def _draw_retention(runs: Runs, path: Path) -> None:
+    with panels(path, ("retention, OGB",)) as (axes,):
+        for ds in runs[OGB.name]:
+            rest = _rest(ds)
+            time = rest["time"].values - rest["time"].values[0]
+            axes.loglog(time[1:], rest["conductance"].values[1:], color=COLOURS[0])
+        axes.set_xlabel("time at 0 V (s)")
+        axes.set_ylabel("conductance (S)")
+
+
+# --- S18a, S29, S30, S31 ---------------------------------------------------------------------------------
+
+
+def _slope(ds: xr.Dataset) -> float:
+    part = ds.isel(time=ds["segment"].values == _CURVE_SEGMENT)
+    return log_slope(part["voltage_device"].values, part["current"].values)
+
+
+def _low_resistance(runs: Runs) -> dict[str, Measured]:
+    return {"S18a_lrs_slope": _of_written(runs[OGB.name], _slope)}
+
+
+def _reconfigured(runs: Runs) -> dict[str, Measured]:
+    """A switch to non-volatile succeeds where the state is written, one back where it returns to high
+    resistance."""
+    devices = runs[OGB.name]
+    there = sum(is_written(ds) for ds in devices)
+    back = [left_over(ds) < HIGH_RESISTANCE for ds in devices if is_written(ds)]
+    note = f"{there} of {len(devices)} written, {sum(back)} of {len(back)} at high resistance after the RESET"
+    return {"S29_reconfigurable": share(there + sum(back), len(devices) + len(back), note)}
+
+
+def heat(devices: list[xr.Dataset], program: Program, note: str) -> Measured:
+    """Rise of the surface at the greatest power of the RESET, K."""
+    return _of_written(devices, lambda ds: surface_rise(ds, program.stack, negative=True), note)
+
+
+_FIRST = "the first cycle stands in: later ones are out of reach; the greatest power, held until it is steady"
+
+
+def _heats(runs: Runs) -> dict[str, Measured]:
+    ogb, ddab = (heat(runs[program.name], program, _FIRST) for program in (OGB, DDAB))
+    rises = [[surface_rise(ds, program.stack, negative=True) for ds in runs[program.name] if is_written(ds)]
+             for program in (DDAB, OGB)]  # fmt: skip
+    order = measured.bootstrap_groups(lambda groups: float(groups[0].mean() / groups[1].mean()),
+                                      [np.array(part) for part in rises], _FIRST)  # fmt: skip
+    return {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab,
+            "S31_heat_order": order}  # fmt: skip
+
+
+# --- S4, S6: the filament --------------------------------------------------------------------------------
+
+
+def _sizes(runs: Runs) -> dict[str, Measured]:
+    thin = [conducting_core(ds, 0) for ds in runs[VOLATILE.name]]
+    thick = [_thick(ds) for ds in runs[OGB.name] if is_written(ds)]
+    groups = [np.array([one for one in part if one > 0]) for part in (thick, thin)]
+    if not all(len(group) for group in groups):
+        return {"S4_S6_filament_size": not_run("there is no filament of one of the two")}
+    note = f"means {groups[0].mean():.3g} and {groups[1].mean():.3g} atoms"
+    return {"S4_S6_filament_size": measured.bootstrap_groups(
+        lambda parts: float(parts[0].mean() / parts[1].mean()), groups, note)}  # fmt: skip
+
+
+def _thick(ds: xr.Dataset) -> float:
+    """The core after the write: the last snapshot before the rest ends."""
+    end = _rest(ds)["time"].values[-1]
+    return conducting_core(ds, int(np.flatnonzero(ds["snapshot_time"].values < end)[-1]))
+
+
+# --- S17: the silver profile -----------------------------------------------------------------------------
+
+
+def _profile(runs: Runs) -> dict[str, Measured]:
+    good = [ds for ds in runs[OGB.name] if is_written(ds)]
+    if len(good) < 2:
+        return {"S17_silver_profile": not_run("fewer than two devices were written")}
+    ratios, lost = [], []
+    for ds in good:
+        silver = ds["n_ag_metal"].values + ds["n_ag_ion"].values
+        lost.append(float(silver[-1] - silver[0]))
+        ratios.append(interface_silver(ds) / _off(ds))
+    ratio, pad = mean(ratios), mean(lost)
+    holds = bool(ratio.low > 1 and pad.low > 0) or (None if ratio.high > 1 and pad.high > 0 else False)
+    note = f"the pad lost {pad.value:.0f} atoms a window ({pad.low:.0f} to {pad.high:.0f})"
+    return {"S17_silver_profile": Measured(ratio.value, ratio.low, ratio.high, ratio.n, note, holds=holds)}
+
+
+def _off(ds: xr.Dataset) -> float:
+    """Silver at the interface of the OFF device: the formed residue alone, as it is at the start."""
+    start = ds.assign(cation=ds["cation"].where(ds["region"] == 1, 0))
+    return interface_silver(start, snapshot=0)
+
+
+def _draw_profile(runs: Runs, path: Path) -> None:
+    with panels(path, ("silver, ON over OFF",)) as (axes,):
+        for ds in runs[OGB.name]:
+            height, planes = depth_profile(ds)
+            axes.plot(height, planes, color=COLOURS[0])
+        axes.set_xlabel("height above the counter electrode (nm)")
+        axes.set_ylabel("silver after mixing (atoms a plane)")
+
+
+# --- S7, fig. 3b: endurance ------------------------------------------------------------------------------
+
+
+def _endurance(runs: Runs) -> dict[str, Measured]:
+    ddab = [on_off_nonvolatile(ds) for ds in runs[DDAB.name] if is_written(ds)]
+    ogb = [on_off_nonvolatile(ds) for ds in runs[OGB.name] if is_written(ds)]
+    return {"S7_ddab_nonvolatile_endurance": _first_cycle(ddab),
+            "fig3b_ogb_nonvolatile_endurance": _first_cycle(ogb)}  # fmt: skip
+
+
+RESET_RATIO = 10.0  # G before over G after: less is no reset
+
+
+def _first_cycle(ratios: list[float]) -> Measured:
+    """Cycles until a device cannot be reset, of the first alone: 0 where it failed, else a bound of one."""
+    found = measured.known(ratios)
+    if not len(found):
+        return not_run("no device was written")
+    good = int((found >= RESET_RATIO).sum())
+    note = (
+        f"{good} of {len(found)} devices were reset (a ratio of {RESET_RATIO:g}) in their first cycle, "
+        f"ratios {', '.join(f'{one:.3g}' for one in found)}; a cycle takes minutes, more were not followed"
+    )
+    if good == len(found):
+        return Measured(1.0, 1.0, np.inf, len(found), note)
+    return Measured(good / len(found), 0.0, np.inf, len(found), note)
+
+
+FIGURES = [
+    Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",), (OGB,), _retention, _LINES,
+           _draw_retention),
+    Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES),
+    Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (OGB,), _reconfigured, _LINES),
+    Figure("S30_S31", "heat of the non-volatile mode",
+           ("S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50", "S31_heat_order"), (OGB, DDAB),
+           _heats, _LINES),
+    Figure("S4_S6", "size of the filaments", ("S4_S6_filament_size",), (OGB, VOLATILE), _sizes,
+           f"the silver of S3 at the top of the sweep, and of the 1 mA state: {_LINES}"),
+    Figure("S17", "silver profile", ("S17_silver_profile",), (OGB,), _profile,
+           f"{_LINES}; an ON device is one after the program, an OFF device the formed residue alone",
+           _draw_profile),
+    Figure("S7", "endurance at 1 mA", ("S7_ddab_nonvolatile_endurance", "fig3b_ogb_nonvolatile_endurance"),
+           (DDAB, OGB), _endurance, _LINES),
+]  # fmt: skip

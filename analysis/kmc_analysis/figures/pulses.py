@@ -1,0 +1,256 @@
+"""Short-term dynamics: amplitude, width, number, pairs, trains, bit streams, write and read (S22 to S25)."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.pictures import panels
+from kmc_analysis.metrics.laws import curve_over_line
+from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
+from kmc_analysis.metrics.states import READ_V, reads
+from kmc_analysis.reproduce.measured import Measured, bootstrap, not_run
+from kmc_analysis.study_figures import COLOURS
+
+LIMIT = "1 uA"
+_WINDOW = (
+    f"a device is one window on its own limiter of {LIMIT}; conductances of devices are added up, as those "
+    "of windows on one circuit add up while the limiter leaves their voltage alone"
+)
+
+
+def pulses(width: str = "5 ms", amplitude: str = "1 V", **more: object) -> dict[str, object]:
+    """Pulses with ten looks each."""
+    return {"pulses": {"amplitude": amplitude, "width": width, "compliance": LIMIT, **more}}
+
+
+def rest(duration: str) -> dict[str, object]:
+    """An interval without voltage."""
+    return {"hold": {"voltage": "0 V", "duration": duration, "samples": 2}}
+
+
+# --- S22 -------------------------------------------------------------------------------------------------
+
+AMPLITUDES = (0.6, 0.7, 0.8, 0.9, 1.0)
+WIDTHS_MS = (5.0, 10.0, 15.0, 20.0, 25.0)
+NUMBER = 5
+_TRAIN = Program(
+    "five pulses", "ogb_20nm", [pulses("25 ms", count=NUMBER, gap="25 ms", samples=50)], devices=4
+)
+_AMPLITUDES = [Program(f"{volt} V", "ogb_20nm", [pulses("25 ms", f"{volt} V", count=1)], devices=4)
+               for volt in AMPLITUDES[:-1]]  # fmt: skip
+
+
+def _nonlinear(runs: Runs) -> dict[str, Measured]:
+    return {"S22a_amplitude": _rising(np.array(AMPLITUDES), _amplitudes(runs)),
+            "S22b_width": _rising(np.array(WIDTHS_MS), _widths(runs)),
+            "S22c_number": _rising(np.arange(1.0, NUMBER + 1), _numbers(runs))}  # fmt: skip
+
+
+def _widths(runs: Runs) -> np.ndarray:
+    """G after each width [device, width], of the first pulse of the train."""
+    found = [[conductance_after(ds, 1e-3 * one) for one in WIDTHS_MS] for ds in runs[_TRAIN.name]]
+    return np.array(found).reshape(-1, len(WIDTHS_MS))
+
+
+def _numbers(runs: Runs) -> np.ndarray:
+    """G after each pulse of the train [device, number]."""
+    return np.array([pulse_conductances(ds) for ds in runs[_TRAIN.name]]).reshape(-1, NUMBER)
+
+
+def _amplitudes(runs: Runs) -> np.ndarray:
+    """G at the end of one pulse [device, amplitude]; of the first of the train at 1 V."""
+    columns = [[float(pulse_conductances(ds)[0]) for ds in runs[program.name]]
+               for program in (*_AMPLITUDES, _TRAIN)]  # fmt: skip
+    count = min(map(len, columns))
+    return np.array([column[:count] for column in columns]).T
+
+
+def _rising(levels: np.ndarray, table: np.ndarray) -> Measured:
+    """The rule: means strictly rise, and a curve beats a line by AIC > 4, over all devices' values."""
+    if len(table) < 2:
+        return not_run("fewer than two devices were run")
+    found = bootstrap(lambda part: _advantage(levels, part), table)
+    means = table.mean(axis=0)
+    generator = np.random.Generator(np.random.PCG64(0))
+    drawn = [table[generator.integers(len(table), size=len(table))] for _ in range(400)]
+    often = float(np.mean([_meets(levels, part) for part in drawn]))
+    holds = True if _meets(levels, table) else False if often < 0.05 else None
+    note = (
+        f"means {', '.join(f'{one:.3g}' for one in means)} S; the value is the advantage of the curve in AIC"
+    )
+    return Measured(found.value, found.low, found.high, found.n, note, holds=holds)
+
+
+def _advantage(levels: np.ndarray, table: np.ndarray) -> float:
+    return curve_over_line(np.tile(levels, len(table)), table.ravel())
+
+
+def _meets(levels: np.ndarray, table: np.ndarray) -> bool:
+    return bool((np.diff(table.mean(axis=0)) > 0).all()) and _advantage(levels, table) > 4
+
+
+def _draw_nonlinear(runs: Runs, path: Path) -> None:
+    with panels(path, ("amplitude (V)", "width (ms)", "number")) as places:
+        widths = np.array(
+            [[conductance_after(ds, 1e-3 * one) for one in WIDTHS_MS] for ds in runs[_TRAIN.name]]
+        )
+        numbers = np.array([pulse_conductances(ds) for ds in runs[_TRAIN.name]])
+        tables = (_amplitudes(runs), widths, numbers)
+        for axes, levels, table in zip(
+            places, (AMPLITUDES, WIDTHS_MS, range(1, NUMBER + 1)), tables, strict=True
+        ):
+            if table.size:
+                axes.plot(levels, 1e6 * table.T, color=COLOURS[0], alpha=0.3)
+                axes.plot(levels, 1e6 * table.mean(axis=0), "o-", color=COLOURS[0])
+            axes.set_ylabel("conductance (uS)")
+
+
+# --- S23a-c ----------------------------------------------------------------------------------------------
+
+INTERVALS_MS = (10, 30, 300)
+_PAIR = pulses(count=2, gap="5 ms")
+
+
+def _pairs(interval_ms: int) -> Segments:
+    """Two pairs of pulses: 5 ms within a pair, its own last gap counted to the interval."""
+    return [_PAIR, rest(f"{interval_ms - 5} ms"), _PAIR]
+
+
+_ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=5, quick=2 if one == 10 else 0)
+           for one in INTERVALS_MS]  # fmt: skip
+
+
+def _echo(runs: Runs) -> dict[str, Measured]:
+    keys = dict(zip(INTERVALS_MS, ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms"), strict=True))
+    tables = {
+        one: _first_and_fourth(runs[program.name]) for one, program in zip(INTERVALS_MS, _ECHOES, strict=True)
+    }
+    found = {keys[one]: bootstrap(lambda part: echo_index(part[:, 0], part[:, 1]), table, _WINDOW)
+             for one, table in tables.items()}  # fmt: skip
+    count = min(len(tables[10]), len(tables[30]))
+    both = np.hstack([tables[10][:count], tables[30][:count]])
+    found["S23abc_fading"] = bootstrap(
+        lambda part: echo_index(part[:, 0], part[:, 1]) - echo_index(part[:, 2], part[:, 3]), both, _WINDOW
+    )
+    return found
+
+
+def _first_and_fourth(devices: list[xr.Dataset]) -> np.ndarray:
+    return np.array([pulse_conductances(ds)[[0, 3]] for ds in devices]).reshape(-1, 2)
+
+
+def _draw_echo(runs: Runs, path: Path) -> None:
+    with panels(path, tuple(f"{one} ms" for one in INTERVALS_MS)) as places:
+        for axes, program in zip(places, _ECHOES, strict=True):
+            for ds in runs[program.name]:
+                axes.plot(
+                    1e3 * ds["time"].values, 1e6 * ds["conductance"].values, color=COLOURS[0], alpha=0.6
+                )
+            axes.set_xlabel("time (ms)")
+            axes.set_ylabel("conductance (uS)")
+
+
+# --- S23d-g ----------------------------------------------------------------------------------------------
+
+LAST_MS = (10, 23, 41, 80)
+_TRAINS = [Program(f"last pulse after {one} ms", "ogb_20nm",
+                   [pulses(count=9, gap="10 ms"), *([rest(f"{one - 10} ms")] if one > 10 else []),
+                    pulses(count=1)], devices=3) for one in LAST_MS]  # fmt: skip
+
+
+def _sign_change(runs: Runs) -> dict[str, Measured]:
+    columns = [[pulse_conductances(ds)[[8, 9]] for ds in runs[program.name]] for program in _TRAINS]
+    count = min(map(len, columns))
+    if count < 2:
+        return {"S23d_sign_change": not_run("fewer than two devices were run")}
+    table = np.array([column[:count] for column in columns])  # interval, device, pulses 9 and 10
+    growth = (table[..., 1] - table[..., 0]).T
+    found = bootstrap(crossing, growth)
+    told = ", ".join(f"{one:.2g}" for one in growth.mean(axis=0))
+    note = (f"mean growth of the last pulse {told} S at 10, 23, 41, 80 ms; 10 ms stands for always "
+            "depression, 80 for always growth")  # fmt: skip
+    return {"S23d_sign_change": found.noted(note)}
+
+
+def crossing(growth: np.ndarray) -> float:
+    """Interval in ms at which the mean growth [device, interval] falls through zero, on a log scale."""
+    means = growth.mean(axis=0)
+    if means[0] <= 0:
+        return float(LAST_MS[0])
+    below = np.flatnonzero(means <= 0)
+    if not len(below):
+        return float(LAST_MS[-1])
+    k = int(below[0])
+    share = means[k - 1] / (means[k - 1] - means[k])
+    return float(LAST_MS[k - 1] * (LAST_MS[k] / LAST_MS[k - 1]) ** share)
+
+
+# --- S24 -------------------------------------------------------------------------------------------------
+
+STREAMS = tuple(f"{k:04b}" for k in range(16))
+_READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
+_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), _READ], devices=3)
+            for bits in STREAMS]  # fmt: skip
+
+
+def _separable(runs: Runs) -> dict[str, Measured]:
+    columns = [[float(reads(ds)[-1, 1]) for ds in runs[program.name]] for program in _STREAMS]
+    count = min(map(len, columns))
+    if count < 2:
+        return {"S24_separability": not_run("fewer than two devices were run")}
+    table = np.array([column[:count] for column in columns]).T
+    return {
+        "S24_separability": bootstrap(separated, table, f"{count} devices stand for cycles of one; {_WINDOW}")
+    }
+
+
+def separated(table: np.ndarray) -> float:
+    """Share of the pairs of columns [device, stream] whose means differ by over two (pooled) sigma."""
+    means, sigma = table.mean(axis=0), table.std(axis=0, ddof=1)
+    apart = [abs(means[i] - means[j]) > 2 * np.sqrt((sigma[i] ** 2 + sigma[j] ** 2) / 2)
+             for i, j in combinations(range(table.shape[1]), 2)]  # fmt: skip
+    return float(np.mean(apart))
+
+
+# --- S25 -------------------------------------------------------------------------------------------------
+
+
+def _write_and(voltage: str) -> Segments:
+    then = {"voltage": voltage, "duration": "5 ms", "samples": 5, "compliance": LIMIT}
+    return [pulses("20 ms", count=1), {"hold": then}, _READ]
+
+
+_DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=5)
+                     for name, voltage in (("read at -0.5 V", "-0.5 V"), ("left at 0 V", "0 V")))  # fmt: skip
+
+
+def _disturbed(runs: Runs) -> dict[str, Measured]:
+    pairs = zip(runs[_DISTURBED.name], runs[_LEFT.name], strict=False)
+    table = np.array([[reads(one, READ_V)[-1, 1] for one in pair] for pair in pairs]).reshape(-1, 2)
+    return {
+        "S25_read_disturb": bootstrap(
+            lambda part: float(abs(part[:, 0].sum() - part[:, 1].sum()) / part[:, 1].sum()), table, _WINDOW
+        )
+    }
+
+
+FIGURES = [
+    Figure("S23abc", "echo state", ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms", "S23abc_fading"),
+           tuple(_ECHOES), _echo, f"two pairs of 1 V, 5 ms pulses, 5 ms within a pair (assumed); {_WINDOW}",
+           _draw_echo),
+    Figure("S25", "read disturbs", ("S25_read_disturb",), (_DISTURBED, _LEFT), _disturbed,
+           f"1 V for 20 ms, then 5 ms at -0.5 V or at 0 V, same seeds; {_WINDOW}"),
+    Figure("S22", "amplitude, width, number", ("S22a_amplitude", "S22b_width", "S22c_number"),
+           (_TRAIN, *_AMPLITUDES), _nonlinear,
+           f"pulses of 25 ms, 25 ms apart (assumed); shorter widths are read off the first; {_WINDOW}",
+           _draw_nonlinear),
+    Figure("S23d", "ten pulses", ("S23d_sign_change",), tuple(_TRAINS), _sign_change,
+           f"nine 1 V, 5 ms pulses 10 ms apart (assumed), the tenth after 10, 23, 41 or 80 ms; {_WINDOW}"),
+    Figure("S24", "separability", ("S24_separability",), tuple(_STREAMS), _separable,
+           f"16 streams of four bits, 1 V or nothing for 5 ms, then a read at 0.1 V; {_WINDOW}"),
+]  # fmt: skip

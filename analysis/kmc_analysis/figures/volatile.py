@@ -1,0 +1,151 @@
+"""Volatile switching at 1 uA: the threshold, its return, its endurance and its heat (S3, S30, note 6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from kmc.stack import load_stack
+from kmc_analysis.figures.controls import RATE, STEP, TOP_V, ratio, sweep
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.metrics import has_set
+from kmc_analysis.metrics.endurance import cycle_life
+from kmc_analysis.metrics.states import HIGH_RESISTANCE, greatest_power, left_over
+from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
+from kmc_analysis.study_figures import COLOURS
+
+_FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "400 ms", "samples": 200}},
+           {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
+_TOP_S = 0.05  # the time of the top of the sweep, at which the silver is looked at
+
+OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=8, quick=1, snapshots=_TOP_S)
+DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=1)
+
+_LINES = (
+    f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 400 ms at 0 V (a sweep back at the "
+    "1 V/s of the definitions would take as long) and a read at 50 mV"
+)
+
+
+# --- S3 --------------------------------------------------------------------------------------------------
+
+
+def _switching(runs: Runs) -> dict[str, Measured]:
+    return {"S3_volatile_switching": _ratios(runs[OGB.name]),
+            "S3_ddab_switches": _ratios(runs[DDAB.name])}  # fmt: skip
+
+
+def _ratios(devices: list[xr.Dataset]) -> Measured:
+    """The median on-off ratio; a device without a SET, or that stays conducting, counts as 1."""
+    back = [has_set(ds) == 1.0 and left_over(ds) < HIGH_RESISTANCE for ds in devices]
+    sets = sum(has_set(ds) == 1.0 for ds in devices)
+    note = f"{sets} of {len(devices)} devices set, {sum(back)} of them were back at high resistance"
+    values = [ratio(ds) if good else 1.0 for ds, good in zip(devices, back, strict=True)]
+    return median(values, note) if devices else not_run("no device was run")
+
+
+def _draw_switching(runs: Runs, path: Path) -> None:
+    with panels(path, ("DDAB, 1 uA", "OGB, 1 uA", "at 0 V")) as (left, middle, right):
+        for axes, program, colour in ((left, DDAB, COLOURS[1]), (middle, OGB, COLOURS[0])):
+            for ds in runs[program.name]:
+                current_voltage(axes, [ds.isel(time=ds["segment"].values == 0)], colour=colour)
+                rest = ds["segment"].values == 1
+                time = ds["time"].values[rest]
+                siemens = ds["conductance"].values[rest]
+                right.loglog(time - time[0] + 2e-3, siemens, color=colour, alpha=0.7)
+        right.set_xlabel("time at 0 V (s)")
+        right.set_ylabel("conductance (S)")
+
+
+# --- S30, volatile ---------------------------------------------------------------------------------------
+
+
+def surface_rise(ds: xr.Dataset, stack: str, negative: bool = False) -> float:
+    """Rise of the lumped surface at the greatest power of a run, K, were that held until it is steady."""
+    resistance = load_stack(stack).device.value("substrate_thermal_resistance")
+    return resistance * greatest_power(ds, negative)
+
+
+def _heat(runs: Runs) -> dict[str, Measured]:
+    found = mean([surface_rise(ds, OGB.stack) for ds in runs[OGB.name]],
+                 "the greatest power of the sweep, held until the surface is steady")  # fmt: skip
+    return {"S30_volatile_heat": found}
+
+
+# --- T2: lower bound on volatile cycles ------------------------------------------------------------------
+
+
+def _bound(runs: Runs) -> dict[str, Measured]:
+    residues = np.array([_residue(ds) for ds in runs[OGB.name]])
+    if len(residues) < 2:
+        return {"T2_ogb_volatile_endurance": not_run("needs two devices")}
+    room = np.median([_room(ds) for ds in runs[OGB.name]])
+    life = cycle_life(residues, float(room))
+    note = (
+        f"{residues.mean():.0f} atoms a cycle stay, mostly as a plate on the organic, and stay there; "
+        f"critical is a film full of silver ({room:.0f} sites); random walk {life.walk:.3g} cycles"
+    )
+    return {"T2_ogb_volatile_endurance": Measured(life.linear, life.linear_low, life.linear_high,
+                                                  len(residues), note)}  # fmt: skip
+
+
+def _residue(ds: xr.Dataset) -> float:
+    """Silver that a cycle leaves in the film, atoms and ions."""
+    silver = ds["n_ag_metal"].values + ds["n_ag_ion"].values
+    return float(silver[-1] - silver[0])
+
+
+def _room(ds: xr.Dataset) -> float:
+    """Sites of the film where silver may be: all but crystals' cores, organic and electrodes."""
+    region = ds["region"].values
+    return float(np.isin(region, (3, 4, 5, 6)).sum())
+
+
+# --- note 6: DDAB's volatile endurance -------------------------------------------------------------------
+
+MOST_CYCLES = 12
+FAILED_S = 1e-8  # some twenty times the pristine conductance at the end of a cycle: it no longer returns
+
+
+def _cycles() -> Segments:
+    """Cycles with a shorter rest, until one ends conducting."""
+    one = [*sweep(), {"hold": {"voltage": "0 V", "duration": "100 ms", "samples": 10}},
+           {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
+    return [{"repeat_until": {"until": {"failure": f"{FAILED_S} S"}, "most": MOST_CYCLES, "segments": one}}]
+
+
+ENDURANCE = Program("cycles of ddab_20nm at 1 uA", "ddab_20nm", _cycles(), devices=2)
+
+
+def _endurance(runs: Runs) -> dict[str, Measured]:
+    key, devices = "S3_ddab_volatile_endurance", runs[ENDURANCE.name]
+    if not devices:
+        return {key: not_run("no device was run")}
+    good, ended = zip(*(_good_cycles(ds) for ds in devices), strict=True)
+    note = f"cycles that returned, by device: {', '.join(map(str, good))}"
+    if not all(ended):
+        low = float(min(good))
+        told = f"{note}; a bound: {MOST_CYCLES} cycles were followed"
+        return {key: Measured(float(np.mean(good)), low, np.inf, len(good), told)}
+    return {key: mean(list(map(float, good)), note)}
+
+
+def _good_cycles(ds: xr.Dataset) -> tuple[int, bool]:
+    """Cycles that ended at high resistance, and whether one did not."""
+    cycle = ds["cycle"].values
+    ends = ds["conductance"].values[np.append(np.diff(cycle) != 0, True)]
+    return int((ends < FAILED_S).sum()), bool((ends >= FAILED_S).any())
+
+
+FIGURES = [
+    Figure("S3", "volatile switching", ("S3_volatile_switching", "S3_ddab_switches"), (OGB, DDAB), _switching,
+           _LINES, _draw_switching),
+    Figure("S30_volatile", "heat of the volatile mode", ("S30_volatile_heat",), (OGB,), _heat, _LINES),
+    Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (OGB,), _bound, _LINES),
+    Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (ENDURANCE,),
+           _endurance, f"cycles of {_LINES.replace('400 ms', '100 ms')}, until one ends over {FAILED_S:g} S, "
+           f"{MOST_CYCLES} at most"),
+]  # fmt: skip
