@@ -85,7 +85,7 @@ def _bound(runs: Runs) -> dict[str, Measured]:
     room = np.median([_room(ds) for ds in runs[OGB.name]])
     life = cycle_life(residues, float(room))
     note = (
-        f"{residues.mean():.0f} atoms a cycle stay, mostly as a plate on the organic, and stay there; "
+        f"{residues.mean():.0f} atoms a cycle stay, mostly as a plate on the organic; "
         f"critical is a film full of silver ({room:.0f} sites); random walk {life.walk:.3g} cycles"
     )
     return {"T2_ogb_volatile_endurance": Measured(life.linear, life.linear_low, life.linear_high,
