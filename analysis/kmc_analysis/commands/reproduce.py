@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet
+from kmc.commands._options import Json, Quiet, Sets
 
 if TYPE_CHECKING:
     from kmc_analysis.reproduce.run import Reproduction
@@ -38,6 +38,7 @@ def reproduce(
     out: Out = Path("runs/reproduce/out"),
     workers: Workers = None,
     done: Done = False,
+    sets: Sets = None,
     as_json: Json = False,
     quiet: Quiet = False,
     picture: Picture = True,
@@ -55,18 +56,20 @@ def reproduce(
         kmc reproduce S18c_activation_energy S11_roughness --json
 
         kmc reproduce --seed 101 --out second
+
+        kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
     """
     from kmc.commands._running import stopping
     from kmc.study.telling import shown
     from kmc_analysis.reproduce.run import Reproduction, check_folder
-    from kmc_analysis.reproduce.session import Extent
+    from kmc_analysis.reproduce.session import Changes, Extent
     from kmc_analysis.reproduce.targets import chosen
 
     wanted = chosen(keys or [])
     check_folder(out)
-    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done)
+    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, Changes.of(sets or []))
     with stopping() as asked, shown("reproduce", quiet) as telling:
-        finished = made.go(workers or _cores(), telling, asked)
+        finished = made.go(workers or cores(), telling, asked)
     _print(made, as_json)
     return 0 if finished else 3
 
@@ -85,7 +88,8 @@ def _print(made: Reproduction, as_json: bool) -> None:
     print(made.out / board.CSV_NAME)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

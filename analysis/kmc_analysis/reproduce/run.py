@@ -15,7 +15,7 @@ from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
 from kmc_analysis.reproduce import board
 from kmc_analysis.reproduce.measured import Measured, not_run
-from kmc_analysis.reproduce.session import Extent, Session, Telling
+from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target
 
 _MOST_FAILURES = 2  # named in a row's reason
@@ -30,12 +30,13 @@ class Reproduction:
     extent: Extent
     picture: bool = True
     done_only: bool = False
+    changes: Changes = field(default_factory=Changes)
     rows: dict[str, board.Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         asked = {one.key for one in self.targets}
         self.figures = figures_of(asked)
-        self.session = Session(self.figures, self.out, self.extent)
+        self.session = Session(self.figures, self.out, self.extent, self.changes)
         for one in self.targets:
             self.rows[one.key] = board.row(one, not_run("not reached yet: the same command goes on"))
 
@@ -58,7 +59,8 @@ class Reproduction:
         most = max((len(self.extent.seeds(program)) for figure in self.figures
                     for program in figure.programs), default=0)  # fmt: skip
         return board.board(self.rows.values(), provenance.versions(), range(first, first + most),
-                           quick=self.extent.quick)  # fmt: skip
+                           quick=self.extent.quick,
+                           changes={**self.changes.choices, **self.changes.settings})  # fmt: skip
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import xarray as xr
 
 from kmc import dataset, files, netcdf, provenance
 from kmc.cards import find_data
-from kmc.runfile import RunFile
+from kmc.documents import Mapping as Document
+from kmc.runfile import RunFile, apply_set, flat
 from kmc.settings import read_settings
 from kmc.stack import Stack, load_stack
 from kmc.study.manifest import DONE, result_path
@@ -45,25 +46,50 @@ class Extent:
         return min(planned, self.devices) if self.quick else self.devices
 
 
-class Maker:
-    """Makes the runs of programs; a stack is read once."""
+@dataclass(frozen=True)
+class Changes:
+    """What is changed in every program: card values by path (of stacks that have that card), and settings."""
 
-    def __init__(self) -> None:
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, sets: Iterable[str]) -> Changes:
+        """Read from texts such as "choices.electrode.bond_energy=0.2 eV". Raises UserError."""
+        document = Document("--set", 1)
+        for text in sets:
+            apply_set(document, text, ("choices", "settings"), "what kmc reproduce changes")
+        return cls(flat(document, "choices"), dict(document.get("settings") or {}))
+
+    def choices_for(self, stack: Stack) -> dict[str, Any]:
+        """The changes that a stack has a card for."""
+        cards = stack.cards()
+        return {path: value for path, value in self.choices.items()
+                if "." not in path or path.partition(".")[0] in cards}  # fmt: skip
+
+
+class Maker:
+    """Makes the runs of programs with `changes` over them; a stack is read once."""
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self.changes = changes or Changes()
         self.stacks: dict[str, Stack] = {}
 
     def run(self, program: Program, seed: int) -> RunFile:
         """The run of one device, named by its hash. Raises UserError for what the cards do not have."""
         if program.stack not in self.stacks:
             self.stacks[program.stack] = load_stack(program.stack)
-        stack = self.stacks[program.stack].choose(**dict(program.choices))
-        settings = read_settings(dict(program.settings))
+        stack = self.stacks[program.stack]
+        choices = {**program.choices, **self.changes.choices_for(stack)}
+        stack = stack.choose("--set", **choices)
+        settings = read_settings({**program.settings, **self.changes.settings}, "--set")
         snapshots = None if program.snapshots is None else {"every": program.snapshots}
         protocol = program.protocol()
         about = {"protocol": protocol.to_data(), "stack": {"hash": stack.hash}, "seed": seed, "initial": None,
                  "settings": settings.model_dump(), "snapshots": snapshots}  # fmt: skip
         return RunFile(path=program.name, name=provenance.run_hash(about)[:_HASH],
                        stack=str(find_data("stack", program.stack)), device=stack, protocol=protocol,
-                       choices=dict(program.choices), seed=seed, settings=settings,
+                       choices=choices, seed=seed, settings=settings,
                        snapshots=snapshots, description=program.name)  # fmt: skip
 
 
@@ -74,10 +100,11 @@ class Session:
     figures: Sequence[Figure]
     out: Path
     extent: Extent
+    changes: Changes = field(default_factory=Changes)
     failures: dict[str, str] = field(default_factory=dict)  # by a run's name, of this session
 
     def __post_init__(self) -> None:
-        maker = Maker()
+        maker = Maker(self.changes)
         self.runs: dict[str, RunFile] = {}
         self.names: dict[tuple[str, str], list[str]] = {}  # by figure and program
         for figure in self.figures:

@@ -1,0 +1,129 @@
+"""The search: optuna proposes shared numbers of the cards, the calibration targets' figures judge them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc import files
+from kmc.errors import UserError
+from kmc_analysis.calibrate.loss import calibration_targets, loss
+from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.figures import figures_of
+from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.reproduce.session import Changes, Extent, Session
+
+TRIALS = "trials.db"
+Tell = Callable[[str], None]
+Judge = Callable[[dict[str, str]], dict[str, Measured]]
+
+
+class Posterior(NamedTuple):
+    """A parameter's best value, and mean and standard deviation over the trials weighted by exp(-loss)."""
+
+    free: Free
+    best: float
+    mean: float
+    sigma: float
+
+
+@dataclass
+class Simulated:
+    """What the figures of the calibration targets say of chosen numbers; runs are kept in `out`."""
+
+    out: Path
+    extent: Extent
+    workers: int
+    should_stop: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        self.keys = set(calibration_targets())
+        self.figures = [one for one in figures_of(self.keys) if one.compute is None]
+
+    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+        """Raises Interrupted when it was asked to stop: the runs that are done are kept."""
+        session = Session(self.figures, self.out, self.extent, Changes(choices))
+        if not session.go(self.workers, lambda figure: None, None, self.should_stop):
+            raise Stopped
+        found: dict[str, Measured] = {}
+        for figure in self.figures:
+            if not session.left_out(figure):
+                measured = figure.measure(session.of(figure))
+                found |= {key: one for key, one in measured.items() if key in self.keys}
+        return found
+
+
+class Stopped(Exception):
+    """The search was asked to stop in the middle of a trial."""
+
+
+def optuna() -> Any:
+    """The optimiser. UserError where it is not installed."""
+    try:
+        import optuna as library
+    except ImportError:
+        raise UserError("kmc calibrate needs optuna",
+                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
+    library.logging.set_verbosity(library.logging.WARNING)
+    return library
+
+
+def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, seed: int = 0,
+           tell: Tell = lambda line: None) -> Any:  # fmt: skip
+    """An optuna study of `trials` finished trials in out/trials.db; one that is there is gone on with.
+
+    The first trial is the cards' own values. Raises UserError for a study of other parameters.
+    """
+    library = optuna()
+    files.make_folder(out)
+    storage = f"sqlite:///{out / TRIALS}"
+    study = library.create_study(study_name="calibrate", storage=storage, load_if_exists=True)
+    names = [one.path for one in parameters]
+    if study.user_attrs.setdefault("parameters", names) != names:
+        raise UserError(f"{out} holds a search over {', '.join(study.user_attrs['parameters'])}",
+                        next_step="name the same parameters, or another --out")  # fmt: skip
+    study.set_user_attr("parameters", names)
+    done = len(_finished(study))
+    study.sampler = library.samplers.TPESampler(seed=seed + done, multivariate=True, n_startup_trials=10)
+    if not study.trials:
+        study.enqueue_trial({one.path: one.start for one in parameters})
+    for count in range(done, trials):
+        trial = study.ask()
+        values = {one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log)
+                  for one in parameters}  # fmt: skip
+        try:
+            found = judge({one.path: one.told(values[one.path]) for one in parameters})
+        except Stopped:
+            study.tell(trial, state=library.trial.TrialState.FAIL)
+            study.enqueue_trial(values)
+            break
+        value = loss(found)
+        trial.set_user_attr("found", {key: one.value for key, one in found.items()})
+        study.tell(trial, value)
+        tell(f"trial {count + 1} of {trials}: loss {value:.3g}, best {study.best_value:.3g}")
+    return study
+
+
+def _finished(study: Any) -> list[Any]:
+    return [one for one in study.trials if one.value is not None and math.isfinite(one.value)]
+
+
+def posterior(study: Any, parameters: Sequence[Free]) -> list[Posterior]:
+    """Best values with their spreads. Trials crowd where the loss is low, so a spread is a lower bound."""
+    trials = _finished(study)
+    if not trials:
+        raise UserError("no trial is finished", next_step="go on with the same command")
+    weight = np.exp(-np.array([one.value - study.best_value for one in trials]))
+    weight /= weight.sum()
+    found = []
+    for one in parameters:
+        values = np.array([trial.params[one.path] for trial in trials])
+        mean = float(weight @ values)
+        sigma = math.sqrt(float(weight @ (values - mean) ** 2))
+        found.append(Posterior(one, float(study.best_params[one.path]), mean, sigma))
+    return found

@@ -1,0 +1,39 @@
+"""How far a simulation is from the targets that may be fitted to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.reproduce.targets import Target, targets
+
+MISSING = 4.0  # tolerances away: what was not simulated, or has no number
+_ROLE = "calibration"
+
+
+def calibration_targets(table: Mapping[str, Target] | None = None) -> dict[str, Target]:
+    """The targets of role calibration. No other is looked at by anything in this package."""
+    return {key: one for key, one in (targets() if table is None else table).items() if one.role == _ROLE}
+
+
+def distance(target: Target, found: Measured) -> float:
+    """0 inside the band, else how far outside, at most MISSING: in half widths of a band with two ends, in
+    decades below or above a band with one."""
+    if not isinstance(found.value, (int, float)) or not math.isfinite(found.value):
+        return MISSING
+    value, accept = float(found.value), target.accept
+    if accept.holds(value):
+        return 0.0
+    edge = accept.low if value < accept.low else accept.high
+    if accept.two_sided:
+        return min(MISSING, abs(value - edge) / ((accept.high - accept.low) / 2))
+    if value <= 0 or edge <= 0:
+        return MISSING
+    return min(MISSING, abs(math.log10(value / edge)))
+
+
+def loss(found: Mapping[str, Measured], table: Mapping[str, Target] | None = None) -> float:
+    """Half the sum of squared distances: minus the logarithm of a Gaussian likelihood one tolerance wide."""
+    chosen = calibration_targets(table)
+    return sum(0.5 * distance(chosen[key], found[key]) ** 2 for key in found if key in chosen)

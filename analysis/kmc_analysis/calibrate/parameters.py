@@ -1,0 +1,62 @@
+"""What may be fitted: numbers of cards that all devices share, within their sigma."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kmc.errors import UserError
+from kmc.families import FAMILIES
+from kmc.stack import Stack, load_stack
+
+MOST = 8  # free parameters
+REFERENCE = "ogb_20nm"  # the stack whose cards say where a parameter starts and how far it may go
+# Ionisation, bonds, nucleation, motion on surfaces, ions in the film, leak, heat of the substrate, forming.
+DEFAULT = ("electrode.exchange_barrier", "electrode.bond_energy", "electrode.isolated_redox_factor",
+           "electrode.surface_diffusion_barrier", "active.silver_ion_formation_energy",
+           "active.injection_limit", "device.substrate_thermal_resistance", "device.residue_gap")  # fmt: skip
+_DECADES = 1.0  # that a value with a sigma as large as itself may go either way
+_OWN = ("ligand", "grain", "crystal")  # structure, or the ligand's own: never shared
+
+
+class Free(NamedTuple):
+    """A free parameter: path, unit, starting value, and bounds in that unit; `log` where it spans decades."""
+
+    path: str
+    unit: str
+    start: float
+    low: float
+    high: float
+    log: bool
+
+    def told(self, value: float) -> str:
+        """A value as a choice of a stack."""
+        return f"{value:.8g} {self.unit}".strip() if self.unit != "1" else f"{value:.8g}"
+
+
+def free(paths: list[str] | tuple[str, ...] = DEFAULT) -> list[Free]:
+    """The parameters `paths` of the shared cards. UserError for more than eight, for one that is not shared
+    and for one without a sigma."""
+    if len(paths) > MOST:
+        raise UserError(f"{len(paths)} parameters; at most {MOST} are fitted at once", next_step="name fewer")
+    stack = load_stack(REFERENCE)
+    return [_free(stack, path) for path in paths]
+
+
+def _free(stack: Stack, path: str) -> Free:
+    role, _, key = path.partition(".")
+    if role in _OWN:
+        raise UserError(f"{path} is not shared by all devices", next_step="take a number of electrode, active, "
+                        "organic or device")  # fmt: skip
+    stack.value(path)  # UserError with the nearest name
+    card = stack.cards()[role]
+    number = card.quantity(key)
+    if not number.sigma:
+        raise UserError(f"{path} has no sigma, so no bounds", next_step="name another, or give it a sigma")
+    low, high, unit = number.value - number.sigma, number.value + number.sigma, number.unit or "1"
+    bounds = FAMILIES[card.family][key]
+    log = low <= 0 < number.value and bounds.low >= 0
+    if log:
+        low, high = number.value / 10**_DECADES, max(high, number.value * 10**_DECADES)
+    if unit == (bounds.unit or "1"):
+        low, high = max(low, bounds.low), min(high, bounds.high)
+    return Free(path, unit, number.value, low, high, log)

@@ -1,0 +1,76 @@
+"""kmc calibrate: shared numbers of the cards fitted to the calibration targets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kmc.commands._options import Json, Quiet
+from kmc_analysis.commands.reproduce import cores
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PARAMETER]...", help="Numbers such as electrode.bond_energy; eight at most."),
+]
+Trials = Annotated[int, typer.Option("--trials", min=1, help="Trials in all, those done before counted in.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the search.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Only figures that take minutes.")]
+Out = Annotated[Path, typer.Option("--out", help="Keep trials, runs and the fitted cards here.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
+]
+
+
+def calibrate(
+    paths: Paths = None,
+    trials: Trials = 40,
+    seed: Seed = 1,
+    seeds: Seeds = 3,
+    quick: Quick = False,
+    out: Out = Path("runs/calibrate/out"),
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Fit shared numbers of the cards to the targets of role calibration, and no other.
+
+    Values stay within a sigma of the cards' own. Given again, the search goes on. Writes a card of kind fitted
+    for each role, with the spread over the trials as sigma and the targets as source. Needs optuna.
+
+    Examples:
+
+        kmc calibrate --trials 60
+
+        kmc calibrate electrode.bond_energy device.residue_gap --quick
+    """
+    from kmc.commands._running import stopping
+    from kmc.progress import say, spinner
+    from kmc_analysis.calibrate.fit import Simulated, posterior, search
+    from kmc_analysis.calibrate.outputs import write_cards
+    from kmc_analysis.calibrate.parameters import DEFAULT, free
+    from kmc_analysis.reproduce.session import Extent
+
+    parameters = free(tuple(paths) if paths else DEFAULT)
+    with stopping() as asked, spinner("calibrating", quiet) as tell:
+        judge = Simulated(out / "runs", Extent(seed, seeds, quick), workers or cores(), asked)
+        study = search(parameters, judge, out, trials, seed, tell)
+        stopped = asked()
+    found = posterior(study, parameters)
+    cards = write_cards(found, study.best_trial.user_attrs["found"], out.resolve().name, out)
+    if as_json:
+        told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
+                for one in found}  # fmt: skip
+        print(json.dumps({"loss": study.best_value, "targets": study.best_trial.user_attrs["found"],
+                          "parameters": told, "cards": [str(path) for path in cards]}, indent=1))  # fmt: skip
+    else:
+        for one in found:
+            was = f"{one.free.unit} (was {one.free.start:.4g})"
+            print(f"{one.free.path}: {one.best:.4g} +- {one.sigma:.2g} {was}")
+        print(*cards, sep="\n")
+    if stopped:
+        say("interrupted; the same command goes on")
+    return 3 if stopped else 0

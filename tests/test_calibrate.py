@@ -1,0 +1,101 @@
+"""Calibration: shared numbers only, calibration targets only, resumable, cards that load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kmc.cards import load_card
+from kmc.errors import UserError
+from kmc_analysis.calibrate.fit import Simulated, posterior, search
+from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
+from kmc_analysis.calibrate.outputs import write_cards
+from kmc_analysis.calibrate.parameters import DEFAULT, free
+from kmc_analysis.reproduce.measured import Measured, exact, not_run
+from kmc_analysis.reproduce.session import Extent
+from kmc_analysis.reproduce.targets import Target, targets
+
+PAIR = ("electrode.bond_energy", "active.injection_limit")
+
+
+class Poisoned:
+    """A target of another role, of which the role and key alone may be asked."""
+
+    def __init__(self, target: Target) -> None:
+        self.key, self.role = target.key, target.role
+
+    def __getattr__(self, name: str) -> None:
+        raise AssertionError(f"{self.key}.{name} was read")
+
+
+def poisoned() -> dict[str, Target]:
+    """The table in which every target that is not for calibration cannot be read."""
+    return {key: one if one.role == "calibration" else Poisoned(one) for key, one in targets().items()}  # type: ignore[misc]
+
+
+def test_no_other_target_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all other targets unreadable the losses are the same, and what a search asks of the figures are
+    the calibration keys alone; the poison works."""
+    found = {key: exact(118.0) for key in targets()}
+    assert loss(found, poisoned()) == loss(found)
+    assert loss(found) == loss({key: found[key] for key in calibration_targets()})
+    monkeypatch.setattr("kmc_analysis.calibrate.loss.targets", poisoned)
+    judge = Simulated(tmp_path, Extent(devices=1), 1, lambda: False)
+    assert judge.keys == {key for key, one in targets().items() if one.role == "calibration"}
+    assert loss(found) > 0
+    with pytest.raises(AssertionError, match="was read"):
+        _ = poisoned()["S23b_echo_30ms"].value
+
+
+def test_distances_are_in_tolerances() -> None:
+    """Half widths outside a band, decades below a bound, and a penalty for what is not there."""
+    echo, ratio = (targets()[key] for key in ("S23a_echo_10ms", "S3_volatile_switching"))
+    assert distance(echo, exact(120.0)) == 0
+    assert distance(echo, exact(133.0)) == pytest.approx(2)
+    assert distance(ratio, exact(3.0)) == pytest.approx(2)
+    assert distance(ratio, not_run("dear")) == MISSING
+    assert distance(echo, exact(1e9)) == MISSING
+
+
+def test_only_shared_numbers_are_free() -> None:
+    """Eight at most, none of a ligand's own, bounds of a sigma and never below what a card may hold."""
+    assert len(free()) == len(DEFAULT) == 8
+    bond, leak = free(list(PAIR))
+    assert (bond.low, bond.high, bond.log) == (pytest.approx(0.02), pytest.approx(0.22), False)
+    assert leak.log
+    assert leak.low > 0
+    with pytest.raises(UserError, match="not shared"):
+        free(["ligand.gap_barrier"])
+    with pytest.raises(UserError, match="at most 8"):
+        free([*DEFAULT, "electrode.resistivity"])
+    with pytest.raises(UserError, match="bond_energy"):
+        free(["electrode.bond_energi"])
+
+
+def judged(choices: dict[str, str]) -> dict[str, Measured]:
+    """A device whose figures are right at a bond energy of 0.17 eV."""
+    energy = float(choices["electrode.bond_energy"].split()[0])
+    return {"S23a_echo_10ms": exact(118.0 + 500 * (energy - 0.17)), "S3_volatile_switching": exact(1e3)}
+
+
+def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
+    """Cut in two it has all its trials, starts at the cards' values, and ends near the answer; the cards that
+    it writes load, as fitted, to the targets that were met."""
+    pytest.importorskip("optuna")
+    parameters = free(list(PAIR))
+    search(parameters, judged, tmp_path, 5, seed=1)
+    study = search(parameters, judged, tmp_path, 25, seed=1)
+    assert len(study.trials) == 25
+    assert study.trials[0].params["electrode.bond_energy"] == pytest.approx(0.12)
+    assert study.best_value == 0
+    found = posterior(study, parameters)
+    assert found[0].best == pytest.approx(0.17, abs=0.011)
+    assert 0 < found[0].sigma < 0.05
+    paths = write_cards(found, ["S23a_echo_10ms"], "test", tmp_path)
+    card = load_card(tmp_path / "ag_fitted.yaml")
+    number = card.quantity("bond_energy")
+    assert (number.kind, number.targets, number.run) == ("fitted", ("S23a_echo_10ms",), "test")
+    assert len(paths) == 2
+    with pytest.raises(UserError, match="a search over"):
+        search(parameters[:1], judged, tmp_path, 1)
