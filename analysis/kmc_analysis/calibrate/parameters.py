@@ -45,8 +45,8 @@ def free(paths: list[str] | tuple[str, ...] = DEFAULT) -> list[Free]:
 def _free(stack: Stack, path: str) -> Free:
     role, _, key = path.partition(".")
     if role in _OWN:
-        raise UserError(f"{path} is not shared by all devices", next_step="take a number of electrode, active, "
-                        "organic or device")  # fmt: skip
+        raise UserError(f"{path} is not shared by all devices",
+                        next_step="take a number of electrode, active, organic or device")  # fmt: skip
     stack.value(path)  # UserError with the nearest name
     card = stack.cards()[role]
     number = card.quantity(key)
