@@ -12,6 +12,7 @@ from kmc_analysis.calibrate.fit import Simulated, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
+from kmc_analysis.calibrate.sensitivity import influences, table
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
@@ -99,3 +100,16 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
     assert len(paths) == 2
     with pytest.raises(UserError, match="a search over"):
         search(parameters[:1], judged, tmp_path, 1)
+
+
+def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
+    """The echo rises by 500 per eV over a range of 0.2 eV: 20 tolerances of 5; a constant is not moved, nor
+    anything by the leak; what has no number is a dash."""
+    pytest.importorskip("SALib")
+    keys = [targets()[key] for key in ("S23a_echo_10ms", "S3_volatile_switching", "S8_ogb_retention")]
+    found = influences(free(list(PAIR)), keys, judged, 3, seed=2)
+    bond = [one for one in found if one.parameter == PAIR[0]]
+    assert [one.strength for one in bond[:2]] == pytest.approx([20, 0])
+    assert bond[0].direction == pytest.approx(20)
+    assert (bond[0].known, bond[2].known) == (3, 0)
+    assert table(found) == [[PAIR[0], "+20", "0", "-"], [PAIR[1], "0", "0", "-"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,22 +34,23 @@ class Posterior(NamedTuple):
 
 @dataclass
 class Simulated:
-    """What the figures of the calibration targets say of chosen numbers; runs are kept in `out`."""
+    """What figures say of chosen numbers, those of the calibration targets unless told otherwise; runs are
+    kept in `out`."""
 
     out: Path
     extent: Extent
     workers: int
     should_stop: Callable[[], bool]
+    keys: set[str] = field(default_factory=lambda: set(calibration_targets()))
 
     def __post_init__(self) -> None:
-        self.keys = set(calibration_targets())
         self.figures = [one for one in figures_of(self.keys) if one.compute is None]
 
     def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
         """Raises Interrupted when it was asked to stop: the runs that are done are kept."""
         session = Session(self.figures, self.out, self.extent, Changes(choices))
         if not session.go(self.workers, lambda figure: None, None, self.should_stop):
-            raise Stopped
+            raise Stopped("interrupted; the runs that are done are kept")
         found: dict[str, Measured] = {}
         for figure in self.figures:
             if not session.left_out(figure):
@@ -58,8 +59,10 @@ class Simulated:
         return found
 
 
-class Stopped(Exception):
-    """The search was asked to stop in the middle of a trial."""
+class Stopped(UserError):
+    """It was asked to stop in the middle of a trial. The command line leaves with exit code 3."""
+
+    exit_code = 3
 
 
 def optuna() -> Any:

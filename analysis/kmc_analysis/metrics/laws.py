@@ -9,8 +9,8 @@ from scipy import optimize
 
 from kmc.units import K_B
 
-_APART = 0.5  # of log-log slopes: more makes another regime
-_LEAST_DECADES = 0.15  # that a regime spans
+_NEAR = math.log10(1.1)
+_LEAST_DECADES = 0.15  # that a line spans
 
 
 def log_slope(voltage: np.ndarray, current: np.ndarray) -> float:
@@ -22,21 +22,24 @@ def log_slope(voltage: np.ndarray, current: np.ndarray) -> float:
 
 
 def regimes(voltage: np.ndarray, current: np.ndarray) -> list[float]:
-    """The log-log slopes of I(V), one a regime: stretches of 0.15 decades and more whose slopes differ by
-    over 0.5 from their neighbours'."""
+    """The log-log slopes of I(V): as few straight lines as follow it within 10 %, as one fits them to a plot.
+
+    From the lowest voltage on each line goes as far as it can; those of less than 0.15 decades do not count.
+    """
     keep = (voltage > 0) & (current > 0)
     x, y = np.log10(voltage[keep]), np.log10(current[keep])
-    if len(x) < 3:
-        return []
-    slopes, widths = np.diff(y) / np.diff(x), np.diff(x)
-    found: list[list[float]] = []  # slope x width, width
-    for slope, width in zip(slopes, widths, strict=True):
-        if found and abs(slope - found[-1][0] / found[-1][1]) <= _APART:
-            found[-1][0] += slope * width
-            found[-1][1] += width
-        else:
-            found.append([slope * width, width])
-    return [total / width for total, width in found if width >= _LEAST_DECADES]
+    found, start = [], 0
+    while start < len(x) - 1:
+        end = next((k for k in range(len(x), start + 1, -1) if _straight(x[start:k], y[start:k])), start + 2)
+        if x[end - 1] - x[start] >= _LEAST_DECADES:
+            found.append(float(np.polyfit(x[start:end], y[start:end], 1)[0]))
+        start = end - 1
+    return found
+
+
+def _straight(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether the best line through the points is nowhere off by more than 10 % in current."""
+    return bool(np.abs(y - np.polyval(np.polyfit(x, y, 1), x)).max() <= _NEAR)
 
 
 def activation_energy(temperature: np.ndarray, resistance: np.ndarray) -> float:

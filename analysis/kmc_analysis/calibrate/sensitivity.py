@@ -1,0 +1,116 @@
+"""Which numbers of the cards move which figures: elementary effects (Morris), one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc.errors import UserError
+from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.reproduce.targets import Target
+
+LEVELS = 4
+Judge = Callable[[dict[str, str]], dict[str, Measured]]
+Tell = Callable[[str], None]
+
+
+class Influence(NamedTuple):
+    """What a parameter does to a figure over its range: mean absolute and signed elementary effects, in the
+    target's tolerances (decades where a tolerance has one end). `known` trajectories of `asked` had numbers.
+    """
+
+    parameter: str
+    key: str
+    strength: float
+    direction: float
+    known: int
+    asked: int
+
+
+def library() -> Any:
+    """SALib's Morris sampler. UserError where it is not installed."""
+    try:
+        from SALib.sample import morris
+    except ImportError:
+        raise UserError("kmc sensitivity needs SALib",
+                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
+    return morris
+
+
+def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Judge, trajectories: int,
+               seed: int = 0, tell: Tell = lambda line: None) -> list[Influence]:  # fmt: skip
+    """Elementary effects of all parameters on all targets: `trajectories` x (parameters + 1) judgements.
+
+    M. D. Morris, Technometrics 33, 161 (1991). Each trajectory changes one parameter after the other by two
+    thirds of its range; effects are scaled to the whole range.
+    """
+    count = len(parameters)
+    problem = {"num_vars": count, "names": [one.path for one in parameters], "bounds": [[0.0, 1.0]] * count}
+    points = library().sample(problem, trajectories, num_levels=LEVELS, seed=seed)
+    scores = np.empty((len(points), len(targets)))
+    for k, point in enumerate(points):
+        found = judge(_choices(parameters, point))
+        scores[k] = [_score(one, found.get(one.key)) for one in targets]
+        tell(f"{k + 1} of {len(points)} points judged")
+    return [_influence(parameters, j, target, points, scores[:, t], trajectories)
+            for t, target in enumerate(targets) for j in range(count)]  # fmt: skip
+
+
+def _choices(parameters: Sequence[Free], point: np.ndarray) -> dict[str, str]:
+    values = [one.low * (one.high / one.low) ** share if one.log else one.low + share * (one.high - one.low)
+              for one, share in zip(parameters, point, strict=True)]  # fmt: skip
+    return {one.path: one.told(value) for one, value in zip(parameters, values, strict=True)}
+
+
+def _score(target: Target, found: Measured | None) -> float:
+    """A value in tolerances of its target; NaN for none."""
+    if found is None or not isinstance(found.value, (int, float)) or not math.isfinite(found.value):
+        return math.nan
+    accept = target.accept
+    if accept.two_sided:
+        return float(found.value) / ((accept.high - accept.low) / 2)
+    return math.log10(found.value) if found.value > 0 else math.nan
+
+
+def _influence(parameters: Sequence[Free], j: int, target: Target, points: np.ndarray, score: np.ndarray,
+               trajectories: int) -> Influence:  # fmt: skip
+    """The effects of parameter `j`: the steps of each trajectory that move it."""
+    steps, rises = np.diff(points, axis=0), np.diff(score)
+    size = len(parameters) + 1
+    inside = np.arange(len(steps)) % size != size - 1  # not from one trajectory to the next
+    moved = inside & (np.abs(steps[:, j]) > 1e-9)
+    effects = (rises[moved] / steps[moved, j])[np.isfinite(rises[moved])]
+    if not len(effects):
+        return Influence(parameters[j].path, target.key, math.nan, math.nan, 0, trajectories)
+    return Influence(parameters[j].path, target.key, float(np.abs(effects).mean()), float(effects.mean()),
+                     len(effects), trajectories)  # fmt: skip
+
+
+def table(found: Sequence[Influence]) -> list[list[str]]:
+    """One row a parameter, one column a target: the strength, with a sign where it points one way."""
+    rows: dict[str, list[str]] = {}
+    for one in found:
+        rows.setdefault(one.parameter, [one.parameter]).append(_cell(one))
+    return list(rows.values())
+
+
+def _cell(one: Influence) -> str:
+    if math.isnan(one.strength):
+        return "-"
+    sign = "" if one.strength == 0 else "+" if one.direction > 0.9 * one.strength else (
+        "-" if one.direction < -0.9 * one.strength else "+-")  # fmt: skip
+    return f"{sign}{one.strength:.2g}"
+
+
+def keys_of(found: Sequence[Influence]) -> list[str]:
+    """The targets of the columns."""
+    return list(dict.fromkeys(one.key for one in found))
+
+
+def as_rows(found: Sequence[Influence]) -> list[Mapping[str, Any]]:
+    """Plain data."""
+    return [one._asdict() for one in found]

@@ -1,0 +1,68 @@
+"""kmc sensitivity: which numbers of the cards move which figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kmc.commands._options import Json, Quiet
+from kmc_analysis.commands.reproduce import cores
+
+Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Targets whose figures are judged.")]
+Paths = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="PATH", help="A number of a card; may be repeated.")
+]
+Trajectories = Annotated[int, typer.Option("--trajectories", min=1, help="Each changes all parameters once.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the sample.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
+Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table here.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
+]
+
+
+def sensitivity(
+    keys: Keys,
+    paths: Paths = None,
+    trajectories: Trajectories = 4,
+    seed: Seed = 1,
+    seeds: Seeds = 2,
+    out: Out = Path("runs/sensitivity/out"),
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Say which numbers of the cards move which figures: one table of elementary effects.
+
+    Each parameter goes over a sigma of its card's value either way. A cell is the mean change of the figure
+    over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
+    which way. Writes sensitivity.json. Needs SALib.
+
+    Examples:
+
+        kmc sensitivity S18c_activation_energy --parameter active.leak_activation_energy
+    """
+    from kmc.commands._running import stopping
+    from kmc.files import write_whole
+    from kmc.progress import spinner
+    from kmc_analysis.calibrate import sensitivity as effects
+    from kmc_analysis.calibrate.fit import Simulated
+    from kmc_analysis.calibrate.parameters import DEFAULT, free
+    from kmc_analysis.reproduce.session import Extent
+    from kmc_analysis.reproduce.targets import chosen
+    from kmc_analysis.tables import show_rows
+
+    parameters, targets = free(tuple(paths) if paths else DEFAULT), chosen(keys)
+    with stopping() as asked, spinner("judging", quiet) as tell:
+        judge = Simulated(out, Extent(seed, seeds), workers or cores(), asked, {one.key for one in targets})
+        found = effects.influences(parameters, targets, judge, trajectories, seed, tell)
+    rows = effects.as_rows(found)
+    write_whole(out / "sensitivity.json", json.dumps(rows, indent=1).encode())
+    if as_json:
+        print(json.dumps({"influences": rows}, indent=1))
+    else:
+        show_rows(["parameter", *effects.keys_of(found)], effects.table(found), "Sensitivity")
+    return 0
