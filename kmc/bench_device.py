@@ -1,7 +1,8 @@
 """`kmc bench device`: whole runs of the 20 nm OGB device, and one update after one change of metal.
 
-A case that takes longer than LIMIT times what it is meant to take is stopped; its row says how far it came.
-Each row is the median over seeds 1 to REPEATS; the variable KMC_BENCH_REPEATS asks for fewer.
+A case that takes longer than LIMIT times what it is meant to take is stopped; its row says how far it came,
+in numbers and, under `reason`, in words. Each row is the median over seeds 1 to REPEATS; the variables
+KMC_BENCH_REPEATS and KMC_BENCH_LIMIT ask for fewer and for another limit.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ STACK = "ogb_20nm"
 REPEATS = 5
 REPEATS_VARIABLE = "KMC_BENCH_REPEATS"
 LIMIT = 2.0
+LIMIT_VARIABLE = "KMC_BENCH_LIMIT"
+#: of a kernel call: a hot filament is followed change by change, and the limit is looked at between calls
+BUDGET = 1000
 UPDATES = 200  # changes of metal that are timed
 COMPARED = 20  # of them, whose rates are compared with those of a full solution
 AFFECTED = 1e-3  # relative change by which an event affects a rate
@@ -63,7 +67,9 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
 
     error_rates: median relative error of the rates at the end against a full solution of everything,
     error_rates_worst the largest. reached_s of asked_s: simulated time; change_G: largest over first
-    conductance. Of hop_update: wall_s is the median time of one update. `progress` takes a line of text.
+    conductance, G_end_S the last; cpu_s: of the processor, for a machine that others use; reason: why a case
+    did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one update, cpu_s that of
+    all it takes. `progress` takes a line of text.
     """
     say = progress or (lambda text: None)
     seeds = range(1, 1 + int(os.environ.get(REPEATS_VARIABLE, REPEATS)))
@@ -80,29 +86,44 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
 
 
 def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians of the columns that all rows have, and how many there were."""
-    return {key: statistics.median(row[key] for row in rows) for key in rows[0]} | {"seeds": len(rows)}
+    """Medians of the columns, how many rows there were, and the first reason why one was cut short."""
+    columns = [key for key in rows[0] if key != "reason"]
+    found: dict[str, Any] = {key: statistics.median(row[key] for row in rows) for key in columns}
+    reasons = [row["reason"] for row in rows if row["reason"]]
+    more = f" (and {len(reasons) - 1} more of {len(rows)} seeds)" if len(reasons) > 1 else ""
+    return found | {"seeds": len(rows), "reason": reasons[0] + more if reasons else ""}
 
 
 def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str, Any], Simulation]:
     """Run one case for one seed, no longer than its limit."""
     initial = None if before is None else before.state_dict()
-    simulation = Simulation(load_stack(STACK), case.protocol, Settings(), seed, initial)
+    some = Settings(event_budget=BUDGET)
+    simulation = Simulation(load_stack(STACK), case.protocol, some, seed, initial)
     counted = simulation.device.state.run[["events", "metal_events"]][0].item()
-    begin = time.perf_counter()
-    simulation.run(should_stop=lambda: time.perf_counter() - begin > LIMIT * case.meant_s)
-    wall = time.perf_counter() - begin
+    limit = float(os.environ.get(LIMIT_VARIABLE, LIMIT)) * case.meant_s
+    begin, worked = time.perf_counter(), time.process_time()
+    simulation.run(should_stop=lambda: time.perf_counter() - begin > limit)
+    wall, worked = time.perf_counter() - begin, time.process_time() - worked
     rows = simulation.take_rows()
     events, metal = (after - start for after, start in zip(
         simulation.device.state.run[["events", "metal_events"]][0].item(), counted, strict=True))  # fmt: skip
     end = simulation.state_dict() if case.name == "set_1mA" else None
     error = rate_errors(simulation)
     if end is not None:
-        simulation = Simulation.from_state_dict(simulation.stack, case.protocol, Settings(), end)
+        simulation = Simulation.from_state_dict(simulation.stack, case.protocol, some, end)
     conductance = rows["conductance"] if len(rows["time"]) else np.ones(1)
-    return {"wall_s": wall, **_speeds(events, metal, wall), **_errors(error), "reached_s": simulation.time_s,
-            "asked_s": case.protocol.duration_s, "finished": float(simulation.finished),
-            "change_G": float(conductance.max() / conductance[0])}, simulation  # fmt: skip
+    return {"wall_s": wall, "cpu_s": worked, **_speeds(events, metal, wall), **_errors(error),
+            "reached_s": simulation.time_s, "asked_s": case.protocol.duration_s,
+            "finished": float(simulation.finished), "change_G": float(conductance.max() / conductance[0]),
+            "G_end_S": float(conductance[-1]), "reason": _reason(simulation, limit)}, simulation  # fmt: skip
+
+
+def _reason(simulation: Simulation, limit_s: float) -> str:
+    """Why a run did not come to the end of its protocol, "" if it did."""
+    if simulation.finished:
+        return ""
+    reached, asked = simulation.time_s, simulation.protocol.duration_s
+    return f"stopped after {limit_s:g} s of computing, at {reached:.3g} s of {asked:.3g} s"
 
 
 def _speeds(events: int, metal: int, wall_s: float) -> dict[str, float]:
@@ -146,7 +167,7 @@ def hop_update(seed: int) -> dict[str, Any]:
     device = simulation.device
     device.set_source(0.4, 1e-6)
     device.advance(simulation.events, 5e-4, 1 << 62, False)
-    spent, errors = [], []
+    spent, errors, worked = [], [], time.process_time()
     for k in range(UPDATES):
         begin_rates = _next_change(simulation)
         begin = time.perf_counter()
@@ -156,7 +177,8 @@ def hop_update(seed: int) -> dict[str, Any]:
             errors.append(_affected_errors(simulation, begin_rates))
     wall = statistics.median(spent)
     return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(np.concatenate(errors)),
-            "reached_s": simulation.time_s, "asked_s": simulation.time_s, "finished": 1.0, "change_G": 1.0}
+            "cpu_s": time.process_time() - worked, "reached_s": simulation.time_s, "asked_s": simulation.time_s,
+            "finished": 1.0, "change_G": 1.0, "G_end_S": device.conductance(), "reason": ""}
 
 
 def _next_change(simulation: Simulation) -> np.ndarray:

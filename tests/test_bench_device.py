@@ -14,7 +14,7 @@ from kmc.simulation import Simulation
 
 KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "metal_events_per_s",
         "error_rates",
-        "error_rates_worst", "reached_s", "asked_s", "finished", "change_G", "seeds"}  # fmt: skip
+        "error_rates_worst", "reached_s", "asked_s", "finished", "change_G", "seeds", "reason", "cpu_s", "G_end_S"}  # fmt: skip
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ def test_rows_of_devices(small: None) -> None:
     assert rows["set_1mA"]["reached_s"] == pytest.approx(2e-5)
     assert rows["never"]["finished"] == 0.0
     assert 0.0 < rows["never"]["reached_s"] < 1.0
+    assert rows["never"]["reason"].startswith("stopped after 0.1 s of computing, at ")
+    assert [rows[name]["reason"] for name in ("set_1mA", "retention_1e5s", "hop_update")] == ["", "", ""]
+    assert rows["never"]["wall_s"] < 2.0
     assert rows["hop_update"]["metal_events"] == 4
     assert len(told) == 8
 
