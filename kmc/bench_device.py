@@ -68,8 +68,8 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     error_rates: median relative error of the rates at the end against a full solution of everything,
     error_rates_worst the largest. reached_s of asked_s: simulated time; change_G: largest over first
     conductance, G_end_S the last; cpu_s: of the processor, for a machine that others use; reason: why a case
-    did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one update, cpu_s that of
-    all it takes. `progress` takes a line of text.
+    did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one update, cpu_s that
+    of all it takes. `progress` takes a line of text.
     """
     say = progress or (lambda text: None)
     seeds = range(1, 1 + int(os.environ.get(REPEATS_VARIABLE, REPEATS)))
@@ -177,8 +177,9 @@ def hop_update(seed: int) -> dict[str, Any]:
             errors.append(_affected_errors(simulation, begin_rates))
     wall = statistics.median(spent)
     return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(np.concatenate(errors)),
-            "cpu_s": time.process_time() - worked, "reached_s": simulation.time_s, "asked_s": simulation.time_s,
-            "finished": 1.0, "change_G": 1.0, "G_end_S": device.conductance(), "reason": ""}
+            "cpu_s": time.process_time() - worked, "reached_s": simulation.time_s,
+            "asked_s": simulation.time_s, "finished": 1.0, "change_G": 1.0,
+            "G_end_S": device.conductance(), "reason": ""}
 
 
 def _next_change(simulation: Simulation) -> np.ndarray:

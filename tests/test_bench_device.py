@@ -13,8 +13,8 @@ from kmc.settings import Settings
 from kmc.simulation import Simulation
 
 KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "metal_events_per_s",
-        "error_rates",
-        "error_rates_worst", "reached_s", "asked_s", "finished", "change_G", "seeds", "reason", "cpu_s", "G_end_S"}  # fmt: skip
+        "error_rates", "error_rates_worst", "reached_s", "asked_s", "finished", "change_G",
+        "G_end_S", "cpu_s", "seeds", "reason"}  # fmt: skip
 
 
 @pytest.fixture
