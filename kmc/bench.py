@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from kmc import provenance
@@ -26,6 +28,14 @@ def load(name: str) -> Callable[[Callable[[str], None]], list[dict[str, Any]]]:
         step = "use one of: " + ", ".join(sorted(points)) if points else "pip install the package to get some"
         raise UserError(f'no benchmark is called "{name}"', nearest=nearest(name, points), next_step=step)
     return points[name].load()
+
+
+def drawer(name: str) -> Callable[[list[dict[str, Any]], Path], None]:
+    """The function draw(rows, path) beside the benchmark's. Raises UserError for one that draws nothing."""
+    found = getattr(sys.modules[load(name).__module__], "draw", None)
+    if found is None:
+        raise UserError(f"the benchmark {name} draws no figure", next_step="leave out --figure")
+    return found
 
 
 def run(name: str, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:

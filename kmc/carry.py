@@ -45,7 +45,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
         device.take_stage(saved["stage"])
     for name in _PLAIN:
         setattr(device, name, saved[name])
-    _restore_state(device, saved["state"])
+    restore_state(device, saved["state"])
     for name in _POTENTIAL:
         getattr(device.potential, name)[:] = saved["potential"][name]
     nz, ny, nx = device.potential.fixed.shape
@@ -65,7 +65,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
         device.vacancies.mu = saved["vacancies"]["mu"]
 
 
-def _restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
+def restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
     """Arrays of the State, with the member lists unpacked again."""
     if saved["entities"].size != device.state.entities.size:
         device.state = grow(device.state, saved["entities"].size)

@@ -487,6 +487,28 @@ def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str],
     assert cli.main(["bench", "min"]) == 2
 
 
+def test_a_bench_draws_its_rows_if_it_can(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Into the file that is named; what cannot be drawn is said before anything is measured."""
+    def run(progress: Any) -> list[dict[str, Any]]:
+        ran.append(1)
+        return [{"sites": 5}]
+
+    ran: list[int] = []
+    point = SimpleNamespace(name="mine", load=lambda: run)
+    monkeypatch.setattr("kmc.bench.metadata.entry_points", lambda group: [point] if "bench" in group else [])
+    file = tmp_path / "a.png"
+    assert cli.main(["bench", "mine", "--figure", str(file)]) == 2
+    assert "draws no figure" in capsys.readouterr().err
+    monkeypatch.setattr(sys.modules[__name__], "draw", lambda rows, path: path.write_text(str(rows)),
+                        raising=False)  # fmt: skip
+    assert cli.main(["bench", "mine", "--figure", str(tmp_path / "a.txt")]) == 2
+    assert cli.main(["bench", "mine", "--figure", str(tmp_path / "no" / "a.png")]) == 2
+    assert not ran
+    assert cli.main(["bench", "mine", "--figure", str(file)]) == 0
+    assert file.read_text() == "[{'sites': 5}]"
+
+
 def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both kinds of vacancies are run once, and the folder is told."""
     assert cli.main(["warmup", "--json"]) == 0

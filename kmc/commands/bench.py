@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kmc.commands._options import Json, Quiet
 
+FIGURES = (".png", ".pdf", ".svg")
+
 
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The benchmark; a list if none.")] = None,
     as_json: Json = False,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the rows, if it can.")] = None,
     quiet: Quiet = False,
 ) -> int:
     """Run a benchmark and print its table, with the machine that the numbers hold for.
@@ -22,8 +26,11 @@ def bench(
         kmc bench
 
         kmc bench kernel --json > kernel.json
+
+        kmc bench accuracy --figure accuracy.png
     """
     from kmc import bench as benches
+    from kmc.errors import UserError
     from kmc.progress import spinner
 
     if name is None:
@@ -31,8 +38,15 @@ def bench(
         typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
         return 0
     benches.load(name)  # a wrong name is said before any progress
+    draw = benches.drawer(name) if figure is not None else None
+    if figure is not None and figure.suffix not in FIGURES:
+        raise UserError(f"{figure} is no picture", next_step=f"let it end in {', '.join(FIGURES)}")
+    if figure is not None and not figure.resolve().parent.is_dir():
+        raise UserError(f"{figure.parent} is not a folder", next_step="make it, or name another file")
     with spinner(f"bench {name}", quiet) as progress:
         result = benches.run(name, progress)
+    if draw is not None and figure is not None:
+        draw(result["rows"], figure)
     if as_json:
         typer.echo(json.dumps(result["rows"], indent=2))
     else:

@@ -1,0 +1,53 @@
+"""Error against cost: the rows of a few seeds, and a solution that is compared with itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmc import bench_accuracy as bench
+from kmc.bench_device import totals
+from kmc.protocol import Protocol
+from kmc.simulation import Simulation
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seeds, two settings of two knobs, a short way, in this process."""
+    monkeypatch.setattr(bench, "KNOBS", {"refresh_bound": (0.1, 2.0), "flight_reach": (0, 2)})
+    monkeypatch.setattr(bench, "MOST_S", 5e-5)
+    monkeypatch.setattr(bench, "MOMENTS", 2)
+    monkeypatch.setattr(bench, "COMPARED", 1)
+    monkeypatch.setattr(bench, "observations", lambda what, tasks: [what(task) for task in tasks])
+    monkeypatch.setenv(bench.SEEDS_VARIABLE, "2")
+
+
+def test_rows_and_figure(few: None, tmp_path: Path) -> None:
+    """The tightest has no error of its own; the default is marked; what enters rates has their errors too."""
+    told: list[str] = []
+    rows: list[dict[str, Any]] = bench.run(told.append)
+    assert told == ["refresh_bound 0.1", "refresh_bound 2", "flight_reach 0", "flight_reach 2"]
+    assert [(row["ratio"], row["ratio_error"]) for row in rows[::2]] == [(1.0, 0.0)] * 2
+    assert [row["default"] for row in rows] == [False, True, False, True]
+    assert [row["rates_median"] is None for row in rows] == [False, False, True, True]
+    assert rows[1]["rates_p90"] >= rows[1]["rates_median"] >= 0.0
+    assert all(row["set_s"] > 0.0 and row["cpu_s"] > 0.0 and row["events"] > 100 for row in rows)
+    for suffix in ("png", "svg"):
+        path = tmp_path / f"figure.{suffix}"
+        bench.draw(rows, path)
+        assert path.stat().st_size > 5000
+
+
+def test_what_is_compared_is_the_same_configuration() -> None:
+    """Solved anew at its own settings a fresh run has its own rates; on another mesh, others."""
+    settings = bench.small_settings({})
+    simulation = Simulation(bench.small_device(), Protocol.hold("0 V", "1 us", samples=1), settings, 1)
+    own = totals(simulation)
+    assert totals(bench.solved(simulation, settings)) == pytest.approx(own, rel=2e-3)  # Newton's tolerance
+    simulation.device.set_source(0.7, math.inf)
+    simulation.device.solve_fields()
+    finer = totals(bench.solved(simulation, bench.small_settings({"mesh_factor": 2})))
+    assert abs(finer.sum() / totals(simulation).sum() - 1.0) > 1e-3
