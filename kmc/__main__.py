@@ -11,6 +11,9 @@ INTERRUPTED = 3
 def run() -> None:
     """Run the command line and leave with its exit code."""
     try:
+        from kmc import threads
+
+        threads.one()  # before numpy is loaded
         from kmc.cli import main
 
         code = main()

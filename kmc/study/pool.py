@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from kmc import threads
 from kmc.runfile import RunFile
 from kmc.study.manifest import FAILED
 from kmc.study.task import STOPPED, Result, keep_failure, perform
 
-_THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 _LOOK_S = 0.2
 
@@ -159,8 +159,8 @@ def _deaf() -> Iterator[None]:
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[None]:
     """Variables that libraries read when a worker loads them."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in threads.VARIABLES}
+    os.environ.update(dict.fromkeys(threads.VARIABLES, "1"))
     try:
         yield
     finally:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pytest
 from scipy.stats import ks_2samp, norm
 
 from kmc.bench_accuracy import observations, observe
@@ -57,7 +56,7 @@ def holm(values: dict[str, float]) -> list[str]:
 
 
 def verdict(fast: Sample, exact: Sample) -> list[str]:
-    """What differs: intervals that are not within 10 % of 1, distributions that Kolmogorov-Smirnov tells apart."""
+    """What differs: intervals not within 10 % of 1, distributions that Kolmogorov-Smirnov tells apart."""
     out = []
     for name in exact:
         low, high = ratio(fast[name], exact[name])

@@ -1,0 +1,17 @@
+"""One thread for each process: how libraries of linear algebra are told.
+
+The vectors here are small: two threads take longer to meet than to add. And their number decides the order of
+a sum, hence the last bit of a result.
+"""
+
+from __future__ import annotations
+
+import os
+
+VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def one() -> None:
+    """One thread, unless the variables say otherwise; holds for libraries that are loaded later."""
+    for name in VARIABLES:
+        os.environ.setdefault(name, "1")
