@@ -42,7 +42,7 @@ CLOSED_S, OPEN_S = 20e-6, 10e-6  # conductance above which it is set, below whic
 MOST_S, STEP_S = 8e-3, 1e-5  # longest time to set, and how often one looks
 FADING_S, LOOKS = 10e-3, 120
 MOMENTS = 4  # of a run at which its rates are compared
-COMPARED = 12  # runs of which that is done
+COMPARED = 6  # runs of which that is done
 
 
 def small_device(thickness_nm: float = 5.0) -> Stack:
