@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kmc.commands._options import Json, Quiet
 from kmc_analysis.commands.reproduce import cores
+
+if TYPE_CHECKING:
+    from kmc_analysis.calibrate.fit import Posterior
 
 Paths = Annotated[
     list[str] | None,
@@ -50,7 +53,6 @@ def calibrate(
     from kmc.commands._running import stopping
     from kmc.progress import say, spinner
     from kmc_analysis.calibrate.fit import Simulated, posterior, search
-    from kmc_analysis.calibrate.outputs import write_cards
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
@@ -59,18 +61,25 @@ def calibrate(
         judge = Simulated(out / "runs", Extent(seed, seeds, quick), workers or cores(), asked)
         study = search(parameters, judge, out, trials, seed, tell)
         stopped = asked()
-    found = posterior(study, parameters)
-    cards = write_cards(found, study.best_trial.user_attrs["found"], out.resolve().name, out)
-    if as_json:
-        told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
-                for one in found}  # fmt: skip
-        print(json.dumps({"loss": study.best_value, "targets": study.best_trial.user_attrs["found"],
-                          "parameters": told, "cards": [str(path) for path in cards]}, indent=1))  # fmt: skip
-    else:
-        for one in found:
-            was = f"{one.free.unit} (was {one.free.start:.4g})"
-            print(f"{one.free.path}: {one.best:.4g} +- {one.sigma:.2g} {was}")
-        print(*cards, sep="\n")
+    _end(study, posterior(study, parameters), out, as_json)
     if stopped:
         say("interrupted; the same command goes on")
     return 3 if stopped else 0
+
+
+def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
+    """Write the cards and print what was found."""
+    from kmc_analysis.calibrate.outputs import write_cards
+
+    values = study.best_trial.user_attrs["found"]
+    cards = [str(path) for path in write_cards(found, values, out.resolve().name, out)]
+    if as_json:
+        told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
+                for one in found}  # fmt: skip
+        print(json.dumps({"loss": study.best_value, "targets": values, "parameters": told, "cards": cards},
+                         indent=1))  # fmt: skip
+        return
+    for one in found:
+        was = f"{one.free.unit} (was {one.free.start:.4g})"
+        print(f"{one.free.path}: {one.best:.4g} +- {one.sigma:.2g} {was}")
+    print(*cards, sep="\n")

@@ -59,17 +59,22 @@ def reproduce(
 
         kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
     """
-    from kmc.commands._running import stopping
-    from kmc.study.telling import shown
     from kmc_analysis.reproduce.run import Reproduction, check_folder
     from kmc_analysis.reproduce.session import Changes, Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    wanted = chosen(keys or [])
+    wanted, changes = chosen(keys or []), Changes.of(sets or [])
     check_folder(out)
-    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, Changes.of(sets or []))
+    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
+    return _go(made, workers or cores(), as_json, quiet)
+
+
+def _go(made: Reproduction, workers: int, as_json: bool, quiet: bool) -> int:
+    from kmc.commands._running import stopping
+    from kmc.study.telling import shown
+
     with stopping() as asked, shown("reproduce", quiet) as telling:
-        finished = made.go(workers or cores(), telling, asked)
+        finished = made.go(workers, telling, asked)
     _print(made, as_json)
     return 0 if finished else 3
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kmc.commands._options import Json, Quiet
 from kmc_analysis.commands.reproduce import cores
+
+if TYPE_CHECKING:
+    from kmc_analysis.calibrate.sensitivity import Influence
 
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Targets whose figures are judged.")]
 Paths = Annotated[
@@ -53,16 +56,21 @@ def sensitivity(
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
-    from kmc_analysis.tables import show_rows
 
     parameters, targets = free(tuple(paths) if paths else DEFAULT), chosen(keys)
     with stopping() as asked, spinner("judging", quiet) as tell:
         judge = Simulated(out, Extent(seed, seeds), workers or cores(), asked, {one.key for one in targets})
         found = effects.influences(parameters, targets, judge, trajectories, seed, tell)
-    rows = effects.as_rows(found)
-    write_whole(out / "sensitivity.json", json.dumps(rows, indent=1).encode())
+    write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
+    _print(found, as_json)
+    return 0
+
+
+def _print(found: list[Influence], as_json: bool) -> None:
+    from kmc_analysis.calibrate import sensitivity as effects
+    from kmc_analysis.tables import show_rows
+
     if as_json:
-        print(json.dumps({"influences": rows}, indent=1))
+        print(json.dumps({"influences": effects.as_rows(found)}, indent=1))
     else:
         show_rows(["parameter", *effects.keys_of(found)], effects.table(found), "Sensitivity")
-    return 0
