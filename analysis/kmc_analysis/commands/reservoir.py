@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kmc.commands._options import Json, Quiet, Sets
 
+if TYPE_CHECKING:
+    from kmc_analysis.reservoir.settings import Plan
+
 File = Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A reservoir file.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed; else the file's.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds; else the file's.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write here; in out beside the file if not given.")]
+Sweep = Annotated[bool, typer.Option("--sweep", help="Vary the file's `sweep`, one entry at a time.")]
+WriteStudy = Annotated[
+    Path | None, typer.Option("--write-study", metavar="FILE", help="Write the study of source (a); no more.")
+]
+Study = Annotated[
+    Path | None, typer.Option("--study", metavar="DIR", help="Compare source (b) with this study of (a).")
+]
+Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 
 
 def reservoir(
@@ -22,32 +33,89 @@ def reservoir(
     seeds: Seeds = None,
     out: Out = None,
     set: Sets = None,
+    sweep: Sweep = False,
+    write_study: WriteStudy = None,
+    study: Study = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    picture: Picture = True,
 ) -> int:
     """Feed spike trains to volatile devices and train two readouts: double precision, and drift devices.
 
-    Prints the experiment's table 1 beside the simulated one, epoch by epoch, mean and standard deviation over
-    the seeds; writes tables and figures.
+    Prints the experiment's table 1 beside ours; writes tables and figures. States come from compact models
+    (b); a study of kinetic Monte Carlo (a) can be compared.
 
     Examples:
 
         kmc reservoir runs/firing_patterns/reservoir.yaml
 
-        kmc reservoir runs/firing_patterns/reservoir.yaml --seeds 2 --set feeding.nodes=10 --out ten
-    """
-    from kmc.progress import spinner
-    from kmc_analysis.reservoir import outputs, pipeline, settings
+        kmc reservoir runs/firing_patterns/reservoir.yaml --sweep --seeds 3
 
-    plan = settings.load(file, set or [])
-    if seed is not None:
-        plan = plan.model_copy(update={"seed": seed})
+        kmc reservoir runs/firing_patterns/kinetic.yaml --write-study states.yaml
+    """
+    from kmc_analysis.reservoir import settings
+
+    plan = settings.load(file, set or [], seed)
     target = file.parent / "out" if out is None else out
+    if write_study is not None:
+        return _print(_study_written(plan, write_study), as_json, _show_written)
+    if sweep:
+        return _sweep(plan, seeds, target, as_json, quiet, picture)
+    if study is not None:
+        return _compare(plan, study, target, as_json, quiet, picture)
+    return _run(plan, seeds, target, as_json, quiet, picture)
+
+
+def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        show(found)
+    return 0
+
+
+def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    from kmc.progress import spinner
+    from kmc_analysis.reservoir import outputs, pipeline
+
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, seeds, tell)
-    summary = outputs.write(plan, results, target)
-    if as_json:
-        print(json.dumps(summary, indent=2))
-    else:
-        outputs.show(summary)
-    return 0
+        summary = outputs.write(plan, results, out, picture, tell)
+    return _print(summary, as_json, outputs.show)
+
+
+def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    from kmc.progress import spinner
+    from kmc_analysis.reservoir import outputs
+    from kmc_analysis.reservoir import sweep as sweeping
+
+    with spinner("sweeping", quiet) as tell:
+        rows = sweeping.run(plan, plan.seeds if seeds is None else seeds, out, tell)
+    return _print(outputs.write_sweep(rows, out, picture), as_json, outputs.show_sweep)
+
+
+def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
+    from kmc_analysis.reservoir import kinetic, pipeline
+    from kmc_analysis.reservoir.feeding import wire
+
+    data = pipeline.trains_of(plan, plan.seed)
+    wiring = wire(plan.feeding, plan.encoding, data.duration_s, plan.seed)
+    return kinetic.write_study(plan, data, wiring, path, plan.seed)
+
+
+def _show_written(found: dict[str, Any]) -> None:
+    print(f"{found['patterns']} patterns on {found['devices']} devices, {found['tasks']} tasks: "
+          f"kmc study {found['study']}")  # fmt: skip
+    print(found["study"])
+
+
+def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    import kmc
+    from kmc.progress import spinner
+    from kmc_analysis.reservoir import outputs, pipeline
+
+    study = kmc.open(folder)
+    with spinner("driving the devices", quiet):
+        result = pipeline.run(plan, 1)[0]
+    found = outputs.write_comparison(plan, study, result, out, picture)
+    return _print(found, as_json, outputs.show_comparison)

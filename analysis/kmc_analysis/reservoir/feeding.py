@@ -32,7 +32,7 @@ class Wiring:
 
 def wire(feeding: Feeding, encoding: Encoding, duration_s: float, seed: int) -> Wiring:
     """The wiring of one reservoir; random parts follow from `seed`."""
-    slots = round(duration_s / encoding.slot)
+    slots = round(duration_s / encoding.bin_s)
     nodes = feeding.nodes
     stream = streams.stream(seed, "reservoir wiring")
     ends = np.round(np.linspace(slots / nodes, slots, nodes)).astype(int)
@@ -41,13 +41,13 @@ def wire(feeding: Feeding, encoding: Encoding, duration_s: float, seed: int) -> 
     elif feeding.reads == "random":
         ends = np.sort(stream.integers(1, slots + 1, nodes))
     gains = stream.permutation(np.linspace(feeding.least_gain, 1.0, nodes))
-    window = min(max(1, round(feeding.window / encoding.slot)), slots)
+    window = min(max(1, round(feeding.window / encoding.bin_s)), slots)
     return Wiring(ends, window, gains, np.arange(nodes) % (feeding.devices or nodes))
 
 
 def patterns(trains: Trains, wiring: Wiring, encoding: Encoding) -> np.ndarray:
     """[samples, nodes, slots of the window], 1 where the source writes; before the train there is nothing."""
-    bits = trains.bits(encoding.slot, encoding.slots)
+    bits = trains.bits(encoding.bin_s, encoding.slots)
     padded = np.pad(bits, ((0, 0), (wiring.window, 0)))
     places = wiring.ends[:, None] + np.arange(wiring.window)
     return padded[:, places]

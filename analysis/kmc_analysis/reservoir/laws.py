@@ -12,7 +12,7 @@ from kmc_analysis.reservoir.readout import Law
 
 # John et al. 2022, supplementary note 4: mean = 3.338 Icc - 1.294e-5, but Icc = (G + 1.249e-5) / 3.338.
 SLOPE_PER_V, OFFSET_S, INVERSE_S = 3.338, -1.294e-5, 1.249e-5
-REPEATS = 32
+REPEATS = 16
 
 
 def alternative_spread(limit: np.ndarray) -> np.ndarray:

@@ -5,33 +5,94 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kmc.files import make_folder, write_whole
-from kmc_analysis.reservoir import table
+from kmc.units import format_si
+from kmc_analysis.reservoir import costs, figures, kinetic, measures, series, sweep, table
+from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.tables import show_rows
 
+NODE = '''"""The reservoir as a node of reservoirpy: pip install "halide-kmc[reservoir]"."""
 
-def write(plan: Plan, results: list[Result], out: Path) -> dict[str, Any]:
+from pathlib import Path
+
+from kmc_analysis.reservoir.node import SpikeDevices
+from kmc_analysis.reservoir.settings import load
+
+
+def node(seed={seed}):
+    """Input: each node's source voltage (V), a slot a step; node(...).inputs makes it from patterns."""
+    return SpikeDevices(load(Path({path!r})), seed)
+'''
+
+
+def analysis(plan: Plan, result: Result) -> tuple[dict[str, Any], dict[str, measures.Rank]]:
+    """Figures of merit of one seed's reservoir, as plain data, and its two ranks."""
+    population = Population.of(plan, result.seed)
+    ranks = measures.ranks(plan, result.wiring, population, result.seed)
+    quiet = replace(population, seed=result.seed + 1)
+    found: dict[str, Any] = {
+        f"{name}_rank": {"rank": one.rank, "effective": one.effective, "of": plan.feeding.nodes}
+        for name, one in ranks.items()
+    }
+    found["class_separability"] = measures.class_separability(result.features, result.trains.labels)
+    found["stream_separability"] = measures.stream_separability(plan, quiet)
+    found["series"] = series.tasks(population, result.seed)
+    found["costs"] = costs.costs(plan, result, table.DEVICE)
+    return found, ranks
+
+
+def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
+          tell: Callable[[str], None] = lambda text: None) -> dict[str, Any]:  # fmt: skip
     """Write tables and figures into `out`; returns what --json prints. Raises WriteFailed."""
     make_folder(out)
+    tell("measuring the reservoir")
+    merit, ranks = analysis(plan, results[0])
     found = table.rows(results)
+    distances = {name: float(np.mean([table.ks_distance(result, name) for result in results]))
+                 for name in results[0].readouts if results[0].readouts[name].plus is not None}  # fmt: skip
     summary: dict[str, Any] = {
         "seeds": [result.seed for result in results],
         "table": found,
         "scoreboard": table.scoreboard(results),
         "recall": _recalls(results),
+        "weights_ks": distances,
+        "analysis": merit,
     }
-    files = [out / "table.csv", out / "results.json"]
-    write_whole(files[0], _csv(found).encode())
-    summary["files"] = [str(path) for path in files]
-    write_whole(files[1], (json.dumps(summary, indent=2) + "\n").encode())
+    node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()))
+    texts = {"table.csv": _table_csv(found), "weights.csv": _weights_csv(results[0]),
+             "reservoirpy_node.py": node}  # fmt: skip
+    for name, text in texts.items():
+        write_whole(out / name, text.encode())
+    files = [out / name for name in texts]
+    if pictures:
+        tell("drawing")
+        files += _draw(plan, results, merit, ranks, out)
+    summary["files"] = [str(path) for path in [*files, out / "results.json"]]
+    write_whole(out / "results.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
+
+
+def _draw(plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[str, measures.Rank],
+          out: Path) -> list[Path]:  # fmt: skip
+    first = results[0]
+    return [
+        figures.trains(plan, first, out / "trains.png"),
+        figures.accuracy(results, out / "accuracy.png"),
+        figures.confusion(results, out / "confusion.png"),
+        figures.weights(first, out / "weights.png"),
+        figures.states(first, ranks, out / "states.png"),
+        figures.memory(merit["series"], out / "memory.png"),
+        figures.costs(merit["costs"], out / "costs.png"),
+    ]
 
 
 def _recalls(results: list[Result]) -> dict[str, dict[str, float]]:
@@ -44,15 +105,31 @@ def _recalls(results: list[Result]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _csv(found: list[dict[str, Any]]) -> str:
+def _lines(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["readout", "part", "source", "epoch", "mean_percent", "sd_percent"])
+    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
+    return text.getvalue()
+
+
+def _table_csv(found: list[dict[str, Any]]) -> str:
+    rows = []
     for row in found:
         spread = row["sd"] or [""] * len(row["mean"])
         for epoch, (mean, sd) in enumerate(zip(row["mean"], spread, strict=True)):
-            writer.writerow([row["readout"], row["part"], row["source"], epoch, mean, sd])
-    return text.getvalue()
+            rows.append([row["readout"], row["part"], row["source"], epoch, mean, sd])
+    return _lines(["readout", "part", "source", "epoch", "mean_percent", "sd_percent"], rows)
+
+
+def _weights_csv(result: Result) -> str:
+    """Every weight of the first seed, with the two conductances in S where there are devices."""
+    rows = []
+    for name, trained in result.readouts.items():
+        for node, label in np.ndindex(trained.weights.shape):
+            pair: list[Any] = ["", ""]
+            if trained.plus is not None and trained.minus is not None:
+                pair = [trained.plus[node, label], trained.minus[node, label]]
+            rows.append([name, node, result.trains.classes[label], trained.weights[node, label], *pair])
+    return _lines(["readout", "node", "class", "weight", "plus_S", "minus_S"], rows)
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -68,5 +145,81 @@ def show(summary: dict[str, Any]) -> None:
     for name, recalls in summary["recall"].items():
         hardest = min(recalls, key=lambda label: recalls[label])
         print(f"hardest class, {table.NAMES[name]}: {hardest} (recall {recalls[hardest]:.1f} %)")
+    for line in _merit_lines(summary["analysis"]):
+        print(line)
     for path in summary["files"]:
+        print(path)
+
+
+def _merit_lines(merit: dict[str, Any]) -> list[str]:
+    kernel, general = merit["kernel_rank"], merit["generalisation_rank"]
+    cost = merit["costs"]
+    lines = [
+        f"kernel rank {kernel['rank']} of {kernel['of']} (effective {kernel['effective']:.1f}), "
+        f"generalisation rank {general['rank']} (effective {general['effective']:.1f})",
+        f"separability: {100.0 * merit['stream_separability']:.0f} % of the pairs of four-bit streams; "
+        f"scatter between classes over within {merit['class_separability']:.3g}",
+    ]
+    for name, one in merit["series"].items():
+        lines.append(f"series, {name}: memory capacity {one['capacity']:.2f}, "
+                     f"NARMA-10 error {one['narma10']:.3f}")  # fmt: skip
+    lines.append(f"a classification: {format_si(cost['reservoir_J'], 'J', 3)} from the reservoir's source "
+                 f"({format_si(cost['device_J'], 'J', 3)} in its devices), "
+                 f"{format_si(cost['readout_J'], 'J', 3)} in the readout, "
+                 f"{cost['write_pulses']:.1f} write pulses")  # fmt: skip
+    lines.append(f"wear: training programs a drift device {cost['programmings_mean']:.0f} times, the busiest "
+                 f"{cost['programmings_most']}; the measured endurance is {costs.DRIFT_CYCLES}")  # fmt: skip
+    return lines
+
+
+def write_sweep(rows: list[dict[str, Any]], out: Path, pictures: bool) -> dict[str, Any]:
+    """Write a sweep's table and figure; returns {rows, files}."""
+    found = sweep.summary(rows)
+    heads = ["entry", "value", "readout", "mean_percent", "sd_percent", "seeds"]
+    lines = [[row["entry"], row["value"], row["readout"], row["mean"], row["sd"], row["n"]] for row in found]
+    write_whole(out / "sweep.csv", _lines(heads, lines).encode())
+    files = [out / "sweep.csv"]
+    if pictures:
+        files.append(figures.sweep(found, out / "sweep.png"))
+    return {"rows": found, "files": [str(path) for path in files]}
+
+
+def show_sweep(found: dict[str, Any]) -> None:
+    """Test accuracies of a sweep, a row a value."""
+    names = list(table.NAMES)
+    places = list(dict.fromkeys((row["entry"], str(row["value"])) for row in found["rows"]))
+    cells = {(row["entry"], str(row["value"]), row["readout"]):
+             f"{row['mean']:.2f}" + ("" if row["sd"] is None else f" ± {row['sd']:.2f}")
+             for row in found["rows"]}  # fmt: skip
+    rows = [[*place, *(cells[(*place, name)] for name in names)] for place in places]
+    show_rows(["entry", "value", *names], rows, "test accuracy in percent", right=names)
+    for path in found["files"]:
+        print(path)
+
+
+def write_comparison(plan: Plan, study: Any, result: Result, out: Path, pictures: bool) -> dict[str, Any]:
+    """Write how (b) predicts a study (a); returns plain data. Raises UserError and WriteFailed."""
+    found = kinetic.compared(plan, study, result.seed)
+    found["accuracy"] = kinetic.transferred(plan, study, result, result.seed)
+    make_folder(out)
+    rows = list(zip(found["patterns"], found["a"], found["b"], strict=True))
+    write_whole(out / "kinetic.csv", _lines(["pattern", "kinetic_log10_S", "compact_log10_S"], rows).encode())
+    files = [out / "kinetic.csv"]
+    if pictures:
+        files.append(figures.kinetic(found, out / "kinetic.png"))
+    return {**found, "files": [str(path) for path in files]}
+
+
+def show_comparison(found: dict[str, Any]) -> None:
+    """How far (b) is from (a), in words."""
+    print(f"{len(found['patterns'])} patterns, {found['tasks']} runs; (b) is off by "
+          f"{found['error_decades']:.2f} decades in the median, {found['worst_decades']:.2f} at most, "
+          f"{found['bias_decades']:+.2f} on average")  # fmt: skip
+    spread = found["spread_a"]
+    print(f"spread in decades: (a) {'-' if spread is None else f'{spread:.2f}'}, (b) {found['spread_b']:.2f}")
+    scored = found["accuracy"]
+    if scored["samples"]:
+        print(f"accuracy on {scored['samples']} samples: {scored['compact']:.1f} % with (b)'s states, "
+              f"{scored['kinetic']:.1f} % with (a)'s ({scored['devices']} device(s))")
+    for path in found["files"]:
         print(path)

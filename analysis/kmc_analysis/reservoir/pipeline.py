@@ -101,6 +101,6 @@ def baselines(plan: Plan, data: Trains, wiring: Wiring) -> dict[str, np.ndarray]
     """
     edges = np.linspace(0.0, data.duration_s, plan.feeding.nodes + 1)
     counts = np.array([np.histogram(times, edges)[0] for times in data.times], float)
-    age = plan.encoding.slot * np.arange(wiring.window)[::-1]
+    age = plan.encoding.bin_s * np.arange(wiring.window)[::-1]
     leaky = patterns(data, wiring, plan.encoding) @ np.exp(-age / plan.readout.leak)
     return {"none": counts, "leaky": leaky * wiring.gains}

@@ -45,10 +45,14 @@ class Data(BaseModel):
 
 
 class Encoding(BaseModel):
-    """Spikes as voltages: a write for each spike on a grid of slots, a read at the end."""
+    """Spikes as voltages: a write for each spike on a grid of slots, a read at the end.
+
+    A slot of the device's time stands for `bin` of the neuron's, which is as long unless it is given.
+    """
 
     model_config = _Frozen
     slot: _Second = 5e-3
+    bin: Annotated[float | None, positive("s")] = None
     amplitude: _Volt = 1.0
     width: _Second = 20e-3
     read_amplitude: _Volt = -0.5
@@ -59,13 +63,18 @@ class Encoding(BaseModel):
         """The slots that one write takes."""
         return max(1, round(self.width / self.slot))
 
+    @property
+    def bin_s(self) -> float:
+        """The neuron's time of one slot."""
+        return self.slot if self.bin is None else self.bin
+
 
 class Feeding(BaseModel):
     """How one train feeds all nodes (the experiment's text does not say).
 
-    Node k sees the `window` of the train that ends where it is read: evenly `spaced` times, `random` ones, or
-    all at the `end`. Its amplitude is the encoding's times a gain from `least_gain` to 1, evenly spaced in
-    random order.
+    Node k sees the `window` (of the neuron's time) of the train that ends where it is read: evenly `spaced`
+    times, `random` ones, or all at the `end`. Its amplitude is the encoding's times a gain from `least_gain`
+    to 1, evenly spaced in random order.
     """
 
     model_config = _Frozen
@@ -122,6 +131,16 @@ class Readout(BaseModel):
         return self
 
 
+class Kinetic(BaseModel):
+    """Source (a): the stack, its choices and the settings of the study, and how many samples it covers."""
+
+    model_config = _Frozen
+    stack: str = "ogb_20nm"
+    choices: dict[str, Any] = {}
+    settings: dict[str, Any] = {"window": "8 nm"}
+    samples: _Count = 40
+
+
 class Plan(BaseModel):
     """A whole reservoir.yaml."""
 
@@ -132,6 +151,8 @@ class Plan(BaseModel):
     feeding: Annotated[Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}")] = Feeding()
     devices: Annotated[Devices, nested(Devices, "devices", "devices: {model: silver}")] = Devices()
     readout: Annotated[Readout, nested(Readout, "readout", "readout: {rate: 0.1}")] = Readout()
+    kinetic: Annotated[Kinetic, nested(Kinetic, "kinetic", "kinetic: {stack: ogb_20nm}")] = Kinetic()
+    sweep: dict[str, list[Any]] = {}
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 10
     seed: Annotated[int, Field(strict=True, ge=0)] = 1
     path: Path = Path()
@@ -149,9 +170,10 @@ class Plan(BaseModel):
         return self.model_copy(update=made)
 
 
-def load(path: Path, sets: Iterable[str] = ()) -> Plan:
-    """The plan in a reservoir.yaml, with `sets` ("data.samples=400") over it. UserError with file and
-    line.
+def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
+    """The plan in a reservoir.yaml, with `sets` ("data.samples=400") and the first seed over it.
+
+    Raises UserError with file and line.
     """
     raw = documents.read(path)
     for text in sets:
@@ -159,4 +181,4 @@ def load(path: Path, sets: Iterable[str] = ()) -> Plan:
     if "path" in raw:
         raise UserError('unknown key "path" in the plan', place(raw, "path"), next_step="remove it")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
-    return plan.model_copy(update={"path": path})
+    return plan.model_copy(update={"path": path, "seed": plan.seed if seed is None else seed})

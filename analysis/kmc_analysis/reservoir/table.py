@@ -45,9 +45,9 @@ def rows(results: list[Result]) -> list[dict[str, Any]]:
             if seed_name is not None:
                 found.append({**common, "source": "experiment", "mean": list(SEED_TABLE[seed_name][part]),
                               "sd": None})  # fmt: skip
-            spread = values[:, :, part].std(axis=0, ddof=1) if len(results) > 1 else np.zeros(values.shape[1])
+            spread = values[:, :, part].std(axis=0, ddof=1).tolist() if len(results) > 1 else None
             found.append({**common, "source": "simulated", "mean": values[:, :, part].mean(axis=0).tolist(),
-                          "sd": spread.tolist()})  # fmt: skip
+                          "sd": spread})  # fmt: skip
     return found
 
 

@@ -1,0 +1,178 @@
+"""Source (a) of the nodes' states: kinetic Monte Carlo itself, in a study of all patterns that occur.
+
+A device rests between two samples, so its state after a window hangs on the window's pattern and on the
+device alone: a study has a protocol for each pattern that some node sees, and a replicate (a seed: morphology
+and noise) for each device. The states of any number of samples are put together from it. Spread from cycle to
+cycle and from device to device are one here: a device meets each pattern once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from kmc.errors import UserError
+from kmc.files import write_whole
+from kmc.units import format_si
+from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.feeding import Wiring, patterns
+from kmc_analysis.reservoir.pipeline import DOUBLE, Result, standardised
+from kmc_analysis.reservoir.readout import accuracy
+from kmc_analysis.reservoir.settings import Encoding, Plan
+from kmc_analysis.reservoir.trains import Trains
+
+LOOKS = 20  # samples of the read; its last tenth is the state
+WRITE_LOOKS = 2  # samples of each slot
+
+
+def name_of(pattern: np.ndarray) -> str:
+    """A pattern as its protocol is called: b0110."""
+    return "b" + "".join("1" if bit else "0" for bit in pattern)
+
+
+def seen(plan: Plan, data: Trains, wiring: Wiring, samples: int) -> np.ndarray:
+    """Patterns [samples, nodes, slots] of the first samples to test with. UserError where there are fewer."""
+    if not 1 <= samples <= data.test:
+        raise UserError(f"{samples} samples are asked for, and there are {data.test} to test with",
+                        next_step=f"give 1 to {data.test}")  # fmt: skip
+    return patterns(data, wiring, plan.encoding)[data.held_out][:samples]
+
+
+def protocol(pattern: np.ndarray, encoding: Encoding, limit_A: float) -> list[str]:
+    """The lines of a pattern's protocol in a study file; what comes before the first write is left out."""
+    limit = format_si(limit_A, "A", 12)
+    lines = []
+    if pattern.any():
+        bits = name_of(pattern[int(np.argmax(pattern)):])[1:]
+        slot = format_si(encoding.slot, "s", 12)
+        lines.append(f"- pulses: {{amplitude: {encoding.amplitude:g} V, width: {slot}, "
+                     f'pattern: "{bits}", samples: {WRITE_LOOKS}, compliance: {limit}}}')  # fmt: skip
+    width = format_si(encoding.read_width, "s", 12)
+    lines.append(f"- hold: {{voltage: {encoding.read_amplitude:g} V, duration: {width}, samples: {LOOKS}, "
+                 f"compliance: {limit}}}")  # fmt: skip
+    return lines
+
+
+def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
+    """The study file of the patterns [samples, nodes, slots], on the stack of the plan's `kinetic`."""
+    unique = np.unique(found.reshape(-1, found.shape[2]), axis=0)
+    settings = plan.kinetic
+    lines = ["description: >-", "  every pattern of writes that occurs, then a read; replicates are devices",
+             f"stack: {settings.stack}"]  # fmt: skip
+    for key, entries in (("choices", settings.choices), ("settings", settings.settings)):
+        if entries:
+            lines += [f"{key}:", *(f"  {name}: {value}" for name, value in entries.items())]
+    lines += [f"replicates: {plan.feeding.devices or plan.feeding.nodes}", f"seed: {seed}", "protocols:"]
+    for pattern in unique:
+        lines.append(f"  {name_of(pattern)}:")
+        lines += [f"    {line}" for line in protocol(pattern, plan.encoding, plan.devices.compliance)]
+    return "\n".join(lines) + "\n"
+
+
+def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int) -> dict[str, Any]:
+    """Write the study file `path`; returns {study, patterns, devices, tasks}. UserError and WriteFailed."""
+    found = seen(plan, data, wiring, plan.kinetic.samples)
+    write_whole(path, study_text(plan, found, seed).encode())
+    count = len(np.unique(found.reshape(-1, found.shape[2]), axis=0))
+    devices = plan.feeding.devices or plan.feeding.nodes
+    return {"study": str(path), "patterns": count, "devices": devices, "tasks": count * devices}
+
+
+def states(study: xr.Dataset) -> dict[str, np.ndarray]:
+    """{pattern's name: conductances in S [replicates]} of a study's done tasks, NaN where one is not done."""
+    if "protocol" not in study.dims:
+        raise UserError("the study has no patterns as protocols",
+                        next_step="write it with kmc reservoir --write-study")  # fmt: skip
+    found = {}
+    for name in study["protocol"].values:
+        part = study.sel(protocol=name)
+        extra = [dim for dim in part["state"].dims if dim != "replicate"]
+        current = part["current"].isel(dict.fromkeys(extra, 0)).values
+        volt = part["voltage_device"].isel(dict.fromkeys(extra, 0)).values
+        found[str(name)] = np.array([_last(amp, drop) for amp, drop in zip(current, volt, strict=True)])
+    return found
+
+
+def _last(current: np.ndarray, volt: np.ndarray) -> float:
+    """The conductance in S in the last tenth of the read, NaN where there is no trace."""
+    there = np.flatnonzero(np.isfinite(current))
+    if there.size < LOOKS:
+        return float("nan")
+    looks = there[-LOOKS // 10 :]
+    return float(np.mean(current[looks] / volt[looks]))
+
+
+def assembled(found: dict[str, np.ndarray], wanted: np.ndarray, devices: np.ndarray) -> np.ndarray:
+    """Conductances in S [samples, nodes] of patterns [samples, nodes, slots]; devices: [nodes] replicates."""
+    missing = np.full(int(devices.max()) + 1, np.nan)
+    made = np.empty(wanted.shape[:2])
+    for i, sample in enumerate(wanted):
+        for k, pattern in enumerate(sample):
+            values = found.get(name_of(pattern), missing)
+            made[i, k] = values[devices[k]] if devices[k] < len(values) else np.nan
+    return made
+
+
+def compared(plan: Plan, study: xr.Dataset, seed: int) -> dict[str, Any]:
+    """How well (b) predicts (a), pattern by pattern: medians of log10 of the conductance in S.
+
+    a, b: medians of each pattern; error_decades: median of |b - a|; worst_decades: the largest; spread_a,
+    spread_b: mean standard deviation from device to device (and cycle to cycle). UserError where no task is
+    done.
+    """
+    kinetic = {name: values[np.isfinite(values)] for name, values in states(study).items()}
+    names = [name for name, values in kinetic.items() if values.size]
+    if not names:
+        raise UserError("no task of the study is done", next_step="go on with kmc study")
+    shapes = np.array([[bit == "1" for bit in name[1:]] for name in names])
+    a = [np.log10(np.maximum(kinetic[name], 1e-15)) for name in names]
+    b = list(np.log10(_compact(plan, shapes, seed)).T)
+    miss = np.array([np.median(two) - np.median(one) for one, two in zip(a, b, strict=True)])
+    several = [one.std(ddof=1) for one in a if one.size > 1]
+    return {
+        "patterns": names,
+        "tasks": int(sum(one.size for one in a)),
+        "a": [float(np.median(one)) for one in a],
+        "b": [float(np.median(one)) for one in b],
+        "error_decades": float(np.median(np.abs(miss))),
+        "worst_decades": float(np.max(np.abs(miss))),
+        "bias_decades": float(np.mean(miss)),
+        "spread_a": float(np.mean(several)) if several else None,
+        "spread_b": float(np.mean([one.std(ddof=1) for one in b])),
+    }
+
+
+def transferred(plan: Plan, study: xr.Dataset, result: Result, seed: int) -> dict[str, Any]:
+    """Accuracy in percent on the study's samples of the readout that was trained on (b): on (b)'s states, on
+    (a)'s.
+
+    Node k takes replicate k, counted anew where the study has fewer. samples: 0 where a pattern is not done.
+    """
+    kinetic = states(study)
+    data, part = result.trains, slice(0, plan.kinetic.samples)
+    wanted = seen(plan, data, result.wiring, plan.kinetic.samples)
+    names = {name_of(pattern) for pattern in np.unique(wanted.reshape(-1, wanted.shape[2]), axis=0)}
+    count = min(int(np.isfinite(kinetic[name]).sum()) if name in kinetic else 0 for name in names)
+    labels = data.labels[data.held_out][part]
+    if not count:
+        return {"samples": 0, "compact": None, "kinetic": None, "devices": 0}
+    known = {name: values[np.isfinite(values)] for name, values in kinetic.items()}
+    made = assembled(known, wanted, np.arange(wanted.shape[1]) % count)
+    x = Population.of(plan, seed).features(made)
+    mean, sigma = result.features[data.train].mean(axis=0), result.features[data.train].std(axis=0)
+    weights = result.readouts[DOUBLE].weights
+    ours = standardised(result.features, data)[data.held_out][part]
+    return {"samples": len(labels), "compact": accuracy(weights, ours, labels), "devices": count,
+            "kinetic": accuracy(weights, (x - mean) / np.where(sigma > 0.0, sigma, 1.0), labels)}  # fmt: skip
+
+
+def _compact(plan: Plan, shapes: np.ndarray, seed: int, devices: int = 60) -> np.ndarray:
+    """Conductances in S [devices, patterns] of (b): each row another device in another cycle."""
+    population = Population.of(plan.changed(feeding={"devices": devices}), seed)
+    every = np.tile(shapes, (devices, 1))[None]
+    which = np.repeat(np.arange(devices), len(shapes))
+    found = population.conductances(every, np.ones(which.size), which, plan.encoding)
+    return found.reshape(devices, len(shapes))

@@ -1,0 +1,80 @@
+"""The reservoir of a plan as a node of reservoirpy (`pip install "halide-kmc[reservoir]"`).
+
+One step is one slot: the input is each node's source voltage in V, the output each node's feature at the
+slot's end. A series is one sample: its writes, then a read (a negative voltage, which lasts as long as the
+plan's read). Its last output are the reservoir's states.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from reservoirpy.node import Node
+
+from kmc import streams
+from kmc_analysis.compact.reference import compiled
+from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population
+from kmc_analysis.reservoir.feeding import wire
+from kmc_analysis.reservoir.settings import Plan
+
+
+class SpikeDevices(Node):
+    """The devices of a plan. Every series begins at rest, with a cycle of its own."""
+
+    def __init__(self, plan: Plan, seed: int = 1, name: str | None = None) -> None:
+        self.plan, self.seed, self.name = plan, seed, name
+        self.wiring = wire(plan.feeding, plan.encoding, plan.data.duration, seed)
+        self.population = Population.of(plan, seed)
+        self.input_dim = self.output_dim = plan.feeding.nodes
+        self.kernel = compiled(self.population.model)
+        self.stream = streams.stream(seed, "reservoir node")
+        self.initialized = False
+        self.state: dict[str, Any] = {}
+
+    def initialize(self, x: Any, y: Any = None) -> None:
+        """Put every device at rest."""
+        rest = self.population.starts[self.wiring.device]
+        self.state = {"out": np.zeros(self.output_dim), "states": rest, "volts": np.zeros(self.output_dim),
+                      "factors": np.zeros(0)}  # fmt: skip
+        self.initialized = True
+
+    def inputs(self, patterns: np.ndarray) -> np.ndarray:
+        """Series [samples, slots + 1, nodes] in V for patterns [samples, nodes, slots]: the writes, then the
+        read.
+        """
+        encoding = self.plan.encoding
+        write = encoding.amplitude * self.wiring.gains * np.swapaxes(patterns, 1, 2)
+        read = np.full((len(patterns), 1, patterns.shape[1]), encoding.read_amplitude)
+        return np.concatenate([write, read], axis=1)
+
+    def _cycle(self) -> np.ndarray:
+        """Factors [nodes, parameters] of one cycle."""
+        model = self.population.model
+        found = np.ones((self.output_dim, len(model.names)))
+        for name, sigma in sorted(model.spread.get("cycle", {}).items()):
+            found[:, model.names.index(name)] = np.exp(sigma * self.stream.standard_normal(self.output_dim))
+        return found
+
+    def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
+        factors = state["factors"] if state["factors"].size else self._cycle()
+        states, found = state["states"].copy(), np.empty(self.output_dim)
+        vectors = self.population.vectors[self.wiring.device] * factors
+        for k in range(self.output_dim):
+            found[k] = self._slot(float(state["volts"][k]), float(x[k]), states[k], vectors[k])
+        return {"out": self.population.features(found), "states": states, "volts": np.asarray(x, float),
+                "factors": factors}  # fmt: skip
+
+    def _slot(self, before_V: float, volt: float, states: np.ndarray, vector: np.ndarray) -> float:
+        """The conductance in S in the last tenth of a slot, nothing where there is no voltage; `states` move
+        on.
+        """
+        encoding = self.plan.encoding
+        width = encoding.read_width if volt < 0.0 else encoding.slot
+        time = np.array([0.0, EDGE * encoding.slot, *(share * width for share in LOOKS)])
+        source = np.array([before_V, *[volt] * (len(LOOKS) + 1)])
+        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
+        limits = np.full(time.size, self.population.limit_A)
+        self.kernel.integrate(time, source, limits, states, vector, RTOL, volts, amps, path)
+        looks = slice(-len(LOOKS), None)
+        return float(np.mean(amps[looks] / volts[looks])) if volt else 0.0

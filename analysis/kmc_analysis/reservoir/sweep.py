@@ -1,0 +1,87 @@
+"""Design questions: how accuracy changes with one entry of the plan at a time.
+
+A point is kept in a file named by a hash of all that decides it: what was done before is not done again, and
+an interrupted sweep goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.documents import place
+from kmc.errors import UserError
+from kmc.files import make_folder, write_whole
+from kmc_analysis.reservoir import pipeline, table
+from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.settings import Plan
+
+EXAMPLE = "sweep: {feeding.nodes: [10, 30]}"
+
+
+def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
+    """(entry, value, changed plan) for every value of every entry. Raises UserError."""
+    found = []
+    for name, values in plan.sweep.items():
+        part, dot, key = name.partition(".")
+        if not dot or part not in ("data", "encoding", "feeding", "devices", "readout"):
+            raise UserError(f'"{name}" is no entry to sweep', place(plan.sweep, name) or str(plan.path),
+                            next_step=f"write e.g. {EXAMPLE}")  # fmt: skip
+        found += [(name, value, plan.changed(**{part: {key: value}})) for value in values]
+    if not found:
+        raise UserError("the plan sweeps nothing", str(plan.path), next_step=f"add {EXAMPLE}")
+    return found
+
+
+def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """One row a point and seed: {entry, value, seed, and the test accuracy of every readout in percent}."""
+    folder = out / "sweep"
+    make_folder(folder)
+    rows = []
+    every = points(plan)
+    for k, (name, value, changed) in enumerate(every):
+        tell(f"{name} = {value} ({k + 1} of {len(every)})")
+        for seed in range(plan.seed, plan.seed + seeds):
+            rows.append({"entry": name, "value": value, "seed": seed, **_point(changed, seed, folder)})
+    return rows
+
+
+def _point(plan: Plan, seed: int, folder: Path) -> dict[str, float]:
+    """The last test accuracies of one plan and seed, from the folder where they are."""
+    path = folder / f"{identity(plan, seed)}.json"
+    if path.is_file():
+        try:
+            return dict(json.loads(path.read_text()))
+        except ValueError:  # cut off: done again
+            pass
+    result = pipeline.run(plan.model_copy(update={"seed": seed}), 1)[0]
+    found = {name: float(trained.accuracy[-1, 1]) for name, trained in result.readouts.items()}
+    write_whole(path, json.dumps(found).encode())
+    return found
+
+
+def identity(plan: Plan, seed: int) -> str:
+    """A hash of all that decides a point: the plan without its words, its numbers of devices, and the
+    seed.
+    """
+    told = plan.model_dump(mode="json", exclude={"description", "sweep", "path", "seed", "seeds", "kinetic"})
+    told["vectors"] = Population.of(plan, seed).vectors.tolist()
+    return hashlib.sha256(json.dumps([told, seed], sort_keys=True).encode()).hexdigest()[:20]
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """{entry, value, readout, mean, sd, n} for every point and readout."""
+    found = []
+    for name, value in dict.fromkeys((row["entry"], str(row["value"])) for row in rows):
+        group = [row for row in rows if (row["entry"], str(row["value"])) == (name, value)]
+        for readout in table.NAMES:
+            values = np.array([row[readout] for row in group])
+            sd = float(values.std(ddof=1)) if len(values) > 1 else None
+            found.append({"entry": name, "value": group[0]["value"], "readout": readout,
+                          "mean": float(values.mean()), "sd": sd, "n": len(values)})  # fmt: skip
+    return found

@@ -1,0 +1,240 @@
+"""What is measured of a reservoir, against analytic answers; the node, the sweep, and the study of source
+(a).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kmc.errors import UserError
+from kmc.study.definition import load_study
+from kmc_analysis.reservoir import (
+    costs,
+    figures,
+    kinetic,
+    measures,
+    outputs,
+    pipeline,
+    series,
+    settings,
+    sweep,
+)
+from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.feeding import patterns
+from kmc_analysis.reservoir.node import SpikeDevices
+
+FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.yaml"
+
+
+@pytest.fixture(scope="module")
+def small() -> settings.Plan:
+    """A few samples and nodes, the rest as in the file."""
+    return settings.load(FILE).changed(data={"samples": 60, "test": 20}, feeding={"nodes": 8})
+
+
+@pytest.fixture(scope="module")
+def result(small: settings.Plan) -> pipeline.Result:
+    """One seed of the small plan."""
+    return pipeline.run(small, 1)[0]
+
+
+def test_rank_of_known_states() -> None:
+    """Three directions among eight nodes are rank 3; as wide as one another, they count 3 by entropy too."""
+    turned, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((40, 3)))
+    turned, _ = np.linalg.qr(turned - turned.mean(axis=0))
+    spread, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((8, 3)))
+    found = measures.rank(turned @ spread.T + 5.0)
+    assert found.rank == 3
+    assert found.effective == pytest.approx(3.0, rel=1e-6)
+    assert measures.rank(np.ones((5, 4))).rank == 0
+
+
+def test_memory_of_a_delay_line_is_its_length() -> None:
+    """Five delays held as they are: five are told, the sixth is not."""
+    u = np.random.default_rng(3).random(1500)
+    x = np.column_stack([np.concatenate([np.zeros(d), u[:-d]]) for d in range(1, 6)])
+    shares = measures.memory(x, u, 8, slice(100, 1000), slice(1000, 1500))
+    assert np.all(shares[:5] > 0.999)
+    assert np.all(shares[5:] < 0.05)
+
+
+def test_narma_of_a_constant_is_its_fixed_point() -> None:
+    """y = 0.3 y + 0.5 y^2 + 1.5 u^2 + 0.1, the smaller root."""
+    y = measures.narma10(np.full(400, 0.2))
+    assert y[-1] == pytest.approx((0.7 - np.sqrt(0.49 - 2.0 * 0.16)) / 1.0, rel=1e-6)
+
+
+def test_class_separability_of_two_points() -> None:
+    """Means at -1 and 1 with unit deviation: one."""
+    x = np.array([[-2.0], [0.0], [0.0], [2.0]])
+    assert measures.class_separability(x, np.array([0, 0, 1, 1])) == pytest.approx(1.0)
+
+
+def test_same_inputs_have_no_generalisation_rank(small: settings.Plan) -> None:
+    """Without jitter all similar trains are one; with it fewer directions than of random trains, by
+    entropy.
+    """
+    population = Population.of(small, 1)
+    wiring = pipeline.wire(small.feeding, small.encoding, small.data.duration, 1)
+    found = measures.ranks(small, wiring, population, 1)
+    assert found["kernel"].rank == small.feeding.nodes
+    assert found["generalisation"].effective < found["kernel"].effective
+    still = measures.ranks(small.changed(data={"jitter": 0.0}), wiring, population, 1)
+    assert still["generalisation"].rank == 0
+
+
+def test_spread_blurs_streams(small: settings.Plan) -> None:
+    """With ten times the spread from cycle to cycle fewer streams can be told apart."""
+    clear = measures.stream_separability(small, Population.of(small, 1))
+    noisy = small.changed(devices={"cycle_spread": 10.0})
+    assert 0.0 <= measures.stream_separability(noisy, Population.of(noisy, 1)) < clear <= 1.0
+
+
+def test_series_are_remembered(small: settings.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that fade in 30 ms remember the last step, the input alone does not, quick devices hardly."""
+    monkeypatch.setattr(series, "STEPS", 500)
+    monkeypatch.setattr(series, "TRAIN", 350)
+    found = series.tasks(Population.of(small, 1), 1)
+    assert found["devices"]["memory"][0] > 0.3
+    assert found["none"]["memory"][0] < 0.1
+    quick = small.changed(devices={"parameters": {"tau_v": "10 us"}})
+    assert series.tasks(Population.of(quick, 1), 1)["devices"]["memory"][0] < 0.1
+
+
+def test_energy_is_bounded_by_the_limit(small: settings.Plan, result: pipeline.Result) -> None:
+    """No more than 1 V at 1 uA while written; the devices take a part of what the source gives."""
+    found = costs.costs(small, result, "measured")
+    seen = patterns(result.trains, result.wiring, small.encoding)[: costs.SAMPLES]
+    on_s = small.encoding.slot * seen.sum(axis=(1, 2)).mean()
+    reads = small.feeding.nodes * 0.5 * 1e-6 * 1.05 * small.encoding.read_width
+    assert 0.0 < found["device_J"] < found["reservoir_J"] <= 1e-6 * 1.05 * on_s + reads
+    assert found["programmings_most"] <= small.readout.epochs * 40
+    assert found["write_pulses"] > 0.0
+
+
+def test_node_gives_the_same_states(small: settings.Plan) -> None:
+    """reservoirpy's series, slot by slot, end in the states of the population."""
+    plain = small.changed(devices={"cycle_spread": 0.0}, data={"samples": 12, "test": 4})
+    data, wiring, features = pipeline.states(plain, 3)
+    node = SpikeDevices(plain, 3)
+    found = node.run(node.inputs(patterns(data, wiring, plain.encoding)))
+    assert np.max(np.abs(found[:, -1] - features)) < 0.02
+    again = SpikeDevices(small, 3)
+    first, second = (again.run(again.inputs(patterns(data, wiring, small.encoding)[:1])) for _ in range(2))
+    assert not np.array_equal(first, second)  # another cycle
+
+
+@pytest.mark.slow
+def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
+    """reservoirpy's Ridge, trained on the node's last outputs, tests within a point of the FP64 readout."""
+    from reservoirpy.nodes import Ridge
+
+    plan = settings.load(FILE)
+    ours = pipeline.run(plan, 1)[0]
+    data = ours.trains
+    node = SpikeDevices(plan, ours.seed)
+    states = np.array(node.run(node.inputs(patterns(data, ours.wiring, plan.encoding))))[:, -1]
+    readout = Ridge(ridge=1e-3)
+    readout.fit(states[data.train], np.eye(len(data.classes))[data.labels[data.train]])
+    answers = np.argmax(readout.run(states[data.held_out]), axis=1)
+    accuracy = 100.0 * np.mean(answers == data.labels[data.held_out])
+    assert accuracy == pytest.approx(ours.readouts["fp64"].accuracy[-1, 1], abs=1.0)
+
+
+def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Each point is a file; a second go reads it; what cannot be swept is named."""
+    short = small.changed(readout={"epochs": 1})
+    plan = short.model_copy(update={"sweep": {"feeding.nodes": [3, 6], "encoding.width": ["5 ms"]}})
+    rows = sweep.run(plan, 1, tmp_path, lambda text: None)
+    assert [row["value"] for row in rows] == [3, 6, "5 ms"]
+    monkeypatch.setattr(pipeline, "run", None)
+    assert sweep.run(plan, 1, tmp_path, lambda text: None) == rows
+    written = outputs.write_sweep(rows, tmp_path, pictures=True)
+    assert all(Path(path).is_file() for path in written["files"])
+    with pytest.raises(UserError, match="nodes"):
+        sweep.points(plan.model_copy(update={"sweep": {"nodes": [3]}}))
+
+
+@pytest.fixture(scope="module")
+def four_bits(small: settings.Plan) -> settings.Plan:
+    """The plan of source (a): windows of four slots, each a bit."""
+    return small.changed(encoding={"width": "5 ms"}, feeding={"window": "20 ms", "nodes": 8, "devices": 2})
+
+
+def test_study_of_patterns_is_a_study(four_bits: settings.Plan, result: pipeline.Result,
+                                      tmp_path: Path) -> None:  # fmt: skip
+    """kmc study takes the file: a protocol a pattern, a replicate a device."""
+    wiring = pipeline.wire(four_bits.feeding, four_bits.encoding, four_bits.data.duration, 1)
+    plan = four_bits.model_copy(update={"kinetic": settings.Kinetic(samples=10)})
+    told = kinetic.write_study(plan, result.trains, wiring, tmp_path / "states.yaml", 1)
+    study = load_study(tmp_path / "states.yaml")
+    assert study.count == told["tasks"] == 2 * told["patterns"] <= 32
+    names = [level.given for level in study.axes[-1].levels]
+    steps = study.runs[names.index("b0000")].protocol.steps()
+    assert [(step.voltage_V, step.duration_s, step.compliance_A) for step in steps] == [(-0.5, 5e-3, 1e-6)]
+    with pytest.raises(UserError, match="samples"):
+        kinetic.seen(plan, result.trains, wiring, 21)
+
+
+def fake_study(conductance: dict[str, list[float]]) -> xr.Dataset:
+    """A study of patterns whose reads show these conductances; NaN is a task that is not done."""
+    names = list(conductance)
+    values = np.array([conductance[name] for name in names])
+    volt = np.full((*values.shape, kinetic.LOOKS + 4), -0.5)
+    current = volt * values[:, :, None]
+    current[..., :4] = np.nan
+    dims = ("protocol", "replicate", "sample")
+    return xr.Dataset({"current": (dims, np.roll(current, -4, axis=2)), "voltage_device": (dims, volt),
+                       "state": (dims[:2], np.isfinite(values).astype(int))},
+                      {"protocol": names})  # fmt: skip
+
+
+def test_states_of_a_study_are_put_together(four_bits: settings.Plan, result: pipeline.Result) -> None:
+    """Each node's pattern on its device; (b) against itself is off by nothing but its spread."""
+    names = [f"b{k:04b}" for k in range(16)]
+    study = fake_study({name: [1e-9 * (k + 1), 2e-9 * (k + 1)] for k, name in enumerate(names)})
+    found = kinetic.states(study)
+    assert found["b0011"] == pytest.approx([4e-9, 8e-9])
+    wiring = pipeline.wire(four_bits.feeding, four_bits.encoding, four_bits.data.duration, 1)
+    wanted = kinetic.seen(four_bits, result.trains, wiring, 5)
+    made = kinetic.assembled(found, wanted, wiring.device)
+    place = int("".join(str(int(bit)) for bit in wanted[2, 3]), 2)
+    assert made[2, 3] == pytest.approx(2e-9 * (place + 1))
+    shapes = np.array([[bit == "1" for bit in name[1:]] for name in names])
+    own = kinetic._compact(four_bits, shapes, 1)
+    same = kinetic.compared(four_bits, fake_study(dict(zip(names, own.T.tolist(), strict=True))), 1)
+    assert same["worst_decades"] < 1e-12
+    assert same["tasks"] == own.size
+
+
+def test_comparison_tells_what_is_not_done(four_bits: settings.Plan, tmp_path: Path) -> None:
+    """Patterns without a task are left out; accuracy needs all of them; no task at all is a fault."""
+    plan = four_bits.model_copy(update={"kinetic": settings.Kinetic(samples=10)})
+    own = pipeline.run(plan, 1)[0]
+    part = fake_study({"b0000": [1e-9, np.nan], "b1111": [np.nan, np.nan]})
+    found: dict[str, Any] = outputs.write_comparison(plan, part, own, tmp_path, True)
+    assert (found["patterns"], found["tasks"], found["accuracy"]["samples"]) == (["b0000"], 1, 0)
+    assert json.dumps(found)
+    names = [f"b{k:04b}" for k in range(16)]
+    whole = fake_study({name: [1e-9 * (k + 1), np.nan] for k, name in enumerate(names)})
+    scored = kinetic.transferred(plan, whole, own, 1)
+    assert (scored["samples"], scored["devices"]) == (10, 1)
+    with pytest.raises(UserError, match="no task"):
+        kinetic.compared(plan, fake_study({"b0000": [np.nan]}), 1)
+
+
+def test_every_figure_is_drawn(small: settings.Plan, result: pipeline.Result, tmp_path: Path) -> None:
+    """One file each, and not empty."""
+    found = outputs.write(small, [result], tmp_path)
+    drawn = [Path(path) for path in found["files"] if path.endswith(".png")]
+    assert len(drawn) == 7
+    assert all(path.stat().st_size > 5000 for path in drawn)
+    assert figures.CONFUSED[0] == "fp64"
+    outputs.show(found)
