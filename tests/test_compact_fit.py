@@ -102,7 +102,7 @@ def test_intervals_hold_the_truth(name: str) -> None:
     The search begins at the truth: what is tested here are the intervals, not the search. Power: of 200
     intervals of which each holds it with 95 % in truth, fewer than 180 do in one of a thousand runs; where
     each does with 80 %, all but one of a thousand runs fail. The reset of `silver` takes three samples of 81,
-    too few for a linearised interval of its two parameters: it is sampled twice as densely.
+    too few for its two parameters: it is sampled twice as densely.
     """
     truth = FREE[name]
     model = starting_at(load_model(name), truth)

@@ -16,6 +16,10 @@ compact = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fit compact models to traces, and write them for circuit simulators.",
 )
+Given = Annotated[
+    list[Path],
+    typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV."),
+]
 Name = typer.Option("--model", help="A model's name, or your own .yaml file.")
 Folder = Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")]
 Unseen = Annotated[
@@ -27,7 +31,7 @@ Kept = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
 Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
 Resamples = Annotated[
-    int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; linearised if 0.")
+    int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; their profile if 0.")
 ]
 
 
@@ -48,7 +52,7 @@ def models(as_json: Json = False) -> None:
 
 @compact.command()
 def fit(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, runs or CSV.")],
+    datasets: Given,
     model: Annotated[str, Name],
     out: Folder,
     held_out: Unseen = None,
@@ -75,8 +79,7 @@ def fit(
     loaded = load_model(model)
     fixed = exports.read_changes(loaded, fix or [])
     exports.claim(out)
-    traces = [data.read(path) for path in datasets]
-    unseen = [data.read(path) for path in held_out or []]
+    traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet):
         found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap)
     written = [*exports.write(loaded, found.values, out), *report.write(found, traces, unseen, out)]
@@ -90,7 +93,7 @@ def fit(
 
 @compact.command()
 def table(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Datasets, runs or CSV.")],
+    datasets: Given,
     out: Folder,
     held_out: Unseen = None,
     model: Annotated[
@@ -116,8 +119,7 @@ def table(
     for name in names:
         load_model(name)
     exports.claim(out)
-    traces = [data.read(path) for path in datasets]
-    unseen = [data.read(path) for path in held_out or []]
+    traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
     with spinner(f"fitting {len(names)} models to {len(traces)} trace(s)", quiet):
         made = tables.rows(tables.fits(names, traces, unseen, seed, generations))
     written = tables.write(made, out)
@@ -125,6 +127,24 @@ def table(
     if not as_json:
         for path in written:
             typer.echo(str(path))
+
+
+@compact.command()
+def traces(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Runs, datasets or studies.")],
+    out: Folder,
+) -> None:
+    """Write simulated runs as CSV, the source step by step, as fit and table read them.
+
+    Examples:
+
+        kmc compact traces runs/compact_ogb_20nm/out --out traces
+    """
+    from kmc_analysis.compact import exports, simulated
+
+    exports.claim(out)
+    for path in simulated.write(datasets, out):
+        typer.echo(str(path))
 
 
 @compact.command()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kmc import dataset
 from kmc.documents import unknown
 from kmc.errors import UserError
+from kmc_analysis.compact import simulated
 from kmc_analysis.compact.reference import Drive, Response
 
 LEAST_V = 5e-3  # below it a conductance is not read
@@ -37,6 +39,9 @@ _OTHERS = (
     "cycle",
     "limited",
 )
+_SEED = re.compile(r"[-_. ]*seed\d+$")  # what the names of replicates end in
+# A corner of the source that was not measured has no current; a limit may be infinite.
+_MAY_BE_NONE = ("compliance_A", "current_A", "voltage_device_V")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Trace:
 
     used: [n], where the voltage is large enough to read a conductance; sigma: [n] in decades, or ones where
     there are no replicates; by_source: the conductance is I over the source's voltage, not the device's.
+    replicates, scatter: of how many traces this is the median, and how far one of them lies from the others
+    (see `typical`).
     """
 
     name: str
@@ -53,6 +60,8 @@ class Trace:
     used: np.ndarray
     sigma: np.ndarray
     by_source: bool = False
+    replicates: int = 1
+    scatter: float = math.nan
 
     def predicted(self, response: Response) -> np.ndarray:
         """log10 of the conductance in S that a model shows at the same points [n]."""
@@ -66,33 +75,33 @@ def log_conductance(current: np.ndarray, voltage: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(np.abs(current / safe), FLOOR_S))
 
 
-def read(path: Path) -> Trace:
-    """The trace in a dataset (file or folder) or, where the name ends in .csv, in a measurement.
+def read_all(paths: Sequence[Path]) -> list[Trace]:
+    """The traces in datasets (files, runs or whole studies) and, where a name ends in .csv, measurements.
 
-    Raises UserError, with file and line where a CSV is wrong, and CorruptFile.
+    A folder that holds no dataset but files .csv stands for these. Raises UserError, with file and line where
+    a CSV is wrong, and CorruptFile.
     """
-    return _measured(path) if path.suffix.lower() == ".csv" else _simulated(path)
+    found: list[Trace] = []
+    for path in paths:
+        tables = sorted(path.glob("*.csv")) if path.is_dir() and not simulated.holds(path) else []
+        for one in tables or [path]:
+            found += [_measured(one)] if one.suffix.lower() == ".csv" else _simulated(one)
+    return found
 
 
-def _simulated(path: Path) -> Trace:
-    ds = dataset.open(path)
-    values = {name: ds[name].values.astype(float) for name in ("voltage_source", "voltage_device", "current")}
-    if ds.sizes.get("time", 0) < 3:
-        raise UserError(f"{path} has fewer than three samples", next_step="run it with more samples")
-    limits = np.full(ds.sizes["time"], np.inf)
-    limited = ds["limited"].values == 1
-    segments = ds["segment"].values
-    for segment in np.unique(segments):
-        there = segments == segment
-        if np.any(there & limited):  # the limiter shows its limit only where it works
-            limits[there] = np.median(np.abs(values["current"][there & limited]))
+def _simulated(path: Path) -> list[Trace]:
+    return [of_columns(name, simulated.columns(ds)) for name, ds in simulated.runs(path)]
+
+
+def of_columns(name: str, column: Mapping[str, np.ndarray]) -> Trace:
+    """The trace of columns [n] by name; time, source and current have to be there."""
     return trace(
-        path.stem if path.is_file() else path.resolve().name,
-        ds["time"].values,
-        values["voltage_source"],
-        values["current"],
-        limits,
-        values["voltage_device"],
+        name,
+        column["time_s"],
+        column["voltage_source_V"],
+        column["current_A"],
+        column.get("compliance_A", np.inf),
+        column.get("voltage_device_V"),
     )
 
 
@@ -107,7 +116,7 @@ def trace(
     """A trace of arrays [n] in s, V and A; without the device's voltage, conductance is read at the
     source."""
     volt = source if device is None else device
-    used = (np.abs(volt) > LEAST_V) & np.isfinite(current)
+    used = (np.abs(volt) > LEAST_V) & np.isfinite(current) & np.isfinite(volt)
     return Trace(
         name,
         Drive.of(time - time[0], source, compliance),
@@ -142,15 +151,7 @@ def _measured(path: Path) -> Trace:
     table = _numbers(rows[1:], head, path)
     if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
         raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
-    column = {name: table[:, i] for i, name in enumerate(head)}
-    return trace(
-        path.stem,
-        column["time_s"],
-        column["voltage_source_V"],
-        column["current_A"],
-        column.get("compliance_A", np.inf),
-        column.get("voltage_device_V"),
-    )
+    return of_columns(path.stem, {name: table[:, i] for i, name in enumerate(head)})
 
 
 def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
@@ -171,7 +172,7 @@ def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
                 f"has {len(numbers)} cells, not {len(head)}", f"{path}:{line}", next_step="complete it"
             )
         if not np.all(
-            np.isfinite([n for n, name in zip(numbers, head, strict=True) if name != "compliance_A"])
+            np.isfinite([n for n, name in zip(numbers, head, strict=True) if name not in _MAY_BE_NONE])
         ):
             raise UserError("a number is not finite", f"{path}:{line}", next_step="leave the row out")
         found.append(numbers)
@@ -191,6 +192,39 @@ def weighted(traces: Sequence[Trace]) -> list[Trace]:
             one = replace(one, sigma=np.full(one.sigma.size, max(spread, LEAST_SIGMA)))
         found.append(one)
     return found
+
+
+def typical(traces: Sequence[Trace]) -> list[Trace]:
+    """The median trace of each group of replicates, in the order of their first; single traces as they are.
+
+    It is used where all replicates are; sigma is their pooled spread, `scatter` how far one of them lies from
+    the median of the others (the median over points and replicates of the relative distance).
+    """
+    found, left = [], list(traces)
+    while left:
+        group = [one for one in left if _same_source(one.drive, left[0].drive)]
+        left = [one for one in left if not _same_source(one.drive, group[0].drive)]
+        found.append(_median(group) if len(group) > 1 else group[0])
+    return found
+
+
+def _median(group: Sequence[Trace]) -> Trace:
+    log_g, used = np.array([one.log_g for one in group]), np.all([one.used for one in group], axis=0)
+    there = log_g[:, used]
+    apart = [
+        np.median(np.abs(10.0 ** (there[k] - np.median(np.delete(there, k, axis=0), axis=0)) - 1.0))
+        for k in range(len(group))
+    ]
+    spread = float(np.sqrt(np.mean(np.var(there, axis=0, ddof=1))))
+    return replace(
+        group[0],
+        name=_SEED.sub("", group[0].name) or group[0].name,
+        log_g=np.median(log_g, axis=0),
+        used=used,
+        sigma=np.full(used.size, max(spread, LEAST_SIGMA)),
+        replicates=len(group),
+        scatter=float(np.median(apart)),
+    )
 
 
 def _same_source(one: Drive, other: Drive) -> bool:

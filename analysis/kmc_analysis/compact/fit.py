@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kmc import streams
 from kmc.errors import UserError
-from kmc_analysis.compact import data, search
+from kmc_analysis.compact import data, intervals, search
 from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.intervals import LEVEL
 from kmc_analysis.compact.model import CompactModel, Parameter
 from kmc_analysis.compact.problem import Problem, from_unit
 
-LEVEL = 0.95
 # Of the width between a parameter's bounds: an interval wider than that is no knowledge.
 TELLS_NOTHING = 0.5
-_STEP = 2e-4  # of the bounds' width, for derivatives: above the integrator's own noise
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Fit:
 
     mean_square: of the misfit, in decades. errors: median relative error of the conductance, by trace;
     held_out the same for traces that were not fitted. blind: combinations of parameters, each a mapping of
-    name to weight, that the data leave open.
+    name to weight, that the data leave open. scatter: of traces that are medians of replicates, how far one
+    of these lies from the others (see `data.typical`), fitted or not.
     """
 
     model: CompactModel
@@ -60,7 +59,8 @@ class Fit:
     errors: dict[str, float]
     held_out: dict[str, float]
     blind: list[dict[str, float]] = field(default_factory=list)
-    intervals: str = "linearised"
+    scatter: dict[str, float] = field(default_factory=dict)
+    intervals: str = "profile"
 
 
 def fit(
@@ -77,7 +77,8 @@ def fit(
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
     generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
-    for linearised intervals. Raises UserError for unknown names, values out of bounds and too few data.
+    for intervals by the profile of the misfit. Raises UserError for unknown names, values out of bounds and
+    too few data.
     """
     from scipy.optimize import least_squares
 
@@ -97,7 +98,9 @@ def fit(
             next_step="give more data, or fix parameters",
         )
     best = search.start(problem, seed, generations)
-    found = least_squares(problem.residuals, best, bounds=(0.0, 1.0), diff_step=_STEP, xtol=1e-9, ftol=1e-9)
+    found = least_squares(
+        problem.residuals, best, problem.jacobian, bounds=(0.0, 1.0), xtol=1e-9, ftol=1e-9, max_nfev=60
+    )
     return _outcome(problem, found.x, found.jac, found.fun, held_out, seed, bootstrap)
 
 
@@ -118,17 +121,12 @@ def _outcome(
     spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-300))
     sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
     half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma
-    low, high = places - half, places + half
     if bootstrap:
-        low, high = _bootstrapped(problem, places, residuals, seed, bootstrap)
+        low, high = intervals.bootstrapped(problem, places, residuals, seed, bootstrap)
+    else:
+        low, high = intervals.profiled(problem, places, jacobian, residuals, half)
     vector = problem.vector(places)
     estimates = [_estimate(*item) for item in zip(problem.parameters, places, low, high, strict=True)]
-    wide = [k for k in range(singular.size) if 2.0 * 1.96 * spreads[k] > TELLS_NOTHING]
-    names = [parameter.name for parameter in problem.parameters]
-    blind = [
-        {n: round(float(w), 3) for n, w in zip(names, directions[k], strict=True) if abs(w) > 0.2}
-        for k in wide
-    ]
     return Fit(
         problem.model,
         dict(zip(problem.model.names, vector.tolist(), strict=True)),
@@ -139,9 +137,20 @@ def _outcome(
         problem.evaluations,
         _errors(problem, vector, problem.traces),
         _errors(problem, vector, held_out),
-        blind,
-        "bootstrap" if bootstrap else "linearised",
+        _blind(problem, directions, spreads),
+        {one.name: one.scatter for one in [*problem.traces, *held_out] if one.replicates > 1},
+        intervals="bootstrap" if bootstrap else "profile",
     )
+
+
+def _blind(problem: Problem, directions: np.ndarray, spreads: np.ndarray) -> list[dict[str, float]]:
+    """The combinations of parameters that the data leave open, from the singular vectors and their widths."""
+    names = [parameter.name for parameter in problem.parameters]
+    return [
+        {n: round(float(w), 3) for n, w in zip(names, directions[k], strict=True) if abs(w) > 0.2}
+        for k in range(spreads.size)
+        if 2.0 * 1.96 * spreads[k] > TELLS_NOTHING
+    ]
 
 
 def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Estimate:
@@ -153,29 +162,6 @@ def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Es
         why = f"it lies at its {'lower' if place < 0.5 else 'upper'} bound"
     ends = [from_unit(parameter, min(max(end, 0.0), 1.0)) for end in (low, high)]
     return Estimate(parameter, from_unit(parameter, place), ends[0], ends[1], share, why)
-
-
-def _bootstrapped(
-    problem: Problem, places: np.ndarray, residuals: np.ndarray, seed: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the percentile intervals from refits to resampled residuals."""
-    from scipy.optimize import least_squares
-
-    stream = streams.stream(seed, "compact bootstrap")
-    centred = residuals - residuals.mean()
-    kept = []
-    for _ in range(count):
-        noise = stream.choice(centred, residuals.size)
-        again = least_squares(
-            lambda u, n=noise: problem.residuals(u) - residuals - n,
-            np.clip(places, 1e-6, 1 - 1e-6),
-            bounds=(0.0, 1.0),
-            diff_step=_STEP,
-            max_nfev=8,
-        )
-        kept.append(again.x)
-    ends = np.quantile(np.array(kept), [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0], axis=0)
-    return ends[0], ends[1]
 
 
 def _mean_square(problem: Problem, vector: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from kmc_analysis.compact.reference import compiled, start_of
 
 _FAR = 20.0  # decades of misfit where the equations have no answer
 FIT_RTOL = 5e-6
+STEP = 4e-4  # of the bounds' width, for derivatives
 
 
 def to_unit(parameter: Parameter, value: float) -> float:
@@ -86,6 +87,19 @@ class Problem:
             miss = np.full(one.log_g.size, _FAR) if found is None else found - one.log_g
             parts.append((miss / one.sigma)[one.used])
         return np.concatenate(parts)
+
+    def jacobian(self, places: np.ndarray) -> np.ndarray:
+        """d(residuals)/d(places) [points, free], by central differences.
+
+        The step is a share of the bounds' width, whatever the place: where a conductance falls by decades the
+        integrator's choice of steps leaves noise that a step in proportion to a small place does not drown.
+        """
+        columns = []
+        for k in range(places.size):
+            low, high = places.copy(), places.copy()
+            low[k], high[k] = max(places[k] - STEP, 0.0), min(places[k] + STEP, 1.0)
+            columns.append((self.residuals(high) - self.residuals(low)) / (high[k] - low[k]))
+        return np.array(columns).T
 
     def cost(self, places: np.ndarray) -> float:
         """A misfit that a few far points do not rule, for the global search."""

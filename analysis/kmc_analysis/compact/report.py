@@ -71,6 +71,7 @@ def summary(found: Fit) -> dict[str, Any]:
         "evaluations": found.evaluations,
         "median_error": finite(found.errors),
         "median_error_held_out": finite(found.held_out),
+        "replicate_scatter": finite(found.scatter),
         "compliance_law": {
             "slope_per_V": None if math.isnan(slope) else slope,
             "r_squared": None if math.isnan(squared) else squared,
@@ -110,9 +111,15 @@ def text(found: Fit) -> str:
     for weights in found.blind:
         shown = ", ".join(f"{weight:+.2f} {name}" for name, weight in weights.items())
         lines.append(f"The data leave open the combination {shown} (places between the bounds).")
-    lines += ["", "| trace | median error of conductance | role |", "|---|---|---|"]
-    lines += [f"| {name} | {error:.1%} | fitted |" for name, error in found.errors.items()]
-    lines += [f"| {name} | {error:.1%} | held out |" for name, error in found.held_out.items()]
+    lines += [
+        "",
+        "| trace | median error of conductance | one replicate lies off | role |",
+        "|---|---|---|---|",
+    ]
+    for role, errors in (("fitted", found.errors), ("held out", found.held_out)):
+        for name, error in errors.items():
+            scatter = f"{found.scatter[name]:.1%}" if name in found.scatter else "-"
+            lines.append(f"| {name} | {error:.1%} | {scatter} | {role} |")
     fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
     lines += [
         "",

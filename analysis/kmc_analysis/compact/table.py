@@ -45,6 +45,7 @@ def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:
                 "misfit_decades": math.sqrt(one.mean_square),
                 "median_error": report.finite(one.errors),
                 "median_error_held_out": report.finite(one.held_out),
+                "scatter": report.finite(one.scatter),
                 "fitted": _middle(one.errors),
                 "held_out": _middle(one.held_out),
                 "slope_per_V": None if math.isnan(slope) else slope,
@@ -65,6 +66,7 @@ def _middle(errors: Mapping[str, float]) -> float | None:
 
 def text(made: Sequence[Mapping[str, Any]]) -> str:
     """The table in Markdown, with a column for each trace."""
+    names = [*made[0]["median_error"], *made[0]["median_error_held_out"]]
     traces = [*made[0]["median_error"], *(f"{name} (held out)" for name in made[0]["median_error_held_out"])]
     head = ["model", "parameters", "not told", "misfit (decades)", *traces, "G(Icc) (1/V)"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -74,6 +76,10 @@ def text(made: Sequence[Mapping[str, Any]]) -> str:
         slope = "none" if row["slope_per_V"] is None else f"{row['slope_per_V']:.3g}"
         cells = [row["model"], str(row["parameters"]), str(len(row["not_told"]))]
         lines.append("| " + " | ".join([*cells, f"{row['misfit_decades']:.3f}", *shown, slope]) + " |")
+    scatter = made[0]["scatter"]
+    if scatter:
+        shown = [f"{scatter[name]:.1%}" if name in scatter else "-" for name in names]
+        lines.append("| " + " | ".join(["one replicate", "-", "-", "-", *shown, "-"]) + " |")
     law = f"Median relative errors of conductance. Measured slope of G(Icc): {report.LAW_SLOPE_PER_V} per V."
     return "\n".join([*lines, "", law]) + "\n"
 

@@ -1,0 +1,107 @@
+"""Traces of simulated runs and studies as columns: the source as it was applied, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from kmc import dataset, provenance
+from kmc.errors import UserError
+from kmc.files import make_folder, replacing
+from kmc.protocol import Step, read_protocol
+from kmc.study.manifest import DONE, is_study, read_manifest, result_path, states
+
+COLUMNS = ("time_s", "voltage_source_V", "voltage_device_V", "current_A", "compliance_A")
+
+
+def holds(path: Path) -> bool:
+    """Whether the folder holds a run or a study."""
+    out = dataset.out_of(path)
+    return is_study(out) or bool(dataset.merged_paths(out) or dataset.segment_paths(out))
+
+
+def runs(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
+    """Name and dataset of the run at `path`, or of every finished task of the study there.
+
+    A task's name is made of its place on the study's axes and of its seed. Raises UserError and CorruptFile.
+    """
+    out = dataset.out_of(path)
+    if not is_study(out):
+        yield (path.stem if path.is_file() else path.resolve().name), dataset.open(path)
+        return
+    found = read_manifest(out)
+    done = [k for k, state in enumerate(states(out, found)) if state == DONE]
+    if not done:
+        raise UserError(f"no task of the study in {out} is done", next_step="go on with kmc study STUDY.yaml")
+    for k in done:
+        place = found.place(k)
+        words = [str(place[axis.name]).replace(" ", "") for axis in found.axes]
+        yield "_".join([*words, f"seed{place['seed']}"]), dataset.open(result_path(out, found.tasks[k]))
+
+
+def columns(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """The trace of a run as COLUMNS, each [n]: samples, and before the first of each step its corner.
+
+    A corner is where the staircase of the source jumps: its current and device voltage are not a number. What
+    a step's limit is says the protocol; where stop conditions chose the steps, it is read where it held.
+    """
+    if ds.sizes.get("time", 0) < 3:
+        raise UserError("the run has fewer than three samples", next_step="run it with more samples")
+    time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)
+    limits, first = _known(ds, len(time)) or _seen(ds)
+    begins = np.concatenate([[0.0], time[:-1]])
+    rows = []
+    for k in range(time.size):
+        if first[k]:
+            rows.append((begins[k], source[k], np.nan, np.nan, limits[k]))
+        sample = float(ds["voltage_device"].values[k]), float(ds["current"].values[k])
+        rows.append((time[k], source[k], *sample, limits[k]))
+    return dict(zip(COLUMNS, np.array(rows).T, strict=True))
+
+
+def _known(ds: xr.Dataset, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Limit (A) and whether a step begins, for each sample; None where the protocol does not tell."""
+    segments = provenance.run_of(ds).get("protocol")
+    steps: list[Step] = read_protocol(segments).steps() if segments else []
+    samples = [step.samples for step in steps]
+    if sum(samples) != count or any(step.exits for step in steps):
+        return None
+    limits = np.repeat([step.compliance_A for step in steps], samples)
+    first = np.zeros(count, bool)
+    first[np.cumsum([0, *samples[:-1]])] = True
+    return limits, first
+
+
+def _seen(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The same from what the run shows: the limit of a segment where the limiter works, else none."""
+    limited, segments = ds["limited"].values == 1, ds["segment"].values
+    current, source = np.abs(ds["current"].values), ds["voltage_source"].values
+    limits = np.full(current.size, np.inf)
+    for segment in np.unique(segments):
+        there = segments == segment
+        if np.any(there & limited):
+            limits[there] = np.median(current[there & limited])
+    return limits, np.append(True, (np.diff(source) != 0.0) | (np.diff(segments) != 0))
+
+
+def write(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Write every run as NAME.csv to the folder `out`, with as many digits as matter; returns the paths.
+
+    Raises UserError, also where two runs have one name.
+    """
+    texts: dict[str, str] = {}
+    for name, ds in (one for path in paths for one in runs(path)):
+        if name in texts:
+            raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
+        rows = np.array(list(columns(ds).values())).T
+        # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
+        lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
+        texts[name] = "\n".join([",".join(COLUMNS), *lines, ""])
+    make_folder(out)
+    for name, text in texts.items():
+        with replacing(out / f"{name}.csv") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return [out / f"{name}.csv" for name in texts]

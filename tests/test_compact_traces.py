@@ -1,0 +1,103 @@
+"""Simulated runs as traces: the source step by step, replicates as their median, CSV there and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kmc import cli, dataset, provenance
+from kmc.errors import UserError
+from kmc.protocol import Protocol, read_protocol
+from kmc_analysis.compact import data, simulated
+from kmc_analysis.compact.reference import Drive
+
+PULSES = Protocol.read("50 mV", "1 ms") + Protocol.pulses(
+    "0.6 V", "5 ms", "10 ms", 2, base="50 mV", samples=5, compliance="1 uA"
+)
+
+
+def run_of(protocol: Protocol, conductance_S: float = 1e-6, told: bool = True) -> xr.Dataset:
+    """The dataset of a resistor that obeys the limits of `protocol`."""
+    rows: dict[str, list[float]] = {name: [] for name in (
+        "time", "voltage_source", "voltage_device", "current", "segment", "limited")}  # fmt: skip
+    begin = 0.0
+    for step in protocol.steps():
+        current = min(step.voltage_V * conductance_S, step.compliance_A)
+        for k in range(step.samples):
+            time, limited = begin + step.duration_s * (k + 1) / step.samples, current == step.compliance_A
+            values = (time, step.voltage_V, current / conductance_S, current, step.segment, limited)
+            for name, value in zip(rows, values, strict=True):
+                rows[name].append(value)
+        begin += step.duration_s
+    run = {"name": "resistor", "protocol": protocol.to_data()} if told else {"name": "resistor"}
+    return dataset.build(rows, [], provenance.attributes(run))
+
+
+def test_the_source_jumps_where_a_step_begins() -> None:
+    """A pulse of 5 ms holds from its first instant, with its limit, whether or not that limit ever works."""
+    found = simulated.columns(run_of(PULSES))
+    one = data.of_columns("pulses", found)
+    at = np.flatnonzero(one.drive.time == 1e-3)
+    assert one.drive.voltage[at] == pytest.approx([0.05, 0.6])
+    assert one.drive.compliance[at].tolist() == [np.inf, 1e-6]
+    assert not one.used[at[1]]  # a corner is no measurement
+    assert one.used.sum() == 1 + 4 * 5
+    assert one.log_g[one.used] == pytest.approx(-6.0)
+
+
+def test_without_its_protocol_a_run_shows_its_limit() -> None:
+    """The limit of a segment in which the limiter works."""
+    found = simulated.columns(run_of(PULSES, 1e-5, told=False))
+    assert found["compliance_A"][0] == np.inf
+    assert found["compliance_A"][-1] == pytest.approx(1e-6)
+
+
+def test_a_protocol_whose_steps_depend_on_the_device_is_not_guessed() -> None:
+    """A hold that ends early has fewer samples than its protocol: the run alone is believed."""
+    hold = {"voltage": "0.6 V", "duration": "1 s", "samples": 9, "compliance": "1 uA"}
+    early = read_protocol([{"hold": {**hold, "until": {"current_at_limit": True}}}])
+    found = simulated.columns(run_of(early, 1e-7))
+    assert np.all(found["compliance_A"] == np.inf)
+
+
+def test_csv_there_and_back(tmp_path: Path) -> None:
+    """What `kmc compact traces` writes is read as the same source and the same conductance."""
+    run_of(PULSES).to_netcdf(tmp_path / "pulses.nc")
+    out = tmp_path / "traces"
+    assert cli.main(["compact", "traces", str(tmp_path / "pulses.nc"), "--out", str(out)]) == 0
+    direct, again = data.read_all([tmp_path / "pulses.nc"])[0], data.read_all([out])[0]
+    assert again.name == direct.name == "pulses"
+    for name in ("time", "voltage", "compliance"):
+        assert np.allclose(getattr(again.drive, name), getattr(direct.drive, name), rtol=1e-5), name
+    assert np.array_equal(again.used, direct.used)
+    assert again.log_g[again.used] == pytest.approx(direct.log_g[direct.used], abs=1e-5)
+
+
+def test_replicates_become_their_median() -> None:
+    """Three devices of 1, 2 and 8 uS: 2 uS, and half of them lie off by more than half."""
+    drive = Drive.of([0.0, 1.0, 2.0], [0.1, 0.2, 0.3])
+    traces = [
+        data.trace(f"step_seed{k}", drive.time, drive.voltage, g * drive.voltage, np.inf, drive.voltage)
+        for k, g in enumerate((1e-6, 2e-6, 8e-6), start=1)
+    ]
+    other = data.trace("alone", drive.time, -drive.voltage, 1e-6 * drive.voltage, np.inf, drive.voltage)
+    found = data.typical([*traces, other])
+    assert [one.name for one in found] == ["step", "alone"]
+    assert found[0].log_g == pytest.approx(np.log10(2e-6))
+    assert found[0].replicates == 3
+    # Of the others' medians (geometric): 1 of 4 uS, 2 of 2.83 uS, 8 of 1.41 uS.
+    assert found[0].scatter == pytest.approx(0.75)
+    assert found[1].replicates == 1
+
+
+def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    """One message, and nothing written."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        run_of(PULSES).to_netcdf(tmp_path / folder / "same.nc")
+    with pytest.raises(UserError, match="two runs are called"):
+        simulated.write([tmp_path / "a" / "same.nc", tmp_path / "b" / "same.nc"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
