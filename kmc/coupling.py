@@ -24,6 +24,7 @@ CHARGE_LEAST = 1.0  # ions of others' density that may change before the space c
 DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-7
+FOLLOWS = 200  # most changes of metal that one call follows: of a hot filament, a second or two
 VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage moves by this
 
 
@@ -51,8 +52,7 @@ class Device:
         self.operated: tuple = ()
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
-        self.charge_voltage, self.charge_metal = 0.0, 0
-        self.density_time = 0.0
+        self.charge_voltage, self.charge_metal, self.density_time = 0.0, 0, 0.0
         self.patches = patches.Patches(self.potential)
         self._settle()
 
@@ -75,10 +75,10 @@ class Device:
     def advance(self, generator: np.random.Generator, stop_s: float, budget: int, look: bool) -> int:
         """Run events until `stop_s` or the budget; fields, current and circuit follow the metal on the way.
 
-        With `look` the clock stays at the last event: such a stop changes nothing.
+        With `look` the clock stays at the last event: such a stop changes nothing. It ends too after FOLLOWS.
         """
         spent = 0
-        while True:
+        for _ in range(FOLLOWS):
             before = self.state.run["trials"][0]
             status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator,
                                      stop_s, budget - spent, look)
@@ -89,6 +89,7 @@ class Device:
                 self.follow_metal()
             elif status == kernels.REACHED or spent >= budget:
                 return status
+        return kernels.BUDGET
 
     def follow_metal(self) -> None:
         """Current, potential, heat and circuit for metal that changed."""
