@@ -12,7 +12,8 @@ from pathlib import Path
 
 from kmc import schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
-from kmc_analysis.reproduce import board
+from kmc_analysis.figures import all_figures
+from kmc_analysis.reproduce import board, literature
 
 DOCS = Path(__file__).resolve().parent
 PAGES = ("reference/cards.md", "reference/dataset.md", "reference/scoreboard.md")
@@ -36,7 +37,26 @@ def scoreboard() -> str:
     return "No full result is kept yet." if found is None else board.as_markdown(board.rows_of(found))
 
 
-MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "traces": lambda: variables(TRACES),
+def figures() -> str:
+    """What each figure does, from its definition."""
+    rows = []
+    for figure in all_figures():
+        devices = [f"{one.name} ({one.devices})" for one in figure.programs]
+        shown = devices if len(devices) < 6 else [*devices[:4], f"and {len(devices) - 4} more"]
+        rows.append((figure.name, ", ".join(f"`{key}`" for key in figure.keys),
+                     "; ".join(shown) or "-", figure.protocol))
+    return table(("figure", "targets", "programs (devices)", "protocol"), rows)
+
+
+def compared() -> str:
+    """Table 2 with the simulated devices."""
+    found = board.kept()
+    rows = {} if found is None else {one.key: one for one in board.rows_of(found)}
+    return table(literature.HEADS, [*literature.REPORTED, *literature.simulated(rows)])
+
+
+MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
+        "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 
 

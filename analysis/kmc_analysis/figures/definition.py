@@ -45,7 +45,8 @@ class Figure:
     `measure` takes the finished runs by program, devices in the order of their seeds (a program that was left
     out or of which all runs failed has an empty list), and gives a Measured for every key. `draw` makes the
     picture from the same runs. `protocol` says what was assumed where the experiment's text is silent.
-    What is no run of a device is `compute`d from its first seed and their number (`seeds`, `quick_seeds`).
+    What is no run of a device is `compute`d from its first seed and their number (`seeds`, `quick_seeds`),
+    again when the sources in the folders `depends` of this package change.
     """
 
     name: str
@@ -58,3 +59,4 @@ class Figure:
     compute: Callable[[int, int], dict[str, Measured]] | None = None
     seeds: int = 0
     quick_seeds: int = 0
+    depends: tuple[str, ...] = ()

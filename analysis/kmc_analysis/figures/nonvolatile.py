@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from kmc.stack import load_stack
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.volatile import OGB as VOLATILE
@@ -19,7 +20,7 @@ from kmc_analysis.reproduce import measured
 from kmc_analysis.reproduce.measured import Measured, mean, not_run, share
 from kmc_analysis.study_figures import COLOURS
 
-LIMIT = "1 mA"
+LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
 WRITTEN_S = 200e-6  # more than a neck of two atoms conducts: the state counts as written
 KEPT_S = 10.0  # at 0 V: a hundred thousand seconds are out of reach
 
@@ -32,7 +33,7 @@ def _hold(voltage: str, duration: str, until: str, most: int) -> dict[str, objec
 
 READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
 LOW_READ = {"read": {"voltage": "50 mV", "duration": "10 us"}}
-RESET = {"sweep": {"to": "-0.5 V", "rate": "500 V/s", "step": "50 mV", "compliance": LIMIT}}
+RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "500 V/s", "step": "50 mV", "compliance": LIMIT}}
 
 
 def written(tries: int = 3) -> Segments:
@@ -132,8 +133,13 @@ def _reconfigured(runs: Runs) -> dict[str, Measured]:
 
 
 def heat(devices: list[xr.Dataset], program: Program, note: str) -> Measured:
-    """Rise of the surface at the greatest power of the RESET, K."""
-    return _of_written(devices, lambda ds: surface_rise(ds, program.stack, negative=True), note)
+    """Rise of the surface at the greatest power of the RESET, K; without a written device, the most that the
+    circuit gives in it."""
+    if any(map(is_written, devices)):
+        return _of_written(devices, lambda ds: surface_rise(ds, program.stack, negative=True), note)
+    most = RESET_V * LIMIT_A * load_stack(program.stack).device.value("substrate_thermal_resistance")
+    told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
+    return Measured(most, 0.0, most, len(devices), told)
 
 
 _FIRST = "the first cycle stands in: later ones are out of reach; the greatest power, held until it is steady"
@@ -141,10 +147,12 @@ _FIRST = "the first cycle stands in: later ones are out of reach; the greatest p
 
 def _heats(runs: Runs) -> dict[str, Measured]:
     ogb, ddab = (heat(runs[program.name], program, _FIRST) for program in (OGB, DDAB))
-    rises = [[surface_rise(ds, program.stack, negative=True) for ds in runs[program.name] if is_written(ds)]
-             for program in (DDAB, OGB)]  # fmt: skip
-    order = measured.bootstrap_groups(lambda groups: float(groups[0].mean() / groups[1].mean()),
-                                      [np.array(part) for part in rises], _FIRST)  # fmt: skip
+    good = {program: [ds for ds in runs[program.name] if is_written(ds)] for program in (DDAB, OGB)}
+    rises = [np.array([surface_rise(ds, program.stack, negative=True) for ds in some])
+             for program, some in good.items()]  # fmt: skip
+    order = not_run("no device of one of the two was written")
+    if all(len(part) for part in rises):
+        order = measured.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
     return {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab,
             "S31_heat_order": order}  # fmt: skip
 

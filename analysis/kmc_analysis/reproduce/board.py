@@ -84,16 +84,17 @@ def kept() -> dict[str, Any] | None:
 
 def cells(one: Row) -> tuple[str, ...]:
     """A row as text, in the order of HEADS."""
-    interval = "" if one.interval is None else " to ".join(_number(end) for end in one.interval)
-    return (one.key, one.figure, one.role, _number(one.target), _number(one.simulated), interval, one.unit,
+    interval = "" if one.interval is None else " to ".join(number(end) for end in one.interval)
+    return (one.key, one.figure, one.role, number(one.target), number(one.simulated), interval, one.unit,
             str(one.n) if one.n else "", one.tolerance, one.verdict)  # fmt: skip
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Four digits; a dash for none, a list with commas."""
     if value is None:
         return "-"
     if isinstance(value, list):
-        return ", ".join(_number(one) for one in value)
+        return ", ".join(number(one) for one in value)
     return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
 
 

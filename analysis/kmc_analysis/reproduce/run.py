@@ -77,19 +77,18 @@ class Reproduction:
     def _measured(self, figure: Figure, runs: Runs) -> dict[str, Measured]:
         if figure.compute is not None:
             return self._computed(figure)
-        if self.session.left_out(figure):
-            return dict.fromkeys(figure.keys, not_run("left out of --quick"))
-        if figure.programs and not any(runs.values()):
-            reason = "no run of it is done yet" if self.done_only else "all runs failed"
-            return dict.fromkeys(figure.keys, not_run(reason))
-        return figure.measure(runs)
+        found = figure.measure(runs)
+        if not figure.programs or any(runs.values()):
+            return found
+        reason = ("left out of --quick" if self.session.left_out(figure)
+                  else "no run of it is done yet" if self.done_only else "all runs failed")  # fmt: skip
+        return {key: not_run(reason) if one.value is None else one for key, one in found.items()}
 
     def _computed(self, figure: Figure) -> dict[str, Measured]:
         """What a figure computes itself, once for the same seeds and versions."""
         assert figure.compute is not None
         count = self.extent.count(figure.seeds, figure.quick_seeds)
-        about = json.dumps([figure.name, self.extent.seed, count, provenance.versions()], sort_keys=True)
-        path = self.out / "computed" / f"{hashlib.sha256(about.encode()).hexdigest()[:20]}.json"
+        path = self.out / "computed" / f"{_digest(figure, self.extent.seed, count)}.json"
         if path.is_file():
             return {key: Measured(**one) for key, one in json.loads(path.read_text()).items()}
         if self.done_only or not count:
@@ -101,6 +100,15 @@ class Reproduction:
 
     def _write(self) -> None:
         board.write(self.result(), self.out)
+
+
+def _digest(figure: Figure, seed: int, count: int) -> str:
+    """What decides the result of a figure that computes itself: its seeds and sources."""
+    digest = hashlib.sha256(f"{figure.name} {seed} {count}".encode())
+    for folder in figure.depends:
+        for path in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def _told(found: Measured, failures: list[str]) -> Measured:
