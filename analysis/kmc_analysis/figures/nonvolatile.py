@@ -147,9 +147,8 @@ _FIRST = "the first cycle stands in: later ones are out of reach; the greatest p
 
 def _heats(runs: Runs) -> dict[str, Measured]:
     ogb, ddab = (heat(runs[program.name], program, _FIRST) for program in (OGB, DDAB))
-    good = {program: [ds for ds in runs[program.name] if is_written(ds)] for program in (DDAB, OGB)}
-    rises = [np.array([surface_rise(ds, program.stack, negative=True) for ds in some])
-             for program, some in good.items()]  # fmt: skip
+    rises = [np.array([surface_rise(ds, program.stack, negative=True)
+                       for ds in filter(is_written, runs[program.name])]) for program in (DDAB, OGB)]  # fmt: skip
     order = not_run("no device of one of the two was written")
     if all(len(part) for part in rises):
         order = measured.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
