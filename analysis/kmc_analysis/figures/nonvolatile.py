@@ -147,13 +147,18 @@ _FIRST = "the first cycle stands in: later ones are out of reach; the greatest p
 
 def _heats(runs: Runs) -> dict[str, Measured]:
     ogb, ddab = (heat(runs[program.name], program, _FIRST) for program in (OGB, DDAB))
-    rises = [np.array([surface_rise(ds, program.stack, negative=True)
-                       for ds in filter(is_written, runs[program.name])]) for program in (DDAB, OGB)]  # fmt: skip
+    rises = [_rises(runs[program.name], program) for program in (DDAB, OGB)]
     order = not_run("no device of one of the two was written")
     if all(len(part) for part in rises):
         order = measured.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
     return {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab,
             "S31_heat_order": order}  # fmt: skip
+
+
+def _rises(devices: list[xr.Dataset], program: Program) -> np.ndarray:
+    """The rise of each written device."""
+    good = [ds for ds in devices if is_written(ds)]
+    return np.array([surface_rise(ds, program.stack, negative=True) for ds in good])
 
 
 # --- S4, S6: the filament --------------------------------------------------------------------------------
