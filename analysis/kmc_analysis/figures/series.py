@@ -33,9 +33,15 @@ _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has s
 
 # --- S19: thickness --------------------------------------------------------------------------------------
 
-_SET = rise("1 mA", {"conductance_above": "40 uS"})
+# Seen at the end of a step: a hundred times the leak, so that a filament without a limit does not burn on.
+_SET = rise("1 mA", {"conductance_above": "0.1 uS"})
+_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=5) for name in ("ogb_20nm", "ogb_90nm")]
 _THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ], devices=3)
           for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
+
+
+def _thickness_set(runs: Runs) -> dict[str, Measured]:
+    return {"S19_thickness_set": _change([runs[program.name] for program in _RISES], set_voltage, "1 mA")}
 
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
@@ -45,8 +51,7 @@ def _thickness(runs: Runs) -> dict[str, Measured]:
     told = ", ".join(
         f"{program.stack} {len(group)} devices" for program, group in zip(_THICK, groups, strict=True)
     )
-    return {"S19_thickness_set": _change(groups, set_voltage, told),
-            "S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
+    return {"S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
             "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
 
 
@@ -65,6 +70,12 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
     told = " and ".join(f"{table.mean():.3g} V" for table in tables)
     return bootstrap_groups(lambda parts: float(abs(parts[1].mean() / parts[0].mean() - 1)), tables,
                             f"means {told}; {note}")  # fmt: skip
+
+
+def _draw_thickness(runs: Runs, path: Path) -> None:
+    with panels(path, ("thickness, 1 mA",)) as (axes,):
+        for program, colour in zip(_RISES, COLOURS, strict=False):
+            current_voltage(axes, runs[program.name], program.stack, colour)
 
 
 # --- S20, S21: size --------------------------------------------------------------------------------------
@@ -206,8 +217,9 @@ FIGURES = [
            _draw_law),
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
            _sizes, _UP, _draw_sizes),
-    Figure("S19", "thickness", ("S19_thickness_set", "S19_thickness_reset", "S19_thickness_on_off"),
-           tuple(_THICK), _thickness,
+    Figure("S19_set", "thickness, set voltage", ("S19_thickness_set",), tuple(_RISES), _thickness_set,
+           f"{_UP}, 1 mA", _draw_thickness),
+    Figure("S19", "thickness", ("S19_thickness_reset", "S19_thickness_on_off"), tuple(_THICK), _thickness,
            f"{_UP} (1 mA), then written as in figure S8, a sweep to -0.5 V and back, a read"),
     Figure("S32_S33", "crystals and film, stressed",
            ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"), tuple(_STRESSED),
