@@ -267,3 +267,9 @@ def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     changes = ["--set", "feeding={nodes: 6}", "--set", "devices.model=silvr"]
     assert cli.main(["reservoir", str(plan), *changes]) == 2
     assert "silver" in capsys.readouterr().err
+
+
+def test_the_file_is_the_default() -> None:
+    """The scoreboard needs no file: what the file says is what a plan says by itself."""
+    words = {"description", "path", "sweep"}
+    assert settings.load(FILE).model_dump(exclude=words) == settings.Plan().model_dump(exclude=words)

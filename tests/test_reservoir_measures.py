@@ -154,7 +154,7 @@ def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path,
     plan = short.model_copy(update={"sweep": {"feeding.nodes": [3, 6], "encoding.width": ["5 ms"]}})
     rows = sweep.run(plan, 1, tmp_path, lambda text: None)
     assert [row["value"] for row in rows] == [3, 6, "5 ms"]
-    monkeypatch.setattr(pipeline, "run", None)
+    monkeypatch.setattr(pipeline, "one", None)
     assert sweep.run(plan, 1, tmp_path, lambda text: None) == rows
     written = outputs.write_sweep(rows, tmp_path, pictures=True)
     assert all(Path(path).is_file() for path in written["files"])
@@ -209,7 +209,7 @@ def test_states_of_a_study_are_put_together(four_bits: settings.Plan, result: pi
     assert made[2, 3] == pytest.approx(2e-9 * (place + 1))
     shapes = np.array([[bit == "1" for bit in name[1:]] for name in names])
     own = kinetic._compact(four_bits, shapes, 1)
-    same = kinetic.compared(four_bits, fake_study(dict(zip(names, own.T.tolist(), strict=True))), 1)
+    same = kinetic.compared(four_bits, dict(zip(names, own.T, strict=True)), 1)
     assert same["worst_decades"] < 1e-12
     assert same["tasks"] == own.size
 
@@ -219,15 +219,17 @@ def test_comparison_tells_what_is_not_done(four_bits: settings.Plan, tmp_path: P
     plan = four_bits.model_copy(update={"kinetic": settings.Kinetic(samples=10)})
     own = pipeline.run(plan, 1)[0]
     part = fake_study({"b0000": [1e-9, np.nan], "b1111": [np.nan, np.nan]})
-    found: dict[str, Any] = outputs.write_comparison(plan, part, own, tmp_path, True)
+    found: dict[str, Any] = outputs.write_comparison(plan, kinetic.states(part), own, tmp_path, True)
     assert (found["patterns"], found["tasks"], found["accuracy"]["samples"]) == (["b0000"], 1, 0)
     assert json.dumps(found)
+    again = kinetic.read(tmp_path / "kinetic_states.csv")
+    assert again["b0000"] == pytest.approx([1e-9])
     names = [f"b{k:04b}" for k in range(16)]
     whole = fake_study({name: [1e-9 * (k + 1), np.nan] for k, name in enumerate(names)})
-    scored = kinetic.transferred(plan, whole, own, 1)
+    scored = kinetic.transferred(plan, kinetic.states(whole), own, 1)
     assert (scored["samples"], scored["devices"]) == (10, 1)
     with pytest.raises(UserError, match="no task"):
-        kinetic.compared(plan, fake_study({"b0000": [np.nan]}), 1)
+        kinetic.compared(plan, {"b0000": np.array([np.nan])}, 1)
 
 
 def test_every_figure_is_drawn(small: settings.Plan, result: pipeline.Result, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ WriteStudy = Annotated[
     Path | None, typer.Option("--write-study", metavar="FILE", help="Write the study of source (a); no more.")
 ]
 Study = Annotated[
-    Path | None, typer.Option("--study", metavar="DIR", help="Compare source (b) with this study of (a).")
+    Path | None, typer.Option("--study", metavar="DIR", help="Compare (b) with this study of (a).")
 ]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 
@@ -110,11 +110,10 @@ def _show_written(found: dict[str, Any]) -> None:
 
 
 def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
-    import kmc
     from kmc.progress import spinner
-    from kmc_analysis.reservoir import outputs, pipeline
+    from kmc_analysis.reservoir import kinetic, outputs, pipeline
 
-    study = kmc.open(folder)
+    study = kinetic.read(folder)
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
     found = outputs.write_comparison(plan, study, result, out, picture)

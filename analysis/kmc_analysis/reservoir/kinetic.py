@@ -8,12 +8,15 @@ cycle and from device to device are one here: a device meets each pattern once.
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+import kmc
 from kmc.errors import UserError
 from kmc.files import write_whole
 from kmc.units import format_si
@@ -26,6 +29,8 @@ from kmc_analysis.reservoir.trains import Trains
 
 LOOKS = 20  # samples of the read; its last tenth is the state
 WRITE_LOOKS = 2  # samples of each slot
+HEAD = ("pattern", "replicate", "conductance_S")
+States = dict[str, np.ndarray]
 
 
 def name_of(pattern: np.ndarray) -> str:
@@ -81,7 +86,7 @@ def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int)
     return {"study": str(path), "patterns": count, "devices": devices, "tasks": count * devices}
 
 
-def states(study: xr.Dataset) -> dict[str, np.ndarray]:
+def states(study: xr.Dataset) -> States:
     """{pattern's name: conductances in S [replicates]} of a study's done tasks, NaN where one is not done."""
     if "protocol" not in study.dims:
         raise UserError("the study has no patterns as protocols",
@@ -96,6 +101,31 @@ def states(study: xr.Dataset) -> dict[str, np.ndarray]:
     return found
 
 
+def as_csv(found: States) -> str:
+    """States with every digit, one a line; what is not done is left out."""
+    rows = [f"{name},{k},{value!r}" for name, values in found.items()
+            for k, value in enumerate(values.tolist()) if np.isfinite(value)]  # fmt: skip
+    return "\n".join([",".join(HEAD), *rows, ""])
+
+
+def read(path: Path) -> States:
+    """The states in a study's folder, or in a CSV that `as_csv` made. Raises UserError."""
+    if path.suffix != ".csv":
+        return states(kmc.open(path))
+    step = "name a study's folder, or the kinetic_states.csv of kmc reservoir"
+    found: dict[str, dict[int, float]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(row[HEAD[0]], {})[int(row[HEAD[1]])] = float(row[HEAD[2]])
+    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+        raise UserError("holds no states of patterns", str(path), next_step=step) from None
+    if not found or not all(re.fullmatch("b[01]+", name) for name in found):
+        raise UserError("holds no states of patterns", str(path), next_step=step)
+    count = 1 + max(max(known) for known in found.values())
+    return {name: np.array([known.get(k, np.nan) for k in range(count)]) for name, known in found.items()}
+
+
 def _last(current: np.ndarray, volt: np.ndarray) -> float:
     """The conductance in S in the last tenth of the read, NaN where there is no trace."""
     there = np.flatnonzero(np.isfinite(current))
@@ -105,7 +135,7 @@ def _last(current: np.ndarray, volt: np.ndarray) -> float:
     return float(np.mean(current[looks] / volt[looks]))
 
 
-def assembled(found: dict[str, np.ndarray], wanted: np.ndarray, devices: np.ndarray) -> np.ndarray:
+def assembled(found: States, wanted: np.ndarray, devices: np.ndarray) -> np.ndarray:
     """Conductances in S [samples, nodes] of patterns [samples, nodes, slots]; devices: [nodes] replicates."""
     missing = np.full(int(devices.max()) + 1, np.nan)
     made = np.empty(wanted.shape[:2])
@@ -116,14 +146,14 @@ def assembled(found: dict[str, np.ndarray], wanted: np.ndarray, devices: np.ndar
     return made
 
 
-def compared(plan: Plan, study: xr.Dataset, seed: int) -> dict[str, Any]:
+def compared(plan: Plan, found: States, seed: int) -> dict[str, Any]:
     """How well (b) predicts (a), pattern by pattern: medians of log10 of the conductance in S.
 
     a, b: medians of each pattern; error_decades: median of |b - a|; worst_decades: the largest; spread_a,
     spread_b: mean standard deviation from device to device (and cycle to cycle). UserError where no task is
     done.
     """
-    kinetic = {name: values[np.isfinite(values)] for name, values in states(study).items()}
+    kinetic = {name: values[np.isfinite(values)] for name, values in found.items()}
     names = [name for name, values in kinetic.items() if values.size]
     if not names:
         raise UserError("no task of the study is done", next_step="go on with kmc study")
@@ -145,13 +175,12 @@ def compared(plan: Plan, study: xr.Dataset, seed: int) -> dict[str, Any]:
     }
 
 
-def transferred(plan: Plan, study: xr.Dataset, result: Result, seed: int) -> dict[str, Any]:
+def transferred(plan: Plan, kinetic: States, result: Result, seed: int) -> dict[str, Any]:
     """Accuracy in percent on the study's samples of the readout that was trained on (b): on (b)'s states, on
     (a)'s.
 
     Node k takes replicate k, counted anew where the study has fewer. samples: 0 where a pattern is not done.
     """
-    kinetic = states(study)
     data, part = result.trains, slice(0, plan.kinetic.samples)
     wanted = seen(plan, data, result.wiring, plan.kinetic.samples)
     names = {name_of(pattern) for pattern in np.unique(wanted.reshape(-1, wanted.shape[2]), axis=0)}

@@ -197,14 +197,16 @@ def show_sweep(found: dict[str, Any]) -> None:
         print(path)
 
 
-def write_comparison(plan: Plan, study: Any, result: Result, out: Path, pictures: bool) -> dict[str, Any]:
+def write_comparison(plan: Plan, study: kinetic.States, result: Result, out: Path,
+                     pictures: bool) -> dict[str, Any]:  # fmt: skip
     """Write how (b) predicts a study (a); returns plain data. Raises UserError and WriteFailed."""
     found = kinetic.compared(plan, study, result.seed)
     found["accuracy"] = kinetic.transferred(plan, study, result, result.seed)
     make_folder(out)
     rows = list(zip(found["patterns"], found["a"], found["b"], strict=True))
     write_whole(out / "kinetic.csv", _lines(["pattern", "kinetic_log10_S", "compact_log10_S"], rows).encode())
-    files = [out / "kinetic.csv"]
+    write_whole(out / "kinetic_states.csv", kinetic.as_csv(study).encode())
+    files = [out / "kinetic.csv", out / "kinetic_states.csv"]
     if pictures:
         files.append(figures.kinetic(found, out / "kinetic.png"))
     return {**found, "files": [str(path) for path in files]}

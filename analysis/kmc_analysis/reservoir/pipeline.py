@@ -19,6 +19,7 @@ from kmc_analysis.reservoir.trains import Trains
 DOUBLE = "fp64"
 BASELINES = ("none", "leaky")
 Telling = Callable[[str], None]
+States = tuple[Trains, Wiring, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> li
     return results
 
 
-def one(plan: Plan, seed: int, found: dict[str, Law]) -> Result:
-    """The result of one seed; data, wiring, devices and training all follow from it."""
-    data, wiring, features = states(plan, seed)
+def one(plan: Plan, seed: int, found: dict[str, Law], made: States | None = None) -> Result:
+    """The result of one seed; data, wiring, devices and training all follow from it. made: its `states`."""
+    data, wiring, features = states(plan, seed) if made is None else made
     readouts = {DOUBLE: _double(features, data, plan, seed)}
     x = standardised(features, data)
     for name, law in found.items():
@@ -60,7 +61,7 @@ def one(plan: Plan, seed: int, found: dict[str, Law]) -> Result:
     return Result(seed, data, wiring, features, readouts)
 
 
-def states(plan: Plan, seed: int) -> tuple[Trains, Wiring, np.ndarray]:
+def states(plan: Plan, seed: int) -> States:
     """Trains, wiring and features [samples, nodes] of one seed, by source (b)."""
     data = trains_of(plan, seed)
     wiring = wire(plan.feeding, plan.encoding, data.duration_s, seed)

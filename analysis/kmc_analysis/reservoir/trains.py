@@ -145,8 +145,8 @@ def _row(row: list[str], where: str) -> tuple[str, str, float | None]:
 def _nwb(path: Path) -> dict[str, tuple[str, list[float]]]:
     """The units of an NWB file, each a sample, with their column "label"."""
     if importlib.util.find_spec("pynwb") is None:
-        raise UserError("NWB files need pynwb", str(path),
-                        next_step="pip install pynwb, or write a CSV with sample,label,time_s")  # fmt: skip
+        step = 'pip install "halide-kmc[nwb]", or write a CSV with sample,label,time_s'
+        raise UserError("NWB files need pynwb", str(path), next_step=step)
     from pynwb import NWBHDF5IO
 
     if not path.is_file():
