@@ -40,8 +40,11 @@ test-all: $(READY_TO_TEST)  ## Run the slow tests too
 bench: $(INSTALLED)  ## Time the kernel and the field solver beside their peers
 	@for name in $$($(BIN)/kmc bench); do $(BIN)/kmc bench $$name || exit; done
 
-reproduce: $(INSTALLED)  ## Make every figure of the experiment and the scoreboard
-	@$(BIN)/kmc reproduce
+reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard and its page
+	@$(BIN)/kmc warmup
+	@$(BIN)/kmc reproduce --out runs/reproduce/out
+	@cp runs/reproduce/out/scoreboard.json analysis/kmc_analysis/figures/scoreboard.json
+	@$(BIN)/python docs/make_reference.py
 
 docs: $(INSTALLED)  ## Build the documentation into docs/_build
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'

@@ -157,11 +157,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_the_kept_board_names_every_target() -> None:
-    """What the docs show is a full result."""
+def test_the_kept_board_names_every_target(repository: Path) -> None:
+    """What the docs show is a full result, and every target that is no hit has a paragraph there."""
     found = board.kept()
-    if found is not None:
-        assert [row["key"] for row in found["targets"]] == list(targets())
+    assert found is not None
+    assert [row["key"] for row in found["targets"]] == list(targets())
+    page = (repository / "docs" / "reference" / "scoreboard.md").read_text()
+    told = page[page.index("## What is missed") : page.index("## What each figure does")]
+    missed = [row["key"] for row in found["targets"] if row["verdict"] != HIT]
+    assert [key for key in missed if f"`{key}`" not in told] == []
 
 
 def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
