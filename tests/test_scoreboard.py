@@ -14,8 +14,10 @@ import pytest
 from kmc.errors import UserError
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
+from kmc_analysis.figures.definition import Program
 from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
+from kmc_analysis.reproduce.session import Changes, Maker
 from kmc_analysis.reproduce.targets import FILE, Target, chosen, targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, NOT_RUN, UNCLEAR, judge
 from kmc_analysis.reservoir import settings
@@ -173,6 +175,25 @@ def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
     ours, file = Plan(), settings.load(repository / "runs" / "firing_patterns" / "reservoir.yaml")
     aside = {name: getattr(ours, name) for name in ("description", "path", "sweep")}
     assert ours == file.model_copy(update=aside)
+
+
+def test_changes_are_put_over_every_program() -> None:
+    """A card's value where the stack has the card, a whole card where it is the reference's, settings in all;
+    what does not exist is an error. Changed runs are other runs."""
+    changes = Changes.of(["choices.ligand.gap_barrier=0.3 eV", "choices.electrode=au",
+                          "settings.ion_pairs=false"])  # fmt: skip
+    maker, plain = Maker(changes), Maker()
+    silver, gold, bare = (Program("any", name, [{"read": {}}], 1)
+                          for name in ("ogb_20nm", "ogb_20nm_au", "interlayers_only"))  # fmt: skip
+    run = maker.run(silver, 1)
+    assert (run.device.electrode.name, run.device.value("ligand.gap_barrier")) == ("au", 0.3)
+    assert not run.settings.ion_pairs
+    assert run.name != plain.run(silver, 1).name
+    assert maker.run(gold, 1).choices == {"ligand.gap_barrier": "0.3 eV"}
+    assert "ligand.gap_barrier" not in maker.run(bare, 1).choices
+    for text in ("choices.ligand.gap_barier=0.3 eV", "settings.ion_pears=false", "seed=3"):
+        with pytest.raises(UserError):
+            Maker(Changes.of([text])).run(silver, 1)
 
 
 def test_what_is_owed_is_no_hit() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from kmc.files import write_whole
 from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Posterior
-from kmc_analysis.calibrate.parameters import REFERENCE
+from kmc_analysis.reproduce.session import REFERENCE
 
 
 def write_cards(found: Sequence[Posterior], keys: Iterable[str], run: str, out: Path) -> list[Path]:

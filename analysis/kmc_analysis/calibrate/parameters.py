@@ -7,9 +7,9 @@ from typing import NamedTuple
 from kmc.errors import UserError
 from kmc.families import FAMILIES
 from kmc.stack import Stack, load_stack
+from kmc_analysis.reproduce.session import REFERENCE
 
 MOST = 8  # free parameters
-REFERENCE = "ogb_20nm"  # the stack whose cards say where a parameter starts and how far it may go
 # Ionisation, bonds, nucleation, motion on surfaces, ions in the film, leak, heat of the substrate, forming.
 DEFAULT = ("electrode.exchange_barrier", "electrode.bond_energy", "electrode.isolated_redox_factor",
            "electrode.surface_diffusion_barrier", "active.silver_ion_formation_energy",
@@ -38,7 +38,7 @@ def free(paths: list[str] | tuple[str, ...] = DEFAULT) -> list[Free]:
     and for one without a sigma."""
     if len(paths) > MOST:
         raise UserError(f"{len(paths)} parameters; at most {MOST} are fitted at once", next_step="name fewer")
-    stack = load_stack(REFERENCE)
+    stack = load_stack(REFERENCE)  # whose cards say where a parameter starts and how far it may go
     return [_free(stack, path) for path in paths]
 
 

@@ -51,8 +51,8 @@ _PAUSE = {"hold": {"voltage": "0 V", "duration": "10 ms"}}
 _WHOLE = [LOW_READ, *written(), _CURVE, _KEPT, READ, RESET, READ, _PAUSE, LOW_READ]
 _WRITE, _CURVE_SEGMENT, _REST = 1, 2, 3
 
-OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=5, snapshots=5.0)
-DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=4)
+OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=4, snapshots=5.0)
+DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 
 _LINES = (
     "write and verify as in runs/ogb_20nm_1mA (holds of 50 us at 0.40 V until 40 uS, of 10 us at 0.36 V "

@@ -121,7 +121,7 @@ def _pairs(interval_ms: int) -> Segments:
     return [_PAIR, rest(f"{interval_ms - 5} ms"), _PAIR]
 
 
-_ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=5, quick=2 if one == 10 else 0)
+_ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=4, quick=2 if one == 10 else 0)
            for one in INTERVALS_MS]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def _draw_echo(runs: Runs, path: Path) -> None:
 LAST_MS = (10, 23, 41, 80)
 _TRAINS = [Program(f"last pulse after {one} ms", "ogb_20nm",
                    [pulses(count=9, gap="10 ms"), *([rest(f"{one - 10} ms")] if one > 10 else []),
-                    pulses(count=1)], devices=3) for one in LAST_MS]  # fmt: skip
+                    pulses(count=1)], devices=2) for one in LAST_MS]  # fmt: skip
 
 
 def _sign_change(runs: Runs) -> dict[str, Measured]:
@@ -194,7 +194,7 @@ def crossing(growth: np.ndarray) -> float:
 
 STREAMS = tuple(f"{k:04b}" for k in range(16))
 _READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
-_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), _READ], devices=3)
+_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), _READ], devices=2)
             for bits in STREAMS]  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def _write_and(voltage: str) -> Segments:
     return [pulses("20 ms", count=1), {"hold": then}, _READ]
 
 
-_DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=5)
+_DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=4)
                      for name, voltage in (("read at -0.5 V", "-0.5 V"), ("left at 0 V", "0 V")))  # fmt: skip
 
 

@@ -21,8 +21,8 @@ _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "400 ms", "samples"
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
 _TOP_S = 0.05  # the time of the top of the sweep, at which the silver is looked at
 
-OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=8, quick=1, snapshots=_TOP_S)
-DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=1)
+OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=8, quick=2, snapshots=_TOP_S)
+DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=2)
 
 _LINES = (
     f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 400 ms at 0 V (a sweep back at the "
@@ -106,7 +106,7 @@ def _room(ds: xr.Dataset) -> float:
 
 # --- note 6: DDAB's volatile endurance -------------------------------------------------------------------
 
-MOST_CYCLES = 12
+MOST_CYCLES = 6
 FAILED_S = 1e-8  # some twenty times the pristine conductance at the end of a cycle: it no longer returns
 
 

@@ -23,6 +23,7 @@ from kmc_analysis.figures.definition import Figure, Program, Runs
 
 Telling = Callable[[dict[str, Any]], None]
 _HASH = 20
+REFERENCE = "ogb_20nm"  # the stack that is meant where none is named
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,17 @@ class Changes:
         return cls(flat(document, "choices"), dict(document.get("settings") or {}))
 
     def choices_for(self, stack: Stack) -> dict[str, Any]:
-        """The changes that a stack has a card for."""
-        cards = stack.cards()
-        return {path: value for path, value in self.choices.items()
-                if "." not in path or path.partition(".")[0] in cards}  # fmt: skip
+        """The changes that a stack has a card for. A whole card takes the place of the reference's own: gold
+        stays gold."""
+        cards, reference = stack.cards(), load_stack(REFERENCE).cards()
+
+        def holds(path: str) -> bool:
+            role, dot, _ = path.partition(".")
+            if dot or role not in reference:
+                return role in cards or not dot
+            return role in cards and cards[role].name == reference[role].name
+
+        return {path: value for path, value in self.choices.items() if holds(path)}
 
 
 class Maker:
