@@ -35,7 +35,8 @@ _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has s
 
 # Seen at the end of a step: a hundred times the leak, so that a filament without a limit does not burn on.
 _SET = rise("1 mA", {"conductance_above": "0.1 uS"})
-_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=5, quick=2) for name in ("ogb_20nm", "ogb_90nm")]
+_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=5, quick=2)
+          for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
 _THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ], devices=2)
           for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
 
