@@ -15,6 +15,7 @@ from kmc.errors import UserError
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Program
+from kmc_analysis.report.build import write
 from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Changes, Maker
@@ -146,6 +147,9 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
     assert {"key", "figure", "role", "target", "simulated", "interval", "unit", "n", "verdict",
             "reason"} <= set(row)  # fmt: skip
     assert (row["simulated"], row["verdict"]) == ([5.0, 3.5], "hit")
+    page = write(tmp_path / "out", None).read_text()
+    assert "S11_roughness" in page
+    assert "Scoreboard" in page
     rows = list(csv.reader((tmp_path / "out" / "scoreboard.csv").open()))
     assert rows[0][0] == "key"
     assert rows[1][0] == "S11_roughness"

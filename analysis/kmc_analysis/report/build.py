@@ -25,6 +25,7 @@ from kmc_analysis import compare, conclusions, study_figures, tables
 from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
 from kmc_analysis.report.html import Section, block, listed, page, paragraph, picture, table
+from kmc_analysis.report.reproduction import is_reproduction, reproduction
 
 _MOST_VIEWS = 12  # runs whose filament is shown
 SCOREBOARD = "scoreboard.csv"
@@ -37,12 +38,15 @@ Tell = Callable[[str], None]
 
 
 def write(folder: Path, target: Path | None, tell: Tell = lambda line: None) -> Path:
-    """Write the page of the study or run in `folder` to `target` (report.html in there if None).
+    """Write the page of the study, run or reproduction in `folder` to `target` (report.html there if None).
 
     Raises UserError where nothing is done yet, and WriteFailed.
     """
     out = folder.parent if folder.is_file() else dataset.out_of(folder)
-    made = _study(out, tell) if is_study(out) and not folder.is_file() else _run(folder, out)
+    if is_reproduction(out) and not folder.is_file():
+        made = reproduction(out)
+    else:
+        made = _study(out, tell) if is_study(out) and not folder.is_file() else _run(folder, out)
     path = out / "report.html" if target is None else target
     files.make_folder(path.parent)
     files.write_whole(path, made.encode())
