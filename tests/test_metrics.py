@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 
 from kmc.units import K_B
+from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.pulses import crossing, separated
 from kmc_analysis.metrics import endurance, filament, laws, on_off, pulses, states
 
@@ -192,3 +194,18 @@ def test_separable_are_means_over_two_sigma_apart() -> None:
     """Of three columns, two alike: two of three pairs."""
     noise = np.array([-1.0, 0.0, 1.0])
     assert separated(np.stack([noise, noise + 0.1, noise + 9], axis=1)) == pytest.approx(2 / 3)
+
+
+def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:
+    """The disc's radius gives the card's resistance; the rise is even inside, a third at its double radius,
+    and far away that of a point source, P / (2 pi k r); the picture is drawn."""
+    spot = thermogram.spot_radius_um("ogb_20nm")
+    assert 1e6 / (4 * thermogram.GLASS_W_MK * spot) == pytest.approx(5000)
+    near = thermogram.surface_rise(np.array([0.0, spot, 2 * spot]), 3.0, spot)
+    assert near == pytest.approx([3, 3, 1])
+    far = 1000 * spot
+    power = 3.0 / 5000
+    point = power / (2 * math.pi * thermogram.GLASS_W_MK * far * 1e-6)
+    assert thermogram.surface_rise(np.array([far]), 3.0, spot)[0] == pytest.approx(point, rel=1e-3)
+    thermogram.draw({"one": 1.0, "other": 3.0}, "ogb_20nm", tmp_path / "shown.png")
+    assert (tmp_path / "shown.png").stat().st_size > 5000

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.stack import load_stack
+from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.volatile import OGB as VOLATILE
@@ -155,10 +156,28 @@ def _heats(runs: Runs) -> dict[str, Measured]:
             "S31_heat_order": order}  # fmt: skip
 
 
+def _draw_heat(runs: Runs, path: Path) -> None:
+    """Thermograms at the greatest power: the volatile sweep, and the RESET of either composition."""
+    shown = {"OGB, volatile": [surface_rise(ds, VOLATILE.stack) for ds in runs[VOLATILE.name]]}
+    shown |= {f"{program.stack}, RESET": list(_rises(runs[program.name], program)) for program in (OGB, DDAB)}
+    means = {name: float(np.mean(rises)) for name, rises in shown.items() if len(rises)}
+    if means:
+        thermogram.draw(means, OGB.stack, path)
+
+
 def _rises(devices: list[xr.Dataset], program: Program) -> np.ndarray:
     """The rise of each written device."""
     good = [ds for ds in devices if is_written(ds)]
     return np.array([surface_rise(ds, program.stack, negative=True) for ds in good])
+
+
+def _draw_modes(runs: Runs, path: Path) -> None:
+    """Conductance against time of the write, the rest and the RESET."""
+    with panels(path, ("written, kept, reset",)) as (axes,):
+        for ds in runs[OGB.name]:
+            axes.semilogy(np.arange(ds.sizes["time"]), ds["conductance"].values, color=COLOURS[0], alpha=0.7)
+        axes.set_xlabel("look")
+        axes.set_ylabel("conductance (S)")
 
 
 # --- S4, S6: the filament --------------------------------------------------------------------------------
@@ -246,10 +265,11 @@ FIGURES = [
     Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",), (OGB,), _retention, _LINES,
            _draw_retention),
     Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES),
-    Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (OGB,), _reconfigured, _LINES),
+    Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (OGB,), _reconfigured, _LINES,
+           _draw_modes),
     Figure("S30_S31", "heat of the non-volatile mode",
-           ("S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50", "S31_heat_order"), (OGB, DDAB),
-           _heats, _LINES),
+           ("S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50", "S31_heat_order"),
+           (OGB, DDAB, VOLATILE), _heats, _LINES, _draw_heat),
     Figure("S4_S6", "size of the filaments", ("S4_S6_filament_size",), (OGB, VOLATILE), _sizes,
            f"the silver of S3 at the top of the sweep, and of the 1 mA state: {_LINES}"),
     Figure("S17", "silver profile", ("S17_silver_profile",), (OGB,), _profile,

@@ -217,6 +217,15 @@ def separated(table: np.ndarray) -> float:
     return float(np.mean(apart))
 
 
+def _draw_separable(runs: Runs, path: Path) -> None:
+    with panels(path, ("conductance after four bits",)) as (axes,):
+        for k, program in enumerate(_STREAMS):
+            final = [1e6 * float(reads(ds)[-1, 1]) for ds in runs[program.name]]
+            axes.semilogy([k] * len(final), final, "o", color=COLOURS[0], alpha=0.7)
+        axes.set_xticks(range(len(STREAMS)), STREAMS, rotation=90, fontsize=7)
+        axes.set_ylabel("conductance (uS)")
+
+
 # --- S25 -------------------------------------------------------------------------------------------------
 
 
@@ -252,5 +261,6 @@ FIGURES = [
     Figure("S23d", "ten pulses", ("S23d_sign_change",), tuple(_TRAINS), _sign_change,
            f"nine 1 V, 5 ms pulses 10 ms apart (assumed), the tenth after 10, 23, 41 or 80 ms; {_WINDOW}"),
     Figure("S24", "separability", ("S24_separability",), tuple(_STREAMS), _separable,
-           f"16 streams of four bits, 1 V or nothing for 5 ms, then a read at 0.1 V; {_WINDOW}"),
+           f"16 streams of four bits, 1 V or nothing for 5 ms, then a read at 0.1 V; {_WINDOW}",
+           _draw_separable),
 ]  # fmt: skip

@@ -1,0 +1,43 @@
+"""What an infrared camera would see: the lumped surface node drawn as a disc on its stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kmc.stack import load_stack
+from kmc_analysis.figures.pictures import panels
+
+GLASS_W_MK = 1.05  # thermal conductivity of the stage
+HALF_WIDTH_UM = 150.0
+_PIXELS = 121
+
+
+def spot_radius_um(stack: str) -> float:
+    """Radius of the disc whose spreading resistance 1 / (4 k a) on glass is that of the card, um."""
+    resistance = load_stack(stack).device.value("substrate_thermal_resistance")
+    return 1e6 / (4 * GLASS_W_MK * resistance)
+
+
+def surface_rise(radius_um: np.ndarray, rise_K: float, spot_um: float) -> np.ndarray:
+    """Rise at a distance from the middle of an isothermal disc on a half space, K: the disc's own inside it,
+    (2 / pi) arcsin(a / r) of that outside (Carslaw and Jaeger, Conduction of Heat in Solids, 8.2)."""
+    outside = np.arcsin(spot_um / np.maximum(radius_um, spot_um))
+    return rise_K * 2 / math.pi * outside
+
+
+def draw(rises: Mapping[str, float], stack: str, path: Path) -> None:
+    """One thermogram for each rise (K), on one scale of colours."""
+    along = np.linspace(-HALF_WIDTH_UM, HALF_WIDTH_UM, _PIXELS)
+    radius = np.hypot(*np.meshgrid(along, along))
+    spot, most = spot_radius_um(stack), max([*rises.values(), 1e-6])
+    with panels(path, tuple(f"{name}: {rise:.3g} K" for name, rise in rises.items())) as places:
+        for axes, rise in zip(places, rises.values(), strict=True):
+            shown = axes.imshow(surface_rise(radius, rise, spot), cmap="inferno", vmin=0.0, vmax=most,
+                                extent=(-HALF_WIDTH_UM, HALF_WIDTH_UM) * 2)  # fmt: skip
+            axes.grid(False)
+            axes.set_xlabel("position (um)")
+        places[-1].figure.colorbar(shown, ax=places, label="rise of the surface (K)", shrink=0.8)
