@@ -184,7 +184,7 @@ def test_crosssim_device(folder: Path) -> None:
     assert np.std(programmed - target) == pytest.approx(expected.mean(), rel=0.5)
     assert np.array_equal(device.read_noise(target), target)
     assert np.all(device.drift_error(target, 86400.0) < 0.9 * target)
-    assert device.drift_error(target, 0.0) == pytest.approx(target, rel=0.01)
+    assert np.all(np.abs(device.drift_error(target, 0.0) - target) < 5.0 * expected)  # of programming alone
 
 
 @pytest.mark.usefixtures("libraries")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,6 +101,10 @@ class CompactModel:
     current: ast.expr
     path: Path
     spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def with_parameters(self, parameters: Iterable[Parameter]) -> CompactModel:
+        """The same equations with other values or bounds."""
+        return replace(self, parameters=tuple(parameters))
 
     @property
     def names(self) -> list[str]:

@@ -1,0 +1,101 @@
+"""Spread of parameters device to device and cycle to cycle, from replicates of several protocols.
+
+Replicates with one seed are one device: the same crystals and the same residue of silver. Each of its
+protocols is a cycle with events of its own. So the logarithm of a parameter, fitted to one trace, is what the
+protocol makes of it, plus the device, plus the cycle: a two-way table, whose variances of devices and cycles
+follow from its mean squares (S. R. Searle et al., Variance Components, 1992, chapter 4).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kmc.errors import UserError
+from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.fit import fit
+from kmc_analysis.compact.model import CompactModel
+
+_SEED = re.compile(r"^(?P<protocol>.*?)[-_. ]*seed(?P<seed>\d+)$")
+KNOWN = 1.0  # of the logarithm: where half an interval is wider, the trace does not tell the parameter
+
+
+def spreads(
+    model: CompactModel, traces: Sequence[Trace], values: Mapping[str, float], names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Standard deviations of the logarithm, {"device": {name: sigma}, "cycle": {name: sigma}}.
+
+    traces: single ones, named PROTOCOL_seedN; values: all parameters, of which each trace moves only `names`,
+    together. A trace that does not tell a parameter is left out of its table. UserError for parameters that
+    have no logarithm and for fewer than two devices or protocols.
+    """
+    for name in names:
+        if model.parameter(name).low <= 0.0:
+            raise UserError(
+                f"{name} has no logarithm: its bounds reach zero",
+                next_step="name parameters whose bounds are positive",
+            )
+    tables: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
+    for one in traces:
+        place = _SEED.match(one.name)
+        if place is None:
+            continue
+        for name, value in _of_trace(model, one, values, names).items():
+            tables[name][place["protocol"], place["seed"]] = value
+    found: dict[str, dict[str, float]] = {"device": {}, "cycle": {}}
+    for name, table in tables.items():
+        found["device"][name], found["cycle"][name] = components(table)
+    return found
+
+
+def _of_trace(
+    model: CompactModel, one: Trace, values: Mapping[str, float], names: Sequence[str]
+) -> dict[str, float]:
+    """Logarithms of the parameters that this trace tells, fitted from `values` on."""
+    fixed = {name: value for name, value in values.items() if name not in names}
+    moved = [p.model_copy(update={"value": values[p.name]}) for p in model.parameters]
+    try:
+        made = fit(model.with_parameters(moved), [one], fixed=fixed, free=list(names), generations=0)
+    except UserError:  # too few points
+        return {}
+    return {
+        e.parameter.name: math.log(e.value)
+        for e in made.estimates
+        if e.identified and math.log(e.high / e.low) < 2.0 * KNOWN
+    }
+
+
+def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
+    """Standard deviations (device, cycle) of a two-way table {(protocol, device): value} with gaps.
+
+    Protocols and devices are taken out by least squares; what is left is the cycle. UserError where the table
+    has too few entries to tell.
+    """
+    protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
+    freedom = len(table) - len(protocols) - len(devices) + 1
+    if len(devices) < 2 or len(protocols) < 2 or freedom < 1:
+        raise UserError(
+            "too few traces tell the parameter to part devices from cycles",
+            next_step="give two protocols or more, with two seeds or more each",
+        )
+    value = np.array(list(table.values()))
+    of_protocol = np.array([[key[0] == name for name in protocols] for key in table], float)
+    of_device = np.array([[key[1] == name for name in devices] for key in table], float)
+    both, without = (_left(value, part) for part in (np.hstack([of_protocol, of_device]), of_protocol))
+    cycle = both / freedom
+    # Expected drop of the sum of squares when devices are taken out: (devices - 1) cycle + c device^2.
+    weight = np.trace(of_device.T @ _residual_maker(of_protocol) @ of_device)
+    device = (without - both - (len(devices) - 1) * cycle) / weight
+    return math.sqrt(max(device, 0.0)), math.sqrt(cycle)
+
+
+def _residual_maker(design: np.ndarray) -> np.ndarray:
+    return np.eye(len(design)) - design @ np.linalg.pinv(design)
+
+
+def _left(value: np.ndarray, design: np.ndarray) -> float:
+    rest = _residual_maker(design) @ value
+    return float(rest @ rest)

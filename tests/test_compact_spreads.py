@@ -1,0 +1,72 @@
+"""Devices and cycles are told apart, and the fitted device comes with its parameters and spreads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kmc_analysis.compact
+from kmc.errors import UserError
+from kmc_analysis.compact import data
+from kmc_analysis.compact.exports import read_parameters
+from kmc_analysis.compact.model import load_model
+from kmc_analysis.compact.reference import Drive, simulate
+from kmc_analysis.compact.spreads import components, spreads
+
+FITTED = Path(kmc_analysis.compact.__file__).parent / "fitted"
+
+
+def table(device: float, cycle: float, seed: int, gaps: float = 0.0) -> dict[tuple[str, str], float]:
+    """40 devices in six protocols that differ, some entries missing."""
+    stream = np.random.default_rng(seed)
+    own = device * stream.standard_normal(40)
+    return {
+        (f"protocol{i}", f"{j}"): 2.0 * i + own[j] + cycle * stream.standard_normal()
+        for i in range(6)
+        for j in range(40)
+        if stream.random() >= gaps
+    }
+
+
+@pytest.mark.parametrize(("device", "cycle"), [(0.3, 0.1), (0.1, 0.3), (0.0, 0.2)])
+def test_the_variances_come_back(device: float, cycle: float) -> None:
+    """Within four of their standard errors, with a fifth of the table missing; no device, no spread of it."""
+    found = components(table(device, cycle, 3, gaps=0.2))
+    assert found[1] == pytest.approx(cycle, rel=4.0 / np.sqrt(2 * 145))
+    error = (device**2 + cycle**2 / 4.8) * np.sqrt(2.0 / 39.0)  # of the variance; 4.8 entries a device
+    assert found[0] ** 2 == pytest.approx(device**2, abs=4.0 * error)
+
+
+def test_too_small_a_table_is_refused() -> None:
+    """One protocol alone cannot part devices from cycles."""
+    with pytest.raises(UserError, match="part devices from cycles"):
+        components({("sweep", "1"): 0.0, ("sweep", "2"): 1.0})
+
+
+def test_spread_of_devices_that_differ_in_speed() -> None:
+    """Four devices of different growth in two protocols without cycle's spread: it is all the devices'."""
+    model = load_model("vteam")
+    factors = np.array([0.7, 1.0, 1.2, 1.6])
+    traces = []
+    for name, drive in (("slow", Drive.sweep(0.6, 1.0, 1e-4, 61)), ("fast", Drive.sweep(0.6, 2.0, 1e-4, 61))):
+        for k, factor in enumerate(factors, start=1):
+            made = simulate(model, drive, {"k_on": 50.0 * factor})
+            traces.append(data.trace(f"{name}_seed{k}", drive.time, drive.voltage, made.current,
+                                     drive.compliance, made.voltage))  # fmt: skip
+    found = spreads(model, traces, model.values(), ["k_on"])
+    assert found["device"]["k_on"] == pytest.approx(np.std(np.log(factors), ddof=1), rel=0.02)
+    assert found["cycle"]["k_on"] < 0.02
+
+
+@pytest.mark.parametrize("path", sorted(FITTED.glob("*.json")), ids=lambda path: path.stem)
+def test_fitted_devices_load(path: Path) -> None:
+    """Parameters within their bounds; a device that switches at 1 uA and forgets within a second."""
+    model = load_model("silver")
+    values = read_parameters(model, path)
+    drive = Drive.of([0.0, 0.05, 0.05, 0.1, 1.1, 1.11], [0.6, 0.6, 0.0, 0.0, 0.0, 0.05], 1e-6)
+    made = simulate(model, drive, values)
+    on, off = made.current[1] / made.voltage[1], made.current[-1] / made.voltage[-1]
+    assert on > 1e-6
+    assert off < 3.0 * values["G_off"] * 1.5
