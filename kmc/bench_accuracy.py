@@ -7,6 +7,7 @@ that is, on the same lattices. The variable KMC_BENCH_SEEDS asks for another num
 
 from __future__ import annotations
 
+import copy
 import math
 import multiprocessing
 import os
@@ -20,13 +21,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import channels, kernels, streams
 from .bench_device import totals
 from .carry import device_state, restore_state
+from .coupling import Device
 from .files import replacing
+from .lattice import ACTIVE
 from .protocol import Protocol
 from .settings import Settings
 from .simulation import Simulation
 from .stack import Stack, load_stack
+from .state import EMPTY, KIND_METAL
 
 Seen = TypeVar("Seen")
 
@@ -40,7 +45,8 @@ KNOBS: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 CLOSED_S, OPEN_S = 20e-6, 10e-6  # conductance above which it is set, below which it is off again
 MOST_S, STEP_S = 8e-3, 1e-5  # longest time to set, and how often one looks
-FADING_S, LOOKS = 10e-3, 120
+FADING_S, LOOKS, KEPT_S = 2e-3, 200, 0.2e-3  # of a chain at 0 V: how long, how often one looks, and when
+SETS, FADINGS = 4, 20  # streams of events for each lattice
 MOMENTS = 4  # of a run at which its rates are compared
 COMPARED = 6  # runs of which that is done
 
@@ -61,43 +67,83 @@ def small_settings(values: dict[str, Any]) -> Settings:
     return Settings(window=5.0).changed(**values)
 
 
-def set_up(stack: Stack, seed: int, settings: Settings) -> tuple[float, Simulation]:
-    """Time until it is set at 0.7 V, s (at most MOST_S), and the simulation as it is then."""
-    protocol = Protocol.hold("0.7 V", f"{MOST_S} s", "100 uA", samples=round(MOST_S / STEP_S))
-    simulation = Simulation(stack, protocol, settings, seed)
+def setting() -> Protocol:
+    """The program that sets it."""
+    return Protocol.hold("0.7 V", f"{MOST_S} s", "100 uA", samples=round(MOST_S / STEP_S))
+
+
+def until_set(simulation: Simulation) -> float:
+    """Run until it conducts CLOSED_S; the time, s, at most MOST_S."""
     simulation.run(should_stop=lambda: any(g > CLOSED_S for g in simulation.rows["conductance"][-1:]))
-    return simulation.rows["time"][-1], simulation
+    return simulation.rows["time"][-1]
 
 
-def observe(task: tuple[int, float, dict[str, Any]]) -> dict[str, float]:
-    """What a seed, a thickness (nm) and settings give: SET time, and what 10 ms at 0 V leave of it.
+class Again:
+    """A simulation that begins again from where it is now, each time with another stream of events."""
 
-    set_s; off_s: until it conducts less than OPEN_S, at most FADING_S; kept_S: conductance at the end;
-    silver: atoms by which metal exceeds that at the start; cpu_s, events, solves: what the SET cost.
-    """
+    def __init__(self, simulation: Simulation):
+        self.simulation, self.start = simulation, copy.deepcopy(simulation.state_dict())
+
+    def begin(self, number: int) -> Simulation:
+        """At the start, with the stream of this number."""
+        simulation, start = self.simulation, self.start
+        simulation.windows.load_state_dict(start["windows"])
+        for name in ("step", "sample", "started_s", "opened"):
+            setattr(simulation, name, start[name])
+        generator = streams.numbered(simulation.seed, "events", number)
+        simulation.windows.generators[0] = generator
+        simulation.device.state.run["unspent"] = generator.standard_exponential()
+        simulation.take_rows()
+        return simulation
+
+
+def set_times(task: tuple[int, float, dict[str, Any]]) -> float:
+    """Mean time to set of a seed's lattice, s, over SETS streams: of a seed, thickness (nm), settings."""
     seed, thickness, values = task
-    stack, settings = small_device(thickness), small_settings(values)
-    begin = time.process_time()
-    set_s, closed = set_up(stack, seed, settings)
-    cost = time.process_time() - begin
-    events, solves = closed.windows.total("trials"), closed.device.potential.solves
-    protocol = Protocol.hold("0 V", f"{FADING_S} s", spacing="log", samples=LOOKS)
-    fading = Simulation(stack, protocol, settings, seed, closed.state_dict())
-    fading.run()
-    rows = fading.take_rows()
-    off = np.flatnonzero(rows["conductance"] < OPEN_S)
-    return {"set_s": set_s, "off_s": float(rows["time"][off[0]]) if len(off) else FADING_S,
-            "kept_S": float(rows["conductance"][-1]),
-            "silver": float(rows["n_ag_metal"][-1] - closed.lattice.residue.sum()),
-            "cpu_s": cost, "events": events, "solves": solves}  # fmt: skip
+    again = Again(Simulation(small_device(thickness), setting(), small_settings(values), seed))
+    return statistics.fmean(until_set(again.begin(number)) for number in range(SETS))
+
+
+def fading(task: tuple[int, dict[str, Any]]) -> dict[str, float]:
+    """How a chain of atoms that closes the gap goes at 0 V, means over FADINGS streams: of a seed, settings.
+
+    off_s: time until it conducts less than OPEN_S, at most FADING_S; kept: share that conducts more at
+    KEPT_S; silver: atoms more than before the chain was there, then.
+    """
+    seed, values = task
+    protocol = Protocol.hold("0 V", f"{FADING_S} s", samples=LOOKS)
+    simulation = Simulation(small_device(), protocol, small_settings(values), seed)
+    before = int(simulation.device.state.run["metal"][0])
+    close(simulation.device)
+    again, found = Again(simulation), []
+    for number in range(FADINGS):
+        again.begin(number).run()
+        rows = simulation.take_rows()
+        off, then = np.flatnonzero(rows["conductance"] < OPEN_S), round(KEPT_S / FADING_S * LOOKS) - 1
+        found.append((rows["time"][off[0]] if len(off) else FADING_S, rows["conductance"][then] > OPEN_S,
+                      rows["n_ag_metal"][then] - before))
+    off_s, kept, silver = np.mean(found, axis=0, dtype=float).tolist()
+    return {"off_s": off_s, "kept": kept, "silver": silver}
+
+
+def close(device: Device) -> None:
+    """A chain of silver in one column of the seam, up to the electrode."""
+    path = channels.of(device.lattice).path & device.lattice.mask(*ACTIVE)
+    free = np.flatnonzero(path.ravel() & (device.state.sites["cation"] == EMPTY))
+    plane = device.grid.ny * device.grid.nx
+    chain = free[free % plane == free.max() % plane]
+    kernels.place_many(device.state, device.grid, KIND_METAL, chain.astype(np.int32))
+    device.path = device.network.update(device.state, device.potential.fields)
+    device.set_watch()
+    device.solve_fields()
 
 
 def set_time(task: tuple[int, float, dict[str, Any]]) -> dict[str, float]:
     """Time to set of a seed, and what it cost."""
     seed, thickness, values = task
-    stack, settings = small_device(thickness), small_settings(values)
     begin = time.process_time()
-    set_s, simulation = set_up(stack, seed, settings)
+    simulation = Simulation(small_device(thickness), setting(), small_settings(values), seed)
+    set_s = until_set(simulation)
     cost, events = time.process_time() - begin, simulation.windows.total("trials")
     return {"set_s": set_s, "cpu_s": cost, "events": events, "solves": simulation.device.potential.solves}
 
