@@ -47,7 +47,7 @@ CLOSED_S, OPEN_S = 20e-6, 10e-6  # conductance above which it is set, below whic
 MOST_S, STEP_S = 8e-3, 1e-5  # longest time to set, and how often one looks
 FADING_S, LOOKS, KEPT_S = 2e-3, 200, 0.2e-3  # of a chain at 0 V: how long, how often one looks, and when
 SETS, FADINGS = 4, 20  # streams of events for each lattice
-MOMENTS = 4  # of a run at which its rates are compared
+RATES_S, MOMENTS = 1.2e-3, 4  # length of a run at some moments of which its rates are compared
 COMPARED = 6  # runs of which that is done
 
 
@@ -184,7 +184,7 @@ def rate_errors(task: tuple[int, str, float]) -> list[float]:
     against that of the finest.
     """
     seed, knob, value = task
-    protocol = Protocol.hold("0.7 V", "0.3 ms", "100 uA", samples=MOMENTS)
+    protocol = Protocol.hold("0.7 V", f"{RATES_S} s", "100 uA", samples=MOMENTS)
     settings = small_settings({knob: value})
     simulation = Simulation(small_device(), protocol, settings, seed)
     found: list[float] = []

@@ -20,6 +20,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "KNOBS", {"refresh_bound": (0.1, 2.0), "flight_reach": (0, 2)})
     monkeypatch.setattr(bench, "MOST_S", 5e-5)
     monkeypatch.setattr(bench, "MOMENTS", 2)
+    monkeypatch.setattr(bench, "RATES_S", 1e-4)
     monkeypatch.setattr(bench, "COMPARED", 1)
     monkeypatch.setattr(bench, "observations", lambda what, tasks: [what(task) for task in tasks])
     monkeypatch.setenv(bench.SEEDS_VARIABLE, "2")
