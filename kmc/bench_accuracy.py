@@ -67,6 +67,13 @@ def small_settings(values: dict[str, Any]) -> Settings:
     return Settings(window=5.0).changed(**values)
 
 
+def small(protocol: Protocol, thickness_nm: float, values: dict[str, Any], seed: int) -> Simulation:
+    """A run of the small device. values: settings, and numbers of cards by their path (ligand.gap)."""
+    cards = {name: value for name, value in values.items() if "." in name}
+    settings = small_settings({name: value for name, value in values.items() if name not in cards})
+    return Simulation(small_device(thickness_nm).choose(**cards), protocol, settings, seed)
+
+
 def setting() -> Protocol:
     """The program that sets it."""
     return Protocol.hold("0.7 V", f"{MOST_S} s", "100 uA", samples=round(MOST_S / STEP_S))
@@ -100,7 +107,7 @@ class Again:
 def set_times(task: tuple[int, float, dict[str, Any]]) -> float:
     """Mean time to set of a seed's lattice, s, over SETS streams: of a seed, thickness (nm), settings."""
     seed, thickness, values = task
-    again = Again(Simulation(small_device(thickness), setting(), small_settings(values), seed))
+    again = Again(small(setting(), thickness, values, seed))
     return statistics.fmean(until_set(again.begin(number)) for number in range(SETS))
 
 
@@ -112,7 +119,7 @@ def fading(task: tuple[int, dict[str, Any]]) -> dict[str, float]:
     """
     seed, values = task
     protocol = Protocol.hold("0 V", f"{FADING_S} s", samples=LOOKS)
-    simulation = Simulation(small_device(), protocol, small_settings(values), seed)
+    simulation = small(protocol, 5.0, values, seed)
     before = int(simulation.device.state.run["metal"][0])
     close(simulation.device)
     again, found = Again(simulation), []
@@ -142,7 +149,7 @@ def set_time(task: tuple[int, float, dict[str, Any]]) -> dict[str, float]:
     """Time to set of a seed, and what it cost."""
     seed, thickness, values = task
     begin = time.process_time()
-    simulation = Simulation(small_device(thickness), setting(), small_settings(values), seed)
+    simulation = small(setting(), thickness, values, seed)
     set_s = until_set(simulation)
     cost, events = time.process_time() - begin, simulation.windows.total("trials")
     return {"set_s": set_s, "cpu_s": cost, "events": events, "solves": simulation.device.potential.solves}
