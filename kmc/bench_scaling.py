@@ -26,7 +26,7 @@ KIB = 1 if sys.platform == "darwin" else 1024  # what the system counts memory i
 def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     """Rows of sites (of the gas), kernel_ns_per_event, stack, device_sites, field_ns_per_site, rss_bytes.
 
-    Medians of REPEATS. `progress` takes a line of text at each step.
+    Medians of REPEATS, in processor time. `progress` takes a line of text at each step.
     """
     say = progress or (lambda text: None)
     rows = []
@@ -50,7 +50,7 @@ def kernel_cost(sites: int) -> float:
 
     costs = []
     for seed in range(REPEATS):
-        wall, events, _ = lattice_gas(sites, "field", EVENTS, seed)
+        wall, events, _ = lattice_gas(sites, "field", EVENTS, seed, time.process_time)
         costs.append(1e9 * wall / events)
     return statistics.median(costs)
 
@@ -68,10 +68,10 @@ def device_cost(stack: str, window_nm: float) -> dict[str, Any]:
     for _ in range(REPEATS + 1):
         potential.unit[potential.fixed == 0] = 0.0
         potential.fields["unit"][0] += 1e-6  # held metal that differs: the mesh is solved again
-        begin = time.perf_counter()
+        begin = time.process_time()
         potential.prepare(device.state)
         potential.publish(device.state, True)
-        spent.append(time.perf_counter() - begin)
+        spent.append(time.process_time() - begin)
     sites = device.lattice.region.size
     return {"device_sites": sites, "field_ns_per_site": 1e9 * statistics.median(spent[1:]) / sites,
             "rss_bytes": KIB * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}  # fmt: skip
