@@ -96,7 +96,8 @@ class Device:
         run, state, fields = self.state.run, self.state, self.potential.fields
         changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["force_refresh"] = 0, 0
-        metal = np.union1d(self.network.film, changes["site"])
+        new = (changes["was"] == 0) | self.network.in_organic[changes["site"]]
+        metal = np.append(self.network.film, np.unique(changes["site"][new]))  # each site once
         old = fields["unit"][metal]
         self.path = self.network.update(state, fields)
         self.set_watch()
@@ -106,9 +107,8 @@ class Device:
         moved = np.abs(fields["unit"][metal] - old)
         little = moved * max(size, 1.0) < patches.LEAST * self.thermal
         fields["unit"][metal[little]] = old[little]  # not worth new rates: so none is stale
-        stale = metal[~little]
-        far = stale[(moved[~little] * size > bound) & (state.sites["cation"][stale] == METAL)]
-        if len(far) or self.patches.count >= patches.MOST:
+        far = metal[~little & (moved * size > bound)]
+        if (state.sites["cation"][far] == METAL).any() or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
             self.patches.clear()
@@ -120,7 +120,7 @@ class Device:
         if boxes is None:
             self.refresh()
             return
-        kernels.refresh_near(state, self.grid, fields, self.model, stale)
+        kernels.refresh_near(state, self.grid, fields, self.model, np.sort(metal[~little]))
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
