@@ -132,19 +132,25 @@ def test_node_gives_the_same_states(small: settings.Plan) -> None:
 
 @pytest.mark.slow
 def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
-    """reservoirpy's Ridge, trained on the node's last outputs, tests within a point of the FP64 readout."""
+    """reservoirpy's Ridge on the node's last outputs tests within a point of ours, in the mean of three
+    seeds.
+
+    Both minimise the square: the output is linear. The readout behind softmax is better by some two points.
+    """
     from reservoirpy.nodes import Ridge
 
-    plan = settings.load(FILE)
-    ours = pipeline.run(plan, 1)[0]
-    data = ours.trains
-    node = SpikeDevices(plan, ours.seed)
-    states = np.array(node.run(node.inputs(patterns(data, ours.wiring, plan.encoding))))[:, -1]
-    readout = Ridge(ridge=1e-3)
-    readout.fit(states[data.train], np.eye(len(data.classes))[data.labels[data.train]])
-    answers = np.argmax(readout.run(states[data.held_out]), axis=1)
-    accuracy = 100.0 * np.mean(answers == data.labels[data.held_out])
-    assert accuracy == pytest.approx(ours.readouts["fp64"].accuracy[-1, 1], abs=1.0)
+    plan = settings.load(FILE).changed(readout={"output": "linear", "rate": 0.003})
+    misses = []
+    for seed in (1, 2, 3):
+        data, wiring, features = pipeline.states(plan, seed)
+        ours = pipeline._double(features, data, plan, seed).accuracy[-1, 1]
+        node = SpikeDevices(plan, seed)
+        states = np.array(node.run(node.inputs(patterns(data, wiring, plan.encoding))))[:, -1]
+        readout = Ridge(ridge=1e-3)
+        readout.fit(states[data.train], np.eye(len(data.classes))[data.labels[data.train]])
+        answers = np.argmax(readout.run(states[data.held_out]), axis=1)
+        misses.append(100.0 * np.mean(answers == data.labels[data.held_out]) - ours)
+    assert abs(np.mean(misses)) < 1.0
 
 
 def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path,

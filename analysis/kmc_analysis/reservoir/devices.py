@@ -15,11 +15,13 @@ import numpy as np
 from kmc import units
 from kmc.documents import unknown
 from kmc.errors import UserError
+from kmc_analysis import compact
 from kmc_analysis.compact.exports import read_parameters
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import Drive, compiled, population, start_of
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
 
+FITTED = Path(compact.__file__).parent / "fitted"  # parameters that come with the program
 RTOL = 1e-2  # of the states: features are off by 0.004 at most, and by 0.0005 on average
 EDGE = 1e-2  # of a slot: the rise of a pulse
 LOOKS = (0.9, 0.95, 1.0)  # of the read, its last tenth: the conductance is their mean
@@ -40,7 +42,7 @@ def _changes(model: CompactModel, settings: Devices,
              plan: Plan) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:  # fmt: skip
     """The parameters, from the file of a fit or from the yaml, and the spreads that go with them."""
     if isinstance(settings.parameters, str):
-        path = plan.beside(settings.parameters)
+        path = fitted(settings.parameters, plan)
         values = read_parameters(model, path)
         return values, _spreads(model, path)
     changes = {}
@@ -49,6 +51,19 @@ def _changes(model: CompactModel, settings: Devices,
             raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(plan.path))
         changes[name] = units.parse(value, model.parameter(name).unit, name)
     return changes, model.spread
+
+
+def fitted(name: str, plan: Plan) -> Path:
+    """The parameters of a fit: a .json beside the plan, or one that comes with the program, by its device.
+
+    Raises UserError with the nearest name.
+    """
+    if name.endswith(".json"):
+        return plan.beside(name)
+    known = sorted(path.stem for path in FITTED.glob("*.json"))
+    if name not in known:
+        raise unknown(f'no fit is called "{name}"', name, known, str(plan.path))
+    return FITTED / f"{name}.json"
 
 
 def _spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:

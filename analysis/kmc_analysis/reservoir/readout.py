@@ -3,9 +3,10 @@
 The devices are those of the experiment's note 4: W = beta (G+ - G-), beta = 1 / (G_max - G_min). An update
 asks for dW = eta x_i delta_j; half of dG = dW / beta is added to G+ and half taken from G- (push-pull); both
 targets are kept between G_min and G_max, turned into compliance currents by the law's inverse, and programmed
-by RESET and SET: what results is normal around the law's mean. delta is that of cross-entropy behind softmax,
-so that both readouts follow one gradient and differ by the devices alone. Which devices an update rewrites:
-those whose pair is asked to change by more than `threshold` (0: all of a column that errs at all).
+by RESET and SET: what results is normal around the law's mean. delta is the wanted output less softmax of the
+activations (the gradient of cross-entropy) or, where the output is linear, less the activations: both
+readouts follow one gradient and differ by the devices alone. Which devices an update rewrites: those whose
+pair is asked to change by more than `threshold` (0: all of a column that errs at all).
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
+def _plain(z: np.ndarray) -> np.ndarray:
+    return z
+
+
 def accuracy(weights: np.ndarray, x: np.ndarray, labels: np.ndarray) -> float:
     """Percent of samples whose largest output is that of their label."""
     return 100.0 * float(np.mean(np.argmax(x @ weights, axis=1) == labels))
@@ -114,15 +119,16 @@ class _Pairs:
 
 
 def _fit(learner: _Double | _Pairs, x: np.ndarray, labels: np.ndarray, train: slice, test: slice,
-         epochs: int, stream: np.random.Generator) -> np.ndarray:  # fmt: skip
+         settings: Readout, stream: np.random.Generator) -> np.ndarray:  # fmt: skip
     """Train online, sample by sample in a new order each epoch; accuracies [epochs + 1, 2]."""
     classes = learner.weights.shape[1]
     wanted = np.eye(classes)[labels]
     parts = [(x[part], labels[part]) for part in (train, test)]
     found = [[accuracy(learner.weights, *part) for part in parts]]
-    for _ in range(epochs):
+    answer = softmax if settings.output == "softmax" else _plain
+    for _ in range(settings.epochs):
         for i in stream.permutation(np.arange(*train.indices(len(labels)))):
-            learner.update(x[i], wanted[i] - softmax(x[i] @ learner.weights))
+            learner.update(x[i], wanted[i] - answer(x[i] @ learner.weights))
         found.append([accuracy(learner.weights, *part) for part in parts])
     return np.array(found)
 
@@ -131,7 +137,7 @@ def train_double(x: np.ndarray, labels: np.ndarray, classes: int, train: slice, 
                  settings: Readout, stream: np.random.Generator) -> Trained:  # fmt: skip
     """The readout in double precision. x: features [samples, nodes]; labels: [samples]."""
     learner = _Double(x.shape[1], classes, settings, stream)
-    found = _fit(learner, x, labels, train, test, settings.epochs, stream)
+    found = _fit(learner, x, labels, train, test, settings, stream)
     weights = learner.weights
     return Trained(learner.name, found, weights, confusion(weights, x[test], labels[test]))
 
@@ -140,7 +146,7 @@ def train_devices(x: np.ndarray, labels: np.ndarray, classes: int, train: slice,
                   settings: Readout, law: Law, stream: np.random.Generator) -> Trained:  # fmt: skip
     """The readout of differential devices under `law`."""
     learner = _Pairs(x.shape[1], classes, settings, law, stream)
-    found = _fit(learner, x, labels, train, test, settings.epochs, stream)
+    found = _fit(learner, x, labels, train, test, settings, stream)
     weights = learner.weights
     return Trained(learner.name, found, weights, confusion(weights, x[test], labels[test]),
                    learner.g[0], learner.g[1], learner.writes)  # fmt: skip

@@ -88,7 +88,8 @@ class Feeding(BaseModel):
 class Devices(BaseModel):
     """The reservoir's devices: a compact model, changes of its parameters, and their two spreads.
 
-    parameters: a file of `kmc compact fit`, or a mapping; spread_scale multiplies the model's spreads.
+    parameters: a fit that comes with the program (ogb_20nm), the parameters.json of `kmc compact fit`, or a
+    mapping; device_spread and cycle_spread multiply the standard deviations.
     """
 
     model_config = _Frozen
@@ -117,6 +118,7 @@ class Readout(BaseModel):
     model_config = _Frozen
     rate: Annotated[float, parsed("", 0.0, 100.0, above=True)] = 0.01
     epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
+    output: Literal["softmax", "linear"] = "softmax"
     initial_mean: _Siemens = 0.5e-3
     initial_sigma: _Siemens = 0.1e-3
     most: _Siemens = 0.35e-3
