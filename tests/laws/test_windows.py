@@ -217,6 +217,30 @@ def test_looking_leaves_the_run(limit: str) -> None:
     assert differing(whole, looked) == []
 
 
+def spread(slices: int) -> float:
+    """Mean over a step of how far apart the voltages are that windows behind one resistor run at, in kT/e."""
+    some = settings(temperature=400.0, windows=COUNT, window_slices=slices)
+    protocol = kmc.Protocol.hold("1 V", "40 us", samples=80)
+    stack = reduced(STACK, **{"device.series_resistance": "1 Mohm"})
+    simulation, found = Simulation(stack, protocol, some, 1), []
+    grow(simulation.windows)
+
+    def look() -> bool:
+        found.append(np.ptp([float(device.state.run["voltage"][0]) for device in simulation.windows]))
+        return False
+
+    simulation.run(should_stop=look)
+    assert 0.0 < simulation.windows.point().voltage < 0.5
+    return float(np.mean(found)) / simulation.device.thermal
+
+
+def test_more_slices_are_less_error() -> None:
+    """Tips that come and go behind a resistor: the lag falls with the knob, and is kT at a single slice."""
+    lags = [spread(slices) for slices in (1, 64, 1024)]
+    assert lags[0] > 3 * lags[1] > 0.1
+    assert lags[2] < 0.1 * lags[1]
+
+
 def test_a_state_of_other_windows_is_refused() -> None:
     """Two windows do not start from the state of three; nor does a device of more sites than memory holds."""
     whole, _ = done(COUNT, FREE)
