@@ -34,7 +34,7 @@ def _hold(voltage: str, duration: str, until: str, most: int) -> dict[str, objec
 
 READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
 LOW_READ = {"read": {"voltage": "50 mV", "duration": "10 us"}}
-RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "500 V/s", "step": "50 mV", "compliance": LIMIT}}
+RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "compliance": LIMIT}}
 
 
 def written(tries: int = 3) -> Segments:
@@ -58,7 +58,7 @@ DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 _LINES = (
     "write and verify as in runs/ogb_20nm_1mA (holds of 50 us at 0.40 V until 40 uS, of 10 us at 0.36 V "
     f"until 340 uS, then a second at 0 V, three times at most), a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
-    "a sweep to -0.5 V and back at 500 V/s, reads at 0.1 V between; all at 1 mA"
+    "a sweep to -0.5 V and back at 1 V/s, reads at 0.1 V between; all at 1 mA"
 )
 
 
