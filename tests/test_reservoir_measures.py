@@ -91,20 +91,22 @@ def test_same_inputs_have_no_generalisation_rank(small: settings.Plan) -> None:
 
 def test_spread_blurs_streams(small: settings.Plan) -> None:
     """With ten times the spread from cycle to cycle fewer streams can be told apart."""
-    clear = measures.stream_separability(small, Population.of(small, 1))
-    noisy = small.changed(devices={"cycle_spread": 10.0})
-    assert 0.0 <= measures.stream_separability(noisy, Population.of(noisy, 1)) < clear <= 1.0
+    quiet = small.changed(devices={"cycle_spread": 0.1})
+    clear = measures.stream_separability(quiet, Population.of(quiet, 1))
+    assert 0.0 <= measures.stream_separability(small, Population.of(small, 1)) < clear <= 1.0
 
 
 def test_series_are_remembered(small: settings.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Devices that fade in 30 ms remember the last step, the input alone does not, quick devices hardly."""
+    """Devices that fade in tens of ms remember the last step, the input alone does not, quick devices
+    hardly.
+    """
     monkeypatch.setattr(series, "STEPS", 500)
     monkeypatch.setattr(series, "TRAIN", 350)
-    found = series.tasks(Population.of(small, 1), 1)
+    found = series.tasks(Population.of(small, 1), small.encoding, 1)
     assert found["devices"]["memory"][0] > 0.3
     assert found["none"]["memory"][0] < 0.1
-    quick = small.changed(devices={"parameters": {"tau_v": "10 us"}})
-    assert series.tasks(Population.of(quick, 1), 1)["devices"]["memory"][0] < 0.1
+    quick = small.changed(devices={"parameters": {"k_v": "127 1/s", "tau_v": "10 us"}})
+    assert series.tasks(Population.of(quick, 1), quick.encoding, 1)["devices"]["memory"][0] < 0.1
 
 
 def test_energy_is_bounded_by_the_limit(small: settings.Plan, result: pipeline.Result) -> None:
@@ -246,3 +248,17 @@ def test_every_figure_is_drawn(small: settings.Plan, result: pipeline.Result, tm
     assert all(path.stat().st_size > 5000 for path in drawn)
     assert figures.CONFUSED[0] == "fp64"
     outputs.show(found)
+
+
+def test_compact_model_predicts_kinetic_states() -> None:
+    """Fitted to six of the 15 patterns, silver is within 0.25 decades of the stored states in the median.
+
+    The control, the fit to the device with a gap of 4 nm, is a decade off.
+    """
+    plan = settings.load(FILE.parent / "kinetic.yaml")
+    stored = kinetic.read(FILE.parent / "kinetic_states.csv")
+    found = kinetic.compared(plan, stored, 1)
+    assert found["error_decades"] < 0.25
+    assert found["worst_decades"] < 0.6
+    other = plan.changed(devices={"parameters": "ogb_20nm"})
+    assert kinetic.compared(other, stored, 1)["error_decades"] > 1.0

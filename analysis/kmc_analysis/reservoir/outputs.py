@@ -45,7 +45,7 @@ def analysis(plan: Plan, result: Result) -> tuple[dict[str, Any], dict[str, meas
     }
     found["class_separability"] = measures.class_separability(result.features, result.trains.labels)
     found["stream_separability"] = measures.stream_separability(plan, quiet)
-    found["series"] = series.tasks(population, result.seed)
+    found["series"] = series.tasks(population, plan.encoding, result.seed)
     found["costs"] = costs.costs(plan, result, table.DEVICE)
     return found, ranks
 

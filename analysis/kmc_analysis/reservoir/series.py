@@ -1,8 +1,8 @@
-"""Series through the reservoir: each step's input is the amplitude of one pulse, then the devices are read.
+"""Series through the reservoir: each step's input is the width of one write, then the devices are read.
 
-The classification writes 1 V for 20 ms, which saturates a device; a series needs levels. Its pulses are those
-of the node for reservoirpy (0.3 V to 0.6 V, 0.1 ms, every 20 ms). All devices see the same series, each with
-a gain of its own.
+Amplitude does not serve: above the holding voltage a filament grows at the speed of its supply. A step is two
+slots; the write of 1 V takes a tenth of a slot to a whole one, times a gain of the device's own, and the
+devices are read at 50 mV at the step's end.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ from kmc import streams
 from kmc.errors import UserError
 from kmc_analysis.compact.reference import compiled
 from kmc_analysis.reservoir import measures
-from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.devices import EDGE, Population
+from kmc_analysis.reservoir.settings import Encoding
 
 STEPS, WASH, TRAIN = 1200, 100, 800
-LEAST_V, MOST_V, WIDTH_S, GAP_S, READ_V = 0.3, 0.6, 1e-4, 20e-3, 0.05
-LEAST_GAIN = 0.8
+LEAST_WIDTH = 0.1  # of a slot, for an input of 0
+READ_V = 0.05
+LEAST_GAIN = 0.5
 DELAYS = 20
 RTOL = 1e-3
 LEAKS = np.geomspace(0.5, 20.0, 30)  # steps: of the ideal reservoir
 
 
-def drive(population: Population, u: np.ndarray, gains: np.ndarray) -> np.ndarray:
+def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Features [steps, devices] at the end of each step; u from 0 to 1."""
-    shape = np.array([1e-3 * WIDTH_S, WIDTH_S, 1.001 * WIDTH_S, WIDTH_S + GAP_S])
-    time = np.append(0.0, (np.arange(u.size)[:, None] * shape[-1] + shape).ravel())
     found = np.empty((u.size, len(population.vectors)))
     kernel = compiled(population.model).integrate
+    begins, edge = 2.0 * encoding.slot * np.arange(u.size), EDGE * encoding.slot
+    volt = np.tile([encoding.amplitude, encoding.amplitude, READ_V, READ_V], u.size)
+    source = np.append(READ_V, volt)
     for k, vector in enumerate(population.vectors):
-        volt = gains[k] * (LEAST_V + (MOST_V - LEAST_V) * u)
-        source = np.append(READ_V, np.column_stack([volt, volt, np.full((u.size, 2), READ_V)]).ravel())
+        width = encoding.slot * gains[k] * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * u)
+        ends = begins + 2.0 * encoding.slot
+        time = np.append(0.0, np.column_stack([begins + edge, begins + width, begins + width + edge, ends]))
         states, limits = population.starts[k].copy(), np.full(time.size, population.limit_A)
         volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
         if kernel(time, source, limits, states, vector, RTOL, volts, amps, path) < 0:
@@ -53,14 +57,14 @@ def leaky(u: np.ndarray) -> np.ndarray:
     return found
 
 
-def tasks(population: Population, seed: int) -> dict[str, Any]:
+def tasks(population: Population, encoding: Encoding, seed: int) -> dict[str, Any]:
     """Memory and NARMA-10 of the devices, of the ideal leaky reservoir, and of the input alone.
 
     {name: {memory: [DELAYS] squared correlations, capacity, narma10: error over the standard deviation}}.
     """
     u = streams.stream(seed, "reservoir series").random(STEPS)
     gains = np.linspace(LEAST_GAIN, 1.0, len(population.vectors))
-    inputs = {"devices": drive(population, u, gains), "leaky": leaky(u), "none": u[:, None]}
+    inputs = {"devices": drive(population, encoding, u, gains), "leaky": leaky(u), "none": u[:, None]}
     train, test = slice(WASH, TRAIN), slice(TRAIN, STEPS)
     wanted = measures.narma10(0.5 * u)
     wanted = np.append(wanted[1:], wanted[-1])  # what follows the step

@@ -94,7 +94,7 @@ class Devices(BaseModel):
 
     model_config = _Frozen
     model: str = "silver"
-    parameters: str | dict[str, Any] = {}
+    parameters: str | dict[str, Any] = "ogb_20nm"
     compliance: Annotated[float, positive("A")] = 1e-6
     device_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
     cycle_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
