@@ -258,6 +258,8 @@ def _first_cycle(ratios: list[float]) -> Measured:
     )
     if good == len(found):
         return Measured(1.0, 1.0, np.inf, len(found), note)
+    if good == 0:
+        return mean([0.0] * len(found), note)
     return Measured(good / len(found), 0.0, np.inf, len(found), note)
 
 
