@@ -11,7 +11,7 @@ import xarray as xr
 from kmc import cli, dataset, provenance
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
-from kmc_analysis.compact import data, simulated
+from kmc_analysis.compact import data, programmed, simulated
 from kmc_analysis.compact.reference import Drive
 
 PULSES = Protocol.read("50 mV", "1 ms") + Protocol.pulses(
@@ -55,12 +55,28 @@ def test_without_its_protocol_a_run_shows_its_limit() -> None:
     assert found["compliance_A"][-1] == pytest.approx(1e-6)
 
 
-def test_a_protocol_whose_steps_depend_on_the_device_is_not_guessed() -> None:
-    """A hold that ends early has fewer samples than its protocol: the run alone is believed."""
+def test_where_the_device_chooses_the_steps_the_segment_tells_the_limit() -> None:
+    """A hold that ends early has fewer samples than its protocol, and the limit of its segment."""
     hold = {"voltage": "0.6 V", "duration": "1 s", "samples": 9, "compliance": "1 uA"}
     early = read_protocol([{"hold": {**hold, "until": {"current_at_limit": True}}}])
-    found = simulated.columns(run_of(early, 1e-7))
-    assert np.all(found["compliance_A"] == np.inf)
+    assert np.all(simulated.columns(run_of(early, 1e-7))["compliance_A"] == 1e-6)
+
+
+def test_what_a_compliance_leaves() -> None:
+    """Resistors that were held under a limit and then read: conductance against limit, and its line."""
+    held = {name: Protocol.hold("0.4 V", "1 ms", name, samples=4) for name in ("30 uA", "90 uA")}
+    traces = [
+        data.of_columns(limit, simulated.columns(run_of(one + Protocol.read() + Protocol.read(), g)))
+        for (limit, one), g in zip(held.items(), (1e-4, 3e-4), strict=True)
+    ]
+    found = programmed.programmed(traces)
+    assert [one.limit for one in found] == pytest.approx([30e-6, 90e-6])
+    assert [one.first for one in found] == pytest.approx([1e-4, 3e-4])
+    slope, offset, squared = programmed.line([one.limit for one in found], [one.last for one in found])
+    assert (slope, squared) == pytest.approx((1.0 / 0.3, 1.0))
+    assert offset == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(UserError, match="was not programmed"):
+        programmed.programmed([data.of_columns("read", simulated.columns(run_of(PULSES)))])
 
 
 def test_csv_there_and_back(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,17 @@ Unseen = Annotated[
 ]
 Kept = Annotated[
     list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')
+]
+Spread = Annotated[
+    list[str] | None,
+    typer.Option("--spread", help="Part a parameter's spread into devices and cycles; may be repeated."),
+]
+Programmed = Annotated[
+    list[Path] | None,
+    typer.Option("--programmed", help="Runs that a compliance programmed, for G(Icc); may be repeated."),
+]
+Begin = Annotated[
+    Path | None, typer.Option("--start", help="parameters.json of a fit: the search begins there, too.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
 Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
@@ -57,6 +68,9 @@ def fit(
     out: Folder,
     held_out: Unseen = None,
     fix: Kept = None,
+    start: Begin = None,
+    spread: Spread = None,
+    programmed: Programmed = None,
     seed: Seed = 0,
     generations: Generations = 40,
     bootstrap: Resamples = 0,
@@ -72,23 +86,29 @@ def fit(
         kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv --out fit
     """
     from kmc.progress import spinner
-    from kmc_analysis.compact import data, exports, report
+    from kmc_analysis.compact import data, exports, report, spreads
     from kmc_analysis.compact import fit as fits
+    from kmc_analysis.compact import programmed as law
     from kmc_analysis.compact.model import load_model
 
-    loaded = load_model(model)
+    loaded = exports.starting_at(load_model(model), start)
     fixed = exports.read_changes(loaded, fix or [])
     exports.claim(out)
-    traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
+    single, single_unseen = (data.read_all(paths) for paths in (datasets, held_out or []))
+    traces, unseen = data.typical(single), data.typical(single_unseen)
+    devices = law.programmed(data.read_all(programmed or []))
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet):
         found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap)
-    written = [*exports.write(loaded, found.values, out), *report.write(found, traces, unseen, out)]
-    if as_json:
-        typer.echo(json.dumps({**report.summary(found), "files": [str(path) for path in written]}, indent=2))
-        return
-    typer.echo(report.text(found))
-    for path in written:
-        typer.echo(str(path))
+        loaded = spreads.added(loaded, [*single, *single_unseen], found.values, spread or [])
+    written = exports.write(loaded, found.values, out) + report.write(found, traces, unseen, out, devices)
+    told = report.summary(found, devices) if as_json else report.text(found, devices)
+    _tell(told, [str(path) for path in written])
+
+
+def _tell(told: str | dict[str, Any], files: list[str]) -> None:
+    """The report on standard output, as JSON or as text, with the files that were written."""
+    lines = [told, *files] if isinstance(told, str) else [json.dumps({**told, "files": files}, indent=2)]
+    typer.echo("\n".join(lines))
 
 
 @compact.command()

@@ -84,6 +84,14 @@ def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
     return values
 
 
+def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
+    """The model with the values of a fit's parameters.json as its own, from which a search begins."""
+    values = read_parameters(model, path) if path else {}
+    return model.with_parameters(
+        p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
+    )
+
+
 def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[Path]:
     """Write all exports to the folder `out`; returns the paths."""
     make_folder(out)

@@ -13,12 +13,12 @@ import numpy as np
 from kmc.errors import UserError
 from kmc.files import replacing
 from kmc.units import format_si
+from kmc_analysis.compact import programmed as law
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import LEVEL, Fit
+from kmc_analysis.compact.programmed import LAW_SLOPE_PER_V, Programmed
 from kmc_analysis.compact.reference import Drive, simulate
 
-# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28), and its range.
-LAW_SLOPE_PER_V = 3.338
 LAW_RANGE_A = (30e-6, 150e-6)
 READ_V = 0.1
 
@@ -37,14 +37,12 @@ def compliance_law(found: Fit) -> tuple[float, float]:
         except UserError:
             return math.nan, math.nan
         read_g.append(response.current[-1] / READ_V)
-    slope, offset = np.polyfit(limits, read_g, 1)
-    spread = float(np.sum((read_g - np.mean(read_g)) ** 2))
-    miss = float(np.sum((read_g - slope * limits - offset) ** 2))
-    return float(slope), 1.0 - miss / spread if spread > 0.0 else math.nan
+    slope, _, squared = law.line(limits.tolist(), read_g)
+    return slope, squared
 
 
-def summary(found: Fit) -> dict[str, Any]:
-    """The fit as plain data for JSON."""
+def summary(found: Fit, devices: Sequence[Programmed] = ()) -> dict[str, Any]:
+    """The fit, and the simulated law of `devices`, as plain data for JSON."""
     slope, squared = compliance_law(found)
     rows = [
         {
@@ -76,6 +74,7 @@ def summary(found: Fit) -> dict[str, Any]:
             "slope_per_V": None if math.isnan(slope) else slope,
             "r_squared": None if math.isnan(squared) else squared,
             "measured_slope_per_V": LAW_SLOPE_PER_V,
+            "simulated": law.summary(devices) if devices else None,
         },
     }
 
@@ -85,9 +84,8 @@ def finite(errors: dict[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in errors.items()}
 
 
-def text(found: Fit) -> str:
+def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:
     """The report in Markdown."""
-    slope, squared = compliance_law(found)
     lines = [
         f"# Fit of {found.model.name}",
         "",
@@ -107,7 +105,13 @@ def text(found: Fit) -> str:
             f"| {e.parameter.name} | {format_si(e.value, unit)} | {span} | {e.parameter.meaning} "
             f"| {'yes' if e.identified else 'no: ' + e.why} |"
         )
-    lines += ["", "Kept as they were: " + (", ".join(_kept(found)) or "none") + ".", ""]
+    return "\n".join([*lines, *_rest(found, devices)]) + "\n"
+
+
+def _rest(found: Fit, devices: Sequence[Programmed]) -> list[str]:
+    """What follows the table of parameters."""
+    slope, squared = compliance_law(found)
+    lines = ["", "Kept as they were: " + (", ".join(_kept(found)) or "none") + ".", ""]
     for weights in found.blind:
         shown = ", ".join(f"{weight:+.2f} {name}" for name, weight in weights.items())
         lines.append(f"The data leave open the combination {shown} (places between the bounds).")
@@ -123,9 +127,9 @@ def text(found: Fit) -> str:
     fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
     lines += [
         "",
-        f"Conductance against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V.",
+        f"The model against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V.",
     ]
-    return "\n".join(lines) + "\n"
+    return [*lines, "", *law.text(devices)] if devices else lines
 
 
 def _kept(found: Fit) -> list[str]:
@@ -137,11 +141,17 @@ def _kept(found: Fit) -> list[str]:
     ]
 
 
-def write(found: Fit, traces: Sequence[Trace], held_out: Sequence[Trace], out: Path) -> list[Path]:
+def write(
+    found: Fit,
+    traces: Sequence[Trace],
+    held_out: Sequence[Trace],
+    out: Path,
+    devices: Sequence[Programmed] = (),
+) -> list[Path]:
     """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
     for name, content in (
-        ("report.md", text(found)),
-        ("report.json", json.dumps(summary(found), indent=2) + "\n"),
+        ("report.md", text(found, devices)),
+        ("report.json", json.dumps(summary(found, devices), indent=2) + "\n"),
     ):
         with replacing(out / name) as temporary:
             temporary.write_text(content, encoding="utf-8")

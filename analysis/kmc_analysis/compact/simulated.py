@@ -45,13 +45,12 @@ def runs(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
 def columns(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """The trace of a run as COLUMNS, each [n]: samples, and before the first of each step its corner.
 
-    A corner is where the staircase of the source jumps: its current and device voltage are not a number. What
-    a step's limit is says the protocol; where stop conditions chose the steps, it is read where it held.
+    A corner is where the staircase of the source jumps: its current and device voltage are not a number.
     """
     if ds.sizes.get("time", 0) < 3:
         raise UserError("the run has fewer than three samples", next_step="run it with more samples")
     time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)
-    limits, first = _known(ds, len(time)) or _seen(ds)
+    limits, first = _known(ds)
     begins = np.concatenate([[0.0], time[:-1]])
     rows = []
     for k in range(time.size):
@@ -62,27 +61,35 @@ def columns(ds: xr.Dataset) -> dict[str, np.ndarray]:
     return dict(zip(COLUMNS, np.array(rows).T, strict=True))
 
 
-def _known(ds: xr.Dataset, count: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Limit (A) and whether a step begins, for each sample; None where the protocol does not tell."""
-    segments = provenance.run_of(ds).get("protocol")
-    steps: list[Step] = read_protocol(segments).steps() if segments else []
+def _known(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Limit (A) and whether a step begins, for each sample.
+
+    From the protocol, or where the device chose the steps, from what the run shows.
+    """
+    protocol = provenance.run_of(ds).get("protocol")
+    steps: list[Step] = read_protocol(protocol).steps() if protocol else []
     samples = [step.samples for step in steps]
-    if sum(samples) != count or any(step.exits for step in steps):
-        return None
+    if sum(samples) != ds.sizes["time"] or any(step.exits for step in steps):
+        return _seen(ds, steps)
     limits = np.repeat([step.compliance_A for step in steps], samples)
-    first = np.zeros(count, bool)
+    first = np.zeros(limits.size, bool)
     first[np.cumsum([0, *samples[:-1]])] = True
     return limits, first
 
 
-def _seen(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The same from what the run shows: the limit of a segment where the limiter works, else none."""
+def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray]:
+    """The same by segment: its only limit, or where its steps differ, the one that the run shows, if any."""
+    told: dict[int, set[float]] = {}
+    for step in steps:
+        told.setdefault(step.segment, set()).add(step.compliance_A)
     limited, segments = ds["limited"].values == 1, ds["segment"].values
     current, source = np.abs(ds["current"].values), ds["voltage_source"].values
     limits = np.full(current.size, np.inf)
     for segment in np.unique(segments):
-        there = segments == segment
-        if np.any(there & limited):
+        there, known = segments == segment, told.get(int(segment), set())
+        if len(known) == 1:
+            limits[there] = next(iter(known))
+        elif np.any(there & limited):
             limits[there] = np.median(current[there & limited])
     return limits, np.append(True, (np.diff(source) != 0.0) | (np.diff(segments) != 0))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,6 +50,18 @@ def spreads(
     for name, table in tables.items():
         found["device"][name], found["cycle"][name] = components(table)
     return found
+
+
+def added(
+    model: CompactModel, traces: Sequence[Trace], values: Mapping[str, float], names: Sequence[str]
+) -> CompactModel:
+    """The model with these spreads in place of its own, which it keeps where no parameter is named.
+
+    Raises UserError as `spreads` does.
+    """
+    if not names:
+        return model
+    return replace(model, spread=spreads(model, traces, values, names))
 
 
 def _of_trace(
