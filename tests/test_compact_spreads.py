@@ -70,3 +70,21 @@ def test_fitted_devices_load(path: Path) -> None:
     on, off = made.current[1] / made.voltage[1], made.current[-1] / made.voltage[-1]
     assert on > 1e-6
     assert off < 3.0 * values["G_off"] * 1.5
+
+
+TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / "held_out"
+
+
+def test_the_fitted_device_predicts_trains_that_it_never_saw() -> None:
+    """Of the median of five simulated devices: a pair of pulses to 15 %, and a train of four, whose growth is
+    random, nearer than one of those devices lies to the others. The model's own values do neither."""
+    model = load_model("silver")
+    fitted, errors = read_parameters(model, FITTED / "ogb_20nm.json"), {}
+    for name, values in (("fitted", fitted), ("own", model.values())):
+        for one in data.typical(data.read_all([TRACES])):
+            found = one.predicted(simulate(model, one.drive, values)) - one.log_g
+            errors[name, one.name] = float(np.median(np.abs(10.0 ** found[one.used] - 1.0))), one.scatter
+    assert errors["fitted", "pair"][0] < 0.15
+    assert errors["fitted", "train"][0] < errors["fitted", "train"][1]
+    assert errors["own", "pair"][0] > 0.15
+    assert errors["own", "train"][0] > errors["own", "train"][1]
