@@ -13,6 +13,7 @@ from kmc_analysis.figures.pictures import panels
 
 GLASS_W_MK = 1.05  # thermal conductivity of the stage
 HALF_WIDTH_UM = 150.0
+LEAST_K = 1.0  # that a camera tells from noise: less stays dark
 _PIXELS = 121
 
 
@@ -33,7 +34,7 @@ def draw(rises: Mapping[str, float], stack: str, path: Path) -> None:
     """One thermogram for each rise (K), on one scale of colours."""
     along = np.linspace(-HALF_WIDTH_UM, HALF_WIDTH_UM, _PIXELS)
     radius = np.hypot(*np.meshgrid(along, along))
-    spot, most = spot_radius_um(stack), max([*rises.values(), 1e-6])
+    spot, most = spot_radius_um(stack), max([*rises.values(), LEAST_K])
     with panels(path, tuple(f"{name}: {rise:.3g} K" for name, rise in rises.items())) as places:
         for axes, rise in zip(places, rises.values(), strict=True):
             shown = axes.imshow(surface_rise(radius, rise, spot), cmap="inferno", vmin=0.0, vmax=most,
