@@ -2,7 +2,7 @@
 
 A case that takes longer than LIMIT times what it is meant to take is stopped; its row says how far it came,
 in numbers and, under `reason`, in words. Each row is the median over seeds 1 to REPEATS; the variables
-KMC_BENCH_REPEATS and KMC_BENCH_LIMIT ask for fewer and for another limit.
+KMC_BENCH_REPEATS and KMC_BENCH_LIMIT ask for fewer and for another multiple, in place of LIMIT.
 """
 
 from __future__ import annotations

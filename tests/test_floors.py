@@ -48,6 +48,7 @@ KERNEL_LINES = 60
 LONG: dict[str, str] = {}
 
 TOP = Path(__file__).resolve().parent.parent
+# `_peers` stands on no floor: another interpreter runs its files, which import nothing of kmc.
 SOURCES = sorted(path for folder in ("kmc", "analysis/kmc_analysis") for path in (TOP / folder).rglob("*.py")
                  if "_peers" not in path.parts and "_materials" not in path.parts)
 KMC = [path for path in SOURCES if path.is_relative_to(TOP / "kmc")]

@@ -8,6 +8,10 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
+]
+Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. settings.window=32nm."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Quiet, Sets
+from kmc.commands._options import Json, Quiet, Sets, Workers
 
 if TYPE_CHECKING:
     from kmc.study.definition import Study
@@ -25,9 +25,6 @@ Folder = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Write here; beside the study file, in out, if not given.")
-]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
 ]
 Task = Annotated[
     int | None, typer.Option("--task", metavar="I", help="Do this one task, in this process.")

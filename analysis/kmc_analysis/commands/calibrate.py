@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Quiet
+from kmc.commands._options import Json, Quiet, Workers
 from kmc_analysis.commands.reproduce import cores
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first devi
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only figures that take minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep trials, runs and the fitted cards here.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
-]
 
 
 def calibrate(

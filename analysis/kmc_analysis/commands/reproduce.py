@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet, Sets
+from kmc.commands._options import Json, Picture, Quiet, Sets, Workers
 
 if TYPE_CHECKING:
     from kmc_analysis.reproduce.run import Reproduction
@@ -23,11 +23,7 @@ Seeds = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Few devices, and only figures that take minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pictures here.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
-]
 Done = Annotated[bool, typer.Option("--done", help="Judge what is done; run nothing.")]
-Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 
 
 def reproduce(

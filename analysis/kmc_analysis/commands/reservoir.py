@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Quiet, Sets
+from kmc.commands._options import Json, Picture, Quiet, Sets
 
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.settings import Plan
@@ -24,7 +24,6 @@ WriteStudy = Annotated[
 Study = Annotated[
     Path | None, typer.Option("--study", metavar="DIR", help="Compare (b) with this study of (a).")
 ]
-Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 
 
 def reservoir(

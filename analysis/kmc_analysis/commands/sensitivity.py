@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet
+from kmc.commands._options import Json, Quiet, Workers
 from kmc_analysis.commands.reproduce import cores
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ Trajectories = Annotated[int, typer.Option("--trajectories", min=1, help="Each c
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the sample.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table here.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
-]
 
 
 def sensitivity(
