@@ -19,6 +19,7 @@ from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target
 
 _MOST_FAILURES = 2  # named in a row's reason
+_SOURCES = (".py", ".yaml", ".json")
 
 
 @dataclass
@@ -103,11 +104,12 @@ class Reproduction:
 
 
 def _digest(figure: Figure, seed: int, count: int) -> str:
-    """What decides the result of a figure that computes itself: its seeds and sources."""
+    """What decides the result of a figure that computes itself: its seeds, sources, models and fits."""
     digest = hashlib.sha256(f"{figure.name} {seed} {count}".encode())
     for folder in figure.depends:
-        for path in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+        for path in sorted((Path(__file__).parent.parent / folder).rglob("*")):
+            if path.suffix in _SOURCES:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
 
 
