@@ -168,7 +168,7 @@ _DEVICE = {
     "heat_padding": Key("nm", 0.0, 1e6, True, "distance from the window to the heat sink"),
     "residue_radius": Key("nm", 0.0, 50.0, True, "radius of the silver that forming left in the organic"),
     "residue_gap": Key("nm", 0.0, 1000.0, True, "gap that a reset left between residue and electrode"),
-    "stump_radius": Key("nm", 0.0, 50.0, True, "reach of that silver between the chains beside the seam"),
+    "stump_radius": Key("nm", 0.0, 50.0, True, "reach of that silver beside the seam or grain boundary"),
     "residue_height": Key("", 0.0, 1.0, True, "height of that silver as a share of the organic's thickness"),
 }
 

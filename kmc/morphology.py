@@ -179,7 +179,7 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     if stack.active is not None and between:
         column, planes = _residue(stack, grid, film, between)
         residue[_ELECTRODE_PLANES : _ELECTRODE_PLANES + planes, column] = True
-        if stack.crystal is not None and planes == between:
+        if planes == between:
             residue[floor : floor + nz] = _stump(stack, grid, film)
     return Lattice(grid.spacing, region, room, residue)
 

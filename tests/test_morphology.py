@@ -116,7 +116,7 @@ def test_residue_stands_under_the_channel(name: str) -> None:
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.62, 1.2])
-@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
+@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "thin_film_100nm"])
 def test_the_stump_reaches_as_far_beside_the_seam_as_the_card_says(name: str, radius: float) -> None:
     """Distances in the plane from the nearest site of the seam; nothing where no silver fits."""
     lattice = window(name, **{"device.stump_radius": f"{radius} nm"})
