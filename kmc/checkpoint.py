@@ -21,8 +21,10 @@ from kmc.files import write_whole
 _ARRAY = "__array__"
 _TREE = "tree"
 VERSION = 1
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile,
-            zlib.error)  # fmt: skip
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, RecursionError,
+            MemoryError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+# A file that unpacks to more than both is no checkpoint: states are random bits to a good part.
+_LARGE, _PACKED = 2 << 30, 100
 
 
 def save(path: Path, state: dict[str, Any], small: bool = False) -> None:
@@ -48,6 +50,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist", next_step="give the out folder of a run that was started")
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         tree = json.loads(arrays.pop(_TREE).tobytes().decode())
@@ -60,6 +63,14 @@ def load(path: Path) -> dict[str, Any]:
         raise CorruptFile(f"{path} has checkpoint version {version}, this program reads {VERSION}",
                           next_step="use the version of kmc that wrote it")  # fmt: skip
     return state
+
+
+def _refuse_bomb(path: Path) -> None:
+    """ValueError for a small file that would fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        whole = sum(member.file_size for member in archive.infolist())
+    if whole > _LARGE and whole > _PACKED * path.stat().st_size:
+        raise ValueError(f"{path} unpacks to {whole} bytes")
 
 
 def _stored(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:

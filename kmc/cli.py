@@ -17,10 +17,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kmc.errors import UserError, nearest
+from kmc.errors import UserError, nearest, one_line
 
 GROUP = "kmc.commands"
 BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "cite", "bench", "schema")
+# What the system says of a path that a user gives; the rest is a bug.
+_NO_WAY = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _CONTROL_C = 130  # the parser's own exit code, where it was interrupted before the command
 _SUMMARY = re.compile(r'"""(?:kmc [\w-]+: )?(.+?)(?:"""|\n)')
 
@@ -140,9 +142,11 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno not in _NO_WAY or error.filename is None:
             raise
-        return _complain(f"{str(error.filename)[:40]}...: the name is too long; check the path", 2)
+        name = str(error.filename)
+        shown = name if len(name) <= 200 else f"{name[:40]}..."
+        return _complain(f"{shown}: {(error.strerror or 'cannot be read').lower()}; check the path", 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the parser's own errors
             raise
@@ -170,5 +174,5 @@ def _usage(error: Any) -> str:
 
 def _complain(message: str, code: int) -> int:
     """Print one line on standard error; returns the exit code."""
-    print(message, file=sys.stderr)
+    print(one_line(message), file=sys.stderr)
     return code

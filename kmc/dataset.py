@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kmc.errors import CorruptFile, UserError
+from kmc.errors import CorruptFile, UserError, one_line
 from kmc.files import make_folder
-from kmc.netcdf import checksum_problem, content_hash, lazily, load, write
+from kmc.netcdf import content_hash, lazily, load, write
 from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        return one_line(f"{self.path}: {self.message}")
 
 
 def build(rows: Arrays, snapshots: Sequence[Arrays] = (),
@@ -149,8 +149,6 @@ def open(path: str | Path) -> xr.Dataset:
     return open(merged[0]) if merged else _joined(out)
 
 
-
-
 def verify(path: str | Path) -> list[Problem]:
     """What is wrong with the dataset file, or with all datasets below a folder; [] when all is well.
 
@@ -169,13 +167,10 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _file_problems(path: Path) -> list[str]:
-    trouble = checksum_problem(path)
-    if trouble:  # a damaged file is not handed to the HDF5 library
-        return [trouble]
     try:
         ds = load(path)
     except CorruptFile as error:
-        return [error.message.removeprefix(f"{path} ")]
+        return [error.message.removeprefix(f"{path} cannot be read: ")]
     found = []
     stored = ds.attrs.get("content_sha256")
     if stored is None:

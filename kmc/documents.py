@@ -87,7 +87,9 @@ def parse(text: str, file: str) -> Any:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.composer.warn_double_anchors = False  # all anchors are refused below
+        node = yaml.compose(text)
         return None if node is None else _convert(node, file, 0)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

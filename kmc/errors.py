@@ -34,8 +34,8 @@ class UserError(Exception):
             parts.append(f'did you mean "{self.nearest}"?')
         if self.next_step:
             parts.append(self.next_step)
-        text = _one_line("; ".join(parts))
-        return f"{self.where}: {text}" if self.where else text
+        text = "; ".join(parts)
+        return one_line(f"{self.where}: {text}" if self.where else text)
 
     def at(self, where: str) -> UserError:
         """The same error at `where`; a place already known is kept."""
@@ -63,6 +63,6 @@ def listed(names: Iterable[str], near: str | None = None) -> str:
     return "use one of: " + ", ".join(known[:30]) + (" ..." if len(known) > 30 else "")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """`text` without line breaks and other control characters, which a file could put into a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)

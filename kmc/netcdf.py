@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TRAILER = re.compile(rb"\nkmc sha256 ([0-9a-f]{64})\n\Z")
 _TRAILER_SIZE = 77
-_HASHED = 1 << 20  # bytes; `kmc verify` hashes larger files, too
+_HASHED = 1 << 20  # bytes; opening a file hashes larger ones, too
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OWN = ("content_sha256", "provenance")  # attributes outside of the content hash
 
@@ -66,27 +66,38 @@ def _comparable(attributes: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def lazily(path: Path) -> xr.Dataset:
-    """The dataset at `path`, its values read when used. Raises CorruptFile."""
+    """The dataset at `path`, its values read when used, its bytes hashed now.
+
+    Raises CorruptFile, for a single flipped bit too.
+    """
     import xarray as xr
 
     try:
+        trouble = checksum_problem(path)
+    except OSError as error:  # no permission, a failing disk
+        raise _unreadable(path, (error.strerror or str(error)).lower()) from error
+    if trouble:  # a damaged file is not handed to the HDF5 library
+        raise _unreadable(path, trouble)
+    try:
         return xr.open_dataset(path, engine="netcdf4")
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = "truncated or not netCDF" if _broken_hdf5(path) else _first_line(error)
-        raise CorruptFile(f"{path} cannot be read: {reason}",
-                          next_step="run it again, or restore it from a copy") from error  # fmt: skip
+        raise _unreadable(path, _first_line(error)) from error
 
 
 def load(path: Path) -> xr.Dataset:
-    """The dataset at `path` in memory, the file closed. Raises CorruptFile."""
+    """The dataset at `path` in memory, the file closed. Raises CorruptFile as `lazily` does."""
     ds = lazily(path)
     try:
         return ds.load()
     except (OSError, RuntimeError, ValueError) as error:
-        raise CorruptFile(f"{path} cannot be read: {_first_line(error)}",
-                          next_step="run it again, or restore it from a copy") from error  # fmt: skip
+        raise _unreadable(path, _first_line(error)) from error
     finally:
         ds.close()
+
+
+def _unreadable(path: Path, reason: str) -> CorruptFile:
+    step = "run it again, or restore it from a copy"
+    return CorruptFile(f"{path} cannot be read: {reason}", next_step=step)
 
 
 def _first_line(error: BaseException) -> str:

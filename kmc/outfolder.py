@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from kmc import checkpoint, dataset, provenance
 from kmc.errors import CorruptFile, UserError
@@ -14,6 +16,52 @@ from kmc.runfile import RunFile
 CHECKPOINT = "checkpoint.npz"
 RECORD = "run.json"
 _HIDDEN = (".lock",)
+
+
+def _one_word(name: str) -> str:
+    """The name of a file in the folder itself: a record leads nowhere else."""
+    if name in ("", ".", "..") or len(name) > 200 or not name.isprintable() or set(name) & set("/\\"):
+        raise ValueError("not the name of a file")
+    return name
+
+
+class _Stack(BaseModel):
+    """Of the stack, its hash."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    hash: str
+
+
+class _Run(BaseModel):
+    """What is used of the resolved run in a record; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: Annotated[str, AfterValidator(_one_word)]
+    stack: _Stack
+    protocol: list[Any]
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+
+
+class _Command(BaseModel):
+    """How a run was started; empty for the task of a study."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    run: str = ""
+    sets: list[str] = []
+
+
+class _Record(BaseModel):
+    """out/run.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    run: _Run
+    command: _Command
 
 
 def describe(run: RunFile) -> dict[str, Any]:
@@ -50,9 +98,11 @@ def read_record(out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text())
-        return {"run": dict(record["run"]), "command": dict(record["command"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = path.read_bytes()
+        _Record.model_validate_json(text)
+        record = json.loads(text)
+        return {"run": record["run"], "command": record["command"]}
+    except (OSError, ValidationError, ValueError) as error:
         raise CorruptFile(f"{path} cannot be read", next_step="start the run in another folder") from error
 
 

@@ -13,6 +13,7 @@ from kmc.waveforms import KINDS, Hold, Loop, Pulses, Pwl, Read, Segment, Step, S
 __all__ = ["Protocol", "Segment", "Step", "StopCondition", "read_protocol"]
 
 STEP_LIMIT = 2_000_000
+SAMPLE_LIMIT = 20_000_000  # a dataset of 2 GB
 
 
 class Protocol:
@@ -30,6 +31,12 @@ class Protocol:
             raise UserError(
                 f"the protocol has {total:,} steps, more than {STEP_LIMIT:,}",
                 next_step="take larger steps or fewer cycles",
+            )
+        looks = sum(segment.looks() for segment in self.segments)
+        if looks > SAMPLE_LIMIT:
+            raise UserError(
+                f"the protocol has {looks:,} samples, more than {SAMPLE_LIMIT:,}",
+                next_step="give fewer samples",
             )
 
     def __add__(self, other: Protocol) -> Protocol:

@@ -71,6 +71,7 @@ BAD: dict[str, tuple[int, str, str | None]] = {
     "run_nan_voltage.yaml": (3, "not a finite number", None),
     "run_empty_protocol.yaml": (2, "not a list of segments", None),
     "run_endless.yaml": (3, "steps, more than", None),
+    "run_too_many_samples.yaml": (3, "30,000,000 samples, more than", None),
     "run_points_go_back.yaml": (3, "must rise", None),
     "run_two_conditions.yaml": (6, "exactly one", None),
     "run_unknown_condition.yaml": (6, 'unknown key "conductance_over"', "conductance_above"),
@@ -139,6 +140,12 @@ def test_a_control_character_does_not_reach_the_terminal(tmp_path: Path) -> None
     """A key with an escape sequence is shown without it."""
     path = write(tmp_path, "escape.yaml", b'family: ligand\nextends: ogb\n"gap\\e[31m": 3\n')
     assert "\x1b" not in str(refuse(path))
+
+
+def test_anchors_are_refused_in_one_line(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """An anchor that is given twice: the parser's own warning does not reach the terminal."""
+    assert "anchors and aliases" in str(refuse(write(tmp_path, "twice.yaml", b"a: &x 1\nb: &x 2\n")))
+    assert len(recwarn) == 0
 
 
 def test_a_chain_of_extends_that_never_ends(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import resource
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,40 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(CorruptFile):
         checkpoint.load(tmp_path / "other.npz")
+
+
+def test_a_bomb_does_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that claims terabytes, a small file that unpacks to too much, and a deep tree."""
+    path = tmp_path / "c.npz"
+
+    def written(name: str, head: bytes, body: bytes) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, head + body)
+
+    def head(shape: tuple[int, ...]) -> bytes:
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return file.getvalue()
+
+    for claim in (10**18, 10**13):
+        written("tree.npy", head((claim,)), b"x")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(CorruptFile, match="damaged"):
+            checkpoint.load(path)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+    tree = b'{"version": 1, "state": {}}'
+    written("tree.npy", head((len(tree),)), tree)
+    assert checkpoint.load(path) == {}
+    padded = tree + b" " * (4 << 20)
+    written("tree.npy", head((len(padded),)), padded)
+    assert checkpoint.load(path) == {}
+    monkeypatch.setattr(checkpoint, "_LARGE", 1 << 20)
+    with pytest.raises(CorruptFile, match="damaged"):
+        checkpoint.load(path)
+    deep = b"[" * 100_000
+    written("tree.npy", head((len(deep),)), deep)
+    with pytest.raises(CorruptFile, match="damaged"):
+        checkpoint.load(path)
 
 
 def test_every_cut_and_flipped_bit_is_found(tmp_path: Path) -> None:

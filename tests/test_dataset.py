@@ -212,6 +212,41 @@ def test_opening_damage_names_the_file(written: Path) -> None:
         dataset.open(written)
 
 
+def test_a_flipped_bit_is_never_read_silently(written: Path, tmp_path: Path) -> None:
+    """A value that a disk changed: the file, its folder and a segment of an unfinished run are refused."""
+    data = bytearray(written.read_bytes())
+    place = data.index(dataset.open(written)["current"].values.tobytes())
+    data[place + 3] ^= 1
+    for path in (written, tmp_path / "later" / "segments" / "0000.nc"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for where in (written, tmp_path / "later"):
+        with pytest.raises(CorruptFile, match=r"\.nc cannot be read: .*a bit flipped"):
+            dataset.open(where)
+
+
+def test_a_file_that_the_system_will_not_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing disk: the file is named, by its reader and by verify."""
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(netcdf, "checksum_problem", fail)
+    assert [str(problem) for problem in dataset.verify(written)] == [f"{written}: input/output error"]
+    with pytest.raises(CorruptFile, match="input/output error"):
+        dataset.open(written)
+
+
+def test_a_flipped_bit_of_a_large_file(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read lazily is refused when it is opened."""
+    monkeypatch.setattr(dataset, "_LOAD_BELOW", 0)
+    data = bytearray(written.read_bytes())
+    data[len(data) // 2] ^= 1
+    written.write_bytes(data)
+    with pytest.raises(CorruptFile, match="a bit flipped"):
+        dataset.open(written)
+
+
 @pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "no space"), (errno.EROFS, "read-only")])
 def test_a_full_or_readonly_disk_is_said(written: Path, monkeypatch: pytest.MonkeyPatch, number: int,
                                          words: str) -> None:  # fmt: skip

@@ -14,12 +14,13 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from kmc import files, netcdf, provenance
 from kmc.errors import CorruptFile, UserError
+from kmc.protocol import SAMPLE_LIMIT
 from kmc.study.axes import Axis
 from kmc.study.definition import Study
 
@@ -40,6 +41,19 @@ class AxisRecord(BaseModel):
     labels: list[str]
 
 
+def _command(told: dict[str, Any]) -> dict[str, Any]:
+    """How a study was started: the path of its file from its folder, and the changes."""
+    sets = told.get("sets")
+    whole = isinstance(told.get("study"), str) and isinstance(sets, list)
+    if not whole or not all(isinstance(text, str) for text in sets or []):
+        raise ValueError("not a command")
+    return told
+
+
+# The name of a task is that of a file: no record leads out of the folder.
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$")]
+
+
 class Manifest(BaseModel):
     """All that reading a study's results needs; the cards are not read again."""
 
@@ -49,12 +63,12 @@ class Manifest(BaseModel):
     name: str
     description: str
     axes: list[AxisRecord]
-    seeds: list[int]
-    samples: int
-    tasks: list[str]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    samples: Annotated[int, Field(ge=0, le=SAMPLE_LIMIT)]
+    tasks: list[Hash]
     hash: str
     versions: dict[str, str]
-    command: dict[str, Any]
+    command: Annotated[dict[str, Any], AfterValidator(_command)]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,7 +123,8 @@ def read_manifest(out: Path) -> Manifest:
         found = Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise CorruptFile(f"{path} cannot be read", next_step=_AGAIN) from error
-    if found.schema_version != SCHEMA or math.prod(found.shape) != len(found.tasks):
+    whole = all(len(axis.values) == len(axis.labels) for axis in found.axes)
+    if found.schema_version != SCHEMA or not whole or math.prod(found.shape) != len(found.tasks):
         raise CorruptFile(f"{path} does not fit together, or is of another version", next_step=_AGAIN)
     return found
 
