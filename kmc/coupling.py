@@ -13,10 +13,11 @@ from .acceleration import VacancyEquilibrium, vacancy_cells
 from .fields import Potential
 from .heat import Heat
 from .lattice import Lattice
+from .leak import Leak
 from .model import build_model
 from .populate import populate
 from .state import KIND_VACANCY, METAL, Grid, grow
-from .transport import CURRENT_LEAST, Leak, Network, Path
+from .transport import CURRENT_LEAST, Network, Path
 from .units import K_B
 
 CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow

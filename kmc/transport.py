@@ -1,19 +1,14 @@
-"""Electronic current of a frozen configuration: metal bonds, tunnelling across gaps, leak of the layers."""
+"""Electronic current of a frozen configuration: metal bonds and tunnelling across gaps."""
 
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import brentq
 
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
 from .state import State
-from .units import E_CHARGE, EPS0_F, K_B
 
-TABLE_V = np.geomspace(1e-4, 100.0, 1200)
-LOG_TABLE_V = np.log(TABLE_V)
-REFERENCE_K = 300.0  # at which the cards give the leak
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
@@ -207,65 +202,3 @@ class Network:
     def _foot_resistance(self, layer) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""
         return float(np.sum(1.0 / (self.ohmic * layer[layer > 0])))
-
-
-class Leak:
-    """Current of the layers over the whole contact, A, without metal: injection, traps, space charge."""
-
-    def __init__(self, stack):
-        self.area = stack.device.value("contact_area")
-        self.active = stack.active
-        self.organic = stack.organic
-        self.table: dict[float, np.ndarray] = {}
-
-    def current(self, voltage: float, temperature: float) -> float:
-        """Current at a device voltage, A: layers in series, read from a table of relative error 1e-5."""
-        if abs(voltage) < TABLE_V[0]:
-            return voltage / TABLE_V[0] * self.current(TABLE_V[0], temperature) if voltage else 0.0
-        if temperature not in self.table:
-            self.table[temperature] = np.log([max(self.exact(v, temperature), 1e-300) for v in TABLE_V])
-        logarithm = np.interp(math.log(abs(voltage)), LOG_TABLE_V, self.table[temperature])
-        return math.copysign(math.exp(logarithm), voltage)
-
-    def exact(self, voltage: float, temperature: float) -> float:
-        """The same without the table."""
-        if self.active is None:
-            return self._organic(voltage, temperature) if self.organic is not None else 0.0
-        return self._active(voltage - self.organic_voltage(voltage, temperature), temperature)
-
-    def organic_voltage(self, voltage: float, temperature: float) -> float:
-        """Share of a device voltage that the organic layer takes, V."""
-        if voltage == 0.0 or self.active is None or self.organic is None:
-            return 0.0
-        sign, size = math.copysign(1.0, voltage), abs(voltage)
-
-        def excess(v: float) -> float:
-            return self._organic(v, temperature) - self._active(size - v, temperature)
-
-        return sign * brentq(excess, 0.0, size, xtol=1e-9)
-
-    def _active(self, voltage: float, temperature: float) -> float:
-        """Trap-controlled space charge (Mark-Helfrich, Rose) behind an injecting contact, Arrhenius."""
-        card, length = self.active.card, self.active.thickness_nm
-        size = abs(voltage)
-        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / REFERENCE_K))
-        eps = EPS0_F * card.value("permittivity")
-        theta = math.exp(-card.value("trap_depth") / (K_B * REFERENCE_K))
-        filled = E_CHARGE * card.value("trap_density") * length**2 / (2 * eps)  # trap-filled limit, V
-        free = theta if size < filled else theta + (1 - theta) * (1 - filled / size)
-        bulk = self.area * (card.value("ohmic_conductivity") * size / length
-                            + 9 / 8 * eps * card.value("mobility") * free * size**2 / length**3)
-        inject = card.value("injection_limit") * size * math.exp(
-            card.value("injection_field_lowering") * (math.sqrt(size) - math.sqrt(0.1)))
-        return math.copysign(thermal / (1 / max(bulk, 1e-300) + 1 / max(inject, 1e-300)), voltage)
-
-    def _organic(self, voltage: float, temperature: float) -> float:
-        """Ohmic and space-charge-limited conduction of the organic layer (Mott-Gurney)."""
-        card, length = self.organic.card, self.organic.thickness_nm
-        size = abs(voltage)
-        eps = EPS0_F * card.value("permittivity")
-        bulk = self.area * (card.value("conductivity") * size / length
-                            + 9 / 8 * eps * card.value("hole_mobility") * size**2 / length**3)
-        inject = card.value("injection_limit") * size
-        thermal = math.exp(-card.value("leak_activation_energy") / K_B * (1 / temperature - 1 / REFERENCE_K))
-        return math.copysign(thermal / (1 / max(bulk, 1e-300) + 1 / max(inject, 1e-300)), voltage)

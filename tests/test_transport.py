@@ -8,8 +8,9 @@ import pytest
 import kmc
 from kmc import transport_kernels as tk
 from kmc.lattice import Lattice, Region
+from kmc.leak import Leak
 from kmc.state import FIELD, KIND_METAL, Grid, allocate
-from kmc.transport import Leak, Network
+from kmc.transport import Network
 from kmc.units import G0, K_B
 
 STACKS = ["ogb_20nm", "ogb_90nm", "ddab_20nm", "thin_film_100nm", "ogb_20nm_au"]

@@ -16,10 +16,11 @@ from kmc.acceleration import vacancy_cells
 from kmc.families import FAMILIES
 from kmc.heat import conductivities
 from kmc.lattice import Lattice, Region
+from kmc.leak import Leak
 from kmc.model import build_model
 from kmc.morphology import build
 from kmc.stack import Stack
-from kmc.transport import Leak, Network
+from kmc.transport import Network
 
 STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
 STRUCTURAL = {"active", "ligand", "device"}
