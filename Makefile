@@ -6,7 +6,7 @@ VENV ?= .venv
 RUN := runs/ogb_20nm
 # The Verilog-A compiler (90 MB) comes along where ngspice is there to run what it makes.
 COMMA := ,
-TEST_EXTRAS := test,viz$(if $(shell command -v ngspice 2>/dev/null),$(COMMA)spice)
+TEST_EXTRAS := test,viz,docs$(if $(shell command -v ngspice 2>/dev/null),$(COMMA)spice)
 
 # A file of tests stays in one process: what its tests share is made once. PARALLEL= runs them in one.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kmc import bench_accuracy as bench
+from kmc import bench_small
 from kmc.bench_device import totals
 from kmc.protocol import Protocol
 from kmc.simulation import Simulation
@@ -18,7 +19,11 @@ from kmc.simulation import Simulation
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seeds, two settings of two knobs, a short way, in this process."""
     monkeypatch.setattr(bench, "KNOBS", {"refresh_bound": (0.1, 2.0), "flight_reach": (0, 2)})
-    monkeypatch.setattr(bench, "MOST_S", 5e-5)
+    monkeypatch.setattr(bench_small, "MOST_S", 5e-5)
+    monkeypatch.setattr(bench_small, "FADING_S", 1e-4)
+    monkeypatch.setattr(bench_small, "KEPT_S", 5e-5)
+    monkeypatch.setattr(bench, "FADES", 1)
+    monkeypatch.setattr(bench, "SHARES", (1,))
     monkeypatch.setattr(bench, "MOMENTS", 2)
     monkeypatch.setattr(bench, "RATES_S", 1e-4)
     monkeypatch.setattr(bench, "COMPARED", 1)
@@ -31,7 +36,12 @@ def test_rows_and_figure(few: None, tmp_path: Path) -> None:
     told: list[str] = []
     rows: list[dict[str, Any]] = bench.run(told.append)
     assert told == ["refresh_bound 0.1", "refresh_bound 2", "flight_reach 0", "flight_reach 2"]
-    assert [(row["ratio"], row["ratio_error"]) for row in rows[::2]] == [(1.0, 0.0)] * 2
+    *rows, seeds = rows
+    assert (seeds["knob"], seeds["setting"], seeds["set_ratio"]) == ("seeds", 2, 1.0)
+    assert seeds["set_s"] == rows[-1]["set_s"]
+    for name in ("set", "off"):
+        assert [(row[f"{name}_ratio"], row[f"{name}_error"]) for row in rows[::2]] == [(1.0, 0.0)] * 2
+    assert [(row["decades_change"], row["decades_error"]) for row in rows[::2]] == [(0.0, 0.0)] * 2
     assert [row["default"] for row in rows] == [False, True, False, True]
     assert [row["rates_median"] is None for row in rows] == [False, False, True, True]
     assert rows[1]["rates_p90"] >= rows[1]["rates_median"] >= 0.0
@@ -44,11 +54,11 @@ def test_rows_and_figure(few: None, tmp_path: Path) -> None:
 
 def test_what_is_compared_is_the_same_configuration() -> None:
     """Solved anew at its own settings a fresh run has its own rates; on another mesh, others."""
-    settings = bench.small_settings({})
-    simulation = Simulation(bench.small_device(), Protocol.hold("0 V", "1 us", samples=1), settings, 1)
+    settings = bench_small.small_settings({})
+    simulation = Simulation(bench_small.small_device(), Protocol.hold("0 V", "1 us", samples=1), settings, 1)
     own = totals(simulation)
     assert totals(bench.solved(simulation, settings)) == pytest.approx(own, rel=2e-3)  # Newton's tolerance
     simulation.device.set_source(0.7, math.inf)
     simulation.device.solve_fields()
-    finer = totals(bench.solved(simulation, bench.small_settings({"mesh_factor": 2})))
+    finer = totals(bench.solved(simulation, bench_small.small_settings({"mesh_factor": 2})))
     assert abs(finer.sum() / totals(simulation).sum() - 1.0) > 1e-3

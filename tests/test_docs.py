@@ -8,6 +8,7 @@ prints. A fast snippet needs no slow one.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -26,7 +27,8 @@ PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 LIMIT_S = 600.0  # no reader waits longer for an example
 _FENCE = re.compile(r"^<!-- (?:run(?P<slow> slow)?|file (?P<file>[\w./-]+)) -->\n"
-                    r"```(?P<language>python|console|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+                    r"```(?P<language>python|console|yaml|text)\n(?P<text>.*?)^```$",
+                    re.MULTILINE | re.DOTALL)
 
 
 class Snippet(NamedTuple):
@@ -136,6 +138,65 @@ def test_reference_tables_are_the_programs() -> None:
     for name in made["PAGES"]:
         text = (TOP / "docs" / name).read_text()
         assert made["filled"](text) == text, f"docs/{name} is out of date: python docs/make_reference.py"
+
+
+def places_of_equations(text: str) -> list[str]:
+    """`file.function` and `file.Class.method` in the last column of the tables."""
+    rows = [line.rsplit("|", 2)[1] for line in text.splitlines() if line.startswith("| ")]
+    return [place for row in rows for place in re.findall(r"`([\w.]+)`", row)]
+
+
+def is_there(place: str) -> bool:
+    """Whether the code has a file of that name, and in it the function, class or method."""
+    file, *names = place.split(".")
+    paths = [TOP / "kmc" / f"{file}.py", TOP / "kmc" / file / "__init__.py"]
+    (path, *_) = [path for path in paths if path.is_file()] or [None]
+    body: list[ast.stmt] = [] if path is None else ast.parse(path.read_text()).body
+    for name in names:
+        known = [node for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        found = [node for node in known if node.name == name]
+        if not found:
+            return False
+        body = found[0].body
+    return path is not None
+
+
+def test_every_equation_is_where_the_page_says() -> None:
+    """The page of equations names functions and classes that there are; the check finds one that is not."""
+    places = places_of_equations((TOP / "docs" / "explanation" / "equations.md").read_text())
+    assert len(places) > 40
+    assert [place for place in places if not is_there(place)] == []
+    assert not is_there("rates.no_such_rate")
+    assert not is_there("no_such_file.f")
+
+
+def test_every_page_is_in_the_index() -> None:
+    """No page of the documentation is an orphan, and the tests that a page names are there."""
+    index = (TOP / "docs" / "index.md").read_text()
+    pages = [page for page in PAGES if page.name not in ("README.md", "index.md")]
+    names = [page.relative_to(TOP / "docs").with_suffix("").as_posix() for page in pages]
+    assert [name for name in names if name not in index] == []
+    named = {name for page in PAGES for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())}
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (TOP / name).is_file()] == []
+
+
+def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
+    """By Sphinx, with warnings as errors, as `make docs` does; a page with a dead link is refused."""
+    pytest.importorskip("sphinx")
+    pytest.importorskip("myst_parser")
+    source = shutil.copytree(TOP / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
+
+    def built() -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(source),
+                 str(tmp_path / "html")]
+        return subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+    done = built()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "explanation" / "equations.html").is_file()
+    (source / "how-to" / "resume.md").write_text("# Resume\n\n[nowhere](no-such-page.md)\n")
+    assert "no-such-page" in built().stderr
 
 
 def test_readme_example_is_four_lines() -> None:

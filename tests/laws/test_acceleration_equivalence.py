@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp, norm
 
-from kmc.bench_accuracy import fading, observations, set_times
+from kmc.bench_accuracy import observations
+from kmc.bench_small import fading, set_times
 
 SEEDS = 200
 THICKNESSES = (5.0, 8.0)

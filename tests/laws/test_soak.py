@@ -19,7 +19,7 @@ from small_device import live, problems
 from small_stacks import window_of
 from test_stack_runs import census, stale
 
-from kmc.bench_accuracy import small
+from kmc.bench_small import small
 from kmc.kernels_entities import drop_entity
 from kmc.protocol import Protocol
 from kmc.simulation import Simulation
@@ -27,7 +27,8 @@ from kmc.state import KIND_METAL
 
 MINUTES, VARIABLE = 2.0, "KMC_SOAK_MINUTES"
 LOOKS = 24
-CYCLES = 200_000  # more than an hour of them
+CYCLES = 50_000  # more than an hour of them
+LIMIT = "1 uA"
 GROWTH_MB = 10.0  # from the first quarter to the last
 WARM = LOOKS // 4  # looks in which arrays may still find their size
 
@@ -53,12 +54,8 @@ def resident_MB() -> float:
 
 def cycling(vacancies: str) -> Simulation:
     """A small device under pulses of both signs with rests."""
-    turn = (
-        Protocol.hold("0.7 V", "0.5 ms", "100 uA", samples=1)
-        + Protocol.hold("0 V", "0.2 ms", samples=1)
-        + Protocol.hold("-0.7 V", "0.5 ms", "100 uA", samples=1)
-        + Protocol.hold("0 V", "0.2 ms", samples=1)
-    )
+    turn = Protocol.hold("0.6 V", "0.3 ms", LIMIT, samples=1) + Protocol.hold("0 V", "0.5 ms", samples=1)
+    turn += Protocol.hold("-0.4 V", "0.3 ms", LIMIT, samples=1) + Protocol.hold("0 V", "0.5 ms", samples=1)
     return small(turn.repeated(CYCLES), 5.0, {"vacancies": vacancies}, seed=1)
 
 
