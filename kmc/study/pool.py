@@ -10,7 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -156,11 +156,16 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
+def one_thread_each() -> contextlib.AbstractContextManager[None]:
     """Variables that libraries read when a worker loads them."""
-    before = {name: os.environ.get(name) for name in threads.VARIABLES}
-    os.environ.update(dict.fromkeys(threads.VARIABLES, "1"))
+    return with_variables(dict.fromkeys(threads.VARIABLES, "1"))
+
+
+@contextlib.contextmanager
+def with_variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started within."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
