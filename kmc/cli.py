@@ -112,10 +112,23 @@ def _app(**options: Any) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        import kmc
-
-        typer.echo(f"kmc {kmc.__version__}")
+        typer.echo("\n".join(_facts()))
         raise typer.Exit
+
+
+def _facts() -> list[str]:
+    """The version, and what a report of a bug needs: what it runs on, and which kernels of whose."""
+    import platform
+
+    import kmc
+    from kmc.provenance import versions
+
+    found = versions()
+    kernels, python = found.pop("kernels"), found.pop("python")
+    found.pop("halide-kmc", None)
+    packages = ", ".join(f"{name} {version}" for name, version in found.items())
+    return [f"kmc {kmc.__version__}", f"Python {python} on {platform.platform()}", packages,
+            f"kernels {kernels} in {Path(__file__).parent}"]  # fmt: skip
 
 
 def _program() -> Any:

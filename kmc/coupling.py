@@ -1,7 +1,6 @@
-"""One window with everything that must agree: metal, fields, current, heat and circuit.
+"""One window with all that must agree: metal, fields, current, heat, circuit; and when each is solved again.
 
-The rates see a device voltage, potentials and temperatures that are solved for the metal there is; this
-module decides when each is solved again. Only `kmc.kernels` changes the State.
+The rates see voltage, potentials and temperatures of the metal there is. Only `kmc.kernels` changes State.
 """
 
 import math

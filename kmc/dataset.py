@@ -11,6 +11,7 @@ import numpy as np
 
 from kmc.errors import CorruptFile, UserError, one_line
 from kmc.files import make_folder
+from kmc.migrate import current
 from kmc.netcdf import content_hash, lazily, load, write
 from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
 
@@ -116,7 +117,7 @@ def _joined(out: Path) -> xr.Dataset:
     paths = segment_paths(out)
     if not paths:
         raise UserError(f"{out} holds no results", next_step="start the run with kmc run")
-    ds = concatenate(load(path) for path in paths)
+    ds = concatenate(current(load(path), path) for path in paths)
     ds.attrs.pop("content_sha256", None)
     return ds
 
@@ -139,7 +140,7 @@ def open(path: str | Path) -> xr.Dataset:
     """
     path = Path(path)
     if path.is_file():
-        return load(path) if path.stat().st_size < _LOAD_BELOW else lazily(path)
+        return current(load(path) if path.stat().st_size < _LOAD_BELOW else lazily(path), path)
     if not path.is_dir():
         raise UserError(f"{path} does not exist", next_step="give a .nc file, an out folder or a run folder")
     out = out_of(path)

@@ -32,7 +32,7 @@ class Protocol:
                 f"the protocol has {total:,} steps, more than {STEP_LIMIT:,}",
                 next_step="take larger steps or fewer cycles",
             )
-        looks = sum(segment.looks() for segment in self.segments)
+        looks = sum(map(_looks, self.segments))
         if looks > SAMPLE_LIMIT:
             raise UserError(
                 f"the protocol has {looks:,} samples, more than {SAMPLE_LIMIT:,}",
@@ -126,6 +126,14 @@ class Protocol:
     def to_data(self) -> list[dict[str, Any]]:
         """Plain data in internal units, for provenance and hashes; read_protocol takes it back."""
         return [_segment_data(segment) for segment in self.segments]
+
+
+def _looks(segment: Segment) -> int:
+    """How many samples a segment has at most, without making them."""
+    if isinstance(segment, Loop):
+        return sum(map(_looks, segment.segments)) * segment.times
+    logarithmic = isinstance(segment, Hold) and segment.spacing == "log"  # then one a step
+    return segment.total() * (1 if logarithmic else getattr(segment, "samples", 1))
 
 
 def _segment_data(segment: Segment) -> dict[str, Any]:

@@ -105,10 +105,6 @@ class Segment(BaseModel):
         """How many steps all repeats have."""
         return self.size() * self.repeat
 
-    def looks(self) -> int:
-        """How many samples all repeats have at most, without making them."""
-        return self.total() * getattr(self, "samples", 1)
-
     def steps(self, index: int) -> Iterator[Step]:
         """The steps of all repeats, as segment number `index`."""
         limit = inf if self.compliance is None else self.compliance
@@ -218,9 +214,6 @@ class Hold(Segment):
     def size(self) -> int:
         return self.samples if self.spacing == "log" else 1
 
-    def looks(self) -> int:
-        return self.samples * self.repeat
-
     def levels(self) -> Iterator[tuple[float, float, int, int]]:
         if self.spacing == "linear":
             yield self.duration, self.voltage, self.samples, 0
@@ -286,9 +279,6 @@ class Loop(Segment):
 
     def size(self) -> int:
         return sum(segment.total() for segment in self.segments) * self.times
-
-    def looks(self) -> int:
-        return sum(segment.looks() for segment in self.segments) * self.times * self.repeat
 
     def steps(self, index: int) -> Iterator[Step]:
         inner = [step for segment in self.segments for step in segment.steps(index)]

@@ -6,11 +6,13 @@ import errno
 import importlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -100,9 +102,14 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The distribution's version."""
+    """The distribution's version first, then what it runs on and which kernels it has."""
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"kmc {kmc.__version__}\n"
+    first, *facts = capsys.readouterr().out.splitlines()
+    assert first == f"kmc {kmc.__version__}"
+    told = " ".join(facts)
+    for part in (f"Python {platform.python_version()}", f"numba {metadata.version('numba')}",
+                 f"kernels {cache.source_hash()}", str(Path(kmc.__file__).parent)):  # fmt: skip
+        assert part in told
 
 
 @pytest.mark.parametrize(("argv", "words"), [

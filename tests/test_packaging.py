@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -111,6 +112,54 @@ def test_installed_finds_its_cards(installed: Path, tmp_path: Path) -> None:
     module, stack = call(installed / "python", "-c", code, cwd=tmp_path).stdout.split()
     assert Path(module).is_relative_to(installed.parent)
     assert Path(stack).is_relative_to(Path(module).parent / "_materials")
+
+
+def others() -> list[str]:
+    """Other Pythons on this machine that the project supports and that can make environments."""
+    found = {}
+    for name in ("python3.11", "python3.12", "python3.13", "/usr/bin/python3"):
+        if shutil.which(name) is None:
+            continue
+        code = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+        done = subprocess.run([name, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        version = done.stdout.strip()
+        if done.returncode == 0 and version in ("3.11", "3.12", "3.13"):
+            found.setdefault(version, name)
+    found.pop(f"{sys.version_info[0]}.{sys.version_info[1]}", None)
+    return [found[version] for version in sorted(found)][-1:]
+
+
+def test_source_distribution_is_whole(wheel: Path) -> None:
+    """What it takes to build, test and read it, and nothing that a run left."""
+    (path,) = wheel.parent.glob("halide_kmc-*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile",
+              "kmc/cli.py", "materials/ogb.yaml", "tests/conftest.py", "docs/index.md", "runs/quick/run.yaml",
+              "analysis/kmc_analysis/compare.py"}  # fmt: skip
+    assert wanted <= names
+    assert [name for name in names if "/out/" in name or name.startswith(".ci/")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["whl", "tar.gz"])
+def test_another_python_runs_it(wheel: Path, form: str, tmp_path: Path) -> None:
+    """Wheel and source distribution, with what they depend on, in the newest other Python there is."""
+    if not others():
+        pytest.skip("no other supported Python here")
+    (built,) = wheel.parent.glob(f"halide_kmc-*.{form}")
+    call(others()[0], "-m", "venv", "env", cwd=tmp_path)
+    folder = tmp_path / "env" / "bin"
+    call(folder / "python", "-m", "pip", "install", "-q", built, cwd=tmp_path)
+    told = call(folder / "kmc", "--version", cwd=tmp_path).stdout
+    assert told.startswith(f"kmc {PROJECT['version']}\n")
+    assert str(tmp_path / "env") in told
+    call(folder / "kmc", "check", cwd=tmp_path)
+    if form == "whl":
+        shutil.copy(TOP / "runs" / "quick" / "run.yaml", tmp_path / "quick.yaml")
+        done = call(folder / "kmc", "run", "quick.yaml", "--out", "out", cwd=tmp_path, MPLBACKEND="Agg",
+                    KMC_CACHE=str(tmp_path / "cache"))
+        assert Path(tmp_path, done.stdout.strip().splitlines()[-1]).is_file()
 
 
 @pytest.mark.slow
