@@ -21,8 +21,17 @@ needs_compiler = pytest.mark.skipif(
     simulators.openvaf() is None, reason=f"openvaf-r is not installed; {simulators.OPENVAF_HINT}"
 )
 
+FITTED = Path(exports.__file__).parent / "fitted"
+DEVICES = [*model_names(), *sorted(path.stem for path in FITTED.glob("*.json"))]
 TRAIN = Drive.pulses(**exports.PULSES, count=20, compliance=exports.PULSE_LIMIT_A)
 SETTLED_S = 1e-5  # the source steps from zero at the start, which charges 10 pF
+
+
+def device(name: str) -> CompactModel:
+    """A model with its own values, or `silver` with those of a fit."""
+    if name in model_names():
+        return load_model(name)
+    return exports.starting_at(load_model("silver"), FITTED / f"{name}.json")
 
 
 def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
@@ -53,18 +62,18 @@ def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, fl
     return found
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", DEVICES)
 def test_subcircuit_agrees(name: str, tmp_path: Path) -> None:
     """Within 1 % of the current at every sample."""
-    found = agreement(load_model(name), tmp_path, compiled=False)
+    found = agreement(device(name), tmp_path, compiled=False)
     assert max(found.values()) < 0.01, found
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", DEVICES)
 def test_veriloga_agrees(name: str, tmp_path: Path) -> None:
     """The same through openvaf-r and OSDI."""
-    found = agreement(load_model(name), tmp_path, compiled=True)
+    found = agreement(device(name), tmp_path, compiled=True)
     assert max(found.values()) < 0.01, found
 
 
@@ -83,17 +92,17 @@ def thousand_pulses(model: CompactModel, folder: Path, osdi: str = "") -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", DEVICES)
 def test_a_thousand_pulses(name: str, tmp_path: Path) -> None:
     """In under 10 s."""
-    assert thousand_pulses(load_model(name), tmp_path) < 10.0
+    assert thousand_pulses(device(name), tmp_path) < 10.0
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", DEVICES)
 def test_a_thousand_pulses_of_veriloga(name: str, tmp_path: Path) -> None:
     """The same through openvaf-r and OSDI."""
-    model = load_model(name)
+    model = device(name)
     (tmp_path / "model.va").write_text(circuits.veriloga(model))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     assert thousand_pulses(model, tmp_path, osdi) < 10.0

@@ -75,8 +75,24 @@ def test_what_a_compliance_leaves() -> None:
     slope, offset, squared = programmed.line([one.limit for one in found], [one.last for one in found])
     assert (slope, squared) == pytest.approx((1.0 / 0.3, 1.0))
     assert offset == pytest.approx(0.0, abs=1e-9)
+    assert all(one.reached for one in found)
+    assert programmed.summary(found)["slope_per_V"] == pytest.approx(1.0 / 0.3)
     with pytest.raises(UserError, match="was not programmed"):
         programmed.programmed([data.of_columns("read", simulated.columns(run_of(PULSES)))])
+
+
+def test_a_limit_that_was_not_reached_is_no_law() -> None:
+    """A resistor that takes 30 uA but not 90 uA: the report says so and draws no line through both."""
+    traces = []
+    for limit in ("30 uA", "90 uA"):
+        held = Protocol.hold("0.4 V", "1 ms", limit, samples=4) + Protocol.read() + Protocol.read()
+        traces.append(data.of_columns(limit, simulated.columns(run_of(held, 1e-4))))
+    found = programmed.programmed(traces)
+    assert [one.reached for one in found] == [True, False]
+    assert programmed.summary(found)["slope_per_V"] is None
+    told = "\n".join(programmed.text(found))
+    assert "1 of 2 did not reach the limit" in told
+    assert "nan" not in told
 
 
 def test_csv_there_and_back(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 States are voltages of nodes that hold one microfarad: with one farad the rounding of fast rates that
 cancel is above the simulator's absolute tolerance of currents, and its step collapses. A current-limited
 device has 10 pF across it, without which the step of ngspice collapses when it switches. That charge need
-not be followed closely: `chgtol` is a thousandth of a state's, which halves the number of steps.
+not be followed closely: `chgtol` is a thousandth of a state's, which halves the number of steps. The limiter
+is a bridge of diodes: its law is a tanh, but unlike one in an expression, whose slope is nil where it has
+gone too far, Newton's method finds back from there, which takes a third of the iterations.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from kmc_analysis.compact.reference import Drive
 SHUNT_F = 10e-12
 STATE_F = 1e-6
 _LINE = 110
-_OPTIONS = ".options method=gear reltol=3e-5 abstol=1e-13 vntol=1e-8 chgtol=1e-9 trtol=5 itl4=60"
+_THERMAL_V = K_B * 300.15  # of the bridge's diodes, at the 27 degC that simulators begin with
+# reltol is how far Newton goes, too: what it leaves adds up over the steps, however short, and conductance is
+# exponential in the state. At 3e-5 a device that runs away after eight pulses was 10 % off.
+_OPTIONS = ".options method=gear reltol=1e-5 abstol=1e-13 vntol=1e-8 chgtol=1e-9 trtol=5 itl4=60"
 
 
 def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:
@@ -56,13 +61,16 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
 def limiter() -> str:
     """The compliance of a source, soft over a few millivolt: between the source (s) and the device (d).
 
-    The device's other end is at node n; 10 pF lie across the device.
+    The device's other end is at node n; 10 pF lie across the device. A source that drives `icc` through a
+    bridge of four diodes gives icc tanh(drop / (2 N kT/e)), both ways.
     """
     return "\n".join(
         [
-            "* current limiter: I = icc * tanh(drop / softness)",
+            f"* current limiter: I = icc * tanh(drop / {SOFTNESS_V!r}), by a bridge of diodes",
             ".subckt kmc_limiter s d n icc=1e-6",
-            f"Blimit s d I = {{icc}}*tanh(V(s,d)/{SOFTNESS_V!r})",
+            "Ibias b a {icc}",
+            *(f"D{k} {ends} kmc_bridge" for k, ends in enumerate(("a s", "a d", "s b", "d b"), start=1)),
+            f".model kmc_bridge D(IS=1e-15 N={SOFTNESS_V / (2.0 * _THERMAL_V):.5g})",
             f"Cshunt d n {SHUNT_F!r}",
             ".ends kmc_limiter",
             "",

@@ -19,6 +19,7 @@ from kmc_analysis.compact.reference import Drive, Response
 LEAST_V = 5e-3  # below it a conductance is not read
 FLOOR_S = 1e-13
 LEAST_SIGMA = 0.01  # decades; replicates that agree by chance weigh no more
+NEIGHBOURS = 4  # points on either side over which the spread of replicates is pooled
 _COLUMNS = {
     "time_s": True,
     "voltage_source_V": True,
@@ -180,16 +181,13 @@ def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
 
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:
-    """The traces, with the spread of replicates (traces of one and the same source) as sigma.
-
-    The spread is pooled over the points of a protocol: a few replicates do not tell it point by point.
-    """
+    """The traces, with the spread of replicates (traces of one and the same source) as sigma (see
+    `_spread`)."""
     found = []
     for one in traces:
         group = [other.log_g for other in traces if _same_source(one.drive, other.drive)]
         if len(group) > 1:
-            spread = float(np.sqrt(np.mean(np.var(np.array(group), axis=0, ddof=1)[one.used])))
-            one = replace(one, sigma=np.full(one.sigma.size, max(spread, LEAST_SIGMA)))
+            one = replace(one, sigma=_spread(np.array(group), one.used))
         found.append(one)
     return found
 
@@ -197,8 +195,8 @@ def weighted(traces: Sequence[Trace]) -> list[Trace]:
 def typical(traces: Sequence[Trace]) -> list[Trace]:
     """The median trace of each group of replicates, in the order of their first; single traces as they are.
 
-    It is used where all replicates are; sigma is their pooled spread, `scatter` how far one of them lies from
-    the median of the others (the median over points and replicates of the relative distance).
+    It is used where all replicates are; sigma is their spread (see `_spread`), `scatter` how far one of them
+    lies from the median of the others (the median over points and replicates of the relative distance).
     """
     found, left = [], list(traces)
     while left:
@@ -215,16 +213,31 @@ def _median(group: Sequence[Trace]) -> Trace:
         np.median(np.abs(10.0 ** (there[k] - np.median(np.delete(there, k, axis=0), axis=0)) - 1.0))
         for k in range(len(group))
     ]
-    spread = float(np.sqrt(np.mean(np.var(there, axis=0, ddof=1))))
     return replace(
         group[0],
         name=_SEED.sub("", group[0].name) or group[0].name,
         log_g=np.median(log_g, axis=0),
         used=used,
-        sigma=np.full(used.size, max(spread, LEAST_SIGMA)),
+        sigma=_spread(log_g, used),
         replicates=len(group),
         scatter=float(np.median(apart)),
     )
+
+
+def _spread(log_g: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Standard deviation in decades [points] of replicates [replicates, points], pooled over neighbours.
+
+    A few replicates do not tell it point by point. Over a whole protocol it is not one number either: before
+    they switch they agree to a per cent, and once they do they lie decades apart. With one number for both, a
+    fit gives up the leak, where half of the points are, for steps of single atoms.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    squares = np.where(used, np.var(log_g, axis=0, ddof=1), 0.0)
+    size = 2 * NEIGHBOURS + 1
+    shares = uniform_filter1d(used.astype(float), size, mode="constant")
+    pooled = uniform_filter1d(squares, size, mode="constant") / np.where(shares > 0.0, shares, 1.0)
+    return np.maximum(np.sqrt(np.maximum(pooled, 0.0)), LEAST_SIGMA)
 
 
 def _same_source(one: Drive, other: Drive) -> bool:

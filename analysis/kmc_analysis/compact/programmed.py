@@ -16,16 +16,22 @@ from kmc_analysis.compact.data import Trace
 # The measured law of the compliance-programmed device (John et al. 2022, Fig. S28). The text gives its
 # inverse with 1.249e-5, and it is negative under 3.9 uA.
 LAW_SLOPE_PER_V, LAW_OFFSET_S = 3.338, -1.294e-5
+AT_LIMIT = 0.99  # of the limit: from there on it is the limiter that holds the current
 
 
 @dataclass(frozen=True)
 class Programmed:
-    """One programmed device: the limit in A, the conductances in S at once and at the end of its trace."""
+    """One programmed device: the limit in A, the conductances in S at once and at the end of its trace.
+
+    reached: whether the limiter held the current when the programming ended; if not, the conductance says
+    nothing of the limit.
+    """
 
     name: str
     limit: float
     first: float
     last: float
+    reached: bool
 
 
 def programmed(traces: Sequence[Trace]) -> list[Programmed]:
@@ -42,7 +48,9 @@ def programmed(traces: Sequence[Trace]) -> list[Programmed]:
                 next_step="give runs that hold one compliance and then read without one",
             )
         first, last = 10.0 ** one.log_g[reads[[0, -1]]]
-        found.append(Programmed(one.name, float(limits[0]), float(first), float(last)))
+        wanted = 10.0 ** one.log_g[held] * np.abs(one.drive.voltage[held])  # what the source would drive
+        reached = bool(np.any(wanted[one.used[held]][-1:] >= AT_LIMIT * limits[0]))
+        found.append(Programmed(one.name, float(limits[0]), float(first), float(last), reached))
     return sorted(found, key=lambda item: item.limit)
 
 
@@ -59,25 +67,40 @@ def line(limits: Sequence[float], conductances: Sequence[float]) -> tuple[float,
     return float(slope), float(offset), 1.0 - miss / spread if spread > 0.0 else math.nan
 
 
+def law(found: Sequence[Programmed]) -> tuple[float, float, float]:
+    """Slope (1/V), offset (S) and R squared over the devices that reached their limit (see `line`)."""
+    there = [one for one in found if one.reached]
+    return line([one.limit for one in there], [one.first for one in there])
+
+
 def summary(found: Sequence[Programmed]) -> dict[str, Any]:
     """The simulated law as plain data for JSON."""
-    slope, offset, squared = line([one.limit for one in found], [one.first for one in found])
-    rows = [{"name": o.name, "limit_A": o.limit, "first_S": o.first, "last_S": o.last} for o in found]
+    slope, offset, squared = law(found)
+    rows = [
+        {"name": o.name, "limit_A": o.limit, "reached": o.reached, "first_S": o.first, "last_S": o.last}
+        for o in found
+    ]
     numbers = {"slope_per_V": slope, "offset_S": offset, "r_squared": squared}
     return {k: v if math.isfinite(v) else None for k, v in numbers.items()} | {"devices": rows}
 
 
 def text(found: Sequence[Programmed]) -> list[str]:
     """Lines of Markdown: a table of the devices, and the line beside the measured one."""
-    lines = ["| programmed | compliance | at once | at the end | measured law |", "|---|---|---|---|---|"]
-    for one in found:
-        law = LAW_SLOPE_PER_V * one.limit + LAW_OFFSET_S
-        cells = [format_si(one.limit, "A"), *(format_si(g, "S", 3) for g in (one.first, one.last, law))]
-        lines.append("| " + " | ".join([one.name, *cells]) + " |")
-    slope, offset, squared = line([one.limit for one in found], [one.first for one in found])
-    told = f"{slope:.3g} per V, offset {offset:.3g} S, R squared {squared:.3f}"
-    return [
-        *lines,
-        "",
-        f"Simulated law, at once: {told}; measured {LAW_SLOPE_PER_V} per V, {LAW_OFFSET_S} S.",
+    lines = [
+        "| programmed | compliance | limit reached | at once | at the end | measured law |",
+        "|---|---|---|---|---|---|",
     ]
+    for one in found:
+        measured = LAW_SLOPE_PER_V * one.limit + LAW_OFFSET_S
+        shown = [format_si(g, "S", 3) for g in (one.first, one.last, measured)]
+        cells = [one.name, format_si(one.limit, "A"), "yes" if one.reached else "no", *shown]
+        lines.append("| " + " | ".join(cells) + " |")
+    slope, offset, squared = law(found)
+    told = f"{slope:.3g} per V, offset {offset:.3g} S, R squared {squared:.3f}"
+    if math.isnan(slope):
+        told = "none, for fewer than two limits were reached"
+    lines += ["", f"Simulated law, at once: {told}; measured {LAW_SLOPE_PER_V} per V, {LAW_OFFSET_S} S."]
+    short = sum(not one.reached for one in found)
+    if short:
+        lines.append(f"{short} of {len(found)} did not reach the limit: they say nothing of the law.")
+    return lines
