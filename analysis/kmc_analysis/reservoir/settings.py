@@ -88,13 +88,13 @@ class Feeding(BaseModel):
 class Devices(BaseModel):
     """The reservoir's devices: a compact model, changes of its parameters, and their two spreads.
 
-    parameters: a fit that comes with the program (ogb_20nm), the parameters.json of `kmc compact fit`, or a
+    parameters: a fit that comes with the program (ogb_20nm_even_weights), the parameters.json of `kmc compact fit`, or a
     mapping; device_spread and cycle_spread multiply the standard deviations.
     """
 
     model_config = _Frozen
     model: str = "silver"
-    parameters: str | dict[str, Any] = "ogb_20nm"
+    parameters: str | dict[str, Any] = "ogb_20nm_even_weights"
     compliance: Annotated[float, positive("A")] = 1e-6
     device_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
     cycle_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
