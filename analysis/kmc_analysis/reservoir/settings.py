@@ -88,8 +88,8 @@ class Feeding(BaseModel):
 class Devices(BaseModel):
     """The reservoir's devices: a compact model, changes of its parameters, and their two spreads.
 
-    parameters: a fit that comes with the program (ogb_20nm_even_weights), the parameters.json of `kmc compact fit`, or a
-    mapping; device_spread and cycle_spread multiply the standard deviations.
+    parameters: a fit that comes with the program (ogb_20nm, ogb_20nm_even_weights), the parameters.json of
+    `kmc compact fit`, or a mapping; device_spread and cycle_spread multiply the standard deviations.
     """
 
     model_config = _Frozen
