@@ -14,7 +14,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,8 +52,13 @@ COMPARED = 6  # runs of which that is done
 def observations(what: Callable[[Any], Seen], tasks: Iterable[Any], workers: int | None = None
                  ) -> list[Seen]:
     """`what` of each task, in processes of their own; their order is that of the tasks."""
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(what, tasks, chunksize=4))
+    return list(_pool(workers).map(what, tasks, chunksize=4))
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int | None) -> ProcessPoolExecutor:
+    """Processes that stay: each takes seconds to load the kernels."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def solved(simulation: Simulation, settings: Settings) -> Simulation:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kmc.cache import njit
-from kmc.lattice import ACTIVE, OPEN, Lattice, Region
+from kmc.lattice import ACTIVE, OPEN, Lattice
 
 
 @dataclass(frozen=True)
@@ -193,19 +193,3 @@ def of(lattice: Lattice) -> Channel:
     path = np.zeros(lattice.shape, np.bool_)
     path[floor:] = channel.path
     return replace(channel, path=path)
-
-
-def joins(lattice: Lattice) -> bool:
-    """Whether room sites (6 neighbours) join the silver electrode with the residue's top, or with the
-    organic where there is no residue."""
-    floor = lattice.organic_surface()
-    room = (lattice.room == OPEN) & lattice.mask(*ACTIVE)
-    if floor >= lattice.shape[0] - 1 or not room.any():
-        return False
-    foot = np.zeros(lattice.shape, np.bool_)
-    foot[floor] = lattice.residue[floor - 1] if lattice.residue.any() else True
-    reached = np.zeros(lattice.shape, np.bool_)
-    _flood(room, foot, reached)
-    silver = lattice.region == Region.ELECTRODE
-    return bool((reached[:-1] & silver[1:]).any() or (reached & np.roll(silver, 1, 1)).any()
-                or (reached & np.roll(silver, -1, 1)).any())  # fmt: skip

@@ -130,7 +130,12 @@ def _convert(node: Any, file: str, depth: int) -> Any:
             items.lines.append(child.start_mark.line + 1)
             items.append(_convert(child, file, depth + 1))
         return items
-    mapping = Mapping(file, line)
+    return _mapping(node, file, depth)
+
+
+def _mapping(node: Any, file: str, depth: int) -> Mapping:
+    """A mapping whose keys are words, each given once."""
+    mapping = Mapping(file, node.start_mark.line + 1)
     for key_node, child in node.value:
         key = _convert(key_node, file, depth + 1)
         place = f"{file}:{key_node.start_mark.line + 1}"
