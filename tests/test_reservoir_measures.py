@@ -234,9 +234,16 @@ def test_comparison_tells_what_is_not_done(four_bits: settings.Plan, tmp_path: P
     names = [f"b{k:04b}" for k in range(16)]
     whole = fake_study({name: [1e-9 * (k + 1), np.nan] for k, name in enumerate(names)})
     scored = kinetic.transferred(plan, kinetic.states(whole), own, 1)
-    assert (scored["samples"], scored["devices"]) == (10, 1)
+    assert scored["samples"] == 10
+    assert scored["own"] == pytest.approx(100.0 * np.mean(own.wiring.device == 0)), "only replicate 0 is done"
     with pytest.raises(UserError, match="no task"):
         kinetic.compared(plan, {"b0000": np.array([np.nan])}, 1)
+
+
+def test_a_node_takes_its_own_device_or_the_next_that_is_done() -> None:
+    """Round the end."""
+    values = np.array([np.nan, 1.0, np.nan, np.nan, 4.0])
+    assert kinetic._filled(values, 7).tolist() == [1.0, 1.0, 4.0, 4.0, 4.0, 1.0, 1.0]
 
 
 def test_every_figure_is_drawn(small: settings.Plan, result: pipeline.Result, tmp_path: Path) -> None:

@@ -179,23 +179,31 @@ def transferred(plan: Plan, kinetic: States, result: Result, seed: int) -> dict[
     """Accuracy in percent on the study's samples of the readout that was trained on (b): on (b)'s states, on
     (a)'s.
 
-    Node k takes replicate k, counted anew where the study has fewer. samples: 0 where a pattern is not done.
+    Node k takes replicate k, and where that one is not done the next that is. own: percent of the states that
+    are of the node's own replicate; samples: 0 where no replicate of a pattern is done.
     """
     data, part = result.trains, slice(0, plan.kinetic.samples)
     wanted = seen(plan, data, result.wiring, plan.kinetic.samples)
     names = {name_of(pattern) for pattern in np.unique(wanted.reshape(-1, wanted.shape[2]), axis=0)}
-    count = min(int(np.isfinite(kinetic[name]).sum()) if name in kinetic else 0 for name in names)
+    if not all(name in kinetic and np.isfinite(kinetic[name]).any() for name in names):
+        return {"samples": 0, "compact": None, "kinetic": None, "own": None}
+    devices = result.wiring.device
+    filled = {name: _filled(kinetic[name], int(devices.max()) + 1) for name in names}
+    made, own = assembled(filled, wanted, devices), assembled(kinetic, wanted, devices)
     labels = data.labels[data.held_out][part]
-    if not count:
-        return {"samples": 0, "compact": None, "kinetic": None, "devices": 0}
-    known = {name: values[np.isfinite(values)] for name, values in kinetic.items()}
-    made = assembled(known, wanted, np.arange(wanted.shape[1]) % count)
     x = Population.of(plan, seed).features(made)
     mean, sigma = result.features[data.train].mean(axis=0), result.features[data.train].std(axis=0)
     weights = result.readouts[DOUBLE].weights
     ours = standardised(result.features, data)[data.held_out][part]
-    return {"samples": len(labels), "compact": accuracy(weights, ours, labels), "devices": count,
+    return {"samples": len(labels), "compact": accuracy(weights, ours, labels),
+            "own": 100.0 * float(np.isfinite(own).mean()),
             "kinetic": accuracy(weights, (x - mean) / np.where(sigma > 0.0, sigma, 1.0), labels)}  # fmt: skip
+
+
+def _filled(values: np.ndarray, count: int) -> np.ndarray:
+    """`count` replicates: what is not done is the next that is, round the end."""
+    done = np.flatnonzero(np.isfinite(values))
+    return values[done[np.searchsorted(done, np.arange(count)) % done.size]]
 
 
 def _compact(plan: Plan, shapes: np.ndarray, seed: int, devices: int = 60) -> np.ndarray:

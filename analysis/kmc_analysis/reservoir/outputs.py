@@ -222,6 +222,6 @@ def show_comparison(found: dict[str, Any]) -> None:
     scored = found["accuracy"]
     if scored["samples"]:
         print(f"accuracy on {scored['samples']} samples: {scored['compact']:.1f} % with (b)'s states, "
-              f"{scored['kinetic']:.1f} % with (a)'s ({scored['devices']} device(s))")
+              f"{scored['kinetic']:.1f} % with (a)'s ({scored['own']:.0f} % of the node's own device)")
     for path in found["files"]:
         print(path)
