@@ -45,13 +45,22 @@ class Sequence(list):
         return f"{self.file}:{self.lines[index] if known else self.line}"
 
 
+def sibling(path: Path) -> str | None:
+    """The name of the .yaml file most like the missing `path` in its folder, or None."""
+    try:
+        names = [one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml")]
+    except OSError:
+        return None
+    return nearest(path.name, names)
+
+
 def read_text(path: Path) -> str:
     """The text of `path`. UserError when it is missing, a directory, binary, or over 1 MB."""
     try:
         if path.is_dir():
             raise UserError("is a directory", str(path), next_step="name a .yaml file in it")
         if not path.is_file():  # a device or pipe would be read for ever
-            raise UserError("no such file", str(path), next_step="check the path")
+            raise UserError("no such file", str(path), sibling(path), "check the path")
         with path.open("rb") as handle:
             data = handle.read(SIZE_LIMIT + 1)
     except OSError as error:

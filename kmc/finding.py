@@ -55,7 +55,9 @@ def find_data(
         if _is_there(option) and option.resolve() not in skip:
             return option
     if _is_path(text):
-        raise UserError(f"no such file: {text}", where, next_step="check the path")
+        tried = dict.fromkeys(near for option in options if (near := documents.sibling(option)))
+        near = next(iter(tried), None)
+        raise UserError(f"no such file: {text}", where, near, "check the path")
     known = [path.stem for path in list_data(kind, beside)]
     near = nearest(text, known)
     step = "rename it" if near else listed(known)

@@ -116,6 +116,10 @@ class Reader:
             raise UserError(
                 f"{role} is not a mapping", holder.where(role), next_step=f"write {role}: {{...}}"
             )
+        for key in entry:  # not nearest to any key of the part, but right one level up
+            if key in KEYS:
+                message = f'"{key}" does not stand inside {role}'
+                raise UserError(message, entry.where(key), next_step=f"move {key}: to the stack's top level")
         documents.check_keys(entry, NUMBERS[role] + extra, role)
         found = {}
         for key in NUMBERS[role]:

@@ -46,8 +46,9 @@ class Quantity(BaseModel):
 
 
 def example(row: Key) -> str:
-    """What an entry looks like."""
-    return _EXAMPLE.replace("unit: eV", f"unit: {row.unit or 1}")
+    """What an entry looks like; its value and sigma are yours to fill in, for none fits every number."""
+    entry = _EXAMPLE.replace("unit: eV, ", "" if row.unit in ("", "1") else f"unit: {row.unit}, ")
+    return entry.replace("0.3,", "...,").replace("0.1,", "...,")
 
 
 def read_quantity(entry: Any, key: str, row: Key, where: str, known: dict[str, str]) -> Quantity:
@@ -60,7 +61,7 @@ def read_quantity(entry: Any, key: str, row: Key, where: str, known: dict[str, s
         )
     documents.check_keys(entry, _ENTRY, key)
     if "value" not in entry:
-        raise UserError(f"{key} has no value", entry.where(), next_step=f"write {key}: {_EXAMPLE}")
+        raise UserError(f"{key} has no value", entry.where(), next_step=f"write {key}: {example(row)}")
     value, sigma, unit = _number(entry, "value", key), None, _unit(entry, key, row)
     internal = _converted(value, unit, row, key, entry.where("unit" if "unit" in entry else None))
     internal_sigma = None

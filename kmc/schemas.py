@@ -10,6 +10,7 @@ from kmc.quantities import KINDS
 from kmc.runfile import KEYS
 from kmc.settings import Settings
 from kmc.waveforms import KINDS as WAVEFORMS
+from kmc.waveforms import Segment
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string"}
@@ -50,10 +51,28 @@ def reference() -> str:
         *_table(STACK_KEYS),
         "",
     ]
+    units = "The segments of a protocol; voltages without a unit are in V, times in s, rates in V/s."
+    parts += ["### protocol", "", units, "", *_segments(), ""]
     parts += ["### settings", "", "| name | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         parts.append(f"| `{name}` | {field.default} | {field.description} |")
     return "\n".join([*parts, ""])
+
+
+def _segments() -> list[str]:
+    """The segments of a protocol: their needed keys, and their own others with defaults."""
+    rows = ["| segment | needed | optional (default) | meaning |", "|---|---|---|---|"]
+    for name, kind in WAVEFORMS.items():
+        fields = {key: field for key, field in kind.model_fields.items() if key not in Segment.model_fields}
+        needed = ", ".join(f"`{key}`" for key, field in fields.items() if field.is_required())
+        optional = ", ".join(
+            f"`{key}` ({'none' if field.default is None else field.default})"
+            for key, field in fields.items()
+            if not field.is_required()
+        )
+        meaning = " ".join((kind.__doc__ or "").split())
+        rows.append(f"| `{name}` | {needed} | {optional} | {meaning} |")
+    return rows
 
 
 def _table(table: dict[str, Key]) -> list[str]:

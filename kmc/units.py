@@ -157,7 +157,7 @@ def _expression(unit: str, what: str) -> str:
 
 def format_si(value: float, unit: str, digits: int = 4) -> str:
     """`value` in `unit` with an SI prefix: format_si(0.005, "s") is "5 ms"."""
-    if value == 0 or not math.isfinite(value) or not unit or unit in ("eV", "K", "%"):
+    if value == 0 or not math.isfinite(value) or not unit or unit in ("eV", "K", "%") or unit[0] == "1":
         return f"{value:.{digits}g} {unit}".rstrip()
     size = float(f"{abs(value):.{digits - 1}e}")
     for scale, prefix in _PREFIXES:

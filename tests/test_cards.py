@@ -289,3 +289,12 @@ def test_importing_cards_is_quick() -> None:
     heavy = ("pint", "numba", "xarray", "scipy")
     code = f"import sys, kmc.cards; sys.exit(any(name in sys.modules for name in {heavy}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_entry_to_add_gives_no_number(tmp_path: Path) -> None:
+    """Whoever takes it over has to fill in a value: 0.3 would be out of a permittivity's bounds."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("family: ligand\ndescription: empty\n")
+    with pytest.raises(UserError, match=r"\{value: \.\.\., ") as caught:
+        cards.load_card(path)
+    assert "0.3" not in caught.value.next_step

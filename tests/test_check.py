@@ -154,3 +154,45 @@ def test_schemas_refuse_what_the_program_refuses(name: str, repository: Path) ->
     """Where a schema can say it."""
     rule = schemas.schema("ligand")
     assert not valid(read(repository / "tests/bad" / name), rule, rule)
+
+
+def test_check_prints_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every number of a card with its unit and reason, only where that is asked for; the same as JSON."""
+    check(["ddab"])
+    assert "numbers of" not in capsys.readouterr().out
+    check(["ddab"], numbers=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "numbers of ddab"
+    assert any(line.split()[:3] == ["gap_barrier", "0.2", "eV"] for line in lines)
+    check(["ddab"], numbers=True, as_json=True)
+    values = json.loads(capsys.readouterr().out)["files"][0]["values"]
+    assert len(values) == 11
+    assert all(row["source"] for row in values)
+
+
+def test_check_tells_how_large_a_study_is(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
+    """The folder stands for the file in it."""
+    check([str(repository / "runs/ligand_thickness")])
+    assert capsys.readouterr().out.endswith("48 tasks: 2 ligand x 3 thickness x 8 replicates\n")
+
+
+def test_check_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card beside, without its .yaml; a file of nearly that name, in its folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tbab.yaml").write_text("extends: ogb\ndescription: another\n")
+    (tmp_path / "run.yaml").write_text("stack: ./stack_20mn.yaml\nprotocol: [read: {}]\n")
+    with pytest.raises(UserError, match=r"no such file: \./stack_20mn.yaml; check"):
+        check(["run.yaml"])
+    (tmp_path / "stack_20nm.yaml").write_text("extends: ogb_20nm\nligand: tbab\n")
+    for given, meant in (("tbab", "tbab.yaml"), ("tbap.yaml", "tbab.yaml"), ("run.yaml", "stack_20nm.yaml")):
+        with pytest.raises(UserError) as caught:
+            check([given])
+        assert caught.value.nearest == meant
+
+
+def test_the_reference_has_every_segment(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own keys with their defaults; the shared ones are no part of a row."""
+    schema(reference=True)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `sweep`")]
+    assert "`to`, `rate` | `start` (0.0)" in row
+    assert "compliance" not in row

@@ -133,3 +133,12 @@ def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two runs are called"):
         simulated.write([tmp_path / "a" / "same.nc", tmp_path / "b" / "same.nc"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_in_its_usual_folder_is_called_as_the_run(tmp_path: Path) -> None:
+    """`out` says nothing, and two runs have it; any other folder keeps its name."""
+    for folder in ("a/out", "b/out", "c"):
+        (tmp_path / folder).mkdir(parents=True)
+        run_of(PULSES).to_netcdf(tmp_path / folder / "run.nc")
+    written = simulated.write([tmp_path / "a", tmp_path / "b" / "out", tmp_path / "c"], tmp_path / "csv")
+    assert [path.stem for path in written] == ["a", "b", "c"]

@@ -248,6 +248,9 @@ def test_effects_are_told_in_few_characters() -> None:
     assert tables.effect(one) == "x2 [1.5, 2.5]"
     assert tables.effect(one._replace(kind="difference", unit="V")) == "+2 [1.5, 2.5] V"
     assert tables.effect(one._replace(effect=math.nan)) == "-"
+    near = one._replace(effect=1.00012, low=1.00011, high=1.00013, clear=True)
+    assert tables.effect(near) == "x1.0001 [1.0001, 1.0001]"
+    assert tables.effect(near._replace(low=0.9999, clear=False)) == "x1 [1, 1]"
 
 
 # --- in words --------------------------------------------------------------------------------------------

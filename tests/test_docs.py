@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import pytest
 
+import kmc
+
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
@@ -224,3 +226,24 @@ def test_a_snippet_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(AssertionError, match="none within 1 s"):
         run_all(TOP / "README.md", [snippet], tmp_path)
     assert time.monotonic() - start < 20
+
+
+def test_the_tutorial_shows_the_run_that_it_runs() -> None:
+    """Its protocol and settings are those of runs/quick/run.yaml."""
+    page = (TOP / "docs" / "tutorial" / "first-device.md").read_text()
+    shown = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    _, _, run = (TOP / "runs" / "quick" / "run.yaml").read_text().partition("\n")
+    assert shown == [run]
+
+
+def test_the_example_of_a_ligand_lies_where_it_says(tmp_path: Path) -> None:
+    """What is said to lie between DDAB and OGB does."""
+    page = (TOP / "docs" / "how-to" / "new-ligand.md").read_text()
+    (text,) = re.findall(r"<!-- file my_ligand.yaml -->\n```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_ligand.yaml").write_text(text)
+    mine, ddab, ogb = (kmc.load_card(name) for name in (tmp_path / "my_ligand.yaml", "ddab", "ogb"))
+    between = [key for key, one in mine.values.items() if one.why == "between DDAB and OGB"]
+    assert len(between) >= 4
+    for key in between:
+        low, high = sorted((ddab.value(key), ogb.value(key)))
+        assert low < mine.value(key) < high, key

@@ -241,3 +241,14 @@ def test_sources_and_values(ogb: Stack) -> None:
     assert ogb.value("electrode.bond_energy") == ogb.electrode.value("bond_energy")
     with pytest.raises(UserError, match='did you mean "electrode"'):
         ogb.value("electrod.bond_energy")
+
+
+def test_an_entry_inside_another_is_told_where_it_belongs(tmp_path: Path) -> None:
+    """A ligand inside of `active` is not a misspelt thickness."""
+    path = tmp_path / "stack.yaml"
+    path.write_text("extends: ogb_20nm\nactive:\n  ligand: ddab\n")
+    with pytest.raises(UserError, match="top level") as caught:
+        load_stack(path)
+    assert caught.value.where == f"{path}:3"
+    path.write_text("extends: ogb_20nm\nligand: ddab\n")
+    assert load_stack(path).ligand.name == "ddab"

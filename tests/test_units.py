@@ -122,6 +122,7 @@ def test_formatted_quantities_read_back(value: float, unit: str) -> None:
         (300.0, "K", "300 K"),
         (2.0, "", "2"),
         (math.inf, "A", "inf A"),
+        (4.925e5, "1/s", "4.925e+05 1/s"),
     ],
 )
 def test_format_si(value: float, unit: str, text: str) -> None:

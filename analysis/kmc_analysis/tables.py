@@ -43,9 +43,13 @@ def effect(one: Effect) -> str:
     """The effect with its interval: "x2.1 [1.7, 2.6]" for a ratio, "+0.15 [0.1, 0.2] V" for a difference."""
     if math.isnan(one.effect):
         return "-"
-    bounds = "" if math.isnan(one.low) else f" [{number(one.low)}, {number(one.high)}]"
     if one.kind == "ratio":
-        return f"x{number(one.effect)}{bounds}"
+        known = [value for value in (one.effect, one.low, one.high) if not math.isnan(value)]
+        # A clear ratio very near to 1 shows the digits that tell it from 1.
+        digits = next((n for n in range(3, 9) if "1" not in [f"{value:.{n}g}" for value in known]), 9)
+        shown = [f"{value:.{digits if one.clear else 3}g}" for value in known]
+        return f"x{shown[0]}" + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")
+    bounds = "" if math.isnan(one.low) else f" [{number(one.low)}, {number(one.high)}]"
     return f"{one.effect:+.3g}{bounds}" + ("" if one.unit == "1" else f" {one.unit}")
 
 

@@ -18,6 +18,7 @@ def check(
         typer.Argument(help="Cards, stacks and run files, by name or path; all that come with kmc if none."),
     ] = None,
     barriers: Annotated[bool, typer.Option("--barriers", help="Print the table of processes.")] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Print every number and its source.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check cards, stacks and run files, and print the share of assumed values.
@@ -32,21 +33,28 @@ def check(
 
         kmc check runs/quick/run.yaml --barriers
 
+        kmc check ogb ddab --numbers
+
         kmc check ogb_20nm --json
     """
     found = [read_input(path) for path in (paths or _all())]
     tables = _tables(found, bool(paths)) if barriers else {}
-    numbers = {quantity.line or id(quantity): quantity for item in found for quantity in item["numbers"]}
+    each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
         shown = ("path", "kind", "name", "family", "hash")
-        files = [{key: item[key] for key in shown} | {"numbers": _shares(item["numbers"])} for item in found]
-        whole = {"files": files, "numbers": _shares(numbers.values()), "barriers": tables}
+        files = [{key: item[key] for key in shown} | {"numbers": _shares(item["numbers"].values())}
+                 | ({"values": _values(item)} if numbers else {}) for item in found]  # fmt: skip
+        whole = {"files": files, "numbers": _shares(each.values()), "barriers": tables}
         typer.echo(json.dumps(whole, indent=2))
         return
     for item in found:
-        typer.echo(f"ok  {item['kind']:<5} {item['name']:<20} {_sentence(item['numbers'])}")
+        says = item.get("says") or _sentence(item["numbers"].values())
+        typer.echo(f"ok  {item['kind']:<5} {item['name']:<20} {says}")
     if len(found) > 1:
-        typer.echo(f"all: {_sentence(numbers.values())}")
+        typer.echo(f"all: {_sentence(each.values())}")
+    for item in found if numbers else ():
+        typer.echo(f"\nnumbers of {item['name']}")
+        _print_table(_values(item))
     for name, rows in tables.items():
         typer.echo(f"\nprocesses of {name}")
         _print_table(rows)
@@ -83,7 +91,7 @@ def read_input(text: str) -> dict[str, Any]:
 
         card = load_card(path)
         return {"path": str(path), "kind": kind, "name": card.name, "family": card.family, "hash": card.hash,
-                "numbers": list(card.values.values()), "stack": None}  # fmt: skip
+                "numbers": dict(card.values), "stack": None}  # fmt: skip
     if kind == "study":
         return _read_study(path)
     if kind == "run":
@@ -97,7 +105,16 @@ def read_input(text: str) -> dict[str, Any]:
         stack = load_stack(path)
         name = stack.name
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
-            "numbers": list(stack.numbers().values()), "stack": stack}  # fmt: skip
+            "numbers": dict(stack.numbers()), "stack": stack}  # fmt: skip
+
+
+def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a number, in the unit of its card; sigma is empty where the source gives none."""
+    return [
+        {"number": name, "value": one.value, "unit": one.unit, "sigma": one.sigma, "kind": one.kind,
+         "source": one.why or ", ".join([*one.source, *one.targets])}
+        for name, one in item["numbers"].items()
+    ]  # fmt: skip
 
 
 def _read_study(path: Path) -> dict[str, Any]:
@@ -111,9 +128,16 @@ def _read_study(path: Path) -> dict[str, Any]:
         "name": name,
         "family": "study",
         "hash": "",
-        "numbers": [],
+        "numbers": {},
         "stack": None,
+        "says": _size(study),
     }
+
+
+def _size(study: Any) -> str:
+    """How many tasks a study has, and of what."""
+    axes = [f"{len(axis.levels)} {axis.name}" for axis in study.axes]
+    return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates"])
 
 
 def _kind(text: str) -> tuple[str, Path]:
@@ -124,10 +148,13 @@ def _kind(text: str) -> tuple[str, Path]:
     if not ("/" in text or text.endswith((".yaml", ".yml")) or Path(text).exists()):
         known = {path.stem: (kind, path) for kind in ("card", "stack") for path in cards.list_data(kind)}
         if text not in known:
+            here = f"{text}.yaml" if Path(f"{text}.yaml").is_file() else None
             step = "name a card or stack, or give a path to a .yaml file"
-            raise UserError(f'no card or stack is called "{text}"', "", nearest(text, known), step)
+            raise UserError(f'no card or stack is called "{text}"', "", here or nearest(text, known), step)
         return known[text]
     path = Path(text)
+    for name in ("study.yaml", "run.yaml"):  # the folder stands for its file, as with kmc run and kmc study
+        path = path / name if (path / name).is_file() else path
     document = documents.read(path)
     if "protocol" in document or "stack" in document:
         return ("study" if path.name == "study.yaml" else "run"), path

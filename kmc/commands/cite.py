@@ -48,7 +48,7 @@ def _sources(what: str) -> tuple[list[str], Path | None]:
     from kmc.commands.check import read_input
 
     item = read_input(str(path / "run.yaml") if path.is_dir() else what)
-    keys = sorted({source for quantity in item["numbers"] for source in quantity.source})
+    keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})
     return keys, Path(item["stack"].path if item["stack"] is not None else item["path"])
 
 

@@ -30,7 +30,9 @@ def runs(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
     """
     out = dataset.out_of(path)
     if not is_study(out):
-        yield (path.stem if path.is_file() else path.resolve().name), dataset.open(path)
+        folder = path.resolve()  # the usual out says nothing: the run's folder has its name
+        folder = folder.parent if folder.name == "out" else folder
+        yield (path.stem if path.is_file() else folder.name), dataset.open(path)
         return
     found = read_manifest(out)
     done = [k for k, state in enumerate(states(out, found)) if state == DONE]
