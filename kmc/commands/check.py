@@ -41,9 +41,7 @@ def check(
     tables = _tables(found, bool(paths)) if barriers else {}
     each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
-        shown = ("path", "kind", "name", "family", "hash")
-        files = [{key: item[key] for key in shown} | {"numbers": _shares(item["numbers"].values())}
-                 | ({"values": _values(item)} if numbers else {}) for item in found]  # fmt: skip
+        files = [_as_data(item, numbers) for item in found]
         whole = {"files": files, "numbers": _shares(each.values()), "barriers": tables}
         typer.echo(json.dumps(whole, indent=2))
         return
@@ -52,12 +50,17 @@ def check(
         typer.echo(f"ok  {item['kind']:<5} {item['name']:<20} {says}")
     if len(found) > 1:
         typer.echo(f"all: {_sentence(each.values())}")
-    for item in found if numbers else ():
-        typer.echo(f"\nnumbers of {item['name']}")
-        _print_table(_values(item))
-    for name, rows in tables.items():
-        typer.echo(f"\nprocesses of {name}")
+    shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
+    for title, rows in {**shown, **{f"processes of {name}": rows for name, rows in tables.items()}}.items():
+        typer.echo(f"\n{title}")
         _print_table(rows)
+
+
+def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
+    """What --json prints of a file, on request with its numbers."""
+    data = {key: item[key] for key in ("path", "kind", "name", "family", "hash")}
+    data["numbers"] = _shares(item["numbers"].values())
+    return data | ({"values": _values(item)} if numbers else {})
 
 
 def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str, Any]]]:
