@@ -46,14 +46,11 @@ def check(
         typer.echo(json.dumps(whole, indent=2))
         return
     for item in found:
-        says = item.get("says") or _sentence(item["numbers"].values())
-        typer.echo(f"ok  {item['kind']:<5} {item['name']:<20} {says}")
+        typer.echo(_line(item))
     if len(found) > 1:
         typer.echo(f"all: {_sentence(each.values())}")
     shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
-    for title, rows in {**shown, **{f"processes of {name}": rows for name, rows in tables.items()}}.items():
-        typer.echo(f"\n{title}")
-        _print_table(rows)
+    _print_tables(shown | {f"processes of {name}": rows for name, rows in tables.items()})
 
 
 def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
@@ -195,6 +192,12 @@ def _shares(numbers: Any) -> dict[str, Any]:
     return {"total": total, **{kind: counts[kind] for kind in KINDS}, "assumed_share": round(share, 4)}
 
 
+def _line(item: dict[str, Any]) -> str:
+    """What a file is, and what its numbers rest on or how large it is."""
+    says = item.get("says") or _sentence(item["numbers"].values())
+    return f"ok  {item['kind']:<5} {item['name']:<20} {says}"
+
+
 def _sentence(numbers: Any) -> str:
     shares = _shares(numbers)
     if not shares["total"]:
@@ -206,6 +209,13 @@ def _sentence(numbers: Any) -> str:
         f"{shares['assumed']} of {shares['total']} numbers assumed ({100 * shares['assumed_share']:.0f} %)"
     )
     return f"{share}; {others}" if others else share
+
+
+def _print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Each with its title."""
+    for title, rows in tables.items():
+        typer.echo(f"\n{title}")
+        _print_table(rows)
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
