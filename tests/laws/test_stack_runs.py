@@ -33,10 +33,11 @@ def slow(name: str) -> bool:
     return name not in LAYERED or name.endswith("_au")
 
 
-def start(name: str, vacancies: str, protocol: Any, seed: int = 1, budget: int = 200) -> Simulation:
-    """A simulation of a small window."""
+def start(name: str, vacancies: str, protocol: Any, seed: int = 1, budget: int = 200,
+          **choices: Any) -> Simulation:  # fmt: skip
+    """A simulation of a small window, with choices of its stack."""
     some = settings(temperature=1000.0 if slow(name) else 400.0, vacancies=vacancies, event_budget=budget)
-    return Simulation(reduced(name), protocol, some, seed)
+    return Simulation(reduced(name, **choices), protocol, some, seed)
 
 
 @lru_cache(maxsize=64)
@@ -219,9 +220,10 @@ def test_another_stacks_seed_is_refused() -> None:
 def test_what_is_held_stays_held(name: str) -> None:
     """Silver that comes and goes on the sheet of carriers leaves its potential alone, and the electrodes'.
 
-    The control: the potential around is another.
+    The control: the potential around is another. No silver that forming left screens it there.
     """
-    simulation = start(name, "equilibrium", protocol(name, "equilibrium"))
+    far = {"device.residue_gap": "20 nm"}
+    simulation = start(name, "equilibrium", protocol(name, "equilibrium"), **far)
     device = simulation.device
     device.set_source(VOLT, np.inf)
     sheet = device.potential.sheet
@@ -239,4 +241,4 @@ def test_what_is_held_stays_held(name: str) -> None:
     assert set(unit[region == Region.ELECTRODE]) == {1.0}
     assert set(unit[region == Region.COUNTER]) == {0.0}
     above = sheet + device.grid.ny * device.grid.nx
-    assert unit[above].max() > 1e-4  # the sheet is exactly zero, though the silver of forming screens it
+    assert unit[above].max() > 0.01
