@@ -114,33 +114,6 @@ def _trace(came, last, side, path):
         steps += 1
 
 
-@njit
-def _flood(mask, seed, out):
-    """Mark in `out` what 6-neighbour steps through `mask` reach from the sites of `seed`. Returns a count."""
-    nz, ny, nx = mask.shape
-    stack = np.empty(mask.size, np.int32)
-    depth = 0
-    for i in range(mask.size):
-        z, y, x = i // (ny * nx), (i // nx) % ny, i % nx
-        if seed[z, y, x] and mask[z, y, x]:
-            out[z, y, x] = True
-            stack[depth] = i
-            depth += 1
-    found = depth
-    while depth > 0:
-        depth -= 1
-        i = stack[depth]
-        z, y, x = i // (ny * nx), (i // nx) % ny, i % nx
-        for way in range(6):
-            a, b, c = _step(way, z, y, x, ny, nx)
-            if 0 <= a < nz and mask[a, b, c] and not out[a, b, c]:
-                out[a, b, c] = True
-                stack[depth] = (a * ny + b) * nx + c
-                depth += 1
-                found += 1
-    return found
-
-
 def widest(room: np.ndarray, ceiling: np.ndarray) -> Channel:
     """The widest way through the active layer.
 
