@@ -139,6 +139,9 @@ def open(path: str | Path) -> xr.Dataset:
     CorruptFile when a file cannot be read.
     """
     path = Path(path)
+    if path.suffix in (".yaml", ".yml"):
+        raise UserError(f"{path} says what to run and holds no results",
+                        next_step=f"name the folder of its results, e.g. {path.parent / 'out'}")  # fmt: skip
     if path.is_file():
         return current(load(path) if path.stat().st_size < _LOAD_BELOW else lazily(path), path)
     if not path.is_dir():

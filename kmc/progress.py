@@ -38,7 +38,7 @@ def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progres
 @contextlib.contextmanager
 def spinner(text: str, quiet: bool, lines: bool = True) -> Iterator[Callable[[str], None]]:
     """A spinner with `text` in a terminal, one line elsewhere; the function changes the text, which elsewhere
-    is a further line unless `lines` is false."""
+    is a further line: each one, or if `lines` is false one in ten seconds."""
     if quiet:
         yield lambda line: None
     elif sys.stderr.isatty():
@@ -48,7 +48,19 @@ def spinner(text: str, quiet: bool, lines: bool = True) -> Iterator[Callable[[st
             yield status.update
     else:
         say(text)
-        yield say if lines else lambda line: None
+        yield say if lines else _now_and_then()
+
+
+def _now_and_then() -> Callable[[str], None]:
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            say(line)
+
+    return tell
 
 
 def state_line(info: dict[str, Any]) -> str:

@@ -216,6 +216,7 @@ def test_compare_in_json(study: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["no-such"], "no-such does not exist"),
+    (["study.yaml"], "study.yaml says what to run and holds no results; name the folder of its results"),
     (["out", "--metric", "set_volts"], 'did you mean "set_voltage"?'),
     (["out/tasks"], "holds 15 datasets"),
 ])  # fmt: skip

@@ -115,3 +115,21 @@ def test_no_scheduler_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("kmc.study.cluster._PATIENCE", "1s")
     with pytest.raises(UserError, match="no dask scheduler at"):
         runner("tcp://127.0.0.1:1")
+
+
+def test_a_task_writes_without_the_lock_of_the_cluster(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """xarray would ask the scheduler for a lock at each variable: ten times a short task's own time."""
+    distributed = pytest.importorskip("distributed")
+    from xarray.backends.locks import get_write_lock
+
+    from kmc.study import cluster
+
+    def asked(run: Any = None, out: Any = None) -> Any:
+        return (type(get_write_lock("a.nc")).__module__, "", 0.0)
+
+    monkeypatch.setattr(cluster, "perform", asked)
+    run = load_study(study).task(0)
+    alone = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**alone) as client:
+        assert client.submit(asked).result()[0].startswith("distributed")  # what happens without care
+        assert not client.submit(cluster._one, run, study.parent).result()[0].startswith("distributed")

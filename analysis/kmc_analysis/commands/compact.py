@@ -97,8 +97,9 @@ def fit(
     single, single_unseen = (data.read_all(paths) for paths in (datasets, held_out or []))
     traces, unseen = data.typical(single), data.typical(single_unseen)
     devices = law.programmed(data.read_all(programmed or []))
-    with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet):
-        found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap)
+    with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
+        found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap,
+                         tell=tell)  # fmt: skip
         loaded = spreads.added(loaded, [*single, *single_unseen], found.values, spread or [])
     written = exports.write(loaded, found.values, out) + report.write(found, traces, unseen, out, devices)
     told = report.summary(found, devices) if as_json else report.text(found, devices)
@@ -140,8 +141,8 @@ def table(
         load_model(name)
     exports.claim(out)
     traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
-    with spinner(f"fitting {len(names)} models to {len(traces)} trace(s)", quiet):
-        made = tables.rows(tables.fits(names, traces, unseen, seed, generations))
+    with spinner(f"fitting {len(names)} models to {len(traces)} trace(s)", quiet, lines=False) as tell:
+        made = tables.rows(tables.fits(names, traces, unseen, seed, generations, tell))
     written = tables.write(made, out)
     typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
     if not as_json:

@@ -19,6 +19,7 @@ Rename = Mapping[str, str]
 FUNCTIONS = {"exp": 1, "log": 1, "sqrt": 1, "sinh": 1, "tanh": 1, "abs": 1, "pos": 1, "min": 2, "max": 2}
 _OPERATORS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _LIMIT = "80.0"
+_WHOLE = ("2.0", "3.0", "4.0")
 _NEXT_STEP = "use numbers, names, + - * / ^ and " + ", ".join(FUNCTIONS)
 
 
@@ -107,7 +108,11 @@ def to_python(tree: ast.expr, rename: Rename | None = None) -> str:
         prefix = "" if name in ("abs", "min", "max") else "math."
         return f"{prefix}{name}({', '.join(given)})"
 
-    return _render(tree, rename or {}, call, lambda base, exponent: f"({base} ** {exponent})")
+    def power(base: str, exponent: str) -> str:
+        # numba multiplies where the exponent is 3, and calls pow where it is 3.0.
+        return f"({base} ** {exponent.removesuffix('.0') if exponent in _WHOLE else exponent})"
+
+    return _render(tree, rename or {}, call, power)
 
 
 def to_circuit(tree: ast.expr, rename: Rename | None = None) -> str:

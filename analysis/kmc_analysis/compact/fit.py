@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,13 +72,14 @@ def fit(
     free: Sequence[str] | None = None,
     generations: int = 40,
     bootstrap: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Fit `model` to all `traces` at once.
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
     generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
-    for intervals by the profile of the misfit. Raises UserError for unknown names, values out of bounds and
-    too few data.
+    for intervals by the profile of the misfit. `tell` hears now and then how far it is. Raises UserError for
+    unknown names, values out of bounds and too few data.
     """
     from scipy.optimize import least_squares
 
@@ -90,7 +91,7 @@ def fit(
                 f"{name} = {value:g} is out of its bounds",
                 next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
             )
-    problem = Problem(model, data.weighted(traces), fixed, free)
+    problem = Problem(model, data.weighted(traces), fixed, free, tell)
     points = sum(int(np.sum(one.used)) for one in problem.traces)
     if points <= len(problem.parameters):
         raise UserError(

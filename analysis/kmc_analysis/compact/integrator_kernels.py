@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from kmc.cache import njit
-from kmc_analysis.compact.resistor import current, rates, series
+from kmc_analysis.compact.resistor import current, prepared, rates, series
 
 GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
@@ -116,6 +116,7 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     with the last ones. volts, amps: [n] and states: [n, states] are written. Returns -1 where no step is
     small enough, or too many are needed.
     """
+    p = prepared(p)
     work = np.empty((5, s.size))
     matrix = np.empty((s.size, s.size))
     taken, tries = 0, 0

@@ -15,6 +15,7 @@ from kmc_analysis.compact.reference import compiled, start_of
 
 _FAR = 20.0  # decades of misfit where the equations have no answer
 FIT_RTOL = 5e-6
+TOLD = 100  # traces from one word of progress to the next
 STEP = 4e-4  # of the bounds' width, for derivatives
 
 
@@ -48,7 +49,9 @@ class Problem:
         traces: Sequence[Trace],
         fixed: Mapping[str, float],
         free: Sequence[str] | None,
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self.tell = tell
         self.model, self.traces, self.fixed, self.evaluations = model, list(traces), dict(fixed), 0
         self.base = np.array(list(model.values(fixed).values()))
         chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
@@ -75,6 +78,8 @@ class Problem:
             drive.time, drive.voltage, drive.compliance, states, vector, self.rtol, volts, amps, path
         )
         self.evaluations += 1
+        if self.evaluations % TOLD == 0:
+            self.tell(f"{self.model.name}: {self.evaluations} traces computed")
         if steps < 0 or not np.all(np.isfinite(amps)):
             return None
         return data.log_conductance(amps, drive.voltage if one.by_source else volts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +20,12 @@ from kmc.cache import cache_root
 from kmc.errors import UserError
 from kmc.files import replacing
 from kmc.units import K_B
+from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
 from kmc_analysis.compact.model import CompactModel
 
 RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
-_IMPORT = "from kmc_analysis.compact.resistor import current, rates, series\n"
+_IMPORT = "from kmc_analysis.compact.resistor import current, prepared, rates, series\n"
 
 
 @dataclass(frozen=True)
@@ -92,25 +94,54 @@ def source_of(model: CompactModel) -> str:
 
 
 def _functions(model: CompactModel) -> str:
-    state = {s.name: f"s[{i}]" for i, s in enumerate(model.states)}
+    """What depends on parameters alone is computed once a device: `prepared` puts it behind them."""
+    fixed = _fixed(model)
+    vector = [*model.names, *fixed]
     names = {
-        **{name: f"p[{i}]" for i, name in enumerate(model.names)},
-        **state,
+        **{name: f"let_{name}" for name in model.let},
+        **{name: f"p[{i}]" for i, name in enumerate(vector)},
+        **{state.name: f"s[{i}]" for i, state in enumerate(model.states)},
         "V": "volt",
         "I": "amp",
         "kB": repr(K_B),
-        **{name: f"let_{name}" for name in model.let},
     }
-    let = [f"    let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()]
+
+    def let(*read_by: ast.expr) -> list[str]:
+        used = _reached(model, read_by)
+        return [f"    let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()
+                if name in used and name not in fixed]  # fmt: skip
+
     rates = [f"    out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
     initial = [f"    out[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
+    count = len(model.names)
+    prepared = [f"    p[{count + i}] = {to_python(model.let[name], names)}" for i, name in enumerate(fixed)]
     blocks = [
-        ["def current(volt, s, p):", *let, f"    return {to_python(model.current, names)}"],
+        ["def prepared(given):", f"    p = np.empty({len(vector)})", f"    p[:{count}] = given", *prepared,
+         "    return p"],
+        ["def current(volt, s, p):", *let(model.current), f"    return {to_python(model.current, names)}"],
         ["def series(s, p):", f"    return {to_python(model.series, names)}"],
-        ["def rates(volt, amp, s, p, out):", *let, *rates],
+        ["def rates(volt, amp, s, p, out):", *let(*(s.rate for s in model.states)), *rates],
         ["def initial(p, out):", *initial],
-    ]
+    ]  # fmt: skip
     return "\n\n\n".join("@njit\n" + "\n".join(block) for block in blocks) + "\n\n"
+
+
+def _fixed(model: CompactModel) -> list[str]:
+    """The `let` expressions that neither the voltage nor a state moves."""
+    still = {*model.names, "kB"}
+    for name, tree in model.let.items():
+        if names_in(tree) <= still:
+            still.add(name)
+    return [name for name in model.let if name in still]
+
+
+def _reached(model: CompactModel, trees: Iterable[ast.expr]) -> set[str]:
+    """All that the expressions read, those of `let` that they reach through others included."""
+    found = set().union(*(names_in(tree) for tree in trees))
+    for name, tree in reversed(model.let.items()):
+        if name in found:
+            found |= names_in(tree)
+    return found
 
 
 @lru_cache(maxsize=64)

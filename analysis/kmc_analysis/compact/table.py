@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ def fits(
     held_out: Sequence[Trace],
     seed: int = 0,
     generations: int = 40,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Fit]:
-    """The fit of each model, by its name. UserError where the traces cannot tell that many parameters."""
+    """The fit of each model, by its name; `tell` hears how far it is.
+
+    UserError where the traces cannot tell that many parameters.
+    """
     found = {}
     for name in names:
         model = load_model(name)
-        found[model.name] = fit(model, traces, held_out, seed, generations=generations)
+        found[model.name] = fit(model, traces, held_out, seed, generations=generations, tell=tell)
     return found
 
 
