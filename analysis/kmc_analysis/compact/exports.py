@@ -21,7 +21,7 @@ SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA
 SWEEP_V, RATE_V_PER_S = 0.6, 1.0
 PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
 PULSE_LIMIT_A = 1e-4
-PULSE_STEP_S = 2.5e-4  # of ngspice at most: a twentieth of a pulse
+PULSE_STEP_S = 5e-4  # of ngspice at most: a tenth of a pulse
 
 
 def claim(out: Path) -> None:
