@@ -196,14 +196,3 @@ def test_the_reference_has_every_segment(capsys: pytest.CaptureFixture[str]) -> 
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `sweep`")]
     assert "`to`, `rate` | `start` (0.0)" in row
     assert "compliance" not in row
-
-
-def test_every_file_that_is_wrong_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """One line each, not the first alone."""
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.yaml").write_text(f"family: ligand\nname: {name}\nno_such_key: 1\n")
-    with pytest.raises(UserError, match=r"b\.yaml"):
-        check([str(tmp_path / "a.yaml"), "ogb", str(tmp_path / "b.yaml")])
-    told = capsys.readouterr()
-    assert told.err.count("a.yaml") == 1
-    assert told.out == ""

@@ -37,7 +37,7 @@ def check(
 
         kmc check ogb_20nm --json
     """
-    found = _read_all(paths or _all())
+    found = [read_input(path) for path in (paths or _all())]
     tables = _tables(found, bool(paths)) if barriers else {}
     each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
@@ -51,24 +51,6 @@ def check(
         typer.echo(f"all: {_sentence(each.values())}")
     shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
     _print_tables(shown | {f"processes of {name}": rows for name, rows in tables.items()})
-
-
-def _read_all(paths: list[str]) -> list[dict[str, Any]]:
-    """All of them. Each that is wrong is said in a line of its own; the last is raised. UserError."""
-    from kmc.errors import UserError
-    from kmc.progress import say
-
-    found, wrong = [], []
-    for path in paths:
-        try:
-            found.append(read_input(path))
-        except UserError as error:
-            wrong.append(error)
-    if wrong:
-        for one in wrong[:-1]:
-            say(str(one))
-        raise wrong[-1]
-    return found
 
 
 def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
