@@ -20,6 +20,7 @@ from kmc_analysis.metrics import METRICS
 SAMPLE, REPLICATE = "sample", "replicate"
 DRAWS = 10_000
 CONFIDENCE = 0.95
+FEWEST = 6  # values for a bootstrap: fewer are within their own range too often
 
 
 class Effect(NamedTuple):
@@ -123,15 +124,20 @@ def _effect(between: tuple[str, str, str, str], at: str, base: np.ndarray, level
 
 def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0,
              confidence: float = CONFIDENCE) -> tuple[float, float]:  # fmt: skip
-    """The bootstrap interval of the mean of `values` (one a seed); (NaN, NaN) for less than two.
+    """The interval of the mean of `values` (one a seed); (NaN, NaN) for less than two.
 
-    Percentiles are expanded for small samples (T. Hesterberg, The American Statistician 69, 371 (2015)):
-    plain ones are too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t.
+    A bootstrap, which of fewer than FEWEST values cannot leave their range often enough: there it is
+    Student's. Percentiles are expanded for small samples (T. Hesterberg, The American Statistician 69, 371
+    (2015)): plain ones are too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t.
     """
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    t = stats.t.ppf((1 - confidence) / 2, n - 1) * math.sqrt(n / (n - 1))
+    student = float(stats.t.ppf((1 - confidence) / 2, n - 1))
+    if n < FEWEST:
+        half = -student * float(np.std(values, ddof=1)) / math.sqrt(n)
+        return float(np.mean(values)) - half, float(np.mean(values)) + half
+    t = student * math.sqrt(n / (n - 1))
     share = float(stats.norm.cdf(t))
     generator = np.random.Generator(np.random.PCG64(seed))
     means = values[generator.integers(n, size=(draws, n))].mean(axis=1)

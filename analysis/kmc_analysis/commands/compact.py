@@ -93,17 +93,16 @@ def fit(
 
     loaded = exports.starting_at(load_model(model), start)
     fixed = exports.read_changes(loaded, fix or [])
+    spreads.check(loaded, spread or [])
     exports.claim(out)
-    single, single_unseen = (data.read_all(paths) for paths in (datasets, held_out or []))
-    traces, unseen = data.typical(single), data.typical(single_unseen)
+    single, others = data.read_all(datasets), data.read_all(held_out or [])
+    traces, unseen = data.typical(single), data.typical(others)
     devices = law.programmed(data.read_all(programmed or []))
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
-        found = fits.fit(loaded, traces, unseen, seed, fixed, generations=generations, bootstrap=bootstrap,
-                         tell=tell)  # fmt: skip
-        loaded = spreads.added(loaded, [*single, *single_unseen], found.values, spread or [])
+        found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
+        loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
     written = exports.write(loaded, found.values, out) + report.write(found, traces, unseen, out, devices)
-    told = report.summary(found, devices) if as_json else report.text(found, devices)
-    _tell(told, [str(path) for path in written])
+    _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 
 
 def _tell(told: str | dict[str, Any], files: list[str]) -> None:

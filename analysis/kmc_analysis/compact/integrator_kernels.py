@@ -103,6 +103,8 @@ def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, matrix, rto
     worst = 0.0
     for i in range(s.size):
         new[i] = s[i] + step_s * (1.5 * base[i] + 0.5 * second[i])
+        if not math.isfinite(new[i]):
+            return math.inf
         error = 0.5 * step_s * abs(base[i] + second[i])
         worst = max(worst, error / (0.1 * rtol + rtol * max(abs(s[i]), abs(new[i]))))
     return worst
@@ -144,7 +146,7 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
                 s[:] = work[4]
                 done = length if done + step_s >= length else done + step_s
                 taken += 1
-            step_s *= min(max(0.9 / math.sqrt(worst + 1e-12), 0.1), 6.0) if worst == worst else 0.1
+            step_s *= min(max(0.9 / math.sqrt(worst + 1e-12), 0.1), 6.0)
     return taken
 
 

@@ -18,8 +18,8 @@ from kmc_analysis.compact import expressions
 
 FOLDER = Path(__file__).parent / "models"
 AMBIENT = "T_amb"
-# What an equation may read besides parameters and states: device voltage (V), its current (A), kT/e at the
-# ambient's temperature (V), and Boltzmann's constant (eV/K).
+# What an equation may read besides parameters and states: device voltage (V), its current (A), and
+# Boltzmann's constant (eV/K).
 BUILT_IN = ("V", "I", "kB")
 _EXAMPLE = 'R_on: {value: 1 kohm, low: 10 ohm, high: 1 Mohm, unit: ohm, scale: log, meaning: "..."}'
 
@@ -236,8 +236,11 @@ def _equation(text: str, known: set[str], where: str) -> ast.expr:
 def _check_whole(model: CompactModel, raw: Any) -> None:
     every = [*model.names, *(state.name for state in model.states), *model.let, *BUILT_IN]
     folded = [name.lower() for name in every]
-    for name in every:  # a circuit simulator does not tell upper from lower case
-        if folded.count(name.lower()) > 1 and name not in BUILT_IN:
+    if not 1 <= len(model.states) <= 2:
+        raise UserError(f"a model has one or two states, not {len(model.states)}", place(raw, "states"),
+                        next_step="leave out what does not move the current")  # fmt: skip
+    for name in every[: -len(BUILT_IN)]:  # a circuit simulator does not tell upper from lower case
+        if folded.count(name.lower()) > 1:
             key = next(k for k in ("parameters", "states", "let") if name in (raw.get(k) or {}))
             raise UserError(
                 f'the name "{name}" is used twice (case does not count)',

@@ -11,7 +11,7 @@ from reservoirpy.node import Node
 from kmc import streams
 from kmc_analysis.compact.data import log_conductance
 from kmc_analysis.compact.model import CompactModel, load_model
-from kmc_analysis.compact.reference import RTOL, compiled, population, start_of
+from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of, unanswered
 
 READ_V = 0.05
 
@@ -61,7 +61,7 @@ class Devices(Node):
 
     def _pulse(self, time: np.ndarray, source: np.ndarray, states: np.ndarray, vector: np.ndarray) -> float:
         """log10 of the conductance in S after a pulse; `states` move on."""
-        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
-        limits = np.full(time.size, self.limit)
-        self.kernel.integrate(time, source, limits, states, vector, RTOL, volts, amps, path)
-        return float(log_conductance(amps[-1:], volts[-1:])[0])
+        response = follow(self.kernel, Drive.of(time, source, self.limit), states, vector, RTOL)
+        if response is None:
+            raise unanswered(self.model)
+        return float(log_conductance(response.current[-1:], response.voltage[-1:])[0])

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from kmc.errors import UserError
-from kmc_analysis.compact import data
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.model import CompactModel, Parameter
-from kmc_analysis.compact.reference import compiled, start_of
+from kmc_analysis.compact.reference import compiled, follow
 
 _FAR = 20.0  # decades of misfit where the equations have no answer
 FIT_RTOL = 5e-6
@@ -56,6 +55,9 @@ class Problem:
         self.base = np.array(list(model.values(fixed).values()))
         chosen = [p.name for p in model.parameters if p.fitted] if free is None else list(free)
         self.parameters = [model.parameter(name) for name in chosen if name not in fixed]
+        for one in self.parameters:
+            if one.low == one.high:
+                raise UserError(f"{one.name} cannot move: its bounds are equal", next_step=f"fix {one.name}")
         if not self.parameters:
             raise UserError(f"no parameter of {model.name} is left to fit", next_step="fix fewer of them")
         self.places = [model.names.index(parameter.name) for parameter in self.parameters]
@@ -70,19 +72,15 @@ class Problem:
 
     def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
         """log10 of the conductance [points], or None where the equations have no answer."""
-        drive = one.drive
-        states = start_of(self.model, vector)
-        volts, amps = np.empty(drive.time.size), np.empty(drive.time.size)
-        path = np.empty((drive.time.size, states.size))
-        steps = self.kernel.integrate(
-            drive.time, drive.voltage, drive.compliance, states, vector, self.rtol, volts, amps, path
-        )
+        states = np.empty(len(self.model.states))
+        self.kernel.initial(vector, states)
+        response = follow(self.kernel, one.drive, states, vector, self.rtol)
         self.evaluations += 1
         if self.evaluations % TOLD == 0:
             self.tell(f"{self.model.name}: {self.evaluations} traces computed")
-        if steps < 0 or not np.all(np.isfinite(amps)):
+        if response is None or not np.all(np.isfinite(response.current)):
             return None
-        return data.log_conductance(amps, drive.voltage if one.by_source else volts)
+        return one.predicted(response)
 
     def residuals(self, places: np.ndarray) -> np.ndarray:
         """(model - data) / sigma at all points that are used."""

@@ -180,6 +180,27 @@ def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
     return states
 
 
+def follow(
+    kernel: ModuleType, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
+) -> Response | None:
+    """The response of a device with the parameters `vector` from `states`, which move on, by a `compiled`
+    model; None where the equations have no answer."""
+    count = drive.time.size
+    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
+    steps = kernel.integrate(
+        drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
+    )
+    return None if steps < 0 else Response(volts, amps, path, steps)
+
+
+def unanswered(model: CompactModel) -> UserError:
+    """What is said where `follow` has no response."""
+    return UserError(
+        f"{model.name} cannot be integrated with these parameters",
+        next_step="move them away from their bounds, or lower the spreads",
+    )
+
+
 def simulate(
     model: CompactModel,
     drive: Drive,
@@ -193,17 +214,10 @@ def simulate(
     """
     vector = np.array(list(model.values(changes).values()))
     states = start_of(model, vector) if start is None else np.array(start, float)
-    count = drive.time.size
-    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
-    steps = compiled(model).integrate(
-        drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
-    )
-    if steps < 0:
-        raise UserError(
-            f"{model.name} cannot be integrated with these parameters",
-            next_step="move them away from their bounds",
-        )
-    return Response(volts, amps, path, steps)
+    response = follow(compiled(model), drive, states, vector, rtol)
+    if response is None:
+        raise unanswered(model)
+    return response
 
 
 def population(

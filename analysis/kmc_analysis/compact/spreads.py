@@ -33,12 +33,7 @@ def spreads(
     together. A trace that does not tell a parameter is left out of its table. UserError for parameters that
     have no logarithm and for fewer than two devices or protocols.
     """
-    for name in names:
-        if model.parameter(name).low <= 0.0:
-            raise UserError(
-                f"{name} has no logarithm: its bounds reach zero",
-                next_step="name parameters whose bounds are positive",
-            )
+    check(model, names)
     tables: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
     for one in traces:
         place = _SEED.match(one.name)
@@ -50,6 +45,19 @@ def spreads(
     for name, table in tables.items():
         found["device"][name], found["cycle"][name] = components(table)
     return found
+
+
+def check(model: CompactModel, names: Sequence[str]) -> None:
+    """UserError for a name that there is not, and for a parameter without logarithm or room."""
+    for name in names:
+        bounds = model.parameter(name)
+        if bounds.low <= 0.0:
+            raise UserError(
+                f"{name} has no logarithm: its bounds reach zero",
+                next_step="name parameters whose bounds are positive",
+            )
+        if bounds.low == bounds.high:
+            raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
 
 
 def added(

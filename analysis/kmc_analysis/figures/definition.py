@@ -10,10 +10,17 @@ from typing import Any
 import xarray as xr
 
 from kmc.protocol import Protocol, read_protocol
+from kmc.provenance import run_of
 from kmc_analysis.reproduce.measured import Measured
 
 Runs = Mapping[str, list[xr.Dataset]]
 Segments = list[dict[str, Any]]
+
+
+def paired(*groups: list[xr.Dataset]) -> list[tuple[xr.Dataset, ...]]:
+    """The runs of several programs by device: the seeds that each of the programs has, in their order."""
+    by_seed = [{run_of(ds)["seed"]: ds for ds in group} for group in groups]
+    return [tuple(one[seed] for one in by_seed) for seed in by_seed[0] if all(seed in one for one in by_seed)]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from kmc.stack import load_stack
 from kmc_analysis.figures import thermogram
-from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.volatile import OGB as VOLATILE
 from kmc_analysis.figures.volatile import surface_rise
@@ -50,9 +50,10 @@ _CURVE = {"sweep": {"to": "0.2 V", "rate": "1 MV/s", "step": "10 mV", "complianc
 _KEPT = {"hold": {"voltage": "0 V", "duration": f"{KEPT_S} s", "spacing": "log", "samples": 40}}
 _PAUSE = {"hold": {"voltage": "0 V", "duration": "10 ms"}}
 _WHOLE = [LOW_READ, *written(), _CURVE, _KEPT, READ, RESET, READ, _PAUSE, LOW_READ]
-_WRITE, _CURVE_SEGMENT, _REST = 1, 2, 3
+_WRITE, _CURVE_SEGMENT, _REST, _RESTED = 1, 2, 3, 4  # the last: the read after the rest
 
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=4, snapshots=5.0)
+_OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=4, snapshots=5e-6)
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 
 _LINES = (
@@ -138,6 +139,8 @@ def heat(devices: list[xr.Dataset], program: Program, note: str) -> Measured:
     circuit gives in it."""
     if any(map(is_written, devices)):
         return _of_written(devices, lambda ds: surface_rise(ds, program.stack, negative=True), note)
+    if not devices:
+        return not_run("no run of it is done yet")
     most = RESET_V * LIMIT_A * load_stack(program.stack).device.value("substrate_thermal_resistance")
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
     return Measured(most, 0.0, most, len(devices), told)
@@ -195,39 +198,38 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
 
 
 def _thick(ds: xr.Dataset) -> float:
-    """The core after the write: the last snapshot before the rest ends."""
+    """The core of the state that was kept."""
+    return conducting_core(ds, _last_before_reset(ds))
+
+
+def _last_before_reset(ds: xr.Dataset) -> int:
+    """The last snapshot before the rest ends."""
     end = _rest(ds)["time"].values[-1]
-    return conducting_core(ds, int(np.flatnonzero(ds["snapshot_time"].values < end)[-1]))
+    return int(np.flatnonzero(ds["snapshot_time"].values < end)[-1])
 
 
 # --- S17: the silver profile -----------------------------------------------------------------------------
 
 
 def _profile(runs: Runs) -> dict[str, Measured]:
-    good = [ds for ds in runs[OGB.name] if is_written(ds)]
+    good = [pair for pair in paired(runs[OGB.name], runs[_OFF.name]) if is_written(pair[0])]
     if len(good) < 2:
         return {"S17_silver_profile": not_run("fewer than two devices were written")}
     ratios, lost = [], []
-    for ds in good:
-        silver = ds["n_ag_metal"].values + ds["n_ag_ion"].values
+    for on, off in good:
+        silver = (on["n_ag_metal"].values + on["n_ag_ion"].values)[on["segment"].values <= _RESTED]
         lost.append(float(silver[-1] - silver[0]))
-        ratios.append(interface_silver(ds) / _off(ds))
+        ratios.append(interface_silver(on, snapshot=_last_before_reset(on)) / interface_silver(off))
     ratio, pad = mean(ratios), mean(lost)
     holds = bool(ratio.low > 1 and pad.low > 0) or (None if ratio.high > 1 and pad.high > 0 else False)
     note = f"the pad lost {pad.value:.0f} atoms a window ({pad.low:.0f} to {pad.high:.0f})"
     return {"S17_silver_profile": Measured(ratio.value, ratio.low, ratio.high, ratio.n, note, holds=holds)}
 
 
-def _off(ds: xr.Dataset) -> float:
-    """Silver at the interface of the OFF device: the formed residue alone, as it is at the start."""
-    start = ds.assign(cation=ds["cation"].where(ds["region"] == 1, 0))
-    return interface_silver(start, snapshot=0)
-
-
 def _draw_profile(runs: Runs, path: Path) -> None:
     with panels(path, ("silver, ON over OFF",)) as (axes,):
         for ds in runs[OGB.name]:
-            height, planes = depth_profile(ds)
+            height, planes = depth_profile(ds, snapshot=_last_before_reset(ds))
             axes.plot(height, planes, color=COLOURS[0])
         axes.set_xlabel("height above the counter electrode (nm)")
         axes.set_ylabel("silver after mixing (atoms a plane)")
@@ -274,8 +276,8 @@ FIGURES = [
            (OGB, DDAB, VOLATILE), _heats, _LINES, _draw_heat),
     Figure("S4_S6", "size of the filaments", ("S4_S6_filament_size",), (OGB, VOLATILE), _sizes,
            f"the silver of S3 at the top of the sweep, and of the 1 mA state: {_LINES}"),
-    Figure("S17", "silver profile", ("S17_silver_profile",), (OGB,), _profile,
-           f"{_LINES}; an ON device is one after the program, an OFF device the formed residue alone",
+    Figure("S17", "silver profile", ("S17_silver_profile",), (OGB, _OFF), _profile,
+           f"{_LINES}; ON is a device before its RESET, OFF the same device unwritten",
            _draw_profile),
     Figure("S7", "endurance at 1 mA", ("S7_ddab_nonvolatile_endurance", "fig3b_ogb_nonvolatile_endurance"),
            (DDAB, OGB), _endurance, _LINES),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
@@ -64,10 +64,9 @@ def _numbers(runs: Runs) -> np.ndarray:
 
 def _amplitudes(runs: Runs) -> np.ndarray:
     """G at the end of one pulse [device, amplitude]; of the first of the train at 1 V."""
-    columns = [[float(pulse_conductances(ds)[0]) for ds in runs[program.name]]
-               for program in (*_AMPLITUDES, _TRAIN)]  # fmt: skip
-    count = min(map(len, columns))
-    return np.array([column[:count] for column in columns]).T
+    devices = paired(*(runs[program.name] for program in (*_AMPLITUDES, _TRAIN)))
+    found = [[float(pulse_conductances(ds)[0]) for ds in device] for device in devices]
+    return np.array(found).reshape(-1, len(AMPLITUDES))
 
 
 def _rising(levels: np.ndarray, table: np.ndarray) -> Measured:
@@ -96,11 +95,7 @@ def _meets(levels: np.ndarray, table: np.ndarray) -> bool:
 
 def _draw_nonlinear(runs: Runs, path: Path) -> None:
     with panels(path, ("amplitude (V)", "width (ms)", "number")) as places:
-        widths = np.array(
-            [[conductance_after(ds, 1e-3 * one) for one in WIDTHS_MS] for ds in runs[_TRAIN.name]]
-        )
-        numbers = np.array([pulse_conductances(ds) for ds in runs[_TRAIN.name]])
-        tables = (_amplitudes(runs), widths, numbers)
+        tables = (_amplitudes(runs), _widths(runs), _numbers(runs))
         for axes, levels, table in zip(
             places, (AMPLITUDES, WIDTHS_MS, range(1, NUMBER + 1)), tables, strict=True
         ):
@@ -132,8 +127,9 @@ def _echo(runs: Runs) -> dict[str, Measured]:
     }
     found = {keys[one]: bootstrap(lambda part: echo_index(part[:, 0], part[:, 1]), table, _WINDOW)
              for one, table in tables.items()}  # fmt: skip
-    count = min(len(tables[10]), len(tables[30]))
-    both = np.hstack([tables[10][:count], tables[30][:count]])
+    early, late = (program.name for program in _ECHOES[:2])
+    pairs = paired(runs[early], runs[late])
+    both = np.hstack([_first_and_fourth([pair[k] for pair in pairs]) for k in (0, 1)])
     found["S23abc_fading"] = bootstrap(
         lambda part: echo_index(part[:, 0], part[:, 1]) - echo_index(part[:, 2], part[:, 3]), both, _WINDOW
     )
@@ -164,12 +160,10 @@ _TRAINS = [Program(f"last pulse after {one} ms", "ogb_20nm",
 
 
 def _sign_change(runs: Runs) -> dict[str, Measured]:
-    columns = [[pulse_conductances(ds)[[8, 9]] for ds in runs[program.name]] for program in _TRAINS]
-    count = min(map(len, columns))
-    if count < 2:
+    devices = paired(*(runs[program.name] for program in _TRAINS))
+    if len(devices) < 2:
         return {"S23d_sign_change": not_run("fewer than two devices were run")}
-    table = np.array([column[:count] for column in columns])  # interval, device, pulses 9 and 10
-    growth = (table[..., 1] - table[..., 0]).T
+    growth = np.array([[np.subtract(*pulse_conductances(ds)[[9, 8]]) for ds in device] for device in devices])
     found = bootstrap(crossing, growth)
     told = ", ".join(f"{one:.2g}" for one in growth.mean(axis=0))
     note = (f"mean growth of the last pulse {told} S at 10, 23, 41, 80 ms; 10 ms stands for always "
@@ -199,14 +193,12 @@ _STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), _READ],
 
 
 def _separable(runs: Runs) -> dict[str, Measured]:
-    columns = [[float(reads(ds)[-1, 1]) for ds in runs[program.name]] for program in _STREAMS]
-    count = min(map(len, columns))
-    if count < 2:
+    devices = paired(*(runs[program.name] for program in _STREAMS))
+    if len(devices) < 2:
         return {"S24_separability": not_run("fewer than two devices were run")}
-    table = np.array([column[:count] for column in columns]).T
-    return {
-        "S24_separability": bootstrap(separated, table, f"{count} devices stand for cycles of one; {_WINDOW}")
-    }
+    table = np.array([[float(reads(ds)[-1, 1]) for ds in device] for device in devices])
+    note = f"{len(table)} devices stand for cycles of one; {_WINDOW}"
+    return {"S24_separability": bootstrap(separated, table, note)}
 
 
 def separated(table: np.ndarray) -> float:
@@ -239,7 +231,7 @@ _DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=4)
 
 
 def _disturbed(runs: Runs) -> dict[str, Measured]:
-    pairs = zip(runs[_DISTURBED.name], runs[_LEFT.name], strict=False)
+    pairs = paired(runs[_DISTURBED.name], runs[_LEFT.name])
     table = np.array([[reads(one, READ_V)[-1, 1] for one in pair] for pair in pairs]).reshape(-1, 2)
     return {
         "S25_read_disturb": bootstrap(

@@ -46,20 +46,14 @@ def _thickness_set(runs: Runs) -> dict[str, Measured]:
 
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
-    groups = [runs[program.name] for program in _THICK]
-    ratios = [median([on_off_nonvolatile(ds) for ds in group if is_reset(ds)]) for group in groups]
+    groups = [[ds for ds in runs[program.name] if is_written(ds)] for program in _THICK]
+    ratios = [median([on_off_nonvolatile(ds) for ds in group]) for group in groups]
     lesser = min(ratios, key=lambda one: -np.inf if one.value is None else one.value)
     told = ", ".join(
         f"{program.stack} {len(group)} devices" for program, group in zip(_THICK, groups, strict=True)
     )
     return {"S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
             "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
-
-
-def is_reset(ds: xr.Dataset) -> bool:
-    """Whether the device was written in the second part of the program, and so could be reset."""
-    found = reads(ds)
-    return len(found) > 1 and found[-2, 1] > nonvolatile.WRITTEN_S
 
 
 def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measured:

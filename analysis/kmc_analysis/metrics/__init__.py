@@ -89,9 +89,9 @@ def loop_opening(ds: xr.Dataset) -> float:
         return math.nan
     (up, down), low = found, max(found[0][0, 0], found[1][-1, 0])
     voltage = np.linspace(low, up[-1, 0], 400)
-    rising = np.abs(np.interp(voltage, up[:, 0], up[:, 1]))
-    falling = np.abs(np.interp(voltage, down[::-1, 0], down[::-1, 1]))
-    whole = float(np.sum(rising + falling))
+    rising = np.interp(voltage, up[:, 0], up[:, 1])
+    falling = np.interp(voltage, down[::-1, 0], down[::-1, 1])
+    whole = float(np.sum(np.abs(rising) + np.abs(falling)))
     return float(np.sum(np.abs(rising - falling))) / whole if whole > 0 else math.nan
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.compare import CONFIDENCE, interval
+from kmc_analysis.compare import CONFIDENCE, FEWEST, interval
 
 DRAWS = 2000
 
@@ -73,7 +73,8 @@ def median(values: Sequence[float], note: str = "") -> Measured:
     generator = np.random.Generator(np.random.PCG64(0))
     drawn = np.median(found[generator.integers(len(found), size=(DRAWS, len(found)))], axis=1)
     low, high = np.quantile(drawn, _tails(len(found)))
-    return Measured(float(np.median(found)), float(low), float(high), len(found), note)
+    n = len(found)
+    return Measured(float(np.median(found)), float(low), float(high), n, note, owed=_owed(n))
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:
@@ -107,7 +108,12 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
     low, high = np.nanquantile(drawn, _tails(n))
-    return Measured(value, float(low), float(high), n, note)
+    return Measured(value, float(low), float(high), n, note, owed=_owed(n))
+
+
+def _owed(n: int) -> str:
+    """A bootstrap stays between the extremes, which hold a median with a chance of 1 - 2^(1 - n) only."""
+    return f"{n} devices are too few for an interval of 95 %" if n < FEWEST else ""
 
 
 def _tails(n: int) -> tuple[float, float]:

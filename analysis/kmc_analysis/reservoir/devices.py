@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from kmc import units
 from kmc.documents import unknown
-from kmc.errors import UserError
 from kmc_analysis import compact
 from kmc_analysis.compact.exports import read_parameters
 from kmc_analysis.compact.model import CompactModel, load_model
-from kmc_analysis.compact.reference import Drive, compiled, population, start_of
+from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
 
 FITTED = Path(compact.__file__).parent / "fitted"  # parameters that come with the program
@@ -124,7 +124,7 @@ class Population:
         factors = self.cycles(samples * nodes).reshape(samples, nodes, -1)
         packed = np.packbits(patterns, axis=2)
         shapes: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        kernel, found = compiled(self.model).integrate, np.empty((samples, nodes))
+        kernel, found = compiled(self.model), np.empty((samples, nodes))
         for i in range(samples):
             for k in range(nodes):
                 key = packed[i, k].tobytes()
@@ -135,19 +135,16 @@ class Population:
                 found[i, k] = self._read(kernel, time, source, device[k], factors[i, k])
         return found
 
-    def _read(self, kernel: object, time: np.ndarray, source: np.ndarray, device: int,
+    def _read(self, kernel: ModuleType, time: np.ndarray, source: np.ndarray, device: int,
               factors: np.ndarray) -> float:  # fmt: skip
         """The conductance in S at the end of one waveform."""
         states = self.starts[device].copy()
-        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
-        limits = np.full(time.size, self.limit_A)
-        vector = self.vectors[device] * factors
-        steps = kernel(time, source, limits, states, vector, RTOL, volts, amps, path)  # type: ignore[operator]
-        if steps < 0:
-            raise UserError(f"{self.model.name} cannot be integrated with these parameters",
-                            next_step="lower the spreads, or change the parameters")  # fmt: skip
+        drive = Drive.of(time, source, self.limit_A)
+        response = follow(kernel, drive, states, self.vectors[device] * factors, RTOL)
+        if response is None:
+            raise unanswered(self.model)
         looks = slice(-len(LOOKS), None)
-        return float(np.mean(amps[looks] / volts[looks]))
+        return float(np.mean(response.current[looks] / response.voltage[looks]))
 
 
 def waveform(pattern: np.ndarray, encoding: Encoding,

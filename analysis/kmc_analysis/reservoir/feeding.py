@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmc import streams
+from kmc.errors import UserError
 from kmc_analysis.reservoir.settings import Encoding, Feeding
 from kmc_analysis.reservoir.trains import Trains
 
@@ -33,6 +34,9 @@ class Wiring:
 def wire(feeding: Feeding, encoding: Encoding, duration_s: float, seed: int) -> Wiring:
     """The wiring of one reservoir; random parts follow from `seed`."""
     slots = round(duration_s / encoding.bin_s)
+    if slots < 1:
+        raise UserError(f"a slot of {encoding.bin_s:g} s is longer than a train of {duration_s:g} s",
+                        next_step="lower encoding.slot or encoding.bin")  # fmt: skip
     nodes = feeding.nodes
     stream = streams.stream(seed, "reservoir wiring")
     ends = np.round(np.linspace(slots / nodes, slots, nodes)).astype(int)

@@ -93,6 +93,8 @@ def states(study: xr.Dataset) -> States:
                         next_step="write it with kmc reservoir --write-study")  # fmt: skip
     found = {}
     for name in study["protocol"].values:
+        if not re.fullmatch("b[01]+", str(name)):
+            raise UserError(f'its protocol "{name}" is no pattern', next_step="name the study of a reservoir")
         part = study.sel(protocol=name)
         extra = [dim for dim in part["state"].dims if dim != "replicate"]
         current = part["current"].isel(dict.fromkeys(extra, 0)).values

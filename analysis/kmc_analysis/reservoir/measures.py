@@ -7,6 +7,7 @@ H. Jaeger, GMD report 152 (2001). NARMA-10: A. F. Atiya and A. G. Parlos, IEEE T
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -91,7 +92,7 @@ def class_separability(features: np.ndarray, labels: np.ndarray) -> float:
         part = features[labels == label]
         between += len(part) * float(np.sum((part.mean(axis=0) - centre) ** 2))
         within += float(np.sum((part - part.mean(axis=0)) ** 2))
-    return between / within
+    return between / within if within > 0.0 else math.nan
 
 
 def ridge(x: np.ndarray, y: np.ndarray, train: slice, test: slice) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from reservoirpy.node import Node
 
 from kmc import streams
-from kmc_analysis.compact.reference import compiled
+from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
 from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population
 from kmc_analysis.reservoir.feeding import wire
 from kmc_analysis.reservoir.settings import Plan
@@ -73,8 +73,9 @@ class SpikeDevices(Node):
         width = encoding.read_width if volt < 0.0 else encoding.slot
         time = np.array([0.0, EDGE * encoding.slot, *(share * width for share in LOOKS)])
         source = np.array([before_V, *[volt] * (len(LOOKS) + 1)])
-        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
-        limits = np.full(time.size, self.population.limit_A)
-        self.kernel.integrate(time, source, limits, states, vector, RTOL, volts, amps, path)
+        drive = Drive.of(time, source, self.population.limit_A)
+        response = follow(self.kernel, drive, states, vector, RTOL)
+        if response is None:
+            raise unanswered(self.population.model)
         looks = slice(-len(LOOKS), None)
-        return float(np.mean(amps[looks] / volts[looks])) if volt else 0.0
+        return float(np.mean(response.current[looks] / response.voltage[looks])) if volt else 0.0

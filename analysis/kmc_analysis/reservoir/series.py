@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from kmc import streams
-from kmc.errors import UserError
-from kmc_analysis.compact.reference import compiled
+from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
 from kmc_analysis.reservoir import measures
 from kmc_analysis.reservoir.devices import EDGE, Population
 from kmc_analysis.reservoir.settings import Encoding
@@ -30,7 +29,7 @@ LEAKS = np.geomspace(0.5, 20.0, 30)  # steps: of the ideal reservoir
 def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Features [steps, devices] at the end of each step; u from 0 to 1."""
     found = np.empty((u.size, len(population.vectors)))
-    kernel = compiled(population.model).integrate
+    kernel = compiled(population.model)
     begins, edge = 2.0 * encoding.slot * np.arange(u.size), EDGE * encoding.slot
     volt = np.tile([encoding.amplitude, encoding.amplitude, READ_V, READ_V], u.size)
     source = np.append(READ_V, volt)
@@ -38,12 +37,11 @@ def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.n
         width = encoding.slot * gains[k] * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * u)
         ends = begins + 2.0 * encoding.slot
         time = np.append(0.0, np.column_stack([begins + edge, begins + width, begins + width + edge, ends]))
-        states, limits = population.starts[k].copy(), np.full(time.size, population.limit_A)
-        volts, amps, path = np.empty(time.size), np.empty(time.size), np.empty((time.size, states.size))
-        if kernel(time, source, limits, states, vector, RTOL, volts, amps, path) < 0:
-            raise UserError(f"{population.model.name} cannot be integrated with these parameters",
-                            next_step="lower the spreads, or change the parameters")  # fmt: skip
-        found[:, k] = amps[4::4] / volts[4::4]
+        states = population.starts[k].copy()
+        response = follow(kernel, Drive.of(time, source, population.limit_A), states, vector, RTOL)
+        if response is None:
+            raise unanswered(population.model)
+        found[:, k] = response.current[4::4] / response.voltage[4::4]
     return population.features(found)
 
 

@@ -41,10 +41,8 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
 
 def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row a point and seed: {entry, value, seed, and the test accuracy of every readout in percent}."""
-    folder = out / "sweep"
+    folder, rows, every = out / "sweep", [], points(plan)
     make_folder(folder)
-    rows = []
-    every = points(plan)
     known: dict[str, pipeline.States] = {}
     for seed in range(plan.seed, plan.seed + seeds):
         for k, (name, value, changed) in enumerate(every):
@@ -80,6 +78,8 @@ def identity(plan: Plan, seed: int) -> str:
     words = {"description", "sweep", "path", "seed", "seeds", "kinetic"}
     told = plan.model_dump(mode="json", exclude=words)
     model, changes = device_model(plan)
+    if plan.data.file:  # a file of the same name may be another one tomorrow
+        told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
     told["model"] = [model.name, model.values(changes), {k: dict(v) for k, v in model.spread.items()}]
     return hashlib.sha256(json.dumps([told, seed], sort_keys=True).encode()).hexdigest()[:20]
 

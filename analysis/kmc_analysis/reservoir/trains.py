@@ -99,6 +99,9 @@ def load(path: Path, data: Data, seed: int) -> Trains:
     times = [np.sort(np.asarray(rows[i][1], float)) for i in order]
     labels = np.array([classes.index(rows[i][0]) for i in order])
     kept = tuple(one[(one >= 0.0) & (one < data.duration)] for one in times)
+    if not any(one.size for one in kept):
+        raise UserError(f"has no spike within {data.duration:g} s", str(path),
+                        next_step="give times in s, or another data.duration")  # fmt: skip
     return Trains(kept, labels, classes, data.duration, data.test)
 
 
