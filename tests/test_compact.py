@@ -27,6 +27,8 @@ def test_the_models_are_there() -> None:
         assert model.validity
 
 
+THREE = "states:\n  y: {initial: 0, rate: -y, meaning: one}\n  z: {initial: 0, rate: -z, meaning: more}\n"
+
 # What is wrong in a copy of vteam.yaml: (text, its replacement, what the error says, the nearest name).
 WRONG = [
     ("k_on * pos", "k_onn * pos", 'reads "k_onn"', "k_on"),
@@ -37,6 +39,8 @@ WRONG = [
     ("meaning: resistance at x_on}", "meanin: resistance at x_on}", "meanin", "meaning"),
     ("title:", "titel:", 'unknown key "titel"', "title"),
     ("  Roff:", "  rON:", "used twice", None),
+    ("let:\n", "let:\n  V: 1\n", "used twice", None),
+    ("states:\n", THREE, "one or two states, not 3", None),
 ]
 
 
@@ -101,6 +105,16 @@ def test_the_integrator_decays_and_limits() -> None:
     assert amps[1:3] == pytest.approx([5e-4, -5e-4], rel=1e-3)
     assert volts[1:3] == pytest.approx([0.5, -0.5], rel=1e-3)
     assert amps[0] == pytest.approx(1e-4, rel=0.01)  # the limiter's softness costs under half a millivolt
+
+
+def test_a_step_without_an_answer_is_made_smaller_or_said(tmp_path: Path) -> None:
+    """A root of a negative number: no step gives an answer there, and none is made up."""
+    text = VTEAM.replace("rate: k_on", "rate: sqrt(0.5 - x - abs(V)) * k_on")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert path.read_text() != VTEAM
+    with pytest.raises(UserError, match="cannot be integrated"):
+        simulate(load_model(path), Drive.sweep(1.0, 1.0, 1e-3))
 
 
 def test_silver_volatile_below_persistent_above() -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from kmc.errors import UserError
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
-from kmc_analysis.figures.definition import Program
+from kmc_analysis.figures.definition import Program, paired
 from kmc_analysis.report.build import write
 from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
@@ -132,7 +133,26 @@ def test_a_figure_without_runs_says_so() -> None:
         if figure.programs:
             found = figure.measure({program.name: [] for program in figure.programs})
             assert set(found) == set(figure.keys)
-            assert all(one.note and (one.value is None or "a bound" in one.note) for one in found.values())
+            assert all(one.note and one.value is None for one in found.values())
+
+
+def test_devices_are_paired_by_their_seed() -> None:
+    """A run that failed in one program leaves its device out of the others: no device stands for another."""
+    def run(seed: int, value: float) -> xr.Dataset:
+        return xr.Dataset({"x": value}, attrs={"run": json.dumps({"seed": seed})})
+
+    one = [run(seed, 1.0 * seed) for seed in (1, 2, 3)]
+    other = [run(seed, 10.0 * seed) for seed in (1, 3, 4)]
+    assert [(float(a["x"]), float(b["x"])) for a, b in paired(one, other)] == [(1.0, 10.0), (3.0, 30.0)]
+    assert paired(one, []) == []
+
+
+def test_a_bootstrap_of_few_is_no_interval_of_95_percent() -> None:
+    """Five values, all inside the band, are no hit; six are."""
+    echo = targets()["S3_ddab_switches"]
+    for count, verdict in ((5, "unclear"), (6, "hit")):
+        found = measured.median([1000.0 + k for k in range(count)])
+        assert judge(echo, found).verdict == verdict
 
 
 def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
