@@ -15,3 +15,11 @@ def one() -> None:
     """One thread, unless the variables say otherwise; holds for libraries that are loaded later."""
     for name in VARIABLES:
         os.environ.setdefault(name, "1")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

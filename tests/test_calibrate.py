@@ -98,8 +98,10 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
     number = card.quantity("bond_energy")
     assert (number.kind, number.targets, number.run) == ("fitted", ("S23a_echo_10ms",), "test")
     assert len(paths) == 2
-    with pytest.raises(UserError, match="a search over"):
+    with pytest.raises(UserError, match="a search over electrode"):
         search(parameters[:1], judged, tmp_path, 1)
+    with pytest.raises(UserError, match="a search over other devices"):
+        search(parameters, judged, tmp_path, 1, extent=Extent(quick=True))
 
 
 def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:

@@ -88,9 +88,7 @@ def test_pulses_end_in_their_last_tenth() -> None:
     """a_k is the mean over it; the echo index is that of the fourth over the first."""
     run = pulsed([1.0, 2.0, 3.0, 4.0])
     assert pulses.pulse_conductances(run).tolist() == [1, 2, 3, 4]
-    assert pulses.echo(run) == 400
     assert pulses.echo_index(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == 125
-    assert math.isnan(pulses.echo(pulsed([1.0])))
     assert pulses.conductance_after(run, 5e-3) == 1.0
     assert pulses.conductance_after(run, 2e-3) == 7.0
 
@@ -133,12 +131,6 @@ def test_cycle_life_is_linear_or_a_walk() -> None:
     assert walking.walk == pytest.approx(1e4, rel=0.2)
     assert walking.walk_low < 1e4 < walking.walk_high
     assert endurance.cycle_life(np.array([-1.0, -2.0, -1.5]), 10.0).linear == math.inf
-
-
-def test_cycles_are_counted_to_the_first_bad_one() -> None:
-    """And a bound where there is none."""
-    assert endurance.cycles_until(np.array([1.0, 1.0, 9.0, 1.0]), 5.0) == (2, False)
-    assert endurance.cycles_until(np.array([1.0, 1.0]), 5.0) == (2, True)
 
 
 def silver(atoms: list[tuple[int, int, int]], shape: tuple[int, int, int] = (12, 6, 6)) -> xr.Dataset:

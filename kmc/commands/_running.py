@@ -1,4 +1,4 @@
-"""What `kmc run` and `kmc resume` share: signals, progress, the picture, and what is said at the end."""
+"""What the commands that simulate share: signals, progress, the picture, and what is said at the end."""
 
 from __future__ import annotations
 

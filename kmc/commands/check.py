@@ -121,11 +121,10 @@ def _read_study(path: Path) -> dict[str, Any]:
     from importlib import import_module
 
     study = import_module("kmc.study").load_study(path)
-    name = getattr(study, "name", path.parent.name)
     return {
         "path": str(path),
         "kind": "study",
-        "name": name,
+        "name": study.name,
         "family": "study",
         "hash": "",
         "numbers": {},

@@ -30,10 +30,13 @@ def cite(
         kmc cite runs/quick/out/quick.nc
     """
     from kmc.cards import bibliography
+    from kmc.progress import say
 
     keys, beside = ([], None) if what is None else _sources(what)
     known = bibliography(beside)
     wanted = [key for key in dict.fromkeys(["halide_kmc", "john2022", *keys]) if key in known]
+    for key in sorted(set(keys) - set(known)):
+        say(f"warning: {key} is in no sources.bib here")
     if as_json:
         typer.echo(json.dumps({key: known[key] for key in wanted}, indent=2))
     else:
@@ -48,7 +51,12 @@ def _sources(what: str) -> tuple[list[str], Path | None]:
     from kmc.commands.check import read_input
 
     item = read_input(str(path / "run.yaml") if path.is_dir() else what)
-    keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})
+    numbers = list(item["numbers"].values())
+    if item["kind"] == "study":
+        from kmc.study import load_study
+
+        numbers = [one for run in load_study(item["path"]).runs for one in run.device.numbers().values()]
+    keys = sorted({source for quantity in numbers for source in quantity.source})
     return keys, Path(item["stack"].path if item["stack"] is not None else item["path"])
 
 

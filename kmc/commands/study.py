@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kmc import threads
 from kmc.commands._options import Json, Quiet, Sets, Workers
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     do = _growing() if loaded.growth else execute
     runner = _cluster(scheduler) if scheduler else None
     with stopping() as asked, shown(loaded.name, quiet) as telling:
-        outcome = do(loaded, out, workers=workers or _cores(), telling=telling, should_stop=asked,
+        outcome = do(loaded, out, workers=workers or threads.cores(), telling=telling, should_stop=asked,
                      runner=runner)  # fmt: skip
     loaded = loaded.with_replicates(outcome.tasks * len(loaded.seeds) // loaded.count)
     for warning in outcome.warnings:
@@ -138,15 +139,6 @@ def _cluster(scheduler: str) -> Any:
     from importlib import import_module
 
     return import_module("kmc.study.cluster").runner(scheduler)
-
-
-def _cores() -> int:
-    import os
-
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _list_failures(loaded: Study, outcome: Outcome) -> None:

@@ -18,7 +18,7 @@ from kmc.study import manifest as records
 from kmc.study.definition import Study
 from kmc.study.manifest import DONE, FAILED, MISSING, Failure, Manifest
 from kmc.study.pool import Task, run_locally
-from kmc.study.task import STOPPED, Result, perform
+from kmc.study.task import Result, perform
 
 PROGRESS = "progress.json"
 _TELL_S = 2.0  # between two writes of the file that `kmc study status` reads
@@ -121,7 +121,7 @@ class _Session:
         self.already = before.count(DONE)
         self.todo = [index for index, state in enumerate(before)
                      if state != DONE and found.tasks[index] not in leave]  # fmt: skip
-        self.done, self.stopped = 0, 0
+        self.done = 0
         self.failed: list[Failure] = []
         self.shares: dict[int, float] = {}  # of the tasks under way
         self.told = 0.0
@@ -141,7 +141,6 @@ class _Session:
     def _on_done(self, index: int, result: Result) -> None:
         self.shares.pop(index, None)
         self.done += result.state == DONE
-        self.stopped += result.state == STOPPED
         if result.state == FAILED:
             self.failed.append(Failure(index, result.reason))
         self._tell(False)

@@ -77,10 +77,11 @@ def optuna() -> Any:
 
 
 def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, seed: int = 0,
-           tell: Tell = lambda line: None) -> Any:  # fmt: skip
+           tell: Tell = lambda line: None, extent: Extent | None = None) -> Any:  # fmt: skip
     """An optuna study of `trials` finished trials in out/trials.db; one that is there is gone on with.
 
-    The first trial is the cards' own values. Raises UserError for a study of other parameters.
+    The first trial is the cards' own values. Raises UserError for a study of other parameters,
+    and for one of other devices (`extent`), whose losses do not compare.
     """
     library = optuna()
     files.make_folder(out)
@@ -90,8 +91,13 @@ def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, see
     if study.user_attrs.setdefault("parameters", names) != names:
         raise UserError(f"{out} holds a search over {', '.join(study.user_attrs['parameters'])}",
                         next_step="name the same parameters, or another --out")  # fmt: skip
+    devices = repr(extent)
+    if study.user_attrs.setdefault("devices", devices) != devices:
+        raise UserError(f"{out} holds a search over other devices ({study.user_attrs['devices']})",
+                        next_step="give the same --seed, --seeds and --quick, or another --out")  # fmt: skip
     study.set_user_attr("parameters", names)
-    done = len(_finished(study))
+    study.set_user_attr("devices", devices)
+    done = len(finished(study))
     study.sampler = library.samplers.TPESampler(seed=seed + done, multivariate=True, n_startup_trials=10)
     if not study.trials:
         study.enqueue_trial({one.path: one.start for one in parameters})
@@ -112,13 +118,13 @@ def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, see
     return study
 
 
-def _finished(study: Any) -> list[Any]:
+def finished(study: Any) -> list[Any]:
     return [one for one in study.trials if one.value is not None and math.isfinite(one.value)]
 
 
 def posterior(study: Any, parameters: Sequence[Free]) -> list[Posterior]:
     """Best values with their spreads. Trials crowd where the loss is low, so a spread is a lower bound."""
-    trials = _finished(study)
+    trials = finished(study)
     if not trials:
         raise UserError("no trial is finished", next_step="go on with the same command")
     weight = np.exp(-np.array([one.value - study.best_value for one in trials]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from kmc.errors import UserError
 from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 
@@ -39,6 +40,15 @@ def library() -> Any:
         raise UserError("kmc sensitivity needs SALib",
                         next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
     return morris
+
+
+def check(targets: Sequence[Target]) -> None:
+    """UserError for a target that no run of a device tells: the cards' numbers do not reach it."""
+    computed = {key for figure in figures_of({one.key for one in targets}) if figure.compute
+                for key in figure.keys}  # fmt: skip
+    for one in targets:
+        if one.key in computed:
+            raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
 
 
 def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Judge, trajectories: int,

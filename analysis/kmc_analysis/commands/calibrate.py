@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kmc import threads
 from kmc.commands._options import Json, Quiet, Workers
-from kmc_analysis.commands.reproduce import cores
 
 if TYPE_CHECKING:
     from kmc_analysis.calibrate.fit import Posterior
@@ -49,15 +49,18 @@ def calibrate(
     """
     from kmc.commands._running import stopping
     from kmc.progress import say, spinner
-    from kmc_analysis.calibrate.fit import Simulated, posterior, search
+    from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT)
     with stopping() as asked, spinner("calibrating", quiet) as tell:
-        judge = Simulated(out / "runs", Extent(seed, seeds, quick), workers or cores(), asked)
-        study = search(parameters, judge, out, trials, seed, tell)
+        extent = Extent(seed, seeds, quick)
+        judge = Simulated(out / "runs", extent, workers or threads.cores(), asked)
+        study = search(parameters, judge, out, trials, seed, tell, extent)
         stopped = asked()
+    if stopped and not finished(study):
+        raise Stopped("interrupted before the first trial was done; the same command goes on")
     _end(study, posterior(study, parameters), out, as_json)
     if stopped:
         say("interrupted; the same command goes on")
@@ -69,7 +72,8 @@ def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
     from kmc_analysis.calibrate.outputs import write_cards
 
     values = study.best_trial.user_attrs["found"]
-    cards = [str(path) for path in write_cards(found, values, out.resolve().name, out)]
+    met = [key for key, value in values.items() if value is not None]
+    cards = [str(path) for path in write_cards(found, met, out.resolve().name, out)]
     if as_json:
         told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
                 for one in found}  # fmt: skip

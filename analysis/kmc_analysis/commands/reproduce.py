@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kmc import threads
 from kmc.commands._options import Json, Picture, Quiet, Sets, Workers
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def reproduce(
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
     check_folder(out)
     made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
-    return _go(made, workers or cores(), as_json, quiet)
+    return _go(made, workers or threads.cores(), as_json, quiet)
 
 
 def _go(made: Reproduction, workers: int, as_json: bool, quiet: bool) -> int:
@@ -87,11 +87,3 @@ def _print(made: Reproduction, as_json: bool) -> None:
     show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
     say(board.summary(rows))
     print(made.out / board.CSV_NAME)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kmc import threads
 from kmc.commands._options import Json, Quiet, Workers
-from kmc_analysis.commands.reproduce import cores
 
 if TYPE_CHECKING:
     from kmc_analysis.calibrate.sensitivity import Influence
@@ -55,8 +55,10 @@ def sensitivity(
     from kmc_analysis.reproduce.targets import chosen
 
     parameters, targets = free(tuple(paths) if paths else DEFAULT), chosen(keys)
+    effects.check(targets)
     with stopping() as asked, spinner("judging", quiet) as tell:
-        judge = Simulated(out, Extent(seed, seeds), workers or cores(), asked, {one.key for one in targets})
+        extent, wanted = Extent(seed, seeds), {one.key for one in targets}
+        judge = Simulated(out, extent, workers or threads.cores(), asked, wanted)
         found = effects.influences(parameters, targets, judge, trajectories, seed, tell)
     write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
     _print(found, as_json)

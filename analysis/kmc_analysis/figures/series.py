@@ -196,7 +196,8 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
     if pair[1].high == np.inf:
         return not_run("the film kept its state to the end of what was simulated too: the ratio is open")
     value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
-    return Measured(value, low, pair[0].high / pair[1].low, min(one.n for one in pair), "a bound")
+    return Measured(value, low, pair[0].high / pair[1].low, min(one.n for one in pair),
+                    "a bound" if pair[0].high == np.inf else "")
 
 
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:

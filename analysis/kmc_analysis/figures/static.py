@@ -67,7 +67,7 @@ def _activation(runs: Runs) -> Measured:
 
 
 def _energy(ds: xr.Dataset) -> float:
-    """eV of the resistance at 0.01 to 0.1 V: the mean over its voltages of the slope over temperatures."""
+    """eV of the resistance at 0.01 to 0.1 V: the slope over temperatures of its mean over the voltages."""
     return activation_energy(np.array(STAGES_K), _resistances(ds))
 
 

@@ -48,9 +48,3 @@ def _over(top: float, bottom: float) -> float:
     if math.isnan(bottom):
         return math.nan
     return top / bottom if bottom > 0 else math.inf
-
-
-def cycles_until(states: np.ndarray, limit: float) -> tuple[int, bool]:
-    """The number of good cycles before the first that ends above `limit`, and whether there was none such."""
-    bad = np.flatnonzero(np.asarray(states) > limit)
-    return (int(bad[0]), False) if len(bad) else (len(states), True)

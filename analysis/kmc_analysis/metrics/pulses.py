@@ -47,9 +47,3 @@ def echo_index(first: np.ndarray | float, fourth: np.ndarray | float) -> float:
     """100 x a4 / a1, in per cent; of several windows in parallel their conductances add up."""
     whole = float(np.sum(first))
     return 100.0 * float(np.sum(fourth)) / whole if whole > 0 else math.nan
-
-
-def echo(ds: xr.Dataset) -> float:
-    """The echo index of one run of four pulses, per cent."""
-    a = pulse_conductances(ds)
-    return echo_index(a[0], a[3]) if len(a) >= 4 else math.nan

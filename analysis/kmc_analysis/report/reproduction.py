@@ -20,7 +20,7 @@ def reproduction(out: Path) -> str:
     """The page. Raises CorruptFile for a scoreboard that cannot be read."""
     try:
         found = json.loads((out / board.JSON_NAME).read_text(encoding="utf-8"))
-        rows = board.rows_of(found)
+        rows, versions = board.rows_of(found), dict(found["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptFile(f"{out / board.JSON_NAME} cannot be read: {error}",
                           next_step="make it again with kmc reproduce --done") from error  # fmt: skip
@@ -30,7 +30,7 @@ def reproduction(out: Path) -> str:
                 + table(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")),
         Section("missed", "What is no hit", listed(told) if told else paragraph("Everything is a hit.")),
         Section("figures", "Figures", _figures(out)),
-        Section("versions", "Versions", listed([" ".join(one) for one in found["versions"].items()])),
+        Section("versions", "Versions", listed([" ".join(one) for one in versions.items()])),
     ]  # fmt: skip
     return page("Scoreboard", "The experiment's figures on the virtual devices.", sections)
 
