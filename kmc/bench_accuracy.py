@@ -9,6 +9,7 @@ seeds.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -38,7 +39,7 @@ KNOBS: dict[str, tuple[float, ...]] = {
     "mesh_factor": (1, 2, 4),
     "flight_reach": (0, 1, 2, 3, 4),
     TUNNEL_REACH: (12, 8, 6, 4),
-    "spacing_factor": (0.45, 0.5, 0.6),  # at 0.4 one seed in six flickers between two shapes for minutes
+    "spacing_factor": (0.4, 0.45, 0.5, 0.6),
     "window": (10.0, 7.5, 5.0),
     "windows": (4, 2, 1),
 }  # fmt: skip
@@ -120,16 +121,17 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     say = progress or (lambda text: None)
     seeds = range(1, 1 + int(os.environ.get(SEEDS_VARIABLE, SEEDS)))
     rows, by_default = [], None
-    for knob, values in KNOBS.items():
-        tightest = None
-        for value in values:
-            say(f"{knob} {value:g}")
-            found = sample(knob, value, seeds)
-            tightest = tightest or found
-            default = value == default_of(knob)
-            by_default = found if default else by_default
-            rows.append({"knob": knob, "setting": value, "default": default} | _compared(found, tightest)
-                        | _rates(knob, value))
+    with contextlib.suppress(KeyboardInterrupt):  # what is measured is told
+        for knob, values in KNOBS.items():
+            tightest = None
+            for value in values:
+                say(f"{knob} {value:g}")
+                found = sample(knob, value, seeds)
+                tightest = tightest or found
+                default = value == default_of(knob)
+                by_default = found if default else by_default
+                rows.append({"knob": knob, "setting": value, "default": default}
+                            | _compared(found, tightest) | _rates(knob, value))  # fmt: skip
     return rows + _of_seeds(by_default)
 
 
@@ -147,15 +149,20 @@ def sample(knob: str, value: float, seeds: Iterable[int]) -> Sample:
 
 
 def _compared(found: Sample, tightest: Sample) -> dict[str, float]:
-    """Means of a setting, and how the observables differ from the tightest's, with standard errors."""
-    out: dict[str, float] = {}
+    """Means of a setting, and how the observables differ from the tightest's, with standard errors.
+
+    Of seeds that either has; left_out: those that lack an observable here.
+    """
+    out: dict[str, float] = {"left_out": int(np.isnan(found["set_s"] + found["decades"]).sum())}
     for key, name in (("set_s", "set"), ("off_s", "off")):
-        mine, best = found[key], tightest[key]
+        both = np.isfinite(found[key]) & np.isfinite(tightest[key])
+        mine, best = found[key][both], tightest[key][both]
         ratio = float(mine.mean() / best.mean())
         error = float((mine - ratio * best).std(ddof=1) / math.sqrt(len(mine)) / best.mean())
         out |= {key: float(mine.mean()), f"{name}_ratio": ratio, f"{name}_error": error}
     change = found["decades"] - tightest["decades"]
-    out |= {"decades": float(found["decades"].mean()), "decades_change": float(change.mean()),
+    change = change[np.isfinite(change)]
+    out |= {"decades": float(np.nanmean(found["decades"])), "decades_change": float(change.mean()),
             "decades_error": float(change.std(ddof=1) / math.sqrt(len(change)))}
     return out | {key: float(found[key].mean()) for key in ("cpu_s", "events", "solves")}
 
@@ -164,7 +171,8 @@ def _of_seeds(found: Sample | None) -> list[dict[str, Any]]:
     """The first halves of the seeds against all, with the standard error of each mean."""
     rows: list[dict[str, Any]] = []
     for share in SHARES if found is not None else ():
-        whole = found or {}
+        there = np.isfinite(found["set_s"] + found["decades"]) if found is not None else slice(0)
+        whole = {key: values[there] for key, values in (found or {}).items()}
         some = {key: values[: len(values) // share] for key, values in whole.items()}
         count = len(some["set_s"])
         row: dict[str, Any] = {"knob": "seeds", "setting": count, "default": False}

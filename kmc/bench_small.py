@@ -10,6 +10,8 @@ import copy
 import math
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ MOST_S, STEP_S = 8e-3, 1e-5  # longest time to set, and how often one looks
 FADING_S, LOOKS, KEPT_S = 2e-3, 200, 0.2e-3  # of a chain at 0 V: how long, how often one looks, and when
 SETS, FADINGS = 4, 20  # streams of events for each lattice
 DEFAULT_REACH = transport.TUNNEL_REACH
+MOST_CPU_S = 20.0  # of one run: one that stays closed at its limit can move a million atoms in a microsecond
 ON_S = 0.1e-3  # after it is set: when one looks how it conducts
 TUNNEL_REACH = "tunnel_reach"  # the one knob that is no setting: where tunnelling links are cut off, sites
 
@@ -63,10 +66,19 @@ def setting() -> Protocol:
     return Protocol.hold("0.7 V", f"{MOST_S} s", "100 uA", samples=round(MOST_S / STEP_S))
 
 
-def until_set(simulation: Simulation) -> float:
-    """Run until it conducts CLOSED_S; the time, s, at most MOST_S."""
-    simulation.run(should_stop=lambda: any(g > CLOSED_S for g in simulation.rows["conductance"][-1:]))
-    return simulation.rows["time"][-1]
+def until_set(simulation: Simulation, dear: Callable[[], bool] = lambda: False) -> float:
+    """Run until it conducts CLOSED_S; the time, s, at most MOST_S. NaN where it became too `dear` before."""
+    closed = partial(_closed, simulation)
+    simulation.run(should_stop=lambda: closed() or dear())
+    return simulation.rows["time"][-1] if closed() or simulation.finished else math.nan
+
+
+def _closed(simulation: Simulation) -> bool:
+    return any(g > CLOSED_S for g in simulation.rows["conductance"][-1:])
+
+
+def _dear(end_s: float) -> bool:
+    return time.process_time() > end_s
 
 
 class Again:
@@ -130,14 +142,19 @@ def close(device: Device) -> None:
 
 
 def set_time(task: tuple[int, float, dict[str, Any]]) -> dict[str, float]:
-    """Time to set of a seed and what it cost; decades by which it conducts more ON_S later than at first."""
+    """Time to set of a seed and what it cost; decades by which it conducts more ON_S later than at first.
+
+    NaN for what would cost more than MOST_CPU_S.
+    """
     seed, thickness, values = task
     begin = time.process_time()
     simulation = small(setting(), thickness, values, seed)
-    set_s = until_set(simulation)
+    dear = partial(_dear, begin + MOST_CPU_S)
+    set_s = until_set(simulation, dear)
     cost, events = time.process_time() - begin, simulation.windows.total("trials")
     solves = simulation.device.potential.solves
-    simulation.run(should_stop=lambda: simulation.rows["time"][-1] >= set_s + ON_S)
+    simulation.run(should_stop=lambda: simulation.rows["time"][-1] >= set_s + ON_S or dear())
     conductance = simulation.rows["conductance"]
-    decades = math.log10(conductance[-1] / conductance[0])
+    there = simulation.rows["time"][-1] >= set_s + ON_S or simulation.finished
+    decades = math.log10(conductance[-1] / conductance[0]) if there else math.nan
     return {"set_s": set_s, "decades": decades, "cpu_s": cost, "events": events, "solves": solves}
