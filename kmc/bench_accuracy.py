@@ -40,7 +40,7 @@ KNOBS: dict[str, tuple[float, ...]] = {
     "flight_reach": (0, 1, 2, 3, 4),
     TUNNEL_REACH: (12, 8, 6, 4),
     "spacing_factor": (0.4, 0.45, 0.5, 0.6),
-    "window": (10.0, 7.5, 5.0),
+    "window": (19.0, 14.0, 5.0),  # crystals size it: four, three and two of them across
     "windows": (4, 2, 1),
 }  # fmt: skip
 DRAWN = ("refresh_bound", "mesh_factor", "flight_reach")
