@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -137,12 +138,13 @@ def is_whole(path: Path) -> bool:
 def is_sound(path: Path) -> bool:
     """Whether `path` is whole and, unless it is large, has the bytes that were written."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_HASHED + 1)
+        with open(path, "rb", buffering=0) as file:  # a study asks this of thousands: no more than is there
+            size = os.fstat(file.fileno()).st_size
+            if size > _HASHED:
+                return is_whole(path)
+            data = file.read(size)
     except OSError:
         return False
-    if len(data) > _HASHED:
-        return is_whole(path)
     trailer = _TRAILER.match(data, max(0, len(data) - _TRAILER_SIZE))
     if trailer is None or _end_of(data) != trailer.start():
         return False
