@@ -151,7 +151,7 @@ def sample(knob: str, value: float, seeds: Iterable[int]) -> Sample:
 def _compared(found: Sample, tightest: Sample) -> dict[str, float]:
     """Means of a setting, and how the observables differ from the tightest's, with standard errors.
 
-    Of seeds that either has; left_out: those that lack an observable here.
+    Of the seeds that both have; left_out: how many lack the time to SET or the decades here.
     """
     out: dict[str, float] = {"left_out": int(np.isnan(found["set_s"] + found["decades"]).sum())}
     for key, name in (("set_s", "set"), ("off_s", "off")):

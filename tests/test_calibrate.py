@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from kmc_analysis.calibrate.fit import Simulated, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
-from kmc_analysis.calibrate.sensitivity import influences, table
+from kmc_analysis.calibrate.sensitivity import check, influences, table
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
@@ -102,6 +103,20 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
         search(parameters[:1], judged, tmp_path, 1)
     with pytest.raises(UserError, match="a search over other devices"):
         search(parameters, judged, tmp_path, 1, extent=Extent(quick=True))
+
+
+def test_what_no_run_tells_is_no_target_of_sensitivity() -> None:
+    """The readout's figures are computed; a device's are not refused."""
+    check([targets()["S3_volatile_switching"]])
+    with pytest.raises(UserError, match="S26_weight_distribution is told by no run"):
+        check([targets()["S26_weight_distribution"]])
+
+
+def test_a_bound_that_reaches_the_band_is_no_loss() -> None:
+    """A state kept to the end of every run may be as good as asked; one that a device lost before is not."""
+    retention = targets()["S8_ogb_retention"]
+    assert distance(retention, Measured(10.0, 10.0, math.inf, 3)) == 0.0
+    assert distance(retention, Measured(10.0, 0.1, math.inf, 3)) > 3.0
 
 
 def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:

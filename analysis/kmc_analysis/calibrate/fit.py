@@ -119,6 +119,7 @@ def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, see
 
 
 def finished(study: Any) -> list[Any]:
+    """The trials of a study that have a loss."""
     return [one for one in study.trials if one.value is not None and math.isfinite(one.value)]
 
 

@@ -23,8 +23,9 @@ def distance(target: Target, found: Measured) -> float:
     if not isinstance(found.value, (int, float)) or not math.isfinite(found.value):
         return MISSING
     value, accept = float(found.value), target.accept
-    if accept.holds(value) or (math.isinf(found.high) and found.low <= accept.high):
-        return 0.0  # of a bound nothing is known beyond it
+    beyond = math.isinf(found.high) and found.low == value  # a bound: every device reached the end of its run
+    if accept.holds(value) or (beyond and value <= accept.high):
+        return 0.0
     edge = accept.low if value < accept.low else accept.high
     if accept.two_sided:
         return min(MISSING, abs(value - edge) / ((accept.high - accept.low) / 2))

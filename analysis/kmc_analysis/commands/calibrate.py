@@ -72,8 +72,8 @@ def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
     from kmc_analysis.calibrate.outputs import write_cards
 
     values = study.best_trial.user_attrs["found"]
-    met = [key for key, value in values.items() if value is not None]
-    cards = [str(path) for path in write_cards(found, met, out.resolve().name, out)]
+    known = [key for key, value in values.items() if value is not None]
+    cards = [str(path) for path in write_cards(found, known, out.resolve().name, out)]
     if as_json:
         told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
                 for one in found}  # fmt: skip

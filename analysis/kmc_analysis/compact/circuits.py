@@ -10,11 +10,9 @@ gone too far, Newton's method finds back from there, which takes a third of the 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 
 from kmc.units import K_B
-from kmc_analysis.compact import expressions
 from kmc_analysis.compact.expressions import to_circuit
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.model import CompactModel
@@ -42,7 +40,7 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
     plain = {"kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
-    lines += [f".param let_{name}={{{to_circuit(tree, plain)}}}" for name, tree in _constants(model).items()]
+    lines += [f".param let_{name}={{{to_circuit(model.let[name], plain)}}}" for name in model.fixed]
     if inner == "d":
         lines.append(_wrapped(f"Bseries p d I = V(p,d)/({to_circuit(model.series, names)})"))
     lines.append(f"Vsense {inner} q 0")
@@ -88,20 +86,11 @@ def _spice_names(model: CompactModel, volt: str) -> dict[str, str]:
     names = {name: f"{{{name}}}" for name in model.names}
     names |= {state.name: f"V(s_{state.name})" for state in model.states}
     names |= {"V": volt, "kB": repr(K_B)}
+    fixed = model.fixed
     for name, tree in model.let.items():
-        fixed = name in _constants(model)
-        names[name] = f"{{let_{name}}}" if fixed else to_circuit(tree, names)
+        names[name] = f"{{let_{name}}}" if name in fixed else to_circuit(tree, names)
     names["I"] = "I(Vsense)"
     return names
-
-
-def _constants(model: CompactModel) -> dict[str, ast.expr]:
-    """The named expressions that read parameters only: worked out once, not at every step."""
-    found: dict[str, ast.expr] = {}
-    for name, tree in model.let.items():
-        if expressions.names(tree) <= {*model.names, "kB", *found}:
-            found[name] = tree
-    return found
 
 
 def _wrapped(text: str) -> str:

@@ -111,6 +111,15 @@ class CompactModel:
         """The parameters' names, in the order of their vector."""
         return [parameter.name for parameter in self.parameters]
 
+    @property
+    def fixed(self) -> list[str]:
+        """The `let` expressions that neither the voltage nor a state moves: worked out once a device."""
+        still = {*self.names, "kB"}
+        for name, tree in self.let.items():
+            if expressions.names(tree) <= still:
+                still.add(name)
+        return [name for name in self.let if name in still]
+
     def parameter(self, name: str) -> Parameter:
         """The parameter `name`. Raises UserError with the nearest name."""
         if name not in self.names:

@@ -95,7 +95,7 @@ def source_of(model: CompactModel) -> str:
 
 def _functions(model: CompactModel) -> str:
     """What depends on parameters alone is computed once a device: `prepared` puts it behind them."""
-    fixed = _fixed(model)
+    fixed = model.fixed
     vector = [*model.names, *fixed]
     names = {
         **{name: f"let_{name}" for name in model.let},
@@ -124,15 +124,6 @@ def _functions(model: CompactModel) -> str:
         ["def initial(p, out):", *initial],
     ]  # fmt: skip
     return "\n\n\n".join("@njit\n" + "\n".join(block) for block in blocks) + "\n\n"
-
-
-def _fixed(model: CompactModel) -> list[str]:
-    """The `let` expressions that neither the voltage nor a state moves."""
-    still = {*model.names, "kB"}
-    for name, tree in model.let.items():
-        if names_in(tree) <= still:
-            still.add(name)
-    return [name for name in model.let if name in still]
 
 
 def _reached(model: CompactModel, trees: Iterable[ast.expr]) -> set[str]:
