@@ -36,7 +36,7 @@ def run(progress: Callable[[str], None]) -> list[dict[str, Any]]:
     The unit is as many bare processes at once, each of which simulates its share of the tasks and writes
     nothing. Of long tasks are `tasks`, `wall_s`, `speedup`, the number of workers times their unit over the
     study's wall time, and `longer_ms`, how much longer a task took than in the unit; noise of a thirtieth is
-    40 ms there. Of short tasks is `overhead_ms`, the same difference. Local workers start within that time, as
+    40 ms there. Of short tasks is `overhead_ms`, the same difference. Local workers start within it, as
     bare processes do; those of dask were there before and have simulated once. Medians of ROUNDS rounds, in
     each of which unit and study take turns.
     """
