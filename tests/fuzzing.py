@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+import hostile
 import mutations
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -115,8 +116,8 @@ def repeated(strategy: st.SearchStrategy, count: int, one: Callable[..., None]) 
 
 def prepared(folder: Path) -> None:
     """What command lines may name: a run file, a study, a card, and a folder of results that is in use."""
-    (folder / "run.yaml").write_text(mutations.RUN)
-    (folder / "study.yaml").write_text(mutations.STUDY)
+    (folder / "run.yaml").write_text(hostile.RUN)
+    (folder / "study.yaml").write_text(hostile.STUDY)
     (folder / "card.yaml").write_text((mutations.TOP / "materials" / "void.yaml").read_text())
     (folder / "full").mkdir()
     dataset.write(folder / "full" / "run.nc", dataset.build(rows_of(5), [], about()))

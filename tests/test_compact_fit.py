@@ -7,12 +7,13 @@ import json
 from importlib import metadata
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 
 from kmc import cli
 from kmc.errors import UserError
-from kmc_analysis.compact import data
+from kmc_analysis.compact import data, report
 from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
 from kmc_analysis.compact.problem import FIT_RTOL
@@ -164,6 +165,20 @@ def command(monkeypatch: pytest.MonkeyPatch) -> None:
     point = metadata.EntryPoint("compact", "kmc_analysis.commands.compact:compact", cli.GROUP)
     if "compact" not in {known.name for known in found}:
         monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [point] if group == cli.GROUP else [])
+
+
+def test_the_picture_of_many_traces_has_rows(tmp_path: Path) -> None:
+    """Beyond a hundred traces one row had more pixels than an image may have."""
+    model = load_model("vteam")
+    traces = synthetic(model, {}, [bipolar(11)], 1)
+    found = fit(model, traces, free=["Ron"], generations=0)
+    sizes = []
+    for count in (1, report.MOST_COLUMNS, report.MOST_COLUMNS + 1):
+        report.write(found, traces * count, [], tmp_path)
+        sizes.append(matplotlib.image.imread(tmp_path / "report.png").shape[:2])
+    (height, width), wide, wrapped = sizes
+    assert wide == (height, width * report.MOST_COLUMNS)
+    assert wrapped == (2 * height, wide[1])
 
 
 @pytest.mark.usefixtures("command")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kmc_analysis.compact
+from kmc import cli
 from kmc.errors import UserError
-from kmc_analysis.compact import data
+from kmc_analysis.compact import data, exports
 from kmc_analysis.compact.exports import read_parameters
 from kmc_analysis.compact.model import load_model
 from kmc_analysis.compact.reference import Drive, simulate
@@ -70,6 +72,27 @@ def test_fitted_devices_load(path: Path) -> None:
     on, off = made.current[1] / made.voltage[1], made.current[-1] / made.voltage[-1]
     assert on > 1e-6
     assert off < 3.0 * values["G_off"] * 1.5
+
+
+def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
+    """`kmc compact export --parameters` writes values and spreads of the file, `--set` over them; a spread
+    that is none is refused, and nothing is written."""
+    path, out = FITTED / "ogb_20nm.json", tmp_path / "out"
+    told = json.loads(path.read_text())
+    given = ["--parameters", str(path), "--set", "V_th=0.4 V"]
+    assert cli.main(["compact", "export", "silver", *given, "--out", str(out)]) == 0
+    written = json.loads((out / "parameters.json").read_text())
+    assert written["spread"] == told["spread"] != {k: dict(v) for k, v in load_model("silver").spread.items()}
+    values = {name: entry["value"] for name, entry in written["parameters"].items()}
+    assert values == {name: entry["value"] for name, entry in told["parameters"].items()} | {"V_th": 0.4}
+    for wrong in ({"device": 3}, {"devices": {}}, {"device": {"kv": 0.1}}, {"device": {"k_v": None}}):
+        bad = tmp_path / "bad.json"
+        bad.write_text(json.dumps({**told, "spread": wrong}))
+        with pytest.raises(UserError):
+            exports.starting_at(load_model("silver"), bad)
+        assert cli.main(["compact", "export", "silver", "--parameters", str(bad),
+                         "--out", str(tmp_path / "none")]) == 2  # fmt: skip
+        assert not (tmp_path / "none").exists()
 
 
 TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / "held_out"

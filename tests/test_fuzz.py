@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import hostile
 import mutations
 import pytest
 from fuzzing import called, clean, limited, listing, outcomes, peak_kb, prepared, repeated
@@ -163,11 +164,11 @@ def damaged(folder: Path, count: int, told: Counter[str]) -> None:
 
 def recorded(folder: Path) -> list[Path]:
     """The manifest of a study with a result, and the record of a run that was begun."""
-    (folder / "study.yaml").write_text(mutations.STUDY)
+    (folder / "study.yaml").write_text(hostile.STUDY)
     study = load_study(folder / "study.yaml")
     write_manifest(folder / "study", manifest_of(study, folder / "study"))
     dataset.write(result_path(folder / "study", study.hashes[0]), dataset.build(rows_of(5), [], about()))
-    (folder / "run.yaml").write_text(mutations.RUN.replace("initial: other/out\n", ""))
+    (folder / "run.yaml").write_text(hostile.RUN.replace("initial: other/out\n", ""))
     (folder / "run").mkdir()
     run = describe(load_run(folder / "run.yaml"))
     record = {"run": run, "command": {"run": "../run.yaml", "sets": ["seed=8"]}}
@@ -214,7 +215,7 @@ def command_lines(folder: Path, count: int, told: Counter[str]) -> None:
             assert listing(folder) == before
         told[f"{words[0] or '(nothing)'}: {way}"] += 1
 
-    repeated(mutations.arguments(), count, one)
+    repeated(hostile.arguments(), count, one)
 
 
 TRYING = {

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile
 import mutations
 import pytest
 from fuzzing import HANG_S, MEMORY_KB, STUCK_S, clean, listing, outcomes, prepared, repeated
@@ -77,7 +78,7 @@ def test_two_hundred_through_the_command(tmp_path: Path, told: Counter[str]) -> 
         told[f"{words[0] or '(nothing)'}: {way}"] += 1
         prepared_again(folder)
 
-    strategy = st.one_of(mutations.arguments(), *(mutations.mutant(kind) for kind in mutations.originals()))
+    strategy = st.one_of(hostile.arguments(), *(mutations.mutant(kind) for kind in mutations.originals()))
     repeated(strategy, COMMANDS, one)
     told[f"(the longest took {longest_s:.1f} s, the largest {most_kb // 1000} MB)"] = 0
 

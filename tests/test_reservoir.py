@@ -12,9 +12,9 @@ import yaml
 
 from kmc import cli, streams
 from kmc.errors import UserError
+from kmc_analysis.measured_law import INVERSE_S, OFFSET_S, SLOPE_PER_V
 from kmc_analysis.reservoir import feeding, neurons, pipeline, readout, settings, table, trains
 from kmc_analysis.reservoir.devices import Population, waveform
-from kmc_analysis.reservoir.laws import INVERSE_S, OFFSET_S, SLOPE_PER_V
 
 FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.yaml"
 EXACT = readout.Law("exact", SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)

@@ -188,6 +188,14 @@ def test_study_of_patterns_is_a_study(four_bits: settings.Plan, result: pipeline
     assert [(step.voltage_V, step.duration_s, step.compliance_A) for step in steps] == [(-0.5, 5e-3, 1e-6)]
     with pytest.raises(UserError, match="samples"):
         kinetic.seen(plan, result.trains, wiring, 21)
+    with pytest.raises(UserError, match="gains differ"):
+        kinetic.seen(plan.changed(feeding={"least_gain": 0.5}), result.trains, wiring, 5)
+
+
+def test_a_read_of_nothing_tells_nothing(small: settings.Plan) -> None:
+    """0 V have no conductance: refused before anything is computed."""
+    with pytest.raises(UserError, match="0 V"):
+        small.changed(encoding={"read_amplitude": "0 V"})
 
 
 def fake_study(conductance: dict[str, list[float]]) -> xr.Dataset:

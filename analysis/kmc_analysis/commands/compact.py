@@ -191,9 +191,8 @@ def export(
     from kmc_analysis.compact import exports
     from kmc_analysis.compact.model import load_model
 
-    loaded = load_model(model)
-    changes = exports.read_parameters(loaded, parameters) if parameters else {}
-    changes |= exports.read_changes(loaded, set or [])
+    loaded = exports.starting_at(load_model(model), parameters)
+    changes = exports.read_changes(loaded, set or [])
     exports.claim(out)
     for path in exports.write(loaded, loaded.values(changes), out):
         typer.echo(str(path))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from kmc.documents import unknown
 from kmc.errors import UserError
 from kmc.files import make_folder, replacing
 from kmc_analysis.compact import circuits, learning
-from kmc_analysis.compact.model import CompactModel
+from kmc_analysis.compact.model import SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
 # The benches that come with a model: name -> (peak in V, compliance in A).
@@ -59,37 +62,67 @@ def _within(model: CompactModel, name: str, value: float) -> float:
 def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
     """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong
     file."""
+    numbers = _numbers(model, _fit(model, path)["parameters"], path)
+    return {name: _within(model, name, value) for name, value in numbers}
+
+
+def read_spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:
+    """The spreads in such a file, else the model's own. Raises UserError as `read_parameters` does."""
+    found = _fit(model, path).get("spread")
+    if not found:
+        return model.spread
+    if not isinstance(found, dict) or any(not isinstance(entries, dict) for entries in found.values()):
+        raise _no_fit(path)
+    for kind in found:
+        if kind not in SPREADS:
+            raise unknown(f'unknown spread "{kind}"', kind, SPREADS, str(path))
+    return {kind: dict(_numbers(model, entries, path)) for kind, entries in found.items()}
+
+
+def _fit(model: CompactModel, path: Path) -> dict[str, Any]:
+    """What the file of a fit of this model holds."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        name, entries = str(found["model"]), dict(found["parameters"])
+        name, _ = str(found["model"]), dict(found["parameters"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            "is not the parameters.json of a fit",
-            str(path),
-            next_step="name the file that kmc compact fit wrote",
-        ) from None
+        raise _no_fit(path) from None
     if name != model.name:
         raise UserError(
             f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}"
         )
-    values = {}
-    for key, entry in entries.items():
-        if key not in model.names:
-            raise unknown(f'{model.name} has no parameter "{key}"', key, model.names, str(path))
-        if not isinstance(entry, dict) or not isinstance(entry.get("value"), (int, float)):
+    return found
+
+
+def _no_fit(path: Path) -> UserError:
+    return UserError(
+        "is not the parameters.json of a fit",
+        str(path),
+        next_step="name the file that kmc compact fit wrote",
+    )
+
+
+def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Iterator[tuple[str, float]]:
+    """Names of parameters with a finite number each, given as such or as {value: number}."""
+    for name, entry in entries.items():
+        if name not in model.names:
+            raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(path))
+        value = entry.get("value") if isinstance(entry, dict) else entry
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise UserError(
-                f"{key} has no value", str(path), next_step="name the file that kmc compact fit wrote"
+                f"{name} has no value", str(path), next_step="name the file that kmc compact fit wrote"
             )
-        values[key] = _within(model, key, float(entry["value"]))
-    return values
+        yield name, float(value)
 
 
 def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
-    """The model with the values of a fit's parameters.json as its own, from which a search begins."""
-    values = read_parameters(model, path) if path else {}
-    return model.with_parameters(
+    """The model with values and spreads of a fit's parameters.json as its own."""
+    if path is None:
+        return model
+    values = read_parameters(model, path)
+    own = model.with_parameters(
         p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
     )
+    return replace(own, spread=read_spreads(model, path))
 
 
 def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[Path]:

@@ -21,6 +21,7 @@ AMBIENT = "T_amb"
 # What an equation may read besides parameters and states: device voltage (V), its current (A), and
 # Boltzmann's constant (eV/K).
 BUILT_IN = ("V", "I", "kB")
+SPREADS = ("device", "cycle")
 _EXAMPLE = 'R_on: {value: 1 kohm, low: 10 ohm, high: 1 Mohm, unit: ohm, scale: log, meaning: "..."}'
 
 Shown = Literal[
@@ -257,8 +258,8 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
                 next_step="rename one of the two",
             )
     for kind, entries in model.spread.items():
-        if kind not in ("device", "cycle"):
-            raise unknown(f'unknown spread "{kind}"', kind, ("device", "cycle"), place(raw["spread"], kind))
+        if kind not in SPREADS:
+            raise unknown(f'unknown spread "{kind}"', kind, SPREADS, place(raw["spread"], kind))
         for name in entries:
             if name not in model.names:
                 raise unknown(

@@ -11,11 +11,9 @@ import numpy as np
 
 from kmc.errors import UserError
 from kmc.units import format_si
+from kmc_analysis import measured_law
 from kmc_analysis.compact.data import Trace
 
-# The measured law of the compliance-programmed device (John et al. 2022, Fig. S28). The text gives its
-# inverse with 1.249e-5, and it is negative under 3.9 uA.
-LAW_SLOPE_PER_V, LAW_OFFSET_S = 3.338, -1.294e-5
 AT_LIMIT = 0.99  # of the limit: from there on it is the limiter that holds the current
 
 
@@ -91,7 +89,7 @@ def text(found: Sequence[Programmed]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for one in found:
-        measured = LAW_SLOPE_PER_V * one.limit + LAW_OFFSET_S
+        measured = measured_law.mean_conductance(one.limit)
         shown = [format_si(g, "S", 3) for g in (one.first, one.last, measured)]
         cells = [one.name, format_si(one.limit, "A"), "yes" if one.reached else "no", *shown]
         lines.append("| " + " | ".join(cells) + " |")
@@ -99,7 +97,8 @@ def text(found: Sequence[Programmed]) -> list[str]:
     told = f"{slope:.3g} per V, offset {offset:.3g} S, R squared {squared:.3f}"
     if math.isnan(slope):
         told = "none, for fewer than two limits were reached"
-    lines += ["", f"Simulated law, at once: {told}; measured {LAW_SLOPE_PER_V} per V, {LAW_OFFSET_S} S."]
+    measured_line = f"{measured_law.SLOPE_PER_V} per V, {measured_law.OFFSET_S} S"
+    lines += ["", f"Simulated law, at once: {told}; measured {measured_line}."]
     short = sum(not one.reached for one in found)
     if short:
         lines.append(f"{short} of {len(found)} did not reach the limit: they say nothing of the law.")

@@ -16,10 +16,12 @@ from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import LEVEL, Fit
-from kmc_analysis.compact.programmed import LAW_SLOPE_PER_V, Programmed
+from kmc_analysis.compact.programmed import Programmed
 from kmc_analysis.compact.reference import Drive, simulate
+from kmc_analysis.measured_law import SLOPE_PER_V
 
 LAW_RANGE_A = (30e-6, 150e-6)
+MOST_COLUMNS = 8  # of the picture
 READ_V = 0.1
 
 
@@ -73,7 +75,7 @@ def summary(found: Fit, devices: Sequence[Programmed] = ()) -> dict[str, Any]:
         "compliance_law": {
             "slope_per_V": None if math.isnan(slope) else slope,
             "r_squared": None if math.isnan(squared) else squared,
-            "measured_slope_per_V": LAW_SLOPE_PER_V,
+            "measured_slope_per_V": SLOPE_PER_V,
             "simulated": law.summary(devices) if devices else None,
         },
     }
@@ -127,7 +129,7 @@ def _rest(found: Fit, devices: Sequence[Programmed]) -> list[str]:
     fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
     lines += [
         "",
-        f"The model against compliance, 30 to 150 uA: {fit_line}; measured {LAW_SLOPE_PER_V} per V.",
+        f"The model against compliance, 30 to 150 uA: {fit_line}; measured {SLOPE_PER_V} per V.",
     ]
     return [*lines, "", *law.text(devices)] if devices else lines
 
@@ -160,13 +162,19 @@ def write(
 
 
 def _draw(found: Fit, traces: Sequence[Trace], fitted: int, path: Path) -> None:
-    """Data and fit above, residuals below, a column a trace."""
+    """Data and fit above, residuals below, for each trace; MOST_COLUMNS of them beside each other."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(traces), 5.0), layout="constrained")
-    axes = figure.subplots(2, len(traces), sharex="col", squeeze=False, height_ratios=(3, 1))
+    columns = min(len(traces), MOST_COLUMNS)
+    rows = math.ceil(len(traces) / columns)
+    figure = Figure(figsize=(4.2 * columns, 5.0 * rows), layout="constrained")
+    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=(3, 1) * rows)
+    for empty in axes.reshape(rows, 2, columns)[-1, :, len(traces) - columns * (rows - 1) :].flat:
+        empty.remove()
     for k, one in enumerate(traces):
-        top, below = axes[0, k], axes[1, k]
+        row, column = divmod(k, columns)
+        top, below = axes[2 * row, column], axes[2 * row + 1, column]
+        below.sharex(top)
         predicted = one.predicted(simulate(found.model, one.drive, found.values))
         time_ms, there = one.drive.time * 1e3, one.used
         top.plot(time_ms[there], 10.0 ** one.log_g[there], ".", markersize=3, color="0.5", label="data")

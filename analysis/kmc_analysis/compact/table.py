@@ -15,6 +15,7 @@ from kmc_analysis.compact import report
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import load_model
+from kmc_analysis.measured_law import SLOPE_PER_V
 
 
 def fits(
@@ -84,7 +85,7 @@ def text(made: Sequence[Mapping[str, Any]]) -> str:
     if scatter:
         shown = [f"{scatter[name]:.1%}" if name in scatter else "-" for name in names]
         lines.append("| " + " | ".join(["one replicate", "-", "-", "-", *shown, "-"]) + " |")
-    law = f"Median relative errors of conductance. Measured slope of G(Icc): {report.LAW_SLOPE_PER_V} per V."
+    law = f"Median relative errors of conductance. Measured slope of G(Icc): {SLOPE_PER_V} per V."
     return "\n".join([*lines, "", law]) + "\n"
 
 

@@ -14,6 +14,7 @@ from kmc_analysis.figures.controls import RATE, STEP, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.nonvolatile import READ, RESET, is_written, kept, written
 from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, reads, reset_voltage
 from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, known, median, not_run
@@ -152,7 +153,11 @@ def _draw_law(runs: Runs, path: Path) -> None:
             for ds in runs[program.name]:
                 axes.plot(level, 1e6 * reads(ds)[-1, 1], "o", color=COLOURS[0])
         axes.plot(
-            LIMITS_UA, [3.338 * one - 12.94 for one in LIMITS_UA], "--", color=COLOURS[5], label="experiment"
+            LIMITS_UA,
+            [1e6 * mean_conductance(1e-6 * one) for one in LIMITS_UA],
+            "--",
+            color=COLOURS[5],
+            label="experiment",
         )
         axes.set_xlabel("compliance (uA)")
         axes.set_ylabel("conductance (uS)")

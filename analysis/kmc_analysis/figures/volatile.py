@@ -107,7 +107,7 @@ def _room(ds: xr.Dataset) -> float:
 # --- note 6: DDAB's volatile endurance -------------------------------------------------------------------
 
 MOST_CYCLES = 6
-FAILED_S = 1e-8  # some twenty times the pristine conductance at the end of a cycle: it no longer returns
+FAILED_S = 1.356e-9  # HIGH_RESISTANCE times the pristine conductance: a cycle that ends above did not return
 
 
 def _cycles() -> Segments:

@@ -4,7 +4,6 @@ cycle.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ import numpy as np
 from kmc import units
 from kmc.documents import unknown
 from kmc_analysis import compact
-from kmc_analysis.compact.exports import read_parameters
+from kmc_analysis.compact.exports import read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
@@ -43,8 +42,7 @@ def _changes(model: CompactModel, settings: Devices,
     """The parameters, from the file of a fit or from the yaml, and the spreads that go with them."""
     if isinstance(settings.parameters, str):
         path = fitted(settings.parameters, plan)
-        values = read_parameters(model, path)
-        return values, _spreads(model, path)
+        return read_parameters(model, path), read_spreads(model, path)
     changes = {}
     for name, value in settings.parameters.items():
         if name not in model.names:
@@ -64,16 +62,6 @@ def fitted(name: str, plan: Plan) -> Path:
     if name not in known:
         raise unknown(f'no fit is called "{name}"', name, known, str(plan.path))
     return FITTED / f"{name}.json"
-
-
-def _spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:
-    """The spreads in a fit's file, else the model's."""
-    found = json.loads(path.read_text(encoding="utf-8")).get("spread") or model.spread
-    for entries in found.values():
-        for name in entries:
-            if name not in model.names:
-                raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(path))
-    return found
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,14 @@ def name_of(pattern: np.ndarray) -> str:
 
 
 def seen(plan: Plan, data: Trains, wiring: Wiring, samples: int) -> np.ndarray:
-    """Patterns [samples, nodes, slots] of the first samples to test with. UserError where there are fewer."""
+    """Patterns [samples, nodes, slots] of the first samples to test with.
+
+    UserError where there are fewer, and where nodes write at voltages of their own: a study has one protocol
+    a pattern.
+    """
+    if plan.feeding.least_gain < 1.0:
+        raise UserError("the nodes' gains differ, and a study of patterns has one amplitude for all",
+                        next_step="set feeding.least_gain to 1")  # fmt: skip
     if not 1 <= samples <= data.test:
         raise UserError(f"{samples} samples are asked for, and there are {data.test} to test with",
                         next_step=f"give 1 to {data.test}")  # fmt: skip

@@ -8,10 +8,9 @@ import numpy as np
 
 from kmc_analysis.compact.ladder import Levels, levels
 from kmc_analysis.compact.model import CompactModel
+from kmc_analysis.measured_law import INVERSE_S, OFFSET_S, SLOPE_PER_V
 from kmc_analysis.reservoir.readout import Law
 
-# John et al. 2022, supplementary note 4: mean = 3.338 Icc - 1.294e-5, but Icc = (G + 1.249e-5) / 3.338.
-SLOPE_PER_V, OFFSET_S, INVERSE_S = 3.338, -1.294e-5, 1.249e-5
 REPEATS = 16
 
 

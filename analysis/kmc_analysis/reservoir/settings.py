@@ -58,6 +58,12 @@ class Encoding(BaseModel):
     read_amplitude: _Volt = -0.5
     read_width: _Second = 5e-3
 
+    @model_validator(mode="after")
+    def _reads(self) -> Encoding:
+        if self.read_amplitude == 0.0:
+            raise ValueError("read_amplitude is 0 V, at which no current tells a conductance")
+        return self
+
     @property
     def slots(self) -> int:
         """The slots that one write takes."""
