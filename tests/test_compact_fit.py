@@ -135,6 +135,25 @@ def test_replicates_weigh_by_their_spread() -> None:
     assert np.all(last.sigma == 1.0)
 
 
+def test_the_median_weighs_by_its_standard_error() -> None:
+    """Of thirty devices with noise on their logarithm it is 1.25 / sqrt(30) of one's; that of ten of which
+    two lie decades away is that of the eight. 500 points tell the mean of the square to a few per cent."""
+    stream = np.random.default_rng(1)
+    drive = Drive.of(np.linspace(0.0, 1.0, 500), np.full(500, 0.5))
+
+    def sigma(noise: np.ndarray) -> float:
+        rows = enumerate(0.5e-9 * 10.0**noise)
+        traces = [data.trace(f"one_seed{k}", drive.time, drive.voltage, row, np.inf) for k, row in rows]
+        return float(np.sqrt(np.mean(data.typical(traces)[0].sigma ** 2)))
+
+    spread = 0.5 * stream.standard_normal((30, 500))
+    assert sigma(spread) == pytest.approx(0.5 * 1.2533 / np.sqrt(30.0), rel=0.1)
+    few = 0.05 * stream.standard_normal((10, 500))
+    far = few + np.where(np.arange(10) < 2, 3.0, 0.0)[:, None]
+    assert sigma(far) == pytest.approx(sigma(few), rel=0.5)
+    assert np.std(far, axis=0).mean() > 10.0 * np.std(few, axis=0).mean()  # by which it weighed before
+
+
 def test_replicates_weigh_most_where_they_agree() -> None:
     """Devices with one leak that switch at different times: the leak is not as uncertain as the switching."""
     time = np.linspace(0.0, 1.0, 100)

@@ -99,15 +99,20 @@ TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / 
 
 
 def test_the_fitted_device_predicts_trains_that_it_never_saw() -> None:
-    """A pair of pulses and a train of four, of the median of five simulated devices, to 15 %. The model's own
-    values do not, and one of the devices predicts the others worse."""
+    """A train of four pulses, of the median of thirty simulated devices, and a pair, of five, to 15 %. The
+    model's own values do not, nor a fit to five devices, and one device predicts the others worse. Most
+    points of the train are leak: its second half, where the device has left it, is held to 15 % too."""
     model = load_model("silver")
-    fitted, errors = read_parameters(model, FITTED / "ogb_20nm.json"), {}
-    for name, values in (("fitted", fitted), ("own", model.values())):
+    fits = {path.stem: read_parameters(model, path) for path in FITTED.glob("*.json")}
+    errors, scatter, late = {}, {}, {}
+    for name, values in (fits | {"own": model.values()}).items():
         for one in data.typical(data.read_all([TRACES])):
             found = one.predicted(simulate(model, one.drive, values)) - one.log_g
-            errors[name, one.name] = float(np.median(np.abs(10.0 ** found[one.used] - 1.0))), one.scatter
+            off = np.abs(10.0 ** found[one.used] - 1.0)
+            errors[name, one.name], scatter[one.name] = float(np.median(off)), one.scatter
+            late[name, one.name] = float(np.median(off[off.size // 2 :]))
     for name in ("pair", "train"):
-        error, scatter = errors["fitted", name]
-        assert error < 0.15 < scatter
-        assert errors["own", name][0] > 0.15
+        assert errors["ogb_20nm", name] < min(0.15, scatter[name])
+        assert errors["own", name] > 0.15
+    assert late["ogb_20nm", "train"] < 0.15
+    assert errors["ogb_20nm_even_weights", "train"] > 0.15

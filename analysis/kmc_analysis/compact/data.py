@@ -182,12 +182,12 @@ def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:
     """The traces, with the spread of replicates (traces of one and the same source) as sigma (see
-    `_spread`)."""
+    `_pooled`)."""
     found = []
     for one in traces:
         group = [other.log_g for other in traces if _same_source(one.drive, other.drive)]
         if len(group) > 1:
-            one = replace(one, sigma=_spread(np.array(group), one.used))
+            one = replace(one, sigma=_pooled(np.std(group, axis=0, ddof=1), one.used))
         found.append(one)
     return found
 
@@ -195,8 +195,9 @@ def weighted(traces: Sequence[Trace]) -> list[Trace]:
 def typical(traces: Sequence[Trace]) -> list[Trace]:
     """The median trace of each group of replicates, in the order of their first; single traces as they are.
 
-    It is used where all replicates are; sigma is their spread (see `_spread`), `scatter` how far one of them
-    lies from the median of the others (the median over points and replicates of the relative distance).
+    It is used where all replicates are; sigma is the median's standard error (see `_error_of_median`),
+    `scatter` how far one replicate lies from the median of the others (the median over points and replicates
+    of the relative distance).
     """
     found, left = [], list(traces)
     while left:
@@ -218,14 +219,26 @@ def _median(group: Sequence[Trace]) -> Trace:
         name=_SEED.sub("", group[0].name) or group[0].name,
         log_g=np.median(log_g, axis=0),
         used=used,
-        sigma=_spread(log_g, used),
+        sigma=_pooled(_error_of_median(log_g), used),
         replicates=len(group),
         scatter=float(np.median(apart)),
     )
 
 
-def _spread(log_g: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Standard deviation in decades [points] of replicates [replicates, points], pooled over neighbours.
+def _error_of_median(log_g: np.ndarray) -> np.ndarray:
+    """Standard error in decades [points] of the median of replicates [replicates, points], whatever their
+    distribution: half of what lies between the order statistics one standard deviation of a rank, half the
+    root of their number, on either side (David & Nagaraja, Order Statistics, 2003, section 7.1).
+
+    A few devices that set decades above the others move their standard deviation, and not their median.
+    """
+    reach = 0.5 / math.sqrt(len(log_g))
+    low, high = np.quantile(log_g, [0.5 - reach, 0.5 + reach], axis=0, method="hazen")
+    return 0.5 * (high - low)
+
+
+def _pooled(sigma: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """An uncertainty in decades [points], its squares pooled over neighbours, LEAST_SIGMA at least.
 
     A few replicates do not tell it point by point. Over a whole protocol it is not one number either: before
     they switch they agree to a per cent, and once they do they lie decades apart. With one number for both, a
@@ -233,7 +246,7 @@ def _spread(log_g: np.ndarray, used: np.ndarray) -> np.ndarray:
     """
     from scipy.ndimage import uniform_filter1d
 
-    squares = np.where(used, np.var(log_g, axis=0, ddof=1), 0.0)
+    squares = np.where(used, sigma**2, 0.0)
     size = 2 * NEIGHBOURS + 1
     shares = uniform_filter1d(used.astype(float), size, mode="constant")
     pooled = uniform_filter1d(squares, size, mode="constant") / np.where(shares > 0.0, shares, 1.0)

@@ -11,6 +11,7 @@ from kmc_analysis.compact.problem import FIT_RTOL, Problem
 SEARCH_RTOL = 1e-3  # of the states: a valley is found with a tenth of the steps that its bottom needs
 POLISH_RTOL = 5e-5
 POLISH_STEP = 1e-3  # of the bounds' width, for derivatives
+SEARCHES = 3  # one in three of the fits of `silver` to thirty devices ended in a valley twice as high
 VALLEYS = 4  # members of the last population that are followed downhill
 KICKS, SCAN = 3, 16  # rounds at most of scans over single parameters, and points of a scan
 APART = 0.05  # of the bounds' width: members closer than that are in one valley
@@ -28,7 +29,8 @@ def start(problem: Problem, seed: int, generations: int) -> np.ndarray:
     seen = problem.places_of(glance.values(problem.model, problem.traces, problem.fixed))
     begins = [np.clip(own, _EDGE, 1.0 - _EDGE), np.clip(seen, _EDGE, 1.0 - _EDGE)]
     problem.rtol = SEARCH_RTOL
-    begins += _population(problem, begins[1], seed, generations)
+    for search in range(SEARCHES):
+        begins += _population(problem, begins[1], streams.numbered(seed, "compact fit", search), generations)
     problem.rtol = POLISH_RTOL
     best = min((_downhill(problem, begin) for begin in begins), key=lambda end: end[0])
     for _ in range(KICKS):
@@ -56,7 +58,9 @@ def _kicked(problem: Problem, places: np.ndarray) -> np.ndarray:
     return places
 
 
-def _population(problem: Problem, seen: np.ndarray, seed: int, generations: int) -> list[np.ndarray]:
+def _population(
+    problem: Problem, seen: np.ndarray, stream: np.random.Generator, generations: int
+) -> list[np.ndarray]:
     """The best members, in different valleys, of the last population of a differential evolution."""
     from scipy.optimize import differential_evolution
 
@@ -69,7 +73,7 @@ def _population(problem: Problem, seen: np.ndarray, seed: int, generations: int)
         tol=1e-6,
         polish=False,
         init="sobol",
-        rng=streams.stream(seed, "compact fit"),
+        rng=stream,
     )
     kept: list[np.ndarray] = []
     for k in np.argsort(found.population_energies):
