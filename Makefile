@@ -35,7 +35,7 @@ test: $(READY_TO_TEST)  ## Run the tests that take minutes at most
 
 test-all: $(READY_TO_TEST)  ## Run the slow tests too
 	@$(BIN)/kmc warmup
-	$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder -m "slow or not slow" $(PYTEST_ARGS)
 
 bench: $(INSTALLED)  ## Time the kernel and the field solver beside their peers
 	@for name in $$($(BIN)/kmc bench); do $(BIN)/kmc bench $$name || exit; done

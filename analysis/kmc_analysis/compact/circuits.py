@@ -24,8 +24,8 @@ _LINE = 110
 _THERMAL_V = K_B * 300.15  # of the bridge's diodes, at the 27 degC that simulators begin with
 # reltol is how far Newton goes, too: what it leaves adds up over the steps, however short, and conductance is
 # exponential in the state: at 2e-5 vvteam is 1.1 % off at a limit, at 3e-5 a device that runs away after 8
-# pulses 10 %. A trtol of 5 takes a third longer than 10, at 20 vvteam is at 1 %, and at 10 the fitted device. A
-# vntol of 10 nV leaves a closed device 30 fA at 0 V.
+# pulses 10 %. A trtol of 5 takes a third longer than 10, at 20 vvteam is at 1 %, and at 10 the fitted device.
+# A vntol of 10 nV leaves a closed device 30 fA at 0 V.
 _OPTIONS = ".options method=gear reltol=1.5e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-9 trtol=7 itl4=60"
 
 
