@@ -8,11 +8,12 @@ rates they change; one loop computes those again, before the next waiting time.
 import numpy as np
 
 from .kernels_bend import touch_box
-from .kernels_events import apply, hop_ion, new_entity, settle_density
+from .kernels_entities import new_entity, settle_density, step_of
+from .kernels_events import apply, hop_ion
 from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
-from .kernels_near import index, inlined, kernel
+from .kernels_near import index, inlined, kernel, sum_pairs
 from .kernels_rates import entity_rates
-from .state import CHANNELS, KIND_ION
+from .state import CHANNELS, KIND_ION, KIND_VACANCY
 
 REACHED, BUDGET, REFRESH, FULL, QUIET = 0, 1, 2, 3, 4
 
@@ -31,9 +32,15 @@ def refresh_touched(state, grid, fields, model) -> None:
 
 @kernel
 def refresh_all(state, grid, fields, model) -> None:
-    """Recompute every rate, with tight bounds: after the fields, the voltage or the temperature changed."""
+    """Recompute every rate, with tight bounds: after the fields, the voltage or the temperature changed.
+
+    Charges may have been placed: their pair energies are summed, too.
+    """
     clear_groups(state)
     for entity in range(state.run[0].entities):
+        kind = state.entities[entity].kind
+        if kind == KIND_ION or kind == KIND_VACANCY:
+            sum_pairs(state, grid, model, entity, step_of(kind))
         touch(state, entity)
     refresh_touched(state, grid, fields, model)
 

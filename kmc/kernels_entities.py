@@ -3,9 +3,22 @@
 import numpy as np
 
 from .kernels_groups import leave_group, touch
-from .kernels_near import decode, index, kernel, pair_cell, place_of, put, span
+from .kernels_near import (
+    across,
+    add_pair,
+    decode,
+    felt,
+    index,
+    inlined,
+    kernel,
+    pair_cell,
+    place_of,
+    put,
+    ring,
+    span,
+)
 from .model import PAIR_REACH
-from .state import EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+from .state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 
 
 @kernel
@@ -100,22 +113,55 @@ def settle_density(state, grid, entity: int) -> None:
     state.entities[entity].stamp = state.run[0].pair_clock
 
 
+@inlined
+def step_of(kind: int) -> int:
+    """Sites that a charge moves by."""
+    return 2 if kind == KIND_VACANCY else 1
+
+
 @kernel
-def touch_charges(state, grid, model, site: int, others: int) -> None:
-    """Touch the charges whose pair term sees a site: `others` of them there are, anywhere."""
-    if model.reach == 0 or others == 0:
+def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> None:
+    """Bring `pairs` up to date with a charge that went from `site` to `target`, and touch whom it concerns.
+
+    site -1: it came; target -1: it went, and there is no `entity`. The lists know already where it is.
+    Energies are multiples of a power of two, so that sums have no rounding to pile up (see `pair_table`).
+    """
+    run = state.run[0]
+    if model.reach == 0:
+        return
+    came, went = target >= 0, site >= 0
+    step = 1
+    if came:
+        step = step_of(state.entities[entity].kind)
+        for k in range(CHANNELS):
+            state.pairs[entity, k] = 0.0
+    if run.ions + run.vacancies == came:
         return
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
-    x, y, z = decode(grid, site)
-    reach = PAIR_REACH + (state.run[0].vacancies > 0)  # vacancies look two sites far
-    x0, across_x = span(x, reach, cx)
-    y0, across_y = span(y, reach, cy)
-    for kz in range(max((z - reach) // 4, 0), min((z + reach) // 4 + 1, cz)):
+    x, y, z = decode(grid, site if went else target)
+    xt, yt, zt = decode(grid, target if came else site)
+    reach = PAIR_REACH + (run.vacancies > 0)  # vacancies look two sites far
+    x0, across_x = span(x, reach + across(xt - x, grid.nx), cx)
+    y0, across_y = span(y, reach + across(yt - y, grid.ny), cy)
+    high = reach + abs(zt - z)
+    for kz in range(max((z - high) // 4, 0), min((z + high) // 4 + 1, cz)):
         for ky in range(y0, y0 + across_y):
+            row_of_cells = (kz * cy + ring(ky, cy)) * cx
             for kx in range(x0, x0 + across_x):
-                other = np.int64(state.head[(kz * cy + ky % cy) * cx + kx % cx])
+                other = np.int64(state.head[row_of_cells + ring(kx, cx)])
                 while other >= 0:
-                    touch(state, other)
+                    if other != entity:
+                        xo, yo, zo = place_of(state, other)
+                        row, its = state.pairs[other], step_of(state.entities[other].kind)
+                        if went and felt(grid, its, x - xo, y - yo, z - zo):
+                            add_pair(model, grid, row, its, x - xo, y - yo, z - zo, -1.0)
+                            touch(state, other)
+                        if came and felt(grid, its, xt - xo, yt - yo, zt - zo):
+                            add_pair(model, grid, row, its, xt - xo, yt - yo, zt - zo, 1.0)
+                            touch(state, other)
+                        if came and felt(grid, step, xo - xt, yo - yt, zo - zt):
+                            own = state.pairs[entity]
+                            add_pair(model, grid, own, step, xo - xt, yo - yt, zo - zt, 1.0)
                     other = np.int64(state.entities[other].next)
 
 

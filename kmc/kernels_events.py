@@ -5,11 +5,11 @@ import math
 from .kernels_bend import bend
 from .kernels_entities import (
     drop_entity,
+    follow_pairs,
     link_charge,
     new_entity,
     settle_density,
     touch_around,
-    touch_charges,
     unlink_charge,
 )
 from .kernels_flight import ATOM_AT, HOME, ION_AT, flight, forget
@@ -125,8 +125,7 @@ def remove_metal(state, grid, fields, model, entity: int) -> None:
 @kernel
 def add_charge(state, grid, model, kind: int, site: int) -> None:
     """A silver ion on an empty site, or a vacancy on a halide site."""
-    touch_charges(state, grid, model, site, state.run[0].ions + state.run[0].vacancies)
-    new_entity(state, grid, kind, site)
+    follow_pairs(state, grid, model, new_entity(state, grid, kind, site), -1, site)
 
 
 @kernel
@@ -134,14 +133,13 @@ def remove_charge(state, grid, model, entity: int) -> None:
     """Take an ion or a vacancy away."""
     site = index(state.entities[entity].site)
     drop_entity(state, grid, entity)
-    touch_charges(state, grid, model, site, state.run[0].ions + state.run[0].vacancies)
+    follow_pairs(state, grid, model, -1, site, -1)
 
 
 @kernel
 def move_charge(state, grid, model, entity: int, target: int) -> None:
     """Move an ion or a vacancy whose site has been vacated and whose target taken; touch what feels it."""
     site = index(state.entities[entity].site)
-    others = state.run[0].ions + state.run[0].vacancies - 1
     touch(state, entity)
     if model.reach == 0:
         put(state, grid, entity, target)
@@ -154,9 +152,7 @@ def move_charge(state, grid, model, entity: int, target: int) -> None:
     put(state, grid, entity, target)
     if not same:
         link_charge(state, grid, entity)
-    if not same or state.run[0].vacancies > 0:
-        touch_charges(state, grid, model, site, others)
-    touch_charges(state, grid, model, target, others)
+    follow_pairs(state, grid, model, entity, site, target)
 
 
 @inlined

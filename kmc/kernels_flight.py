@@ -9,7 +9,7 @@ What is neglected is the time of the flight and what others do in it.
 
 from .kernels_bend import LEAST_V, NEAR, place, shape
 from .kernels_groups import touch
-from .kernels_near import beside, decode, index, inlined, kernel, opened, put
+from .kernels_near import beside, decode, index, inlined, kernel, opened, put, sum_pairs
 from .kernels_rates import ion_rates
 from .model import NO_HOP
 from .state import BEND_REACH, CHANNELS, EMPTY, KIND_METAL, METAL
@@ -127,6 +127,7 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
 @kernel
 def copy_rates(state, grid, fields, model, entity: int, site: int, row) -> None:
     """Rates of the ion on a site, hops into taken ones left out, and their sum."""
+    sum_pairs(state, grid, model, entity, 1)
     ion_rates(state, grid, fields, model, entity)
     x, y, z = decode(grid, site)
     for d in range(CHANNELS):

@@ -11,7 +11,6 @@ from .kernels_near import (
     inlined,
     kernel,
     open_potential,
-    pair_energies,
     pair_energy,
     place_of,
     two_steps,
@@ -19,7 +18,7 @@ from .kernels_near import (
 from .lattice import TIGHT
 from .model import NO_HOP
 from .rates import exponential, forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
-from .state import ELECTRODE_METAL, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+from .state import ELECTRODE_METAL, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
 from .units import K_B
 
 
@@ -95,8 +94,8 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     here = state.sites[site].region
     phi = voltage * fields[site].unit + fields[site].charge
     warmth = fields[site].temperature
-    paired = model.reach > 0 and state.run[0].ions + state.run[0].vacancies > 1
-    own = pair_energies(state, grid, model, entity, 1, row) if paired else 0.0
+    pairs = state.pairs[entity]
+    own = pairs[OWN]
     x, y, z = place_of(state, entity)
     electrodes = 0
     for d in range(6):
@@ -108,9 +107,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
         saddle = model.ion_barrier[here, there]
         if cation < METAL and saddle < NO_HOP and j != site:
             energy = model.ion_energy[there] - model.ion_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
-            if paired:
-                energy += row[d] - own
+            energy += voltage * fields[j].unit + fields[j].charge - phi + (pairs[d] - own)
             exponent = -forward_barrier(saddle, energy, 0.5) / (0.5 * K_B * (warmth + fields[j].temperature))
             state.factors[d] = model.ion_prefactor[here, there]
         row[d] = exponent
@@ -197,7 +194,8 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
     here = state.sites[site].region
     free = state.sites[site].cation < METAL
     phi = voltage * fields[site].unit + fields[site].charge
-    own = pair_energies(state, grid, model, entity, 2, row) if model.reach > 0 else 0.0
+    pairs = state.pairs[entity]
+    own = pairs[OWN]
     total = 0.0
     for d in range(6):
         j = two_steps(grid, site, d)
@@ -206,9 +204,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
         rate = 0.0
         if free and saddle < NO_HOP and state.sites[j].cation < METAL and j != site:
             energy = model.vacancy_energy[there] - model.vacancy_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
-            if model.reach > 0:
-                energy += row[d] - own
+            energy += voltage * fields[j].unit + fields[j].charge - phi + (pairs[d] - own)
             rate = thermal_rate(model.vacancy_prefactor[here, there], forward_barrier(saddle, energy, 0.5),
                                 0.5 * (fields[site].temperature + fields[j].temperature))
         row[d] = rate

@@ -6,6 +6,7 @@ from .lattice import Region
 from .rates import hop_prefactor, screened_pair_energy
 
 REGIONS = len(Region)
+PAIR_UNIT = 2.0**-40  # eV
 PAIR_REACH = 4  # sites; also the edge of a cell of the neighbour list
 NO_HOP = 1e3  # eV: a barrier that is never crossed
 
@@ -99,10 +100,13 @@ METAL_KEYS = {
 
 
 def pair_table(permittivity: float, spacing_nm: float) -> np.ndarray:
-    """Pair energy in eV by squared distance in sites, zero at the reach."""
+    """Pair energy in eV by squared distance in sites, zero at the reach: multiples of PAIR_UNIT.
+
+    So sums of them are exact in float64, in whatever order they are added and taken off.
+    """
     squared = np.arange(PAIR_REACH**2 + 1)
     energy = screened_pair_energy(spacing_nm * np.sqrt(squared), permittivity, 2 * spacing_nm, spacing_nm / 2)
-    return energy - energy[-1]
+    return np.rint((energy - energy[-1]) / PAIR_UNIT) * PAIR_UNIT
 
 
 def effective_permittivity(stack) -> float:

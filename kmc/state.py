@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL = 0, 1, 2, 3, 4
 KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
 CHANNELS = 8
+OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
@@ -77,6 +78,7 @@ class State(NamedTuple):
     sites: np.ndarray  # SITE [N]
     entities: np.ndarray  # ENTITY [E]
     rates: np.ndarray  # float64 [E, CHANNELS], 1/s
+    pairs: np.ndarray  # float64 [E, CHANNELS]: pair energy of a charge after each of six steps, and OWN, eV
     groups: np.ndarray  # GROUP [G]
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
@@ -114,7 +116,8 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     pair_cells = math.prod(n // 4 + 1 for n in region.shape)
     density_cells = math.prod(-(-n // 2) for n in region.shape)
     return State(
-        sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
+        sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS),
+        _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
@@ -126,8 +129,9 @@ def grow(state: State, capacity: int) -> State:
     old = state.entities.size
     entities = _entities(capacity)
     entities[:old] = state.entities
-    rates, members = _lines(capacity, np.float64, CHANNELS), np.zeros((GROUPS, capacity), np.int32)
-    rates[:old] = state.rates
+    rates, pairs = (_lines(capacity, np.float64, CHANNELS) for _ in range(2))
+    members = np.zeros((GROUPS, capacity), np.int32)
+    rates[:old], pairs[:old] = state.rates, state.pairs
     for g in np.flatnonzero(state.groups["count"]):
         members[g, : state.groups["count"][g]] = state.members[g, : state.groups["count"][g]]
-    return state._replace(entities=entities, rates=rates, members=members)
+    return state._replace(entities=entities, rates=rates, pairs=pairs, members=members)

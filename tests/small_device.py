@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc import kernels
 from kmc.lattice import Region
-from kmc.model import MODEL, NO_HOP, PAIR_REACH, REGIONS
+from kmc.model import MODEL, NO_HOP, PAIR_REACH, PAIR_UNIT, REGIONS
 from kmc.state import (
     COUNTER_METAL,
     ELECTRODE_METAL,
@@ -70,7 +70,8 @@ def table(pairs: bool = True) -> np.ndarray:
     model["vacancy_barrier"] = np.where(closed, NO_HOP, symmetric(0.2, 0.3))
     model["vacancy_prefactor"] = symmetric(1e11, 2e11)
     squared = np.arange(PAIR_REACH**2 + 1)
-    model["pair"] = 0.2 / np.sqrt(squared + 1.0) - 0.2 / np.sqrt(PAIR_REACH**2 + 1.0)
+    energy = 0.2 / np.sqrt(squared + 1.0) - 0.2 / np.sqrt(PAIR_REACH**2 + 1.0)
+    model["pair"] = np.rint(energy / PAIR_UNIT) * PAIR_UNIT
     model["reach"] = PAIR_REACH**2 + 1 if pairs else 0
     for name, value in {"bond": 0.12, "kink": -0.36, "attempt": 1e13, "reduction": 0.4, "electrode": 0.45,
                         "transfer": 0.4, "diffusion": 0.4, "isolated": 0.3, "exchange": 0.4,

@@ -108,7 +108,7 @@ def test_a_bomb_does_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(CorruptFile, match="damaged"):
             checkpoint.load(path)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
-    tree = b'{"version": 1, "state": {}}'
+    tree = f'{{"version": {checkpoint.VERSION}, "state": {{}}}}'.encode()
     written("tree.npy", head((len(tree),)), tree)
     assert checkpoint.load(path) == {}
     padded = tree + b" " * (4 << 20)
