@@ -101,10 +101,9 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
 
     The atom's entity stands in for the ion, so that the charges around are seen and it itself is not.
     """
-    reach, run, home = model.flight, state.run[0], state.sites[site]
+    reach, home = model.flight, state.sites[site]
     x0, y0, z0 = decode(grid, site)
     home.cation = EMPTY
-    run.ions += 1
     k = 0
     for c in range(-reach - 1, reach + 2):
         for b in range(-reach - 1, reach + 2):
@@ -120,7 +119,6 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
                         put(state, grid, entity, i)
                         copy_rates(state, grid, fields, model, entity, i, row)
     put(state, grid, entity, site)
-    run.ions -= 1
     home.cation = METAL
 
 
@@ -138,7 +136,7 @@ def copy_rates(state, grid, fields, model, entity: int, site: int, row) -> None:
 
 
 @inlined
-def step_of(side: int, direction: int) -> int:
+def stride(side: int, direction: int) -> int:
     """What a hop adds to the place in the box."""
     if direction < 2:
         return 2 * direction - 1
@@ -160,7 +158,7 @@ def solve_back(state, side: int) -> None:
                 back = row[6] if k == cells // 2 else 0.0
                 for d in range(6):
                     if row[d] > 0.0:
-                        back += row[d] * state.domain[k + step_of(side, d), BACK]
+                        back += row[d] * state.domain[k + stride(side, d), BACK]
                 back /= row[TOTAL]
                 change = max(change, abs(back - row[BACK]))
                 row[BACK] = back
@@ -179,7 +177,7 @@ def walk(state, grid, generator, site: int, k: int, side: int) -> tuple[int, int
         for d in range(CHANNELS):
             weight = row[d]
             if d < 6 and weight > 0.0:
-                weight *= 1.0 - state.domain[k + step_of(side, d), BACK]
+                weight *= 1.0 - state.domain[k + stride(side, d), BACK]
             elif d == 6 and k == home:
                 weight = 0.0
             if rest >= weight or weight == 0.0:
@@ -189,7 +187,7 @@ def walk(state, grid, generator, site: int, k: int, side: int) -> tuple[int, int
                 return ATOM_AT, site
             if d == 7:
                 return INTO_ELECTRODE, site
-            k += step_of(side, d)
+            k += stride(side, d)
             site = beside(grid, site, x, y, z, d)
             if state.domain[k, TOTAL] == 0.0:
                 return ION_AT, site

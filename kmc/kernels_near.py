@@ -170,7 +170,7 @@ def sum_pairs(state, grid, model, entity: int, step: int) -> None:
     row = state.pairs[entity]
     for k in range(CHANNELS):
         row[k] = 0.0
-    if model.reach == 0:
+    if model.reach == 0 or state.run[0].ions + state.run[0].vacancies == 0:
         return
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
     x, y, z = place_of(state, entity)

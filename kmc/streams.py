@@ -25,7 +25,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def numbered(seed: int, name: str, number: int) -> np.random.Generator:
-    """The stream `name` of one of several windows; that of number 0 is `stream(seed, name)` itself."""
+    """The stream `name` of one of several, as of windows; that of number 0 is `stream(seed, name)` itself."""
     return stream(seed, name if number == 0 else f"{name} {number}")
 
 

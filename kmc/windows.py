@@ -185,8 +185,9 @@ class Windows:
             setattr(self, name, saved[name])
 
     def start_again(self) -> None:
-        """The clock begins at zero with everything else as it is."""
+        """The clock begins at zero with everything else as it is; rates are those of these settings."""
         for device in self:
             run = device.state.run
             device.density_time -= float(run["time"][0])
             run["time"] = 0.0
+            device.refresh()

@@ -151,7 +151,10 @@ def test_the_median_weighs_by_its_standard_error() -> None:
     few = 0.05 * stream.standard_normal((10, 500))
     far = few + np.where(np.arange(10) < 2, 3.0, 0.0)[:, None]
     assert sigma(far) == pytest.approx(sigma(few), rel=0.5)
-    assert np.std(far, axis=0).mean() > 10.0 * np.std(few, axis=0).mean()  # by which it weighed before
+    single = [data.trace(f"one_seed{k}", drive.time, drive.voltage, 0.5e-9 * 10.0**row, np.inf)
+              for k, row in enumerate(far)]  # fmt: skip
+    spread_of_one = data.weighted(single)[0].sigma  # which the far ones do move
+    assert np.sqrt(np.mean(spread_of_one**2)) > 20.0 * sigma(far)
 
 
 def test_replicates_weigh_most_where_they_agree() -> None:

@@ -85,7 +85,8 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
     assert written["spread"] == told["spread"] != {k: dict(v) for k, v in load_model("silver").spread.items()}
     values = {name: entry["value"] for name, entry in written["parameters"].items()}
     assert values == {name: entry["value"] for name, entry in told["parameters"].items()} | {"V_th": 0.4}
-    for wrong in ({"device": 3}, {"devices": {}}, {"device": {"kv": 0.1}}, {"device": {"k_v": None}}):
+    for wrong in ({"device": 3}, {"devices": {}}, {"device": {"kv": 0.1}}, {"device": {"k_v": None}}, [], 0,
+                  {"device": {"k_v": -0.1}}, {"device": {"k_v": 10**400}}):  # fmt: skip
         bad = tmp_path / "bad.json"
         bad.write_text(json.dumps({**told, "spread": wrong}))
         with pytest.raises(UserError):
@@ -93,6 +94,10 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
         assert cli.main(["compact", "export", "silver", "--parameters", str(bad),
                          "--out", str(tmp_path / "none")]) == 2  # fmt: skip
         assert not (tmp_path / "none").exists()
+    for wrong in ([], "", [["k_v", 1.0]]):
+        bad.write_text(json.dumps({**told, "parameters": wrong}))
+        with pytest.raises(UserError, match="not the parameters"):
+            exports.starting_at(load_model("silver"), bad)
 
 
 TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / "held_out"

@@ -84,5 +84,5 @@ def test_two_hundred_through_the_command(tmp_path: Path, told: Counter[str]) -> 
 
 
 def prepared_again(folder: Path) -> None:
-    (folder / "run.yaml").write_text(mutations.RUN)
-    (folder / "study.yaml").write_text(mutations.STUDY)
+    (folder / "run.yaml").write_text(hostile.RUN)
+    (folder / "study.yaml").write_text(hostile.STUDY)

@@ -2,16 +2,35 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import kmc
 from kmc import simulation
+from kmc.bench_small import small
+from kmc.simulation import Simulation
+from kmc.state import KIND_ION
 
 
 def short(progress: Any) -> None:
     """A hold of a nanosecond in a small window."""
     protocol = kmc.Protocol.hold("0.1 V", "1 ns")
     kmc.simulate("ogb_7nm", protocol, settings={"window": "8 nm"}, progress=progress)
+
+
+def test_a_state_of_other_settings_has_the_rates_of_these() -> None:
+    """A run without pair energies, gone on with by one that has them: the ions know each other at once."""
+    protocol = kmc.Protocol.hold("1 V", "50 us", "1 uA", samples=1)
+    before = small(protocol, 5.0, {"ion_pairs": False}, 1)
+    before.run()
+    paired = before.settings.changed(ion_pairs=True)
+    after = Simulation(before.stack, protocol, paired, 1, before.state_dict())
+    ions = after.device.state.entities["kind"] == KIND_ION
+    kept, rates = (getattr(after.device.state, name)[ions].copy() for name in ("pairs", "rates"))
+    after.device.refresh()
+    assert np.count_nonzero(kept) > 0
+    assert (kept == after.device.state.pairs[ions]).all()
+    assert (rates == after.device.state.rates[ions]).all()
 
 
 def test_progress_is_shown_told_or_silent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from kmc_analysis.compact.reference import Drive, Response
 LEAST_V = 5e-3  # below it a conductance is not read
 FLOOR_S = 1e-13
 LEAST_SIGMA = 0.01  # decades; replicates that agree by chance weigh no more
-NEIGHBOURS = 4  # points on either side over which the spread of replicates is pooled
+NEIGHBOURS = 4  # points on either side over which an uncertainty is pooled
 _COLUMNS = {
     "time_s": True,
     "voltage_source_V": True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA
 SWEEP_V, RATE_V_PER_S = 0.6, 1.0
 PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
 PULSE_LIMIT_A = 1e-4
+_LARGEST = 1e300
 PULSE_STEP_S = 5e-4  # of ngspice at most: a tenth of a pulse
 
 
@@ -68,24 +68,27 @@ def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
 
 def read_spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:
     """The spreads in such a file, else the model's own. Raises UserError as `read_parameters` does."""
-    found = _fit(model, path).get("spread")
-    if not found:
-        return model.spread
-    if not isinstance(found, dict) or any(not isinstance(entries, dict) for entries in found.values()):
+    found = _fit(model, path).get("spread", model.spread)
+    if not isinstance(found, Mapping) or any(not isinstance(entries, Mapping) for entries in found.values()):
         raise _no_fit(path)
     for kind in found:
         if kind not in SPREADS:
             raise unknown(f'unknown spread "{kind}"', kind, SPREADS, str(path))
-    return {kind: dict(_numbers(model, entries, path)) for kind, entries in found.items()}
+    read = {kind: dict(_numbers(model, entries, path)) for kind, entries in found.items()}
+    if any(sigma < 0.0 for entries in read.values() for sigma in entries.values()):
+        raise UserError("has a spread below zero", str(path), next_step="give standard deviations")
+    return read
 
 
 def _fit(model: CompactModel, path: Path) -> dict[str, Any]:
     """What the file of a fit of this model holds."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        name, _ = str(found["model"]), dict(found["parameters"])
+        name, entries = str(found["model"]), found["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
         raise _no_fit(path) from None
+    if not isinstance(entries, dict):
+        raise _no_fit(path)
     if name != model.name:
         raise UserError(
             f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}"
@@ -107,7 +110,8 @@ def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Ite
         if name not in model.names:
             raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(path))
         value = entry.get("value") if isinstance(entry, dict) else entry
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        # An integer may be beyond what a float holds.
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
             raise UserError(
                 f"{name} has no value", str(path), next_step="name the file that kmc compact fit wrote"
             )
