@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import kmc
-from kmc import simulation
+from kmc import kernels, simulation
 from kmc.bench_small import small
+from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
-from kmc.state import KIND_ION
+from kmc.state import EMPTY, KIND_ION
 
 
 def short(progress: Any) -> None:
@@ -20,9 +21,13 @@ def short(progress: Any) -> None:
 
 def test_a_state_of_other_settings_has_the_rates_of_these() -> None:
     """A run without pair energies, gone on with by one that has them: the ions know each other at once."""
-    protocol = kmc.Protocol.hold("1 V", "50 us", "1 uA", samples=1)
+    protocol = kmc.Protocol.hold("0 V", "1 ns", samples=1)
     before = small(protocol, 5.0, {"ion_pairs": False}, 1)
-    before.run()
+    device = before.device
+    free = np.flatnonzero(before.lattice.mask(*ACTIVE).ravel() & (device.state.sites["cation"] == EMPTY))
+    places = free[np.flatnonzero(np.diff(free) == 1)[0] + np.arange(2)]
+    kernels.place_many(device.state, device.grid, KIND_ION, places.astype(np.int32))
+    device.refresh()
     paired = before.settings.changed(ion_pairs=True)
     after = Simulation(before.stack, protocol, paired, 1, before.state_dict())
     ions = after.device.state.entities["kind"] == KIND_ION
