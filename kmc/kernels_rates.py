@@ -94,8 +94,8 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     here = state.sites[site].region
     phi = voltage * fields[site].unit + fields[site].charge
     warmth = fields[site].temperature
-    pairs = state.pairs[entity]
-    own = pairs[OWN]
+    paired = model.reach > 0  # else the row of `pairs` is not even fetched
+    own = state.pairs[entity, OWN] if paired else 0.0
     x, y, z = place_of(state, entity)
     electrodes = 0
     for d in range(6):
@@ -107,7 +107,9 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
         saddle = model.ion_barrier[here, there]
         if cation < METAL and saddle < NO_HOP and j != site:
             energy = model.ion_energy[there] - model.ion_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi + (pairs[d] - own)
+            energy += voltage * fields[j].unit + fields[j].charge - phi
+            if paired:
+                energy += state.pairs[entity, d] - own
             exponent = -forward_barrier(saddle, energy, 0.5) / (0.5 * K_B * (warmth + fields[j].temperature))
             state.factors[d] = model.ion_prefactor[here, there]
         row[d] = exponent
@@ -194,8 +196,8 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
     here = state.sites[site].region
     free = state.sites[site].cation < METAL
     phi = voltage * fields[site].unit + fields[site].charge
-    pairs = state.pairs[entity]
-    own = pairs[OWN]
+    paired = model.reach > 0
+    own = state.pairs[entity, OWN] if paired else 0.0
     total = 0.0
     for d in range(6):
         j = two_steps(grid, site, d)
@@ -204,7 +206,9 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
         rate = 0.0
         if free and saddle < NO_HOP and state.sites[j].cation < METAL and j != site:
             energy = model.vacancy_energy[there] - model.vacancy_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi + (pairs[d] - own)
+            energy += voltage * fields[j].unit + fields[j].charge - phi
+            if paired:
+                energy += state.pairs[entity, d] - own
             rate = thermal_rate(model.vacancy_prefactor[here, there], forward_barrier(saddle, energy, 0.5),
                                 0.5 * (fields[site].temperature + fields[j].temperature))
         row[d] = rate
