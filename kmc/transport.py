@@ -11,6 +11,7 @@ from .state import State
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
+TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a volt, conductance 1e-6
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
@@ -170,7 +171,7 @@ class Network:
             *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
-        tk.solve_network(links, weight, unit, 1e-5)
+        tk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
         others = atoms[self.label[atoms] != tk.BRIDGE]
         known = {tk.CATHODE: 0.0, tk.ANODE: 1.0}

@@ -15,7 +15,7 @@ from kmc.kernels_events import remove_metal
 from kmc.lattice import ACTIVE, Lattice, Region
 from kmc.stack import load_stack
 from kmc.state import KIND_METAL, METAL
-from kmc.surroundings import Surroundings
+from kmc.surroundings import Surroundings, _among
 from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
@@ -107,6 +107,20 @@ def test_what_goes_in_comes_out(name: str) -> None:
         total += float(flow.take(0, axis).sum() - flow.take(-1, axis).sum())
     assert total == pytest.approx(1.0, abs=0.01)
     assert 1.03 * total != pytest.approx(1.0, abs=0.01)
+
+
+def test_cells_solved_exactly_are_those_of_the_whole() -> None:
+    """The matrix among the cells that differ from their layer is that of the flow of heat itself."""
+    heat = device(reduced(LAYERED[0])).heat
+    around = Surroundings(heat.kappa, heat.width)
+    assert len(around.islands) > 20
+    among = _among(around.faces, around.islands).toarray()
+    one = np.zeros(math.prod(around.shape))
+    for k in range(0, len(around.islands), 7):
+        one[:] = 0.0
+        one[around.islands[k]] = 1.0
+        assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-12)
+        assert among[:, k] != pytest.approx(1.01 * around._apply(one)[around.islands], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", LAYERED)
