@@ -1,0 +1,138 @@
+"""`kmc compact fit`, `export` and `table`: what they write, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from compact_truth import bipolar, train
+
+from kmc import cli
+from kmc_analysis.compact.model import load_model
+from kmc_analysis.compact.reference import Drive, simulate
+
+
+def write_csv(path: Path, name: str, drive: Drive) -> Path:
+    """A measurement of a model."""
+    made = simulate(load_model(name), drive)
+    rows = zip(drive.time.tolist(), drive.voltage.tolist(), made.current.tolist(), strict=True)
+    body = "".join(f"{t!r},{v!r},{i!r},1e-4\n" for t, v, i in rows)
+    path.write_text("time_s,voltage_source_V,current_A,compliance_A\n" + body)
+    return path
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kmc compact`, also where the package was installed before it had the command."""
+    found = metadata.entry_points(group=cli.GROUP)
+    point = metadata.EntryPoint("compact", "kmc_analysis.commands.compact:compact", cli.GROUP)
+    if "compact" not in {known.name for known in found}:
+        monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [point] if group == cli.GROUP else [])
+
+
+@pytest.mark.usefixtures("command")
+def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Measured traces in; parameters with intervals, report, held-out error and circuit models out."""
+    sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
+    unseen = write_csv(tmp_path / "train.csv", "vteam", train())
+    fixed = [word for name in ("alpha_on", "alpha_off") for word in ("--fix", f"{name}=2")]
+    arguments = [
+        "compact",
+        "fit",
+        str(sweep),
+        "--model",
+        "vteam",
+        "--held-out",
+        str(unseen),
+        "--generations",
+        "0",
+        "--out",
+        str(tmp_path / "fit"),
+        "--json",
+        "--quiet",
+        *fixed,
+    ]
+    assert cli.main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["median_error_held_out"]["train"] < 0.05
+    assert {"name", "value", "low", "high", "unit", "identified"} <= set(result["estimates"][0])
+    names = {Path(path).name for path in result["files"]}
+    assert {
+        "parameters.json",
+        "kmc_vteam.sp",
+        "kmc_vteam.va",
+        "sweep_1uA.cir",
+        "pulses.pwl",
+        "pulses.csv",
+        "crossbar_3x3.cir",
+        "traces.npz",
+        "report.md",
+        "report.json",
+        "report.png",
+    } <= names
+    assert all(Path(path).is_file() for path in result["files"])
+    again = ["compact", "export", "vteam", "--parameters", str(tmp_path / "fit" / "parameters.json"), "--out"]
+    assert cli.main([*again, str(tmp_path / "again")]) == 0
+    same = [(tmp_path / folder / "kmc_vteam.sp").read_text() for folder in ("fit", "again")]
+    assert same[0] == same[1]
+    capsys.readouterr()
+    assert cli.main([*again, str(tmp_path / "again")]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("command")
+def test_the_table_puts_the_model_that_made_the_data_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models on the same traces: the one that made them predicts the train to 2 %, the other not."""
+    sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
+    unseen = write_csv(tmp_path / "train.csv", "vteam", train())
+    words = ["compact", "table", str(sweep), "--held-out", str(unseen), "--generations", "0", "--quiet"]
+    words += ["--model", "vvteam", "--model", "vteam", "--out", str(tmp_path / "table")]
+    assert cli.main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == ["vteam", "vvteam"]
+    assert rows[0]["held_out"] < 0.02 < 0.05 < rows[1]["held_out"]
+    assert json.loads((tmp_path / "table" / "errors.json").read_text()) == rows
+    assert "| train (held out) |" in (tmp_path / "table" / "errors.md").read_text()
+    assert cli.main(words) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+# Bad input: (arguments after `kmc compact`, text that the message holds).
+BAD = [
+    (["fit", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
+    (["fit", "{csv}", "--model", "vteam", "--out", "{out}", "--fix", "v_onn=1 V"], 'did you mean "v_on"'),
+    (["fit", "{csv}", "--model", "vteam", "--out", "{out}", "--fix", "v_on=1"], "has no unit"),
+    (["fit", "{csv}", "--model", "vteam", "--out", "{out}", "--fix", "v_on=9 V"], "out of its bounds"),
+    (["fit", "{broken}", "--model", "vteam", "--out", "{out}"], "broken.csv:3: a cell is not a number"),
+    (["fit", "{unknown}", "--model", "vteam", "--out", "{out}"], 'did you mean "current_A"'),
+    (["fit", "nowhere.csv", "--model", "vteam", "--out", "{out}"], "nowhere.csv"),
+    (["export", "vteam", "--parameters", "{csv}", "--out", "{out}"], "is not the parameters.json of a fit"),
+    (["models", "--jsn"], "--json"),
+    (["table", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),
+]
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize(("words", "said"), BAD)
+def test_bad_input_is_one_line_and_writes_nothing(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, one line, no folder."""
+    head = "time_s,voltage_source_V,current_A\n"
+    files = {
+        "csv": head + "0,0,0\n1,0.1,1e-9\n2,0.2,2e-9\n3,0.3,3e-9\n",
+        "broken": head + "0,0,0\n1,one,0\n",
+        "unknown": "time_s,voltage_source_V,curent_A\n0,0,0\n",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    places = {**{name: str(tmp_path / f"{name}.csv") for name in files}, "out": str(tmp_path / "out")}
+    assert cli.main(["compact", *(word.format(**places) for word in words)]) == 2
+    message = capsys.readouterr().err
+    assert said in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()

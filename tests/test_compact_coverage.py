@@ -1,0 +1,34 @@
+"""The intervals of a fit hold the truth as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compact_truth import FREE, bipolar, starting_at, synthetic, train
+
+from kmc_analysis.compact.fit import Fit, fit
+from kmc_analysis.compact.model import load_model, model_names
+
+
+def covered(found: Fit, truth: dict[str, float]) -> list[bool]:
+    """Whether each true value lies in its interval."""
+    return [e.low <= truth[e.parameter.name] <= e.high for e in found.estimates]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", model_names())
+def test_intervals_hold_the_truth(name: str) -> None:
+    """50 draws a model: the stated 95 % intervals hold the truth at least 90 % of the time.
+
+    The search begins at the truth: what is tested here are the intervals, not the search. Power: of 200
+    intervals of which each holds it with 95 % in truth, fewer than 180 do in one of a thousand runs; where
+    each does with 80 %, all but one of a thousand runs fail. The reset of `silver` takes three samples of 81,
+    too few for its two parameters: it is sampled twice as densely.
+    """
+    truth = FREE[name]
+    model = starting_at(load_model(name), truth)
+    held: list[bool] = []
+    for seed in range(50):
+        traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)
+        held += covered(fit(model, traces, free=list(truth), generations=0), truth)
+    assert np.mean(held) >= 0.90
