@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import threads
 from .coupling import Device
 from .errors import UserError
 from .kernels import REACHED
@@ -87,14 +88,15 @@ class Simulation:
     def run(self, progress: Progress | None = None, should_stop: Callable[[], bool] | None = None) -> None:
         """Go on to the end of the protocol, or until `should_stop` between kernel calls."""
         told, events = wall.monotonic(), self._events()
-        while not self.finished:
-            if should_stop is not None and should_stop():
-                return
-            self._advance()
-            now = wall.monotonic()
-            if progress is not None and now - told >= PROGRESS_S:
-                progress(self._progress((self._events() - events) / (now - told)))
-                told, events = now, self._events()
+        with threads.alone():  # in a notebook, too: the bytes and the speed are those of the command
+            while not self.finished:
+                if should_stop is not None and should_stop():
+                    return
+                self._advance()
+                now = wall.monotonic()
+                if progress is not None and now - told >= PROGRESS_S:
+                    progress(self._progress((self._events() - events) / (now - told)))
+                    told, events = now, self._events()
         if progress is not None:
             progress(self._progress(0.0))
 

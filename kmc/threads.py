@@ -1,4 +1,4 @@
-"""One thread for each process: how libraries of linear algebra are told.
+"""One thread for each process: how libraries of linear algebra are told, before and after they are loaded.
 
 The vectors here are small: two threads take longer to meet than to add. And their number decides the order of
 a sum, hence the last bit of a result.
@@ -6,7 +6,11 @@ a sum, hence the last bit of a result.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from functools import lru_cache
+
+from threadpoolctl import ThreadpoolController
 
 VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -15,6 +19,17 @@ def one() -> None:
     """One thread, unless the variables say otherwise; holds for libraries that are loaded later."""
     for name in VARIABLES:
         os.environ.setdefault(name, "1")
+
+
+def alone() -> contextlib.AbstractContextManager[object]:
+    """Within it linear algebra has one thread in this process, whatever loaded it; afterwards what it had."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    """Looks through the loaded libraries: milliseconds."""
+    return ThreadpoolController()
 
 
 def cores() -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import kmc
 from kmc import kernels, simulation
@@ -36,6 +37,24 @@ def test_a_state_of_other_settings_has_the_rates_of_these() -> None:
     assert np.count_nonzero(kept) > 0
     assert (kept == after.device.state.pairs[ions]).all()
     assert (rates == after.device.state.rates[ions]).all()
+
+
+def test_linear_algebra_has_one_thread_while_a_run_goes_on() -> None:
+    """Whoever loaded numpy first: the number of threads decides the order of a sum, hence the last bit."""
+    seen: list[int] = []
+
+    def threads() -> int:
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    def look() -> bool:
+        seen.append(threads())
+        return False
+
+    with threadpool_limits(2, "blas"):
+        assert threads() == 2
+        small(kmc.Protocol.hold("0 V", "1 ns", samples=2), 5.0, {}, 1).run(should_stop=look)
+        assert threads() == 2
+    assert seen == [1, 1]
 
 
 def test_progress_is_shown_told_or_silent(capsys: pytest.CaptureFixture[str]) -> None:
