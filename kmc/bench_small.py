@@ -6,7 +6,6 @@ exact run takes a second, so that hundreds of seeds tell a few per cent apart.
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
 import time
@@ -85,7 +84,7 @@ class Again:
     """A simulation that begins again from where it is now, each time with another stream of events."""
 
     def __init__(self, simulation: Simulation):
-        self.simulation, self.start = simulation, copy.deepcopy(simulation.state_dict())
+        self.simulation, self.start = simulation, simulation.state_dict()
 
     def begin(self, number: int) -> Simulation:
         """At the start, with the stream of this number."""

@@ -1,5 +1,6 @@
 """What a checkpoint holds of a window: State, fields with warm starts, circuit, heat and accumulators."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +20,12 @@ _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 
 
 def device_state(device: Device) -> dict[str, Any]:
-    """All that a window carries from one stop to the next, as plain nested data."""
+    """All that a window carries from one stop to the next, as plain nested data of its own."""
+    return copy.deepcopy(_carried(device))
+
+
+def _carried(device: Device) -> dict[str, Any]:
+    """The same, with the window's own arrays."""
     state = device.state
     saved: dict[str, Any] = {name: getattr(device, name) for name in _PLAIN}
     saved["state"] = {name: getattr(state, name) for name in State._fields if name != "members"}
@@ -39,6 +45,18 @@ def device_state(device: Device) -> dict[str, Any]:
     return saved
 
 
+def mismatch(device: Device, saved: dict[str, Any]) -> str:
+    """In what a saved state differs from a new window so that it cannot go on in it, "" if in nothing."""
+    if (device.vacancies is None) != ("vacancies" not in saved):
+        return "vacancies"
+    sites, mine = saved["state"]["sites"], device.state.sites
+    if sites.shape != mine.shape or saved["potential"]["unit"].shape != device.potential.unit.shape:
+        return "stack, window or mesh_factor"
+    if any((sites[name] != mine[name]).any() for name in ("region", "room", "held")):
+        return "stack: its lattice is another"
+    return ""
+
+
 def restore_device(device: Device, saved: dict[str, Any]) -> None:
     """Put a new window of the same lattice, stack and settings where `device_state` was taken."""
     if saved["stage"] != device.stage:
@@ -53,12 +71,12 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
-    device.network.film = saved["film"]
+    device.network.film = saved["film"].copy()
     device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
     for name, value in saved["patches"].items():
-        setattr(device.patches, name, value)
+        setattr(device.patches, name, copy.copy(value))
     for name, value in saved["heat"].items():
-        setattr(device.heat, name, value)
+        setattr(device.heat, name, copy.copy(value))
     if device.vacancies is not None:
         device.vacancies.number[:] = saved["vacancies"]["number"]
         device.vacancies.response[:] = saved["vacancies"]["response"]

@@ -6,6 +6,7 @@ read back equal, and integers of any size (a random stream's 128 bits).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -63,6 +64,16 @@ def load(path: Path) -> dict[str, Any]:
         raise CorruptFile(f"{path} has checkpoint version {version}, this program reads {VERSION}",
                           next_step="use the version of kmc that wrote it")  # fmt: skip
     return state
+
+
+def digest(state: dict[str, Any]) -> str:
+    """SHA-256 of the content of a state, whenever and however often it was written."""
+    arrays: dict[str, np.ndarray] = {}
+    found = hashlib.sha256(json.dumps(_stored(state, arrays, "state")).encode())
+    for array in arrays.values():
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _refuse_bomb(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from kmc import checkpoint, dataset, provenance
 from kmc.errors import CorruptFile, UserError
+from kmc.final import CHECKPOINT, load_state
 from kmc.runfile import RunFile
 
-CHECKPOINT = "checkpoint.npz"
 RECORD = "run.json"
 _HIDDEN = (".lock",)
 
@@ -66,30 +65,10 @@ class _Record(BaseModel):
 
 def describe(run: RunFile) -> dict[str, Any]:
     """The resolved run, with the content hash of the state that it starts from."""
-    initial = None if run.initial is None else state_hash(run.initial)
+    initial = None if run.initial is None else checkpoint.digest(load_state(run.initial))
     resolved = provenance.describe(run.device, run.protocol, run.settings, run.seed, name=run.name,
                                    initial=initial, snapshots=run.snapshots)  # fmt: skip
     return {**resolved, "description": run.description}
-
-
-def checkpoint_of(path: Path) -> Path:
-    """The checkpoint that `path` (a checkpoint, a dataset, an out or run folder) stands for."""
-    if path.suffix == ".npz":
-        return path
-    return (path.parent if path.suffix == ".nc" else dataset.out_of(path)) / CHECKPOINT
-
-
-def state_hash(path: Path) -> str:
-    """SHA-256 of the checkpoint that `path` stands for. Raises UserError when there is none."""
-    found = checkpoint_of(path)
-    if not found.is_file():
-        raise UserError(f"{path} has no checkpoint to start from", next_step="run the other run first")
-    return hashlib.sha256(found.read_bytes()).hexdigest()
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """The Simulation's state in the checkpoint that `path` stands for. Raises UserError and CorruptFile."""
-    return checkpoint.load(checkpoint_of(path))["simulation"]
 
 
 def read_record(out: Path) -> dict[str, Any] | None:

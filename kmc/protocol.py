@@ -8,7 +8,8 @@ from typing import Any
 from kmc import documents, typed, units
 from kmc.documents import Mapping
 from kmc.errors import UserError
-from kmc.waveforms import KINDS, Hold, Loop, Pulses, Pwl, Read, Segment, Step, StopCondition, Sweep
+from kmc.steps import Step, StopCondition
+from kmc.waveforms import KINDS, Hold, Loop, Pulses, Pwl, Read, Segment, Sweep
 
 __all__ = ["Protocol", "Segment", "Step", "StopCondition", "read_protocol"]
 

@@ -141,7 +141,7 @@ def _step_into(node: Any, part: str, where: str) -> Any:
 
 
 def _place_in(node: Sequence, part: str, where: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise UserError(
             f'"{part}" is no place in a list of {len(node)}', where, next_step=f"use 0 to {len(node) - 1}"
         )

@@ -22,8 +22,9 @@ from typing import Any
 
 from kmc import checkpoint, dataset, files, provenance
 from kmc.errors import CorruptFile, UserError
+from kmc.final import CHECKPOINT, load_state
 from kmc.observers import Every, Observer
-from kmc.outfolder import CHECKPOINT, RECORD, claim, describe, load_state, read_record
+from kmc.outfolder import RECORD, claim, describe, read_record
 from kmc.progress import Progress
 from kmc.runfile import RunFile
 

@@ -2,6 +2,7 @@
 
 import time as wall
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,16 @@ class Simulation:
                  initial: dict[str, Any] | None = None):
         self.stack, self.protocol, self.seed = stack, protocol, seed
         self.settings = settings or Settings()
-        self.windows = Windows(stack, self.settings, seed)
+        with threads.alone():  # as in `run`
+            self.windows = Windows(stack, self.settings, seed)
         self.steps = protocol.steps()
         self.step, self.sample = 0, 0
         self.started_s = 0.0  # simulated time at which the present step began
         self.rows = Rows(TRACES)
         self.opened = False
         if initial is not None:
-            self._start_from(initial)
+            with threads.alone():
+                self._start_from(initial)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the loop carries, as nested plain data: see `kmc.carry`."""
@@ -171,18 +174,22 @@ def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, i
              progress: bool | Progress = False):
     """Run a protocol on a stack and return its trace as an xarray.Dataset.
 
-    stack: a Stack or a name or path; settings: a Settings or a mapping; initial: `Simulation.state_dict()` of
-    another run; progress: True shows it on standard error, a function is called with a dict of time_s,
-    events, voltage_V ... twice a second at most.
+    stack: a Stack or a name or path; settings: a Settings or a mapping; initial: the output folder or dataset
+    of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it on standard error, a
+    function is called with a dict of time_s, events, voltage_V ... twice a second at most.
     """
-    from . import dataset, provenance
+    from . import checkpoint, dataset, provenance
+    from .final import load_state
     from .settings import read_settings
     from .stack import Stack, load_stack
 
     device = stack if isinstance(stack, Stack) else load_stack(stack)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)
+    if isinstance(initial, (str, Path)):
+        initial = load_state(Path(initial))
+    begun = None if initial is None else checkpoint.digest(initial)
     simulation = Simulation(device, protocol, settings, seed, initial)
     with shown(device.name, progress) as tell:
         simulation.run(tell)
-    about = provenance.describe(device, protocol, settings, seed)
+    about = provenance.describe(device, protocol, settings, seed, initial=begun)
     return dataset.build(simulation.take_rows(), [], provenance.attributes(about))

@@ -42,7 +42,7 @@ TRACES: dict[str, Variable] = {
     "n_ag_metal": Variable("int64", "1", "silver atoms deposited as metal outside the electrode"),
     "n_ag_ion": Variable("int64", "1", "silver ions in the film"),
     "n_br_vacancy": Variable("int64", "1", "bromide vacancies in the film"),
-    "gap": Variable("float64", "nm", "widest gap on the shortest metal path between the electrodes"),
+    "gap": Variable("float64", "nm", "height from the cathode's metal to the silver electrode"),
     "events": Variable("int64", "1", "events since the start of the run"),
     "segment": Variable("int32", "1", "index of the protocol's segment"),
     "cycle": Variable("int32", "1", "index of the repetition within the segment"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,72 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kmc.steps import Step, StopCondition
 from kmc.typed import nested, parsed, positive
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stretch of constant source voltage.
-
-    `samples` evenly spaced looks, the last at the step's end; `compliance_A` is inf where there is no
-    limit; `temperature_K` is None for the stage's own. `exits` are asked at its end: conditions, and by how
-    many steps one goes on where all of them are met; the first that are met count, else one goes on by one.
-    """
-
-    duration_s: float
-    voltage_V: float
-    compliance_A: float
-    samples: int
-    segment: int
-    cycle: int
-    temperature_K: float | None = None
-    exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
-
-    def after(self, conductance_S: float, current_A: float, limited: bool) -> int:
-        """By how many steps one goes on, for what the device shows at the step's end."""
-        look = (conductance_S, current_A, limited)
-        return next((ahead for conditions, ahead in self.exits if all(c.met(*look) for c in conditions)), 1)
-
 
 _Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
 _Second = Annotated[float, positive("s")]
-_Siemens = Annotated[float | None, positive("S")]
-_Kelvin = Annotated[float | None, positive("K")]
+_Kelvin = Annotated[float | None, parsed("K", 1.0, 2000.0)]
 _Limit = Annotated[float | None, positive("A")]
 _Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
-
-
-class StopCondition(BaseModel):
-    """What ends a segment early: one of four conditions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    conductance_above: _Siemens = None
-    conductance_below: _Siemens = None
-    current_at_limit: Literal[True] | None = None
-    failure: _Siemens = None
-
-    @model_validator(mode="after")
-    def _one(self) -> StopCondition:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of " + ", ".join(type(self).model_fields))
-        return self
-
-    @property
-    def at_cycle_end(self) -> bool:
-        """Whether the condition is asked only where a cycle ends: `failure`, a cycle that ends conducting."""
-        return self.failure is not None
-
-    def met(self, conductance_S: float, current_A: float, limited: bool) -> bool:
-        """Whether this look at the device ends the segment; `limited` is the limiter in action."""
-        if self.conductance_above is not None:
-            return conductance_S > self.conductance_above
-        if self.conductance_below is not None:
-            return conductance_S < self.conductance_below
-        if self.failure is not None:
-            return conductance_S > self.failure
-        return limited
 
 
 class Segment(BaseModel):
@@ -201,7 +143,10 @@ class Pulses(Segment):
 
 
 class Hold(Segment):
-    """A constant voltage; `spacing: log` looks at times that grow by decades, from a millionth on."""
+    """A constant voltage; `spacing: log` looks at times that grow by decades, from a millionth on.
+
+    With `until` each look is a step of its own: the condition is asked at each.
+    """
 
     kind: ClassVar[str] = "hold"
     example: ClassVar[str] = "hold: {voltage: 0 V, duration: 1 s}"
@@ -212,13 +157,19 @@ class Hold(Segment):
     spacing: Literal["linear", "log"] = "linear"
 
     def size(self) -> int:
-        return self.samples if self.spacing == "log" else 1
+        return self.samples if self._by_look() else 1
+
+    def _by_look(self) -> bool:
+        """Whether each look ends a step."""
+        return self.spacing == "log" or (self.until is not None and not self.until.at_cycle_end)
 
     def levels(self) -> Iterator[tuple[float, float, int, int]]:
-        if self.spacing == "linear":
+        if not self._by_look():
             yield self.duration, self.voltage, self.samples, 0
             return
-        ends = self.duration * np.logspace(-6.0, 0.0, self.samples)
+        shares = np.logspace(-6.0, 0.0, self.samples) if self.spacing == "log" else (
+            np.arange(1, self.samples + 1) / self.samples)  # fmt: skip
+        ends = self.duration * shares
         ends[-1] = self.duration
         for duration in np.diff(ends, prepend=0.0):
             yield float(duration), self.voltage, 1, 0
@@ -250,6 +201,8 @@ class Pwl(Segment):
         times = [time for time, _ in self.points]
         if any(later <= earlier for earlier, later in pairwise(times)):
             raise ValueError("the times of the points must rise")
+        if times[0] != 0.0:
+            raise ValueError("the first point must be at 0 s")
         return self
 
     def size(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import streams
-from .carry import device_state, restore_device
+from .carry import device_state, mismatch, restore_device
 from .circuit import Operating
 from .coupling import VOLTAGE_STEP, Device
 from .errors import UserError
@@ -174,10 +174,14 @@ class Windows:
                 "voltage": self.voltage}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken. Raises UserError for another number of windows."""
+        """Go on where `state_dict` was taken. Raises UserError for other windows."""
         if len(saved["parts"]) != len(self.devices):
             told = f"the state has {len(saved['parts'])} windows, this run {len(self.devices)}"
             raise UserError(told, next_step=f"give windows: {len(saved['parts'])}")
+        for device, part in zip(self.devices, saved["parts"], strict=True):
+            if told := mismatch(device, part["device"]):
+                raise UserError(f"the state is one of another {told}",
+                                next_step="start from a run of the same stack, window and mesh")  # fmt: skip
         for device, generator, part in zip(self.devices, self.generators, saved["parts"], strict=True):
             restore_device(device, part["device"])
             streams.set_state(generator, part["events"])
@@ -189,5 +193,5 @@ class Windows:
         for device in self:
             run = device.state.run
             device.density_time -= float(run["time"][0])
-            run["time"] = 0.0
+            run["time"], run["events"] = 0.0, 0
             device.refresh()

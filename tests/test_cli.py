@@ -22,6 +22,7 @@ import pytest
 
 import kmc
 from kmc import cache, checkpoint, cli, dataset
+from kmc.commands._running import stopping
 
 # The program from where it can do something about ctrl-C.
 STARTED = "from kmc.__main__ import run; print('up', flush=True); run()"
@@ -319,7 +320,32 @@ def test_a_run_starts_from_anothers_end(run_file: Path, tmp_path: Path, capsys: 
         out = tmp_path / f"from_{name.replace('/', '_')}"
         assert cli.main(["run", str(second), "--quiet", "--out", str(out)]) == 0
         assert seen.pop()["level"] == state["level"]
-    assert len(json.loads(kmc.open(out).attrs["run"])["initial"]) == 64
+    told = json.loads(kmc.open(out).attrs["run"])["initial"]
+    assert len(told) == 64
+    first = run_file.parent / "out" / "checkpoint.npz"
+    checkpoint.save(first, checkpoint.load(first) | {"wall_s": 1e3, "sessions": 7})
+    assert cli.main(["run", str(second), "--quiet", "--out", str(tmp_path / "again")]) == 0
+    assert json.loads(kmc.open(tmp_path / "again").attrs["run"])["initial"] == told
+    checkpoint.save(first, checkpoint.load(first) | {"finished": False})
+    capsys.readouterr()
+    assert cli.main(["run", str(second), "--out", str(tmp_path / "third")]) == 2
+    assert "was stopped before its end" in capsys.readouterr().err
+    assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
+def test_what_is_ignored_stays_ignored() -> None:
+    """`nohup` has the end of a terminal ignored: a run goes on; without it that is a wish to stop."""
+    seen = []
+    for before in (signal.SIG_IGN, signal.SIG_DFL):
+        kept = signal.signal(signal.SIGHUP, before)
+        try:
+            with stopping() as asked:
+                os.kill(os.getpid(), signal.SIGHUP)
+                seen.append(asked())
+        finally:
+            signal.signal(signal.SIGHUP, kept)
+    assert seen == [False, True]
 
 
 def test_a_stack_that_cannot_be_built_writes_nothing(run_file: Path, capsys: pytest.CaptureFixture[str],

@@ -9,6 +9,9 @@ from compact_truth import FREE, bipolar, starting_at, synthetic, train
 from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import load_model, model_names
 
+# Known and not fitted: with its thermal time of 1 us a sweep takes 70,000 steps and tells no more.
+KNOWN = {"stanford_pku": {"tau_th": 1e-4}}
+
 
 def covered(found: Fit, truth: dict[str, float]) -> list[bool]:
     """Whether each true value lies in its interval."""
@@ -26,7 +29,7 @@ def test_intervals_hold_the_truth(name: str) -> None:
     too few for its two parameters: it is sampled twice as densely.
     """
     truth = FREE[name]
-    model = starting_at(load_model(name), truth)
+    model = starting_at(load_model(name), truth | KNOWN.get(name, {}))
     held: list[bool] = []
     for seed in range(50):
         traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)

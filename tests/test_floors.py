@@ -13,7 +13,7 @@ import pytest
 FLOORS: dict[str, float] = {
     "errors": 1, "threads": 1, "cache": 1, "units": 1.2, "streams": 1.2, "files": 1.2, "progress": 1.4,
     "documents": 1.4, "families": 1.4, "typed": 1.6, "quantities": 1.6, "finding": 1.6, "cards": 2,
-    "layers": 2.5, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
+    "layers": 2.5, "steps": 2.4, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
     "lattice": 3.4, "relief": 3.4, "deposit": 3.6, "channels": 3.8, "packing": 3.8, "grains": 3.8,
     "interstices": 3.8, "morphology": 4, "state": 4,
     "multigrid_mesh_kernels": 4.4, "multigrid_group_kernels": 4.5, "multigrid_build_kernels": 4.6,
@@ -27,6 +27,7 @@ FLOORS: dict[str, float] = {
     "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "coupling": 7.5,
     "carry": 7.8, "windows": 7.9,
     "variables": 7.5, "netcdf": 7.5, "migrate": 7.6, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
+    "final": 8.5,
     "runfile": 9, "simulation": 9, "outfolder": 9.3, "runner": 9.6,
     "study": 10, "pictures": 10, "export": 10, "schemas": 10, "opening": 10.2,
     "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench_study": 10.8,

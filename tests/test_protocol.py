@@ -193,6 +193,18 @@ def test_plain_data_reads_back(protocol: Protocol) -> None:
     assert read_protocol(protocol.to_data()).steps() == protocol.steps()
 
 
+def test_a_hold_asks_its_condition_at_each_look() -> None:
+    """A step a look, at the same times as without one; met at the third, the hold is over."""
+    plain = Protocol.hold("1 V", "1 s", samples=4)
+    asked = Protocol.hold("1 V", "1 s", samples=4, until={"conductance_above": "1 mS"})
+    after = (asked + Protocol.read()).steps()
+    assert [step.duration_s for step in plain.steps()] == [1.0]
+    assert [step.duration_s for step in after[:4]] == [0.25] * 4
+    assert asked.duration_s == plain.duration_s
+    assert [step.after(2e-3, 0.0, False) for step in after[:4]] == [4, 3, 2, 1]
+    assert [step.after(1e-4, 0.0, False) for step in after[:4]] == [1, 1, 1, 1]
+
+
 def test_the_temperature_of_a_segment() -> None:
     """None is the stage's own."""
     assert Protocol.read().steps()[0].temperature_K is None
@@ -218,6 +230,8 @@ def test_the_temperature_of_a_segment() -> None:
         lambda: Protocol.hold(float("nan"), "1 s"),
         lambda: Protocol.pwl([("0 s", "0 V")], step="1 ms"),
         lambda: Protocol.pwl([("1 s", "0 V"), ("0 s", "1 V")], step="1 ms"),
+        lambda: Protocol.pwl([("1 ms", "0 V"), ("2 ms", "1 V")], step="0.1 ms"),
+        lambda: Protocol.read(temperature="0.001 K"),
         lambda: Protocol.read(until={}),
         lambda: Protocol.read(until={"failure": "1 mS", "conductance_above": "1 mS"}),
         lambda: Protocol.read().repeated(0),

@@ -7,8 +7,9 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import kmc
-from kmc import kernels, simulation
+from kmc import checkpoint, kernels, simulation
 from kmc.bench_small import small
+from kmc.errors import UserError
 from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
 from kmc.state import EMPTY, KIND_ION
@@ -37,6 +38,38 @@ def test_a_state_of_other_settings_has_the_rates_of_these() -> None:
     assert np.count_nonzero(kept) > 0
     assert (kept == after.device.state.pairs[ions]).all()
     assert (rates == after.device.state.rates[ions]).all()
+
+
+def test_a_state_of_another_lattice_is_refused() -> None:
+    """Another thickness, gap, mesh or kind of vacancies: one message, where numpy's or silence was before."""
+    protocol = kmc.Protocol.hold("0 V", "1 ns", samples=1)
+    saved = small(protocol, 5.0, {}, 1).state_dict()
+
+    def start(thickness: float, values: dict[str, Any]) -> None:
+        new = small(protocol, thickness, values, 1)
+        Simulation(new.stack, protocol, new.settings, 1, saved)
+
+    start(5.0, {"ion_pairs": False})
+    for thickness, values in ((8.0, {}), (5.0, {"ligand.gap": "1.3 nm"}), (5.0, {"mesh_factor": 2}),
+                              (5.0, {"vacancies": "explicit"})):  # fmt: skip
+        with pytest.raises(UserError, match="is one of another"):
+            start(thickness, values)
+
+
+def test_two_runs_from_one_state_do_not_disturb_each_other() -> None:
+    """A state is a copy: what goes on after it leaves it alone, and so does who starts from it."""
+    protocol = kmc.Protocol.hold("0.7 V", "20 us", "100 uA", samples=2)
+    first = small(protocol, 5.0, {}, 1)
+    first.run()
+    saved = first.state_dict()
+    kept = checkpoint.digest(saved)
+    ends = []
+    for _ in range(2):
+        second = Simulation(first.stack, protocol, first.settings, 1, saved)
+        second.run()
+        ends.append(checkpoint.digest(second.state_dict()))
+    assert ends[0] == ends[1] != kept
+    assert checkpoint.digest(saved) == kept
 
 
 def test_linear_algebra_has_one_thread_while_a_run_goes_on() -> None:

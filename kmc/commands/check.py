@@ -139,6 +139,9 @@ def _size(study: Any) -> str:
     return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates"])
 
 
+_OF_A_STUDY = ("variants", "protocols", "replicates")  # keys that no run file has
+
+
 def _kind(text: str) -> tuple[str, Path]:
     """What a name or path is (card, stack, run, study), and its file."""
     from kmc import cards, documents
@@ -155,9 +158,10 @@ def _kind(text: str) -> tuple[str, Path]:
     for name in ("study.yaml", "run.yaml"):  # the folder stands for its file, as with kmc run and kmc study
         path = path / name if (path / name).is_file() else path
     document = documents.read(path)
+    many = path.name == "study.yaml" or any(key in document for key in _OF_A_STUDY)
     if "protocol" in document or "stack" in document:
-        return ("study" if path.name == "study.yaml" else "run"), path
-    if path.name == "study.yaml":
+        return ("study" if many else "run"), path
+    if many:
         return "study", path
     if path.name == "run.yaml":
         return "run", path

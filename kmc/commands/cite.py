@@ -46,11 +46,12 @@ def cite(
 def _sources(what: str) -> tuple[list[str], Path | None]:
     """The keys that `what` rests on, and the file beside which they are found."""
     path = Path(what)
-    if path.suffix == ".nc" or (path.is_dir() and not (path / "run.yaml").exists()):
+    begun = any((path / name).exists() for name in ("run.yaml", "study.yaml"))
+    if path.suffix == ".nc" or (path.is_dir() and not begun):
         return _of_dataset(path), None
     from kmc.commands.check import read_input
 
-    item = read_input(str(path / "run.yaml") if path.is_dir() else what)
+    item = read_input(what)
     numbers = list(item["numbers"].values())
     if item["kind"] == "study":
         from kmc.study import load_study

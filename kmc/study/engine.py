@@ -102,7 +102,8 @@ def _prepare(out: Path, found: Manifest) -> None:
     """The manifest in its place; leftovers of writes and of finished tasks removed."""
     if not records.is_study(out) or records.read_manifest(out) != found:
         records.write_manifest(out, found)
-    for folder in (out, out / "tasks", out / "failed"):
+    for folder in (out, out / "tasks", out / "failed", out / "work"):
+        files.make_folder(folder)  # copies of a study leave empty ones out
         files.sweep(folder)
     for work in (out / "work").iterdir():
         if records.result_path(out, work.name).is_file():

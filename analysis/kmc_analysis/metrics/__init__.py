@@ -119,5 +119,5 @@ METRICS: dict[str, Metric] = {
     "current_most": Metric(_most("current"), "A", True, "greatest current"),
     "temperature_most": Metric(_most("temperature_filament"), "K", False, "highest local temperature"),
     "silver_end": Metric(_last("n_ag_metal"), "1", False, "silver atoms deposited at the end"),
-    "gap_end": Metric(_last("gap"), "nm", False, "widest gap on the metal path at the end"),
+    "gap_end": Metric(_last("gap"), "nm", False, "height from the cathode's metal to the electrode"),
 }
