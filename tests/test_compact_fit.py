@@ -51,13 +51,15 @@ def test_what_a_positive_sweep_cannot_tell_is_said() -> None:
 
 
 def test_replicates_weigh_by_their_spread() -> None:
-    """Three traces of one source: sigma is their spread, of others it is one."""
+    """Three traces of one source: sigma is their spread, and of a single one beside them; alone it is one."""
     model = load_model("vteam")
     same = synthetic(model, {}, [bipolar()] * 3, 3)
     other = synthetic(model, {}, [train()], 3)
     first, *_, last = data.weighted([*same, *other])
     assert np.median(first.sigma[first.used]) == pytest.approx(NOISE, rel=0.2)
-    assert np.all(last.sigma == 1.0)
+    assert last.sigma == pytest.approx(np.median(first.sigma[first.used]), rel=0.1)
+    assert np.all(data.weighted(other)[0].sigma == 1.0)
+    assert data.typical([*same, *other])[1].sigma == pytest.approx(last.sigma, rel=0.1)
 
 
 def test_the_median_weighs_by_its_standard_error() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -246,6 +246,18 @@ def recall(node: Devices, seed: int) -> float:
     return float(1.0 - np.mean(miss**2) / np.var(wanted[300:]))
 
 
+def test_the_node_of_a_model_of_ones_own(tmp_path: Path) -> None:
+    """Its file is found, and its spreads are those that it was exported with."""
+    vteam = load_model("vteam")
+    (tmp_path / "mine.yaml").write_text(vteam.path.read_text().replace("name: vteam", "name: mine"))
+    own = replace(load_model(tmp_path / "mine.yaml"), spread={"device": {"Ron": 0.7}})
+    (tmp_path / "node.py").write_text(learning.reservoirpy_node(own, own.values()))
+    made = loaded(tmp_path / "node.py").node(devices=30)
+    assert made.model.name == "mine"
+    place = own.names.index("Ron")
+    assert 0.4 < np.log(made.vectors[:, place]).std() < 1.0
+
+
 def test_reservoirpy_node(folder: Path) -> None:
     """The same seed gives the same features; devices that fade slowly remember inputs, quick ones do not."""
     module = loaded(folder / "reservoirpy_node.py")
@@ -255,6 +267,11 @@ def test_reservoirpy_node(folder: Path) -> None:
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
     assert np.all((one > -0.2) & (one < 1.2))
+    made = module.node(devices=2)
+    assert made.model.spread == module.SPREAD
+    first = made.run(x)
+    made.reset()
+    assert np.array_equal(made.run(x), first)
     forgetful = Devices("silver", {**module.PARAMETERS, "tau_v": 1e-5}, 30, 3)
     assert recall(module.node(devices=30, seed=3), 5) > 0.7
     assert recall(forgetful, 5) < 0.1

@@ -69,6 +69,23 @@ def test_subcircuit_agrees(name: str, tmp_path: Path) -> None:
     assert max(found.values()) < 0.01, found
 
 
+def test_an_odd_power_has_the_sign_of_its_base(tmp_path: Path) -> None:
+    """A model of one's own whose current goes with V^3, at both signs: its pow is of the absolute value."""
+    own = tmp_path / "mine.yaml"
+    given = (Path(exports.__file__).parent / "models" / "vteam.yaml").read_text()
+    law = "V / Ron * exp((share - 1) * log(Roff / Ron))"
+    assert law in given
+    own.write_text(given.replace(law, "(V + 5 * V^3) / Roff").replace("name: vteam", "name: mine"))
+    model, drive = load_model(own), Drive.sweep(-0.6, 1.0, 1e-3)
+    netlist, deck = circuits.subcircuit(model), tmp_path / "deck.cir"
+    deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt"))
+    found = []
+    for text in (netlist, netlist.replace("pwr(", "pow(")):
+        (tmp_path / "library.sp").write_text(text)
+        found.append(apart(drive, simulators.run_deck(deck, "out.txt"), simulate(model, drive).current))
+    assert found[0] < 0.01 < 0.1 < found[1]
+
+
 @needs_compiler
 @pytest.mark.parametrize("name", DEVICES)
 def test_veriloga_agrees(name: str, tmp_path: Path) -> None:

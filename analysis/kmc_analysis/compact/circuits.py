@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kmc.units import K_B
-from kmc_analysis.compact.expressions import to_circuit
+from kmc_analysis.compact.expressions import to_circuit, to_source
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.model import CompactModel
 from kmc_analysis.compact.reference import Drive
@@ -43,15 +43,15 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     plain = {"kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
     lines += [f".param let_{name}={{{to_circuit(model.let[name], plain)}}}" for name in model.fixed]
     if inner == "d":
-        lines.append(_wrapped(f"Bseries p d I = V(p,d)/({to_circuit(model.series, names)})"))
+        lines.append(_wrapped(f"Bseries p d I = V(p,d)/({to_source(model.series, names)})"))
     lines.append(f"Vsense {inner} q 0")
-    lines.append(_wrapped(f"Bdevice q n I = {to_circuit(model.current, names)}"))
+    lines.append(_wrapped(f"Bdevice q n I = {to_source(model.current, names)}"))
     for state in model.states:
         node = f"s_{state.name}"
         initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
         lines += [
             f"* {state.meaning}",
-            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*({to_circuit(state.rate, names)})"),
+            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*({to_source(state.rate, names)})"),
             f"C{node} {node} 0 {STATE_F!r} IC={initial}",
             f"R{node} {node} 0 1e15",
         ]
@@ -89,7 +89,7 @@ def _spice_names(model: CompactModel, volt: str) -> dict[str, str]:
     names |= {"V": volt, "kB": repr(K_B)}
     fixed = model.fixed
     for name, tree in model.let.items():
-        names[name] = f"{{let_{name}}}" if name in fixed else to_circuit(tree, names)
+        names[name] = f"{{let_{name}}}" if name in fixed else to_source(tree, names)
     names["I"] = "I(Vsense)"
     return names
 

@@ -182,14 +182,30 @@ def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:
     """The traces, with the spread of replicates (traces of one and the same source) as sigma (see
-    `_pooled`)."""
-    found = []
+    `_pooled`); single ones: see `_beside`."""
+    found, spreads = [], []
     for one in traces:
-        group = [other.log_g for other in traces if _same_source(one.drive, other.drive)]
+        group = [other for other in traces if _same_source(one.drive, other.drive)]
         if len(group) > 1:
-            one = replace(one, sigma=_pooled(np.std(group, axis=0, ddof=1), one.used))
+            one = replace(one, sigma=_spread(group, one.used))
+            spreads.append(one)
         found.append(one)
-    return found
+    return _beside(found, spreads)
+
+
+def _spread(group: Sequence[Trace], used: np.ndarray) -> np.ndarray:
+    """Standard deviation of replicates in decades [points]."""
+    return _pooled(np.std([one.log_g for one in group], axis=0, ddof=1), used)
+
+
+def _beside(traces: Sequence[Trace], spreads: Sequence[Trace]) -> list[Trace]:
+    """Single traces (sigma one decade) beside replicated ones: as uncertain as one of those is (`spreads`) in
+    the median. With their decade they would count for nothing."""
+    if not spreads:
+        return list(traces)
+    typical_one = float(np.median(np.concatenate([one.sigma[one.used] for one in spreads])))
+    return [replace(one, sigma=typical_one * one.sigma) if np.all(one.sigma == 1.0) else one
+            for one in traces]  # fmt: skip
 
 
 def typical(traces: Sequence[Trace]) -> list[Trace]:
@@ -199,12 +215,14 @@ def typical(traces: Sequence[Trace]) -> list[Trace]:
     `scatter` how far one replicate lies from the median of the others (the median over points and replicates
     of the relative distance).
     """
-    found, left = [], list(traces)
+    found, spreads, left = [], [], list(traces)
     while left:
         group = [one for one in left if _same_source(one.drive, left[0].drive)]
         left = [one for one in left if not _same_source(one.drive, group[0].drive)]
         found.append(_median(group) if len(group) > 1 else group[0])
-    return found
+        if len(group) > 1:
+            spreads.append(replace(found[-1], sigma=_spread(group, found[-1].used)))
+    return _beside(found, spreads)
 
 
 def _median(group: Sequence[Trace]) -> Trace:

@@ -20,6 +20,7 @@ FUNCTIONS = {"exp": 1, "log": 1, "sqrt": 1, "sinh": 1, "tanh": 1, "abs": 1, "pos
 _OPERATORS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _LIMIT = "80.0"
 _WHOLE = ("2.0", "3.0", "4.0")
+_ODD = tuple(f"{n}.0" for n in range(1, 100, 2))
 _NEXT_STEP = "use numbers, names, + - * / ^ and " + ", ".join(FUNCTIONS)
 
 
@@ -115,9 +116,11 @@ def to_python(tree: ast.expr, rename: Rename | None = None) -> str:
     return _render(tree, rename or {}, call, power)
 
 
-def to_circuit(tree: ast.expr, rename: Rename | None = None) -> str:
-    """An expression that Verilog-A (LRM 2.4, section 4) and ngspice's behavioural sources (manual, 5.1)
-    share."""
+def to_circuit(tree: ast.expr, rename: Rename | None = None, odd: str = "pow") -> str:
+    """An expression for Verilog-A (LRM 2.4, section 4) and ngspice's parameters.
+
+    `odd`: the function for odd whole powers; see `to_source`.
+    """
 
     def call(name: str, given: list[str]) -> str:
         if name == "exp":
@@ -128,4 +131,12 @@ def to_circuit(tree: ast.expr, rename: Rename | None = None) -> str:
             return f"max({given[0]}, 0.0)"
         return f"{'ln' if name == 'log' else name}({', '.join(given)})"
 
-    return _render(tree, rename or {}, call, lambda base, exponent: f"pow({base}, {exponent})")
+    def power(base: str, exponent: str) -> str:
+        return f"{odd if exponent in _ODD else 'pow'}({base}, {exponent})"
+
+    return _render(tree, rename or {}, call, power)
+
+
+def to_source(tree: ast.expr, rename: Rename | None = None) -> str:
+    """An expression for ngspice's behavioural sources (manual, 5.1): pow is of |x|, pwr has the sign."""
+    return to_circuit(tree, rename, "pwr")

@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc_analysis.compact import ladder
 from kmc_analysis.compact.ladder import READ_V, Ladder, Levels
-from kmc_analysis.compact.model import CompactModel
+from kmc_analysis.compact.model import CompactModel, model_names
 
 NODES = 12  # of the piecewise step: equally spaced from the least weight to the largest
 LEAST_RATIO = 1.5  # of the conductances at the largest and the least compliance
@@ -148,7 +148,9 @@ def crosssim_device(model: CompactModel, found: Levels) -> str:
 def reservoirpy_node(model: CompactModel, values: Mapping[str, float]) -> str:
     """A module that makes a reservoirpy node of devices with these parameters."""
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
-    return _RESERVOIRPY.format(title=model.title, name=model.name, values=lines)
+    spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
+    where = model.name if model.name in model_names() else str(model.path.resolve())
+    return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread)
 
 
 _PULSED = '''"""{title}, for aihwkit. {source}."""
@@ -253,13 +255,18 @@ class {name}(EmptyDevice):
 
 _RESERVOIRPY = '''"""{title}, as a node of reservoirpy: devices that differ, driven by voltages."""
 
+from dataclasses import replace
+
+from kmc_analysis.compact.model import load_model
 from kmc_analysis.compact.nodes import Devices
 
+MODEL = {name!r}
 PARAMETERS = {{
 {values}}}
+SPREAD = {spread!r}
 
 
 def node(devices=50, seed=0, **settings):
     """Features between 0 and 1: the logarithm of each device's conductance."""
-    return Devices({name!r}, PARAMETERS, devices, seed, **settings)
+    return Devices(replace(load_model(MODEL), spread=SPREAD), PARAMETERS, devices, seed, **settings)
 '''

@@ -43,9 +43,14 @@ class Devices(Node):
         self.input_dim = np.atleast_2d(np.asarray(x[0] if isinstance(x, list) else x)).shape[-1]
         drawn = streams.stream(self.seed, "compact node mask").random((self.output_dim, self.input_dim))
         self.mask = drawn / drawn.sum(axis=1, keepdims=True)
-        states = np.array([start_of(self.model, vector) for vector in self.vectors])
-        self.state = {"out": np.zeros(self.output_dim), "states": states}
         self.initialized = True
+        self.reset()
+
+    def reset(self) -> dict[str, Any]:
+        """Every device in its initial state, which need not be zero; returns the state before."""
+        states = np.array([start_of(self.model, vector) for vector in self.vectors])
+        before, self.state = self.state, {"out": np.zeros(self.output_dim), "states": states}
+        return before
 
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
         (width, gap), states = self.times, state["states"].copy()

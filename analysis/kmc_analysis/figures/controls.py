@@ -60,9 +60,10 @@ _GOLD = [Program(f"gold {limit}", "ogb_20nm_au", sweep(limit=limit), devices=8, 
          for limit in (VOLATILE_A, NONVOLATILE_A)]  # fmt: skip
 
 
-def ratio(ds: xr.Dataset) -> float:
-    """The on-off ratio of a sweep, 1 where it has no SET."""
-    return on_off(ds) if has_set(ds) == 1.0 else 1.0
+def ratio(ds: xr.Dataset, least: int = 4) -> float:
+    """The on-off ratio of a sweep of `least` levels; 1 where none sets, or conducts from the first step."""
+    found = on_off(ds, least) if has_set(ds, least) == 1.0 else 1.0
+    return found if np.isfinite(found) else 1.0
 
 
 def _gold(runs: Runs) -> dict[str, Measured]:

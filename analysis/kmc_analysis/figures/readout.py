@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from kmc_analysis.figures.definition import Figure
-from kmc_analysis.reproduce.measured import Measured, not_run
+from kmc_analysis.reproduce.measured import Measured, few, not_run
 
 KEYS = ("S26_weight_distribution", "T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S27_hardest_class")
 _NOTE = "compact models of the devices, as in runs/firing_patterns"
@@ -23,7 +23,7 @@ def _readout(first: int, count: int) -> dict[str, Measured]:
 
 def _measured(one: dict[str, Any]) -> Measured:
     low, high = one["interval"] or (math.nan, math.nan)
-    return Measured(one["simulated"], low, high, one["n"], _NOTE)
+    return Measured(one["simulated"], low, high, one["n"], _NOTE, owed=few(one["n"]))
 
 
 FIGURES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, reads, reset_voltage
-from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, known, median, not_run
+from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, median, not_run
 from kmc_analysis.study_figures import COLOURS
 
 TOP_V, TOP = 0.6, "0.6 V"  # further than for figure S3, so that devices that need more set too
@@ -28,6 +29,14 @@ def rise(limit: str, until: dict[str, object]) -> Segments:
     return [
         {"sweep": {"to": TOP, "rate": RATE, "step": STEP, "compliance": limit, "back": False, "until": until}}
     ]
+
+
+_FEWEST_LEVELS = 2  # of a way up that ends with its SET
+
+
+def _set(ds: xr.Dataset) -> float:
+    """Set voltage of a way up that ends there, V."""
+    return set_voltage(ds, _FEWEST_LEVELS)
 
 
 _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has set"
@@ -43,7 +52,7 @@ _THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ],
 
 
 def _thickness_set(runs: Runs) -> dict[str, Measured]:
-    return {"S19_thickness_set": _change([runs[program.name] for program in _RISES], set_voltage, "1 mA")}
+    return {"S19_thickness_set": _change([runs[program.name] for program in _RISES], _set, "1 mA")}
 
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
@@ -63,9 +72,14 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
     tables = [known([number(ds) for ds in group]) for group in groups]
     if not all(len(table) for table in tables):
         return not_run(f"a group of devices has no such voltage ({note})")
-    told = " and ".join(f"{table.mean():.3g} V" for table in tables)
-    return bootstrap_groups(lambda parts: float(abs(parts[1].mean() / parts[0].mean() - 1)), tables,
-                            f"means {told}; {note}")  # fmt: skip
+    told = " and ".join(f"{table.mean():.3g} V of {len(table)} of {len(group)}"
+                        for table, group in zip(tables, groups, strict=True))  # fmt: skip
+    found = bootstrap_groups(lambda parts: float(abs(parts[1].mean() / parts[0].mean() - 1)), tables,
+                             f"means {told}; {note}")  # fmt: skip
+    without = sum(len(group) - len(table) for table, group in zip(tables, groups, strict=True))
+    if without:  # they would need more than was given: the means are too low
+        found = replace(found, owed=f"{without} devices have no such voltage within what was applied")
+    return found
 
 
 def _draw_thickness(runs: Runs, path: Path) -> None:
@@ -83,7 +97,7 @@ _SIZES = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": Tr
 
 
 def _sizes(runs: Runs) -> dict[str, Measured]:
-    tables = [np.log10([ratio(ds) for ds in runs[program.name]]) for program in _SIZES]
+    tables = [np.log10([ratio(ds, _FEWEST_LEVELS) for ds in runs[program.name]]) for program in _SIZES]
     keys = ("S21_size_trend", "S21_size_on_off", "N2_best_size")
     if not all(len(table) for table in tables):
         return dict.fromkeys(keys, not_run("a size was not run"))
@@ -136,9 +150,17 @@ def _law(runs: Runs) -> dict[str, Measured]:
     if len(there) < 3:
         return dict.fromkeys(keys, not_run("fewer than three levels were run"))
     limit, groups = 1e-6 * np.array(LIMITS_UA)[there], [tables[k] for k in there]
-    note = f"mean G {', '.join(f'{1e6 * group.mean():.3g}' for group in groups)} uS"
-    return {keys[0]: bootstrap_groups(lambda parts: _line(limit, parts)[0], groups, note),
-            keys[1]: bootstrap_groups(lambda parts: _line(limit, parts)[1], groups, note)}  # fmt: skip
+    means = ", ".join(f"{1e6 * group.mean():.3g} uS at {LIMITS_UA[k]} uA"
+                      for k, group in zip(there, groups, strict=True))  # fmt: skip
+    found = [bootstrap_groups(partial(_of_line, limit, k), groups, f"mean G {means}") for k in (0, 1)]
+    if len(there) < len(LIMITS_UA):
+        owed = f"the target asks for {LIMITS_UA[0]} to {LIMITS_UA[-1]} uA"
+        found = [replace(one, owed=owed) for one in found]
+    return dict(zip(keys, found, strict=True))
+
+
+def _of_line(limit: np.ndarray, number: int, parts: list[np.ndarray]) -> float:
+    return _line(limit, parts)[number]
 
 
 def _line(limit: np.ndarray, parts: list[np.ndarray]) -> tuple[float, float]:
@@ -174,11 +196,11 @@ _STRESSED = [Program(f"1 mA {name}", name, nonvolatile.OGB.segments, devices=2) 
 
 def _voltages(runs: Runs) -> dict[str, Measured]:
     groups = [runs[program.name] for program in _THRESHOLDS]
-    told = ", ".join(f"{len(known([set_voltage(ds) for ds in group]))} of {len(group)} {program.stack} set"
+    told = ", ".join(f"{len(known([_set(ds) for ds in group]))} of {len(group)} {program.stack} set"
                      for program, group in zip(_THRESHOLDS, groups, strict=True))  # fmt: skip
     bound = not_run("a whole cycle of the film was not run; T2_ogb_volatile_endurance says what a bound is")
-    crystals, film = (known([set_voltage(ds) for ds in group]) for group in groups)
-    found = _change(groups, set_voltage, told)
+    crystals, film = (known([_set(ds) for ds in group]) for group in groups)
+    found = _change(groups, _set, told)
     if len(crystals) and len(groups[1]) and not len(film):  # the film needs more than the sweep gave
         least = TOP_V / float(crystals.mean()) - 1
         found = Measured(least, least, np.inf, min(map(len, groups)), f"a bound, from {TOP_V:g} V on; {told}")
@@ -201,8 +223,9 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
     if pair[1].high == np.inf:
         return not_run("the film kept its state to the end of what was simulated too: the ratio is open")
     value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
-    return Measured(value, low, pair[0].high / pair[1].low, min(one.n for one in pair),
-                    "a bound" if pair[0].high == np.inf else "")
+    fewest = min(one.n for one in pair)
+    return Measured(value, low, pair[0].high / pair[1].low, fewest,
+                    "a bound" if pair[0].high == np.inf else "", owed=few(fewest))  # fmt: skip
 
 
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
@@ -212,7 +235,8 @@ def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     if not all(len(group) for group in groups):
         return not_run("a device of one of the two was not written")
     found = bootstrap_groups(lambda parts: float(parts[0].mean() - parts[1].mean()), groups)
-    return replace(found, owed=f"the target asks for {ASKED} devices each")
+    return replace(found, owed=f"the target asks for {ASKED} devices each"
+                   if min(map(len, groups)) < ASKED else "")  # fmt: skip
 
 
 FIGURES = [

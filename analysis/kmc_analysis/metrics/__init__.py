@@ -27,8 +27,10 @@ class Metric(NamedTuple):
     meaning: str
 
 
-def branches(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+def branches(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The steps [voltage V, current A, limited 0 or 1] of the first sweep, up and down, None without one.
+
+    `least` levels of a rising voltage make one: fewer where a sweep ends with its SET.
 
     A step is the last sample at one voltage of the source. Up ends at the first greatest voltage, down where
     the voltage stops falling.
@@ -40,12 +42,12 @@ def branches(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     top = len(rises) if rises.all() else int(np.argmin(rises))
     falls = np.diff(steps[top:, 0]) < 0
     end = top + (len(falls) if falls.all() else int(np.argmin(falls)))
-    return (steps[: top + 1], steps[top : end + 1]) if top + 1 >= _LEAST_LEVELS else None
+    return (steps[: top + 1], steps[top : end + 1]) if top + 1 >= least else None
 
 
-def _jump(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+def _jump(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The step before the first one that reaches the limit or a tenfold current, and that step itself."""
-    found = branches(ds)
+    found = branches(ds, least)
     if found is None:
         return None
     up = found[0]
@@ -55,25 +57,25 @@ def _jump(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     return (up[places[0]], up[places[0] + 1]) if len(places) else None
 
 
-def has_set(ds: xr.Dataset) -> float:
+def has_set(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
     """1 where the first sweep has a SET, 0 where not."""
-    if branches(ds) is None:
+    if branches(ds, least) is None:
         return math.nan
-    return float(_jump(ds) is not None)
+    return float(_jump(ds, least) is not None)
 
 
-def set_voltage(ds: xr.Dataset) -> float:
+def set_voltage(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
     """V of the first step at which the current reaches the limit or rises tenfold."""
-    found = _jump(ds)
+    found = _jump(ds, least)
     return math.nan if found is None else float(found[1][0])
 
 
-def on_off(ds: xr.Dataset) -> float:
+def on_off(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
     """Compliance current over the current one step before the jump, in the first sweep.
 
     Where the limiter never acts in that sweep, the current of the jump itself stands in.
     """
-    found, both = _jump(ds), branches(ds)
+    found, both = _jump(ds, least), branches(ds, least)
     if found is None or both is None or found[0][1] == 0:
         return math.nan
     steps = np.concatenate(both)

@@ -60,7 +60,7 @@ def mean(values: Sequence[float], note: str = "") -> Measured:
     """The mean over devices; devices without a number are left out."""
     found = known(values)
     if not len(found):
-        return not_run(note or "no device has this number")
+        return not_run("no device has this number").noted(note)
     low, high = interval(found)
     return Measured(float(found.mean()), low, high, len(found), note)
 
@@ -72,15 +72,15 @@ def median(values: Sequence[float], note: str = "") -> Measured:
         return bootstrap(lambda table: float(np.median(table)), found[:, None], note)
     generator = np.random.Generator(np.random.PCG64(0))
     drawn = np.median(found[generator.integers(len(found), size=(DRAWS, len(found)))], axis=1)
-    low, high = np.quantile(drawn, _tails(len(found)))
+    low, high = np.quantile(drawn, tails(len(found)))
     n = len(found)
-    return Measured(float(np.median(found)), float(low), float(high), n, note, owed=_owed(n))
+    return Measured(float(np.median(found)), float(low), float(high), n, note, owed=few(n))
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:
     """A share of trials, with the interval of Clopper and Pearson (Biometrika 26, 404 (1934))."""
     if not trials:
-        return not_run(note or "there was no trial")
+        return not_run("there was no trial").noted(note)
     low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
     return Measured(successes / trials, float(low), float(high), trials, note)
 
@@ -101,22 +101,22 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
     """`statistic` of several tables [device, ...] of devices that are resampled apart."""
     n = min(len(group) for group in groups)
     if n == 0:
-        return not_run(note or "no device has this number")
+        return not_run("no device has this number").noted(note)
     value = statistic(list(groups))
     if n < 2:
         return Measured(value, n=n, note=note)
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
-    low, high = np.nanquantile(drawn, _tails(n))
-    return Measured(value, float(low), float(high), n, note, owed=_owed(n))
+    low, high = np.nanquantile(drawn, tails(n))
+    return Measured(value, float(low), float(high), n, note, owed=few(n))
 
 
-def _owed(n: int) -> str:
+def few(n: int) -> str:
     """A bootstrap stays between the extremes, which hold a median with a chance of 1 - 2^(1 - n) only."""
     return f"{n} devices are too few for an interval of 95 %" if n < FEWEST else ""
 
 
-def _tails(n: int) -> tuple[float, float]:
+def tails(n: int) -> tuple[float, float]:
     """The percentiles of n devices' bootstrap, as wide as Student's t makes those of a mean."""
     t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * math.sqrt(n / (n - 1))
     tail = float(stats.norm.cdf(t))

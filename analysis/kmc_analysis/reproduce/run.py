@@ -79,8 +79,12 @@ class Reproduction:
         if figure.compute is not None:
             return self._computed(figure)
         found = figure.measure(runs)
-        if not figure.programs or any(runs.values()):
+        missing = [program.name for program in figure.programs if not runs[program.name]]
+        if not missing:
             return found
+        if any(runs.values()):
+            owed = f"no run of {', '.join(missing)} is done yet"
+            return {key: not_run(owed) if one.value is None else one for key, one in found.items()}
         reason = ("left out of --quick" if self.session.left_out(figure)
                   else "no run of it is done yet" if self.done_only else "all runs failed")  # fmt: skip
         return {key: not_run(reason) if one.value is None else one for key, one in found.items()}

@@ -34,10 +34,22 @@ class SpikeDevices(Node):
 
     def initialize(self, x: Any, y: Any = None) -> None:
         """Put every device at rest."""
+        self.state, self.initialized = self._rest(), True
+
+    def reset(self) -> dict[str, Any]:
+        """The same; returns the state before. Zeros, which reservoirpy would put there, are no device."""
+        before, self.state = self.state, self._rest()
+        return before
+
+    def _rest(self) -> dict[str, Any]:
+        """Devices at rest, whose cycle is drawn with their first step."""
         rest = self.population.starts[self.wiring.device]
-        self.state = {"out": np.zeros(self.output_dim), "states": rest, "volts": np.zeros(self.output_dim),
-                      "factors": np.zeros(0)}  # fmt: skip
-        self.initialized = True
+        return {"out": np.zeros(self.output_dim), "states": rest, "volts": np.zeros(self.output_dim),
+                "factors": np.zeros(0)}  # fmt: skip
+
+    def _run(self, state: dict[str, Any], x: np.ndarray) -> Any:
+        """One series, from rest whatever was before it."""
+        return super()._run(self._rest(), x)
 
     def inputs(self, patterns: np.ndarray) -> np.ndarray:
         """Series [samples, slots + 1, nodes] in V for patterns [samples, nodes, slots]: the writes, then the

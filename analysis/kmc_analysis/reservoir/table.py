@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from kmc import streams
+from kmc_analysis.reproduce.measured import tails
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 
 # John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.
@@ -114,9 +115,12 @@ def _mean(values: np.ndarray) -> dict[str, Any]:
 
 
 def _bootstrapped(figure: Any, count: int) -> dict[str, Any]:
-    """A figure of all seeds, and its percentiles over resampled seeds (none for a single seed)."""
+    """A figure of all seeds, and its percentiles over resampled seeds (none for a single seed).
+
+    They are expanded for few seeds as everywhere on the scoreboard.
+    """
     every = np.arange(count)
     stream = streams.stream(0, "reservoir bootstrap")
     drawn = [figure(stream.choice(every, count)) for _ in range(RESAMPLES)] if count > 1 else []
-    interval = [float(v) for v in np.percentile(drawn, [2.5, 97.5])] if drawn else None
+    interval = [float(v) for v in np.quantile(drawn, tails(count))] if drawn else None
     return {"simulated": figure(every), "interval": interval, "n": count}

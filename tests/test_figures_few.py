@@ -1,0 +1,100 @@
+"""What figures make of few devices, of devices without a SET, and of a SET at the first steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kmc_analysis.figures import nonvolatile, pulses, series
+from kmc_analysis.figures.controls import ratio
+from kmc_analysis.metrics import set_voltage
+from kmc_analysis.reproduce import measured
+
+
+def rise(set_V: float, top_V: float = 0.6) -> xr.Dataset:
+    """A way up in steps of 50 mV that ends where the limit of 1 uA acts, or at `top_V`."""
+    voltage = np.arange(0.0, min(set_V, top_V) + 1e-9, 0.05)
+    limited = (voltage >= set_V - 1e-9).astype(np.int8)
+    current = np.where(limited == 1, 1e-6, 1e-9 * voltage)
+    return xr.Dataset({name: ("time", value) for name, value in
+                       (("voltage_source", voltage), ("current", current), ("limited", limited))})  # fmt: skip
+
+
+def groups(program_names: list[str], *values: list[float]) -> dict[str, list[xr.Dataset]]:
+    """Runs of two programs, a way up for each set voltage."""
+    return {name: [rise(one) for one in part] for name, part in zip(program_names, values, strict=True)}
+
+
+def test_a_set_at_the_second_step_counts_on_a_way_up() -> None:
+    """A way up that ends at 0.10 V has three levels, too few for a sweep; at the first step: no ratio."""
+    assert np.isnan(set_voltage(rise(0.10)))
+    assert set_voltage(rise(0.10), 2) == pytest.approx(0.10)
+    assert ratio(rise(0.10), 2) > 1e4
+    assert ratio(rise(0.05), 2) == 1.0
+    assert ratio(rise(0.70), 2) == 1.0
+
+
+def test_a_film_that_sets_early_is_not_one_that_never_sets() -> None:
+    """N7: crystals at 0.30 V; a film at 0.10 V differs by two thirds, one that never sets by a bound from
+    0.6 V; one of which some set has a value, and owes the rest."""
+    names = [program.name for program in series._THRESHOLDS]
+    crystals = [0.30] * 6
+
+    def found(film: list[float]) -> series.Measured:
+        return series._voltages(groups(names, crystals, film))["N7_same_voltages"]
+
+    assert found([0.10] * 6).value == pytest.approx(2 / 3)
+    never = found([0.90] * 6)
+    assert never.value == pytest.approx(1.0)
+    assert never.high == np.inf
+    some = found([0.30] * 5 + [0.90])
+    assert some.value == pytest.approx(0.0)
+    assert "1 devices have no such voltage" in some.owed
+    assert not found([0.30] * 6).owed
+
+
+def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S22: many devices on a curve meet it, few owe; what falls does not, and what may be a line is open."""
+    monkeypatch.setattr(measured, "DRAWS", 100)  # each is a fit; the interval is not looked at
+    levels, stream = np.arange(1.0, 6.0), np.random.default_rng(1)
+    curve = np.exp(levels) * (1.0 + 0.01 * stream.standard_normal((8, 5)))
+    assert pulses._rising(levels, curve).holds is True
+    assert pulses._rising(levels, curve[:4]).holds is None
+    line = levels + 0.01 * stream.standard_normal((8, 5))
+    assert pulses._rising(levels, line).holds is None
+    assert pulses._rising(levels, curve[:, ::-1]).holds is False
+
+
+def test_levels_that_were_not_run_are_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S28: three of five levels make a line, and no hit."""
+    monkeypatch.setattr(series, "reads", lambda ds: np.array([[0.1, ds]]))
+    runs = {program.name: [1e-6 * 3.3 * limit * (1 + 0.01 * k) for k in range(6)]
+            for program, limit in zip(series._LEVELS, series.LIMITS_UA, strict=True)}  # fmt: skip
+    whole = series._law(runs)["S28_conductance_law"]
+    assert whole.value == pytest.approx(3.3, rel=0.05)
+    assert not whole.owed
+    for program in series._LEVELS[3:]:
+        runs[program.name] = []
+    part = series._law(runs)["S28_conductance_law"]
+    assert "30 to 150 uA" in part.owed
+    assert "at 90 uA" in part.note
+
+
+def test_a_device_is_one_trial_of_reconfiguration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S29: eighteen faultless devices are eighteen trials, not thirty-six: too few for 0.9."""
+    monkeypatch.setattr(nonvolatile, "is_written", lambda ds: ds != "not written")
+    monkeypatch.setattr(nonvolatile, "left_over", lambda ds: 100.0 if ds == "stuck" else 1.0)
+    found = nonvolatile._reconfigured({nonvolatile.OGB.name: ["good"] * 18})["S29_reconfigurable"]
+    assert (found.value, found.n) == (1.0, 18)
+    assert found.low < 0.9
+    mixed = nonvolatile._reconfigured({nonvolatile.OGB.name: ["good", "stuck", "not written", "good"]})
+    assert mixed["S29_reconfigurable"].value == 0.5
+
+
+def test_twenty_devices_owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S33 asks for twenty written devices each."""
+    monkeypatch.setattr(series, "is_written", lambda ds: True)
+    monkeypatch.setattr(series, "left_over", lambda ds: ds)
+    assert not series._returning([1.0] * 20, [100.0] * 20).owed
+    assert "20 devices" in series._returning([1.0] * 19, [100.0] * 20).owed
