@@ -17,8 +17,8 @@ def rise(set_V: float, top_V: float = 0.6) -> xr.Dataset:
     voltage = np.arange(0.0, min(set_V, top_V) + 1e-9, 0.05)
     limited = (voltage >= set_V - 1e-9).astype(np.int8)
     current = np.where(limited == 1, 1e-6, 1e-9 * voltage)
-    return xr.Dataset({name: ("time", value) for name, value in
-                       (("voltage_source", voltage), ("current", current), ("limited", limited))})  # fmt: skip
+    columns = {"voltage_source": voltage, "current": current, "limited": limited}
+    return xr.Dataset({name: ("time", values) for name, values in columns.items()})
 
 
 def groups(program_names: list[str], *values: list[float]) -> dict[str, list[xr.Dataset]]:
