@@ -133,8 +133,8 @@ def _looks(segment: Segment) -> int:
     """How many samples a segment has at most, without making them."""
     if isinstance(segment, Loop):
         return sum(map(_looks, segment.segments)) * segment.times
-    logarithmic = isinstance(segment, Hold) and segment.spacing == "log"  # then one a step
-    return segment.total() * (1 if logarithmic else getattr(segment, "samples", 1))
+    once = isinstance(segment, Hold) and segment.by_look()  # then one a step
+    return segment.total() * (1 if once else getattr(segment, "samples", 1))
 
 
 def _segment_data(segment: Segment) -> dict[str, Any]:

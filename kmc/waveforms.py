@@ -157,14 +157,14 @@ class Hold(Segment):
     spacing: Literal["linear", "log"] = "linear"
 
     def size(self) -> int:
-        return self.samples if self._by_look() else 1
+        return self.samples if self.by_look() else 1
 
-    def _by_look(self) -> bool:
+    def by_look(self) -> bool:
         """Whether each look ends a step."""
         return self.spacing == "log" or (self.until is not None and not self.until.at_cycle_end)
 
     def levels(self) -> Iterator[tuple[float, float, int, int]]:
-        if not self._by_look():
+        if not self.by_look():
             yield self.duration, self.voltage, self.samples, 0
             return
         shares = np.logspace(-6.0, 0.0, self.samples) if self.spacing == "log" else (

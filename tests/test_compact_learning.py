@@ -248,13 +248,16 @@ def recall(node: Devices, seed: int) -> float:
 
 def test_the_node_of_a_model_of_ones_own(tmp_path: Path) -> None:
     """Its file is found, and its spreads are those that it was exported with."""
-    vteam = load_model("vteam")
-    (tmp_path / "mine.yaml").write_text(vteam.path.read_text().replace("name: vteam", "name: mine"))
-    own = replace(load_model(tmp_path / "mine.yaml"), spread={"device": {"Ron": 0.7}})
+    given = load_model("stanford_pku").path.read_text()  # whose gap does not begin at zero
+    (tmp_path / "mine.yaml").write_text(given.replace("name: stanford_pku", "name: mine"))
+    own = replace(load_model(tmp_path / "mine.yaml"), spread={"device": {"I0": 0.7}})
     (tmp_path / "node.py").write_text(learning.reservoirpy_node(own, own.values()))
     made = loaded(tmp_path / "node.py").node(devices=30)
     assert made.model.name == "mine"
-    place = own.names.index("Ron")
+    first = made.run(np.full((3, 1), 0.5))
+    made.reset()
+    assert np.array_equal(made.run(np.full((3, 1), 0.5)), first)
+    place = own.names.index("I0")
     assert 0.4 < np.log(made.vectors[:, place]).std() < 1.0
 
 
@@ -267,11 +270,7 @@ def test_reservoirpy_node(folder: Path) -> None:
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
     assert np.all((one > -0.2) & (one < 1.2))
-    made = module.node(devices=2)
-    assert made.model.spread == module.SPREAD
-    first = made.run(x)
-    made.reset()
-    assert np.array_equal(made.run(x), first)
+    assert module.node(devices=2).model.spread == module.SPREAD
     forgetful = Devices("silver", {**module.PARAMETERS, "tau_v": 1e-5}, 30, 3)
     assert recall(module.node(devices=30, seed=3), 5) > 0.7
     assert recall(forgetful, 5) < 0.1

@@ -60,7 +60,9 @@ def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.Monkey
     levels, stream = np.arange(1.0, 6.0), np.random.default_rng(1)
     curve = np.exp(levels) * (1.0 + 0.01 * stream.standard_normal((8, 5)))
     assert pulses._rising(levels, curve).holds is True
-    assert pulses._rising(levels, curve[:4]).holds is None
+    few = [pulses._rising(levels, part[:4]) for part in (curve, curve[:, ::-1])]
+    assert [one.holds for one in few] == [True, False]
+    assert "4 devices" in few[0].owed
     line = levels + 0.01 * stream.standard_normal((8, 5))
     assert pulses._rising(levels, line).holds is None
     assert pulses._rising(levels, curve[:, ::-1]).holds is False

@@ -203,6 +203,8 @@ def test_a_hold_asks_its_condition_at_each_look() -> None:
     assert asked.duration_s == plain.duration_s
     assert [step.after(2e-3, 0.0, False) for step in after[:4]] == [4, 3, 2, 1]
     assert [step.after(1e-4, 0.0, False) for step in after[:4]] == [1, 1, 1, 1]
+    many = Protocol.hold("1 V", "1 s", samples=5000, until={"conductance_above": "1 mS"})
+    assert len(many.steps()) == 5000
 
 
 def test_the_temperature_of_a_segment() -> None:

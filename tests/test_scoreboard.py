@@ -246,7 +246,7 @@ def test_a_computed_figure_is_done_again_when_what_it_reads_changes(
     from kmc_analysis.reproduce import run as module
 
     figure = next(one for one in all_figures() if one.compute is not None)
-    for folder in ("reproduce", *figure.depends):
+    for folder in figure.depends:
         (tmp_path / folder / "__pycache__").mkdir(parents=True)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "reproduce" / "run.py"))
     seen = [module._digest(figure, 1, 2)]

@@ -108,8 +108,8 @@ def stopping() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
         return
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    # What is ignored already stays so: `nohup` does that with the end of a terminal.
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # `nohup` has the end of a terminal ignored
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield asked.is_set

@@ -20,7 +20,7 @@ FUNCTIONS = {"exp": 1, "log": 1, "sqrt": 1, "sinh": 1, "tanh": 1, "abs": 1, "pos
 _OPERATORS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _LIMIT = "80.0"
 _WHOLE = ("2.0", "3.0", "4.0")
-_ODD = tuple(f"{n}.0" for n in range(1, 100, 2))
+_ODD = tuple(text for n in range(1, 100, 2) for text in (f"{n}.0", f"(-{n}.0)"))
 _NEXT_STEP = "use numbers, names, + - * / ^ and " + ", ".join(FUNCTIONS)
 
 

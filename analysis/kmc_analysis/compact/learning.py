@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc_analysis.compact import ladder
 from kmc_analysis.compact.ladder import READ_V, Ladder, Levels
-from kmc_analysis.compact.model import CompactModel, model_names
+from kmc_analysis.compact.model import FOLDER, CompactModel
 
 NODES = 12  # of the piecewise step: equally spaced from the least weight to the largest
 LEAST_RATIO = 1.5  # of the conductances at the largest and the least compliance
@@ -149,7 +149,7 @@ def reservoirpy_node(model: CompactModel, values: Mapping[str, float]) -> str:
     """A module that makes a reservoirpy node of devices with these parameters."""
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
-    where = model.name if model.name in model_names() else str(model.path.resolve())
+    where = model.name if model.path.parent == FOLDER else str(model.path.resolve())
     return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread)
 
 

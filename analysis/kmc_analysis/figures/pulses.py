@@ -81,12 +81,12 @@ def _rising(levels: np.ndarray, table: np.ndarray) -> Measured:
     generator = np.random.Generator(np.random.PCG64(0))
     drawn = [table[generator.integers(len(table), size=len(table))] for _ in range(400)]
     often = float(np.mean([_meets(levels, part) for part in drawn]))
-    holds = None if found.owed or 0.05 <= often < 0.95 else often >= 0.95
+    holds = None if 0.05 <= often < 0.95 else often >= 0.95
     note = (
         f"means {', '.join(f'{one:.3g}' for one in means)} S; the value is the curve's advantage in AIC; "
         f"{often:.0%} of resampled groups meet the rule"
     )
-    return Measured(found.value, found.low, found.high, found.n, note, holds=holds)
+    return Measured(found.value, found.low, found.high, found.n, note, holds=holds, owed=found.owed)
 
 
 def _advantage(levels: np.ndarray, table: np.ndarray) -> float:

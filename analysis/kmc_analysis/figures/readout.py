@@ -29,5 +29,5 @@ def _measured(one: dict[str, Any]) -> Measured:
 FIGURES = [
     Figure("readout", "readout layer", KEYS, (), lambda runs: {},
            f"{_NOTE}; a device of the interval is a seed of data, devices and training", compute=_readout,
-           seeds=10, quick_seeds=2, depends=("reservoir", "compact")),
+           seeds=10, quick_seeds=2, depends=("reservoir", "compact", "reproduce")),
 ]  # fmt: skip

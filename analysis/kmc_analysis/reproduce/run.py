@@ -83,8 +83,8 @@ class Reproduction:
         if not missing:
             return found
         if any(runs.values()):
-            owed = f"no run of {', '.join(missing)} is done yet"
-            return {key: not_run(owed) if one.value is None else one for key, one in found.items()}
+            owed = f"without a run: {', '.join(missing)}"
+            return {key: one.noted(owed) if one.value is None else one for key, one in found.items()}
         reason = ("left out of --quick" if self.session.left_out(figure)
                   else "no run of it is done yet" if self.done_only else "all runs failed")  # fmt: skip
         return {key: not_run(reason) if one.value is None else one for key, one in found.items()}
