@@ -127,7 +127,7 @@ def check_lasting(volatile: xr.Dataset, lasting: xr.Dataset, negative: xr.Datase
     assert float(negative.conductance[-1]) <= 0.1 * float(negative.conductance[0])
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_state_of_1_mA_outlives_that_of_1_uA_and_is_reset(
     seed: int, volatile_run: Volatile, tmp_path: Path, repository: Path
 ) -> None:
