@@ -127,13 +127,17 @@ def check_lasting(volatile: xr.Dataset, lasting: xr.Dataset, negative: xr.Datase
     assert float(negative.conductance[-1]) <= 0.1 * float(negative.conductance[0])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+#: a known miss: two of twenty devices are not back in 400 ms, so that there is no time to compare with
+STAYS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="the 1 uA state of seed 5 outlasts its run")
+
+
+@pytest.mark.parametrize("seed", [1, 3, pytest.param(5, marks=STAYS)])
 def test_the_state_of_1_mA_outlives_that_of_1_uA_and_is_reset(
     seed: int, volatile_run: Volatile, tmp_path: Path, repository: Path
 ) -> None:
     """One deterministic device a seed, each by itself: nothing to average, so no power to state.
 
-    Of seed 2 it is known that this program does not write it at once: see the page on honesty.
+    Of seeds 2 and 4 it is known that this program does not write them at once: see the page on honesty.
 
     The positive sweep of the same voltages and limit is there to compare with: printed, and not required.
     """
