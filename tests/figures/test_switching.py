@@ -128,7 +128,7 @@ def check_lasting(volatile: xr.Dataset, lasting: xr.Dataset, negative: xr.Datase
 
 
 #: a known miss: two of twenty devices are not back in 400 ms, so that there is no time to compare with
-STAYS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="the 1 uA state of seed 5 outlasts its run")
+STAYS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="seed 5 at 1 uA outlasts its run")
 
 
 @pytest.mark.parametrize("seed", [1, 3, pytest.param(5, marks=STAYS)])
