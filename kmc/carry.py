@@ -48,12 +48,12 @@ def _carried(device: Device) -> dict[str, Any]:
 def mismatch(device: Device, saved: dict[str, Any]) -> str:
     """In what a saved state differs from a new window so that it cannot go on in it, "" if in nothing."""
     if (device.vacancies is None) != ("vacancies" not in saved):
-        return "vacancies"
+        return "kind of vacancies"
     sites, mine = saved["state"]["sites"], device.state.sites
     if sites.shape != mine.shape or saved["potential"]["unit"].shape != device.potential.unit.shape:
         return "stack, window or mesh_factor"
     if any((sites[name] != mine[name]).any() for name in ("region", "room", "held")):
-        return "stack: its lattice is another"
+        return "lattice"
     return ""
 
 

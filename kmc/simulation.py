@@ -29,15 +29,14 @@ class Simulation:
                  initial: dict[str, Any] | None = None):
         self.stack, self.protocol, self.seed = stack, protocol, seed
         self.settings = settings or Settings()
-        with threads.alone():  # as in `run`
-            self.windows = Windows(stack, self.settings, seed)
         self.steps = protocol.steps()
         self.step, self.sample = 0, 0
         self.started_s = 0.0  # simulated time at which the present step began
         self.rows = Rows(TRACES)
         self.opened = False
-        if initial is not None:
-            with threads.alone():
+        with threads.alone():  # as in `run`
+            self.windows = Windows(stack, self.settings, seed)
+            if initial is not None:
                 self._start_from(initial)
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 The domain reaches beyond the window by stretched cells, whose aspect ratios no point smoother likes. Its
 conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by
 eigenvectors along x and y and elimination along z (Lynch, Rice & Thomas, Numer. Math. 6, 185 (1964)),
-preconditions conjugate gradients, with an exact solution on the cells that differ much from their layer. It
-is in single precision: that does for a preconditioner.
+preconditions conjugate gradients, with an exact solution on the cells that differ much from their layer. The
+layered one is in single precision: that does for a preconditioner.
 """
 
 import numpy as np

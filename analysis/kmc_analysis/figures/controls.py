@@ -9,7 +9,7 @@ import xarray as xr
 
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
-from kmc_analysis.metrics import has_set, loop_opening, on_off
+from kmc_analysis.metrics import LEAST_LEVELS, has_set, loop_opening, on_off
 from kmc_analysis.metrics.states import turns
 from kmc_analysis.reproduce.measured import Measured, median, not_run, share
 from kmc_analysis.study_figures import COLOURS
@@ -60,7 +60,7 @@ _GOLD = [Program(f"gold {limit}", "ogb_20nm_au", sweep(limit=limit), devices=8, 
          for limit in (VOLATILE_A, NONVOLATILE_A)]  # fmt: skip
 
 
-def ratio(ds: xr.Dataset, least: int = 4) -> float:
+def ratio(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     """The on-off ratio of a sweep of `least` levels; 1 where none sets, or conducts from the first step."""
     found = on_off(ds, least) if has_set(ds, least) == 1.0 else 1.0
     return found if np.isfinite(found) else 1.0

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-_LEAST_LEVELS = 4  # of a rising voltage make a sweep
+LEAST_LEVELS = 4  # of a rising voltage make a sweep
 
 
 class Metric(NamedTuple):
@@ -27,7 +27,7 @@ class Metric(NamedTuple):
     meaning: str
 
 
-def branches(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
+def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The steps [voltage V, current A, limited 0 or 1] of the first sweep, up and down, None without one.
 
     `least` levels of a rising voltage make one: fewer where a sweep ends with its SET.
@@ -45,7 +45,7 @@ def branches(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np
     return (steps[: top + 1], steps[top : end + 1]) if top + 1 >= least else None
 
 
-def _jump(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
+def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The step before the first one that reaches the limit or a tenfold current, and that step itself."""
     found = branches(ds, least)
     if found is None:
@@ -57,20 +57,20 @@ def _jump(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> tuple[np.ndarray, np.nd
     return (up[places[0]], up[places[0] + 1]) if len(places) else None
 
 
-def has_set(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
+def has_set(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     """1 where the first sweep has a SET, 0 where not."""
     if branches(ds, least) is None:
         return math.nan
     return float(_jump(ds, least) is not None)
 
 
-def set_voltage(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
+def set_voltage(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     """V of the first step at which the current reaches the limit or rises tenfold."""
     found = _jump(ds, least)
     return math.nan if found is None else float(found[1][0])
 
 
-def on_off(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
+def on_off(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     """Compliance current over the current one step before the jump, in the first sweep.
 
     Where the limiter never acts in that sweep, the current of the jump itself stands in.
@@ -87,7 +87,7 @@ def on_off(ds: xr.Dataset, least: int = _LEAST_LEVELS) -> float:
 def loop_opening(ds: xr.Dataset) -> float:
     """Integral |I_up - I_down| dV over that of |I| dV up and down: 0 without hysteresis, 1 at most."""
     found = branches(ds)
-    if found is None or len(found[1]) < _LEAST_LEVELS:
+    if found is None or len(found[1]) < LEAST_LEVELS:
         return math.nan
     (up, down), low = found, max(found[0][0, 0], found[1][-1, 0])
     voltage = np.linspace(low, up[-1, 0], 400)
