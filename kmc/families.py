@@ -43,7 +43,9 @@ _METAL = {
         "", 0.0, 1.0, True, "factor on redox where no metal is near: the electron tunnels in"
     ),
     "resistivity": Key("ohm m", 1e-9, 1e-3, True, "resistivity of a filament of this metal"),
-    "transfer_coefficient": Key("", 0.0, 1.0, True, "share of the reaction energy in the forward barrier"),
+    "transfer_coefficient": Key(
+        "", 0.0, 1.0, True, "share of a redox reaction's electrical energy in the barrier of ionisation"
+    ),
     "surface_diffusion_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier of a metal atom's hop, before lost bonds"
     ),
@@ -109,7 +111,7 @@ _LIGAND = {
     "length": Key("nm", 0.1, 10.0, True, "length of the stretched chain"),
     "gap": Key("nm", 0.3, 10.0, True, "distance between the surfaces of neighbouring crystals"),
     "coverage": Key(
-        "", 0.0, 1.0, True, "share of the gap's columns that chains fill; the rest has room for metal"
+        "", 0.0, 1.0, True, "share of the gap's columns that chains fill; the seam runs through the rest"
     ),
     "seam_width": Key("nm", 0.1, 10.0, True, "width of the seam between chain bundles that takes silver"),
     "insertion_barrier": Key(

@@ -114,11 +114,16 @@ def repeated(strategy: st.SearchStrategy, count: int, one: Callable[..., None]) 
     profile(given(strategy)(lambda value: one(value)))()
 
 
-def prepared(folder: Path) -> None:
-    """What command lines may name: a run file, a study, a card, and a folder of results that is in use."""
+def texts(folder: Path) -> None:
+    """A run file, a study and a card."""
     (folder / "run.yaml").write_text(hostile.RUN)
     (folder / "study.yaml").write_text(hostile.STUDY)
     (folder / "card.yaml").write_text((mutations.TOP / "materials" / "void.yaml").read_text())
+
+
+def prepared(folder: Path) -> None:
+    """What command lines may name: these texts, and a folder of results that is in use."""
+    texts(folder)
     (folder / "full").mkdir()
     dataset.write(folder / "full" / "run.nc", dataset.build(rows_of(5), [], about()))
     checkpoint.save(folder / "full" / "checkpoint.npz", {"segments": 0})

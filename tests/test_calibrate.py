@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from kmc import cli
 from kmc.cards import load_card
 from kmc.errors import UserError
-from kmc_analysis.calibrate.fit import Simulated, posterior, search
+from kmc_analysis.calibrate.fit import Simulated, Stopped, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -130,3 +134,62 @@ def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
     assert table(found) == [[PAIR[0], "+20", "0", "-"], [PAIR[1], "0", "0", "-"]]
+
+
+class Figures:
+    """Stands for `Simulated` in a command: what `judged` says, of nothing that was run."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+        return judged(choices)
+
+
+def test_the_command_fits_and_writes_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Cards that load and a JSON of what was found; given again it goes on; what is not shared is refused."""
+    pytest.importorskip("optuna")
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", Figures)
+    words = ["calibrate", *PAIR, "--trials", "4", "--out", str(tmp_path), "--quiet"]
+    assert cli.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["parameters"]) == set(PAIR)
+    assert told["targets"]["S3_volatile_switching"] == 1e3
+    for path in told["cards"]:
+        assert any(number.kind == "fitted" for number in load_card(path).values.values())
+    assert cli.main(words) == 0
+    assert "electrode.bond_energy: " in capsys.readouterr().out
+    assert cli.main(["calibrate", "ligand.gap_barrier", "--out", str(tmp_path / "no")]) == 2
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_fit_that_is_stopped_leaves_with_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Before the first trial was done there is nothing to write."""
+    pytest.importorskip("optuna")
+
+    class Interrupted(Figures):
+        def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise Stopped("interrupted")
+
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", Interrupted)
+    assert cli.main(["calibrate", *PAIR, "--trials", "4", "--out", str(tmp_path)]) == 3
+    assert "goes on" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*_fitted.yaml"))
+
+
+def test_the_command_tells_influences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """The table, the same in JSON and in sensitivity.json; a target that no run tells is refused."""
+    pytest.importorskip("SALib")
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", Figures)
+    words = ["sensitivity", "S23a_echo_10ms", "--parameter", PAIR[0], "--trajectories", "2",
+             "--out", str(tmp_path)]  # fmt: skip
+    assert cli.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["influences"]
+    assert told == json.loads((tmp_path / "sensitivity.json").read_text())
+    assert cli.main(words) == 0
+    assert "+20" in capsys.readouterr().out
+    assert cli.main(["sensitivity", "S26_weight_distribution", "--out", str(tmp_path / "no")]) == 2

@@ -279,9 +279,12 @@ def test_quantities_without_unit_are_dimensionless(tmp_path: Path) -> None:
         assert card.value("coverage") == pytest.approx(0.5)
 
 
-def test_an_example_of_an_entry_loads() -> None:
-    """What the error message tells one to write is right but for the reason."""
-    assert "unit: nm" in quantities.example(FAMILIES["ligand"]["gap"])
+def test_an_example_of_an_entry_loads(tmp_path: Path) -> None:
+    """What the error message tells one to write loads once its numbers are filled in."""
+    example = quantities.example(FAMILIES["ligand"]["gap"])
+    entry = example.replace("value: ...", "value: 2.0").replace("sigma: ...", "sigma: 0.1")
+    assert entry != example
+    assert cards.load_card(write(tmp_path, "mine", f"extends: ogb\ngap: {entry}\n")).value("gap") == 2.0
 
 
 def test_importing_cards_is_quick() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_stacks import STACKS, loaded
 
 from kmc import schemas
 from kmc.cards import list_data, load_card
@@ -16,6 +18,7 @@ from kmc.commands.schema import schema
 from kmc.documents import read
 from kmc.errors import UserError
 from kmc.families import FAMILIES
+from kmc.processes import process_table
 
 
 def test_check_of_everything_prints_the_share_of_assumed_values(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +60,33 @@ def test_check_prints_the_table_of_processes(
     assert lines[-3:] == ["event      place  barrier_eV", "hop        gap    0.4", "reduction  tip    0.35"]
     with pytest.raises(UserError, match="needs a stack"):
         check(["ogb"], barriers=True)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_table_of_processes_is_the_cards(name: str) -> None:
+    """Hops have the cards' barriers; redox and its reverse differ by the ion's energy and the bonds, the
+    reverse has the card's barrier, and each bond adds its energy."""
+    stack = loaded(name)
+    rows = {(row["event"], row["place"]): row["barrier_eV"] for row in process_table(stack)}
+    places = {("Ag+ hop", "organic"): "organic.silver_ion_barrier",
+              ("Ag+ hop", "crystal core"): "active.silver_ion_migration_barrier",
+              ("Ag+ hop", "crystal surface"): "active.silver_ion_surface_barrier",
+              ("V_Br hop", "crystal core"): "active.vacancy_migration_barrier"}  # fmt: skip
+    for place, path in places.items():
+        if place in rows:
+            assert rows[place] == pytest.approx(stack.value(path), abs=6e-4), place
+    assert len(places.keys() & rows.keys()) == (4 if stack.active is not None else 1)
+    out = [rows["Ag -> Ag+ + e-", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
+    back = [rows["Ag+ + e- -> Ag", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
+    assert back == pytest.approx([stack.value("electrode.reduction_barrier")] * 5, abs=6e-4)
+    bond = stack.value("electrode.bond_energy")
+    assert [b - a for a, b in pairwise(out)] == pytest.approx([bond] * 4, abs=1.1e-3)
+    assert min(out) > back[0]
+    silver = {("return", "silver electrode"): "exchange_barrier",
+              ("Ag surface move", "0 bonds lost"): "surface_diffusion_barrier"}  # fmt: skip
+    for row, key in silver.items():
+        assert rows[row] == pytest.approx(stack.value(f"electrode.{key}"), abs=6e-4), row
+    assert rows["ionisation", "silver electrode"] > rows["return", "silver electrode"]
 
 
 def test_check_of_an_unknown_name() -> None:

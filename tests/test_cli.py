@@ -250,6 +250,37 @@ def stopping_after(calls: int) -> Any:
     return call
 
 
+def test_a_second_ctrl_c_breaks_off_at_once(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """In the middle of a call: exit code 3, and what an earlier checkpoint holds can be gone on with."""
+    real = fake_simulation.Simulation._call
+    with monkeypatch.context() as patch:
+
+        def call(self: fake_simulation.Simulation) -> None:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it went on")
+
+        patch.setattr(fake_simulation.Simulation, "_call", call)
+        assert cli.main(["run", str(run_file), "--quiet"]) == 3
+    assert "Traceback" not in capsys.readouterr().err
+    assert fake_simulation.Simulation._call is real
+    assert cli.main(["run", str(run_file), "--quiet", "--resume"]) == 0
+
+
+def test_cite_of_a_dataset(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sources that its run rested on, as those of the run file; in JSON by key."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    capsys.readouterr()
+    told = []
+    for what in (run_file.parent / "out", run_file):
+        assert cli.main(["cite", str(what), "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert {"halide_kmc", "john2022"} <= told[0].keys() == told[1].keys()
+    assert cli.main(["cite", str(run_file.parent / "out")]) == 0
+    assert capsys.readouterr().out.count("\n@") + 1 == len(told[0])
+
+
 def test_ctrl_c_keeps_what_was_done(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Exit code 3 and how to go on; going on ends with the dataset of a run that was never stopped."""
@@ -543,11 +574,17 @@ def test_a_bench_draws_its_rows_if_it_can(tmp_path: Path, capsys: pytest.Capture
     assert file.read_text() == "[{'sites': 5}]"
 
 
-def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both kinds of vacancies are run once, and the folder is told."""
+def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str],
+                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Both kinds of vacancies are run once, and time and folder are told."""
+    ran: list[str] = []
+    monkeypatch.setattr(sys.modules["kmc.simulation"], "simulate",
+                        lambda *_, settings, **__: ran.append(settings.vacancies), raising=False)  # fmt: skip
     assert cli.main(["warmup", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert ran == ["equilibrium", "explicit"]
     assert told["cache"] == str(cache.cache_dir())
+    assert told["wall_s"] >= 0.0
 
 
 # --- the package's face ----------------------------------------------------------------------------------
@@ -558,12 +595,10 @@ def test_six_names_whatever_was_imported(repository: Path) -> None:
     script = ("import pkgutil, importlib, kmc\n"
               "for m in pkgutil.iter_modules(kmc.__path__):\n"
               "    if not m.name.startswith('_'):\n"
-              "        try: importlib.import_module('kmc.' + m.name)\n"
-              "        except ImportError: pass\n"
-              "assert len(kmc.__all__) == 6\n"
-              "from importlib.util import find_spec\n"
-              "for n in kmc.__all__:\n"
-              "    if find_spec('kmc.' + kmc._PUBLIC[n]): assert callable(getattr(kmc, n)), n\n")
+              "        importlib.import_module('kmc.' + m.name)\n"
+              "assert set(kmc.__all__) == "
+              "{'Protocol', 'Settings', 'load_card', 'load_stack', 'open', 'simulate'}\n"
+              "for n in kmc.__all__: assert callable(getattr(kmc, n)), n\n")
     subprocess.run([sys.executable, "-c", script], cwd=repository, check=True, timeout=300)
 
 
@@ -595,7 +630,7 @@ def test_ctrl_c_while_it_loads_is_exit_code_3(run_file: Path, tmp_path: Path) ->
 
     Negative control: a process that is not stopped is still at work.
     """
-    codes = []
+    codes, half = [], []
     for k in range(12):
         out = tmp_path / str(k)
         process = subprocess.Popen(
@@ -610,4 +645,6 @@ def test_ctrl_c_while_it_loads_is_exit_code_3(run_file: Path, tmp_path: Path) ->
         _, err = process.communicate(timeout=60)
         assert "Traceback" not in err
         codes.append(process.returncode)
+        half += [path.name for path in out.rglob("*.part")]
     assert codes == [3] * 12
+    assert half == []

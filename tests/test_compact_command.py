@@ -10,7 +10,7 @@ import pytest
 from compact_truth import bipolar, train
 
 from kmc import cli
-from kmc_analysis.compact.model import load_model
+from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
 
@@ -30,6 +30,18 @@ def command(monkeypatch: pytest.MonkeyPatch) -> None:
     point = metadata.EntryPoint("compact", "kmc_analysis.commands.compact:compact", cli.GROUP)
     if "compact" not in {known.name for known in found}:
         monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [point] if group == cli.GROUP else [])
+
+
+@pytest.mark.usefixtures("command")
+def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its source and range, and in JSON with its parameters too."""
+    assert cli.main(["compact", "models", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == model_names()
+    assert all(row["source"] and row["validity"] and row["parameters"] for row in rows)
+    assert cli.main(["compact", "models"]) == 0
+    told = capsys.readouterr().out
+    assert all(row["name"] in told and row["source"] in told for row in rows)
 
 
 @pytest.mark.usefixtures("command")

@@ -13,9 +13,10 @@ from kmc_analysis.compact.model import load_model, model_names
 KNOWN = {"stanford_pku": {"tau_th": 1e-4}}
 
 
-def covered(found: Fit, truth: dict[str, float]) -> list[bool]:
-    """Whether each true value lies in its interval."""
-    return [e.low <= truth[e.parameter.name] <= e.high for e in found.estimates]
+def covered(found: Fit, truth: dict[str, float], share: float = 1.0) -> list[bool]:
+    """Whether each true value lies in its interval, or in that shrunk to a share of its width."""
+    away = [(truth[e.parameter.name] - e.value, e.low - e.value, e.high - e.value) for e in found.estimates]
+    return [share * low <= error <= share * high for error, low, high in away]
 
 
 @pytest.mark.slow
@@ -26,12 +27,16 @@ def test_intervals_hold_the_truth(name: str) -> None:
     The search begins at the truth: what is tested here are the intervals, not the search. Power: of 200
     intervals of which each holds it with 95 % in truth, fewer than 180 do in one of a thousand runs; where
     each does with 80 %, all but one of a thousand runs fail. The reset of `silver` takes three samples of 81,
-    too few for its two parameters: it is sampled twice as densely.
+    too few for its two parameters: it is sampled twice as densely. Control: the same intervals, a quarter as
+    wide, hold it less than two thirds of the time (normal errors: 0.38), so they are not wide for nothing.
     """
     truth = FREE[name]
     model = starting_at(load_model(name), truth | KNOWN.get(name, {}))
     held: list[bool] = []
+    narrow: list[bool] = []
     for seed in range(50):
         traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)
-        held += covered(fit(model, traces, free=list(truth), generations=0), truth)
+        found = fit(model, traces, free=list(truth), generations=0)
+        held, narrow = held + covered(found, truth), narrow + covered(found, truth, 0.25)
     assert np.mean(held) >= 0.90
+    assert np.mean(narrow) < 0.67

@@ -216,6 +216,15 @@ def test_compare_in_json(study: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert len(told["files"]) == 3
 
 
+def test_all_effects_are_told_where_asked(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--all adds the effects at each level of the other axes."""
+    told = []
+    for more in ([], ["--all"]):
+        assert cli.main(["compare", str(study), "--quiet", "--no-picture", *more]) == 0
+        told.append(capsys.readouterr().out)
+    assert len(told[1].splitlines()) > len(told[0].splitlines())
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["no-such"], "no-such does not exist"),
     (["study.yaml"], "study.yaml says what to run and holds no results; name the folder of its results"),

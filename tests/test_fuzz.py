@@ -41,7 +41,10 @@ QUICK, SLOW = (sum(counts[k] for counts in TRIALS.values()) for k in (0, 1))
 
 
 def tried(mutant: Mutant, folder: Path, counts: Counter[str]) -> None:
-    """Check a mutated file, and run it where it is refused: the same refusal, and nothing written."""
+    """Check a mutated file, and run it where it is refused: the same refusal, and nothing written.
+
+    It is taken away again: names are looked for beside a file first, and a broken neighbour would answer.
+    """
     path = folder / mutant.name
     path.write_bytes(mutant.data)
     before = listing(folder)
@@ -53,6 +56,7 @@ def tried(mutant: Mutant, folder: Path, counts: Counter[str]) -> None:
         assert clean(code, out, err) == way
     assert listing(folder) == before
     counts[f"{path.stem if path.stem in ('run', 'study') else 'card or stack'}: {mutant.how}: {way}"] += 1
+    path.unlink()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -161,6 +161,16 @@ def test_vacancies_are_exchanged_with_the_electrode() -> None:
     run(w, events, np.inf, 20_000)
     after = tally(w)
     assert after["exchanged"] > before["exchanged"]
+    made = after["vacancies"] - before["vacancies"]
+    assert made == after["exchanged"] - before["exchanged"]
+    assert problems(w) == []
+    full = window(5, pairs=False)
+    full.model["exchange_energy"] = 0.2  # vacancies cost more there: the electrode fills them
+    first = tally(full)
+    run(full, generator(), np.inf, 20_000)
+    last = tally(full)
+    assert last["exchanged"] < first["exchanged"]
+    assert last["vacancies"] - first["vacancies"] == last["exchanged"] - first["exchanged"]
     sites = w.state.entities["site"][w.state.entities["kind"] == KIND_VACANCY]
     assert len(set(sites)) == len(sites) == after["vacancies"]
     z, rest = np.divmod(sites, w.grid.ny * w.grid.nx)

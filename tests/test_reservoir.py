@@ -174,10 +174,10 @@ def test_push_pull_shares_a_change() -> None:
 
 
 def test_all_readouts_learn(result: pipeline.Result) -> None:
-    """Every readout and baseline ends far above chance; a shuffled label stays at it."""
+    """Every readout and baseline ends far above chance on samples held out; a shuffled label stays at it."""
     assert set(result.readouts) == set(table.NAMES)
     for name, trained in result.readouts.items():
-        assert trained.accuracy[-1, 0] > 60.0, name
+        assert trained.accuracy[-1, 1] > 60.0, name
     x = pipeline.standardised(result.features, result.trains)
     wrong = np.random.default_rng(2).permutation(result.trains.labels)
     lost = readout.train_double(x, wrong, 4, result.trains.train, result.trains.held_out, settings.Readout(),
@@ -190,6 +190,7 @@ def test_same_seed_same_result(small: settings.Plan, result: pipeline.Result) ->
     again = pipeline.run(small, 1)[0]
     assert np.array_equal(again.features, result.features)
     assert np.array_equal(again.readouts["measured"].plus, result.readouts["measured"].plus)
+    assert not np.array_equal(pipeline.run(small, 2)[0].features, result.features)
 
 
 def test_scoreboard_has_its_targets(result: pipeline.Result, shared: Path | None) -> None:
@@ -267,9 +268,3 @@ def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     changes = ["--set", "feeding={nodes: 6}", "--set", "devices.model=silvr"]
     assert cli.main(["reservoir", str(plan), *changes]) == 2
     assert "silver" in capsys.readouterr().err
-
-
-def test_the_file_is_the_default() -> None:
-    """The scoreboard needs no file: what the file says is what a plan says by itself."""
-    words = {"description", "path", "sweep"}
-    assert settings.load(FILE).model_dump(exclude=words) == settings.Plan().model_dump(exclude=words)

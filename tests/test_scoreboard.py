@@ -92,18 +92,21 @@ def test_rules_and_what_has_no_band() -> None:
 
 
 def test_intervals_cover() -> None:
-    """Of 100 samples of eight lognormal values the 95 % interval of the median covers it in 86 or more: that
-    fails once in 4000 for a coverage of 0.95. The two middle values alone must not pass (0.27)."""
+    """Of 400 samples of eight lognormal values the 95 % interval of the median covers it in 364 to 396.
+
+    That fails once in a thousand for coverages of 0.94 to 0.975. The two middle values alone must not pass
+    (0.27).
+    """
     generator = np.random.Generator(np.random.PCG64(3))
     covered, narrow = 0, 0
-    for _ in range(100):
+    for _ in range(400):
         sample = generator.lognormal(0.0, 1.0, 8)
         found = measured.median(list(sample))
         covered += found.low <= 1.0 <= found.high
         middle = sorted(sample)[3:5]
         narrow += middle[0] <= 1.0 <= middle[1]
-    assert 86 <= covered <= 100
-    assert narrow < 60
+    assert 364 <= covered <= 396
+    assert narrow < 240
 
 
 def test_shares_are_those_of_clopper_and_pearson() -> None:

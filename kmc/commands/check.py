@@ -15,13 +15,13 @@ from kmc.commands._options import Json
 def check(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Cards, stacks and run files, by name or path; all that come with kmc if none."),
+        typer.Argument(help="Cards, stacks, runs, studies, by name or path; all that come with kmc if none."),
     ] = None,
     barriers: Annotated[bool, typer.Option("--barriers", help="Print the table of processes.")] = False,
     numbers: Annotated[bool, typer.Option("--numbers", help="Print every number and its source.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check cards, stacks and run files, and print the share of assumed values.
+    """Check cards, stacks, run files and studies, and print the share of assumed values.
 
     An error names file, line, the nearest valid name and what to do; nothing is written.
 

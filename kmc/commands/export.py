@@ -28,7 +28,7 @@ def export(
 
         kmc export runs/quick/out --format csv
 
-        kmc export runs/quick/out/quick.nc --format extxyz --out quick.xyz
+        kmc export seen --format extxyz --out quick.xyz
     """
     from kmc import export as writers
     from kmc.dataset import merged_paths, open, out_of

@@ -1,4 +1,4 @@
-"""The main run, four seeds of it, and the programs of `runs/ogb_20nm_1mA`, three: both modes of the device.
+"""The main run, four seeds of it, and the programs of `runs/ogb_20nm_1mA`, two of five: both modes.
 
 At 1 uA high resistance, an abrupt rise to the limit, and back. At 1 mA a state that outlives that one, and is
 reset.
@@ -127,17 +127,19 @@ def check_lasting(volatile: xr.Dataset, lasting: xr.Dataset, negative: xr.Datase
     assert float(negative.conductance[-1]) <= 0.1 * float(negative.conductance[0])
 
 
-#: a known miss: two of twenty devices are not back in 400 ms, so that there is no time to compare with
-STAYS = pytest.mark.xfail(raises=AssertionError, strict=True, reason="seed 5 at 1 uA outlasts its run")
+def test_a_known_miss_seed_5_does_not_forget(volatile_run: Volatile) -> None:
+    """Two of twenty devices are not back in 400 ms; of this one there is no off time to compare 1 mA with."""
+    with pytest.raises(AssertionError):
+        off_time(volatile_run(5))
 
 
-@pytest.mark.parametrize("seed", [1, 3, pytest.param(5, marks=STAYS)])
+@pytest.mark.parametrize("seed", [1, 3])
 def test_the_state_of_1_mA_outlives_that_of_1_uA_and_is_reset(
     seed: int, volatile_run: Volatile, tmp_path: Path, repository: Path
 ) -> None:
-    """One deterministic device a seed, each by itself: nothing to average, so no power to state.
+    """Shown of two seeds of five, each a deterministic device by itself: nothing to average, so no power.
 
-    Of seeds 2 and 4 it is known that this program does not write them at once: see the page on honesty.
+    Seeds 2 and 4 are not written by this program at once, 5 is above: see the page on honesty.
 
     The positive sweep of the same voltages and limit is there to compare with: printed, and not required.
     """

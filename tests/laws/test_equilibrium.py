@@ -65,8 +65,7 @@ def hops(stack: Stack, kind: int, region: int, spacing_nm: float, field_V_nm: fl
 def test_every_diffusivity_of_the_cards_and_its_drift(name: str, factor: float) -> None:
     """D = a2 (G+ + G-) / 2 is the card's along each axis, and v = a (G+ - G-) is (D/kT) F, signed.
 
-    At two spacings. Exact for D; v within 1e-4 at a field of kT/50 a hop. Negative controls: the diffusivity
-    of the same rates at half the spacing, and a drift up the potential.
+    At two spacings. Exact for D; v within 1e-4 at a field of kT/50 a hop.
     """
     stack = loaded(name)
     constant = stack.value("active.lattice_constant") if stack.active is not None else 0.587
@@ -79,13 +78,11 @@ def test_every_diffusivity_of_the_cards_and_its_drift(name: str, factor: float) 
         along = step**2 * still.reshape(3, 2).sum(1) / 2
         assert (still == still[0]).all()
         assert along == pytest.approx(expected, rel=1e-9)
-        assert (step / 2) ** 2 * still[0] != pytest.approx(expected, rel=0.5)
         field = 0.02 * K_B * STAGE_K / step
         down = hops(stack, kind, region, spacing, field)
         drift = step * (down[5] - down[4])
         assert drift == pytest.approx(expected / (K_B * STAGE_K) * field, rel=1e-4)
         assert down[:4] == pytest.approx(still[:4], rel=1e-12)
-        assert drift > 0
 
 
 # -- equilibrium --------------------------------------------------------------------------------------------

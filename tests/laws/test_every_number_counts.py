@@ -5,10 +5,13 @@ compared byte for byte; only if none moved is the lattice built. Control: an unc
 fingerprint.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
 import pytest
+from small_stacks import device as small_device
+from small_stacks import loaded, reduced
 
 import kmc
 from kmc import streams
@@ -25,7 +28,7 @@ from kmc.transport import Network
 STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
 STRUCTURAL = {"active", "ligand", "device"}
 SETTINGS = kmc.Settings()
-# Read where a window is put together (kmc.coupling, kmc.heat, kmc.populate): too costly to build here.
+# Read where a window is put together (kmc.coupling, kmc.heat): too costly to build for each number.
 DEVICE = {
     "series_resistance", "spreading_resistance", "substrate_thermal_resistance", "surface_time_constant",
     "heat_padding",
@@ -79,17 +82,21 @@ def changed(name: str, role: str, key: str) -> str:
     return f"{value} {quantity.unit}".strip()
 
 
+def moves(name: str, role: str, key: str, whole: list[bytes]) -> bool:
+    """Whether a change of this number changes anything that a run of the stack is made of."""
+    value = changed(name, role, key)
+    if fingerprint(kmc.load_stack(name, **{f"{role}.{key}": value})) != whole:
+        return True
+    return role in STRUCTURAL and lattice_hash(name, role, key, value) != lattice_hash(name)
+
+
 def reached(name: str) -> set[tuple[str, str]]:
     """(family, key) of the numbers of a stack whose change moves something."""
-    stack, found = kmc.load_stack(name), set()
+    stack = kmc.load_stack(name)
     whole = fingerprint(stack)
     assert fingerprint(kmc.load_stack(name)) == whole
-    for role, key in numbers(name):
-        value = changed(name, role, key)
-        moved = fingerprint(kmc.load_stack(name, **{f"{role}.{key}": value})) != whole
-        if moved or (role in STRUCTURAL and lattice_hash(name, role, key, value) != lattice_hash(name)):
-            found.add((stack.cards()[role].family, key))
-    return found
+    cards = stack.cards()
+    return {(cards[role].family, key) for role, key in numbers(name) if moves(name, role, key, whole)}
 
 
 def test_every_number_of_the_cards_reaches_the_simulation() -> None:
@@ -98,7 +105,35 @@ def test_every_number_of_the_cards_reaches_the_simulation() -> None:
     assert every - set().union(*map(reached, STACKS)) == set()
 
 
+def put_together(name: str, key: str = "") -> tuple[float, ...]:
+    """What a window reads of the device card: resistance in series, the surface's heat and the padding."""
+    d = small_device(reduced(name, **({f"device.{key}": changed(name, "device", key)} if key else {})))
+    return (d.series, d.heat.surface_resistance, d.heat.surface_time, float(sum(d.heat.pad)))
+
+
+def test_every_number_of_the_device_reaches_a_window() -> None:
+    """Each of those that the window reads moves one thing, by what it was changed by."""
+    name = "ogb_20nm"
+    plain = put_together(name)
+    for key in DEVICE:
+        moved = [a != b for a, b in zip(put_together(name, key), plain, strict=True)]
+        assert moved.count(True) == 1, key
+    card = loaded(name).device
+    assert plain[0] == card.value("series_resistance") + card.value("spreading_resistance")
+
+
+def test_the_surface_warms_with_its_time_constant() -> None:
+    """Under a constant power the rise is P R (1 - exp(-t / tau)): after one and two time constants."""
+    heat = small_device("ogb_20nm").heat
+    steady = heat.surface_resistance * 1e-3
+    for turns in (1, 2):
+        heat.follow_surface(1e-3, heat.surface_time)
+        assert heat.surface == pytest.approx(steady * (1.0 - math.exp(-turns)), rel=1e-12)
+
+
 def test_a_number_that_nothing_reads_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with the conductivities of heat left out, the void's reaches nothing."""
+    name, void = "thin_film_100nm", ("void", "thermal_conductivity")
+    assert moves(name, *void, fingerprint(kmc.load_stack(name)))
     monkeypatch.setitem(globals(), "conductivities", lambda stack: np.zeros(1))
-    assert ("void", "thermal_conductivity") not in reached("thin_film_100nm")
+    assert not moves(name, *void, fingerprint(kmc.load_stack(name)))

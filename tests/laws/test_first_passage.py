@@ -98,7 +98,10 @@ def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int) -> None:
 
 
 def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:
-    """Means of the three coordinates and of the kind of end, on condition of not coming back, by 4 sigma."""
+    """Means of the three coordinates and of the kind of end, on condition of not coming back, by 4 sigma.
+
+    Control: ends that lie one site higher are told apart.
+    """
     w, entity = alone(1)
     ends: dict[int, list[tuple[int, ...]]] = {0: [], REACH: []}
     for reach, found in ends.items():
@@ -111,7 +114,10 @@ def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:
                 found.append((how == ION_AT, *(int(v) for v in decode(w.grid, site))))
     hops, flights = (np.array(ends[k], float) for k in (0, REACH))
     error = np.sqrt((hops.var(axis=0) + flights.var(axis=0)) / len(hops))
-    assert (np.abs(hops.mean(axis=0) - flights.mean(axis=0)) < SIGMAS * np.maximum(error, 1e-3)).all()
+    bound = SIGMAS * np.maximum(error, 1e-3)
+    assert (np.abs(hops.mean(axis=0) - flights.mean(axis=0)) < bound).all()
+    higher = flights.mean(axis=0) + np.array([0.0, 0.0, 0.0, 1.0])
+    assert not (np.abs(hops.mean(axis=0) - higher) < bound).all()
 
 
 def test_a_flight_leaves_all_as_it_was() -> None:

@@ -97,16 +97,14 @@ def closed(name: str, wide: int = 99) -> Device:
 
 @pytest.mark.parametrize("name", LAYERED)
 def test_what_goes_in_comes_out(name: str) -> None:
-    """One watt in a cell of the window leaves through the outside of the domain, within 1 %."""
+    """One watt in a cell of the window leaves through the outside, within 1 %, some of it along each axis."""
     heat = device(reduced(name)).heat
     around = Surroundings(heat.kappa, heat.width)
     rise = around.rise(tuple(n // 2 for n in heat.kappa.shape))
-    total = 0.0
-    for axis, g in enumerate(around.faces):
-        flow = g * np.diff(rise, axis=axis)
-        total += float(flow.take(0, axis).sum() - flow.take(-1, axis).sum())
-    assert total == pytest.approx(1.0, abs=0.01)
-    assert 1.03 * total != pytest.approx(1.0, abs=0.01)
+    flows = [g * np.diff(rise, axis=axis) for axis, g in enumerate(around.faces)]
+    out = [float(flow.take(0, axis).sum() - flow.take(-1, axis).sum()) for axis, flow in enumerate(flows)]
+    assert sum(out) == pytest.approx(1.0, abs=0.01)
+    assert min(out) > 0.01
 
 
 def test_cells_solved_exactly_are_those_of_the_whole() -> None:
@@ -120,7 +118,6 @@ def test_cells_solved_exactly_are_those_of_the_whole() -> None:
         one[:] = 0.0
         one[around.islands[k]] = 1.0
         assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-9, abs=0.0)
-        assert among[:, k] != pytest.approx(1.01 * around._apply(one)[around.islands], rel=1e-9, abs=0.0)
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -132,7 +129,6 @@ def test_current_times_voltage_is_the_heat_of_a_closed_filament(name: str) -> No
     filament = float(d.heat.released.sum())
     assert filament > 1e-6
     assert filament + leak == pytest.approx(d.point.current * VOLT, rel=1e-3)
-    assert filament != pytest.approx(1.01 * d.point.current * VOLT, rel=1e-3)
 
 
 @lru_cache(maxsize=16)

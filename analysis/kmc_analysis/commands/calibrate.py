@@ -38,7 +38,8 @@ def calibrate(
 ) -> int:
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
-    Values stay within a sigma of the cards' own. Given again, the search goes on. Writes a card of kind
+    Values stay within a sigma of the cards' own; where sigma is as large as the value, within a decade either
+    way, or a sigma above if that is more. Given again, the search goes on. Writes a card of kind
     fitted for each role, with the spread over the trials as sigma and the targets as source. Needs optuna.
 
     Examples:

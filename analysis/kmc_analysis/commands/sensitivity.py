@@ -37,7 +37,8 @@ def sensitivity(
 ) -> int:
     """Say which numbers of the cards move which figures: one table of elementary effects.
 
-    Each parameter goes over a sigma of its card's value either way. A cell is the mean change of the figure
+    Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
+    decade either way, or a sigma above if that is more). A cell is the mean change of the figure
     over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
     which way. Writes sensitivity.json. Needs SALib.
 
