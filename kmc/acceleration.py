@@ -8,8 +8,10 @@ conserved number, and the fixed counter-charge of a neutral film
 
 import numpy as np
 
+from .errors import UserError
 from .lattice import ACTIVE, Lattice, Region
 from .multigrid import Hierarchy, face_conductances
+from .state import KIND_VACANCY, State
 from .units import EPS0, K_B
 
 NEWTON_STEPS = 40
@@ -97,10 +99,11 @@ class VacancyEquilibrium:
 def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.ndarray]:
     """Built-in vacancies and the most a mesh cell can hold, both [cells].
 
-    Built in: the card's bulk density in perovskite, plus the ligand's vacancies per area of crystal surface.
+    Built in: the card's bulk density in perovskite, plus the ligand's vacancies per area of crystal surface,
+    or the film's per area of grain boundary, spread over its width. UserError for more than there is room.
     """
     card = stack.active.card
-    cell_volume = (2 * lattice.spacing_nm) ** 3
+    cell_volume = card.value("lattice_constant") ** 3
     region = lattice.region
     inside = np.isin(region, [Region.CORE, Region.SURFACE, Region.BOUNDARY])
     volume = lattice.spacing_nm**3
@@ -110,7 +113,37 @@ def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.
         number = number + (region == Region.SURFACE) * surface * lattice.spacing_nm**2
     else:
         boundary = card.get("boundary_vacancy_density", 0.0)
-        number = number + (region == Region.BOUNDARY) * boundary * lattice.spacing_nm**2
+        width = max(stack.grain.boundary_nm, lattice.spacing_nm)
+        number = number + (region == Region.BOUNDARY) * boundary * volume / width
     most = np.isin(region, ACTIVE) * card.value("vacancy_site_limit") * volume / cell_volume
+    if number.sum() > most.sum():
+        told = f"{number.sum():.3g} bromide vacancies are built in where {most.sum():.3g} have room"
+        raise UserError(told, next_step="lower the vacancy densities or raise active.vacancy_site_limit")
     shape = tuple(v for n in region.shape for v in (n // factor, factor))
     return number.reshape(shape).sum(axis=(1, 3, 5)), most.reshape(shape).sum(axis=(1, 3, 5))
+
+
+def explicit_charge(state: State, lattice: Lattice, stack, factor: int) -> np.ndarray:
+    """Explicit vacancies against the fixed counter-charge, e per mesh cell; nil for a lone one.
+
+    The counter-charge is that of the vacancies at the start: what the electrode made or filled is charge.
+    """
+    built_in, _ = vacancy_cells(lattice, stack, factor)
+    sites = state.entities["site"][state.entities["kind"] == KIND_VACANCY]
+    out = np.zeros(built_in.shape)
+    if len(sites) < 2:
+        return out
+    np.add.at(out, tuple(k // factor for k in np.unravel_index(sites, lattice.shape)), 1.0)
+    begun = len(sites) - int(state.run["exchanged"][0])
+    out -= built_in * (begun / max(built_in.sum(), 1e-300))
+    return out * (len(sites) - 1) / len(sites)
+
+
+def density_cells(state: State, lattice: Lattice, factor: int) -> np.ndarray:
+    """Residence times of ions (kept in cells of two sites) on the mesh's cells, s."""
+    nz, ny, nx = lattice.shape
+    cells = state.density.reshape(nz // 2, ny // 2, nx // 2)
+    if factor == 1:
+        return np.repeat(np.repeat(np.repeat(cells, 2, 0), 2, 1), 2, 2) / 8.0
+    f = factor // 2
+    return cells.reshape(nz // 2 // f, f, ny // 2 // f, f, nx // 2 // f, f).sum(axis=(1, 3, 5))

@@ -179,7 +179,7 @@ def hop_update(seed: int) -> dict[str, Any]:
     return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(np.concatenate(errors)),
             "cpu_s": time.process_time() - worked, "reached_s": simulation.time_s,
             "asked_s": simulation.time_s, "finished": 1.0, "change_G": 1.0,
-            "G_end_S": device.conductance(), "reason": ""}
+            "G_end_S": simulation.windows.conductance(), "reason": ""}
 
 
 def _next_change(simulation: Simulation) -> np.ndarray:

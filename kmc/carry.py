@@ -14,7 +14,7 @@ from .transport import Path
 _PLAIN = (
     "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
 )  # fmt: skip
-_HEAT = ("nodes", "rise", "released", "surface", "hottest", "told")
+_HEAT = ("nodes", "rise", "released", "surface", "since_s", "hottest", "told")
 _PATCHES = ("drift", "count", "sites")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
 

@@ -8,14 +8,14 @@ import math
 import numpy as np
 
 from . import circuit, kernels, patches
-from .acceleration import VacancyEquilibrium, vacancy_cells
+from .acceleration import VacancyEquilibrium, density_cells, explicit_charge
 from .fields import Potential
 from .heat import Heat
 from .lattice import Lattice
 from .leak import Leak
 from .model import build_model
 from .populate import populate
-from .state import KIND_VACANCY, METAL, Grid, grow
+from .state import METAL, Grid, grow
 from .transport import CURRENT_LEAST, Network, Path
 from .units import K_B
 
@@ -165,22 +165,11 @@ class Device:
             self.vacancies.solve(potential, voltage, ions)
             self.charge_voltage = voltage
         else:
-            potential.set_charge(ions + self._explicit_charge())
+            factor = self.settings.mesh_factor
+            potential.set_charge(ions + explicit_charge(self.state, self.lattice, self.stack, factor))
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
-
-    def _explicit_charge(self) -> np.ndarray:
-        """Explicit vacancies against the fixed counter-charge, e per mesh cell; nil for a lone one."""
-        entities = self.state.entities
-        sites = entities["site"][entities["kind"] == KIND_VACANCY]
-        out = np.zeros(self.potential.source.shape)
-        if len(sites) > 1:
-            built_in, _ = vacancy_cells(self.lattice, self.stack, self.settings.mesh_factor)
-            cells = tuple(k // self.settings.mesh_factor for k in np.unravel_index(sites, self.lattice.shape))
-            np.add.at(out, cells, 1.0)
-            out = (out - built_in * len(sites) / built_in.sum()) * (len(sites) - 1) / len(sites)
-        return out
 
     # -- circuit and heat ------------------------------------------------------------------------------------
 
@@ -191,14 +180,19 @@ class Device:
         if key == self.operated:
             return False
         self.operated = key
-        self.point = self.meet(conductance)
         run = self.state.run
+        self.heat.follow_surface(self.power(), float(run["time"][0]))
+        self.point = self.meet(conductance)
         if abs(self.point.voltage - run["voltage"][0]) <= VOLTAGE_STEP * self.thermal:
             return False
         run["voltage"] = self.point.voltage
         self.refresh()
         self._warm()
         return True
+
+    def power(self) -> float:
+        """What the whole device takes from the circuit, W."""
+        return abs(self.point.current * self.point.voltage)
 
     def meet(self, conductance: float) -> circuit.Operating:
         """Where the circuit meets filaments of this conductance (S) and the leak of the whole contact."""
@@ -240,6 +234,26 @@ class Device:
             return
         self.take_stage(kelvin)
         self.potential.fields["temperature"] = kelvin
+        self._renew()
+
+    def start_again(self) -> None:
+        """The clock at zero and all sites as they are; what follows them is solved anew, for energies and
+        settings may be others than those of the run before."""
+        run = self.state.run
+        elapsed = float(run["time"][0])
+        self.density_time -= elapsed
+        self.heat.since_s -= elapsed
+        run["time"], run["events"] = 0.0, 0
+        run["shift_bound"] = self.settings.refresh_bound * self.thermal
+        if not self.settings.local_temperature:
+            self.potential.fields["temperature"] = self.stage
+        self.potential.forget()
+        self.path = self.network.update(self.state, self.potential.fields)
+        self.set_watch()
+        self._renew()
+
+    def _renew(self) -> None:
+        """Fields, circuit, heat and all rates."""
         self.solve_fields(refresh=False)
         self.operated = ()
         if not self.operate() and not self._warm():
@@ -248,9 +262,9 @@ class Device:
     def take_stage(self, kelvin: float) -> None:
         """The temperature of the stage in all that knows it; nothing is solved."""
         self.stage, self.thermal = kelvin, K_B * kelvin
-        surface = self.heat.surface
+        before = self.heat
         self.heat = Heat(self.lattice, self.stack, kelvin)  # silver leads heat in proportion to T
-        self.heat.surface = surface
+        self.heat.surface, self.heat.since_s = before.surface, before.since_s
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
         if self.vacancies is not None:
             self.vacancies.thermal = self.thermal
@@ -271,7 +285,7 @@ class Device:
             return
         kernels.settle_all(self.state, self.grid)
         weight = -math.expm1(-elapsed / DENSITY_MEMORY_S)
-        fresh = self._density_cells() / elapsed
+        fresh = density_cells(self.state, self.lattice, self.settings.mesh_factor) / elapsed
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])
@@ -279,22 +293,3 @@ class Device:
         crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
         if crowd or self._vacancies_lag() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
-
-    def _density_cells(self) -> np.ndarray:
-        """Residence times on the mesh's cells (kept in cells of two sites)."""
-        nz, ny, nx = self.lattice.shape
-        cells = self.state.density.reshape(nz // 2, ny // 2, nx // 2)
-        f = self.settings.mesh_factor
-        if f == 1:
-            return np.repeat(np.repeat(np.repeat(cells, 2, 0), 2, 1), 2, 2) / 8.0
-        f //= 2
-        return cells.reshape(nz // 2 // f, f, ny // 2 // f, f, nx // 2 // f, f).sum(axis=(1, 3, 5))
-
-    # -- what one may look at --------------------------------------------------------------------------------
-
-    def conductance(self) -> float:
-        """I/V above 1 mV, else the small-signal conductance at 10 mV, S; filaments beside it count."""
-        v = self.point.voltage
-        if abs(v) > 1e-3:
-            return self.point.current / v
-        return self.path.conductance + self.beside + self.leak.current(0.01, self.stage) / 0.01

@@ -77,7 +77,7 @@ def _weights(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int
     weight [z, y, x, 7]: of the six neighbours (they sum to one) and of the charge in the site; 0 where held.
     """
     cy, cx = ny // factor, nx // factor
-    share = 1.0 / factor**3
+    share = 1.0 / factor**2  # a cell's charge on its sites, and their shorter edge
     plane = ny * nx
     deep, wide, long = unit.shape
     for a in range(deep):

@@ -82,6 +82,10 @@ class Potential:
         self.solves += 1
         return True
 
+    def forget(self) -> None:
+        """Have the mesh solved anew: permittivities may be others than those that its values are of."""
+        self.hierarchy = None
+
     def hold_charge(self) -> None:
         """Held values of the charge potential: metal grounded, the sheet of carriers at its own."""
         self.charge[self.fixed == 1] = 0.0

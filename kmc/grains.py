@@ -92,7 +92,7 @@ def film_regions(
     warp = _CURVE * np.stack([noise(shape[1:], (length, length), generator) for _ in range(2)])
     region = np.empty(shape, dtype=np.uint8)
     triple = np.zeros(shape, dtype=np.bool_)
-    _voronoi(centres, warp, min(max(width, 1.0), 3.0), region, triple)
+    _voronoi(centres, warp, max(width, 1.0), region, triple)
     return region, triple
 
 

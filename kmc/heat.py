@@ -51,7 +51,7 @@ class Heat:
         self.lorenz = LORENZ / stack.electrode.value("resistivity")  # W/(nm K^2)
         self.surface_resistance = stack.device.value("substrate_thermal_resistance")
         self.surface_time = stack.device.value("surface_time_constant")
-        self.surface = 0.0
+        self.surface, self.since_s = 0.0, 0.0
         self.hottest = 0.0
         self.rise = np.zeros(0)  # of the nodes' cells at the last solution, K
         self.nodes = np.zeros(0, np.int64)  # their cells, as flat indices
@@ -183,17 +183,21 @@ class Heat:
         place = np.unravel_index(sites, self.shape)
         return np.ravel_multi_index(tuple(k // HEAT_FACTOR for k in place), self.cells)
 
-    def follow_surface(self, power_W: float, duration_s: float) -> None:
-        """Relax the lumped surface towards its rise at the device power."""
+    def follow_surface(self, power_W: float, now_s: float) -> None:
+        """Bring the lumped surface to this time, under a constant device power since the last."""
+        self.surface, self.since_s = self.surface_at(power_W, now_s), now_s
+
+    def surface_at(self, power_W: float, now_s: float) -> float:
+        """Rise of the surface at a later time under a constant device power, K."""
         target = self.surface_resistance * power_W
-        self.surface = target + (self.surface - target) * math.exp(-duration_s / self.surface_time)
+        return target + (self.surface - target) * math.exp((self.since_s - now_s) / self.surface_time)
 
 
 def _padding(first: float, reach: float) -> np.ndarray:
     """Widths of stretched cells that together cover at least `reach`."""
     widths: list[float] = []
     width = first
-    while sum(widths) < reach:
+    while not widths or sum(widths) < reach:
         width *= STRETCH
         widths.append(width)
     return np.array(widths)

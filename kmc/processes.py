@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from .lattice import Region
 from .model import NO_HOP, build_model
 from .rates import forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
@@ -65,8 +63,9 @@ def _electrode(stack, model) -> list[dict[str, Any]]:
     back = reduction_barrier(model["electrode"], chemical, 0.0, model["transfer"])
     rows = [_row("ionisation", "silver electrode", out, model["attempt"], "exchange_barrier"),
             _row("return", "silver electrode", back, model["attempt"], "exchange_barrier")]  # fmt: skip
-    if np.isfinite(model["exchange"]) and model["exchange"] < NO_HOP:
-        barrier = model["exchange"] + max(model["exchange_energy"], 0.0)
+    if model["exchange"] < NO_HOP:
+        chemical = model["exchange_energy"] + model["vacancy_energy"][home]
+        barrier = oxidation_barrier(model["exchange"], chemical, 0.0, model["transfer"])
         rows.append(_row("V_Br exchange", "silver electrode", barrier, model["attempt"],
                          "electrode_exchange_barrier"))  # fmt: skip
     return rows

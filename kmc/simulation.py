@@ -124,14 +124,14 @@ class Simulation:
 
     def _close(self, step, now_s: float) -> None:
         """End a step; then the protocol says what is next."""
-        point = self.windows.close(step.duration_s, now_s)
+        point = self.windows.close(now_s)
         self.started_s = now_s
         self.sample, self.opened = 0, False
         self.step += step.after(self.windows.conductance(), point.current, point.limited)
 
     def _look(self, step, now_s: float) -> None:
         """One row of the trace; reads only."""
-        self.rows.append(time=now_s, segment=step.segment, cycle=step.cycle, **self.windows.row())
+        self.rows.append(time=now_s, segment=step.segment, cycle=step.cycle, **self.windows.row(now_s))
 
     def take_rows(self) -> dict[str, np.ndarray]:
         """The rows since the last call, as columns."""

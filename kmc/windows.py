@@ -132,26 +132,26 @@ class Windows:
         else:
             self.slice = min(self.slice * 2, self.longest)
 
-    def close(self, duration_s: float, now_s: float) -> Operating:
+    def close(self, now_s: float) -> Operating:
         """End a step: what follows slowly is brought up to date. Returns where device and circuit meet."""
         if len(self.devices) > 1:
             self._meet(now_s)
         point = self.point()
         for device in self:
-            device.heat.follow_surface(abs(point.current * point.voltage), duration_s)
+            device.heat.follow_surface(device.power(), now_s)
             device.follow_density()
         return point
 
     # -- what one may look at, and carry ---------------------------------------------------------------------
 
-    def row(self) -> dict[str, float]:
-        """What a trace tells of the device at this moment: sums, the smallest gap, the hottest filament."""
+    def row(self, now_s: float) -> dict[str, float]:
+        """What a trace tells of the device at this time: sums, the smallest gap, the hottest filament."""
         point, first = self.point(), self.devices[0]
         return {
             "voltage_source": first.source, "voltage_device": point.voltage, "current": point.current,
             "conductance": self.conductance(),
             "temperature_filament": self.hottest(),
-            "temperature_surface": first.heat.stage + first.heat.surface,
+            "temperature_surface": first.heat.stage + first.heat.surface_at(first.power(), now_s),
             "n_ag_metal": self.total("metal"), "n_ag_ion": self.total("ions"),
             "n_br_vacancy": round(self.vacancy_number()),
             "gap": min(device.path.gap_nm for device in self), "events": self.total("events"),
@@ -189,9 +189,6 @@ class Windows:
             setattr(self, name, saved[name])
 
     def start_again(self) -> None:
-        """The clock begins at zero with everything else as it is; rates are those of these settings."""
+        """The clock begins at zero with everything on the sites as it is; the rest is of these settings."""
         for device in self:
-            run = device.state.run
-            device.density_time -= float(run["time"][0])
-            run["time"], run["events"] = 0.0, 0
-            device.refresh()
+            device.start_again()

@@ -127,7 +127,7 @@ def test_the_surface_warms_with_its_time_constant() -> None:
     heat = small_device("ogb_20nm").heat
     steady = heat.surface_resistance * 1e-3
     for turns in (1, 2):
-        heat.follow_surface(1e-3, heat.surface_time)
+        heat.follow_surface(1e-3, turns * heat.surface_time)
         assert heat.surface == pytest.approx(steady * (1.0 - math.exp(-turns)), rel=1e-12)
 
 

@@ -197,7 +197,7 @@ def test_looking_leaves_the_run(name: str, vacancies: str) -> None:
     looked = start(name, vacancies, protocol(name, vacancies, samples=7), budget=33)
 
     def look() -> bool:
-        looked.snapshot(), looked.state_dict(), looked.device.conductance()
+        looked.snapshot(), looked.state_dict(), looked.windows.conductance()
         return False
 
     looked.run(progress=lambda _: None, should_stop=look)

@@ -210,7 +210,7 @@ def test_looking_leaves_the_run(limit: str) -> None:
     looked = start(COUNT, limit, samples=7, budget=61)
 
     def look() -> bool:
-        looked.snapshot(), looked.state_dict(), looked.windows.row()
+        looked.snapshot(), looked.state_dict(), looked.windows.row(looked.time_s)
         return False
 
     looked.run(progress=lambda _: None, should_stop=look)
