@@ -153,6 +153,15 @@ def open(path: str | Path) -> xr.Dataset:
     return open(merged[0]) if merged else _joined(out)
 
 
+def require(ds: xr.Dataset, path: str | Path) -> None:
+    """Raise UserError where a file is no dataset of this program."""
+    missing = [name for name in ("time", "voltage_source", "current") if name not in ds.variables]
+    missing += [name for name in ("run",) if name not in ds.attrs]
+    if missing:
+        raise UserError(f"{path} is no dataset of kmc: it has no {missing[0]}",
+                        next_step="give what kmc run or kmc.simulate made")  # fmt: skip
+
+
 def verify(path: str | Path) -> list[Problem]:
     """What is wrong with the dataset file, or with all datasets below a folder; [] when all is well.
 

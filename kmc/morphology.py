@@ -177,16 +177,16 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     room[floor : floor + nz] = film.room
     residue = np.zeros(region.shape, dtype=np.bool_)
     if stack.active is not None and between:
-        column, planes = _residue(stack, grid, film, between)
+        channel = channels.widest(film.room == OPEN, film.ceiling)
+        column, planes = _residue(stack, grid, channel, film.ceiling.shape, between)
         residue[_ELECTRODE_PLANES : _ELECTRODE_PLANES + planes, column] = True
         if planes == between:
-            residue[floor : floor + nz] = _stump(stack, grid, film)
+            residue[floor : floor + nz] = _stump(stack, grid, film, channel)
     return Lattice(grid.spacing, region, room, residue)
 
 
-def _stump(stack: Any, grid: Grid, film: Film) -> np.ndarray:
+def _stump(stack: Any, grid: Grid, film: Film, channel: channels.Channel) -> np.ndarray:
     """Silver that forming left in and beside the seam, up to a gap below the electrode: bool [z, y, x]."""
-    channel = channels.widest(film.room == OPEN, film.ceiling)
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
     stump = _within(channel.path, grid.sites(stack.device.value("stump_radius"))) & (film.room != FULL)
     stump[max(0, top - round(grid.sites(stack.device.value("residue_gap")))) :] = False
@@ -204,10 +204,10 @@ def _within(path: np.ndarray, radius: float) -> np.ndarray:
     return near
 
 
-def _residue(stack: Any, grid: Grid, film: Film, between: int) -> tuple[np.ndarray, int]:
+def _residue(stack: Any, grid: Grid, channel: channels.Channel, shape: tuple[int, ...], between: int
+             ) -> tuple[np.ndarray, int]:
     """(bool [y, x], planes): the silver that forming left beneath the widest channel."""
-    channel = channels.widest(film.room == OPEN, film.ceiling)
-    ny, nx = film.ceiling.shape
+    ny, nx = shape
     dy = np.abs(np.arange(ny) - channel.y)
     dx = np.abs(np.arange(nx) - channel.x)
     square = np.minimum(dy, ny - dy)[:, None] ** 2 + np.minimum(dx, nx - dx)[None, :] ** 2

@@ -40,7 +40,7 @@ class Rows:
 class When(Protocol):
     """Says at each sample whether it is time to look; its memory is plain data, kept in checkpoints."""
 
-    def due(self, time_s: float, segment: int) -> bool: ...
+    def due(self, time_s: float) -> bool: ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -54,7 +54,7 @@ class Every:
     interval_s: float
     next_index: int = 1
 
-    def due(self, time_s: float, segment: int) -> bool:
+    def due(self, time_s: float) -> bool:
         """Whether a multiple of the interval was reached since the last time this was true."""
         # A sample that rounding puts just before its multiple still counts.
         reached = math.floor(time_s / self.interval_s * (1 + 1e-9))
@@ -73,27 +73,6 @@ class Every:
 
 
 @dataclass
-class AtSegments:
-    """At the first sample of each segment of the protocol."""
-
-    last: int = -1
-
-    def due(self, time_s: float, segment: int) -> bool:
-        """Whether the segment is another than at the last sample."""
-        changed = segment != self.last
-        self.last = segment
-        return changed
-
-    def state_dict(self) -> dict[str, Any]:
-        """The segment of the last sample."""
-        return {"last": self.last}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-        self.last = int(saved["last"])
-
-
-@dataclass
 class Observer:
     """Looks with `what` when `when` says so, and keeps copies.
 
@@ -105,9 +84,9 @@ class Observer:
     what: Callable[[], dict[str, Any]]
     seen: list[dict[str, Any]] = field(default_factory=list)
 
-    def offer(self, time_s: float, segment: int = 0) -> bool:
+    def offer(self, time_s: float) -> bool:
         """Look if due; returns whether it did."""
-        if not self.when.due(time_s, segment):
+        if not self.when.due(time_s):
             return False
         copies = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in self.what().items()}
         self.seen.append({"time": float(time_s), **copies})

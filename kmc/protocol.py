@@ -119,7 +119,7 @@ class Protocol:
         """All steps in order."""
         return list(self._steps)
 
-    @property
+    @cached_property
     def duration_s(self) -> float:
         """The time of all steps, if no stop condition ends a segment early."""
         return float(sum(step.duration_s for step in self._steps))

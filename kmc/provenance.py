@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("halide-kmc", "numpy", "numba", "xarray", "netCDF4", "scipy", "pydantic")
 # Settings that say when to look or stop, not what happens.
-_LOOKS = ("wall_limit_s", "event_budget")
+LOOKS = ("wall_limit_s", "event_budget")
 
 
 def describe(
@@ -70,7 +70,7 @@ def run_hash(run: Mapping[str, Any]) -> str:
     """SHA-256 of what decides the result: not names, wording, versions, nor when to look or stop."""
     kept = {key: run.get(key) for key in ("protocol", "seed", "initial", "snapshots")}
     kept["stack"] = dict(run["stack"])["hash"]
-    kept["settings"] = {k: v for k, v in dict(run.get("settings") or {}).items() if k not in _LOOKS}
+    kept["settings"] = {k: v for k, v in dict(run.get("settings") or {}).items() if k not in LOOKS}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

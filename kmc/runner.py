@@ -25,7 +25,7 @@ from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
 from kmc.observers import Every, Observer
 from kmc.outfolder import RECORD, claim, describe, read_record
-from kmc.progress import Progress
+from kmc.progress import Progress, say
 from kmc.runfile import RunFile
 
 _LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
@@ -56,17 +56,19 @@ def execute(
     checkpoint_every_s: float = 2.0,
     command: dict[str, Any] | None = None,
     begun: Any = None,
+    spent_s: float = 0.0,
 ) -> Outcome:
     """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
 
     `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
-    Simulation of the run that is under way and of which nothing was written. Raises UserError when `out` is
-    in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
+    Simulation of the run that is under way and of which nothing was written, after `spent_s`. UserError
+    when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
     """
     record = {"run": describe(run), "command": command or {}}
     warnings = claim(out, record["run"], resume)
     session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
     session.simulation = begun
+    session.started -= spent_s
     if begun is None and not (out / CHECKPOINT).is_file():
         try:  # what the stack cannot do is said before anything is written
             session.simulation = session.fresh()
@@ -191,7 +193,7 @@ class _Session:
         """Offer the observer each new sample, between kernel calls: the state is the sample's own."""
         times = simulation.rows["time"]
         if self.observer is not None and len(times) > self.seen_rows:
-            self.observer.offer(times[-1], int(simulation.rows["segment"][-1]))
+            self.observer.offer(times[-1])
         self.seen_rows = len(times)
 
     def _stop_reason(self) -> str:
@@ -228,7 +230,7 @@ class _Session:
         try:
             self._write_segment(simulation)
         except Exception as error:
-            self.warnings.append(f"the last rows are lost: {error}")
+            say(f"the last rows are lost: {error}")
 
     def _merged(self) -> Path:
         """The merged file; one that is there and sound is kept."""

@@ -90,20 +90,22 @@ class Stack(FrozenModel):
             raise unknown(f'the stack "{self.name}" has no "{role}"', role, found, self.path)
         return found[role].value(key)
 
-    def choose(self, where: str | Callable[[str], str] = "", beside: str = "", **choices: Any) -> Stack:
+    def choose(self, where: str | Callable[[str], str] = "", beside: str = "", /, **choices: Any
+               ) -> Stack:
         """A copy with choices made; see load_stack. `where` is "file:line" or a function of the name.
 
         Cards are looked for beside the file that chooses, `beside`, and then as the stack's own are. Whole
         cards are chosen before values of cards, whatever the order; values that were chosen of a card before
         it was exchanged are chosen of the new one.
         """
-        stack = self
+        stack, place = self, ""
         kept = {name: value for name, value in self.choices.items() if name.partition(".")[0] in choices}
         for name, value in sorted({**kept, **choices}.items(), key=lambda item: "." in item[0]):
             place = where(name) if callable(where) else where
             changed = _choose(stack, name, value, place, beside)
-            stack = changed.model_copy(update={"choices": Frozen({**stack.choices, name: value})})
-        _check(stack, "")
+            given = getattr(value, "name", value)  # a study hands over cards that it has read
+            stack = changed.model_copy(update={"choices": Frozen({**stack.choices, name: given})})
+        _check(stack, place)
         return stack
 
     def plot(self, **options: Any) -> Any:
@@ -113,7 +115,7 @@ class Stack(FrozenModel):
         return import_module("kmc.pictures").plot_stack(self, **options)
 
 
-def load_stack(name_or_path: str | Path, **choices: Any) -> Stack:
+def load_stack(name_or_path: str | Path, /, **choices: Any) -> Stack:
     """The stack `name_or_path`, with choices.
 
     Choices are ligand="ddab", thickness="40 nm" (of the active layer), crystal_size="7 nm",

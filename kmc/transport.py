@@ -27,7 +27,6 @@ class Path:
     conductance: float = 0.0
     bridged: bool = False
     gap_nm: float = math.inf
-    core: int = 0
     heat_sites: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     heat_positive: np.ndarray = field(default_factory=lambda: np.zeros(0))
     heat_negative: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -115,7 +114,7 @@ class Network:
         self.lowest = min(self.lowest_roof, int(above.min(initial=self.lowest_roof)))
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
         tk.link_heat(own, best, planes, channels, unit, atom, electrode)
-        return Path(conductance, False, gap, 0,
+        return Path(conductance, False, gap,
                     *self._link_heat(atoms, foot, atom, electrode, conductance))
 
     def _link_heat(self, atoms, foot, atom, electrode, conductance: float
@@ -186,8 +185,6 @@ class Network:
         power = weight * drop**2
         conductance = float(power.sum())
         current = weight * np.abs(drop)
-        core = np.zeros(len(nodes), np.bool_)
-        core[links[current > 0.01 * conductance, 0]] = True
         foot = self._foot_resistance(layer)
         scale = 1.0 / (1.0 + conductance * foot)
         # Electrons of a positive voltage run to the higher potential; a ballistic neck heats that end alone.
@@ -197,8 +194,7 @@ class Network:
         sites = np.concatenate([nodes[links[:, 0]], links[:, 2]])
         heat = [np.concatenate([power * (1.0 - part), power * part + below]) for part in (upper, 1.0 - upper)]
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
-        return Path(conductance * scale, True, 0.0, int(core.sum()),
-                    *self._warm(sites, heat, conductance * scale))
+        return Path(conductance * scale, True, 0.0, *self._warm(sites, heat, conductance * scale))
 
     def _foot_resistance(self, layer) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""

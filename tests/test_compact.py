@@ -40,6 +40,7 @@ WRONG = [
     ("title:", "titel:", 'unknown key "titel"', "title"),
     ("  Roff:", "  rON:", "used twice", None),
     ("let:\n", "let:\n  V: 1\n", "used twice", None),
+    ("let:\n", "let:\n  t_amb: 1\n", "used twice", None),
     ("states:\n", THREE, "one or two states, not 3", None),
 ]
 

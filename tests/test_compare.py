@@ -16,6 +16,8 @@ import pytest
 import xarray as xr
 
 from kmc import cli
+from kmc.runfile import load_run
+from kmc.runner import execute
 from kmc.study import load_study
 from kmc.study.engine import prepare
 from kmc.study.task import perform
@@ -55,6 +57,17 @@ def test_a_tenfold_rise_is_a_set_without_the_limit() -> None:
     run = swept([0.0, 1e-12, 1e-11, 1e-9, 1e-9, 1e-9], LEAK[4::-1])
     assert metrics.set_voltage(run) == 0.2
     assert metrics.on_off(run) == pytest.approx(10)
+
+
+def test_a_sweep_may_come_after_reads_and_pulses() -> None:
+    """The first stretch of rising levels counts, whatever was before it."""
+    volts = [0.1, 0.0, 0.1, 1.0, 0.0]
+    before = VOLATILE.isel(time=slice(0, len(volts))).assign(
+        voltage_source=("time", volts), current=("time", np.array([1e-12, 0.0, 1e-12, 1e-9, 0.0])),
+        limited=("time", np.zeros(len(volts), np.int8)))
+    later = xr.concat([before, VOLATILE], "time")
+    for one in (metrics.has_set, metrics.set_voltage, metrics.on_off, metrics.loop_opening):
+        assert one(later) == one(VOLATILE)
 
 
 def test_no_switching_is_no_number() -> None:
@@ -339,6 +352,19 @@ def test_two_runs_inputs_are_compared(study: Path, tmp_path: Path,
     first, second = sorted((study / "tasks").glob("*.nc"))[:2]
     assert inputs(first, second, capsys=capsys)
     assert inputs(study, study, capsys=capsys) == {}
+
+
+def test_an_initial_state_is_compared_by_content(study: Path, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """A run's file and its dataset differ in nothing, though one names a path and the other a hash."""
+    protocol = "protocol: [read: {voltage: 0.1 V, duration: 1 ms}]\n"
+    for name, more in (("first", ""), ("second", "initial: ../first/out\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.yaml").write_text(f"stack: ogb_20nm\nseed: 3\n{protocol}{more}")
+        execute(load_run(tmp_path / name / "run.yaml"), tmp_path / name / "out")
+    folder = tmp_path / "second"
+    found = inputs(folder / "run.yaml", folder / "out", capsys=capsys)
+    assert not [path for path in found if path.startswith("initial")]
 
 
 def test_a_changed_file_leaves_the_hashes(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kmc import dataset, export
+from kmc import cli, dataset, export
 from kmc.errors import UserError
 from kmc.protocol import Protocol
 from kmc.settings import Settings
@@ -27,6 +27,19 @@ def ds() -> xr.Dataset:
     simulation.run()
     shots = [{"time": time, "spacing_nm": 0.5, **simulation.snapshot()} for time in (0.01, 0.02, 0.04)]
     return dataset.build(simulation.take_rows(), shots)
+
+
+def test_files_of_other_programs_are_refused(ds: xr.Dataset, tmp_path: Path,
+                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """In one line by `kmc export` and `kmc report`, whatever they lack."""
+    foreign = {"empty": xr.Dataset(), "no run": ds.drop_attrs(), "no source": ds.drop_vars("voltage_source")}
+    for name, one in foreign.items():
+        path = tmp_path / f"{name}.nc"
+        one.to_netcdf(path)
+        for words in (["export", str(path), "-f", "pwl"], ["report", str(path)]):
+            assert cli.main(words) == 2
+            assert "is no dataset of kmc" in capsys.readouterr().err
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".nc"] * 3
 
 
 def test_csv_reads_back_equal(ds: xr.Dataset, tmp_path: Path) -> None:

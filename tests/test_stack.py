@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,14 @@ def test_choices_as_keywords(ogb: Stack) -> None:
     } == {"override"}
     assert ogb.ligand is not None
     assert ogb.ligand.name == "ogb"
+
+
+@pytest.mark.parametrize("name", ["where", "beside", "self", "name_or_path"])
+def test_no_name_of_an_argument_is_a_choice(ogb: Stack, name: str) -> None:
+    """Names that the program's own functions use are refused as any other unknown name is."""
+    for make in (ogb.choose, partial(load_stack, "ogb_20nm")):
+        with pytest.raises(UserError, match=name):
+            make(**{name: "1"})
 
 
 @pytest.mark.parametrize(

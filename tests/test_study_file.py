@@ -46,6 +46,13 @@ def test_axes_are_crossed(file: Path) -> None:
     assert run.device.value("electrode.bond_energy") == 0.35
 
 
+def test_a_dataset_names_the_cards_that_were_chosen(file: Path) -> None:
+    """Not their contents, whose paths and lines would be part of what the same seed gives."""
+    run = load_study(file).task(35)
+    assert dict(run.device.choices) == {
+        "ligand": "ddab", "thickness": "90 nm", "electrode.bond_energy": "0.35 eV"}  # fmt: skip
+
+
 def test_seeds_are_common_to_all_variants(file: Path) -> None:
     """Paired by seed: every variant has the same seeds in the same order."""
     study = load_study(file)

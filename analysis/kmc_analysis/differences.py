@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import kmc
 from kmc import dataset, provenance
+from kmc.checkpoint import digest
 from kmc.errors import UserError
+from kmc.final import checkpoint_of, load_state
 from kmc.outfolder import read_record
 from kmc.runfile import RunFile, load_run
 from kmc.stack import Stack
@@ -65,6 +67,8 @@ def inputs(path: Path) -> dict[str, Any]:
 
 def _described(run: RunFile) -> dict[str, Any]:
     initial = None if run.initial is None else str(run.initial)
+    if run.initial is not None and checkpoint_of(run.initial).is_file():  # by content, as in a dataset
+        initial = digest(load_state(run.initial))
     return _kept(provenance.describe(run.device, run.protocol, run.settings, run.seed, initial=initial,
                                      snapshots=run.snapshots))  # fmt: skip
 

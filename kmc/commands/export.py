@@ -31,10 +31,11 @@ def export(
         kmc export seen --format extxyz --out quick.xyz
     """
     from kmc import export as writers
-    from kmc.dataset import merged_paths, open, out_of
+    from kmc.dataset import merged_paths, open, out_of, require
 
     write, suffix = writers.writer(format)
     ds = open(dataset)
+    require(ds, dataset)
     if out is None:
         folder = dataset.parent if dataset.is_file() else out_of(dataset)
         stem = dataset.stem if dataset.is_file() else next((p.stem for p in merged_paths(folder)), "run")

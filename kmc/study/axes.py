@@ -11,6 +11,7 @@ from kmc import documents
 from kmc.cards import find_data
 from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError
+from kmc.provenance import LOOKS
 from kmc.runfile import RunFile, flat, place_of
 from kmc.settings import Settings, read_settings
 from kmc.stack import Stack, load_stack
@@ -19,7 +20,6 @@ CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
 _SETTING = "settings."
 _DRAWS = re.compile(r"(\d+) draws?")
-_LOOKS = ("wall_limit_s", "event_budget")  # change no result
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_axes(document: Mapping) -> list[Axis]:
 def _axis(name: str, values: Any, where: str) -> Axis:
     if "." not in name and name not in NAMES:
         raise documents.unknown(f'no variant is called "{name}"', name, NAMES, where)
-    if name.removeprefix(_SETTING) in _LOOKS:
+    if name.removeprefix(_SETTING) in LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
     found = _DRAWS.fullmatch(values) if isinstance(values, str) else None
     if found and "." in name and not name.startswith(_SETTING) and int(found[1]) > 0:

@@ -50,7 +50,7 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
         begun = _at_once(run, out, progress, asked)
         if begun is None:
             return Result(DONE, "", time.monotonic() - started)
-        outcome = _patiently(run, out, progress, asked, begun)
+        outcome = _patiently(run, out, progress, asked, begun, time.monotonic() - started)
         if not outcome.finished and outcome.reason == "interrupted":
             return Result(STOPPED, outcome.reason)
         if outcome.dataset is not None:
@@ -84,14 +84,15 @@ def _at_once(run: RunFile, out: Path, progress: Progress | None,
 
 
 def _patiently(run: RunFile, out: Path, progress: Progress | None, should_stop: Callable[[], bool],
-               begun: Any) -> Outcome:  # fmt: skip
+               begun: Any, spent_s: float) -> Outcome:  # fmt: skip
     """Run in the task's own folder. One that is busy is waited for, one that is damaged is begun again."""
     work, end, again = out / "work" / run.name, time.monotonic() + _PATIENCE_S, True
     while True:
         try:
             return execute(run, work, resume=True, progress=progress, should_stop=should_stop,
                            checkpoint_every_s=_CHECKPOINT_S,
-                           begun=None if begun is _TO_RUNNER else begun)  # fmt: skip
+                           begun=None if begun is _TO_RUNNER else begun,
+                           spent_s=0.0 if begun is _TO_RUNNER else spent_s)  # fmt: skip
         except files.Busy:
             if time.monotonic() > end or should_stop():
                 raise

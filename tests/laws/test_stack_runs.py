@@ -242,3 +242,51 @@ def test_what_is_held_stays_held(name: str) -> None:
     assert set(unit[region == Region.COUNTER]) == {0.0}
     above = sheet + device.grid.ny * device.grid.nx
     assert unit[above].max() > 0.01
+
+
+def surfaces(samples: int) -> np.ndarray:
+    """Rise of the surface in half a millisecond of leak at 0.2 V, with a thermal resistance of 1e8 K/W."""
+    card = {"device.substrate_thermal_resistance": "1e8 K/W", "device.surface_time_constant": "0.2 ms"}
+    program = kmc.Protocol.hold("0.2 V", "0.5 ms", compliance=LIMIT, samples=samples)
+    simulation = Simulation(reduced("pedot_only", **card), program, settings(), 1)
+    simulation.run()
+    return simulation.take_rows()["temperature_surface"] - 300.0
+
+
+def test_the_surface_is_followed_within_a_step() -> None:
+    """Under a constant power it rises as 1 - exp(-t / tau), at every look, and looks change nothing."""
+    times = np.arange(1, 11) / 10 * 0.5
+    rise = surfaces(10)
+    assert rise[-1] > 1e-6
+    assert rise / rise[-1] == pytest.approx((1 - np.exp(-times / 0.2)) / (1 - np.exp(-2.5)), rel=1e-6)
+    assert surfaces(1)[-1] == rise[-1]
+
+
+def test_a_run_that_starts_from_another_has_its_own_settings() -> None:
+    """A tip that tunnels, then no tunnelling: the leak is left. Another bound, other permittivities.
+
+    Control: with the settings of the first run the tip conducts as before.
+    """
+    read = kmc.Protocol.read("0.1 V", duration="1 us")
+    first = Simulation(reduced("ogb_20nm", **{"device.residue_gap": "0.6 nm"}), read, settings(), 1)
+    first.run()
+    saved = first.state_dict()
+
+    def again(stack: Any = first.stack, **values: Any) -> Simulation:
+        simulation = Simulation(stack, read, settings(**values), 1, saved)
+        assert simulation.time_s == 0.0
+        return simulation
+
+    def conductance(simulation: Simulation) -> float:
+        simulation.run()
+        return float(simulation.take_rows()["conductance"][-1])
+
+    with_tip = float(first.take_rows()["conductance"][-1])
+    assert conductance(again()) == pytest.approx(with_tip, rel=0.3)
+    assert conductance(again(tunnelling=False)) < 0.1 * with_tip
+    finer = again(refresh_bound=0.1).device
+    assert finer.state.run["shift_bound"][0] == pytest.approx(0.1 * finer.thermal)
+    denser = reduced("ogb_20nm", **{"device.residue_gap": "0.6 nm", "active.permittivity": 80})
+    fresh = Simulation(denser, read, settings(), 1).device.potential.unit
+    there, before = again(denser).device.potential.unit, first.device.potential.unit
+    assert np.abs(there - fresh).max() < 0.1 * np.abs(there - before).max()

@@ -101,7 +101,7 @@ def fit(
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
-    written = exports.write(loaded, found.values, out) + report.write(found, traces, unseen, out, devices)
+    written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 
 

@@ -251,7 +251,9 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
                         next_step="leave out what does not move the current")  # fmt: skip
     for name in every[: -len(BUILT_IN)]:  # a circuit simulator does not tell upper from lower case
         if folded.count(name.lower()) > 1:
-            key = next(k for k in ("parameters", "states", "let") if name in (raw.get(k) or {}))
+            key = next((k for k in ("parameters", "states", "let") if name in (raw.get(k) or {})), None)
+            if key is None:  # the program's own: the other one is the file's
+                continue
             raise UserError(
                 f'the name "{name}" is used twice (case does not count)',
                 place(raw[key], name),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import replacing
+from kmc.files import make_folder, replacing
 from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
 from kmc_analysis.compact.data import Trace
@@ -151,6 +151,7 @@ def write(
     devices: Sequence[Programmed] = (),
 ) -> list[Path]:
     """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
+    make_folder(out)
     for name, content in (
         ("report.md", text(found, devices)),
         ("report.json", json.dumps(summary(found, devices), indent=2) + "\n"),
@@ -175,9 +176,12 @@ def _draw(found: Fit, traces: Sequence[Trace], fitted: int, path: Path) -> None:
         row, column = divmod(k, columns)
         top, below = axes[2 * row, column], axes[2 * row + 1, column]
         below.sharex(top)
-        predicted = one.predicted(simulate(found.model, one.drive, found.values))
         time_ms, there = one.drive.time * 1e3, one.used
         top.plot(time_ms[there], 10.0 ** one.log_g[there], ".", markersize=3, color="0.5", label="data")
+        try:
+            predicted = one.predicted(simulate(found.model, one.drive, found.values))
+        except UserError:  # no answer on this trace, which the table of errors says
+            predicted = np.full_like(one.log_g, np.nan)
         top.plot(time_ms[there], 10.0 ** predicted[there], "-", color="C0", label=found.model.name)
         top.set_yscale("log")
         top.set_title(f"{one.name} ({'fitted' if k < fitted else 'held out'})", fontsize=10)

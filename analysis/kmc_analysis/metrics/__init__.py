@@ -32,17 +32,21 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
 
     `least` levels of a rising voltage make one: fewer where a sweep ends with its SET.
 
-    A step is the last sample at one voltage of the source. Up ends at the first greatest voltage, down where
-    the voltage stops falling.
+    A step is the last sample at one voltage of the source. Up is the first stretch of so many rising levels,
+    whatever was before it, and ends at its greatest voltage; down ends where the voltage stops falling.
     """
     voltage = ds["voltage_source"].values
     last = np.flatnonzero(np.append(np.diff(voltage) != 0, True)) if len(voltage) else np.zeros(0, int)
     steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
-    rises = np.diff(steps[:, 0]) > 0
-    top = len(rises) if rises.all() else int(np.argmin(rises))
+    rises = np.concatenate([[False], np.diff(steps[:, 0]) > 0, [False]])
+    edges = np.flatnonzero(rises[1:] != rises[:-1]).reshape(-1, 2)  # first and last step of each stretch
+    long = edges[edges[:, 1] - edges[:, 0] + 1 >= least]
+    if not len(long):
+        return None
+    start, top = (int(edge) for edge in long[0])
     falls = np.diff(steps[top:, 0]) < 0
     end = top + (len(falls) if falls.all() else int(np.argmin(falls)))
-    return (steps[: top + 1], steps[top : end + 1]) if top + 1 >= least else None
+    return steps[start : top + 1], steps[top : end + 1]
 
 
 def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:

@@ -152,6 +152,7 @@ def _run(folder: Path, out: Path) -> str:
     from kmc.pictures.traces import draw
 
     with kmc.open(folder) as ds:
+        dataset.require(ds, folder)
         run = run_of(ds)
         record = read_record(out) if out.is_dir() else None
         told = (record or {}).get("command", {})

@@ -218,7 +218,8 @@ class _Going:
         elapsed, work = time.monotonic() - self.started, self.done + sum(self.shares.values())
         left = (self.count - work) * elapsed / work if work > 0 else None
         running = {str(index): share for index, share in self.shares.items()}
-        self.telling({"tasks": self.count, "done": self.done, "failed": len(self.session.failures),
+        failed = len(self.session.failures)
+        self.telling({"tasks": self.count, "done": max(0, self.done - failed), "failed": failed,
                       "running": running, "left_s": left})  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmc_analysis.reservoir import table
+from kmc_analysis.reservoir.costs import DRIFT_CYCLES
 from kmc_analysis.reservoir.feeding import patterns
 from kmc_analysis.reservoir.measures import Rank
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
@@ -154,7 +155,7 @@ def costs(found: dict[str, Any], path: Path) -> Path:
     energy.set_ylabel("energy of a classification (nJ)")
     for k, name in enumerate(("programmings_mean", "programmings_most")):
         wear.bar(k, found[name], color=COLOURS[k])
-    wear.axhline(5655, color=INK, linestyle="--", linewidth=1, label="endurance of the experiment")
+    wear.axhline(DRIFT_CYCLES, color=INK, linestyle="--", linewidth=1, label="endurance of the experiment")
     wear.set_xticks(range(2), ["mean device", "busiest device"], fontsize=8)
     wear.set_ylabel("programmings in training")
     wear.legend(frameon=False, fontsize=7)

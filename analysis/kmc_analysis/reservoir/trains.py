@@ -54,11 +54,6 @@ class Trains:
             found[:, shift:] |= spikes[:, :-shift]
         return found
 
-    def part(self, chosen: np.ndarray, test: int) -> Trains:
-        """Some samples, by their numbers, the last `test` of them to test with."""
-        return Trains(tuple(self.times[i] for i in chosen), self.labels[chosen], self.classes,
-                      self.duration_s, test)  # fmt: skip
-
 
 def generate(data: Data, seed: int) -> Trains:
     """The four patterns in random order and equal numbers; every spike moved by the jitter, within the
