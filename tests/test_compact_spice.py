@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import re
 import resource
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,21 @@ def device(name: str) -> CompactModel:
     if name in model_names():
         return load_model(name)
     return exports.starting_at(load_model("silver"), FITTED / f"{name}.json")
+
+
+def test_the_circuit_of_the_how_to_runs(tmp_path: Path, repository: Path) -> None:
+    """The deck of the page on ngspice, beside what it exports: the limiter holds 10 uA, the device sets."""
+    page = (repository / "docs" / "how-to" / "ngspice.md").read_text()
+    deck = re.search(r"<!-- file spice/mine.cir -->\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert deck is not None
+    (tmp_path / "kmc_silver.sp").write_text(circuits.subcircuit(load_model("silver")))
+    (tmp_path / "mine.cir").write_text(deck[1])
+    subprocess.run(["ngspice", "-b", "mine.cir"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    table = np.loadtxt(tmp_path / "mine.txt")
+    assert table[-1, 0] == pytest.approx(0.1)
+    current, device = np.abs(table[:, 3]), np.abs(table[:, 2])
+    assert 0.9e-5 < current.max() < 1.1e-5
+    assert device[current > 0.9e-5].min() < 0.5 * table[:, 1].max()
 
 
 def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:

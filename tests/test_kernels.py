@@ -165,7 +165,7 @@ def test_vacancies_are_exchanged_with_the_electrode() -> None:
     assert made == after["exchanged"] - before["exchanged"]
     assert problems(w) == []
     full = window(5, pairs=False)
-    full.model["exchange_energy"] = 0.2  # vacancies cost more there: the electrode fills them
+    full.model["exchange_energy"] = 1.0  # vacancies cost more there: the electrode fills them
     first = tally(full)
     run(full, generator(), np.inf, 20_000)
     last = tally(full)
