@@ -13,6 +13,7 @@ from .transport import Path
 
 _PLAIN = (
     "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
+    "flight_voltage",
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "since_s", "hottest", "told")
 _PATCHES = ("drift", "count", "sites")

@@ -23,7 +23,7 @@ CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
 CHARGE_LEAST = 1.0  # ions of others' density that may change before the space charge is renewed
 DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
-HEAT_LEAST_W = 2e-7
+HEAT_LEAST_W = 2e-9  # which warms a thin tip by a kelvin at most
 FOLLOWS = 200  # most changes of metal that one call follows: of a hot filament, a second or two
 VOLTAGE_STEP = 0.1  # of kT/e: rates are recomputed when the device voltage moves by this
 
@@ -52,7 +52,7 @@ class Device:
         self.operated: tuple = ()
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
-        self.charge_voltage, self.charge_metal, self.density_time = 0.0, 0, 0.0
+        self.charge_voltage, self.charge_metal, self.density_time, self.flight_voltage = 0.0, 0, 0.0, 0.0
         self.patches = patches.Patches(self.potential)
         self._settle()
 
@@ -98,10 +98,12 @@ class Device:
         run["dirty"], run["force_refresh"] = 0, 0
         new = (changes["was"] == 0) | self.network.in_organic[changes["site"]]
         metal = np.append(self.network.film, np.unique(changes["site"][new]))  # each site once
-        old = fields["unit"][metal]
+        old, before = fields["unit"][metal], self.path.conductance
         self.path = self.network.update(state, fields)
         self.set_watch()
         size = abs(float(run["voltage"][0]))
+        if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
+            size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         moved = np.abs(fields["unit"][metal] - old)
@@ -146,9 +148,12 @@ class Device:
         if self.settings.space_charge and self.stack.active is not None:
             self._solve_charge(voltage)
         else:
+            self.potential.without_charge()
             self.potential.prepare(self.state)
             self.potential.publish(self.state, False)
+        self.charge_voltage = voltage
         self.patches.clear()
+        self._forget_flights()
         if refresh:
             self.refresh()
 
@@ -163,15 +168,14 @@ class Device:
         self.charge_metal = int(self.state.run["metal"][0])
         if self.vacancies is not None:
             self.vacancies.solve(potential, voltage, ions)
-            self.charge_voltage = voltage
         else:
-            factor = self.settings.mesh_factor
-            potential.set_charge(ions + explicit_charge(self.state, self.lattice, self.stack, factor))
+            f = self.settings.mesh_factor
+            potential.set_charge(ions + explicit_charge(self.state, self.lattice, self.stack, f))
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
 
-    # -- circuit and heat ------------------------------------------------------------------------------------
+    # -- circuit and heat -------
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""
@@ -196,9 +200,8 @@ class Device:
 
     def meet(self, conductance: float) -> circuit.Operating:
         """Where the circuit meets filaments of this conductance (S) and the leak of the whole contact."""
-        limit = self.limit if self.settings.compliance else math.inf
-        return circuit.solve(self.source, self.series, limit,
-                             lambda v: conductance * v + self.leak.current(v, self.stage))
+        limit, leak = self.limit if self.settings.compliance else math.inf, self.leak.current
+        return circuit.solve(self.source, self.series, limit, lambda v: conductance * v + leak(v, self.stage))
 
     def _warm(self) -> bool:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
@@ -219,13 +222,20 @@ class Device:
 
     def refresh(self) -> None:
         """Recompute all rates."""
+        if abs(float(self.state.run["voltage"][0]) - self.flight_voltage) > self.thermal:
+            self._forget_flights()
         kernels.refresh_all(self.state, self.grid, self.potential.fields, self.model)
+
+    def _forget_flights(self) -> None:
+        """Chances of an atom's ion to come back are those of the potentials at its last try."""
+        self.state.entities["returns"] = 0.0
+        self.flight_voltage = float(self.state.run["voltage"][0])
 
     def set_source(self, voltage: float, limit: float) -> None:
         """A corner of the waveform."""
         self.source, self.limit = voltage, limit
         self.operate()
-        if self._vacancies_lag():
+        if self._lags():
             self.solve_fields()
 
     def set_stage(self, kelvin: float) -> None:
@@ -237,8 +247,7 @@ class Device:
         self._renew()
 
     def start_again(self) -> None:
-        """The clock at zero and all sites as they are; what follows them is solved anew, for energies and
-        settings may be others than those of the run before."""
+        """The clock at zero and all sites as they are; the rest is of these cards and settings."""
         run = self.state.run
         elapsed = float(run["time"][0])
         self.density_time -= elapsed
@@ -253,7 +262,6 @@ class Device:
         self._renew()
 
     def _renew(self) -> None:
-        """Fields, circuit, heat and all rates."""
         self.solve_fields(refresh=False)
         self.operated = ()
         if not self.operate() and not self._warm():
@@ -269,13 +277,10 @@ class Device:
         if self.vacancies is not None:
             self.vacancies.thermal = self.thermal
 
-    def _vacancies_lag(self) -> bool:
-        """Whether the device voltage moved enough since the vacancies last followed it.
-
-        Asked at corners of the waveform and ends of steps: they need microseconds, a flickering tip does not
-        wait.
-        """
-        return self.vacancies is not None and abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
+    def _lags(self) -> bool:
+        """Whether the voltage moved too far since the last whole solution for vacancies and for what patches
+        left; asked at corners and ends of steps alone."""
+        return abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
 
     def follow_density(self) -> None:
         """Average the ions' density over the memory time and renew the space charge if it counts."""
@@ -291,5 +296,5 @@ class Device:
         self.density_time = float(run["time"][0])
         ions = self.density.sum()
         crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
-        if crowd or self._vacancies_lag() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
+        if crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()

@@ -94,7 +94,7 @@ _PEROVSKITE = {
     "leak_activation_energy": Key("eV", 0.0, 2.0, True, "activation energy of the leak"),
     "injection_limit": Key("nS", 0.0, 1e3, True, "conductance of the injecting contact, whole area at 0.1 V"),
     "injection_field_lowering": Key(
-        "", 0.0, 10.0, True, "scale of the field's lowering of the injection barrier"
+        "", 0.0, 10.0, True, "lowering of the injection barrier, in kT a square root of a volt"
     ),
     "boundary_barrier": Key("eV", 0.0, 3.0, False, "barrier of a silver ion in a grain boundary (films)"),
     "boundary_ion_energy": Key(

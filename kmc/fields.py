@@ -86,6 +86,10 @@ class Potential:
         """Have the mesh solved anew: permittivities may be others than those that its values are of."""
         self.hierarchy = None
 
+    def without_charge(self) -> None:
+        """No space charge and no sheet of carriers."""
+        self.charge[:], self.source[:], self.sheet_voltage = 0.0, 0.0, 0.0
+
     def hold_charge(self) -> None:
         """Held values of the charge potential: metal grounded, the sheet of carriers at its own."""
         self.charge[self.fixed == 1] = 0.0

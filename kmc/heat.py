@@ -66,8 +66,11 @@ class Heat:
         # Silver in the film leads heat along its bonds, which come and go; what is in the organic stays.
         column = lattice.residue & (lattice.region == Region.ORGANIC)
         residue = np.where(column, self.lorenz * stage_K, 0.0)
-        blocks = (values[lattice.region] + residue).reshape(nz // f, f, ny // f, f, nx // f, f)
-        self.kappa = self._padded(blocks.mean(axis=(1, 3, 5)), values)
+        blocks = (nz // f, f, ny // f, f, nx // f, f)
+        base, own = (part.reshape(blocks).mean(axis=(1, 3, 5)) for part in (values[lattice.region], residue))
+        self.kappa = self._padded(base, values)
+        n = len(self.pad)
+        self.kappa[n:-n, n:-n, n:-n] += own  # a column is of this window alone
         self.around: Surroundings | None = None
         count = math.prod(self.cells)
         self.slot = np.full(count, -1, np.int32)  # of each cell's column among those that were asked for
@@ -194,10 +197,10 @@ class Heat:
 
 
 def _padding(first: float, reach: float) -> np.ndarray:
-    """Widths of stretched cells that together cover at least `reach`."""
+    """Widths of stretched cells, of which the last is the sink, from its middle on: at least `reach` away."""
     widths: list[float] = []
     width = first
-    while not widths or sum(widths) < reach:
+    while not widths or sum(widths) - widths[-1] / 2 < reach:
         width *= STRETCH
         widths.append(width)
     return np.array(widths)

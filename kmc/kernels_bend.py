@@ -34,7 +34,7 @@ def bend(state, grid, fields, model, site: int, unit: float, charge: float) -> f
     shape(state, grid, model, site, reach)
     far, passed = spread(state, grid, fields, site, reach, rise_unit, rise_charge, LEAST * thermal / shift)
     here.unit, here.charge = unit, charge  # to the last bit
-    touch_box(state, grid, site, far + 1 + (state.run[0].vacancies > 0))
+    touch_box(state, grid, site, far + 1 + (model.explicit_vacancies > 0))
     return shift * passed
 
 

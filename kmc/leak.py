@@ -91,6 +91,8 @@ class Leak:
         """Current at a device voltage, A: layers in series, read from a table of relative error 1e-5."""
         if abs(voltage) < TABLE_V[0]:
             return voltage / TABLE_V[0] * self.current(TABLE_V[0], temperature) if voltage else 0.0
+        if abs(voltage) > TABLE_V[-1]:
+            return self.exact(voltage, temperature)
         table = _table(self.active, self.organic, temperature)
         logarithm = np.interp(math.log(abs(voltage)), LOG_TABLE_V, table)
         return math.copysign(math.exp(logarithm), voltage)

@@ -48,7 +48,7 @@ def draw_vacancies(lattice: Lattice, stack, settings, seed: int, number: int = 0
         return np.zeros(0, np.int64)
     built_in, most = vacancy_cells(lattice, stack, 2)
     generator = streams.numbered(seed, "vacancies", number)
-    weight = np.where(most > 0.5, built_in, 0.0).ravel()
+    weight = np.where(most > 0.0, built_in, 0.0).ravel()
     if not weight.any():  # a perfect crystal
         return np.zeros(0, np.int64)
     count = min(int(generator.poisson(built_in.sum())), int(np.count_nonzero(weight)))

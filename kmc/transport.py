@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import bridge_kernels as bk
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
 from .state import State
@@ -68,7 +69,7 @@ class Network:
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
         if (self.label[film] == tk.BRIDGE).any():
-            return self._bridged(state, fields, film, layer)
+            return self._bridged(state, fields, film, layer, labels)
         return self._tunnelling(fields, film, foot, labels)
 
     def filament(self) -> np.ndarray:
@@ -156,27 +157,40 @@ class Network:
         height = self.roof.ravel()[column] - cathode // (ny * nx)
         return min(open_nm, float(height.min() - 1) * self.spacing)
 
-    def _bridged(self, state, fields, atoms, layer) -> Path:
+    def _bridged(self, state, fields, atoms, layer, labels: int) -> Path:
         """A filament that joins the electrodes: the network of its bonds."""
         nodes = atoms[self.label[atoms] == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
-        plane = self.shape[1] * self.shape[2]
-        counts = np.bincount(nodes // plane)
-        counts[counts == 0] = len(nodes) + 1
-        neck = len(counts) - 1 - int(np.argmin(counts[::-1]))
+        neck = self._neck(state, nodes)
         links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
-        count = tk.bridge_network(
+        count = bk.bridge_network(
             state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
             *self.shape, links, weight)
         links, weight = links[:count], weight[:count]
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
-        tk.solve_network(links, weight, unit, TOLERANCE)
+        bk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
-        others = atoms[self.label[atoms] != tk.BRIDGE]
-        known = {tk.CATHODE: 0.0, tk.ANODE: 1.0}
-        for k, value in known.items():
-            fields["unit"][others[self.label[others] == k]] = value
+        own = self.label[atoms]
+        for k, value in {tk.CATHODE: 0.0, tk.ANODE: 1.0, tk.PLATED: 0.0}.items():
+            fields["unit"][atoms[own == k]] = value
+        if self.tunnelling and labels > tk.FLOATING:
+            sums = bk.floating_potentials(atoms, self.label, fields, TUNNEL_REACH, self.link, labels,
+                                          *self.shape)
+            linked = sums[own, 0] > 0.0  # an island out of reach keeps the potential around it
+            fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
         return self._path(nodes, links, weight, unit, layer)
+
+    def _neck(self, state, nodes) -> int:
+        """The narrowest plane, the highest of such; -1 where the bonds to the electrode are fewer.
+
+        Only planes under all of those bonds part it from the rest.
+        """
+        contacts, most = bk.anode_contacts(state.sites, nodes, *self.shape)
+        counts = np.bincount(nodes // (self.shape[1] * self.shape[2]))[: most + 1]
+        counts[counts == 0] = len(nodes) + 1
+        if not len(counts) or contacts < counts.min():
+            return -1
+        return len(counts) - 1 - int(np.argmin(counts[::-1]))
 
     def _path(self, nodes, links, weight, unit, layer) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""

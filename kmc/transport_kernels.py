@@ -1,11 +1,12 @@
-"""Compiled passes of the electronic current: clusters of metal, tunnelling links, the network of bonds."""
+"""Compiled passes of the electronic current: clusters of metal and tunnelling links between them."""
 
 import numpy as np
 
 from .cache import njit
 from .state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL
 
-CATHODE, ANODE, BRIDGE, FLOATING = 1, 2, 3, 4  # labels; floating clusters are FLOATING, FLOATING + 1, ...
+#: labels; floating clusters are FLOATING, FLOATING + 1, ...
+CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
 
 
 @njit
@@ -54,9 +55,9 @@ def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) ->
 def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
-    Silver in the organic layer belongs to the cathode, as the counter electrode does. So does silver that
-    lies on the organic, whose carriers reach it; but they carry no filament's current. `label` is int32 [N],
-    zero on all atoms at entry.
+    Silver in the organic layer belongs to the cathode, as the counter electrode does. Silver that only lies
+    on the organic (PLATED) has its potential, for the organic's carriers reach it; they carry no filament's
+    current. `label` is int32 [N], zero on all atoms at entry.
     """
     following = FLOATING
     for first in atoms:
@@ -88,8 +89,10 @@ def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx:
             name = BRIDGE
         elif anode:
             name = ANODE
-        elif cathode or wetted:
+        elif cathode:
             name = CATHODE
+        elif wetted:
+            name = PLATED
         else:
             name = following
             following += 1
@@ -112,16 +115,18 @@ def tunnelling_links(atoms, label, roof, foot, best, planes, reach: int, table, 
     lowest, highest = roof.min(), foot.max()
     for a in range(atoms.size):
         i = atoms[a]
+        if label[i] == PLATED:
+            continue
         x, y, z = i % nx, i // nx % ny, i // plane
         if label[i] != CATHODE and z - highest <= reach:
-            planes[a, 0] = _plane_link(x, y, z, foot, reach, table, ny, nx)
+            planes[a, 0] = _plane_link(x, y, z, foot, -1, reach, table, ny, nx)
         if label[i] != ANODE and lowest - z <= reach:
-            planes[a, 1] = _plane_link(x, y, z, roof, reach, table, ny, nx)
+            planes[a, 1] = _plane_link(x, y, z, roof, 1, reach, table, ny, nx)
         if label[i] == CATHODE:  # the many; its links are found from the other clusters
             continue
         for b in range(atoms.size):
             j = atoms[b]
-            if label[j] == label[i]:
+            if label[j] == label[i] or label[j] == PLATED:
                 continue
             dz = j // plane - z
             if abs(dz) > reach:
@@ -136,12 +141,16 @@ def tunnelling_links(atoms, label, roof, foot, best, planes, reach: int, table, 
 
 
 @njit
-def _plane_link(x: int, y: int, z: int, height, reach: int, table, ny: int, nx: int) -> float:
-    """The shortest link of one atom to an electrode with a height map, S."""
+def _plane_link(x: int, y: int, z: int, height, way: int, reach: int, table, ny: int, nx: int) -> float:
+    """The shortest link of one atom to an electrode with a height map, S.
+
+    way: 1 for an electrode that is solid from that height up, -1 for one from there down: beside its wall
+    the nearest site is level with the atom.
+    """
     best = 0.0
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
-            dz = height[(y + dy) % ny, (x + dx) % nx] - z
+            dz = max(0, way * (height[(y + dy) % ny, (x + dx) % nx] - z))
             squared = dx * dx + dy * dy + dz * dz
             if 0 < squared <= reach * reach:
                 best = max(best, table[squared])
@@ -200,88 +209,3 @@ def link_heat(own, best, planes, channels, unit, atom, electrode) -> None:
                 offers = channels[own[a], other]
                 power = min(offers, channels[other, own[a]]) * drop**2 * best[a, other] / offers
                 atom[a, 0 if drop > 0.0 else 1] += power
-
-
-@njit
-def bridge_network(sites, in_organic, atoms, label, index, ohmic: float, quantum: float, neck: int,
-                   nz: int, ny: int, nx: int, links, weight) -> int:
-    """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
-
-    Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end.
-
-    Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer).
-    """
-    count = 0
-    narrow = 1.0 / (1.0 / ohmic + 1.0 / quantum)
-    plane = ny * nx
-    for i in atoms:
-        if label[i] != BRIDGE:
-            continue
-        for d in range(6):
-            j = near(i, d, nz, ny, nx)
-            if j < 0:
-                continue
-            low, high = min(i // plane, j // plane), max(i // plane, j // plane)
-            g = narrow if low == neck and high == neck + 1 else ohmic
-            cation = sites[j].cation
-            if cation == ELECTRODE_METAL:
-                other = -1
-            elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
-                other = -2
-            elif cation == METAL and j > i:
-                other = index[j]
-            else:
-                continue
-            links[count, 0], links[count, 1], links[count, 2] = index[i], other, j
-            weight[count] = g
-            count += 1
-    return count
-
-
-@njit
-def solve_network(links, weight, u, tolerance: float) -> int:
-    """Node potentials u (warm start), cathode 0 and anode 1: Jacobi-preconditioned conjugate gradients.
-
-    Stops on r . z < tolerance^2 energy. Returns the iterations.
-    """
-    n = u.size
-    diagonal, r, p, ap = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    for k in range(weight.size):
-        diagonal[links[k, 0]] += weight[k]
-        if links[k, 1] >= 0:
-            diagonal[links[k, 1]] += weight[k]
-    energy = _apply(links, weight, u, r, True)
-    r *= -1.0
-    z = r / diagonal
-    rz = np.sum(r * z)
-    p[:] = z
-    for k in range(20 * n):
-        if rz <= tolerance * tolerance * energy:
-            return k
-        _apply(links, weight, p, ap, False)
-        alpha = rz / np.sum(p * ap)
-        u += alpha * p
-        r -= alpha * ap
-        z = r / diagonal
-        new = np.sum(r * z)
-        p[:] = z + new / rz * p
-        rz = new
-        if k % 8 == 7:
-            energy = _apply(links, weight, u, ap, True)
-    return 20 * n
-
-
-@njit
-def _apply(links, weight, u, out, electrodes: bool) -> float:
-    """out = sum of currents out of each node; returns the power at one volt. Electrodes at 0 unless asked."""
-    out[:] = 0.0
-    power = 0.0
-    for k in range(weight.size):
-        a, b = links[k, 0], links[k, 1]
-        there = u[b] if b >= 0 else (1.0 if b == -1 and electrodes else 0.0)
-        current = weight[k] * (u[a] - there)
-        power += current * (u[a] - there)
-        out[a] += current
-        if b >= 0:
-            out[b] -= current
-    return power

@@ -12,6 +12,7 @@ import numpy as np
 from small_device import Window, answering, live, run, window
 from small_stacks import STACKS, loaded
 
+from kmc import bridge_kernels as bk
 from kmc import field_kernels as fk
 from kmc import kernels
 from kmc import transport_kernels as tk
@@ -91,9 +92,9 @@ def currents(top: int) -> dict[str, np.ndarray]:
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((6 * len(atoms), 3), np.int32), np.zeros(6 * len(atoms))
     unit = np.full(len(atoms), 0.5)
-    count = tk.bridge_network(
+    count = bk.bridge_network(
         state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
-    rounds = tk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
+    rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
             "planes": planes, "atom": atom, "electrode": electrode, "links": links[:count],
             "weight": weight[:count], "unit": unit,

@@ -230,6 +230,18 @@ def test_what_is_owed_is_no_hit() -> None:
     assert judge(target("S21_size_on_off"), replace(seen(2, 1, 3), owed="20 devices")).verdict == MISS
 
 
+def test_two_devices_are_neither_a_hit_nor_a_miss() -> None:
+    """By a bootstrap, or by counts that happen to be alike; a bound and two that differ as counts do stay."""
+    endurance, ratio = target("S3_ddab_volatile_endurance"), target("S3_ddab_switches")
+    for values in ([0.0, 0.0], [5.0, 5.0]):
+        assert judge(endurance, measured.mean(values)).verdict == UNCLEAR
+    assert judge(endurance, measured.mean([0.0] * 6)).verdict == MISS
+    assert judge(endurance, measured.mean([5.0] * 6)).verdict == HIT
+    assert judge(ratio, measured.median([10.0, 20.0])).verdict == UNCLEAR
+    assert judge(ratio, measured.median([10.0, 20.0] * 3)).verdict == MISS
+    assert judge(ratio, replace(seen(10, -math.inf, 20, n=2), owed="few")).verdict == MISS
+
+
 @pytest.mark.slow
 def test_runs_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The second time no run is done again. Without crystals there is no loop; three are few for a hit."""

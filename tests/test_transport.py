@@ -1,12 +1,13 @@
 """Leak, tunnelling and the network of bonds."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import kmc
-from kmc import transport_kernels as tk
+from kmc import bridge_kernels as bk
 from kmc.lattice import Lattice, Region
 from kmc.leak import Leak
 from kmc.state import FIELD, KIND_METAL, Grid, allocate
@@ -27,6 +28,13 @@ def test_the_leak_keeps_below_three_nanosiemens_and_rises_with_the_voltage(name:
     assert leak.current(0.33, 300.0) == pytest.approx(leak.exact(0.33, 300.0), rel=1e-4)
 
 
+def test_beyond_the_table_the_leak_is_the_formulas() -> None:
+    """At 200 V, and where the table begins."""
+    leak = Leak(kmc.load_stack("ogb_20nm"))
+    assert leak.current(200.0, 300.0) == leak.exact(200.0, 300.0) > leak.exact(100.0, 300.0)
+    assert leak.current(-5e-5, 300.0) == pytest.approx(leak.exact(-5e-5, 300.0), rel=1e-3)
+
+
 def test_the_leak_is_activated_by_the_cards_energy() -> None:
     """Arrhenius slope of the current at 0.05 V between 300 and 360 K: the input of S18c comes back."""
     stack = kmc.load_stack("ogb_20nm")
@@ -36,10 +44,14 @@ def test_the_leak_is_activated_by_the_cards_energy() -> None:
     assert slope == pytest.approx(stack.active.card.value("leak_activation_energy"), abs=0.03)
 
 
-def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True):
-    """A small window of gap sites between two counter and two silver planes, with atoms at (z, y, x)."""
+def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int = 8):
+    """A small window of gap sites between two counter and two silver planes, with atoms at (z, y, x).
+
+    wall: the silver electrode reaches down to plane 8 from this x on.
+    """
     region = np.full((16, 8, 8), Region.GAP, np.uint8)
     region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
+    region[8:, :, wall:] = Region.ELECTRODE
     lattice = Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
     state = allocate(region, lattice.room, 512)
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
@@ -74,6 +86,51 @@ def test_a_gap_costs_a_decade_for_each_tunnelling_length() -> None:
     assert not near_path.bridged
 
 
+def test_a_chain_beside_a_wall_conducts_the_more_the_higher_it_is() -> None:
+    """Electrons tunnel sideways to an electrode's wall: no atom more lowers the current.
+
+    Control: without the wall the same chain has a twentieth of that at most.
+    """
+    found = [device(chain(top), wall=7)[1].conductance for top in range(6, 13)]
+    assert all(b >= a for a, b in pairwise(found))
+    network = device(chain(10), wall=7)[0]
+    assert found[4] > math.exp(-2 * network.decay) * network.quantum * 0.5
+    assert device(chain(10))[1].conductance < 0.05 * found[4]
+
+
+def test_a_chain_that_closes_sideways_has_a_quantum_too() -> None:
+    """Its contact with the wall is the neck, also where an atom sticks out above it."""
+    for top in (8, 9):
+        _, path, _, _ = device(chain(top), wall=5)
+        assert path.bridged
+        assert 0.5 * G0 / (top - 7) < path.conductance <= G0 * (top - 7)
+
+
+def test_silver_that_only_lies_on_the_organic_carries_no_current() -> None:
+    """A branch from the organic's surface to two sites under the electrode: at its potential, and open.
+
+    When it touches the electrode it has that one's. Control: through the organic it conducts.
+    """
+    branch = [(z, 4, 4) for z in range(4, 12)]
+    _, path, fields, sites = device(branch)
+    assert path.conductance == 0.0
+    assert (fields["unit"][sites] == 0.0).all()
+    assert device(chain(11))[1].conductance > 1e-7
+    _, touching, fields, sites = device([*branch, (12, 4, 4), (13, 4, 4)])
+    assert (touching.conductance, touching.bridged) == (0.0, False)
+    assert (fields["unit"][sites] == 1.0).all()
+
+
+def test_an_island_beside_a_closed_chain_has_its_potential() -> None:
+    """Two sites beside it the island takes the potential of the nearest atoms, whatever it had before."""
+    atoms = [*chain(13), (9, 4, 6)]
+    _, path, fields, sites = device(atoms)
+    assert path.bridged
+    near = fields["unit"][sites[[z for z, *_ in atoms].index(9)]]
+    assert 0.05 < near < 0.95
+    assert fields["unit"][sites[-1]] == pytest.approx(near, abs=0.05)
+
+
 def test_without_tunnelling_an_open_chain_conducts_nothing() -> None:
     """The ablation moves a named result."""
     assert device(chain(10), tunnelling=False)[1].conductance == 0.0
@@ -85,7 +142,7 @@ def test_kirchhoffs_law_holds_at_every_node_of_a_branched_network() -> None:
     links = np.array([[0, -2], [0, 1], [1, 2], [0, 3], [3, 2], [2, -1], [1, 3]], np.int32)
     weight = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.7, 0.2])
     unit = np.full(4, 0.5)
-    tk.solve_network(links, weight, unit, 1e-9)
+    bk.solve_network(links, weight, unit, 1e-9)
     ends = np.append(unit, [0.0, 1.0])
     current = weight * (ends[links[:, 1]] - ends[links[:, 0]])
     for node in range(4):

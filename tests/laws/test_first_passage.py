@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from small_device import Window, answering, table, window
+from small_stacks import device
 
 from kmc import kernels
 from kmc.kernels_entities import drop_entity
@@ -133,3 +134,20 @@ def test_a_flight_leaves_all_as_it_was() -> None:
     assert (np.asarray(w.state.entities[place]) == np.asarray(before.state.entities[place])).all()
     assert (w.state.entities["returns"][entity] > 0.0) == (how == HOME)
     assert isinstance(w.state, State)
+
+
+def test_chances_are_forgotten_when_the_voltage_moves() -> None:
+    """By more than kT/e, at a whole solution, or where a run starts without flights; not by less."""
+    d = device("ogb_20nm")
+    atoms = d.state.entities["kind"] == KIND_METAL
+    assert atoms.any()
+
+    def kept() -> bool:
+        return bool((d.state.entities["returns"][atoms] == 0.5).all())
+
+    for what, keeps in ((lambda: d.set_source(0.5 * d.thermal, math.inf), True),
+                        (lambda: d.set_source(3.0 * d.thermal, math.inf), False),
+                        (d.solve_fields, False), (d.start_again, False)):  # fmt: skip
+        d.state.entities["returns"][atoms] = 0.5
+        what()
+        assert kept() == keeps

@@ -107,6 +107,18 @@ def test_what_goes_in_comes_out(name: str) -> None:
     assert min(out) > 0.01
 
 
+def test_the_silver_of_this_window_is_no_layer() -> None:
+    """Beside the window the organic is the card's, inside silver leads; the sink is as far as the card says."""
+    stack = reduced("ogb_20nm", **{"device.heat_padding": "30 nm"})
+    heat = device(stack).heat
+    n = len(heat.pad)
+    organic = stack.organic.card.value("thermal_conductivity")
+    planes = np.flatnonzero(np.isclose(heat.kappa[n:-n, 0, 0], organic, rtol=1e-9)) + n
+    assert len(planes) >= 1
+    assert heat.kappa[planes].max() > 10 * organic
+    assert 30.0 <= sum(heat.pad) - heat.pad[-1] / 2 < 60.0
+
+
 def test_cells_solved_exactly_are_those_of_the_whole() -> None:
     """The matrix among the cells that differ from their layer is that of the flow of heat itself."""
     heat = device(reduced(LAYERED[0])).heat

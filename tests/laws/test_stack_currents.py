@@ -95,8 +95,11 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
     for k, (place, name) in enumerate(zip(atoms, names, strict=True)):
         for role, (height, volt) in planes.items():
             if name != role:
-                columns = np.stack([height, y, x], axis=-1)
-                total = float(conductance(offsets(d, place, columns)).max())  # one atom, one channel
+                apart = offsets(d, place, np.stack([height, y, x], axis=-1))
+                # Solid from its height on: beside its wall the nearest site is level.
+                nearer = np.maximum if role == "anode" else np.minimum
+                apart[..., 0] = nearer(apart[..., 0], 0)
+                total = float(conductance(apart).max())  # one atom, one channel
                 links.append((name, role, total * (volt - unit[k])))
     clusters = sorted(set(names))
     for k, one in enumerate(clusters):
@@ -143,12 +146,24 @@ def test_a_shifted_island_is_seen() -> None:
     assert abs(into(links, cluster)) > 1e-4 * sum(abs(v) for a, b, v in links if cluster in (a, b))
 
 
+def most_below(d: Device, atoms: np.ndarray) -> int:
+    """The highest plane that lies under all bonds to the electrode."""
+    cation = d.state.sites["cation"].reshape(d.lattice.shape)
+    most = d.grid.nz
+    for z, y, x in atoms:
+        for dz, dy, dx in np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]):
+            if cation[z + dz, (y + dy) % d.grid.ny, (x + dx) % d.grid.nx] == ELECTRODE_METAL:
+                most = min(most, z if dz == 1 else z - 1)
+    return int(most)
+
+
 def bonds(d: Device, atoms: np.ndarray) -> np.ndarray:
     """Currents at one volt into each atom of a bridge, [n, 3]: from metal, the anode, the cathode."""
     metal, spacing = d.stack.electrode, d.lattice.spacing_nm
     unit, place = unit_of(d, atoms), {tuple(a): k for k, a in enumerate(atoms.tolist())}
     planes, counts = np.unique(atoms[:, 0], return_counts=True)
-    neck = planes[counts == counts.min()].max()  # the narrowest plane, the highest of such
+    under = planes <= most_below(d, atoms)
+    neck = planes[under][counts[under] == counts[under].min()].max()  # the highest of the narrowest
     ohmic = spacing / metal.value("resistivity")
     narrow = 1 / (1 / ohmic + 1 / metal.value("bond_conductance"))
     sites, current = d.state.sites.reshape(d.lattice.shape), np.zeros((len(atoms), 3))

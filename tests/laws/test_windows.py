@@ -235,7 +235,7 @@ def spread(slices: int, seed: int) -> float:
 
 
 def test_more_slices_are_less_error() -> None:
-    """Tips that come and go behind a resistor: the lag falls with the knob, from half of kT at a single slice.
+    """Tips that come and go behind a resistor: the lag falls with the knob, from half of kT at one slice.
 
     Means of three seeds: 0.46, 0.20 and 0.02 kT.
     """

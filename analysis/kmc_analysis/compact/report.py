@@ -34,11 +34,12 @@ def compliance_law(found: Fit) -> tuple[float, float]:
     read_g = []
     for limit in limits:
         time, volt = [0.0, 0.5, 0.7, 1.2, 1.4, 1.41, 1.6], [0.0, 0.5, 0.5, 0.0, 0.0, READ_V, READ_V]
+        limited = np.where(np.array(volt) == READ_V, math.inf, limit)  # a read has none
         try:
-            response = simulate(found.model, Drive.of(time, volt, limit), found.values)
+            response = simulate(found.model, Drive.of(time, volt, limited), found.values)
         except UserError:
             return math.nan, math.nan
-        read_g.append(response.current[-1] / READ_V)
+        read_g.append(response.current[-1] / response.voltage[-1])
     slope, _, squared = law.line(limits.tolist(), read_g)
     return slope, squared
 

@@ -57,12 +57,16 @@ def known(values: Sequence[float]) -> np.ndarray:
 
 
 def mean(values: Sequence[float], note: str = "") -> Measured:
-    """The mean over devices; devices without a number are left out."""
+    """The mean over devices; devices without a number are left out.
+
+    A few that are all alike, as counts may be, have no spread to tell an interval by.
+    """
     found = known(values)
     if not len(found):
         return not_run("no device has this number").noted(note)
     low, high = interval(found)
-    return Measured(float(found.mean()), low, high, len(found), note)
+    owed = few(len(found)) if low == high else ""
+    return Measured(float(found.mean()), low, high, len(found), note, owed=owed)
 
 
 def median(values: Sequence[float], note: str = "") -> Measured:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from kmc_analysis.compare import FEWEST
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 
@@ -23,12 +24,14 @@ def judge(target: Target, found: Measured) -> Verdict:
     """The verdict on what was measured.
 
     Hit: the point estimate lies in the band and the 95 % interval is no wider than a band with two ends, or
-    lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise.
+    lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise, and where too few
+    devices make no interval (a bound is none, and stays).
     """
     if found.value is None:
         return Verdict(NOT_RUN, found.note)
     verdict = _judge(target, found)
-    if found.owed and verdict.verdict == HIT:
+    guessed = found.n < FEWEST and math.isfinite(found.low) and math.isfinite(found.high)
+    if found.owed and (verdict.verdict == HIT or (verdict.verdict == MISS and guessed)):
         return Verdict(UNCLEAR, _with(found, found.owed))
     return verdict
 
