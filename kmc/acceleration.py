@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import UserError
 from .lattice import ACTIVE, Lattice, Region
-from .multigrid import Hierarchy, face_conductances
+from .multigrid import Hierarchy
 from .state import KIND_VACANCY, State
 from .units import EPS0, K_B
 
@@ -59,7 +59,8 @@ class VacancyEquilibrium:
         of which starts from its last answer.
         """
         if self.hierarchy is None:
-            self.hierarchy = Hierarchy(*face_conductances(potential.coefficient), self.sink, potential.fixed)
+            gz, gy, gx = potential.faces
+            self.hierarchy = Hierarchy(gz, gy, gx, self.sink, potential.fixed)
         else:
             nz, ny, nx = self.sink.shape
             self.hierarchy.update((0, nz, 0, ny, 0, nx))

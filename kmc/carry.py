@@ -17,7 +17,7 @@ _PLAIN = (
 )  # fmt: skip
 _HEAT = ("nodes", "rise", "released", "surface", "since_s", "hottest", "told")
 _PATCHES = ("drift", "count", "sites")
-_POTENTIAL = ("fields", "fixed", "unit", "charge", "source")
+_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share")
 
 
 def device_state(device: Device) -> dict[str, Any]:

@@ -279,7 +279,7 @@ class Device:
 
     def _lags(self) -> bool:
         """Whether the voltage moved too far since the last whole solution for vacancies and for what patches
-        left; asked at corners and ends of steps alone."""
+        left; asked at corners of the waveform and at renewals."""
         return abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
 
     def follow_density(self) -> None:

@@ -7,10 +7,11 @@ from .state import METAL
 
 
 @njit
-def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit):
+def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit, share):
     """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
-    fixed: uint8 [nz/f, ny/f, nx/f]; unit: float64, same shape, written where fixed.
+    fixed: uint8 [nz/f, ny/f, nx/f]; unit: float64, same shape, written where fixed; share: float64, same
+    shape, of a cell's charge on each of its open sites, over their shorter edge.
     """
     cz, cy, cx = fixed.shape
     for kz in range(cz):
@@ -26,6 +27,7 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit):
         for ky in range(cy):
             for kx in range(cx):
                 fixed[kz, ky, kx] = count[ky, kx] > 0
+                share[kz, ky, kx] = factor / max(factor**3 - count[ky, kx], 1)
                 if count[ky, kx] > 0:
                     unit[kz, ky, kx] = total[ky, kx] / count[ky, kx]
 
@@ -71,13 +73,13 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge,
 
 
 @njit
-def _weights(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, box, weight, unit, charge):
+def _weights(sites, fields, face, source, share, factor: int, nz: int, ny: int, nx: int, box, weight, unit,
+             charge):
     """Take a box with its shell out of the lattice: [z, y, x] with one site more on each side.
 
     weight [z, y, x, 7]: of the six neighbours (they sum to one) and of the charge in the site; 0 where held.
     """
     cy, cx = ny // factor, nx // factor
-    share = 1.0 / factor**2  # a cell's charge on its sites, and their shorter edge
     plane = ny * nx
     deep, wide, long = unit.shape
     for a in range(deep):
@@ -98,8 +100,9 @@ def _weights(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int
                     w[3] = row[sites[i + nx if y < ny - 1 else i - plane + nx].region]
                     w[4], w[5] = row[sites[i - plane].region], row[sites[i + plane].region]
                     total = w[0] + w[1] + w[2] + w[3] + w[4] + w[5]
-                    z = box[0] + a - 1
-                    w[6] = source[z // factor, min(y // factor, cy - 1), min(x // factor, cx - 1)] * share
+                    kz, ky = (box[0] + a - 1) // factor, min(y // factor, cy - 1)
+                    kx = min(x // factor, cx - 1)
+                    w[6] = source[kz, ky, kx] * share[kz, ky, kx]
                     for d in range(7):
                         w[d] /= total
                 x = x + 1 if x < nx - 1 else 0
@@ -142,17 +145,18 @@ def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, roun
 
 
 @njit
-def relax(sites, fields, face, source, factor: int, nz: int, ny: int, nx: int, box, sweeps: int, omega: float
-          ) -> float:
+def relax(sites, fields, face, source, share, factor: int, nz: int, ny: int, nx: int, box, sweeps: int,
+          omega: float) -> float:
     """Gauss-Seidel on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
-    face: permittivity between two regions [8, 8]; source: V times permittivity per mesh cell. Returns the
+    face: permittivity between two regions [8, 8]; source: V times permittivity per mesh cell; share: of it on
+    an open site. Returns the
     largest change of the unit potential at the box's edge in any sweep: what spills over.
     """
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
     weight = np.zeros((*shape, 7))
     unit, charge = np.empty(shape), np.empty(shape)
-    _weights(sites, fields, face, source, factor, nz, ny, nx, box, weight, unit, charge)
+    _weights(sites, fields, face, source, share, factor, nz, ny, nx, box, weight, unit, charge)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
     spill = 0.0
     for sweep in range(sweeps):

@@ -10,7 +10,7 @@ import numpy as np
 from . import field_kernels as fk
 from .lattice import Lattice, Region
 from .model import face_table, permittivities
-from .multigrid import Hierarchy, face_conductances
+from .multigrid import Hierarchy
 from .state import FIELD, METAL, State
 from .units import EPS0
 
@@ -34,6 +34,8 @@ def carrier_sheet(lattice: Lattice) -> np.ndarray:
 class Potential:
     """`fields["unit"]` and `fields["charge"]` on the sites for the present metal and space charge."""
 
+    faces: tuple[np.ndarray, np.ndarray, np.ndarray]
+
     def __init__(self, lattice: Lattice, stack, factor: int):
         self.shape = lattice.shape
         self.factor = factor
@@ -46,9 +48,8 @@ class Potential:
         self.unit, self.charge = np.zeros(cells), np.zeros(cells)
         #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
         self.source = np.zeros(cells)
-        mean = values.copy()
-        mean[[Region.COUNTER, Region.ELECTRODE]] = np.nan
-        self.coefficient = _block_mean(mean[lattice.region], factor)
+        #: of a cell's charge, on each of its open sites and over their shorter edge
+        self.share = np.full(cells, 1.0 / factor**2)
         self.hierarchy: Hierarchy | None = None
         self.solves = 0
         self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
@@ -63,14 +64,21 @@ class Potential:
         mark[self.sheet] = True
         self.sheet_cells = mark.reshape([v for n in cells for v in (n, factor)]).any(axis=(1, 3, 5))
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
+        values = values.copy()
+        values[[Region.COUNTER, Region.ELECTRODE]] = CONDUCTOR
+        resistance = 1.0 / values[lattice.region]
+        beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
+        held = self.sheet_cells.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
+        beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
+        #: permittivities of the mesh's faces, gz, gy and gx
+        self.faces = mesh_faces(resistance, beyond, factor)
 
     def prepare(self, state: State) -> bool:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
         before = self.fixed.copy(), self.unit[self.fixed == 1]
-        fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit)
+        fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit, self.share)
         if self.hierarchy is None:
-            faces = face_conductances(self.coefficient)
-            self.hierarchy = Hierarchy(*faces, None, self.fixed)
+            self.hierarchy = Hierarchy(*self.faces, None, self.fixed)
         else:
             changed = np.argwhere(before[0] != self.fixed)
             if len(changed) == 0 and np.array_equal(before[1], self.unit[self.fixed == 1]):
@@ -130,8 +138,8 @@ class Potential:
     def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
-        return fk.relax(state.sites, self.fields, self.face, self.source, self.factor, *self.shape, box,
-                        sweeps, omega)
+        return fk.relax(state.sites, self.fields, self.face, self.source, self.share, self.factor,
+                        *self.shape, box, sweeps, omega)
 
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
@@ -150,11 +158,29 @@ def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:
     return (low, high) if high >= low else (low, high + n)
 
 
-def _block_mean(values: np.ndarray, factor: int) -> np.ndarray:
-    """Mean over blocks of sites, without the electrodes (NaN); a conductor where all is electrode."""
-    nz, ny, nx = values.shape
-    blocks = values.reshape(nz // factor, factor, ny // factor, factor, nx // factor, factor)
-    blocks = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(nz // factor, ny // factor, nx // factor, -1)
-    known = ~np.isnan(blocks)
-    total = np.where(known, blocks, 0.0).sum(axis=-1)
-    return np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), CONDUCTOR)
+def mesh_faces(resistance: np.ndarray, beyond: np.ndarray, factor: int
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Permittivities of the faces between mesh cells [z, y, x], z open, y and x periodic.
+
+    resistance: one over the permittivity of each site; beyond: the same seen from below. Between the middles
+    of two cells the sites of a column are in series and the columns side by side, so that layers across the
+    field are exact however they lie on the mesh.
+    """
+    faces = []
+    for axis in range(3):
+        upper = _halves(beyond if axis == 0 else resistance, axis, factor)[1]
+        lower = _halves(resistance, axis, factor)[0]
+        series = np.moveaxis(upper + np.roll(lower, -1, 0), 0, axis)
+        blocks = [v for a, n in enumerate(series.shape)
+                  for v in ((n, 1) if a == axis else (n // factor, factor))]
+        faces.append((1.0 / series).reshape(blocks).sum(axis=(1, 3, 5)) / factor)
+    return faces[0][:-1].copy(), faces[1], faces[2]
+
+
+def _halves(resistance: np.ndarray, axis: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the lower and the upper half of each cell along an axis, which comes first."""
+    along = np.moveaxis(resistance, axis, 0)
+    if factor == 1:
+        return along / 2, along / 2
+    parts = along.reshape(-1, 2, factor // 2, *along.shape[1:]).sum(axis=2)
+    return parts[:, 0], parts[:, 1]

@@ -20,12 +20,13 @@ import numpy as np
 from . import streams
 from .carry import device_state, mismatch, restore_device
 from .circuit import Operating
-from .coupling import VOLTAGE_STEP, Device
+from .coupling import DENSITY_MEMORY_S, VOLTAGE_STEP, Device
 from .errors import UserError
 from .kernels import BUDGET, REACHED
 from .morphology import MOST_SITES, build
 
 FINEST = 1 / 1024  # of the longest slice
+RENEWALS = 64  # times a step at which the space charge is asked whether it must be renewed, at most
 
 
 class Windows:
@@ -50,6 +51,7 @@ class Windows:
             self.devices.append(device)
             self.generators.append(generator)
         self.longest, self.slice, self.slice_end = math.inf, math.inf, math.inf
+        self.renewal, self.renew_end = math.inf, math.inf
         self.voltage = 0.0  # at the last meeting
 
     def __iter__(self) -> Iterator[Device]:
@@ -94,6 +96,8 @@ class Windows:
             device.beside = total - device.path.conductance
             device.set_source(voltage, limit)
         self.voltage = self.point().voltage
+        self.renewal = max(duration_s / RENEWALS, DENSITY_MEMORY_S)
+        self.renew_end = self.time_s + self.renewal
         if len(self.devices) > 1:
             self.longest = duration_s / self.slices
             self.slice = self.longest * FINEST
@@ -103,19 +107,25 @@ class Windows:
         """Run all windows to `stop_s` or until the budget of trials is spent: see `Device.advance`."""
         spent = 0
         while True:
-            end = min(self.slice_end, stop_s)
+            end = min(self.slice_end, self.renew_end, stop_s)
+            keep = end != self.renew_end and (look or end < stop_s)  # the clock, at the last event
             for device, generator in zip(self.devices, self.generators, strict=True):
                 if spent >= budget:
                     return BUDGET
                 before = device.state.run["trials"][0]
-                status = device.advance(generator, end, budget - spent, look or end < stop_s)
+                status = device.advance(generator, end, budget - spent, keep)
                 spent += int(device.state.run["trials"][0] - before)
                 if status != REACHED:
                     return status
+            if end == self.renew_end:
+                for device in self:
+                    device.follow_density()
+                self.renew_end = end + self.renewal
             if end == stop_s:
                 return REACHED
-            self._meet(end)
-            self.slice_end = end + self.slice
+            if end == self.slice_end:
+                self._meet(end)
+                self.slice_end = end + self.slice
 
     def _meet(self, now_s: float) -> None:
         """All are told the others' current; a window whose rates change has its clock at `now_s` first."""
@@ -171,7 +181,7 @@ class Windows:
         parts = [{"device": device_state(device), "events": streams.get_state(generator)}
                  for device, generator in zip(self.devices, self.generators, strict=True)]
         return {"parts": parts, "longest": self.longest, "slice": self.slice, "slice_end": self.slice_end,
-                "voltage": self.voltage}
+                "renewal": self.renewal, "renew_end": self.renew_end, "voltage": self.voltage}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken. Raises UserError for other windows."""
@@ -185,7 +195,7 @@ class Windows:
         for device, generator, part in zip(self.devices, self.generators, saved["parts"], strict=True):
             restore_device(device, part["device"])
             streams.set_state(generator, part["events"])
-        for name in ("longest", "slice", "slice_end", "voltage"):
+        for name in ("longest", "slice", "slice_end", "renewal", "renew_end", "voltage"):
             setattr(self, name, saved[name])
 
     def start_again(self) -> None:

@@ -63,12 +63,13 @@ def potentials() -> dict[str, np.ndarray]:
     state, _, fields = column(11)
     cells = tuple(n // 2 for n in SHAPE)
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
-    fk.coarsen(state.sites, fields, 2, *SHAPE, fixed, unit)
+    share = np.zeros(fixed.shape)
+    fk.coarsen(state.sites, fields, 2, *SHAPE, fixed, unit, share)
     coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
     rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
     fk.prolong(state.sites, fields, 2, *SHAPE, unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
-    spill = fk.relax(state.sites, fields, face, charge, 2, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    spill = fk.relax(state.sites, fields, face, charge, share, 2, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
             "charge": np.array(fields["charge"]), "rounds": np.array([rounds, spill])}
 

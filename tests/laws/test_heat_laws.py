@@ -108,7 +108,7 @@ def test_what_goes_in_comes_out(name: str) -> None:
 
 
 def test_the_silver_of_this_window_is_no_layer() -> None:
-    """Beside the window the organic is the card's, inside silver leads; the sink is as far as the card says."""
+    """Beside the window the organic is the card's, inside silver leads; the sink is where the card has it."""
     stack = reduced("ogb_20nm", **{"device.heat_padding": "30 nm"})
     heat = device(stack).heat
     n = len(heat.pad)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
-from small_stacks import LAYERED, STACKS, device, reduced, settings, window_of
+from small_stacks import LAYERED, STACKS, device, put_silver, reduced, seam, settings, window_of
 
 from kmc import kernels
 from kmc.acceleration import explicit_charge, vacancy_cells
@@ -18,7 +18,7 @@ from kmc.lattice import Lattice, Region
 from kmc.model import permittivities
 from kmc.populate import populate
 from kmc.stack import Stack, load_stack
-from kmc.state import KIND_ION, KIND_VACANCY
+from kmc.state import KIND_ION, KIND_VACANCY, METAL
 from kmc.units import EPS0
 
 SPACING_NM = 0.2935
@@ -36,23 +36,29 @@ def perfect(name: str, **choices: str) -> Stack:
 # -- layers -----------------------------------------------------------------------------------------------
 
 
-def layers(stack: Stack) -> Lattice:
-    """A flat window of all that a stack has between its electrodes, in layers of whole mesh cells."""
+def layers(stack: Stack, shift: int = 0) -> Lattice:
+    """A flat window of all that a stack has between its electrodes, in layers of four sites.
+
+    The film lies `shift` sites higher than whole mesh cells do: more organic below, less of what is last.
+    """
     order = [Region.COUNTER] * 2 + [Region.ORGANIC] * 2
     if stack.crystal is not None:
         crystal = [Region.GAP, Region.SURFACE, Region.CORE]
         order += [*crystal, *crystal[::-1], Region.SURFACE, Region.VOID]
     elif stack.active is not None:
         order += [Region.BOUNDARY, Region.CORE, Region.VOID, Region.CORE]
-    region = np.repeat(np.array([*order, Region.ELECTRODE, Region.ELECTRODE], np.uint8), 4)
+    thick = np.full(len(order) + 2, 4)
+    thick[3] += shift
+    thick[len(order) - 1] -= shift
+    region = np.repeat(np.array([*order, Region.ELECTRODE, Region.ELECTRODE], np.uint8), thick)
     region = np.broadcast_to(region[:, None, None], (len(region), 8, 8))
     return Lattice(SPACING_NM, region, np.zeros_like(region), np.zeros(region.shape, bool))
 
 
-def in_series(lattice: Lattice, stack: Stack, factor: int, places: np.ndarray) -> np.ndarray:
+def in_series(lattice: Lattice, stack: Stack, places: np.ndarray) -> np.ndarray:
     """Potential at heights (sites) for one volt: thickness over permittivity below, by that of all.
 
-    Where there is an active layer the top of the organic is at zero volt, in the middle of its mesh cell.
+    Where there is an active layer the top of the organic is at zero volt.
     """
     column = lattice.region[:, 0, 0]
     metal = np.isin(column, (Region.COUNTER, Region.ELECTRODE))
@@ -61,7 +67,7 @@ def in_series(lattice: Lattice, stack: Stack, factor: int, places: np.ndarray) -
     height = np.arange(len(drop))
     start = 0.0
     if stack.active is not None:
-        start = np.interp(lattice.organic_surface() - factor / 2, height, drop)
+        start = np.interp(lattice.organic_surface(), height, drop)
     return np.maximum(np.interp(places, height, drop) - start, 0.0) / (drop[-1] - start)
 
 
@@ -74,24 +80,25 @@ def solved(lattice: Lattice, stack: Stack, factor: int) -> Potential:
     return potential
 
 
+@pytest.mark.parametrize("shift", [0, 2])
 @pytest.mark.parametrize("factor", [1, 2, 4])
 @pytest.mark.parametrize("name", STACKS)
-def test_layers_take_the_voltage_as_capacitors_in_series(name: str, factor: int) -> None:
-    """On the mesh to 1e-3, on the sites to half of the largest drop from cell to cell.
+def test_layers_take_the_voltage_as_capacitors_in_series(name: str, factor: int, shift: int) -> None:
+    """On the mesh to 1e-3, on the sites to the largest drop from cell to cell, however layers lie on it.
 
     Negative control: the share of layers of equal permittivity, where layers differ.
     """
     stack = reduced(name)
-    lattice = layers(stack)
+    lattice = layers(stack, shift)
     potential = solved(lattice, stack, factor)
     cells, sites = (np.arange(n) + 0.5 for n in (potential.unit.shape[0], lattice.shape[0]))
-    mesh, expected = potential.unit[:, 0, 0], in_series(lattice, stack, factor, factor * cells)
+    mesh, expected = potential.unit[:, 0, 0], in_series(lattice, stack, factor * cells)
     assert np.ptp(potential.unit, axis=(1, 2)).max() < 1e-3
     assert np.abs(mesh - expected).max() < 1e-3
     here = potential.fields["unit"].reshape(lattice.shape)[:, 0, 0]
     inside = ~np.isin(lattice.region[:, 0, 0], (Region.COUNTER, Region.ELECTRODE))
-    error = np.abs(here - in_series(lattice, stack, factor, sites))[inside]
-    assert error.max() < max(1e-3, 0.5 * np.diff(mesh).max() * (factor > 1))
+    error = np.abs(here - in_series(lattice, stack, sites))[inside]
+    assert error.max() < max(1e-3, np.diff(mesh).max() * (factor > 1))
     if stack.active is not None:
         alike = np.clip((factor * cells - 4.0 * 4) / (lattice.shape[0] - 6 * 4), 0, 1)
         assert np.abs(mesh - alike).max() > 0.05
@@ -134,6 +141,23 @@ def test_a_space_charge_bends_the_sites_as_it_bends_the_mesh(factor: int) -> Non
     assert np.abs(p.fields["charge"] - before).max() > 0.8 * bent
 
 
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_a_cells_charge_lies_on_its_open_sites(factor: int) -> None:
+    """Half of a cell full of silver: its charge is on the other half, in whole; without it, on all of it."""
+    d = device(perfect("ogb_20nm"), mesh_factor=factor)
+    p = d.potential
+    way = seam(d)
+    put_silver(d, way[: len(way) // 2])
+    p.prepare(d.state)
+    sites = d.state.sites
+    shut = (sites["cation"] >= METAL) | (sites["held"] != 0)
+    cells = [v for n in p.unit.shape for v in (n, factor)]
+    open_ = (~shut).reshape(d.lattice.shape).reshape(cells).sum(axis=(1, 3, 5))
+    some = open_ > 0
+    assert ((open_[some] < factor**3).any()) == (factor > 1)
+    assert p.share[some] * open_[some] == pytest.approx(np.full(some.sum(), float(factor)))
+
+
 def test_explicit_vacancies_and_what_the_electrode_made() -> None:
     """The film is neutral at the start; each vacancy made then adds a charge, less a lone one's share."""
     d = device("ogb_20nm", vacancies="explicit", mesh_factor=2)
@@ -164,15 +188,13 @@ def test_more_vacancies_than_places_are_refused() -> None:
 
 
 def operator(potential: Potential) -> coo_array:
-    """Matrix of div(permittivity grad) on the mesh, harmonic means of neighbours; identity on held cells."""
-    c, free = potential.coefficient, potential.fixed == 0
-    number = np.arange(c.size).reshape(c.shape)
+    """Matrix of div(permittivity grad) on the mesh's faces; identity on held cells."""
+    free = potential.fixed == 0
+    number = np.arange(free.size).reshape(free.shape)
     rows, columns, values = [], [], []
-    for axis in range(3):
-        there, other = np.roll(number, -1, axis), np.roll(c, -1, axis)
-        g = 2 * c * other / (c + other)
-        if axis == 0:
-            g[-1] = 0.0  # open in z
+    for axis, face in enumerate(potential.faces):
+        there = np.roll(number, -1, axis)
+        g = np.concatenate([face, np.zeros((1, *face.shape[1:]))]) if axis == 0 else face  # open in z
         for a, b in ((number, there), (there, number)):
             mine = free.ravel()[a]
             rows += [a[mine], a[mine]]
@@ -181,7 +203,7 @@ def operator(potential: Potential) -> coo_array:
     held = number[~free]
     entries = [np.concatenate([*found, last]) for found, last in
                ((values, np.ones(len(held))), (rows, held), (columns, held))]  # fmt: skip
-    return coo_array((entries[0], (entries[1], entries[2])), shape=(c.size, c.size))
+    return coo_array((entries[0], (entries[1], entries[2])), shape=(free.size, free.size))
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -204,7 +226,7 @@ def test_charges_in_a_window_have_the_potential_of_a_direct_solve(name: str) -> 
     aside = np.roll(expected, 1, 2)  # the control: one cell further
     assert np.abs(p.charge - aside).max() > 0.1 * expected.max()
     everywhere = Potential.__new__(Potential)
-    everywhere.coefficient, everywhere.fixed = p.coefficient, np.zeros_like(p.fixed)
+    everywhere.faces, everywhere.fixed = p.faces, np.zeros_like(p.fixed)
     flux = (operator(everywhere).tocsr() @ p.charge.ravel())[p.fixed.ravel() == 1].sum()
     assert -flux * EPS0 * SPACING_NM * 2 == pytest.approx(12.0, rel=1e-3)
 

@@ -290,3 +290,21 @@ def test_a_run_that_starts_from_another_has_its_own_settings() -> None:
     fresh = Simulation(denser, read, settings(), 1).device.potential.unit
     there, before = again(denser).device.potential.unit, first.device.potential.unit
     assert np.abs(there - fresh).max() < 0.1 * np.abs(there - before).max()
+
+
+def test_the_space_charge_is_renewed_within_a_step() -> None:
+    """The density of ions is averaged up to the last of 64 renewals of a hold, and not to its start alone."""
+    program = kmc.Protocol.hold("0.5 V", "10 ms", compliance=LIMIT, samples=4)
+    simulation = start("ogb_20nm", "equilibrium", program, budget=50)
+    seen = []
+
+    def look() -> bool:
+        seen.append((simulation.device.density_time, simulation.time_s))
+        return len(seen) > 400
+
+    simulation.run(should_stop=look)
+    renewed, now = (np.array(part) for part in zip(*seen, strict=True))
+    step = 10e-3 / 64
+    assert now[-1] > 3 * step
+    assert (now - renewed).max() < 1.001 * step
+    assert len(np.unique(renewed)) > 3
