@@ -117,7 +117,8 @@ def test_silver_that_only_lies_on_the_organic_carries_no_current() -> None:
     assert (fields["unit"][sites] == 0.0).all()
     assert device(chain(11))[1].conductance > 1e-7
     _, touching, fields, sites = device([*branch, (12, 4, 4), (13, 4, 4)])
-    assert (touching.conductance, touching.bridged) == (0.0, False)
+    assert not touching.bridged  # what is left is tunnelling through the organic, which is two sites here
+    assert touching.conductance < 0.02 * G0
     assert (fields["unit"][sites] == 1.0).all()
 
 

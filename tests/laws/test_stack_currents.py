@@ -146,15 +146,15 @@ def test_a_shifted_island_is_seen() -> None:
     assert abs(into(links, cluster)) > 1e-4 * sum(abs(v) for a, b, v in links if cluster in (a, b))
 
 
-def most_below(d: Device, atoms: np.ndarray) -> int:
-    """The highest plane that lies under all bonds to the electrode."""
+def contacts(d: Device, atoms: np.ndarray) -> tuple[int, int]:
+    """Bonds to the electrode, and the highest plane that lies under all of them."""
     cation = d.state.sites["cation"].reshape(d.lattice.shape)
-    most = d.grid.nz
+    count, most = 0, d.grid.nz
     for z, y, x in atoms:
         for dz, dy, dx in np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]):
             if cation[z + dz, (y + dy) % d.grid.ny, (x + dx) % d.grid.nx] == ELECTRODE_METAL:
-                most = min(most, z if dz == 1 else z - 1)
-    return int(most)
+                count, most = count + 1, min(most, z if dz == 1 else z - 1)
+    return count, int(most)
 
 
 def bonds(d: Device, atoms: np.ndarray) -> np.ndarray:
@@ -162,16 +162,20 @@ def bonds(d: Device, atoms: np.ndarray) -> np.ndarray:
     metal, spacing = d.stack.electrode, d.lattice.spacing_nm
     unit, place = unit_of(d, atoms), {tuple(a): k for k, a in enumerate(atoms.tolist())}
     planes, counts = np.unique(atoms[:, 0], return_counts=True)
-    under = planes <= most_below(d, atoms)
-    neck = planes[under][counts[under] == counts[under].min()].max()  # the highest of the narrowest
+    bonded, most = contacts(d, atoms)
+    under = planes <= most
+    fewest = counts[under].min(initial=len(atoms) + 1)
+    at_electrode = bonded < fewest
+    neck = -9 if at_electrode else planes[under][counts[under] == fewest].max()  # the highest of such
     ohmic = spacing / metal.value("resistivity")
     narrow = 1 / (1 / ohmic + 1 / metal.value("bond_conductance"))
     sites, current = d.state.sites.reshape(d.lattice.shape), np.zeros((len(atoms), 3))
     for k, (z, y, x) in enumerate(atoms):
         for dz, dy, dx in np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]):
             there = (z + dz, (y + dy) % d.grid.ny, (x + dx) % d.grid.nx)
-            g = narrow if {z, z + dz} == {neck, neck + 1} else ohmic
             cation, organic = sites["cation"][there], sites["region"][there] == Region.ORGANIC
+            crossing = cation == ELECTRODE_METAL if at_electrode else {z, z + dz} == {neck, neck + 1}
+            g = narrow if crossing else ohmic
             if cation == ELECTRODE_METAL:
                 current[k, 1] += g * (1.0 - unit[k])
             elif cation == COUNTER_METAL or (cation == METAL and organic):
