@@ -175,7 +175,7 @@ class Device:
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
 
-    # -- circuit and heat -------
+    # -- circuit and heat ------------------------------------------------------------------------------------
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""

@@ -231,7 +231,7 @@ def test_what_is_owed_is_no_hit() -> None:
 
 
 def test_two_devices_are_neither_a_hit_nor_a_miss() -> None:
-    """By a bootstrap, or by counts that happen to be alike; a bound and two that differ as counts do stay."""
+    """By a bootstrap, or by counts that happen to be alike; a bound stays, and so do six devices."""
     endurance, ratio = target("S3_ddab_volatile_endurance"), target("S3_ddab_switches")
     for values in ([0.0, 0.0], [5.0, 5.0]):
         assert judge(endurance, measured.mean(values)).verdict == UNCLEAR
