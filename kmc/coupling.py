@@ -270,9 +270,7 @@ class Device:
     def take_stage(self, kelvin: float) -> None:
         """The temperature of the stage in all that knows it; nothing is solved."""
         self.stage, self.thermal = kelvin, K_B * kelvin
-        before = self.heat
-        self.heat = Heat(self.lattice, self.stack, kelvin)  # silver leads heat in proportion to T
-        self.heat.surface, self.heat.since_s = before.surface, before.since_s
+        self.heat.take_stage(kelvin)
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
         if self.vacancies is not None:
             self.vacancies.thermal = self.thermal

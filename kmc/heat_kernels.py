@@ -1,45 +1,46 @@
-"""Compiled passes of the heat: flow between cells, and which of them a filament's bonds join."""
+"""Compiled passes of the heat: flow between cells, and which nodes a filament's bonds join."""
 
 import numpy as np
 
 from .cache import njit
-from .state import METAL
+from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
 
 @njit
-def _cell(site: int, factor: int, ny: int, nx: int) -> int:
-    """Heat cell of a site."""
+def node_of(site: int, sites, home, factor: int, ny: int, nx: int) -> int:
+    """Node of a site: `home` of its heat cell; the last two are the silver electrode and the counter."""
+    kind = sites[site].cation
+    if kind == ELECTRODE_METAL:
+        return home.size
+    if kind == COUNTER_METAL:
+        return home.size + 1
     z, y, x = site // (ny * nx), site // nx % ny, site % nx
-    return ((z // factor) * (ny // factor) + y // factor) * (nx // factor) + x // factor
+    return home[((z // factor) * (ny // factor) + y // factor) * (nx // factor) + x // factor]
 
 
 @njit
-def _node(cell: int, place, nodes, count: int) -> tuple[int, int]:
-    """Number of a cell's node, and how many there are now."""
-    if place[cell] < 0:
-        place[cell] = count
-        nodes[count] = cell
-        count += 1
-    return place[cell], count
+def nodes_of(chosen, sites, home, factor: int, ny: int, nx: int, out) -> None:
+    """Nodes of the chosen sites."""
+    for k in range(chosen.size):
+        out[k] = node_of(chosen[k], sites, home, factor, ny, nx)
 
 
 @njit
-def cell_bonds(sites, film, mark, heated, factor: int, nz: int, ny: int, nx: int, place, nodes, pairs, weight
-               ) -> tuple[int, int]:
-    """Bonds of the silver on sites `film` that join two heat cells; returns (nodes, pairs).
+def bonds_of(sites, film, mark, home, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight) -> int:
+    """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
-    place: int32 [cells], -1 at entry; nodes: int64, cells in order of appearance, those of `heated` first;
-    pairs: int64 [n, 2] of nodes; weight: how many bonds, by pair as met (a pair may come again). mark: uint8
-    [sites], 1 on the film's own sites: a bond of two of them is met from both and counts half each time.
+    atoms: int64 [nodes], to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight: how many
+    bonds, by pair as met (a pair may come again). mark: uint8 [sites], 1 on the film's own sites: a bond of
+    two of them is met from both and counts half each time. A bond to an electrode spans half the way between
+    two cells.
     """
-    count, links = 0, 0
-    for site in heated:
-        _, count = _node(_cell(site, factor, ny, nx), place, nodes, count)
+    links = 0
     plane = ny * nx
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = _cell(i, factor, ny, nx)
+        own = node_of(i, sites, home, factor, ny, nx)
+        atoms[own] += 1
         around = (i - 1 if x > 0 else i + nx - 1, i + 1 if x < nx - 1 else i - nx + 1,
                   i - nx if y > 0 else i + plane - nx, i + nx if y < ny - 1 else i - plane + nx,
                   i - plane, i + plane)  # fmt: skip
@@ -47,15 +48,13 @@ def cell_bonds(sites, film, mark, heated, factor: int, nz: int, ny: int, nx: int
             j = around[d]
             if j < 0 or j >= nz * plane or sites[j].cation < METAL:
                 continue
-            other = _cell(j, factor, ny, nx)
+            other = node_of(j, sites, home, factor, ny, nx)
             if other == own:
                 continue
-            a, count = _node(own, place, nodes, count)
-            b, count = _node(other, place, nodes, count)
-            pairs[links, 0], pairs[links, 1] = a, b
-            weight[links] = 0.5 if mark[j] else 1.0
+            pairs[links, 0], pairs[links, 1] = own, other
+            weight[links] = 2.0 if other >= home.size else 0.5 if mark[j] else 1.0
             links += 1
-    return count, links
+    return links
 
 
 @njit

@@ -40,13 +40,12 @@ class Surroundings:
         self.islands = np.flatnonzero(contrast > np.log(ISLAND))
         self.inverse = splu(_among(self.faces, self.islands)) if len(self.islands) else None
 
-    def rise(self, cell: tuple[int, int, int]) -> np.ndarray:
-        """Rise of all cells [z, y, x] for one watt in one of them, K."""
-        source = np.zeros(tuple(n + 2 for n in self.shape))
-        source[cell] = 1.0
-        inner = source[1:-1, 1:-1, 1:-1].ravel()
-        source[1:-1, 1:-1, 1:-1] = self._solve(inner).reshape(self.shape)
-        return source
+    def rise(self, source: np.ndarray) -> np.ndarray:
+        """Rise of all cells [z, y, x] for the heat in each of them, W; of the outermost shell 0. In K."""
+        inside = (slice(1, -1),) * 3
+        rise = np.zeros(source.shape)
+        rise[inside] = self._solve(source[inside].ravel()).reshape(self.shape)
+        return rise
 
     def _solve(self, right: np.ndarray) -> np.ndarray:
         """Conjugate gradients from zero, until the residual is RESIDUAL of the right side."""

@@ -32,6 +32,7 @@ INTERNAL = {
     "cm2/s": "nm2/s",
     "cm2/V/s": "nm2/V/s",
     "W/m/K": "W/nm/K",
+    "W/m3/K": "W/nm3/K",
     "cm-3": "1/nm3",
     "1/m3": "1/nm3",
     "1/cm2": "1/nm2",

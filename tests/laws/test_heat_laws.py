@@ -1,20 +1,22 @@
-"""Heat against analytic answers and its own balance: point sources, I x V, Kohlrausch's bound."""
+"""Heat against analytic answers and its own balance: sources, I x V, Kohlrausch's bound, cold lattices."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_stacks import LAYERED, STACKS, device, put_silver, reduced, seam
 
 from kmc.coupling import Device
-from kmc.heat import HEAT_FACTOR, Heat, conductivities
+from kmc.heat import Heat, conductivities
+from kmc.heat_nodes import HEAT_FACTOR
 from kmc.kernels_events import remove_metal
 from kmc.lattice import ACTIVE, Lattice, Region
 from kmc.stack import load_stack
-from kmc.state import KIND_METAL, METAL
+from kmc.state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL, SITE
 from kmc.surroundings import Surroundings, _among
 from kmc.units import LORENZ
 
@@ -34,13 +36,14 @@ def point_source(above: float, below: float, floor: int) -> tuple[np.ndarray, np
     the source's cell, nm.
     """
     stack = load_stack("ogb_20nm", **{"electrode.thermal_conductivity": f"{1e9 * above} W/m/K",
-                                      "counter.thermal_conductivity": f"{1e9 * below} W/m/K"})  # fmt: skip
+                                      "counter.thermal_conductivity": f"{1e9 * below} W/m/K",
+                                      "contact.thermal_conductivity": f"{1e9 * below} W/m/K"})  # fmt: skip
     region = np.full((EDGE, EDGE, EDGE), Region.ELECTRODE, np.uint8)
     region[:floor] = Region.COUNTER
     lattice = Lattice(SPACING_NM, region, np.zeros_like(region), np.zeros(region.shape, bool))
     heat = Heat(lattice, stack, 300.0)
-    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.cells))
-    rise = heat.column(middle).reshape(heat.cells)
+    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.at.cells))
+    rise = heat.column(middle).reshape(heat.at.cells)
     return rise, (np.indices(rise.shape) - EDGE // 2 // HEAT_FACTOR) * CELL_NM
 
 
@@ -80,9 +83,9 @@ def test_a_point_source_between_two_materials(name: str, floor: int) -> None:
     assert above == below or error(half_spaces(place, below, above, height)) > 0.2
 
 
-def closed(name: str, wide: int = 99) -> Device:
+def closed(name: str, wide: int = 99, **choices: str) -> Device:
     """A closed filament without resistors at 0.3 V: a seam of silver, or `wide` x `wide` atoms a plane."""
-    d = device(reduced(name, **{"device.residue_gap": "100 nm"}))
+    d = device(reduced(name, **{"device.residue_gap": "100 nm"}, **choices))
     sites = seam(d)
     z, y, x = np.unravel_index(sites, d.lattice.shape)
     low = np.lexsort((x, y, z))[0]
@@ -100,33 +103,107 @@ def test_what_goes_in_comes_out(name: str) -> None:
     """One watt in a cell of the window leaves through the outside, within 1 %, some of it along each axis."""
     heat = device(reduced(name)).heat
     around = Surroundings(heat.kappa, heat.width)
-    rise = around.rise(tuple(n // 2 for n in heat.kappa.shape))
+    source = np.zeros(heat.kappa.shape)
+    source[tuple(n // 2 for n in heat.kappa.shape)] = 1.0
+    rise = around.rise(source)
     flows = [g * np.diff(rise, axis=axis) for axis, g in enumerate(around.faces)]
     out = [float(flow.take(0, axis).sum() - flow.take(-1, axis).sum()) for axis, flow in enumerate(flows)]
     assert sum(out) == pytest.approx(1.0, abs=0.01)
     assert min(out) > 0.01
 
 
-def test_the_silver_of_this_window_is_no_layer() -> None:
-    """Beside the window the organic is the card's, inside silver leads; the sink is where the card has it."""
-    stack = reduced("ogb_20nm", **{"device.heat_padding": "30 nm"})
+def test_what_lies_around_is_the_cards() -> None:
+    """Beside the window the organic goes on, below it the counter for its thickness and then the contact.
+
+    The silver of the window is in none of it: it leads heat by its electrons. The sink is the card's.
+    """
+    stack = reduced("ogb_20nm", **{"device.heat_padding": "60 nm"})
     heat = device(stack).heat
     n = len(heat.pad)
-    organic = stack.organic.card.value("thermal_conductivity")
-    planes = np.flatnonzero(np.isclose(heat.kappa[n:-n, 0, 0], organic, rtol=1e-9)) + n
+    organic, counter = (part.card.value("thermal_conductivity") for part in (stack.organic, stack.counter))
+    planes = np.flatnonzero(np.isclose(heat.kappa[n:-n, 0, 0], organic, rtol=1e-9, atol=0.0)) + n
     assert len(planes) >= 1
-    assert heat.kappa[planes].max() > 10 * organic
-    assert 30.0 <= sum(heat.pad) - heat.pad[-1] / 2 < 60.0
+    assert heat.kappa[planes] == pytest.approx(organic, rel=1e-9)
+    reach, thickness = np.cumsum(heat.pad), stack.counter.thickness_nm
+    inside, beyond = reach < thickness - 4 * SPACING_NM, reach - heat.pad > thickness
+    below = heat.kappa[n - 1 :: -1, 0, 0][:n]
+    assert inside.any()
+    assert beyond.any()
+    assert below[inside] == pytest.approx(counter)
+    assert below[beyond] == pytest.approx(stack.contact.value("thermal_conductivity"))
+    assert 60.0 <= sum(heat.pad) - heat.pad[-1] / 2 < 120.0
+
+
+def chain(coupling: str, atoms: int = 160) -> Heat:
+    """One nanowatt in the middle of a chain of one atom a plane, from counter to electrode; cold around."""
+    stack = load_stack("ogb_20nm", **{"electrode.electron_phonon_coupling": coupling,
+                                      "ligand.thermal_conductivity": "100 W/m/K",
+                                      "counter.thermal_conductivity": "100 W/m/K"})  # fmt: skip
+    region = np.full((atoms + 8, 8, 8), Region.GAP, np.uint8)
+    region[:4], region[-4:] = Region.COUNTER, Region.ELECTRODE
+    lattice = Lattice(SPACING_NM, region, np.zeros_like(region), np.zeros(region.shape, bool))
+    sites = np.zeros(region.shape, SITE)
+    sites["cation"][4:-4, 0, 0] = METAL
+    sites["cation"][:4], sites["cation"][-4:] = COUNTER_METAL, ELECTRODE_METAL
+    film = np.flatnonzero(sites["cation"] == METAL)
+    heat = Heat(lattice, stack, 300.0)
+    middle = film[[atoms // 2 - 1, atoms // 2]]
+    heat.solve(SimpleNamespace(sites=sites.ravel()), film, middle, np.full(2, 5e-10))
+    return heat
+
+
+@pytest.mark.parametrize("coupling", ["1e16 W/m3/K", "5e16 W/m3/K", "1e18 W/m3/K"])
+def test_electrons_cool_along_a_chain(coupling: str) -> None:
+    """Heated in its middle, a chain of half length h keeps 1 - 1 / cosh(h / l) of the heat in its lattice.
+
+    l = sqrt(kappa / coupling) is the way on which electrons cool: 104, 47 and 10 nm here; both ends are
+    at the stage. Within 3 %. Negative control: twice the coupling keeps another share.
+    """
+    heat = chain(coupling)
+    way = math.sqrt(heat.lorenz * heat.stage * SPACING_NM / heat.exchange)  # in sites
+
+    def share(stronger: float) -> float:
+        return 1.0 - 1.0 / math.cosh(80 / way * math.sqrt(stronger))
+
+    found = heat.released[:-2].sum() / heat.released.sum()
+    assert heat.released.sum() == pytest.approx(1e-9, rel=1e-6)
+    assert found == pytest.approx(share(1.0), rel=0.03)
+    assert found != pytest.approx(share(2.0), rel=0.06)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_each_atom_takes_its_share_from_the_electrons(name: str) -> None:
+    """coupling x volume x (T_electrons - T_lattice) is what a node releases; electrodes have one alone."""
+    d = closed(name)
+    heat = d.heat
+    atoms = heat.at.network(d.state, d.network.filament(), heat.nodes)[2]
+    apart = heat.electrons - heat.rise
+    taken = heat.exchange * atoms * apart
+    assert heat.released[atoms > 0] == pytest.approx(taken[atoms > 0], rel=1e-3, abs=1e-14)
+    assert apart[atoms == 0] == pytest.approx(0.0, abs=0.1)
+    assert apart.max() > 5.0
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_lattice_is_the_colder_the_weaker_it_is_coupled(name: str) -> None:
+    """In the film; where the coupling is strong, and where a card has none, both temperatures are one."""
+    film = {}
+    for coupling in (5e15, 5e16, 5e17, 1e23):
+        heat = closed(name, **{"electrode.electron_phonon_coupling": f"{coupling} W/m3/K"}).heat
+        inside = heat.nodes < heat.at.count - 2
+        film[coupling] = heat.rise[inside & ~heat.at.grouped[heat.nodes]].max()
+    assert (np.diff(list(film.values())) > 0.5).all()
+    assert heat.rise == pytest.approx(heat.electrons, rel=0.03, abs=0.5)
 
 
 def test_cells_solved_exactly_are_those_of_the_whole() -> None:
     """The matrix among the cells that differ from their layer is that of the flow of heat itself."""
     heat = device(reduced(LAYERED[0])).heat
     around = Surroundings(heat.kappa, heat.width)
-    assert len(around.islands) > 10
+    assert len(around.islands) > 3
     among = _among(around.faces, around.islands).toarray()
     one = np.zeros(math.prod(around.shape))
-    for k in range(0, len(around.islands), 7):
+    for k in range(len(around.islands)):
         one[:] = 0.0
         one[around.islands[k]] = 1.0
         assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-9, abs=0.0)
@@ -259,8 +336,8 @@ def test_temperatures_do_not_depend_on_where_newton_begins(name: str) -> None:
     d = closed(name)
     heat, path = d.heat, d.path
     power = path.heat_positive * d.point.voltage**2
-    cold = heat.rise.copy()
-    heat.rise = np.where(np.arange(len(cold)) == len(cold) // 2, -cold - 2 * heat.stage, cold)
+    cold = heat.electrons.copy()
+    heat.electrons = np.where(np.arange(len(cold)) == len(cold) // 2, -cold - 2 * heat.stage, cold)
     heat.solve(d.state, d.network.filament(), path.heat_sites, power)
-    assert heat.rise == pytest.approx(cold, abs=0.1)
-    assert heat.rise.min() >= 0.0
+    assert heat.electrons == pytest.approx(cold, abs=0.1)
+    assert heat.electrons.min() >= 0.0
