@@ -208,7 +208,8 @@ class Device:
         path, heat, volt = self.path, self.heat, self.point.voltage
         power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
         if power.sum() > HEAT_LEAST_W:
-            heat.solve(self.state, self.network.filament(), path.heat_sites, power)
+            film = self.network.filament(self.state)
+            heat.solve(self.state, film, self.network.column, path.heat_sites, power)
         else:
             heat.cool()
         if not heat.moved():

@@ -5,8 +5,8 @@ cells. The surroundings never change, so what one watt in a node does is solved 
 the heat first and lead it along the silver (Wiedemann-Franz), the better the hotter they are; each atom's
 lattice takes from them in proportion to how much hotter they are (two-temperature model: Anisimov,
 Kapeliovich & Perelman, Sov. Phys. JETP 39, 375 (1974)), and rates know the lattice. A filament of 20 nm is
-shorter than the way on which electrons cool, sqrt(kappa / coupling), some 40 nm: most of their heat reaches
-the electrodes. Both join in a small dense system.
+shorter than the way on which electrons cool, sqrt(kappa / coupling), 39 nm at 300 K: most of their heat
+reaches the electrodes. Both join in a small dense system.
 """
 
 import math
@@ -21,7 +21,6 @@ from .surroundings import Surroundings
 from .units import K_B, LORENZ
 
 STRETCH = 1.5
-ATOM_NM3 = 0.01705  # volume of an atom of silver; gold's is within 1 %
 ROUNDS = 50  # of Newton's method, at most
 SETTLED_K = 0.05
 RATE_STEP = 0.1  # relative change of a rate for which temperatures are told
@@ -56,9 +55,9 @@ class Heat:
         self.surface_resistance = stack.device.value("substrate_thermal_resistance")
         self.surface_time = stack.device.value("surface_time_constant")
         self.surface, self.since_s = 0.0, 0.0
-        # What the lattice at one atom takes from electrons that are one kelvin hotter, W/K.
-        self.exchange = ATOM_NM3 * stack.electrode.get("electron_phonon_coupling", math.inf)
-        self.at = Nodes(lattice)
+        # What the lattice at one site takes from electrons that are one kelvin hotter, W/K.
+        self.exchange = self.spacing**3 * stack.electrode.get("electron_phonon_coupling", math.inf)
+        self.at = Nodes(lattice, stack.active is not None)
         self.hottest = 0.0
         self.nodes = np.zeros(0, np.int64)  # of the last solution
         self.electrons, self.rise = np.zeros(0), np.zeros(0)  # there: of electrons and of the lattice, K
@@ -76,9 +75,9 @@ class Heat:
         self.around: Surroundings | None = None
         self.slot = np.full(self.at.count, -1, np.int32)  # of each node's column among those asked for
         self.known = np.zeros(0, np.int64)  # their nodes
-        self.columns = np.empty((64, self.at.count - 2))  # rise of all cells for one watt in one node, K
+        self.columns = np.empty((64, self.at.plain))  # rise of all cells for one watt in one node, K
         self.response = np.empty((64, 64))  # the same at the known nodes alone
-        self.told = np.zeros(self.at.count - 2)  # rise of the cells that the rates know, K
+        self.told = np.zeros(self.at.plain)  # rise of the cells that the rates know, K
 
     def _under(self, stack, counter_nm: float) -> np.ndarray:
         """Conductivity below the window, upwards: the contact, and this much of the counter above it."""
@@ -96,14 +95,8 @@ class Heat:
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
-    def column(self, node: int) -> np.ndarray:
-        """Rise of the window's cells for one watt in one node, K: solved when first asked for."""
-        if self.slot[node] < 0:
-            self._learn(node)
-        return self.columns[self.slot[node]]
-
-    def _learn(self, node: int) -> None:
-        """Solve one more column."""
+    def learn(self, node: int) -> None:
+        """Solve the rise of the window's cells for one watt in one more node."""
         if self.around is None:
             self.around = Surroundings(self.kappa, self.width)
         count, n = len(self.known), len(self.pad)
@@ -117,21 +110,24 @@ class Heat:
         self.slot[node] = count
         self.known = np.append(self.known, node)
         self.response[count, : count + 1] = self.at.mean(self.known, self.columns[count])
-        self.response[:count, count] = self.at.mean(self.known[count:], self.columns[:count])[:, 0]
+        for k in range(count):  # row by row: sums must not depend on which was learned first
+            self.response[k, count : count + 1] = self.at.mean(self.known[count:], self.columns[k])
 
-    def solve(self, state: State, film: np.ndarray, sites: np.ndarray, power_W: np.ndarray) -> None:
-        """Temperatures for heat on sites, W, and the silver of a filament (sites `film`) that leads it away.
+    def solve(self, state: State, film: np.ndarray, column: np.ndarray, sites: np.ndarray, power_W: np.ndarray
+              ) -> None:
+        """Temperatures for heat on sites, W, and silver that leads it away.
 
-        With the conductance of a bond at its electrons' temperature a wire obeys Kohlrausch's law,
+        film: sites of the filament's silver; column: silver atoms in the organic by plane of sites. With the
+        conductance of a bond at its electrons' temperature a wire obeys Kohlrausch's law,
         Tmax^2 = T0^2 + V^2 / 4 L, and its lattice is never hotter. What flows between two nodes goes with the
         difference of T^2: Newton's method from the last solution needs one or two steps.
         """
         start = np.zeros(self.at.count)
         start[self.nodes] = self.electrons
         heated = self.at.of(state, sites)
-        self.nodes, bonds, atoms = self.at.network(state, film, heated)
+        self.nodes, bonds, atoms = self.at.network(state, film, column, heated)
         for node in self.nodes[self.slot[self.nodes] < 0]:
-            self._learn(int(node))
+            self.learn(int(node))
         source = np.bincount(np.searchsorted(self.nodes, heated), power_W, len(self.nodes))
         slots = self.slot[self.nodes]
         lattice = self.response[slots[:, None], slots]
@@ -155,8 +151,8 @@ class Heat:
         self.rise = lattice @ self.released
 
     def peak(self) -> float:
-        """Largest rise of the lattice in the last solution, K."""
-        return float(self.rise.max(initial=0.0))
+        """Largest rise of the lattice in the last solution, K; electrodes are no part of the filament."""
+        return float(self.rise[self.nodes < self.at.count - 2].max(initial=0.0))
 
     def moved(self) -> bool:
         """Whether a temperature has changed enough since `publish` for the rates to notice."""

@@ -3,30 +3,38 @@
 import numpy as np
 
 from .cache import njit
+from .lattice import Region
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
+ORGANIC = int(Region.ORGANIC)
+
 
 @njit
-def node_of(site: int, sites, home, factor: int, ny: int, nx: int) -> int:
-    """Node of a site: `home` of its heat cell; the last two are the silver electrode and the counter."""
+def node_of(site: int, sites, column: bool, factor: int, nz: int, ny: int, nx: int) -> int:
+    """Node of a site: its heat cell; if `column` a plane of the organic; one of the two electrodes."""
+    rows, wide = ny // factor, nx // factor
+    planes = nz // factor
+    z, y, x = site // (ny * nx), site // nx % ny, site % nx
     kind = sites[site].cation
     if kind == ELECTRODE_METAL:
-        return home.size
+        return planes * rows * wide + planes
     if kind == COUNTER_METAL:
-        return home.size + 1
-    z, y, x = site // (ny * nx), site // nx % ny, site % nx
-    return home[((z // factor) * (ny // factor) + y // factor) * (nx // factor) + x // factor]
+        return planes * rows * wide + planes + 1
+    if column and sites[site].region == ORGANIC:
+        return planes * rows * wide + z // factor
+    return ((z // factor) * rows + y // factor) * wide + x // factor
 
 
 @njit
-def nodes_of(chosen, sites, home, factor: int, ny: int, nx: int, out) -> None:
+def nodes_of(chosen, sites, column: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
     """Nodes of the chosen sites."""
     for k in range(chosen.size):
-        out[k] = node_of(chosen[k], sites, home, factor, ny, nx)
+        out[k] = node_of(chosen[k], sites, column, factor, nz, ny, nx)
 
 
 @njit
-def bonds_of(sites, film, mark, home, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight) -> int:
+def bonds_of(sites, film, mark, column: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight
+             ) -> int:
     """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
     atoms: int64 [nodes], to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight: how many
@@ -36,10 +44,11 @@ def bonds_of(sites, film, mark, home, factor: int, nz: int, ny: int, nx: int, at
     """
     links = 0
     plane = ny * nx
+    electrodes = atoms.size - 2
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = node_of(i, sites, home, factor, ny, nx)
+        own = node_of(i, sites, column, factor, nz, ny, nx)
         atoms[own] += 1
         around = (i - 1 if x > 0 else i + nx - 1, i + 1 if x < nx - 1 else i - nx + 1,
                   i - nx if y > 0 else i + plane - nx, i + nx if y < ny - 1 else i - plane + nx,
@@ -48,11 +57,11 @@ def bonds_of(sites, film, mark, home, factor: int, nz: int, ny: int, nx: int, at
             j = around[d]
             if j < 0 or j >= nz * plane or sites[j].cation < METAL:
                 continue
-            other = node_of(j, sites, home, factor, ny, nx)
+            other = node_of(j, sites, column, factor, nz, ny, nx)
             if other == own:
                 continue
             pairs[links, 0], pairs[links, 1] = own, other
-            weight[links] = 2.0 if other >= home.size else 0.5 if mark[j] else 1.0
+            weight[links] = 2.0 if other >= electrodes else 0.5 if mark[j] else 1.0
             links += 1
     return links
 

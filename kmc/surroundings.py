@@ -1,4 +1,4 @@
-"""Steady heat flow in what surrounds a filament: solved once for each cell that is heated.
+"""Steady heat flow in what surrounds a filament: solved once for each node that is heated.
 
 The domain reaches beyond the window by stretched cells, whose aspect ratios no point smoother likes. Its
 conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by
@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 
 from . import heat_kernels as hk
 
-ISLAND = 10.0  # times its layer's conductivity or as much less: silver in organics, film in an electrode
+ISLAND = 10.0  # times its layer's conductivity or as much less: film in an electrode, and the like
 RESIDUAL = 0.002  # relative: rise and outflow are then within 1 %, those of the film within 0.1 % (measured)
 MOST = 1000  # steps of conjugate gradients; some tens are usual
 

@@ -8,7 +8,7 @@ import numpy as np
 from . import bridge_kernels as bk
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
-from .state import State
+from .state import METAL, State
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
@@ -58,13 +58,14 @@ class Network:
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
         self.film = np.zeros(0, np.int32)
+        self.column = np.zeros(self.shape[0], np.int64)  # silver atoms in the organic by plane
         plated = lattice.organic_surface() + 1 if stack.active is not None else 0
         self.film_floor = plated * self.shape[1] * self.shape[2]
 
     def update(self, state: State, fields: np.ndarray) -> Path:
         """Solve for the present metal; writes the unit potential of the atoms in the film into `fields`."""
         film, foot, layer = self._gather(state, fields)
-        self.film = film
+        self.film, self.column = film, layer
         self.label[film] = 0
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
@@ -72,9 +73,11 @@ class Network:
             return self._bridged(state, fields, film, layer, labels)
         return self._tunnelling(fields, film, foot, labels)
 
-    def filament(self) -> np.ndarray:
-        """Sites of the silver in the film, without what plates the organic."""
-        return self.film[self.film >= self.film_floor]
+    def filament(self, state: State) -> np.ndarray:
+        """Sites of the silver in the film, without what plates the organic beside the filament's foot."""
+        plane, cation = self.shape[1] * self.shape[2], state.sites["cation"]
+        foot = (cation[self.film - plane] >= METAL) & (cation[self.film + plane] >= METAL)
+        return self.film[(self.film >= self.film_floor) | foot]
 
     def reach(self, least: float) -> int:
         """Sites over which a link of two atoms conducts more than `least` (S)."""

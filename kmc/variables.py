@@ -37,7 +37,7 @@ TRACES: dict[str, Variable] = {
     "voltage_device": Variable("float64", "V", "voltage across the device, after resistance and limiter"),
     "current": Variable("float64", "A", "current through the device"),
     "conductance": Variable("float64", "S", "conductance of the device", {"definition": _CONDUCTANCE}),
-    "temperature_filament": Variable("float64", "K", "highest local temperature in the film"),
+    "temperature_filament": Variable("float64", "K", "highest temperature of the silver's lattice"),
     "temperature_surface": Variable("float64", "K", "temperature of the surface an infrared camera sees"),
     "n_ag_metal": Variable("int64", "1", "silver atoms deposited as metal outside the electrode"),
     "n_ag_ion": Variable("int64", "1", "silver ions in the film"),

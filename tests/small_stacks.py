@@ -26,7 +26,7 @@ LAYERED = [name for name in STACKS if loaded(name).active is not None]
 WINDOW_NM = 4.6
 
 
-def reduced(name: str, **choices: Any) -> Stack:
+def reduced(name: str, organic_nm: float = 2.4, **choices: Any) -> Stack:
     """A stack with all its cards and layers, whose lengths are cut down: windows of 3,000 to 40,000 sites."""
     stack = loaded(name)
     small: dict[str, Any] = {"device.residue_gap": "1.2 nm", "device.residue_radius": "0.7 nm",
@@ -37,7 +37,7 @@ def reduced(name: str, **choices: Any) -> Stack:
         small["crystal_size"] = f"{stack.crystal.size_nm / 3.5} nm"
         small["ligand.gap"] = f"{stack.ligand.value('gap') / 2} nm"
     stack = stack.choose(**{**small, **choices})
-    parts: dict[str, Any] = {"organic": stack.organic.model_copy(update={"thickness_nm": 2.4})}
+    parts: dict[str, Any] = {"organic": stack.organic.model_copy(update={"thickness_nm": organic_nm})}
     if stack.active is not None:
         parts["active"] = stack.active.model_copy(update={"roughness_nm": 0.4})
     if stack.grain is not None:

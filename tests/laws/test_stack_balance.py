@@ -36,7 +36,7 @@ def busy(name: str) -> Window:
     put_charges(d, 12)
     d.solve_fields()
     atoms = d.state.entities["site"][d.state.entities["kind"] == KIND_METAL]
-    d.heat.solve(d.state, atoms, atoms.astype(np.int64), np.ones(len(atoms)))
+    d.heat.solve(d.state, d.network.film, d.network.column, atoms.astype(np.int64), np.ones(len(atoms)))
     fields = d.potential.fields
     d.heat.publish(fields)
     warm = fields["temperature"] - d.stage
