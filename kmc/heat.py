@@ -45,6 +45,11 @@ def conductivities(stack) -> np.ndarray:
     return values
 
 
+def exchange(stack, spacing_nm: float) -> float:
+    """What the lattice at one silver atom takes from electrons that are one kelvin hotter, W/K."""
+    return spacing_nm**3 * stack.electrode.get("electron_phonon_coupling", math.inf)
+
+
 class Heat:
     """Temperature of the sites for a filament and its power; and the lumped surface node."""
 
@@ -55,8 +60,7 @@ class Heat:
         self.surface_resistance = stack.device.value("substrate_thermal_resistance")
         self.surface_time = stack.device.value("surface_time_constant")
         self.surface, self.since_s = 0.0, 0.0
-        # What the lattice at one site takes from electrons that are one kelvin hotter, W/K.
-        self.exchange = self.spacing**3 * stack.electrode.get("electron_phonon_coupling", math.inf)
+        self.exchange = exchange(stack, self.spacing)
         self.at = Nodes(lattice, stack.active is not None)
         self.hottest = 0.0
         self.nodes = np.zeros(0, np.int64)  # of the last solution
