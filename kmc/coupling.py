@@ -208,7 +208,7 @@ class Device:
         path, heat, volt = self.path, self.heat, self.point.voltage
         power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
         if power.sum() > HEAT_LEAST_W:
-            film = self.network.filament(self.state)
+            film = self.network.filament(self.state, path.heat_sites)
             heat.solve(self.state, film, self.network.column, path.heat_sites, power)
         else:
             heat.cool()

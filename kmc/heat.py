@@ -134,7 +134,7 @@ class Heat:
             self.learn(int(node))
         source = np.bincount(np.searchsorted(self.nodes, heated), power_W, len(self.nodes))
         slots = self.slot[self.nodes]
-        lattice = self.response[slots[:, None], slots]
+        lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
         alone[np.diag_indices_from(alone)] += apart

@@ -10,8 +10,8 @@ ORGANIC = int(Region.ORGANIC)
 
 
 @njit
-def node_of(site: int, sites, column: bool, factor: int, nz: int, ny: int, nx: int) -> int:
-    """Node of a site: its heat cell; if `column` a plane of the organic; one of the two electrodes."""
+def node_of(site: int, sites, organic: bool, factor: int, nz: int, ny: int, nx: int) -> int:
+    """Node of a site: its heat cell; if `organic` a plane of that; one of the two electrodes."""
     rows, wide = ny // factor, nx // factor
     planes = nz // factor
     z, y, x = site // (ny * nx), site // nx % ny, site % nx
@@ -20,35 +20,36 @@ def node_of(site: int, sites, column: bool, factor: int, nz: int, ny: int, nx: i
         return planes * rows * wide + planes
     if kind == COUNTER_METAL:
         return planes * rows * wide + planes + 1
-    if column and sites[site].region == ORGANIC:
+    if organic and sites[site].region == ORGANIC:
         return planes * rows * wide + z // factor
     return ((z // factor) * rows + y // factor) * wide + x // factor
 
 
 @njit
-def nodes_of(chosen, sites, column: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
+def nodes_of(chosen, sites, organic: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
     """Nodes of the chosen sites."""
     for k in range(chosen.size):
-        out[k] = node_of(chosen[k], sites, column, factor, nz, ny, nx)
+        out[k] = node_of(chosen[k], sites, organic, factor, nz, ny, nx)
 
 
 @njit
-def bonds_of(sites, film, mark, column: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight
+def bonds_of(sites, film, mark, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight
              ) -> int:
     """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
     atoms: int64 [nodes], to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight: how many
     bonds, by pair as met (a pair may come again). mark: uint8 [sites], 1 on the film's own sites: a bond of
-    two of them is met from both and counts half each time. A bond to an electrode spans half the way between
-    two cells.
+    two of them is met from both and counts half each time. A bond to an electrode, or to a plane of the
+    organic that the cell reaches into, spans half the way between two cells.
     """
     links = 0
     plane = ny * nx
-    electrodes = atoms.size - 2
+    planes = nz // factor
+    cells = planes * (ny // factor) * (nx // factor)
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = node_of(i, sites, column, factor, nz, ny, nx)
+        own = node_of(i, sites, organic, factor, nz, ny, nx)
         atoms[own] += 1
         around = (i - 1 if x > 0 else i + nx - 1, i + 1 if x < nx - 1 else i - nx + 1,
                   i - nx if y > 0 else i + plane - nx, i + nx if y < ny - 1 else i - plane + nx,
@@ -57,11 +58,15 @@ def bonds_of(sites, film, mark, column: bool, factor: int, nz: int, ny: int, nx:
             j = around[d]
             if j < 0 or j >= nz * plane or sites[j].cation < METAL:
                 continue
-            other = node_of(j, sites, column, factor, nz, ny, nx)
-            if other == own:
+            other = node_of(j, sites, organic, factor, nz, ny, nx)
+            if other == own or (other < cells and not mark[j]):  # what only lies on the organic leads nothing
                 continue
             pairs[links, 0], pairs[links, 1] = own, other
-            weight[links] = 2.0 if other >= electrodes else 0.5 if mark[j] else 1.0
+            if other < cells:
+                weight[links] = 0.5
+            else:
+                near = other >= cells + planes or j // plane // factor == i // plane // factor
+                weight[links] = 2.0 if near else 1.0
             links += 1
     return links
 

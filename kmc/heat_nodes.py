@@ -20,17 +20,17 @@ HEAT_FACTOR = 4  # sites per heat cell inside the window
 class Nodes:
     """Nodes of one lattice, by number: the cells, then the planes of the column, silver electrode, counter.
 
-    column: whether silver in the organic is a column, or the filament itself (where there is no film on it).
+    film: whether there is one: without, silver in the organic is the filament itself and no column.
     """
 
-    def __init__(self, lattice: Lattice, column: bool):
+    def __init__(self, lattice: Lattice, film: bool):
         self.shape = lattice.shape
         self.cells = tuple(n // HEAT_FACTOR for n in self.shape)
         self.plain = math.prod(self.cells)  # the nodes that are cells
         self.count = self.plain + self.cells[0] + 2
-        self.column = column
+        self.organic = film
         self.mark = np.zeros(lattice.region.size, np.uint8)
-        organic = (lattice.region == Region.ORGANIC) & column
+        organic = (lattice.region == Region.ORGANIC) & film
         # Silver in a plane of the organic is where forming left it, or anywhere if it left none.
         wide = (organic & lattice.residue).any(axis=0) if (organic & lattice.residue).any() else True
         planes = self._by_cell(organic & wide)
@@ -50,7 +50,7 @@ class Nodes:
     def of(self, state: State, chosen: np.ndarray) -> np.ndarray:
         """Nodes of the chosen sites."""
         out = np.empty(len(chosen), np.int64)
-        hk.nodes_of(chosen, state.sites, self.column, HEAT_FACTOR, *self.shape, out)
+        hk.nodes_of(chosen, state.sites, self.organic, HEAT_FACTOR, *self.shape, out)
         return out
 
     def network(self, state: State, film: np.ndarray, column: np.ndarray, heated: np.ndarray
@@ -63,8 +63,8 @@ class Nodes:
         atoms = np.zeros(self.count, np.int64)
         pairs, weight = np.empty((6 * len(film), 2), np.int64), np.empty(6 * len(film))
         self.mark[film] = 1
-        links = hk.bonds_of(state.sites, film, self.mark, self.column, HEAT_FACTOR, *self.shape, atoms, pairs,
-                            weight)
+        links = hk.bonds_of(state.sites, film, self.mark, self.organic, HEAT_FACTOR, *self.shape, atoms,
+                            pairs, weight)
         self.mark[film] = 0
         along = self._column(column, atoms)
         pairs = np.concatenate([pairs[:links], along[0]])
@@ -79,16 +79,17 @@ class Nodes:
         """Bonds along the column, down to the counter: pairs of nodes [n, 2]; how many. Adds its atoms."""
         f, first = HEAT_FACTOR, self.plain
         atoms[first : first + self.cells[0]] += column.reshape(-1, f).sum(axis=1)
-        edge = np.flatnonzero(column[f::f] * column[f - 1 : -f : f]) + 1
-        pairs = np.stack([first + edge, first + edge - 1], axis=1)
-        low, high = column[f * edge - 1], column[f * edge]
-        bonds = 2.0 * low * high / (low + high)
+        spans = column[2:-2].reshape(-1, f)  # from the middle of a plane of cells to that of the next
+        edge = np.flatnonzero(spans[:, 1:3].all(axis=1))
+        pairs = np.stack([first + edge + 1, first + edge], axis=1)
+        bonds = _in_series(spans[edge])
         filled = np.flatnonzero(column)
         if not len(filled):
             return pairs, bonds
         lowest = int(filled[0])
+        half = column[lowest : max(lowest // f * f + f // 2, lowest + 1)]
         pairs = np.append(pairs, [[first + lowest // f, self.count - 1]], axis=0)
-        return pairs, np.append(bonds, 2.0 * column[lowest])
+        return pairs, np.append(bonds, _in_series(half[None, :]))
 
     def source(self, node: int) -> np.ndarray:
         """One watt in a node, by cell of the window, W [z, y, x]."""
@@ -104,3 +105,8 @@ class Nodes:
             cells, share = self.shares[int(nodes[k]) - self.plain]
             at[k] = (field[cells] * share).sum()
         return at
+
+
+def _in_series(atoms: np.ndarray) -> np.ndarray:
+    """Bonds between two cells that do as planes [..., n] of atoms in series; an empty plane is no part."""
+    return HEAT_FACTOR / np.where(atoms > 0, 1.0 / np.maximum(atoms, 1), 0.0).sum(axis=-1)

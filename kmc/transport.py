@@ -73,11 +73,12 @@ class Network:
             return self._bridged(state, fields, film, layer, labels)
         return self._tunnelling(fields, film, foot, labels)
 
-    def filament(self, state: State) -> np.ndarray:
-        """Sites of the silver in the film, without what plates the organic beside the filament's foot."""
+    def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
+        """Sites of the silver in the film, without what plates the organic and is neither foot nor heated."""
         plane, cation = self.shape[1] * self.shape[2], state.sites["cation"]
         foot = (cation[self.film - plane] >= METAL) & (cation[self.film + plane] >= METAL)
-        return self.film[(self.film >= self.film_floor) | foot]
+        warm = heated[(cation[heated] == METAL) & ~self.in_organic[heated]]
+        return np.union1d(self.film[(self.film >= self.film_floor) | foot], warm)
 
     def reach(self, least: float) -> int:
         """Sites over which a link of two atoms conducts more than `least` (S)."""

@@ -168,10 +168,10 @@ def test_silver_on_the_organic_is_cathode_and_no_filament(name: str) -> None:
     on, above = floor * plane + y * nx + x, (floor + 6) * plane + y * nx + x
     put_silver(d, np.array([on]))
     assert d.potential.fields["unit"][on] == 0.0
-    assert on not in d.network.filament(d.state)
+    assert on not in d.network.filament(d.state, d.path.heat_sites)
     put_silver(d, np.array([above]))
     assert 0.0 < d.potential.fields["unit"][above] < 1.0
-    assert above in d.network.filament(d.state)
+    assert above in d.network.filament(d.state, d.path.heat_sites)
 
 
 @pytest.mark.parametrize("name", STACKS)
