@@ -10,7 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ ON_S = 0.1e-3  # after it is set: when one looks how it conducts
 TUNNEL_REACH = "tunnel_reach"  # the one knob that is no setting: where tunnelling links are cut off, sites
 
 
+@lru_cache(maxsize=8)
 def small_device(thickness_nm: float = 5.0) -> Stack:
     """The 20 nm OGB device with thin layers, small crystals and a small gap; its cards' energies are kept."""
     stack = load_stack(STACK).choose(**{

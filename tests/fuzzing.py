@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import resource
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import mutations
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from memory import peak_kb
 from test_dataset import about, rows_of
 
 from kmc import checkpoint, dataset
@@ -94,17 +94,6 @@ def outcomes(capsys: pytest.CaptureFixture[str]) -> Iterator[Counter[str]]:
         for name, count in sorted(counts.items()):
             print(f"  {count:6} {name}")
     assert more_kb < MEMORY_KB - FRESH_KB
-
-
-def peak_kb(anew: bool = False) -> int:
-    """The most memory that this process held; on Linux since it was last asked `anew`."""
-    if anew:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # peak = present
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def repeated(strategy: st.SearchStrategy, count: int, one: Callable[..., None]) -> None:

@@ -2,11 +2,12 @@
 
 Environment: SLOW_S is slept in each kernel call; a task with the seed FAIL_SEED raises an error, one with
 KILL_SEED kills its process, one with HUNGRY_SEED wants more memory than there is. No file may grow beyond
-FILE_LIMIT bytes, as on a disk that is full.
+FILE_LIMIT bytes, as on a disk that is full. The study's peak of memory goes to the file PEAK_TO, in kB.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
 import signal
@@ -21,6 +22,7 @@ HERE = CHILD.parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import fake_simulation  # noqa: E402
+from memory import peak_kb  # noqa: E402
 
 
 class Simulation(fake_simulation.Simulation):
@@ -47,4 +49,6 @@ sys.modules["kmc.simulation"] = fake_simulation
 if __name__ == "__main__":
     from kmc.__main__ import run
 
+    if "PEAK_TO" in os.environ:  # its own: what the system tells of a child begins with its parent's
+        atexit.register(lambda: Path(os.environ["PEAK_TO"]).write_text(str(peak_kb())))
     run()

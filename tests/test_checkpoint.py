@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzzing import peak_kb
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from memory import peak_kb
 
 from kmc import checkpoint, streams
 from kmc.errors import CorruptFile, UserError

@@ -21,8 +21,9 @@ from pathlib import Path
 import hostile
 import mutations
 import pytest
-from fuzzing import called, clean, limited, listing, outcomes, peak_kb, prepared, repeated
+from fuzzing import called, clean, limited, listing, outcomes, prepared, repeated
 from hypothesis import strategies as st
+from memory import peak_kb
 from mutations import Mutant
 from test_dataset import about, rows_of, snapshots_of
 
