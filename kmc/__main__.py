@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+import threading
+from typing import Any
 
 INTERRUPTED = 3
+AGAIN_S = 0.02  # until a ctrl-C that met a callback is tried again
+
+
+def keep_interrupts() -> None:
+    """A ctrl-C that meets a callback, as those of imports, is ignored by Python: let it come once more."""
+
+    def again(what: Any) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(what)
+            return
+        timer = threading.Timer(AGAIN_S, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
 
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
+    keep_interrupts()
     try:
         from kmc import threads
 

@@ -624,6 +624,32 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     assert not {"cli", "runner", "dataset"} & hashed
 
 
+CALLBACK = """
+import signal, sys, time, weakref
+from kmc.__main__ import keep_interrupts
+if len(sys.argv) > 1:
+    keep_interrupts()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+met = type("Met", (), {})()
+reference = weakref.ref(met, lambda _: signal.raise_signal(signal.SIGINT))
+try:
+    del met
+    time.sleep(1)
+    print("lost")
+except KeyboardInterrupt:
+    print("kept")
+"""
+
+
+def test_ctrl_c_that_meets_a_callback_is_not_lost() -> None:
+    """Python ignores what a callback raises, and imports have some. Negative control: without the hook."""
+    for arguments, told in ((["hook"], "kept"), ([], "lost")):
+        done = subprocess.run([sys.executable, "-c", CALLBACK, *arguments], capture_output=True, text=True,
+                              timeout=60, check=True)  # fmt: skip
+        assert done.stdout.strip() == told
+        assert ("KeyboardInterrupt" in done.stderr) == (told == "lost")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_ctrl_c_while_it_loads_is_exit_code_3(run_file: Path, tmp_path: Path) -> None:
     """At 12 moments of the first half second, once Python itself has come up; nothing is left half written.
