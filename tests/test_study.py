@@ -524,7 +524,7 @@ def test_ten_thousand_tasks(tmp_path: Path) -> None:
     peak = tmp_path / "peak"
     process = started(folder, "study.yaml", "--workers", "2", "--quiet", PEAK_TO=str(peak))
     assert process.wait() == 0
-    assert 100_000 < int(peak.read_text()) < 400_000  # kB; the program itself takes 200 MB
+    assert 20_000 < int(peak.read_text()) < 400_000  # kB; a small study takes 70 MB
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert json.loads(ended(folder, "study.yaml", "--json")[1])["already_done"] == 10_000
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
