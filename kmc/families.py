@@ -52,7 +52,7 @@ _METAL = {
     "thermal_conductivity": Key("W/m/K", 0.01, 5000.0, True, "thermal conductivity of the electrode"),
     "electron_phonon_coupling": Key(
         "W/m3/K", 1e13, 1e23, False,
-        "heat that electrons give to the lattice per kelvin between them, which is 0 without it"
+        "heat from electrons to lattice for each kelvin between them; left out, they share one temperature"
     ),
     "bond_conductance": Key(
         "uS", 0.1, 1e4, True, "conductance of one metal-metal bond (a chain of one atom)"

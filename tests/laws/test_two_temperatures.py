@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from small_filament import closed
 from small_stacks import LAYERED, put_silver
 
+from kmc.coupling import Device
 from kmc.heat import Heat
 from kmc.lattice import Lattice, Region
 from kmc.stack import load_stack
@@ -111,13 +112,8 @@ def test_film_and_column_are_joined(thickness: float) -> None:
     assert connected_components(bonds)[0] == 2
 
 
-@pytest.mark.parametrize("name", LAYERED)
-def test_no_lattice_is_cooled_by_silver_that_is_not_there(name: str) -> None:
-    """Silver plated around the foot carries current and is heated: all nodes but electrodes have their atoms.
-
-    A node without would take the electrons' heat as if it were a thousand atoms. Negative control: a filament
-    without what is heated (that of DDAB, whose foot is narrow, has it all in cells of its own).
-    """
+def plated(name: str) -> Device:
+    """A closed filament whose foot stands in silver that lies on the organic, six sites to each side."""
     d = closed(name)
     plane, nx, ny = d.grid.ny * d.grid.nx, d.grid.nx, d.grid.ny
     floor = d.lattice.organic_surface()
@@ -129,11 +125,30 @@ def test_no_lattice_is_cooled_by_silver_that_is_not_there(name: str) -> None:
     empty = [s for s in near if d.state.sites["cation"][s] == 0 and d.state.sites["room"][s]]
     assert len(empty) > 10
     put_silver(d, np.array(empty))
-    heated, column = d.path.heat_sites, d.network.column
-    for led, complete in ((heated, True), (heated[:0], False)):
-        film = d.network.filament(d.state, led)
-        atoms = d.heat.at.network(d.state, film, column, d.heat.at.of(d.state, heated))[2]
-        assert (atoms[:-2] > 0).all() == (complete or name.startswith("ddab"))
+    return d
+
+
+def every_node_has_atoms(d: Device, led: np.ndarray) -> bool:
+    """Of those that lead or are heated, electrodes apart, if the sites `led` count among the film."""
+    heated = d.heat.at.of(d.state, d.path.heat_sites)
+    film = d.network.filament(d.state, led)
+    return bool((d.heat.at.network(d.state, film, d.network.column, heated)[2][:-2] > 0).all())
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_no_lattice_is_cooled_by_silver_that_is_not_there(name: str) -> None:
+    """What plates the organic around the foot carries current and is heated: its atoms count.
+
+    A node without atoms would take the electrons' heat as if it were a thousand.
+    """
+    d = plated(name)
+    assert every_node_has_atoms(d, d.path.heat_sites)
+
+
+def test_a_filament_without_what_is_heated_lacks_atoms() -> None:
+    """Negative control of the law above."""
+    d = plated("ogb_20nm")
+    assert not every_node_has_atoms(d, d.path.heat_sites[:0])
 
 
 def test_a_column_leads_heat_as_its_planes_in_series() -> None:
