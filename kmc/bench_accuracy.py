@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import math
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
@@ -21,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .bench_device import totals
+from .bench_device import asked, totals
 from .bench_small import DEFAULT_REACH, TUNNEL_REACH, fading, set_time, small_device, small_settings
 from .carry import device_state, restore_state
 from .files import replacing
@@ -119,7 +118,7 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     compares the first of them with all, by the defaults.
     """
     say = progress or (lambda text: None)
-    seeds = range(1, 1 + int(os.environ.get(SEEDS_VARIABLE, SEEDS)))
+    seeds = range(1, 1 + asked(SEEDS_VARIABLE, SEEDS))
     rows, by_default = [], None
     with contextlib.suppress(KeyboardInterrupt):  # what is measured is told
         for knob, values in KNOBS.items():
@@ -190,7 +189,7 @@ def _of_seeds(found: Sample | None) -> list[dict[str, Any]]:
 def _rates(knob: str, value: float) -> dict[str, float | None]:
     if knob not in ("refresh_bound", "mesh_factor"):  # not in a solution, or of another lattice
         return {"rates_median": None, "rates_p90": None}
-    seeds = range(1, 1 + min(COMPARED, int(os.environ.get(SEEDS_VARIABLE, SEEDS))))
+    seeds = range(1, 1 + min(COMPARED, asked(SEEDS_VARIABLE, SEEDS)))
     tasks = [(seed, knob, value) for seed in seeds]
     errors = [error for one in observations(rate_errors, tasks) for error in one]
     return {"rates_median": float(np.median(errors)), "rates_p90": float(np.quantile(errors, 0.9))}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import kernels
+from .errors import UserError
 from .protocol import Protocol
 from .settings import Settings
 from .simulation import Simulation
@@ -24,7 +25,7 @@ from .stack import load_stack
 STACK = "ogb_20nm"
 REPEATS = 5
 REPEATS_VARIABLE = "KMC_BENCH_REPEATS"
-LIMIT = 2.0
+LIMIT = 2
 LIMIT_VARIABLE = "KMC_BENCH_LIMIT"
 BUDGET = 10_000  # trials in a kernel call: the limit is looked at between calls
 UPDATES = 200  # changes of metal that are timed
@@ -71,7 +72,7 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     of all it takes. `progress` takes a line of text.
     """
     say = progress or (lambda text: None)
-    seeds = range(1, 1 + int(os.environ.get(REPEATS_VARIABLE, REPEATS)))
+    seeds = range(1, 1 + asked(REPEATS_VARIABLE, REPEATS))
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in seeds:
         ends: dict[str, Simulation] = {}
@@ -82,6 +83,15 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
         say(f"hop_update, seed {seed}")
         found.setdefault("hop_update", []).append(hop_update(seed))
     return [{"case": name, "stack": STACK, **_medians(rows)} for name, rows in found.items()]
+
+
+def asked(variable: str, default: int) -> int:
+    """The whole number that an environment variable asks for. Raises UserError for another text."""
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f'{variable} is "{text}", not a whole number from 1 on',
+                        next_step=f"give one, or leave it out for {default}")  # fmt: skip
+    return int(text)
 
 
 def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -99,7 +109,7 @@ def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str
     some = Settings(event_budget=BUDGET)
     simulation = Simulation(load_stack(STACK), case.protocol, some, seed, initial)
     counted = simulation.device.state.run[["events", "metal_events"]][0].item()
-    limit = float(os.environ.get(LIMIT_VARIABLE, LIMIT)) * case.meant_s
+    limit = asked(LIMIT_VARIABLE, LIMIT) * case.meant_s
     begin, worked = time.perf_counter(), time.process_time()
     simulation.run(should_stop=lambda: time.perf_counter() - begin > limit)
     wall, worked = time.perf_counter() - begin, time.process_time() - worked
@@ -197,7 +207,6 @@ def _affected_errors(simulation: Simulation, before: np.ndarray) -> np.ndarray:
     """Relative errors of the rates that the change affects, by a full solution on a copy."""
     copy = Simulation.from_state_dict(simulation.stack, simulation.protocol, simulation.settings,
                                       simulation.state_dict())  # fmt: skip
-    held = totals(copy)
     error = rate_errors(copy)
     right = totals(copy)
     count = min(len(before), len(right))
@@ -205,5 +214,4 @@ def _affected_errors(simulation: Simulation, before: np.ndarray) -> np.ndarray:
     change = np.zeros(len(right))
     change[:count] = np.abs(right[:count] - before[:count])
     affected = (change > AFFECTED * np.maximum(right, 1e-300))[some]
-    assert held.shape == right.shape
     return error[affected]

@@ -10,18 +10,19 @@ stands, for what disturbs them only adds.
 
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import itertools
 import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from .errors import UserError
 from .multigrid import Hierarchy, face_conductances, renew_faces
+from .study.pool import one_thread_each
 
 Cell = tuple[int, int, int]
 
@@ -33,7 +34,6 @@ REPEATS = 5
 DIRECT = 150_000  # cells up to which the answer comes from a direct solve
 PEER = "pyamg Ruge-Stuben + CG"
 PEER_LIMIT = 60  # iterations
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 EXACT = 1e-12  # residual of what counts as the answer
 
 
@@ -144,6 +144,12 @@ def exact(states: list[np.ndarray]) -> list[float]:
     return found
 
 
+def _ruge_stuben_there() -> None:
+    """Raises UserError where the peer is not installed."""
+    if importlib.util.find_spec("pyamg") is None:
+        raise UserError("kmc bench fields needs pyamg", next_step='pip install "halide-kmc[test]"')
+
+
 def _ruge_stuben(a: Any) -> Any:
     """The peer's hierarchy."""
     import pyamg
@@ -229,29 +235,16 @@ def measure_peer(
     return [peer.seconds + cold, warm]
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[ProcessPoolExecutor]:
-    """A process in which linear algebra has one thread: on a busy machine several wait for each other."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield pool
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
 def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     """Rows of shape (nx, ny, nz), contrast, cold_s, warm_s, error_G, peer, peer_cold_s, peer_warm_s, ratios.
 
     `progress` takes a line of text at each step.
     """
     say = progress or (lambda text: None)
+    _ruge_stuben_there()
     rows = []
-    with one_thread() as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
         for shape, contrast in itertools.product(SHAPES, CONTRASTS):
             name = f"{'x'.join(str(n) for n in shape)}, contrast {contrast:g}"
             say(f"{name}: exact conductances")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.errors import UserError, nearest
-from kmc.files import explained, replacing
+from kmc.files import explained, replacing, write_whole
 from kmc.variables import TRACES
 
 if TYPE_CHECKING:
@@ -165,8 +165,7 @@ def _series(path: Path, images: list[Path], times: np.ndarray) -> Path:
              for time, image in zip(times.tolist(), images, strict=True)]  # fmt: skip
     text = ['<?xml version="1.0"?>', '<VTKFile type="Collection" version="0.1">', "  <Collection>", *lines,
             "  </Collection>", "</VTKFile>", ""]  # fmt: skip
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(text), encoding="utf-8")
+    write_whole(path, "\n".join(text).encode())
     return path
 
 

@@ -1,4 +1,4 @@
-"""The kinetic Monte Carlo kernel: select, apply, refresh. The only code that writes State.
+"""The kinetic Monte Carlo kernel: select, apply, refresh. The only code that moves entities.
 
 An entity's total counts its hops whether or not the target is occupied; a hop into an occupied site is a
 null event. So exclusion needs no refresh, and the statistics stay exact. Events touch the entities whose
@@ -15,7 +15,7 @@ from .kernels_near import index, inlined, kernel, sum_pairs
 from .kernels_rates import entity_rates
 from .state import CHANNELS, KIND_ION, KIND_VACANCY
 
-REACHED, BUDGET, REFRESH, FULL, QUIET = 0, 1, 2, 3, 4
+REACHED, BUDGET, REFRESH, FULL = 0, 1, 2, 3
 
 
 @inlined

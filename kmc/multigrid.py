@@ -24,29 +24,26 @@ LOCAL_SHARE = 0.25  # of the error asked for: what a local solve may leave
 
 
 def face_conductances(
-    coefficient: np.ndarray, spacing: float = 1.0, mode: str = "harmonic"
+    coefficient: np.ndarray, spacing: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Conductances (gz[nz-1,ny,nx], gy[nz,ny,nx], gx[nz,ny,nx]) of faces between cubes of edge `spacing`.
 
     Args:
         coefficient: conductivity, permittivity ... per cell [z, y, x].
-        spacing: cell edge (nm); a face conductance is mean(coefficient) * spacing.
-        mode: "harmonic" (layers in series exact) or "arithmetic".
+        spacing: cell edge (nm); a face conductance is the harmonic mean times it: layers in series are exact.
     """
     c = np.asarray(coefficient, dtype=np.float64)
 
     def mean(a, b):
-        if mode == "arithmetic":
-            return 0.5 * (a + b) * spacing
         total = a + b
         return np.divide(2.0 * a * b, total, out=np.zeros_like(total), where=total > 0.0) * spacing
 
     return mean(c[:-1], c[1:]), mean(c, np.roll(c, -1, axis=1)), mean(c, np.roll(c, -1, axis=2))
 
 
-def renew_faces(faces, coefficient: np.ndarray, box: Box, spacing: float = 1.0) -> None:
+def renew_faces(faces, coefficient: np.ndarray, box: Box) -> None:
     """Bring harmonic `faces` up to date with a float64 coefficient that changed in a box of cells."""
-    harmonic_near(*faces, coefficient, np.array(box, dtype=np.int64), spacing)
+    harmonic_near(*faces, coefficient, np.array(box, dtype=np.int64), 1.0)
 
 
 class Hierarchy:
@@ -122,6 +119,7 @@ class Hierarchy:
     ) -> int:  # fmt: skip
         """`update(box)`, and bring u, a solution before that change, up to date: the iterations, or -1.
 
+        For one who moves from change to change on the mesh; a device relaxes its lattice instead (`Patches`).
         Much cheaper than `solve` where the box is small. Cells are solved one by one near the change and
         along the metal that it touches, elsewhere in blocks, and smoothed; then r . z < eta^2 x energy is
         tested over all cells, and where it fails the whole solver goes on. So no number of changes adds up to

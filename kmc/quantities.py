@@ -47,7 +47,7 @@ class Quantity(BaseModel):
 
 def example(row: Key) -> str:
     """What an entry looks like; its value and sigma are yours to fill in, for none fits every number."""
-    entry = _EXAMPLE.replace("unit: eV, ", "" if row.unit in ("", "1") else f"unit: {row.unit}, ")
+    entry = _EXAMPLE.replace("unit: eV, ", "" if not row.unit else f"unit: {row.unit}, ")
     return entry.replace("0.3,", "...,").replace("0.1,", "...,")
 
 
@@ -99,11 +99,11 @@ def override(key: str, value: Any, row: Key, where: str = "") -> Quantity:
 
 def check_bounds(value: float, unit: str, internal: float, key: str, row: Key, where: str) -> None:
     """UserError where a number leaves its family's bounds (both inclusive, to rounding)."""
-    shown = "" if row.unit == "1" else row.unit
-    low, high = (units.convert(bound, shown, row.internal) for bound in (row.low, row.high))
+    low, high = (units.convert(bound, row.unit, row.internal) for bound in (row.low, row.high))
     if not low - 1e-9 * abs(low) <= internal <= high + 1e-9 * abs(high):
         raise UserError(
-            f"{key} is {value:g} {unit}".rstrip() + f", outside {row.low:g} to {row.high:g} {shown}".rstrip(),
+            f"{key} is {value:g} {unit}".rstrip()
+            + f", outside {row.low:g} to {row.high:g} {row.unit}".rstrip(),
             where,
             next_step="check the sign, the unit and the power of ten",
         )

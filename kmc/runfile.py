@@ -41,21 +41,6 @@ class RunFile:
     initial: Path | None = None
     description: str = ""
 
-    def resolved(self) -> dict[str, Any]:
-        """Plain data of all that decides the result, for the dataset's attribute."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "stack": self.device.name,
-            "stack_hash": self.device.hash,
-            "choices": dict(self.choices),
-            "protocol": self.protocol.to_data(),
-            "seed": self.seed,
-            "settings": self.settings.model_dump(),
-            "snapshots": self.snapshots,
-            "initial": None if self.initial is None else str(self.initial),
-        }
-
 
 def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True) -> RunFile:
     """The run file `path` with `sets` ("settings.window=32 nm", "protocol.0.sweep.to=2 V") put over it.

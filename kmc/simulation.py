@@ -127,7 +127,7 @@ class Simulation:
         point = self.windows.close(now_s)
         self.started_s = now_s
         self.sample, self.opened = 0, False
-        self.step += step.after(self.windows.conductance(), point.current, point.limited)
+        self.step += step.after(self.windows.conductance(), point.limited)
 
     def _look(self, step, now_s: float) -> None:
         """One row of the trace; reads only."""

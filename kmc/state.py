@@ -1,9 +1,10 @@
-"""What changes during a run: occupations, entities, clock and random streams.
+"""What changes during a run: occupations, entities and clock.
 
 An *entity* owns events: a silver ion, a silver atom, a bromide vacancy or a surface site of the
 silver electrode. Its row of `rates` holds one rate a channel; entities of similar total rate share a
 group (composition-rejection), so that choosing an event never costs a pass over all sites.
-Only `kmc.kernels` writes these arrays. Records, because all of one site or entity lies on one cache line.
+Only `kmc.kernels` moves entities; the coupling sets clocks and bounds. Records, because all of one site or
+entity lies on one cache line.
 """
 
 import math

@@ -30,9 +30,9 @@ class Step:
     temperature_K: float | None = None
     exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
 
-    def after(self, conductance_S: float, current_A: float, limited: bool) -> int:
+    def after(self, conductance_S: float, limited: bool) -> int:
         """By how many steps one goes on, for what the device shows at the step's end."""
-        look = (conductance_S, current_A, limited)
+        look = (conductance_S, limited)
         return next((ahead for conditions, ahead in self.exits if all(c.met(*look) for c in conditions)), 1)
 
 
@@ -58,7 +58,7 @@ class StopCondition(BaseModel):
         """Whether the condition is asked only where a cycle ends: `failure`, a cycle that ends conducting."""
         return self.failure is not None
 
-    def met(self, conductance_S: float, current_A: float, limited: bool) -> bool:
+    def met(self, conductance_S: float, limited: bool) -> bool:
         """Whether this look at the device ends the segment; `limited` is the limiter in action."""
         if self.conductance_above is not None:
             return conductance_S > self.conductance_above

@@ -11,7 +11,7 @@ CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
 
 @njit
 def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
-    """Site next to i (y and x periodic), directions as `kernels_rates.neighbour`; -1 past the ends of z."""
+    """Site next to i (y and x periodic), directions as `kernels_near.neighbour`; -1 past the ends of z."""
     plane = ny * nx
     x, y = i % nx, i // nx % ny
     if d == 0:

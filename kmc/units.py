@@ -24,31 +24,18 @@ EPS0 = EPS0_F / E_CHARGE  # e/(V nm)
 
 # The unit a quantity takes inside, by the unit that cards and documentation show.
 INTERNAL = {
-    "1": "",
-    "%": "",
-    "um": "nm",
-    "meV": "eV",
     "m2/s": "nm2/s",
-    "cm2/s": "nm2/s",
     "cm2/V/s": "nm2/V/s",
     "W/m/K": "W/nm/K",
     "W/m3/K": "W/nm3/K",
     "cm-3": "1/nm3",
-    "1/m3": "1/nm3",
-    "1/cm2": "1/nm2",
     "um2": "nm2",
     "uS": "S",
     "nS": "S",
     "S/cm": "S/nm",
-    "S/m": "S/nm",
     "ohm": "V/A",
     "ohm m": "V nm/A",
-    "A/m2": "A/nm2",
     "ms": "s",
-    "us": "s",
-    "MW/m2/K": "W/nm2/K",
-    "mV": "V",
-    "uA": "A",
 }
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL)

@@ -8,6 +8,7 @@ from small_stacks import reduced
 
 from kmc import bench_device, bench_scaling
 from kmc.bench_device import Case
+from kmc.errors import UserError
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.simulation import Simulation
@@ -28,6 +29,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_device, "UPDATES", 4)
     monkeypatch.setattr(bench_device, "COMPARED", 2)
     monkeypatch.setenv(bench_device.REPEATS_VARIABLE, "2")
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "2.5", ""])
+def test_what_is_no_number_of_seeds_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Before anything is measured, with the variable's name."""
+    monkeypatch.setenv(bench_device.REPEATS_VARIABLE, text)
+    with pytest.raises(UserError, match=bench_device.REPEATS_VARIABLE):
+        bench_device.run()
 
 
 def test_rows_of_devices(small: None) -> None:

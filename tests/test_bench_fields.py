@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
 from kmc import bench_fields as bench
+from kmc.threads import VARIABLES
 
 KEYS = ["shape", "contrast", "cold_s", "warm_s", "error_G", "peer", "peer_cold_s", "peer_warm_s",
         "ratio_cold", "ratio_warm"]  # fmt: skip
@@ -31,11 +34,12 @@ def test_rows_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_measured_on_one_thread_and_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the measuring process libraries see one thread; afterwards the variables are what they were."""
-    monkeypatch.setenv(bench.THREADS[0], "7")
-    monkeypatch.delenv(bench.THREADS[1], raising=False)
-    with bench.one_thread() as pool:
-        assert [pool.submit(os.getenv, name).result() for name in bench.THREADS] == ["1"] * 3
-    assert (os.environ[bench.THREADS[0]], os.environ.get(bench.THREADS[1])) == ("7", None)
+    monkeypatch.setenv(VARIABLES[0], "7")
+    monkeypatch.delenv(VARIABLES[1], raising=False)
+    spawn = multiprocessing.get_context("spawn")
+    with bench.one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        assert [pool.submit(os.getenv, name).result() for name in VARIABLES] == ["1"] * 3
+    assert (os.environ[VARIABLES[0]], os.environ.get(VARIABLES[1])) == ("7", None)
 
 
 def test_the_acceptance_shapes_are_measured() -> None:

@@ -337,4 +337,3 @@ def test_means_of_faces() -> None:
     """Harmonic: half cells in series; arithmetic: their mean; times the spacing; 0 beside an insulator."""
     cells = np.array([2.0, 6.0, 0.0]).reshape(3, 1, 1)
     assert np.allclose(face_conductances(cells, 0.5)[0].ravel(), [1.5, 0.0])
-    assert np.allclose(face_conductances(cells, 0.5, "arithmetic")[0].ravel(), [2.0, 1.5])

@@ -109,7 +109,7 @@ def way(protocol: Protocol, conductances: list[float]) -> list[int]:
     while at < len(steps):
         taken.append(at)
         shown = conductances[min(len(taken), len(conductances)) - 1]
-        at += steps[at].after(shown, 0.0, False)
+        at += steps[at].after(shown, False)
     return taken
 
 
@@ -157,17 +157,17 @@ def test_a_failure_is_asked_where_a_cycle_ends() -> None:
 @pytest.mark.parametrize(
     ("given", "look", "met"),
     [
-        ({"conductance_above": "1 mS"}, (2e-3, 0.0, False), True),
-        ({"conductance_above": "1 mS"}, (1e-3, 0.0, True), False),
-        ({"conductance_below": "1 mS"}, (0.5e-3, 0.0, True), True),
-        ({"conductance_below": "1 mS"}, (2e-3, 0.0, True), False),
-        ({"current_at_limit": True}, (0.0, 1e-6, True), True),
-        ({"current_at_limit": True}, (1.0, 1.0, False), False),
-        ({"failure": "1 mS"}, (2e-3, 0.0, False), True),
-        ({"failure": "1 mS"}, (1e-4, 0.0, False), False),
+        ({"conductance_above": "1 mS"}, (2e-3, False), True),
+        ({"conductance_above": "1 mS"}, (1e-3, True), False),
+        ({"conductance_below": "1 mS"}, (0.5e-3, True), True),
+        ({"conductance_below": "1 mS"}, (2e-3, True), False),
+        ({"current_at_limit": True}, (0.0, True), True),
+        ({"current_at_limit": True}, (1.0, False), False),
+        ({"failure": "1 mS"}, (2e-3, False), True),
+        ({"failure": "1 mS"}, (1e-4, False), False),
     ],
 )
-def test_stop_conditions(given: dict[str, object], look: tuple[float, float, bool], met: bool) -> None:
+def test_stop_conditions(given: dict[str, object], look: tuple[float, bool], met: bool) -> None:
     """Each on both of its sides."""
     assert StopCondition(**given).met(*look) is met
 
@@ -201,8 +201,8 @@ def test_a_hold_asks_its_condition_at_each_look() -> None:
     assert [step.duration_s for step in plain.steps()] == [1.0]
     assert [step.duration_s for step in after[:4]] == [0.25] * 4
     assert asked.duration_s == plain.duration_s
-    assert [step.after(2e-3, 0.0, False) for step in after[:4]] == [4, 3, 2, 1]
-    assert [step.after(1e-4, 0.0, False) for step in after[:4]] == [1, 1, 1, 1]
+    assert [step.after(2e-3, False) for step in after[:4]] == [4, 3, 2, 1]
+    assert [step.after(1e-4, False) for step in after[:4]] == [1, 1, 1, 1]
     many = Protocol.hold("1 V", "1 s", samples=5000, until={"conductance_above": "1 mS"})
     assert len(many.steps()) == 5000
 

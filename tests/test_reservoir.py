@@ -207,8 +207,8 @@ def test_scoreboard_has_its_targets(result: pipeline.Result, shared: Path | None
         assert set(found) <= set(told["targets"])
         percent = told["readout"]["accuracy_percent"]
         for name in ("fp64", "device"):
-            assert list(table.SEED_TABLE[name][0]) == percent[f"{name}_training"]
-            assert list(table.SEED_TABLE[name][1]) == percent[f"{name}_testing"]
+            assert list(table.EXPERIMENT_TABLE[name][0]) == percent[f"{name}_training"]
+            assert list(table.EXPERIMENT_TABLE[name][1]) == percent[f"{name}_testing"]
 
 
 def test_ranks_of_recall(result: pipeline.Result) -> None:
@@ -225,7 +225,11 @@ def test_ranks_of_recall(result: pipeline.Result) -> None:
 def test_trains_of_ones_own(tmp_path: Path, result: pipeline.Result) -> None:
     """What is written is read back; faults are told with their line."""
     path = tmp_path / "spikes.csv"
-    trains.write(result.trains, path)
+    rows = [f"{sample},{result.trains.classes[label]},{time}"
+            for sample, (times, label) in enumerate(zip(
+                result.trains.times, result.trains.labels, strict=True))
+            for time in ([f"{one:.6f}" for one in times] or [""])]  # fmt: skip
+    path.write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
     data = settings.Data(test=40)
     found = trains.load(path, data, 1)
     assert sorted(found.classes) == sorted(result.trains.classes)

@@ -77,18 +77,6 @@ def test_the_channel_stands_in_the_middle() -> None:
     assert columns.mean() == pytest.approx(scene.shape[2] // 2, abs=0.5)
 
 
-def test_summary_counts_the_window() -> None:
-    """The numbers of a window agree with the lattice's own."""
-    stack = load_stack("ogb_20nm", **SMALL)
-    lattice = morphology.build(stack, SETTINGS, stream(1, "morphology"))
-    numbers = structure.summary(stack, lattice)
-    assert numbers["sites"] == lattice.sites
-    assert numbers["fill"] == lattice.fill()
-    assert numbers["channel_width"] >= 1
-    assert structure.summary(load_stack("pedot_only"), morphology.build(
-        load_stack("pedot_only"), SETTINGS, stream(1, "morphology")))["channel_width"] == 0  # fmt: skip
-
-
 def test_nothing_is_loaded_before() -> None:
     """Importing the pictures' package loads no matplotlib."""
     code = "import sys, kmc.pictures; sys.exit('matplotlib' in sys.modules)"

@@ -1,5 +1,5 @@
 """What is made of datasets: comparison, compact models, figures, the reservoir and its readout.
 
-It stands on the public interface of `kmc`, which never imports it; its commands and benchmarks reach
+It stands on `kmc`, which never imports it; its commands and benchmarks reach
 the command line as entry points.
 """

@@ -47,7 +47,8 @@ def compare(
 
     Every axis's values are held against its first. Prints a table and what it says in words, and writes
     effects.csv (all effects, also at each level of the other axes), effects.tex, metrics.csv (one row a run),
-    traces.png, distributions.png and trends.png. A star marks an interval that excludes "no effect".
+    traces.png, distributions.png and, where an axis is a number, trends.png. A star marks an interval that
+    excludes "no effect".
 
     With a second run (its file, dataset or folder) it prints what went into the two that is not the same.
 

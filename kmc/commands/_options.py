@@ -11,6 +11,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
 ]
+CheckpointEvery = Annotated[
+    str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
+]
+Drawn = Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
 Sets = Annotated[
     list[str] | None,

@@ -77,7 +77,7 @@ def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str
 
 
 def _all() -> list[str]:
-    """Every card and stack in reach, and the packaged ones first."""
+    """Every card and stack in reach."""
     from kmc.cards import list_data
 
     return [str(path) for kind in ("card", "stack") for path in list_data(kind)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,5 +65,4 @@ def _of_dataset(path: Path) -> list[str]:
     from importlib import import_module
 
     dataset = import_module("kmc.dataset").open(path)
-    run: dict[str, Any] = json.loads(dataset.attrs.get("run", "{}"))
-    return [str(key) for key in run.get("sources", [])]
+    return [str(key) for key in import_module("kmc.provenance").run_of(dataset).get("sources", [])]

@@ -7,17 +7,15 @@ from typing import Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet
+from kmc.commands._options import CheckpointEvery, Drawn, Json, Quiet
 
 
 def resume(
     where: Annotated[Path, typer.Argument(metavar="PATH", help="The out folder, run folder or run file.")],
     as_json: Json = False,
     quiet: Quiet = False,
-    checkpoint_every: Annotated[
-        str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
-    ] = "2 s",
-    picture: Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")] = True,
+    checkpoint_every: CheckpointEvery = "2 s",
+    picture: Drawn = True,
 ) -> int:
     """Go on with a run that was interrupted, with the run file, seed and changes that it was started with.
 

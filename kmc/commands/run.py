@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet, Sets
+from kmc.commands._options import CheckpointEvery, Drawn, Json, Quiet, Sets
 
 
 def run(
@@ -20,10 +20,8 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    checkpoint_every: Annotated[
-        str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
-    ] = "2 s",
-    picture: Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")] = True,
+    checkpoint_every: CheckpointEvery = "2 s",
+    picture: Drawn = True,
 ) -> int:
     """Run a run file; print the path of its dataset last, and draw the I-V or the trace beside it.
 

@@ -66,8 +66,11 @@ def study(
 
         kmc study runs/ligand_thickness/study.yaml --slurm job.sh
     """
+    from kmc.errors import UserError
     from kmc.study import load_study
 
+    if what == "status" and folder is None and not Path(what).exists():
+        raise UserError("status needs a study's folder", next_step="e.g. kmc study status runs/mine/out")
     if what == "status" and folder is not None:
         return _status(folder, as_json)
     path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)

@@ -277,15 +277,3 @@ def _legend_items(scene: _Scene) -> list[Any]:
         label = f"widest channel, {scene.width_nm:.1f} nm"
         items.append(Line2D([], [], color=_CHANNEL, linewidth=1.2, label=label))
     return items
-
-
-def summary(stack: Any, lattice: Lattice) -> dict[str, float]:
-    """The numbers of a window: sites, shares of the active layer, thickness and relief (nm), channel."""
-    active = bool(lattice.mask(*ACTIVE).any())
-    channel = channels.of(lattice) if active else None
-    return {
-        "sites": lattice.sites, "fill": lattice.fill(), "room": lattice.room_fraction(),
-        "void": lattice.fraction(Region.VOID), "thickness_nm": lattice.thickness_nm(),
-        "roughness_nm": lattice.roughness_nm(), "channel_width": channel.width if channel else 0,
-        "channel_steps": channel.steps if channel else 0,
-    }  # fmt: skip

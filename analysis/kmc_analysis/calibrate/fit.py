@@ -47,7 +47,7 @@ class Simulated:
         self.figures = [one for one in figures_of(self.keys) if one.compute is None]
 
     def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
-        """Raises Interrupted when it was asked to stop: the runs that are done are kept."""
+        """Raises Stopped when it was asked to stop: the runs that are done are kept."""
         session = Session(self.figures, self.out, self.extent, Changes(choices))
         if not session.go(self.workers, lambda figure: None, None, self.should_stop):
             raise Stopped("interrupted; the runs that are done are kept")

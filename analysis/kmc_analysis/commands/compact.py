@@ -122,7 +122,7 @@ def table(
     seed: Seed = 0,
     generations: Generations = 40,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit every model to the same traces, and table what each predicts of the traces held out.
 

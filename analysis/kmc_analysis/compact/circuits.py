@@ -126,12 +126,6 @@ def pwl_points(drive: Drive) -> list[tuple[float, float]]:
     return kept
 
 
-def pulse_source(voltage: float, width: float, gap: float, read: float = 0.05, edge: float = 1e-2) -> str:
-    """PULSE(...) for the source of Drive.pulses: ngspice searches a long PWL at every step."""
-    ramp = edge * width
-    return f"PULSE({read!r} {voltage!r} 0 {ramp!r} {ramp!r} {width - ramp!r} {width + gap!r})"
-
-
 def bench(
     model: CompactModel,
     drive: Drive,

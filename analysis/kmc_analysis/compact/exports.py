@@ -13,12 +13,12 @@ import numpy as np
 from kmc import units
 from kmc.documents import unknown
 from kmc.errors import UserError
-from kmc.files import make_folder, replacing
+from kmc.files import make_folder, replacing, write_whole
 from kmc_analysis.compact import circuits, learning
 from kmc_analysis.compact.model import SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
-# The benches that come with a model: name -> (peak in V, compliance in A).
+# The benches that come with a model: name -> compliance in A.
 SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA": 1e-3}
 SWEEP_V, RATE_V_PER_S = 0.6, 1.0
 PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
@@ -198,6 +198,5 @@ def _tables(
 
 def _text(path: Path, text: str) -> Path:
     make_folder(path.parent)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())
     return path

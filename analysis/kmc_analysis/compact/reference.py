@@ -18,7 +18,7 @@ import numpy as np
 from kmc import streams
 from kmc.cache import cache_root
 from kmc.errors import UserError
-from kmc.files import replacing
+from kmc.files import write_whole
 from kmc.units import K_B
 from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
@@ -147,8 +147,7 @@ def _compiled(name: str, text: str) -> ModuleType:
             raise UserError(
                 f"{path.parent} cannot be written", next_step="point KMC_CACHE to a folder that can"
             ) from None
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     key = f"_kmc_compact_{name}_{digest}"
     spec = importlib.util.spec_from_file_location(key, path)
     if spec is None or spec.loader is None:
@@ -225,16 +224,3 @@ def population(
     for name, sigma in sorted(model.spread.get(kind, {}).items()):
         vectors[:, model.names.index(name)] *= np.exp(sigma * stream.standard_normal(devices))
     return vectors
-
-
-def simulate_cycles(
-    model: CompactModel, drive: Drive, cycles: int, seed: int, changes: Mapping[str, float] | None = None
-) -> list[Response]:
-    """The same drive again and again on one device, whose parameters vary from cycle to cycle."""
-    state: np.ndarray | None = None
-    found = []
-    for vector in population(model, cycles, seed, "cycle", changes):
-        response = simulate(model, drive, dict(zip(model.names, vector, strict=True)), state)
-        state = response.states[-1]
-        found.append(response)
-    return found

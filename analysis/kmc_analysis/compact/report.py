@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import make_folder, replacing
+from kmc.files import make_folder, replacing, write_whole
 from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
 from kmc_analysis.compact.data import Trace
@@ -157,8 +157,7 @@ def write(
         ("report.md", text(found, devices)),
         ("report.json", json.dumps(summary(found, devices), indent=2) + "\n"),
     ):
-        with replacing(out / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_whole(out / name, content.encode())
     _draw(found, [*traces, *held_out], len(traces), out / "report.png")
     return [out / "report.md", out / "report.json", out / "report.png"]
 

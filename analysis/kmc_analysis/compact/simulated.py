@@ -10,7 +10,7 @@ import xarray as xr
 
 from kmc import dataset, provenance
 from kmc.errors import UserError
-from kmc.files import make_folder, replacing
+from kmc.files import make_folder, write_whole
 from kmc.protocol import Step, read_protocol
 from kmc.study.manifest import DONE, is_study, read_manifest, result_path, states
 
@@ -111,6 +111,5 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
         texts[name] = "\n".join([",".join(COLUMNS), *lines, ""])
     make_folder(out)
     for name, text in texts.items():
-        with replacing(out / f"{name}.csv") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(out / f"{name}.csv", text.encode())
     return [out / f"{name}.csv" for name in texts]

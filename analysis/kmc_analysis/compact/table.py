@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.files import make_folder, replacing
+from kmc.files import make_folder, write_whole
 from kmc_analysis.compact import report
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import Fit, fit
@@ -94,6 +94,5 @@ def write(made: Sequence[Mapping[str, Any]], out: Path) -> list[Path]:
     make_folder(out)
     paths = [out / "errors.md", out / "errors.json"]
     for path, content in zip(paths, (text(made), json.dumps(made, indent=2) + "\n"), strict=True):
-        with replacing(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_whole(path, content.encode())
     return paths

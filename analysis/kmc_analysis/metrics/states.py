@@ -86,17 +86,16 @@ def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return time[first:last] - time[first - 1], ds["conductance"].values[first:last]
 
 
-def retention(ds: xr.Dataset, first: float | None = None) -> Kept:
-    """Time at 0 V until the conductance has left a factor of 2 of its first value (`first`, S, if given).
+def retention(ds: xr.Dataset) -> Kept:
+    """Time at 0 V until the conductance has left a factor of 2 of its first value.
 
     At 0 V the conductance is that at 10 mV. Censored where it never did.
     """
     time, conductance = at_rest(ds)
     if not len(time):
         return Kept(math.nan, True)
-    start = conductance[0] if first is None else first
     with np.errstate(divide="ignore"):
-        gone = np.abs(np.log2(conductance / start)) > 1.0
+        gone = np.abs(np.log2(conductance / conductance[0])) > 1.0
     return Kept(float(time[np.argmax(gone)]), False) if gone.any() else Kept(float(time[-1]), True)
 
 

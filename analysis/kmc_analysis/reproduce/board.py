@@ -18,7 +18,7 @@ from kmc_analysis.reproduce.verdict import HIT, VERDICTS, judge
 JSON_NAME, CSV_NAME = "scoreboard.json", "scoreboard.csv"
 KEPT = Path(__file__).parent.parent / "figures" / JSON_NAME
 COUNTED = ("calibration", "validation")
-HEADS = ("key", "figure", "role", "seed's value", "simulated", "95 % interval", "unit", "n", "tolerance",
+HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "unit", "n", "tolerance",
          "verdict")  # fmt: skip
 
 

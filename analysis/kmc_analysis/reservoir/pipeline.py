@@ -17,7 +17,6 @@ from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.reservoir.trains import Trains
 
 DOUBLE = "fp64"
-BASELINES = ("none", "leaky")
 Telling = Callable[[str], None]
 States = tuple[Trains, Wiring, np.ndarray]
 

@@ -12,7 +12,7 @@ from kmc_analysis.reproduce.measured import tails
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 
 # John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.
-SEED_TABLE = {
+EXPERIMENT_TABLE = {
     "fp64": ((24.68, 87.76, 91.38, 92.47, 92.99, 93.54), (20.88, 86.14, 89.16, 90.16, 91.37, 91.77)),
     "device": ((10.32, 69.11, 89.12, 83.09, 85.59, 86.75), (14.46, 73.29, 86.14, 80.92, 84.94, 85.14)),
 }
@@ -39,12 +39,12 @@ def rows(results: list[Result]) -> list[dict[str, Any]]:
     """One row a readout and part: {readout, part, source, mean [epochs + 1], sd [epochs + 1] or None}."""
     found: list[dict[str, Any]] = []
     for name in results[0].readouts:
-        seed_name = {DOUBLE: "fp64", DEVICE: "device"}.get(name)
+        told_as = {DOUBLE: "fp64", DEVICE: "device"}.get(name)
         values = accuracies(results, name)
         for part, label in enumerate(_PARTS):
             common = {"readout": name, "title": NAMES[name], "part": label}
-            if seed_name is not None:
-                found.append({**common, "source": "experiment", "mean": list(SEED_TABLE[seed_name][part]),
+            if told_as is not None:
+                found.append({**common, "source": "experiment", "mean": list(EXPERIMENT_TABLE[told_as][part]),
                               "sd": None})  # fmt: skip
             spread = values[:, :, part].std(axis=0, ddof=1).tolist() if len(results) > 1 else None
             found.append({**common, "source": "simulated", "mean": values[:, :, part].mean(axis=0).tolist(),

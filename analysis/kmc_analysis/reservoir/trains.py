@@ -11,7 +11,6 @@ import numpy as np
 
 from kmc import streams
 from kmc.errors import UserError
-from kmc.files import replacing
 from kmc_analysis.reservoir import neurons
 from kmc_analysis.reservoir.settings import Data
 
@@ -161,13 +160,3 @@ def _nwb(path: Path) -> dict[str, tuple[str, list[float]]]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"cannot be read as NWB ({error!s:.80})", str(path),
                         next_step="check it with nwbinspector") from None  # fmt: skip
-
-
-def write(trains: Trains, path: Path) -> None:
-    """Write trains as the CSV that `load` reads. Raises WriteFailed."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEAD)
-        for sample, (times, label) in enumerate(zip(trains.times, trains.labels, strict=True)):
-            rows = [f"{time:.6f}" for time in times] or [""]
-            writer.writerows((sample, trains.classes[label], row) for row in rows)
