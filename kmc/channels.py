@@ -153,7 +153,20 @@ def seam(room: np.ndarray, ceiling: np.ndarray, side: int) -> np.ndarray:
     if last < 0:
         return widest(room, ceiling).path
     _trace(came, last, side, path)
+    _meet(room, ceiling, last, side, path)
     return path
+
+
+def _meet(room: np.ndarray, ceiling: np.ndarray, last: int, side: int, path: np.ndarray) -> None:
+    """Let each column of the last square go on to the silver above it: the electrode has steps."""
+    nz, ny, nx = room.shape
+    z, y, x = last // (ny * nx), (last // nx) % ny, last % nx
+    for column in np.ndindex(side, side):
+        b, c = (y + column[0]) % ny, (x + column[1]) % nx
+        for a in range(z, min(int(ceiling[b, c]), nz)):
+            if not room[a, b, c]:
+                break
+            path[a, b, c] = True
 
 
 def of(lattice: Lattice) -> Channel:

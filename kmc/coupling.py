@@ -217,6 +217,7 @@ class Device:
             return False
         if self.settings.local_temperature:
             heat.publish(self.potential.fields)
+            self._forget_flights()
             self.refresh()
             return True
         heat.hottest = heat.peak()
@@ -229,7 +230,7 @@ class Device:
         kernels.refresh_all(self.state, self.grid, self.potential.fields, self.model)
 
     def _forget_flights(self) -> None:
-        """Chances of an atom's ion to come back are those of the potentials at its last try."""
+        """Chances of an atom's ion to come back are those of potentials and temperatures at its last try."""
         self.state.entities["returns"] = 0.0
         self.flight_voltage = float(self.state.run["voltage"][0])
 

@@ -524,6 +524,20 @@ def test_a_shut_channel() -> None:
     assert room[:, channel.y, channel.x].sum() == room.sum(axis=0).max()
 
 
+def test_all_of_a_seam_meets_the_silver() -> None:
+    """Where it ends at a step of the electrode, the columns beside the step go on to the silver above."""
+    room, ceiling = np.ones((20, 16, 16), dtype=np.uint8), np.full((16, 16), 20)
+    ceiling[:, 8:] = 16
+    room[16:, :, 8:] = 0
+    path = channels.seam(room, ceiling, 2)
+    columns = np.argwhere(path[15])
+    assert len(columns) == 4
+    assert {int(ceiling[y, x]) for y, x in columns} == {16, 20}
+    for y, x in columns:
+        assert path[15 : ceiling[y, x], y, x].all()
+    assert not path[room == 0].any()
+
+
 # Sizes
 
 

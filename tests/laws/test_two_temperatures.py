@@ -188,3 +188,14 @@ def test_what_is_known_does_not_depend_on_what_was_asked_first(name: str) -> Non
     assert tables[0].tobytes() == tables[1].tobytes()
     assert tables[0] == pytest.approx(tables[0].T, rel=0.01, abs=0.002 * tables[0].max())
     assert tables[0] != pytest.approx(np.roll(tables[0], 1, axis=0), rel=0.01, abs=0.002 * tables[0].max())
+
+
+def test_what_an_atom_knows_of_its_way_back_is_forgotten_with_its_temperature() -> None:
+    """A chance of return is that of the temperature of then. Negative control: without a change it stays."""
+    d = closed("ogb_20nm")
+    d.state.entities["returns"] = 0.5
+    assert not d._warm()
+    assert (d.state.entities["returns"] == 0.5).all()
+    d.heat.told += 40.0
+    assert d._warm()
+    assert (d.state.entities["returns"] == 0.0).all()
