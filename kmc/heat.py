@@ -6,7 +6,8 @@ the heat first and lead it along the silver (Wiedemann-Franz), the better the ho
 lattice takes from them in proportion to how much hotter they are (two-temperature model: Anisimov,
 Kapeliovich & Perelman, Sov. Phys. JETP 39, 375 (1974)), and rates know the lattice. A filament of 20 nm is
 shorter than the way on which electrons cool, sqrt(kappa / coupling), 39 nm at 300 K: most of their heat
-reaches the electrodes. Both join in a small dense system.
+reaches the electrodes, and through the counter they go on as the current does: its
+spreading resistance leads their heat by the same law. Both join in a small dense system.
 """
 
 import math
@@ -23,6 +24,7 @@ from .units import K_B, LORENZ
 STRETCH = 1.5
 ROUNDS = 50  # of Newton's method, at most
 SETTLED_K = 0.05
+LEAST_OHM = 1e-3  # of a spreading resistance
 RATE_STEP = 0.1  # relative change of a rate for which temperatures are told
 TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
@@ -61,11 +63,14 @@ class Heat:
         self.surface_time = stack.device.value("surface_time_constant")
         self.surface, self.since_s = 0.0, 0.0
         self.exchange = exchange(stack, self.spacing)
+        # of electrons from the counter on: the current's own way, by Wiedemann-Franz, W/K2
+        self.contact = LORENZ / max(stack.device.value("spreading_resistance"), LEAST_OHM)
         self.at = Nodes(lattice, stack.active is not None)
         self.hottest = 0.0
         self.nodes = np.zeros(0, np.int64)  # of the last solution
         self.electrons, self.rise = np.zeros(0), np.zeros(0)  # there: of electrons and of the lattice, K
         self.released = np.zeros(0)  # what the nodes give to the lattice, W
+        self.carried = 0.0  # what electrons lead on through the counter, W
         values = conductivities(stack)
         f = HEAT_FACTOR
         self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
@@ -141,6 +146,8 @@ class Heat:
         # bonds in parallel between the middles of two cells
         leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds
         np.fill_diagonal(leads, -leads.sum(axis=1))
+        counter = np.flatnonzero(self.nodes == self.at.count - 1)
+        leads[counter, counter] += self.contact
         hot, supplied, led = np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads
         for _ in range(ROUNDS):
             kelvin = self.stage + hot
@@ -151,7 +158,9 @@ class Heat:
             before, hot = hot, np.maximum(hot + step, 0.0)
             if np.abs(hot - before).max(initial=0.0) < SETTLED_K:
                 break
-        self.electrons, self.released = hot, source - leads @ ((self.stage + hot)**2 - self.stage**2) / 2
+        drive = ((self.stage + hot) ** 2 - self.stage**2) / 2
+        self.electrons, self.released = hot, source - leads @ drive
+        self.carried = self.contact * float(drive[counter].sum())
         self.rise = lattice @ self.released
 
     def peak(self) -> float:
@@ -176,7 +185,7 @@ class Heat:
     def cool(self) -> None:
         """No filament, no power."""
         self.nodes = np.zeros(0, np.int64)
-        self.electrons, self.rise, self.released = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.electrons, self.rise, self.released, self.carried = np.zeros(0), np.zeros(0), np.zeros(0), 0.0
 
     def take_stage(self, kelvin: float) -> None:
         """Film and sinks are at another temperature, at once."""

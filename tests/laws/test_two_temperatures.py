@@ -16,6 +16,7 @@ from kmc.heat import Heat
 from kmc.lattice import Lattice, Region
 from kmc.stack import load_stack
 from kmc.state import COUNTER_METAL, ELECTRODE_METAL, METAL, SITE
+from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
 
@@ -57,8 +58,8 @@ def test_electrons_cool_along_a_chain(coupling: str) -> None:
     def share(stronger: float) -> float:
         return 1.0 - 1.0 / math.cosh(80 / way * math.sqrt(stronger))
 
-    found = heat.released[:-2].sum() / heat.released.sum()
-    assert heat.released.sum() == pytest.approx(1e-9, rel=1e-6)
+    found = heat.released[:-2].sum() / (heat.released.sum() + heat.carried)
+    assert heat.released.sum() + heat.carried == pytest.approx(1e-9, rel=1e-6)
     assert found == pytest.approx(share(1.0), rel=0.03)
     assert found != pytest.approx(share(2.0), rel=0.06)
 
@@ -199,3 +200,18 @@ def test_what_an_atom_knows_of_its_way_back_is_forgotten_with_its_temperature() 
     d.heat.told += 40.0
     assert d._warm()
     assert (d.state.entities["returns"] == 0.0).all()
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_electrons_go_on_through_the_counter_as_the_current_does(name: str) -> None:
+    """The contact's resistance R leads L (T^2 - T0^2) / 2 R, and the counter is the colder for it.
+
+    Negative control: a contact of 1e12 ohm leads nothing, and its counter is hot.
+    """
+    good, bad = (closed(name, **{"device.spreading_resistance": ohm}).heat for ohm in ("100 ohm", "1e12 ohm"))
+    assert good.nodes[-1] == bad.nodes[-1] == good.at.count - 1
+    kelvin = good.stage + good.electrons[-1]
+    assert good.carried == pytest.approx(LORENZ * (kelvin**2 - good.stage**2) / 200.0)
+    assert good.carried > 0.05 * good.released.sum()
+    assert bad.carried < 1e-9 * bad.released.sum()
+    assert good.rise[-1] < 0.7 * bad.rise[-1]
