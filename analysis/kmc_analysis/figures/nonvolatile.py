@@ -26,10 +26,10 @@ WRITTEN_S = 200e-6  # more than a neck of two atoms conducts: the state counts a
 KEPT_S = 10.0  # at 0 V: a hundred thousand seconds are out of reach
 
 
-def _hold(voltage: str, duration: str, until: str, most: int) -> dict[str, object]:
-    """Short holds with a look after each, until more than `until` conducts."""
-    one = {"hold": {"voltage": voltage, "duration": duration, "samples": 1, "compliance": LIMIT}}
-    return {"repeat_until": {"until": {"conductance_above": until}, "most": most, "segments": [one]}}
+def _hold(voltage: str, duration: str, samples: int, until: str) -> dict[str, object]:
+    """A hold that ends at the look at which more than `until` conducts."""
+    return {"hold": {"voltage": voltage, "duration": duration, "samples": samples, "compliance": LIMIT,
+                     "until": {"conductance_above": until}}}  # fmt: skip
 
 
 READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
@@ -39,7 +39,7 @@ RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "com
 
 def written(tries: int = 3) -> Segments:
     """Write and verify as in runs/ogb_20nm_1mA: closed, then thick; again what is gone after a second."""
-    turn = [_hold("0.40 V", "50 us", "40 uS", 600), _hold("0.36 V", "10 us", "340 uS", 1000),
+    turn = [_hold("0.40 V", "80 ms", 800, "40 uS"), _hold("0.45 V", "30 ms", 600, "500 uS"),
             {"hold": {"voltage": "0 V", "duration": "1 s", "samples": 1}}, READ]  # fmt: skip
     return [
         {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
@@ -57,8 +57,8 @@ _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=4, snapshot
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 
 _LINES = (
-    "write and verify as in runs/ogb_20nm_1mA (holds of 50 us at 0.40 V until 40 uS, of 10 us at 0.36 V "
-    f"until 340 uS, then a second at 0 V, three times at most), a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
+    "write and verify as in runs/ogb_20nm_1mA (0.40 V until 40 uS, 0.45 V until 500 uS, 80 ms and 30 ms at most, "
+    f"then a second at 0 V, three times at most), a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
     "a sweep to -0.5 V and back at 1 V/s, reads at 0.1 V between; all at 1 mA"
 )
 
