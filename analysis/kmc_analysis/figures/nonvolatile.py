@@ -57,8 +57,8 @@ _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=4, snapshot
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 
 _LINES = (
-    "write and verify as in runs/ogb_20nm_1mA (0.40 V until 40 uS, 0.45 V until 500 uS, 80 and 30 ms at most, "
-    f"then a second at 0 V, three times at most), a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
+    "write and verify as in runs/ogb_20nm_1mA (0.40 V until 40 uS, 0.45 V until 500 uS, for 80 and 30 ms), "
+    f"then a second at 0 V, three times at most, a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
     "a sweep to -0.5 V and back at 1 V/s, reads at 0.1 V between; all at 1 mA"
 )
 
