@@ -1,7 +1,6 @@
 """One window with all that must agree: metal, fields, current, heat, circuit; and when each is solved again.
 
-The rates see voltage, potentials and temperatures of the metal there is. Only `kmc.kernels` moves entities;
-here clocks and bounds are set.
+The rates see voltage, potentials and temperatures of the metal there is. `kmc.kernels` alone moves entities.
 """
 
 import math

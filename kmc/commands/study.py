@@ -66,12 +66,9 @@ def study(
 
         kmc study runs/ligand_thickness/study.yaml --slurm job.sh
     """
-    from kmc.errors import UserError
     from kmc.study import load_study
 
-    if what == "status" and folder is None and not Path(what).exists():
-        raise UserError("status needs a study's folder", next_step="e.g. kmc study status runs/mine/out")
-    if what == "status" and folder is not None:
+    if what == "status" and (folder is not None or not Path(what).exists()):
         return _status(folder, as_json)
     path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
     _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
@@ -199,11 +196,14 @@ def _script(loaded: Study, out: Path, path: Path) -> int:
     return 0
 
 
-def _status(out: Path, as_json: bool) -> int:
+def _status(out: Path | None, as_json: bool) -> int:
     from kmc.dataset import out_of
+    from kmc.errors import UserError
     from kmc.study.engine import status
     from kmc.study.telling import duration
 
+    if out is None:
+        raise UserError("status needs a study's folder", next_step="e.g. kmc study status runs/mine/out")
     told = status(out_of(out))
     if as_json:
         print(json.dumps(told, indent=2))
