@@ -16,10 +16,13 @@ INSTALLED := $(VENV)/.installed
 READY_TO_TEST := $(VENV)/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench reproduce docs lint clean check-python
+.PHONY: help install run test test-all bench reproduce docs lint clean check-python
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED)  ## Make .venv and compile the kernels, and run nothing
+	@$(BIN)/kmc warmup
 
 run: $(INSTALLED)  ## Simulate the 20 nm OGB device and draw its current against voltage
 	@if [ -d $(RUN)/out ]; then echo "Removing the earlier results in $(RUN)/out"; rm -rf $(RUN)/out; fi

@@ -20,6 +20,7 @@ from kmc_analysis.metrics import METRICS
 SAMPLE, REPLICATE = "sample", "replicate"
 DRAWS = 10_000
 CONFIDENCE = 0.95
+LEAST = 1e-3  # of a ratio's logarithm: what is nearer to 1 is the same, however narrow its interval
 FEWEST = 6  # values for a bootstrap: fewer are within their own range too often
 
 
@@ -28,7 +29,8 @@ class Effect(NamedTuple):
 
     `kind` is difference (in `unit`) or ratio; `at` names the other axes' levels, "all" where the effect is
     averaged over them seed by seed. `before` and `after` are means over the pairs (geometric for ratios),
-    [low, high] is the 95 % interval of `effect`, and `clear` says whether it excludes "no effect".
+    [low, high] is the 95 % interval of `effect`, and `clear` says whether it excludes "no effect"
+    (and, of a ratio, whether that is over 0.1 %).
     """
 
     metric: str
@@ -114,11 +116,12 @@ def _effect(between: tuple[str, str, str, str], at: str, base: np.ndarray, level
     low, high = interval(difference, draws, seed)
     mean = float(np.mean(difference)) if len(difference) else math.nan
     shown: Callable[[float], float] = math.exp if ratio else float
+    clear = bool(low > 0 or high < 0) and not (ratio and abs(mean) < LEAST)
     ends = [shown(float(np.mean(part))) if len(part) else math.nan for part in (before, after)]
     return Effect(
         *between, at=at, kind="ratio" if ratio else "difference",
         unit="1" if ratio else METRICS[between[0]].unit, pairs=int(both.sum()), before=ends[0], after=ends[1],
-        effect=shown(mean), low=shown(low), high=shown(high), clear=bool(low > 0 or high < 0),
+        effect=shown(mean), low=shown(low), high=shown(high), clear=clear,
     )  # fmt: skip
 
 

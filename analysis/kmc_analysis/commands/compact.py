@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ compact = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fit compact models to traces, and write them for circuit simulators.",
 )
+MOST_NAMED = 4  # devices in a warning
 Given = Annotated[
     list[Path],
     typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV."),
@@ -98,11 +101,21 @@ def fit(
     single, others = data.read_all(datasets), data.read_all(held_out or [])
     traces, unseen = data.typical(single), data.typical(others)
     devices = law.programmed(data.read_all(programmed or []))
+    _warn_of_mixtures(single)
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
+
+
+def _warn_of_mixtures(traces: Sequence[Any]) -> None:
+    """Say that what is fitted as one device are several."""
+    devices = sorted({one.device for one in traces if one.device})
+    if len(devices) > 1:
+        shown = "; ".join(devices[:MOST_NAMED]) + ("; ..." if len(devices) > MOST_NAMED else "")
+        print(f"warning: {len(devices)} devices are fitted as one ({shown}); for one of them alone write its "
+              "traces with kmc compact traces, and fit their CSV", file=sys.stderr)  # fmt: skip
 
 
 def _tell(told: str | dict[str, Any], files: list[str]) -> None:

@@ -52,7 +52,7 @@ class Trace:
     used: [n], where the voltage is large enough to read a conductance; sigma: [n] in decades, or ones where
     there are no replicates; by_source: the conductance is I over the source's voltage, not the device's.
     replicates, scatter: of how many traces this is the median, and how far one of them lies from the others
-    (see `typical`).
+    (see `typical`). device: stack and choices of a simulation, "" of a measurement.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Trace:
     by_source: bool = False
     replicates: int = 1
     scatter: float = math.nan
+    device: str = ""
 
     def predicted(self, response: Response) -> np.ndarray:
         """log10 of the conductance in S that a model shows at the same points [n]."""
@@ -91,7 +92,8 @@ def read_all(paths: Sequence[Path]) -> list[Trace]:
 
 
 def _simulated(path: Path) -> list[Trace]:
-    return [of_columns(name, simulated.columns(ds)) for name, ds in simulated.runs(path)]
+    return [replace(of_columns(name, simulated.columns(ds)), device=simulated.device_of(ds))
+            for name, ds in simulated.runs(path)]  # fmt: skip
 
 
 def of_columns(name: str, column: Mapping[str, np.ndarray]) -> Trace:

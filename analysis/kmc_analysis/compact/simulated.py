@@ -44,6 +44,15 @@ def runs(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
         yield "_".join([*words, f"seed{place['seed']}"]), dataset.open(result_path(out, found.tasks[k]))
 
 
+def device_of(ds: xr.Dataset) -> str:
+    """Stack and choices of a run, "" where the dataset does not say."""
+    stack = provenance.run_of(ds).get("stack")
+    if not isinstance(stack, dict):
+        return ""
+    choices = ", ".join(f"{name} {value}" for name, value in sorted(dict(stack.get("choices") or {}).items()))
+    return f"{stack.get('name', '')} ({choices})" if choices else str(stack.get("name", ""))
+
+
 def columns(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """The trace of a run as COLUMNS, each [n]: samples, and before the first of each step its corner.
 

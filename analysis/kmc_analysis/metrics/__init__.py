@@ -111,6 +111,10 @@ def _last(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(ds[name].values[-1]) if ds[name].size else math.nan
 
 
+def _added(name: str) -> Callable[[xr.Dataset], float]:
+    return lambda ds: float(ds[name].values[-1] - ds[name].values[0]) if ds[name].size else math.nan
+
+
 def _most(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(np.max(np.abs(ds[name].values))) if ds[name].size else math.nan
 
@@ -124,6 +128,6 @@ METRICS: dict[str, Metric] = {
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
     "current_most": Metric(_most("current"), "A", True, "greatest current"),
     "temperature_most": Metric(_most("temperature_filament"), "K", False, "highest local temperature"),
-    "silver_end": Metric(_last("n_ag_metal"), "1", False, "silver atoms deposited at the end"),
+    "silver_end": Metric(_added("n_ag_metal"), "1", False, "silver atoms deposited since the first look"),
     "gap_end": Metric(_last("gap"), "nm", False, "height from the cathode's metal to the electrode"),
 }
