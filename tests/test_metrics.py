@@ -58,13 +58,15 @@ def test_the_limit_is_the_compliance_current() -> None:
 
 def test_retention_is_the_time_to_a_factor_of_two() -> None:
     """An exponential of 10 s leaves it after 6.93 s, at the next sample; one of 1000 s is a bound."""
-    time = np.linspace(1, 20, 20)
+    time = np.concatenate([[1e-6], np.linspace(1, 20, 20)])
 
     def fading(tau: float) -> xr.Dataset:
-        return trace([(1, 0.1, 1.0), *((1, 0.0, math.exp(-t / tau)) for t in time)])
+        steps = zip(np.diff(time, prepend=0.0), np.exp(-time / tau), strict=True)
+        return trace([(1, 0.1, 1.0), *((step, 0.0, g) for step, g in steps)])
 
-    assert states.retention(fading(10.0), first=1.0) == states.Kept(7.0, False)
-    assert states.retention(fading(1000.0), first=1.0) == states.Kept(20.0, True)
+    for tau, time_s, bound in ((10.0, 7.0, False), (1000.0, 20.0, True)):
+        found = states.retention(fading(tau))
+        assert (found.time_s, found.censored) == (pytest.approx(time_s), bound)
 
 
 def test_the_reset_voltage_is_that_of_a_tenth() -> None:
