@@ -40,7 +40,7 @@ test-all: $(READY_TO_TEST)  ## Run the slow tests too
 	@$(BIN)/kmc warmup
 	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder -m "slow or not slow" $(PYTEST_ARGS)
 
-bench: $(INSTALLED)  ## Run every benchmark (long); `kmc bench NAME` runs one
+bench: $(READY_TO_TEST)  ## Run every benchmark (long); `kmc bench NAME` runs one
 	@for name in $$($(BIN)/kmc bench); do $(BIN)/kmc bench $$name || exit; done
 
 reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard and its page

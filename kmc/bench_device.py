@@ -7,6 +7,7 @@ KMC_BENCH_REPEATS and KMC_BENCH_LIMIT ask for fewer and for another multiple, in
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -43,11 +44,11 @@ class Case(NamedTuple):
 
 
 def program() -> Protocol:
-    """Write at a limit of 1 mA: closed, then thick (as runs/ogb_20nm_1mA/set.yaml)."""
-    closed = Protocol.hold("0.40 V", "50 us", "1 mA", samples=1)
-    thick = Protocol.hold("0.36 V", "10 us", "1 mA", samples=1)
-    return (closed.repeated(2000, {"conductance_above": "40 uS"})
-            + thick.repeated(2000, {"conductance_above": "340 uS"}))
+    """Write at a limit of 1 mA: closed, then thick (the voltages of runs/ogb_20nm_1mA/set.yaml)."""
+    closed = Protocol.hold("0.40 V", "100 us", "1 mA", samples=1)
+    thick = Protocol.hold("0.45 V", "50 us", "1 mA", samples=1)
+    return (closed.repeated(800, {"conductance_above": "40 uS"})
+            + thick.repeated(600, {"conductance_above": "500 uS"}))
 
 
 def cases() -> tuple[Case, ...]:
@@ -73,6 +74,8 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     """
     say = progress or (lambda text: None)
     seeds = range(1, 1 + asked(REPEATS_VARIABLE, REPEATS))
+    for case in cases():
+        longest(case)
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in seeds:
         ends: dict[str, Simulation] = {}
@@ -94,6 +97,19 @@ def asked(variable: str, default: int) -> int:
     return int(text)
 
 
+def longest(case: Case) -> float:
+    """Seconds that a case may take. Raises UserError where the variable is no positive number."""
+    text = os.environ.get(LIMIT_VARIABLE, str(LIMIT))
+    try:
+        times = float(text)
+    except ValueError:
+        times = math.nan
+    if not 0.0 < times < math.inf:
+        raise UserError(f'{LIMIT_VARIABLE} is "{text}", not a positive number',
+                        next_step=f"give one, or leave it out for {LIMIT}")  # fmt: skip
+    return times * case.meant_s
+
+
 def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Medians of the columns, how many rows there were, and the first reason why one was cut short."""
     columns = [key for key in rows[0] if key != "reason"]
@@ -109,7 +125,7 @@ def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str
     some = Settings(event_budget=BUDGET)
     simulation = Simulation(load_stack(STACK), case.protocol, some, seed, initial)
     counted = simulation.device.state.run[["events", "metal_events"]][0].item()
-    limit = asked(LIMIT_VARIABLE, LIMIT) * case.meant_s
+    limit = longest(case)
     begin, worked = time.perf_counter(), time.process_time()
     simulation.run(should_stop=lambda: time.perf_counter() - begin > limit)
     wall, worked = time.perf_counter() - begin, time.process_time() - worked

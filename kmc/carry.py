@@ -15,7 +15,7 @@ _PLAIN = (
     "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
     "flight_voltage",
 )  # fmt: skip
-_HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told")
+_HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
 _PATCHES = ("drift", "count", "sites")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share")
 

@@ -31,11 +31,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(bench_device.REPEATS_VARIABLE, "2")
 
 
-@pytest.mark.parametrize("text", ["many", "0", "-1", "2.5", ""])
-def test_what_is_no_number_of_seeds_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+@pytest.mark.parametrize(("name", "text"), [
+    *((bench_device.REPEATS_VARIABLE, text) for text in ("many", "0", "-1", "2.5", "")),
+    *((bench_device.LIMIT_VARIABLE, text) for text in ("long", "0", "-1", "nan", "inf"))])  # fmt: skip
+def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     """Before anything is measured, with the variable's name."""
-    monkeypatch.setenv(bench_device.REPEATS_VARIABLE, text)
-    with pytest.raises(UserError, match=bench_device.REPEATS_VARIABLE):
+    monkeypatch.setenv(name, text)
+    with pytest.raises(UserError, match=name):
         bench_device.run()
 
 

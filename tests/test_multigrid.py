@@ -334,6 +334,6 @@ def test_wrong_arrays_are_refused() -> None:
 
 
 def test_means_of_faces() -> None:
-    """Harmonic: half cells in series; arithmetic: their mean; times the spacing; 0 beside an insulator."""
+    """Half cells in series, times the spacing; 0 beside an insulator."""
     cells = np.array([2.0, 6.0, 0.0]).reshape(3, 1, 1)
     assert np.allclose(face_conductances(cells, 0.5)[0].ravel(), [1.5, 0.0])
