@@ -46,8 +46,10 @@ def check_volatile(trace: xr.Dataset) -> None:
 
 
 SLOW_TO_FORGET = pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="sets at 0.35 V, and has 3.2 times the pristine conductance 400 ms later; 3 times is asked for")  # fmt: skip
+    strict=True,
+    raises=AssertionError,
+    reason="sets at 0.35 V, and has 3.2 times the pristine conductance 400 ms later; 3 times is asked for",
+)
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=SLOW_TO_FORGET), 3])
