@@ -11,7 +11,7 @@ import pytest
 from compact_truth import bipolar, train
 
 from kmc import cli
-from kmc_analysis.commands.compact import _warn_of_mixtures
+from kmc_analysis.commands.compact import _warned
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -156,7 +156,7 @@ def test_several_devices_in_one_fit_are_told(capsys: pytest.CaptureFixture[str])
     """A study's variants are no replicates. Negative control: seeds of one device, and measurements, are."""
     names = ("ogb_20nm", "ogb_20nm (ligand ddab)", "")
     one, other, measured = (SimpleNamespace(device=name) for name in names)
-    _warn_of_mixtures([one, other, one])
+    _warned([one, other, one])
     assert "2 devices are fitted as one (ogb_20nm; ogb_20nm (ligand ddab))" in capsys.readouterr().err
-    _warn_of_mixtures([one, one, measured])
+    _warned([one, one, measured])
     assert capsys.readouterr().err == ""

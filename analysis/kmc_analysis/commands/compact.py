@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,10 +97,9 @@ def fit(
     fixed = exports.read_changes(loaded, fix or [])
     spreads.check(loaded, spread or [])
     exports.claim(out)
-    single, others = data.read_all(datasets), data.read_all(held_out or [])
+    single, others = _warned(data.read_all(datasets)), data.read_all(held_out or [])
     traces, unseen = data.typical(single), data.typical(others)
     devices = law.programmed(data.read_all(programmed or []))
-    _warn_of_mixtures(single)
     with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
@@ -109,13 +107,14 @@ def fit(
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 
 
-def _warn_of_mixtures(traces: Sequence[Any]) -> None:
-    """Say that what is fitted as one device are several."""
+def _warned(traces: list[Any]) -> list[Any]:
+    """The same traces; says where what is fitted as one device are several."""
     devices = sorted({one.device for one in traces if one.device})
     if len(devices) > 1:
         shown = "; ".join(devices[:MOST_NAMED]) + ("; ..." if len(devices) > MOST_NAMED else "")
         print(f"warning: {len(devices)} devices are fitted as one ({shown}); for one of them alone write its "
               "traces with kmc compact traces, and fit their CSV", file=sys.stderr)  # fmt: skip
+    return traces
 
 
 def _tell(told: str | dict[str, Any], files: list[str]) -> None:
