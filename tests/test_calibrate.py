@@ -93,7 +93,7 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
     search(parameters, judged, tmp_path, 5, seed=1)
     study = search(parameters, judged, tmp_path, 25, seed=1)
     assert len(study.trials) == 25
-    assert study.trials[0].params["electrode.bond_energy"] == pytest.approx(0.12)
+    assert study.trials[0].params["electrode.bond_energy"] == pytest.approx(0.20)
     assert study.best_value == 0
     found = posterior(study, parameters)
     assert found[0].best == pytest.approx(0.17, abs=0.011)

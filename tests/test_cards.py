@@ -73,9 +73,9 @@ def test_values_are_in_internal_units() -> None:
     silver, perovskite = cards.load_card("ag"), cards.load_card("cspbbr3")
     assert silver.value("bond_conductance") == pytest.approx(77.48e-6)
     assert silver.value("thermal_conductivity") == pytest.approx(200e-9)
-    assert perovskite.value("vacancy_density") == pytest.approx(0.001)
+    assert perovskite.value("vacancy_density") == pytest.approx(0.05)
     assert perovskite.value("silver_ion_diffusion_prefactor") == pytest.approx(1e10)
-    assert perovskite.quantity("vacancy_density").internal_sigma == pytest.approx(0.009)
+    assert perovskite.quantity("vacancy_density").internal_sigma == pytest.approx(0.05)
     assert cards.load_card("device").value("contact_area") == pytest.approx(1e10)
 
 

@@ -15,7 +15,7 @@ from kmc_analysis.reproduce.measured import Measured, median, not_run, share
 from kmc_analysis.study_figures import COLOURS
 
 # The sweep that sets the full device (figure S3). The experiment's text gives neither its rate nor its end.
-TOP_V, RATE, STEP = 0.45, "10 V/s", "50 mV"
+TOP_V, RATE, STEP = 0.6, "10 V/s", "50 mV"
 VOLATILE_A, NONVOLATILE_A = "1 uA", "1 mA"
 
 

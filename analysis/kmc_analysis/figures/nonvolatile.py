@@ -38,9 +38,9 @@ RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "com
 
 
 def written(tries: int = 3) -> Segments:
-    """Write and verify: closed, then thick; again what is gone after a second. See runs/ogb_20nm_1mA."""
-    turn = [_hold("0.40 V", "80 ms", 800, "40 uS"), _hold("0.45 V", "30 ms", 600, "500 uS"),
-            {"hold": {"voltage": "0 V", "duration": "1 s", "samples": 1}}, READ]  # fmt: skip
+    """Write and verify: closed, then thick; again what is gone after 0.1 s. See runs/ogb_20nm_1mA."""
+    turn = [_hold("0.6 V", "80 ms", 400, "40 uS"), _hold("0.45 V", "30 ms", 300, "350 uS"),
+            {"hold": {"voltage": "0 V", "duration": "100 ms", "samples": 1}}, READ]  # fmt: skip
     return [
         {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
     ]
@@ -57,9 +57,8 @@ _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=4, snapshot
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 
 _LINES = (
-    "write and verify as in runs/ogb_20nm_1mA, with the card's insertion barrier (0.40 V until 40 uS, 0.45 V "
-    "until 500 uS, for 80 and 30 ms), "
-    f"then a second at 0 V, three times at most, a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
+    "write and verify as in runs/ogb_20nm_1mA (0.6 V until 40 uS, 0.45 V until 350 uS, for 80 and 30 ms), "
+    f"then 0.1 s at 0 V, three times at most, a sweep to 0.2 V, {KEPT_S:g} s at 0 V, "
     "a sweep to -0.5 V and back at 1 V/s, reads at 0.1 V between; all at 1 mA"
 )
 

@@ -17,7 +17,7 @@ from kmc_analysis.metrics.states import HIGH_RESISTANCE, greatest_power, left_ov
 from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
 from kmc_analysis.study_figures import COLOURS
 
-_FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "400 ms", "samples": 200}},
+_FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
 _TOP_S = 0.05  # the time of the top of the sweep, at which the silver is looked at
 
@@ -25,7 +25,7 @@ OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=20,
 DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=2)
 
 _LINES = (
-    f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 400 ms at 0 V (a sweep back at the "
+    f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V (a sweep back at the "
     "1 V/s of the definitions would take as long) and a read at 50 mV"
 )
 
@@ -146,6 +146,6 @@ FIGURES = [
     Figure("S30_volatile", "heat of the volatile mode", ("S30_volatile_heat",), (OGB,), _heat, _LINES),
     Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (OGB,), _bound, _LINES),
     Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (ENDURANCE,),
-           _endurance, f"cycles of {_LINES.replace('400 ms', '100 ms')}, until one ends over {FAILED_S:g} S, "
+           _endurance, f"cycles of {_LINES.replace('600 ms', '100 ms')}, until one ends over {FAILED_S:g} S, "
            f"{MOST_CYCLES} at most"),
 ]  # fmt: skip
