@@ -91,7 +91,7 @@ def watched() -> Iterator[Clock]:
 def programs() -> dict[str, Protocol]:
     """One pulse of the benchmark of devices, and the main sweep at 1 uA with its fading (runs/ogb_20nm)."""
     sweep = Protocol.sweep("0.6 V", rate="10 V/s", step="50 mV", compliance="1 uA")
-    return {"pulse_1V_5ms": cases()[0].protocol, "main_sweep": sweep + Protocol.hold("0 V", "400 ms")}
+    return {"pulse_1V_5ms": cases()[0].protocol, "main_sweep": sweep + Protocol.hold("0 V", "600 ms")}
 
 
 def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:

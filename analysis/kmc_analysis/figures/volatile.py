@@ -19,7 +19,7 @@ from kmc_analysis.study_figures import COLOURS
 
 _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
-_TOP_S = 0.05  # the time of the top of the sweep, at which the silver is looked at
+_TOP_S = 0.065  # the time of the top of the sweep, at which the silver is looked at
 
 OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=20, quick=2, snapshots=_TOP_S)
 DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=2)
