@@ -81,7 +81,7 @@ def test_the_table_of_processes_is_the_cards(name: str) -> None:
     assert back == pytest.approx([stack.value("electrode.reduction_barrier")] * 5, abs=6e-4)
     bond = stack.value("electrode.bond_energy")
     assert [b - a for a, b in pairwise(out)] == pytest.approx([bond] * 4, abs=1.1e-3)
-    assert min(out) > back[0]
+    assert out[2] > back[0]  # an ion of the film costs more than an atom at a kink
     silver = {("return", "silver electrode"): "exchange_barrier",
               ("Ag surface move", "0 bonds lost"): "surface_diffusion_barrier"}  # fmt: skip
     for row, key in silver.items():

@@ -23,7 +23,7 @@ from kmc_analysis.study_figures import COLOURS
 
 LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
 WRITTEN_S = 200e-6  # more than a neck of two atoms conducts: the state counts as written
-KEPT_S = 10.0  # at 0 V: a hundred thousand seconds are out of reach
+KEPT_S = 3.0  # at 0 V, shorter than the state lasts, so that the RESET finds it
 
 
 def _hold(voltage: str, duration: str, samples: int, until: str) -> dict[str, object]:
@@ -52,7 +52,7 @@ _PAUSE = {"hold": {"voltage": "0 V", "duration": "10 ms"}}
 _WHOLE = [LOW_READ, *written(), _CURVE, _KEPT, READ, RESET, READ, _PAUSE, LOW_READ]
 _WRITE, _CURVE_SEGMENT, _REST, _RESTED = 1, 2, 3, 4  # the last: the read after the rest
 
-OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=4, snapshots=5.0)
+OGB = Program("1 mA ogb_20nm", "ogb_20nm", _WHOLE, devices=4, snapshots=2.0)
 _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=4, snapshots=5e-6)
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", _WHOLE, devices=3)
 

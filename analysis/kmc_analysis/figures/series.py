@@ -21,7 +21,7 @@ from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvo
 from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, median, not_run
 from kmc_analysis.study_figures import COLOURS
 
-TOP_V, TOP = 0.6, "0.6 V"  # further than for figure S3, so that devices that need more set too
+TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
 
 
 def rise(limit: str, until: dict[str, object]) -> Segments:
@@ -130,8 +130,8 @@ LIMITS_UA = (30, 60, 90, 120, 150)
 
 
 def _programmed(limit_uA: int) -> Segments:
-    """At 0.40 V until the limiter acts, a millisecond more, and a read."""
-    held = {"voltage": "0.40 V", "compliance": f"{limit_uA} uA", "samples": 1}
+    """At 0.6 V until the limiter acts, a millisecond more, and a read."""
+    held = {"voltage": "0.6 V", "compliance": f"{limit_uA} uA", "samples": 1}
     turn = {
         "until": {"current_at_limit": True},
         "most": 1200,
@@ -243,7 +243,7 @@ FIGURES = [
     Figure("N7", "crystals and film, thresholds", ("N7_same_voltages", "N7_film_volatile_endurance"),
            tuple(_THRESHOLDS), _voltages, _UP),
     Figure("S28", "conductance against compliance", ("S28_conductance_law", "S28_linearity"), tuple(_LEVELS),
-           _law, "0.40 V until the limiter acts (60 ms at most), 1 ms more, a read at 0.1 V; one window each",
+           _law, "0.6 V until the limiter acts (60 ms at most), 1 ms more, a read at 0.1 V; one window each",
            _draw_law),
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
            _sizes, _UP, _draw_sizes),
