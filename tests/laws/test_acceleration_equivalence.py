@@ -1,7 +1,7 @@
 """What accelerates a run leaves its statistics: SET time at two thicknesses, fading, and silver that is left.
 
-The small device of `kmc bench accuracy` keeps all barriers of the cards; its exact run, hop by hop, takes
-less than two seconds, so there is no need to raise them. Each seed is a lattice; on each several streams of
+The small device of `kmc bench accuracy` has bonds of its own, so that its exact run, hop by hop, takes less than
+two seconds; all hops are as fast as the cards have them. Each seed is a lattice; on each several streams of
 events are averaged, for a SET time spreads by 0.6 of its mean and an off time by 1.0.
 """
 
