@@ -1,7 +1,7 @@
 """The small device of `kmc bench accuracy`: what it shows, and what that costs.
 
-The 20 nm OGB device with thin layers, small crystals, a small gap and some numbers of its own (OWN): its exact
-run takes a second, so that hundreds of seeds tell a few per cent apart. With those of the cards it takes ten.
+The 20 nm OGB device with thin layers, small crystals, a small gap and some numbers of its own (OWN): its
+exact run takes a second, so that hundreds of seeds tell a few per cent apart. With the cards' it takes ten.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ DEFAULT_REACH = transport.TUNNEL_REACH
 MOST_CPU_S = 20.0  # of one run: one that stays closed at its limit can move a million atoms in a microsecond
 ON_S = 0.1e-3  # after it is set: when one looks how it conducts
 TUNNEL_REACH = "tunnel_reach"  # the one knob that is no setting: where tunnelling links are cut off, sites
-
-
 #: bonds weaker, reduction slower, fewer vacancies and a narrower seam than on the cards: a tip of few atoms
 #: that flickers a thousand times less, and a chain that fades in tenths of a millisecond
 OWN = {"electrode.bond_energy": "0.12 eV", "electrode.reduction_barrier": "0.30 eV",

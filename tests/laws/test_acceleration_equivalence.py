@@ -1,8 +1,8 @@
 """What accelerates a run leaves its statistics: SET time at two thicknesses, fading, and silver that is left.
 
-The small device of `kmc bench accuracy` has bonds of its own, so that its exact run, hop by hop, takes less than
-two seconds; all hops are as fast as the cards have them. Each seed is a lattice; on each several streams of
-events are averaged, for a SET time spreads by 0.6 of its mean and an off time by 1.0.
+The small device of `kmc bench accuracy` has bonds of its own, so that its exact run, hop by hop, takes less
+than two seconds; all hops are as fast as the cards have them. Each seed is a lattice; on each several streams
+of events are averaged, for a SET time spreads by 0.6 of its mean and an off time by 1.0.
 """
 
 from __future__ import annotations
