@@ -372,9 +372,9 @@ def joins(lattice: Lattice) -> bool:
         return False
     foot = np.zeros(lattice.shape, np.bool_)
     foot[floor] = lattice.residue[floor - 1] if lattice.residue.any() else True
-    parts, _ = ndimage.label(np.concatenate([room, room], 1))  # once over the periodic edge
-    reached = np.isin(parts, np.unique(parts[np.concatenate([foot & room] * 2, 1)])) & (parts > 0)
-    near = ndimage.binary_dilation(np.concatenate([lattice.region == Region.ELECTRODE] * 2, 1))
+    parts, _ = ndimage.label(np.tile(room, (1, 2, 2)))  # once over each periodic edge
+    reached = np.isin(parts, np.unique(parts[np.tile(foot & room, (1, 2, 2))])) & (parts > 0)
+    near = ndimage.binary_dilation(np.tile(lattice.region == Region.ELECTRODE, (1, 2, 2)))
     return bool((reached & near).any())
 
 
