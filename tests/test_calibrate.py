@@ -68,7 +68,7 @@ def test_only_shared_numbers_are_free() -> None:
     """Eight at most, none of a ligand's own, bounds of a sigma and never below what a card may hold."""
     assert len(free()) == len(DEFAULT) == 8
     bond, leak = free(list(PAIR))
-    assert (bond.low, bond.high, bond.log) == (pytest.approx(0.02), pytest.approx(0.22), False)
+    assert (bond.low, bond.high, bond.log) == (pytest.approx(0.10), pytest.approx(0.30), False)
     assert leak.log
     assert leak.low > 0
     with pytest.raises(UserError, match="not shared"):

@@ -13,6 +13,7 @@ from test_stack_runs import same_bytes
 import kmc
 from kmc import morphology, streams
 from kmc import windows as module
+from kmc.bench_small import OWN
 from kmc.errors import UserError
 from kmc.simulation import Simulation
 from kmc.windows import Windows
@@ -221,7 +222,7 @@ def spread(slices: int, seed: int) -> float:
     """Mean over a step of the span of the voltages of windows behind one resistor, in kT/e."""
     some = settings(temperature=400.0, windows=COUNT, window_slices=slices)
     protocol = kmc.Protocol.hold("1 V", "40 us", samples=80)
-    stack = reduced(STACK, **{"device.series_resistance": "1 Mohm"})
+    stack = reduced(STACK, **OWN, **{"device.series_resistance": "1 Mohm"})
     simulation, found = Simulation(stack, protocol, some, seed), []
     grow(simulation.windows)
 
