@@ -13,13 +13,15 @@ import pytest
 import xarray as xr
 
 from kmc.errors import UserError
+from kmc.study.task import keep_failure
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Program, paired
 from kmc_analysis.report.build import write
 from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
-from kmc_analysis.reproduce.session import Changes, Maker
+from kmc_analysis.reproduce.run import Reproduction
+from kmc_analysis.reproduce.session import Changes, Extent, Maker, Session, _Going
 from kmc_analysis.reproduce.targets import FILE, Target, chosen, targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, NOT_RUN, UNCLEAR, judge
 from kmc_analysis.reservoir import settings
@@ -221,6 +223,41 @@ def test_changes_are_put_over_every_program() -> None:
     for text in ("choices.ligand.gap_barier=0.3 eV", "settings.ion_pears=false", "seed=3"):
         with pytest.raises(UserError):
             Maker(Changes.of([text])).run(silver, 1)
+
+
+def test_first_devices_of_all_programs_come_first(tmp_path: Path) -> None:
+    """A board that is cut short has few devices of everything, and not everything of a few programs."""
+    figures = [figure for figure in all_figures() if figure.name in ("S14", "S16")]
+    session = Session(figures, tmp_path, Extent(seed=5, devices=3))
+    seeds = [session.runs[name].seed for name in session.missing()]
+    assert seeds == [5] * 4 + [6] * 4 + [7] * 4
+    assert len(session.missing(figures[:1])) == 6
+
+
+def test_what_computes_itself_keeps_no_worker_waiting(tmp_path: Path) -> None:
+    """A computed figure is handed over last, and not at all after a stop."""
+    figures = [figure for figure in all_figures() if figure.name in ("readout", "S11")]
+    given: list[str] = []
+    for stop, handed in ((True, ["S11"]), (False, ["S11", "readout"])):
+        given.clear()
+        session = Session(figures, tmp_path, Extent())
+        going = _Going(session, lambda figure: given.append(figure.name), None, lambda stop=stop: stop)
+        assert going.go(1) is not stop
+        assert given == handed
+
+
+def test_a_board_that_is_stopped_measures_what_there_is(tmp_path: Path) -> None:
+    """Every figure is looked at, nothing is computed, and an earlier failure is told."""
+    wanted = [target(key) for key in ("S14_gold_electrode", "S27_hardest_class")]
+    made = Reproduction(wanted, tmp_path, Extent())
+    name = next(iter(made.session.runs))
+    (tmp_path / "failed").mkdir()
+    keep_failure(tmp_path, name, "no room")
+    assert not made.go(1, should_stop=lambda: True)
+    rows = json.loads((tmp_path / "scoreboard.json").read_text())["targets"]
+    reasons = [row["reason"] for row in rows]
+    assert "failed: seed 1 of gold 1 uA: no room" in reasons[0]
+    assert reasons[1] == "not done yet"
 
 
 def test_what_is_owed_is_no_hit() -> None:

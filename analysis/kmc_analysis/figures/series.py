@@ -10,15 +10,14 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc_analysis.figures import nonvolatile
 from kmc_analysis.figures.controls import RATE, STEP, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
-from kmc_analysis.figures.nonvolatile import READ, RESET, is_written, kept, written
 from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.figures.programmed import READ, RESET, cycle, held, is_written, kept, written
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, reads, reset_voltage
-from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, median, not_run
+from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, mean, median, not_run
 from kmc_analysis.study_figures import COLOURS
 
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
@@ -35,8 +34,9 @@ _FEWEST_LEVELS = 2  # of a way up that ends with its SET
 
 
 def _set(ds: xr.Dataset) -> float:
-    """Set voltage of a way up that ends there, V."""
-    return set_voltage(ds, _FEWEST_LEVELS)
+    """Set voltage of a way up that ends there, V; the last one where it ended early, in smaller steps."""
+    found, last = set_voltage(ds, _FEWEST_LEVELS), float(ds["voltage_source"].values[-1])
+    return last if np.isnan(found) and last < TOP_V - 1e-9 else found
 
 
 _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has set"
@@ -45,9 +45,9 @@ _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has s
 
 # Seen at the end of a step: a hundred times the leak, so that a filament without a limit does not burn on.
 _SET = rise("1 mA", {"conductance_above": "0.1 uS"})
-_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=5, quick=2)
+_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=6, quick=2)
           for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
-_THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ], devices=2)
+_THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ], devices=6)
           for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
 
 
@@ -57,10 +57,12 @@ def _thickness_set(runs: Runs) -> dict[str, Measured]:
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
     groups = [[ds for ds in runs[program.name] if is_written(ds)] for program in _THICK]
-    ratios = [median([on_off_nonvolatile(ds) for ds in group]) for group in groups]
+    ratios = [median([on_off_nonvolatile(ds) if is_written(ds) else 1.0 for ds in runs[program.name]])
+              for program in _THICK]  # fmt: skip
     lesser = min(ratios, key=lambda one: -np.inf if one.value is None else one.value)
     told = ", ".join(
-        f"{program.stack} {len(group)} devices" for program, group in zip(_THICK, groups, strict=True)
+        f"{len(group)} of {len(runs[program.name])} {program.stack} written"
+        for program, group in zip(_THICK, groups, strict=True)
     )
     return {"S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
             "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
@@ -92,7 +94,7 @@ def _draw_thickness(runs: Runs, path: Path) -> None:
 
 SIZES_NM = {"ogb_13nm": 13.0, "ogb_9nm": 9.0, "ogb_7nm": 7.0}
 ASKED = 20  # devices a size
-_SIZES = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=8)
+_SIZES = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=20)
           for name in SIZES_NM]  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def _programmed(limit_uA: int) -> Segments:
     return [{"repeat_until": turn}, {"hold": {**held, "duration": "1 ms"}}, READ]
 
 
-_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", _programmed(one), devices=2) for one in LIMITS_UA]
+_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", _programmed(one), devices=6) for one in LIMITS_UA]
 
 
 def _law(runs: Runs) -> dict[str, Measured]:
@@ -150,7 +152,7 @@ def _law(runs: Runs) -> dict[str, Measured]:
     if len(there) < 3:
         return dict.fromkeys(keys, not_run("fewer than three levels were run"))
     limit, groups = 1e-6 * np.array(LIMITS_UA)[there], [tables[k] for k in there]
-    means = ", ".join(f"{1e6 * group.mean():.3g} uS at {LIMITS_UA[k]} uA"
+    means = ", ".join(f"{1e6 * group.mean():.3g} uS at {LIMITS_UA[k]} uA ({len(group)})"
                       for k, group in zip(there, groups, strict=True))  # fmt: skip
     found = [bootstrap_groups(partial(_of_line, limit, k), groups, f"mean G {means}") for k in (0, 1)]
     if len(there) < len(LIMITS_UA):
@@ -189,9 +191,10 @@ def _draw_law(runs: Runs, path: Path) -> None:
 # --- note 7, S32, S33: crystals and film ----------------------------------------------------------------
 
 PAIR = ("ogb_100nm", "thin_film_100nm")
-_THRESHOLDS = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=4)
-               for name in PAIR]  # fmt: skip
-_STRESSED = [Program(f"1 mA {name}", name, nonvolatile.OGB.segments, devices=2) for name in PAIR]
+_THRESHOLDS = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=devices)
+               for name, devices in zip(PAIR, (6, 2), strict=True)]  # fmt: skip
+_STRESSED = [Program(f"1 mA {name}", name, cycle(1), devices=1) for name in PAIR]
+_HELD = [Program(f"1 mA kept {name}", name, held(1), devices=1) for name in PAIR]
 
 
 def _voltages(runs: Runs) -> dict[str, Measured]:
@@ -202,14 +205,15 @@ def _voltages(runs: Runs) -> dict[str, Measured]:
     crystals, film = (known([_set(ds) for ds in group]) for group in groups)
     found = _change(groups, _set, told)
     if len(crystals) and len(groups[1]) and not len(film):  # the film needs more than the sweep gave
-        least = TOP_V / float(crystals.mean()) - 1
+        highest = mean(list(crystals)).high if len(crystals) > 1 else float(crystals[0])
+        least = TOP_V / highest - 1
         found = Measured(least, least, np.inf, min(map(len, groups)), f"a bound, from {TOP_V:g} V on; {told}")
     return {"N7_same_voltages": found, "N7_film_volatile_endurance": bound}
 
 
 def _stressed(runs: Runs) -> dict[str, Measured]:
     crystals, film = (runs[program.name] for program in _STRESSED)
-    return {"S32_retention_ratio": _ratio_of_retention(crystals, film),
+    return {"S32_retention_ratio": _ratio_of_retention(*(runs[program.name] for program in _HELD)),
             "S32_endurance_ratio": not_run("thousands of cycles of minutes each are out of reach, and the "
                                            "residue that a cycle leaves needs resets that succeed"),
             "S33_film_not_reconfigurable": _returning(crystals, film)}  # fmt: skip
@@ -219,7 +223,7 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
     """Retention of the crystals over the film's: a bound where the crystals kept their state to the end."""
     pair = [kept(crystals), kept(film)]
     if any(one.value is None for one in pair):
-        return not_run("a device of one of the two was not written")
+        return not_run(f"crystals: {pair[0].note}; film: {pair[1].note}")
     if pair[1].high == np.inf:
         return not_run("the film kept its state to the end of what was simulated too: the ratio is open")
     value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
@@ -233,7 +237,8 @@ def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     groups = [np.array([float(left_over(ds) < HIGH_RESISTANCE)
                         for ds in group if is_written(ds)]) for group in (crystals, film)]  # fmt: skip
     if not all(len(group) for group in groups):
-        return not_run("a device of one of the two was not written")
+        return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
+                       f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
     found = bootstrap_groups(lambda parts: float(parts[0].mean() - parts[1].mean()), groups)
     return replace(found, owed=f"the target asks for {ASKED} devices each"
                    if min(map(len, groups)) < ASKED else "")  # fmt: skip
@@ -250,8 +255,9 @@ FIGURES = [
     Figure("S19_set", "thickness, set voltage", ("S19_thickness_set",), tuple(_RISES), _thickness_set,
            f"{_UP}, 1 mA", _draw_thickness),
     Figure("S19", "thickness", ("S19_thickness_reset", "S19_thickness_on_off"), tuple(_THICK), _thickness,
-           f"{_UP} (1 mA), then written as in figure S8, a sweep to -0.5 V and back, a read"),
+           f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
+           "a read; a device that is not written has an on-off ratio of 1"),
     Figure("S32_S33", "crystals and film, stressed",
-           ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"), tuple(_STRESSED),
-           _stressed, "as figure S8"),
+           ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
+           (*_STRESSED, *_HELD), _stressed, "as figures S29 and S8, written once"),
 ]  # fmt: skip

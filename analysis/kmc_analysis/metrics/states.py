@@ -100,13 +100,13 @@ def retention(ds: xr.Dataset) -> Kept:
 
 
 def reset_voltage(ds: xr.Dataset) -> float:
-    """First voltage of the negative sweep at which the conductance is a tenth of that at its start, V."""
+    """Most negative voltage of the negative sweep until a tenth is left of the conductance before it, V."""
     voltage, conductance = ds["voltage_source"].values, ds["conductance"].values
     negative = np.flatnonzero(voltage < 0)
     if not len(negative):
         return math.nan
-    low = negative[conductance[negative] <= 0.1 * conductance[negative[0]]]
-    return float(voltage[low[0]]) if len(low) else math.nan
+    low = negative[conductance[negative] <= 0.1 * conductance[max(negative[0] - 1, 0)]]
+    return float(voltage[negative[0] : low[0] + 1].min()) if len(low) else math.nan
 
 
 def greatest_power(ds: xr.Dataset, negative: bool = False) -> float:

@@ -81,6 +81,23 @@ def median(values: Sequence[float], note: str = "") -> Measured:
     return Measured(float(np.median(found)), float(low), float(high), n, note, owed=few(n))
 
 
+def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: str = "") -> Measured:
+    """The median over devices of which some give lower bounds: from what they have to where they may lie."""
+    low, known_ends = np.asarray(values, float), ~np.asarray(censored, bool)
+    if known_ends.all():
+        return median(values, note)
+    n = len(low)
+    if n < 2:
+        return Measured(float(low[0]), float(low[0]), math.inf, n, f"{note}: a bound", owed=few(n))
+    drawn = np.random.Generator(np.random.PCG64(0)).integers(n, size=(DRAWS, n))
+    high = np.where(known_ends, low, np.inf)
+    ends = [np.median(part[drawn], axis=1) for part in (low, high)]
+    tail = tails(n)
+    return Measured(float(np.median(low)), float(np.quantile(ends[0], tail[0])),
+                    float(np.quantile(ends[1], tail[1], method="higher")), n, f"{note}: bounds among them",
+                    owed=few(n))  # fmt: skip
+
+
 def share(successes: int, trials: int, note: str = "") -> Measured:
     """A share of trials, with the interval of Clopper and Pearson (Biometrika 26, 404 (1934))."""
     if not trials:

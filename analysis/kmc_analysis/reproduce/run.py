@@ -33,6 +33,7 @@ class Reproduction:
     done_only: bool = False
     changes: Changes = field(default_factory=Changes)
     rows: dict[str, board.Row] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)  # names of the figures that were measured
 
     def __post_init__(self) -> None:
         asked = {one.key for one in self.targets}
@@ -44,13 +45,14 @@ class Reproduction:
     def go(self, workers: int, telling: Telling | None = None,
            should_stop: Callable[[], bool] | None = None) -> bool:  # fmt: skip
         """Run, measure and judge; returns whether all figures were reached. The files are written whenever a
-        figure is done. Raises Busy and WriteFailed."""
+        figure is done; of a session that was stopped all are measured with the devices that there are. Raises
+        Busy and WriteFailed."""
         files.make_folder(self.out)
-        if self.done_only:
-            for figure in self.figures:
+        finished = self.done_only or self.session.go(workers, self._take, telling, should_stop)
+        self.done_only = self.done_only or not finished
+        for figure in self.figures:
+            if figure.name not in self.taken:
                 self._take(figure)
-            return True
-        finished = self.session.go(workers, self._take, telling, should_stop)
         self._write()
         return finished
 
@@ -65,6 +67,7 @@ class Reproduction:
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
+        self.taken.add(figure.name)
         runs = self.session.of(figure)
         found = self._measured(figure, runs)
         failures = self.session.failed(figure)

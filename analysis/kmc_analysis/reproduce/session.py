@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from kmc.documents import Mapping as Document
 from kmc.runfile import RunFile, apply_set, flat
 from kmc.settings import read_settings
 from kmc.stack import Stack, load_stack
-from kmc.study.manifest import DONE, result_path
+from kmc.study.manifest import DONE, failure_path, result_path
 from kmc.study.pool import run_locally
 from kmc.study.task import STOPPED, Result
 from kmc_analysis.figures.definition import Figure, Program, Runs
@@ -65,6 +67,8 @@ class Changes:
     def choices_for(self, stack: Stack) -> dict[str, Any]:
         """The changes that a stack has a card for. A whole card takes the place of the reference's own: gold
         stays gold."""
+        if not self.choices:
+            return {}
         cards, reference = stack.cards(), load_stack(REFERENCE).cards()
 
         def holds(path: str) -> bool:
@@ -85,6 +89,10 @@ class Maker:
 
     def run(self, program: Program, seed: int) -> RunFile:
         """The run of one device, named by its hash. Raises UserError for what the cards do not have."""
+        return self.runs(program, [seed])[0]
+
+    def runs(self, program: Program, seeds: Iterable[int]) -> list[RunFile]:
+        """The runs of the devices with these seeds; all but the seed is read and checked once."""
         if program.stack not in self.stacks:
             self.stacks[program.stack] = load_stack(program.stack)
         stack = self.stacks[program.stack]
@@ -92,13 +100,13 @@ class Maker:
         stack = stack.choose("--set", **choices)
         settings = read_settings({**program.settings, **self.changes.settings}, "--set")
         snapshots = None if program.snapshots is None else {"every": program.snapshots}
-        protocol = program.protocol()
-        about = {"protocol": protocol.to_data(), "stack": {"hash": stack.hash}, "seed": seed, "initial": None,
+        protocol, path = program.protocol(), str(find_data("stack", program.stack))
+        about = {"protocol": protocol.to_data(), "stack": {"hash": stack.hash}, "initial": None,
                  "settings": settings.model_dump(), "snapshots": snapshots}  # fmt: skip
-        return RunFile(path=program.name, name=provenance.run_hash(about)[:_HASH],
-                       stack=str(find_data("stack", program.stack)), device=stack, protocol=protocol,
-                       choices=choices, seed=seed, settings=settings,
-                       snapshots=snapshots, description=program.name)  # fmt: skip
+        return [RunFile(path=program.name, name=provenance.run_hash({**about, "seed": seed})[:_HASH],
+                        stack=path, device=stack, protocol=protocol, choices=choices, seed=seed,
+                        settings=settings, snapshots=snapshots, description=program.name)
+                for seed in seeds]  # fmt: skip
 
 
 @dataclass
@@ -117,17 +125,19 @@ class Session:
         self.names: dict[tuple[str, str], list[str]] = {}  # by figure and program
         for figure in self.figures:
             for program in figure.programs:
-                made = [maker.run(program, seed) for seed in self.extent.seeds(program)]
+                made = maker.runs(program, self.extent.seeds(program))
                 self.names[figure.name, program.name] = [run.name for run in made]
                 self.runs |= {run.name: run for run in made}
 
     def missing(self, figures: Iterable[Figure] | None = None) -> list[str]:
-        """The runs that are not done, in the order of the figures."""
+        """The runs that are not done: the first device of each program in the order of the figures, then the
+        second ones, so that a board that is cut short says something of all."""
         wanted = {name for figure in (self.figures if figures is None else figures)
                   for program in figure.programs
                   for name in self.names[figure.name, program.name]}  # fmt: skip
-        return [name for name in self.runs
-                if name in wanted and not netcdf.is_sound(result_path(self.out, name))]  # fmt: skip
+        return sorted((name for name in self.runs
+                       if name in wanted and not netcdf.is_sound(result_path(self.out, name))),
+                      key=lambda name: self.runs[name].seed)  # fmt: skip
 
     def go(self, workers: int, on_figure: Callable[[Figure], None], telling: Telling | None = None,
            should_stop: Callable[[], bool] | None = None) -> bool:  # fmt: skip
@@ -152,10 +162,16 @@ class Session:
                 yield dataset.open(path)
 
     def failed(self, figure: Figure) -> list[str]:
-        """Why runs of a figure failed in this session."""
+        """Why runs of a figure failed, in this session or before."""
         names = [name for program in figure.programs for name in self.names[figure.name, program.name]]
-        return [f"seed {self.runs[name].seed} of {self.runs[name].description}: {self.failures[name]}"
-                for name in names if name in self.failures]  # fmt: skip
+        found = [(self.runs[name], self._why_failed(name)) for name in names]
+        return [f"seed {run.seed} of {run.description}: {why}" for run, why in found if why]
+
+    def _why_failed(self, name: str) -> str:
+        """The reason, "" for a run that is done or was not tried."""
+        with contextlib.suppress(OSError, ValueError):
+            self.failures.setdefault(name, json.loads(failure_path(self.out, name).read_text())["reason"])
+        return self.failures.get(name, "")
 
     def left_out(self, figure: Figure) -> bool:
         """Whether no device of a figure with programs was asked for."""
@@ -182,7 +198,7 @@ class _Going:
         if self.todo:
             run_locally(self._tasks(), self.session.out, min(workers, len(self.todo)), self._on_done,
                         self._on_progress, self.should_stop)  # fmt: skip
-        self._ready()
+        self._ready(computed=not self.should_stop())  # last, for it keeps the workers waiting
         return not self.waiting
 
     def _tasks(self) -> Iterator[tuple[int, RunFile]]:
@@ -206,9 +222,10 @@ class _Going:
         self.shares[index] = share
         self._tell()
 
-    def _ready(self) -> None:
-        """Hand over the figures that wait for nothing more."""
-        for name in [name for name, names in self.waiting.items() if not names]:
+    def _ready(self, computed: bool = False) -> None:
+        """Hand over the figures that wait for nothing more; those without programs only with `computed`."""
+        for name in [name for name, names in self.waiting.items()
+                     if not names and (computed or self.by_name[name].compute is None)]:  # fmt: skip
             del self.waiting[name]
             self.on_figure(self.by_name[name])
 

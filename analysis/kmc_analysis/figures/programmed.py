@@ -1,0 +1,98 @@
+"""The program of the 1 mA mode: write and verify, curve and RESET, or time at 0 V; and what was written."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.figures.definition import Segments
+from kmc_analysis.metrics.states import Kept, retention
+from kmc_analysis.reproduce import measured
+from kmc_analysis.reproduce.measured import Measured, not_run
+
+LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
+WRITTEN_S = 200e-6  # more than a neck of two atoms conducts: the state counts as written
+KEPT_S = 10.0  # at 0 V at most, of which a second costs some 20 s of computing
+
+
+def _hold(voltage: str, duration: str, samples: int, until: str) -> dict[str, object]:
+    """A hold that ends at the look at which more than `until` conducts."""
+    return {"hold": {"voltage": voltage, "duration": duration, "samples": samples, "compliance": LIMIT,
+                     "until": {"conductance_above": until}}}  # fmt: skip
+
+
+READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
+LOW_READ = {"read": {"voltage": "50 mV", "duration": "10 us"}}
+RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "samples": 10,
+                   "compliance": LIMIT}}  # fmt: skip
+
+
+def written(tries: int = 3) -> Segments:
+    """Write and verify, quicker than runs/ogb_20nm_1mA: close, thicken; again what is gone after 0.1 s."""
+    turn = [_hold("0.6 V", "80 ms", 400, "40 uS"), _hold("0.45 V", "4 ms", 40, "320 uS"),
+            {"hold": {"voltage": "0 V", "duration": "100 ms", "samples": 1}}, READ]  # fmt: skip
+    return [
+        {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
+    ]
+
+
+_CURVE = {"sweep": {"to": "0.2 V", "rate": "1 MV/s", "step": "10 mV", "compliance": LIMIT, "back": False}}
+_LOST = {"conductance_below": f"{WRITTEN_S / 2} S"}  # of a state that was written less than half
+_KEPT = {"hold": {"voltage": "0 V", "duration": f"{KEPT_S} s", "spacing": "log", "samples": 40,
+                  "until": _LOST}}  # fmt: skip
+_PAUSE = {"hold": {"voltage": "0 V", "duration": "10 ms"}}
+
+
+def cycle(tries: int = 3) -> Segments:
+    """Write, curve, RESET, and reads between."""
+    return [LOW_READ, *written(tries), _CURVE, READ, RESET, READ, _PAUSE, LOW_READ]
+
+
+def held(tries: int = 3) -> Segments:
+    """Write, then 0 V until the state is lost."""
+    return [LOW_READ, *written(tries), _KEPT]
+
+
+WRITE, CURVE_SEGMENT, VERIFIED = 1, 2, 3  # segments of the cycle; the last: the read before the RESET
+_HOLD = 2  # segment of the retention
+
+WRITE_LINES = (
+    "write and verify (0.6 V until 40 uS, 80 ms at most, 0.45 V until 320 uS, 4 ms at most, 0.1 s at 0 V, "
+    "three times at most) under a limit of 1 mA, which none of it reaches"
+)
+KEPT_LINES = f"{WRITE_LINES}, then at 0 V until 100 uS are left, {KEPT_S:g} s at most"
+
+
+def is_written(ds: xr.Dataset) -> bool:
+    """Whether the write ended in a state of the non-volatile mode: its last look is the read."""
+    return bool(ds["conductance"].values[ds["segment"].values == WRITE][-1] > WRITTEN_S)
+
+
+def none_written(devices: list[xr.Dataset]) -> Measured:
+    """No value, where no device is in the state."""
+    return not_run(f"none of {len(devices)} devices was written" if devices else "no run of it is done yet")
+
+
+def kept(devices: list[xr.Dataset]) -> Measured:
+    """Retention in s, a bound where the end of what was simulated was reached."""
+    good = [_kept(rest_of(ds)) for ds in devices if is_written(ds)]
+    if not good:
+        return none_written(devices)
+    bounds = sum(one.censored for one in good)
+    note = (
+        f"{len(good)} of {len(devices)} devices were written, {bounds} of them kept their state to the end "
+        f"of what was simulated, {KEPT_S:g} s"
+    )
+    return measured.median_of_bounds([one.time_s for one in good], [one.censored for one in good], note)
+
+
+def _kept(rest: xr.Dataset) -> Kept:
+    """The retention; a hold that ended before its time had lost its state by then."""
+    found = retention(rest)
+    return Kept(found.time_s, found.censored and found.time_s >= KEPT_S * (1 - 1e-6))
+
+
+def rest_of(ds: xr.Dataset) -> xr.Dataset:
+    """The long stretch at 0 V, with the sample before it."""
+    whole = np.flatnonzero(ds["segment"].values == _HOLD)
+    return ds.isel(time=slice(int(whole[0]) - 1, int(whole[-1]) + 1))
