@@ -92,7 +92,8 @@ class Network:
         foot = np.full((ny, nx), self.counter_top, np.int32)
         layer = np.zeros(nz, np.int64)
         film = np.empty(int(state.run["metal"][0]), np.int32)
-        count = tk.gather(state.entities, self.in_organic, fields, film, foot, layer, ny, nx)
+        taken = int(state.run["entities"][0])
+        count = tk.gather(state.entities, taken, self.in_organic, fields, film, foot, layer, ny, nx)
         return film[:count], foot, layer
 
     def _tunnelling(self, fields, atoms, foot, labels: int) -> Path:

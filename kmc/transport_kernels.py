@@ -27,15 +27,15 @@ def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 
 @njit
-def gather(entities, in_organic, fields, film, foot, layer, ny: int, nx: int) -> int:
-    """Split the metal atoms: sites above the organic layer go to `film`, returns how many.
+def gather(entities, taken: int, in_organic, fields, film, foot, layer, ny: int, nx: int) -> int:
+    """Split the metal atoms of the first `taken` entities: sites above the organic go to `film`; how many.
 
     Those in the organic are at the cathode's potential; foot int32 [ny, nx]: raised to the highest of them;
     layer [nz]: their number in each plane.
     """
     count = 0
     plane = ny * nx
-    for k in range(entities.size):
+    for k in range(taken):
         if entities[k].kind != KIND_METAL:
             continue
         i = np.int64(entities[k].site)
