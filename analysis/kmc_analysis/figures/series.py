@@ -13,7 +13,7 @@ from scipy import stats
 from kmc_analysis.figures.controls import RATE, STEP, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
-from kmc_analysis.figures.programmed import READ, RESET, cycle, held, is_written, kept, written
+from kmc_analysis.figures.programmed import CLOSED_S, READ, RESET, cycle, held, is_written, kept, written
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, reads, reset_voltage
@@ -56,9 +56,8 @@ def _thickness_set(runs: Runs) -> dict[str, Measured]:
 
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
-    groups = [[ds for ds in runs[program.name] if is_written(ds)] for program in _THICK]
-    ratios = [median([on_off_nonvolatile(ds) if is_written(ds) else 1.0 for ds in runs[program.name]])
-              for program in _THICK]  # fmt: skip
+    groups = [[ds for ds in runs[program.name] if is_written(ds, CLOSED_S)] for program in _THICK]
+    ratios = [median(list(map(_on_off_written, runs[program.name]))) for program in _THICK]
     lesser = min(ratios, key=lambda one: -np.inf if one.value is None else one.value)
     told = ", ".join(
         f"{len(group)} of {len(runs[program.name])} {program.stack} written"
@@ -66,6 +65,11 @@ def _thickness(runs: Runs) -> dict[str, Measured]:
     )
     return {"S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
             "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
+
+
+def _on_off_written(ds: xr.Dataset) -> float:
+    """The on-off ratio, 1 of a device that was not written."""
+    return on_off_nonvolatile(ds) if is_written(ds, CLOSED_S) else 1.0
 
 
 def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measured:
@@ -194,7 +198,7 @@ PAIR = ("ogb_100nm", "thin_film_100nm")
 _THRESHOLDS = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=devices)
                for name, devices in zip(PAIR, (6, 2), strict=True)]  # fmt: skip
 _STRESSED = [Program(f"1 mA {name}", name, cycle(1), devices=1) for name in PAIR]
-_HELD = [Program(f"1 mA kept {name}", name, held(1), devices=1) for name in PAIR]
+_HELD = [Program(f"1 mA kept {name}", name, held(1, CLOSED_S), devices=1) for name in PAIR]
 
 
 def _voltages(runs: Runs) -> dict[str, Measured]:
@@ -221,7 +225,7 @@ def _stressed(runs: Runs) -> dict[str, Measured]:
 
 def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     """Retention of the crystals over the film's: a bound where the crystals kept their state to the end."""
-    pair = [kept(crystals), kept(film)]
+    pair = [kept(crystals, CLOSED_S), kept(film, CLOSED_S)]
     if any(one.value is None for one in pair):
         return not_run(f"crystals: {pair[0].note}; film: {pair[1].note}")
     if pair[1].high == np.inf:
@@ -234,8 +238,8 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
 
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     """Share of written devices at high resistance after the RESET, crystals less film."""
-    groups = [np.array([float(left_over(ds) < HIGH_RESISTANCE)
-                        for ds in group if is_written(ds)]) for group in (crystals, film)]  # fmt: skip
+    groups = [np.array([float(left_over(ds) < HIGH_RESISTANCE) for ds in group if is_written(ds, CLOSED_S)])
+              for group in (crystals, film)]  # fmt: skip
     if not all(len(group) for group in groups):
         return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
                        f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
@@ -256,8 +260,9 @@ FIGURES = [
            f"{_UP}, 1 mA", _draw_thickness),
     Figure("S19", "thickness", ("S19_thickness_reset", "S19_thickness_on_off"), tuple(_THICK), _thickness,
            f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
-           "a read; a device that is not written has an on-off ratio of 1"),
+           f"a read; written is what conducts {1e6 * CLOSED_S:g} uS, else the on-off ratio is 1"),
     Figure("S32_S33", "crystals and film, stressed",
            ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
-           (*_STRESSED, *_HELD), _stressed, "as figures S29 and S8, written once"),
+           (*_STRESSED, *_HELD), _stressed,
+           f"as figures S29 and S8, written once; written is what conducts {1e6 * CLOSED_S:g} uS"),
 ]  # fmt: skip
