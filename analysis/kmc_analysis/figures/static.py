@@ -43,7 +43,7 @@ _HIGH = [Program(f"high resistance {name}", name, _frozen("1.5 V"), devices=2, q
          for name in COMPOSITIONS]  # fmt: skip
 _STAGES = Program("high resistance at 300 K to 360 K", "ogb_20nm",
                   [segment for kelvin in STAGES_K for segment in _frozen("0.1 V", temperature=f"{kelvin} K")],
-                  devices=4, quick=2)  # fmt: skip
+                  devices=6, quick=2)  # fmt: skip
 
 
 def _high_resistance(runs: Runs) -> dict[str, Measured]:
