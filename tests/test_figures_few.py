@@ -134,7 +134,7 @@ def test_one_bound_does_not_open_a_median() -> None:
     found = measured.median_of_bounds([1.0] * 11 + [10.0], [False] * 11 + [True])
     assert (found.value, found.high) == (1.0, 1.0)
     assert measured.median_of_bounds([1.0, 10.0, 10.0], [False, True, True]).high == np.inf
-    assert measured.median_of_bounds([1.0, 2.0], [False, False]).high <= 2.0
+    assert measured.median_of_bounds([1.0, 2.0], [False, False]) == measured.median([1.0, 2.0])
 
 
 def test_a_cycle_without_a_set_is_none() -> None:
@@ -148,3 +148,11 @@ def test_a_cycle_without_a_set_is_none() -> None:
     assert volatile._good_cycles(whole) == (2, False)
     conducting = whole.assign(conductance=("time", np.full(whole.sizes["time"], 1e-6)))
     assert volatile._good_cycles(conducting) == (0, True)
+
+
+def test_opposite_changes_by_a_read_do_not_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S25: half lost in one device and half gained in another are a change by a half."""
+    monkeypatch.setattr(pulses, "paired", lambda one, other: list(zip(one, other, strict=True)))
+    monkeypatch.setattr(pulses, "reads", lambda ds, volt: np.array([[0.0, ds]]))
+    runs = {pulses._DISTURBED.name: [0.5, 1.5] * 3, pulses._LEFT.name: [1.0] * 6}
+    assert pulses._disturbed(runs)["S25_read_disturb"].value == pytest.approx(0.5)

@@ -74,6 +74,10 @@ def test_the_reset_voltage_is_that_of_a_tenth() -> None:
     swept = trace([(1, -0.1 * k, g) for k, g in enumerate((1.0, 1.0, 0.9, 0.09, 0.01))])
     assert states.reset_voltage(swept) == pytest.approx(-0.3)
     assert math.isnan(states.reset_voltage(trace([(1, -0.1, 1.0), (1, -0.2, 1.0)])))
+    at_once = trace([(1, 0.1, 1.0), (1, -0.05, 0.01), (1, -0.1, 0.01)])
+    assert states.reset_voltage(at_once) == pytest.approx(-0.05)
+    on_the_way_back = trace([(1, 0.1, 1.0), (1, -0.1, 1.0), (1, -0.5, 1.0), (1, -0.2, 0.05)])
+    assert states.reset_voltage(on_the_way_back) == pytest.approx(-0.5)
 
 
 def pulsed(levels: list[float]) -> xr.Dataset:

@@ -121,7 +121,17 @@ def _heats(runs: Runs) -> dict[str, Measured]:
         order = measured.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
     found = {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab,
              "S31_heat_order": order}  # fmt: skip
-    return {key: replace(one, owed=_OWED) for key, one in found.items()}
+    found = {key: replace(one.noted(_OWED), owed=_OWED) for key, one in found.items()}
+    # The circuit bounds the power of every cycle; nothing bounds their order.
+    return found | {"S31_heat_order": _open(found["S31_heat_order"])}
+
+
+def _open(found: Measured) -> Measured:
+    """The same without an interval to judge by: what was measured is not what was asked for."""
+    if found.value is None:
+        return found
+    note = f"{found.low:.2g} to {found.high:.2g} over devices; {found.note}"
+    return Measured(found.value, n=found.n, note=note, owed=found.owed)
 
 
 def _draw_heat(runs: Runs, path: Path) -> None:

@@ -264,5 +264,6 @@ FIGURES = [
     Figure("S32_S33", "crystals and film, stressed",
            ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
            (*_STRESSED, *_HELD), _stressed,
-           f"as figures S29 and S8, written once; written is what conducts {1e6 * CLOSED_S:g} uS"),
+           f"as figures S29 and S8 (until {5e5 * CLOSED_S:g} uS are left), written once; written is what "
+           f"conducts {1e6 * CLOSED_S:g} uS"),
 ]  # fmt: skip

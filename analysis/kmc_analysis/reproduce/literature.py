@@ -43,9 +43,12 @@ REPORTED = (
 def simulated(rows: Mapping[str, Row]) -> list[Device]:
     """The rows of the virtual devices, from the scoreboard by key; a dash for what was not simulated."""
     def told(key: str) -> str:
-        return number(rows[key].simulated) if key in rows else "-"
+        if key not in rows:
+            return "-"
+        interval = rows[key].interval
+        return number(rows[key].simulated if not interval or interval[1] is not None else interval[0])
 
-    ogb = ("S29_reconfigurable", "S3_volatile_switching", "T2_ogb_volatile_endurance", "S19_thickness_on_off",
+    ogb = ("S29_reconfigurable", "S3_volatile_switching", "T2_ogb_volatile_endurance", "",
            "S8_ogb_retention", "fig3b_ogb_nonvolatile_endurance")  # fmt: skip
     ddab = ("", "S3_ddab_switches", "S3_ddab_volatile_endurance", "", "", "S7_ddab_nonvolatile_endurance")
     return [Device("OGB, 20 nm, simulated (share of switches that succeed)", *map(told, ogb)),

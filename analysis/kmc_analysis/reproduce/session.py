@@ -169,9 +169,11 @@ class Session:
 
     def _why_failed(self, name: str) -> str:
         """The reason, "" for a run that is done or was not tried."""
-        with contextlib.suppress(OSError, ValueError):
-            self.failures.setdefault(name, json.loads(failure_path(self.out, name).read_text())["reason"])
-        return self.failures.get(name, "")
+        if name in self.failures:
+            return self.failures[name]
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(failure_path(self.out, name).read_text())["reason"])
+        return ""
 
     def left_out(self, figure: Figure) -> bool:
         """Whether no device of a figure with programs was asked for."""
@@ -223,7 +225,7 @@ class _Going:
         self._tell()
 
     def _ready(self, computed: bool = False) -> None:
-        """Hand over the figures that wait for nothing more; those without programs only with `computed`."""
+        """Hand over the figures that wait for nothing; those that compute themselves only with `computed`."""
         for name in [name for name, names in self.waiting.items()
                      if not names and (computed or self.by_name[name].compute is None)]:  # fmt: skip
             del self.waiting[name]
