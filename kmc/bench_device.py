@@ -174,7 +174,16 @@ def rate_errors(simulation: Simulation) -> np.ndarray:
 
     What is known of an atom's chance to come back is left out of its rate in both.
     """
-    held, device = totals(simulation), simulation.device
+    held = totals(simulation)
+    solve_all(simulation)
+    right = totals(simulation)
+    some = right > 0.0
+    return np.abs(held[some] / right[some] - 1.0)
+
+
+def solve_all(simulation: Simulation) -> None:
+    """Solve everything for the present metal; what is known of atoms' chances to come back stays."""
+    device = simulation.device
     returns = device.state.entities["returns"].copy()
     device.path = device.network.update(device.state, device.potential.fields)
     device.solve_fields()
@@ -183,9 +192,6 @@ def rate_errors(simulation: Simulation) -> np.ndarray:
         device._warm()
     device.state.entities["returns"] = returns
     kernels.refresh_all(device.state, device.grid, device.potential.fields, device.model)
-    right = totals(simulation)
-    some = right > 0.0
-    return np.abs(held[some] / right[some] - 1.0)
 
 
 def hop_update(seed: int) -> dict[str, Any]:
@@ -203,7 +209,7 @@ def hop_update(seed: int) -> dict[str, Any]:
     for k in range(UPDATES):
         compared = k % (UPDATES // COMPARED) == 0
         if compared:
-            rate_errors(simulation)  # solves everything
+            solve_all(simulation)
         begin_rates = _next_change(simulation)
         begin = time.perf_counter()
         device.follow_metal()
