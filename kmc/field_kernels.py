@@ -112,9 +112,11 @@ def _weights(sites, fields, face, source, share, factor: int, nz: int, ny: int, 
 def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, round_x: bool) -> float:
     """One pass over a box of `_weights`; returns the largest change of the unit potential at its edge.
 
-    Where the box goes all round the window, its shell is its own other side, and follows at once.
+    Where the box goes all round the window, its shell is its own other side, and follows at once. What the
+    last step changed comes in last, so that each waits little for it.
     """
     deep, wide, long = unit.shape
+    step, late = (1, 0) if upward else (-1, 1)
     spill = 0.0
     for k in range(1, deep - 1):
         a = k if upward else deep - 1 - k
@@ -126,13 +128,14 @@ def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, roun
                 w = weight[a, b, c]
                 if w[0] == 0.0:
                     continue
-                u = w[0] * unit[a, b, c - 1] + w[1] * unit[a, b, c + 1] + w[2] * unit[a, b - 1, c]
-                u += w[3] * unit[a, b + 1, c] + w[4] * unit[a - 1, b, c] + w[5] * unit[a + 1, b, c]
-                q = w[0] * charge[a, b, c - 1] + w[1] * charge[a, b, c + 1] + w[2] * charge[a, b - 1, c]
-                q += w[3] * charge[a, b + 1, c] + w[4] * charge[a - 1, b, c] + w[5] * charge[a + 1, b, c]
-                change = omega * (u - unit[a, b, c])
+                u = w[2] * unit[a, b - 1, c] + w[3] * unit[a, b + 1, c] + w[4] * unit[a - 1, b, c]
+                u += w[5] * unit[a + 1, b, c] + w[1 - late] * unit[a, b, c + step]
+                q = w[2] * charge[a, b - 1, c] + w[3] * charge[a, b + 1, c] + w[4] * charge[a - 1, b, c]
+                q += w[5] * charge[a + 1, b, c] + w[1 - late] * charge[a, b, c + step] + w[6]
+                last = omega * w[late]
+                change = omega * (u - unit[a, b, c]) + last * unit[a, b, c - step]
                 unit[a, b, c] += change
-                charge[a, b, c] += omega * (q + w[6] - charge[a, b, c])
+                charge[a, b, c] += omega * (q - charge[a, b, c]) + last * charge[a, b, c - step]
                 if edge or n == 1 or n == long - 2:
                     spill = max(spill, abs(change))
                     if round_y and (b == 1 or b == wide - 2):

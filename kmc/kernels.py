@@ -12,7 +12,8 @@ from .kernels_bend import touch_box
 from .kernels_entities import new_entity, settle_density, step_of
 from .kernels_events import apply, hop_ion
 from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
-from .kernels_near import index, inlined, kernel, sum_pairs
+from .kernels_near import index, inlined, kernel
+from .kernels_pairs import sum_pairs
 from .kernels_rates import entity_rates
 from .state import CHANNELS, KIND_ION, KIND_VACANCY
 

@@ -81,21 +81,26 @@ def weigh(state, grid, model, site: int, row) -> None:
     for d in range(6):
         row[d] = model.face[here, state.sites[beside(grid, site, x, y, z, d)].region]
         total += row[d]
+    part = 1.0 / total
     for d in range(6):
-        row[d] /= total
+        row[d] *= part
 
 
 @kernel
 def relax(state, side: int, upward: bool) -> None:
-    """One sweep over the box."""
-    for n in range(side * side, side * side * (side - 1)):
-        k = n if upward else side * side * side - 1 - n
+    """One sweep over the box. What the last step changed comes in last, so that each waits little for it."""
+    step, plane = 1 if upward else -1, side * side
+    first = plane if upward else plane * (side - 1) - 1
+    late = 0 if upward else 1
+    for n in range(plane * (side - 2)):
+        k = index(first + n * step)
         row = state.bend[k]
         if row[0] > 0.0:
-            new = row[0] * state.bend[k - 1, 6] + row[1] * state.bend[k + 1, 6]
-            new += row[2] * state.bend[k - side, 6] + row[3] * state.bend[k + side, 6]
-            new += row[4] * state.bend[k - side * side, 6] + row[5] * state.bend[k + side * side, 6]
-            row[6] += OMEGA * (new - row[6])
+            new = row[2] * state.bend[index(k - side), 6] + row[3] * state.bend[index(k + side), 6]
+            new += row[4] * state.bend[index(k - plane), 6] + row[5] * state.bend[index(k + plane), 6]
+            new += row[1 - late] * state.bend[index(k + step), 6]
+            kept = row[6] + OMEGA * (new - row[6])
+            row[6] = kept + OMEGA * row[late] * state.bend[index(k - step), 6]
 
 
 @kernel

@@ -3,48 +3,10 @@
 import numpy as np
 
 from .kernels_groups import leave_group, touch
-from .kernels_near import (
-    across,
-    add_pair,
-    decode,
-    felt,
-    index,
-    inlined,
-    kernel,
-    pair_cell,
-    place_of,
-    put,
-    ring,
-    span,
-)
+from .kernels_near import decode, index, inlined, kernel, place_of, put
+from .kernels_pairs import across, add_pair, felt, link_charge, others_near, ring, span, unlink_charge
 from .model import PAIR_REACH
 from .state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
-
-
-@kernel
-def link_charge(state, grid, entity: int) -> None:
-    """Enter a charge in the cell list of the pair term."""
-    x, y, z = place_of(state, entity)
-    cell = pair_cell(grid, x, y, z)
-    first = state.head[cell]
-    state.entities[entity].next = first
-    state.entities[entity].previous = -1
-    if first >= 0:
-        state.entities[first].previous = entity
-    state.head[cell] = entity
-
-
-@kernel
-def unlink_charge(state, grid, entity: int) -> None:
-    """Remove a charge from the cell list."""
-    before, after = state.entities[entity].previous, state.entities[entity].next
-    if before >= 0:
-        state.entities[before].next = after
-    else:
-        x, y, z = place_of(state, entity)
-        state.head[pair_cell(grid, x, y, z)] = after
-    if after >= 0:
-        state.entities[after].previous = before
 
 
 @kernel
@@ -124,7 +86,6 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
     """Bring `pairs` up to date with a charge that went from `site` to `target`, and touch whom it concerns.
 
     site -1: it came; target -1: it went, and there is no `entity`. The lists know already where it is.
-    Energies are multiples of a power of two, so that sums have no rounding to pile up (see `pair_table`).
     """
     run = state.run[0]
     if model.reach == 0:
@@ -140,6 +101,9 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
     x, y, z = decode(grid, site if went else target)
     xt, yt, zt = decode(grid, target if came else site)
+    near = others_near(state, grid, x, y, z, came) or others_near(state, grid, xt, yt, zt, came)
+    if run.vacancies == 0 and not near:
+        return
     reach = PAIR_REACH + (run.vacancies > 0)  # vacancies look two sites far
     x0, across_x = span(x, reach + across(xt - x, grid.nx), cx)
     y0, across_y = span(y, reach + across(yt - y, grid.ny), cy)

@@ -6,11 +6,9 @@ from .kernels_bend import bend
 from .kernels_entities import (
     drop_entity,
     follow_pairs,
-    link_charge,
     new_entity,
     settle_density,
     touch_around,
-    unlink_charge,
 )
 from .kernels_flight import ATOM_AT, HOME, ION_AT, flight, forget
 from .kernels_groups import touch
@@ -23,11 +21,11 @@ from .kernels_near import (
     kernel,
     neighbour,
     opened,
-    pair_cell,
     place_of,
     put,
     two_steps,
 )
+from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
 from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 

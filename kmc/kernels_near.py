@@ -1,4 +1,4 @@
-"""What lies near a site: neighbours, bonds, potentials of near metal, and near charges.
+"""What lies near a site: neighbours, bonds, and potentials of near metal.
 
 A site is index (z ny + y) nx + x; directions 0..5 are -x, +x, -y, +y, -z, +z. Sites and entities are int64 in
 the kernels whatever their width in the arrays: numba compiles each function again for each integer type.
@@ -7,8 +7,8 @@ the kernels whatever their width in the arrays: numba compiles each function aga
 import numpy as np
 
 from .cache import njit
-from .model import NO_HOP, PAIR_REACH
-from .state import CHANNELS, COUNTER_METAL, ELECTRODE_METAL, METAL, OWN
+from .model import NO_HOP
+from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
 # Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: far from
 # metal Watson's integral; on a plane, an edge, in a corner of metal by images; deeper in by its neighbours.
@@ -78,115 +78,6 @@ def neighbour(grid, site: int, direction: int) -> int:
 def two_steps(grid, site: int, direction: int) -> int:
     """Site two steps from `site`: the next halide site."""
     return neighbour(grid, neighbour(grid, site, direction), direction)
-
-
-@inlined
-def pair_cell(grid, x: int, y: int, z: int) -> int:
-    """Cell of PAIR_REACH sites a side that holds a site."""
-    return ((z // 4) * (grid.ny // 4) + y // 4) * (grid.nx // 4) + x // 4
-
-
-@inlined
-def span(centre: int, reach: int, cells: int) -> tuple[int, int]:
-    """First cell within `reach` sites of a periodic coordinate, and how many cells there are, none twice."""
-    first = (centre - reach) // 4
-    return first, min((centre + reach) // 4 - first + 1, cells)
-
-
-@inlined
-def ring(cell: int, cells: int) -> int:
-    """A periodic index of a cell at most a few beyond the edge: a comparison takes less than a division."""
-    while cell < 0:
-        cell += cells
-    while cell >= cells:
-        cell -= cells
-    return cell
-
-
-@inlined
-def across(distance: int, length: int) -> int:
-    """Shortest distance on a ring."""
-    distance = abs(distance)
-    return min(distance, length - distance)
-
-
-@inlined
-def felt(grid, step: int, dx: int, dy: int, dz: int) -> bool:
-    """Whether a charge feels one that is (dx, dy, dz) away where it is, or `step` sites nearer."""
-    a, b, c = across(dx, grid.nx), across(dy, grid.ny), abs(dz)
-    squared, nearer = a * a + b * b + c * c, max(a, b, c)
-    return squared + min(step * (step - 2 * nearer), 0) < PAIR_REACH * PAIR_REACH
-
-
-@inlined
-def pair_term(model, squared: int) -> float:
-    """Pair energy at a squared distance in sites, eV."""
-    return model.pair[squared] if squared < model.reach else 0.0
-
-
-@kernel
-def pair_energy(state, grid, model, site: int) -> float:
-    """Short-range energy of a unit charge at a site with all charges elsewhere, eV; nil without pair term."""
-    energy = 0.0
-    if model.reach == 0:
-        return energy
-    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
-    x, y, z = decode(grid, site)
-    x0, across_x = span(x, PAIR_REACH - 1, cx)
-    y0, across_y = span(y, PAIR_REACH - 1, cy)
-    for kz in range(max((z - PAIR_REACH + 1) // 4, 0), min((z + PAIR_REACH - 1) // 4 + 1, cz)):
-        for ky in range(y0, y0 + across_y):
-            row_of_cells = (kz * cy + ring(ky, cy)) * cx
-            for kx in range(x0, x0 + across_x):
-                other = np.int64(state.head[row_of_cells + ring(kx, cx)])
-                while other >= 0:
-                    xo, yo, zo = place_of(state, other)
-                    squared = across(xo - x, grid.nx) ** 2 + across(yo - y, grid.ny) ** 2 + (zo - z) ** 2
-                    energy += pair_term(model, squared)
-                    other = np.int64(state.entities[other].next)
-    return energy
-
-
-@inlined
-def add_pair(model, grid, row, step: int, dx: int, dy: int, dz: int, sign: float) -> None:
-    """Add to a charge's row of `pairs` what another does, (dx, dy, dz) away; sign -1 takes it off again.
-
-    A step of the charge towards the other brings it nearer by `step` sites (where the lattice is open in z,
-    what lies beyond is never used).
-    """
-    xx, yy, zz = across(dx, grid.nx) ** 2, across(dy, grid.ny) ** 2, dz * dz
-    row[0] += sign * pair_term(model, across(dx + step, grid.nx) ** 2 + yy + zz)
-    row[1] += sign * pair_term(model, across(dx - step, grid.nx) ** 2 + yy + zz)
-    row[2] += sign * pair_term(model, xx + across(dy + step, grid.ny) ** 2 + zz)
-    row[3] += sign * pair_term(model, xx + across(dy - step, grid.ny) ** 2 + zz)
-    row[4] += sign * pair_term(model, xx + yy + (dz + step) ** 2)
-    row[5] += sign * pair_term(model, xx + yy + (dz - step) ** 2)
-    row[OWN] += sign * pair_term(model, xx + yy + zz)
-
-
-@kernel
-def sum_pairs(state, grid, model, entity: int, step: int) -> None:
-    """A row of `pairs` from all charges around, for a charge that is new or stands somewhere on trial."""
-    row = state.pairs[entity]
-    for k in range(CHANNELS):
-        row[k] = 0.0
-    if model.reach == 0 or state.run[0].ions + state.run[0].vacancies == 0:
-        return
-    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
-    x, y, z = place_of(state, entity)
-    reach = PAIR_REACH - 1 + step
-    x0, across_x = span(x, reach, cx)
-    y0, across_y = span(y, reach, cy)
-    for kz in range(max((z - reach) // 4, 0), min((z + reach) // 4 + 1, cz)):
-        for ky in range(y0, y0 + across_y):
-            row_of_cells = (kz * cy + ring(ky, cy)) * cx
-            for kx in range(x0, x0 + across_x):
-                other = np.int64(state.head[row_of_cells + ring(kx, cx)])
-                while other >= 0:
-                    if other != entity:
-                        xo, yo, zo = place_of(state, other)
-                        add_pair(model, grid, row, step, xo - x, yo - y, zo - z, 1.0)
-                    other = np.int64(state.entities[other].next)
 
 
 @kernel

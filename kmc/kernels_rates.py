@@ -11,10 +11,10 @@ from .kernels_near import (
     inlined,
     kernel,
     open_potential,
-    pair_energy,
     place_of,
     two_steps,
 )  # fmt: skip
+from .kernels_pairs import pair_energy
 from .lattice import TIGHT
 from .model import NO_HOP
 from .rates import exponential, forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate

@@ -83,6 +83,7 @@ class State(NamedTuple):
     groups: np.ndarray  # GROUP [G]
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
+    crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
@@ -120,7 +121,8 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS),
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
-        np.zeros(density_cells), np.zeros(CHANNELS), np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
+        np.zeros(pair_cells, np.int32), np.zeros(density_cells), np.zeros(CHANNELS),
+        np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(1, RUN))
 
