@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from kmc import channels, grains, interstices, packing
 from kmc.errors import UserError
@@ -21,6 +22,11 @@ _LATTICE_CONSTANT = 0.587
 _ELECTRODE_PLANES = 2
 MOST_SITES = 3e7  # some gigabytes of State and fields
 _EVEN = 4
+# Crevices gape between crystals (experiment's figure S15: "large crevices"), so they are as wide.
+_CREVICE_LENGTH = 1.0  # correlation length of their field, in crystals or grains
+# Evaporated silver fills a crevice until its rims have grown together: they shadow what lies deeper than this
+# many times the way to the nearest wall (a source some 10 degrees wide; assumed).
+_FALL = 6.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,9 @@ def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Fil
     region, width = interstices.classify(owner, open_, gap, grid.sites(ligand.value("length")), coverage)
     room = interstices.ligand_room(region, width, gap, coverage, size, generator)
     ceiling = np.repeat(np.repeat(packed.ceiling, grid.block, 0), grid.block, 1) * grid.block
+    ceiling = _fallen(ceiling, open_)
+    silver = open_ & (np.arange(region.shape[0])[:, None, None] >= ceiling)
+    region[silver], room[silver] = Region.ELECTRODE, 0
     side = max(1, round(grid.sites(ligand.value("seam_width"))))
     # Chains close behind a filament's way: what is left open in a window is one seam and the crevices.
     way = channels.seam(room, ceiling, side)
@@ -147,6 +156,7 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     room = grains.boundary_room(region, triple, layer.card.get("boundary_room", 1.0), boundary, generator)
     open_ = _crevices(stack, grid, (width, width), stack.grain.size_nm, generator)
     region[:, open_], room[:, open_] = Region.VOID, 1
+    ceiling = _fallen(ceiling, open_)
     silver = np.arange(shape[0])[:, None, None] >= ceiling
     region[silver], room[silver] = Region.ELECTRODE, 0
     return Film(region, room, ceiling)
@@ -155,11 +165,18 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
 def _crevices(stack: Any, grid: Grid, shape: tuple[int, int], size_nm: float, generator: np.random.Generator):
     """Open cracks through the active layer: bool [y, x] of exactly the stack's share, in whole cells."""
     cells = tuple(n // grid.block for n in shape)
-    field = noise(cells, (0.25 * size_nm / grid.spacing / grid.block,) * 2, generator)
+    field = noise(cells, (_CREVICE_LENGTH * size_nm / grid.spacing / grid.block,) * 2, generator)
     count = round(stack.crevice_fraction * field.size)
     open_ = np.zeros(field.size, dtype=bool)
     open_[np.argsort(field.ravel(), kind="stable")[:count]] = True
     return np.repeat(np.repeat(open_.reshape(cells), grid.block, 0), grid.block, 1)
+
+
+def _fallen(ceiling: np.ndarray, open_: np.ndarray) -> np.ndarray:
+    """First silver plane of each column [y, x] once silver has fallen into the open ones."""
+    ny, nx = open_.shape
+    wall = ndimage.distance_transform_edt(np.tile(open_, (3, 3)))[ny : 2 * ny, nx : 2 * nx]
+    return np.where(open_, np.maximum(ceiling - np.rint(_FALL * wall).astype(ceiling.dtype), 0), ceiling)
 
 
 def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
