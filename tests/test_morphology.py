@@ -475,7 +475,8 @@ def test_silver_falls_six_times_as_deep_as_the_wall_is_far(width: int) -> None:
 def test_more_crevices_are_shorts() -> None:
     """Silver lies on the organic in no window without crevices and in most with a fifth of the area open."""
     def reached(share: float) -> int:
-        windows = (window("ogb_20nm", seed, thickness="20 nm", crevice_fraction=share) for seed in range(1, 7))
+        choices = {"thickness": "20 nm", "crevice_fraction": share}
+        windows = (window("ogb_20nm", seed, **choices) for seed in range(1, 7))
         return sum(int(one.silver_surface().min() == one.organic_surface()) for one in windows)
 
     assert reached(0.0) == 0

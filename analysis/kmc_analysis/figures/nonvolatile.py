@@ -47,7 +47,7 @@ _RETENTION = Program("1 mA kept ogb_20nm", "ogb_20nm", held(), devices=3)
 
 _LINES = (
     f"a read at 50 mV, {WRITE_LINES}, a sweep to 0.2 V at 1 MV/s, a sweep to -{RESET_V} V and back at "
-    "1 V/s, reads at 0.1 V before and after it, 10 ms at 0 V, a read at 50 mV"
+    "1 V/s, reads at 0.1 V before and after it, 2 s at 0 V, a read at 50 mV"
 )
 
 

@@ -230,7 +230,7 @@ def _write_and(voltage: str) -> Segments:
     return [pulses("20 ms", count=1), {"hold": then}, _READ]
 
 
-_DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=6)
+_DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=12)
                      for name, voltage in (("read at -0.5 V", "-0.5 V"), ("left at 0 V", "0 V")))  # fmt: skip
 
 
