@@ -150,7 +150,7 @@ def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, roun
 @njit
 def relax(sites, fields, face, source, share, factor: int, nz: int, ny: int, nx: int, box, sweeps: int,
           omega: float) -> float:
-    """Gauss-Seidel on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
+    """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
     face: permittivity between two regions [8, 8]; source: V times permittivity per mesh cell; share: of it on
     an open site. Returns the

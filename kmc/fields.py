@@ -27,8 +27,9 @@ def carrier_sheet(lattice: Lattice) -> np.ndarray:
     current refills it), at the voltage the leak leaves to the organic.
     """
     organic = lattice.region == Region.ORGANIC
-    top = organic & ~np.roll(organic, -1, axis=0)
-    return np.flatnonzero(top & ~lattice.residue)
+    above = np.roll(lattice.region, -1, axis=0)
+    ends = (above != Region.ORGANIC) & (above != Region.ELECTRODE)  # silver that fell there has its own
+    return np.flatnonzero(organic & ends & ~lattice.residue)
 
 
 class Potential:

@@ -107,7 +107,8 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
     x0, y0, z0 = decode(grid, site)
     home.cation = EMPTY
     lone = not crowded(state, grid, x0, y0, z0, reach)
-    sum_pairs(state, grid, model, entity, 1)
+    if lone:
+        sum_pairs(state, grid, model, entity, 1)  # nil on all sites
     k = 0
     for c in range(-reach - 1, reach + 2):
         for b in range(-reach - 1, reach + 2):

@@ -69,6 +69,17 @@ def unlink_charge(state, grid, entity: int) -> None:
 
 
 @kernel
+def link_all(state, grid) -> None:
+    """Make the lists anew: a run without pair energies does not keep them up."""
+    for cell in range(state.head.size):
+        state.head[cell], state.crowd[cell] = -1, 0
+    for entity in range(state.run[0].entities):
+        kind = state.entities[entity].kind
+        if kind == KIND_ION or kind == KIND_VACANCY:
+            link_charge(state, grid, entity)
+
+
+@kernel
 def count_near(state, grid, x: int, y: int, z: int, change: int) -> None:
     """Let a charge that came (1) or went (-1) be counted in its cell and those around, none twice."""
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
@@ -170,8 +181,7 @@ def sum_pairs(state, grid, model, entity: int, step: int) -> None:
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
     x, y, z = place_of(state, entity)
     reach = PAIR_REACH - 1 + step
-    kind = state.entities[entity].kind
-    own = kind == KIND_ION or kind == KIND_VACANCY  # else it stands in for one
+    own = state.entities[entity].kind == KIND_ION  # else it stands in for one
     if step == 1 and not others_near(state, grid, x, y, z, own):
         return
     x0, across_x = span(x, reach, cx)

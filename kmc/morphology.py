@@ -24,8 +24,8 @@ MOST_SITES = 3e7  # some gigabytes of State and fields
 _EVEN = 4
 # Crevices gape between crystals (experiment's figure S15: "large crevices"), so they are as wide.
 _CREVICE_LENGTH = 1.0  # correlation length of their field, in crystals or grains
-# Evaporated silver fills a crevice until its rims have grown together: they shadow what lies deeper than this
-# many times the way to the nearest wall (a source some 10 degrees wide; assumed).
+# Evaporated silver fills a crevice as deep as it is seen past the nearest rim: this many times as deep as the
+# rim is far (from some 10 degrees to either side; assumed).
 _FALL = 6.0
 
 
@@ -165,7 +165,8 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
 def _crevices(stack: Any, grid: Grid, shape: tuple[int, int], size_nm: float, generator: np.random.Generator):
     """Open cracks through the active layer: bool [y, x] of exactly the stack's share, in whole cells."""
     cells = tuple(n // grid.block for n in shape)
-    field = noise(cells, (_CREVICE_LENGTH * size_nm / grid.spacing / grid.block,) * 2, generator)
+    length = min(_CREVICE_LENGTH * size_nm / grid.spacing / grid.block, 0.5 * min(cells))
+    field = noise(cells, (length, length), generator)
     count = round(stack.crevice_fraction * field.size)
     open_ = np.zeros(field.size, dtype=bool)
     open_[np.argsort(field.ravel(), kind="stable")[:count]] = True

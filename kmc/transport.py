@@ -105,6 +105,7 @@ class Network:
             tk.tunnelling_links(atoms, self.label, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
             tk.cluster_links(own, best, planes, channels, matrix)
+        matrix[tk.ANODE, tk.CATHODE] += self._bare(foot)
         linked = tk.linked(best, planes)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
@@ -122,6 +123,12 @@ class Network:
         tk.link_heat(own, best, planes, channels, unit, atom, electrode)
         return Path(conductance, False, gap,
                     *self._link_heat(atoms, foot, atom, electrode, conductance))
+
+    def _bare(self, foot) -> float:
+        """Conductance of the links from the electrode to silver in the organic, with no atom between, S."""
+        apart = (self.roof - foot)[foot > self.counter_top]
+        near = apart[apart <= (TUNNEL_REACH if self.tunnelling else 1)]
+        return float(self.link[near**2].sum())
 
     def _link_heat(self, atoms, foot, atom, electrode, conductance: float
                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ from .circuit import Operating
 from .coupling import DENSITY_MEMORY_S, VOLTAGE_STEP, Device
 from .errors import UserError
 from .kernels import BUDGET, REACHED
+from .kernels_pairs import link_all
 from .morphology import MOST_SITES, build
 
 FINEST = 1 / 1024  # of the longest slice
@@ -201,4 +202,5 @@ class Windows:
     def start_again(self) -> None:
         """The clock begins at zero with everything on the sites as it is; the rest is of these settings."""
         for device in self:
+            link_all(device.state, device.grid)
             device.start_again()

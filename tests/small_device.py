@@ -176,4 +176,23 @@ def problems(w: Window) -> list[str]:
     x, y, z = entities["x"][alive], entities["y"][alive], entities["z"][alive]
     if ((z.astype(int) * w.grid.ny + y) * w.grid.nx + x != entities["site"][alive]).any():
         out.append("coordinates and sites disagree")
+    charges = alive[np.isin(entities["kind"][alive], (KIND_ION, KIND_VACANCY))]
+    if w.model.reach and (state.crowd[pair_cells(w, charges)] != counted_near(w, charges)).any():
+        out.append("charges near each charge and their count disagree")
     return out
+
+
+def pair_cells(w: Window, charges: np.ndarray) -> np.ndarray:
+    """Cell of the pair term of each charge."""
+    z, y, x = (w.state.entities[name][charges].astype(int) // 4 for name in ("z", "y", "x"))
+    return (z * (w.grid.ny // 4) + y) * (w.grid.nx // 4) + x
+
+
+def counted_near(w: Window, charges: np.ndarray) -> np.ndarray:
+    """How many of the charges are in the cell of each and those around, one by one."""
+    near = np.ones((len(charges), len(charges)), np.bool_)
+    for name, length in (("z", 10**6), ("y", w.grid.ny), ("x", w.grid.nx)):
+        cell = w.state.entities[name][charges].astype(int) // 4
+        apart = np.abs(cell[:, None] - cell)
+        near &= np.minimum(apart, length // 4 - apart) <= 1
+    return near.sum(axis=1)

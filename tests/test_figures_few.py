@@ -86,7 +86,7 @@ def test_levels_that_were_not_run_are_owed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_device_is_one_trial_of_reconfiguration(monkeypatch: pytest.MonkeyPatch) -> None:
     """S29: eighteen faultless devices are eighteen trials, not thirty-six: too few for 0.9."""
     monkeypatch.setattr(nonvolatile, "is_written", lambda ds: ds != "not written")
-    monkeypatch.setattr(nonvolatile, "left_over", lambda ds: 100.0 if ds == "stuck" else 1.0)
+    monkeypatch.setattr(nonvolatile, "was_reset", lambda ds: ds != "stuck")
     found = nonvolatile._reconfigured({nonvolatile.OGB.name: ["good"] * 18})["S29_reconfigurable"]
     assert (found.value, found.n) == (1.0, 18)
     assert found.low < 0.9
@@ -97,7 +97,7 @@ def test_a_device_is_one_trial_of_reconfiguration(monkeypatch: pytest.MonkeyPatc
 def test_twenty_devices_owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """S33 asks for twenty written devices each."""
     monkeypatch.setattr(series, "is_written", lambda ds, least_S: True)
-    monkeypatch.setattr(series, "left_over", lambda ds: ds)
+    monkeypatch.setattr(series, "was_reset", lambda ds: ds == 1.0)
     assert not series._returning([1.0] * 20, [100.0] * 20).owed
     assert "20 devices" in series._returning([1.0] * 19, [100.0] * 20).owed
 

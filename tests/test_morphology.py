@@ -461,18 +461,18 @@ def test_crevices_widen_the_channel() -> None:
 
 @pytest.mark.parametrize("width", [2, 6, 12])
 def test_silver_falls_six_times_as_deep_as_the_wall_is_far(width: int) -> None:
-    """In a straight crevice round the window, 40 sites deep: deepest in its middle, nowhere else."""
-    ceiling, open_ = np.full((24, 24), 40), np.zeros((24, 24), np.bool_)
+    """In a straight crevice round the window, 30 sites deep: deepest in its middle, nowhere else."""
+    ceiling, open_ = np.full((24, 24), 30), np.zeros((24, 24), np.bool_)
     open_[:, :width] = True
     fallen = morphology._fallen(ceiling, open_)
-    assert (fallen[:, width:] == 40).all()
+    assert (fallen[:, width:] == 30).all()
     assert (fallen == fallen[0]).all()
     wall = np.minimum(np.arange(width), np.arange(width)[::-1]) + 1
-    assert (fallen[0, :width] == np.maximum(40 - 6 * wall, 0)).all()
-    assert (morphology._fallen(ceiling, np.zeros_like(open_)) == 40).all()
+    assert (fallen[0, :width] == np.maximum(30 - 6 * wall, 0)).all()
+    assert (morphology._fallen(ceiling, np.zeros_like(open_)) == 30).all()
 
 
-def test_more_crevices_are_shorts() -> None:
+def test_silver_falls_onto_the_organic_through_wide_crevices() -> None:
     """Silver lies on the organic in no window without crevices and in most with a fifth of the area open."""
     def reached(share: float) -> int:
         choices = {"thickness": "20 nm", "crevice_fraction": share}
@@ -623,6 +623,6 @@ def test_lengths_do_not_depend_on_the_spacing(spacing: float) -> None:
 def test_the_ends_of_what_cards_allow(choices: dict[str, Any], order: str) -> None:
     """Whatever passes a card's bounds gives a window."""
     lattice = small(order=order, **choices)
-    least = lattice.silver_surface().min() - lattice.organic_surface()
-    assert least >= (0 if "crevice_fraction" in choices else 1)  # silver falls into a wide crevice
+    bare = lattice.silver_surface() == lattice.organic_surface()
+    assert bare.mean() <= choices.get("crevice_fraction", 0.0)  # silver falls into a wide crevice
     assert lattice.mask(*ACTIVE).any()

@@ -21,19 +21,37 @@ def short(progress: Any) -> None:
     kmc.simulate("ogb_7nm", protocol, settings={"window": "8 nm"}, progress=progress)
 
 
+def astray(device: Any) -> int:
+    """Ions that the list of their cell does not name."""
+    state, grid, missing = device.state, device.grid, 0
+    for ion in np.flatnonzero(state.entities["kind"] == KIND_ION):
+        z, y, x = (int(state.entities[name][ion]) // 4 for name in "zyx")
+        other = int(state.head[(z * (grid.ny // 4) + y) * (grid.nx // 4) + x])
+        for _ in range(100):
+            if other in (ion, -1):
+                break
+            other = int(state.entities["next"][other])
+        missing += other != ion
+    return missing
+
+
 def test_a_state_of_other_settings_has_the_rates_of_these() -> None:
     """A run without pair energies, gone on with by one that has them: the ions know each other at once."""
     protocol = kmc.Protocol.hold("0 V", "1 ns", samples=1)
     before = small(protocol, 5.0, {"ion_pairs": False}, 1)
     device = before.device
     free = np.flatnonzero(before.lattice.mask(*ACTIVE).ravel() & (device.state.sites["cation"] == EMPTY))
-    places = free[np.flatnonzero(np.diff(free) == 1)[0] + np.arange(2)]
+    places = free[np.flatnonzero(np.diff(free) == 1)[0] + np.arange(60)]
     kernels.place_many(device.state, device.grid, KIND_ION, places.astype(np.int32))
     device.refresh()
+    device.advance(before.events, np.inf, 500, False)
+    assert device.state.run["hops"][0] > 100
+    assert astray(device) > 0  # without pair energies the lists are not kept up
     paired = before.settings.changed(ion_pairs=True)
     after = Simulation(before.stack, protocol, paired, 1, before.state_dict())
     ions = after.device.state.entities["kind"] == KIND_ION
     kept, rates = (getattr(after.device.state, name)[ions].copy() for name in ("pairs", "rates"))
+    assert astray(after.device) == 0
     after.device.refresh()
     assert np.count_nonzero(kept) > 0
     assert (kept == after.device.state.pairs[ions]).all()

@@ -44,14 +44,14 @@ def test_the_leak_is_activated_by_the_cards_energy() -> None:
     assert slope == pytest.approx(stack.active.card.value("leak_activation_energy"), abs=0.03)
 
 
-def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int = 8):
+def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int = 8, floor: int = 8):
     """A small window of gap sites between two counter and two silver planes, with atoms at (z, y, x).
 
-    wall: the silver electrode reaches down to plane 8 from this x on.
+    wall: the silver electrode reaches down to plane `floor` from this x on.
     """
     region = np.full((16, 8, 8), Region.GAP, np.uint8)
     region[:2], region[2:4], region[14:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
-    region[8:, :, wall:] = Region.ELECTRODE
+    region[floor:, :, wall:] = Region.ELECTRODE
     lattice = Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
     state = allocate(region, lattice.room, 512)
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
@@ -120,6 +120,19 @@ def test_silver_that_only_lies_on_the_organic_carries_no_current() -> None:
     assert not touching.bridged  # what is left is tunnelling through the organic, which is two sites here
     assert touching.conductance < 0.02 * G0
     assert (fields["unit"][sites] == 1.0).all()
+
+
+def test_an_electrode_on_silver_in_the_organic_conducts() -> None:
+    """Silver that fell through a crevice, onto a column of the organic: a quantum, and less a site higher up.
+
+    Control: beside the column, on the bare organic, nothing.
+    """
+    column = [(2, 4, 4), (3, 4, 4)]
+    touching, near, beside = (device(column, wall=wall, floor=floor)[1].conductance
+                              for wall, floor in ((4, 4), (4, 6), (5, 4)))  # fmt: skip
+    assert touching == pytest.approx(G0, rel=1e-4)
+    assert 0.0 < near < 0.1 * touching
+    assert beside == 0.0
 
 
 def test_an_island_beside_a_closed_chain_has_its_potential() -> None:

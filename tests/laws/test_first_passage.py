@@ -21,10 +21,11 @@ from kmc.kernels_flight import (
     TOTAL,
     flight,
     relax_colour,
+    tabulate,
 )
 from kmc.kernels_near import decode, neighbour
 from kmc.model import NO_HOP
-from kmc.state import KIND_EMITTER, KIND_METAL, KIND_VACANCY, METAL, State
+from kmc.state import KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
 
 REACH = 2
 TRIALS = 1500
@@ -146,6 +147,38 @@ def test_the_chain_is_solved(reach: int) -> None:
             most = max(most, float(np.abs(w.state.domain[: side**3, BACK] - right).max()))
     assert ways > 2
     assert most > 0.01
+
+
+def test_who_is_alone_needs_no_list() -> None:
+    """An ion seven, five or three sites from the atom: the chain is the same whether or not lists are asked.
+
+    Control: the nearest one changes it.
+    """
+    changed = []
+    for apart in (7, 5, 3):
+        w, atom = alone(1)
+        model = table(pairs=True)
+        for name in ("bond", "kink", "ion_energy", "adhesion", "isolated"):
+            model[name] = w.model[name]
+        w = Window(w.state, w.grid, w.fields, answering(model)[0])
+        w.model["flight"] = 1
+        z, y, x = (int(w.state.entities[name][atom]) for name in "zyx")
+        bare = tabulated(w, atom)
+        high = z + apart if z + apart < w.grid.nz - 2 else z - apart
+        free = np.flatnonzero(w.state.sites["cation"].reshape(w.grid.nz, -1)[high] == 0)
+        place = high * w.grid.ny * w.grid.nx + free[np.argmin(np.abs(free - (y * w.grid.nx + x)))]
+        kernels.place_many(w.state, w.grid, KIND_ION, np.array([place], np.int32))
+        with_lists = w.copy()
+        with_lists.state.crowd[:] += 1
+        assert (tabulated(w, atom) == tabulated(with_lists, atom)).all()
+        changed.append(bool((tabulated(w, atom) != bare).any()))
+    assert changed[-1]
+
+
+def tabulated(w: Window, atom: int) -> np.ndarray:
+    """The chain around an atom."""
+    tabulate(*w, atom, int(w.state.entities["site"][atom]))
+    return w.state.domain[: (2 * int(w.model["flight"]) + 3) ** 3].copy()
 
 
 def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:

@@ -16,7 +16,7 @@ from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import CLOSED_S, READ, RESET, cycle, held, is_written, kept, written
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
-from kmc_analysis.metrics.states import HIGH_RESISTANCE, left_over, on_off_nonvolatile, reads, reset_voltage
+from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage, was_reset
 from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, mean, median, not_run
 from kmc_analysis.study_figures import COLOURS
 
@@ -238,7 +238,7 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
 
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     """Share of written devices at high resistance after the RESET, crystals less film."""
-    groups = [np.array([float(left_over(ds) < HIGH_RESISTANCE) for ds in group if is_written(ds, CLOSED_S)])
+    groups = [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)])
               for group in (crystals, film)]  # fmt: skip
     if not all(len(group) for group in groups):
         return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "

@@ -75,6 +75,14 @@ def left_over(ds: xr.Dataset) -> float:
     return float(found[-1, 1] / first) if first > 0 else math.nan
 
 
+def was_reset(ds: xr.Dataset) -> bool:
+    """Whether the negative sweep parted the state, to a tenth, and the device ended at high resistance.
+
+    What only forgets by itself, after the sweep, is no RESET.
+    """
+    return not math.isnan(reset_voltage(ds)) and left_over(ds) < HIGH_RESISTANCE
+
+
 def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Times since the voltage was taken away (s) and conductances (S) of the longest stretch at 0 V."""
     voltage, time = ds["voltage_source"].values, ds["time"].values
