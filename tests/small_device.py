@@ -177,7 +177,7 @@ def problems(w: Window) -> list[str]:
     if ((z.astype(int) * w.grid.ny + y) * w.grid.nx + x != entities["site"][alive]).any():
         out.append("coordinates and sites disagree")
     charges = alive[np.isin(entities["kind"][alive], (KIND_ION, KIND_VACANCY))]
-    if w.model.reach and (state.crowd[pair_cells(w, charges)] != counted_near(w, charges)).any():
+    if w.model["reach"] and (state.crowd[pair_cells(w, charges)] != counted_near(w, charges)).any():
         out.append("charges near each charge and their count disagree")
     return out
 
