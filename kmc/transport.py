@@ -105,7 +105,8 @@ class Network:
             tk.tunnelling_links(atoms, self.label, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
             tk.cluster_links(own, best, planes, channels, matrix)
-        matrix[tk.ANODE, tk.CATHODE] += self._bare(foot)
+        bare, direct = self._bare(foot)
+        matrix[tk.ANODE, tk.CATHODE] += direct.sum()
         linked = tk.linked(best, planes)
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
@@ -122,24 +123,25 @@ class Network:
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
         tk.link_heat(own, best, planes, channels, unit, atom, electrode)
         return Path(conductance, False, gap,
-                    *self._link_heat(atoms, foot, atom, electrode, conductance))
+                    *self._link_heat(atoms, foot, atom, electrode, bare, direct, conductance))
 
-    def _bare(self, foot) -> float:
-        """Conductance of the links from the electrode to silver in the organic, with no atom between, S."""
-        apart = (self.roof - foot)[foot > self.counter_top]
-        near = apart[apart <= (TUNNEL_REACH if self.tunnelling else 1)]
-        return float(self.link[near**2].sum())
+    def _bare(self, foot) -> tuple[np.ndarray, np.ndarray]:
+        """Columns where the electrode is linked to silver in the organic, no atom between; the links, S."""
+        apart = (self.roof - foot).ravel()
+        reach = TUNNEL_REACH if self.tunnelling else 1
+        columns = np.flatnonzero((foot.ravel() > self.counter_top) & (apart <= reach))
+        return columns, self.link[apart[columns] ** 2]
 
-    def _link_heat(self, atoms, foot, atom, electrode, conductance: float
+    def _link_heat(self, atoms, foot, atom, electrode, bare, direct, conductance: float
                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
         plane = self.shape[1] * self.shape[2]
-        column = atoms.astype(np.int64) % plane
+        column = np.append(atoms.astype(np.int64) % plane, bare)
         sites = np.concatenate([atoms, self.roof.ravel()[column] * plane + column,
                                 foot.ravel()[column] * plane + column])
-        nothing = np.zeros(len(atoms))
-        positive = np.concatenate([atom[:, 0], electrode[:, 0], nothing])
-        negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1]])
+        nothing = np.zeros(len(column))
+        positive = np.concatenate([atom[:, 0], electrode[:, 0], direct, nothing])
+        negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1], direct])
         return self._warm(sites, [positive, negative], conductance)
 
     def _warm(self, sites, heat, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -128,11 +128,26 @@ def test_an_electrode_on_silver_in_the_organic_conducts() -> None:
     Control: beside the column, on the bare organic, nothing.
     """
     column = [(2, 4, 4), (3, 4, 4)]
-    touching, near, beside = (device(column, wall=wall, floor=floor)[1].conductance
-                              for wall, floor in ((4, 4), (4, 6), (5, 4)))  # fmt: skip
+    paths = [device(column, wall=wall, floor=floor)[1] for wall, floor in ((4, 4), (4, 6), (5, 4))]
+    touching, near, beside = (path.conductance for path in paths)
     assert touching == pytest.approx(G0, rel=1e-4)
     assert 0.0 < near < 0.1 * touching
     assert beside == 0.0
+    for path in paths:  # its heat is where electrons arrive: silver below plane 4, the electrode above
+        assert path.heat_positive.sum() == pytest.approx(path.conductance)
+        assert path.heat_negative.sum() == pytest.approx(path.conductance)
+        assert (path.heat_positive[path.heat_sites < 4 * 64] == 0.0).all()
+        assert (path.heat_negative[path.heat_sites >= 4 * 64] == 0.0).all()
+
+
+def test_a_link_beside_a_short_has_its_own_heat() -> None:
+    """An atom in tunnelling's reach of the column takes the heat of its own link, not that of the contact."""
+    column = [(2, 4, 4), (3, 4, 4)]
+    alone = device(column, wall=4, floor=4)[1]
+    beside = device([*column, (9, 1, 1)], wall=4, floor=4)[1]
+    atom = beside.heat_sites == np.ravel_multi_index((9, 1, 1), (16, 8, 8))
+    assert beside.conductance >= alone.conductance
+    assert beside.heat_positive[atom].sum() < 0.01 * beside.conductance
 
 
 def test_an_island_beside_a_closed_chain_has_its_potential() -> None:
