@@ -37,12 +37,13 @@ KNOBS: dict[str, tuple[float, ...]] = {
     "refresh_bound": (0.1, 0.3, 1.0, 2.0, 5.0),
     "mesh_factor": (1, 2, 4),
     "flight_reach": (0, 1, 2, 3, 4),
+    "ion_slice": (0.0, 2e-8, 1e-7, 5e-7),
     TUNNEL_REACH: (12, 8, 6, 4),
     "spacing_factor": (0.4, 0.45, 0.5, 0.6),
     "window": (19.0, 14.0, 5.0),  # crystals size it: four, three and two of them across
     "windows": (4, 2, 1),
 }  # fmt: skip
-DRAWN = ("refresh_bound", "mesh_factor", "flight_reach")
+DRAWN = ("refresh_bound", "mesh_factor", "flight_reach", "ion_slice")
 SHARES = (1, 2, 4)  # of all seeds: how far their number is enough
 FADES = 4  # streams of events for each lattice
 RATES_S, MOMENTS = 1.2e-3, 4  # length of a run at some moments of which its rates are compared
@@ -91,7 +92,7 @@ def rate_errors(task: tuple[int, str, float]) -> list[float]:
     """
     seed, knob, value = task
     protocol = Protocol.hold("0.7 V", f"{RATES_S} s", "100 uA", samples=MOMENTS)
-    settings = small_settings({knob: value})
+    settings = small_settings({"ion_slice": 0.0, knob: value})  # each ion's rate is its hops', at any time
     simulation = Simulation(small_device(), protocol, settings, seed)
     found: list[float] = []
     for moment in range(1, MOMENTS):
@@ -99,7 +100,7 @@ def rate_errors(task: tuple[int, str, float]) -> list[float]:
         full = solved(simulation, settings)
         held, right = totals(simulation), totals(full)
         if knob == "mesh_factor":
-            held, right = right, totals(solved(simulation, small_settings({knob: KNOBS[knob][0]})))
+            held, right = right, totals(solved(simulation, settings.changed(**{knob: KNOBS[knob][0]})))
         some = (held > 0.0) & (right > 0.0)
         found += np.abs(held[some] / right[some] - 1.0).tolist()
     return found

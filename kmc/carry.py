@@ -8,7 +8,7 @@ import numpy as np
 
 from . import circuit
 from .coupling import Device
-from .state import GROUPS, State, grow
+from .state import GROUPS, MADE, State, grow
 from .transport import Path
 
 _PLAIN = (
@@ -29,7 +29,7 @@ def _carried(device: Device) -> dict[str, Any]:
     """The same, with the window's own arrays."""
     state = device.state
     saved: dict[str, Any] = {name: getattr(device, name) for name in _PLAIN}
-    saved["state"] = {name: getattr(state, name) for name in State._fields if name != "members"}
+    saved["state"] = {name: getattr(state, name) for name in State._fields if name not in MADE}
     saved["state"]["members"] = np.concatenate(
         [state.members[g, : state.groups["count"][g]] for g in range(GROUPS)])
     saved["potential"] = {name: getattr(device.potential, name) for name in _POTENTIAL}
@@ -90,8 +90,9 @@ def restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
         device.state = grow(device.state, saved["entities"].size)
     state = device.state
     for name in State._fields:
-        if name != "members":
+        if name not in MADE:
             getattr(state, name)[:] = saved[name]
+    state.known[:] = 0
     start = 0
     for g in range(GROUPS):
         count = int(state.groups["count"][g])

@@ -11,8 +11,9 @@ from .cache import njit
 from .kernels_bend import touch_box
 from .kernels_entities import new_entity, settle_density, step_of
 from .kernels_events import apply, hop_ion
+from .kernels_glide import glide
 from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
-from .kernels_near import index, inlined, kernel
+from .kernels_near import index, inlined, kernel, outdate
 from .kernels_pairs import sum_pairs
 from .kernels_rates import entity_rates
 from .state import CHANNELS, KIND_ION, KIND_VACANCY
@@ -39,6 +40,7 @@ def refresh_all(state, grid, fields, model) -> None:
     Charges may have been placed: their pair energies are summed, too.
     """
     clear_groups(state)
+    state.run[0].epoch += 1
     for entity in range(state.run[0].entities):
         kind = state.entities[entity].kind
         if kind == KIND_ION or kind == KIND_VACANCY:
@@ -50,6 +52,7 @@ def refresh_all(state, grid, fields, model) -> None:
 @kernel
 def refresh_box(state, grid, fields, model, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> None:
     """Recompute the rates of the entities in a box of sites (y, x periodic, may run past the edges)."""
+    outdate(state, grid, z0, z1, y0, y1, x0, x1)
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
             for x in range(x0, x1):
@@ -110,7 +113,11 @@ def _events(state, grid, fields, model, generator, stop_s: float, budget: int, l
             channel += 1
         if state.rates[entity, channel] <= 0.0:
             continue
-        if state.entities[entity].kind == KIND_ION and channel < 6:
+        ahead = state.entities[entity].ahead > 0
+        if ahead or (model.slice > 0.0 and state.entities[entity].kind == KIND_ION and channel < 6):
+            glide(state, grid, fields, model, generator, entity, -1 if ahead else channel)
+            run.events -= 1
+        elif state.entities[entity].kind == KIND_ION and channel < 6:
             if not hop_ion(state, grid, model, entity, channel):
                 continue
         elif not apply(state, grid, fields, model, generator, entity, channel, rest):

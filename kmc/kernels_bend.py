@@ -6,7 +6,7 @@ passes the box's edge is left to `kmc.patches`, and told.
 """
 
 from .kernels_groups import touch
-from .kernels_near import beside, decode, index, inlined, kernel
+from .kernels_near import beside, decode, index, inlined, kernel, outdate
 from .state import BEND_REACH, METAL
 from .units import K_B
 
@@ -134,6 +134,7 @@ def spread(state, grid, fields, site: int, reach: int, unit: float, charge: floa
 def touch_box(state, grid, site: int, reach: int) -> None:
     """Touch all entities within `reach` sites along each axis; once round a window that is no wider."""
     x0, y0, z0 = decode(grid, site)
+    outdate(state, grid, z0 - reach, z0 + reach + 1, y0 - reach, y0 + reach + 1, x0 - reach, x0 + reach + 1)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
         for b in range(min(2 * reach + 1, grid.ny)):
             for a in range(min(2 * reach + 1, grid.nx)):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels_groups import leave_group, touch
-from .kernels_near import decode, index, inlined, kernel, place_of, put
+from .kernels_near import decode, index, inlined, kernel, outdate, place_of, put
 from .kernels_pairs import across, add_pair, felt, link_charge, others_near, ring, span, unlink_charge
 from .model import PAIR_REACH
 from .state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
@@ -20,7 +20,7 @@ def new_entity(state, grid, kind: int, site: int) -> int:
         entity = run.entities
         run.entities += 1
     here = state.entities[entity]
-    here.kind, here.group, here.total, here.returns = kind, -1, 0.0, 0.0
+    here.kind, here.group, here.total, here.returns, here.ahead = kind, -1, 0.0, 0.0, 0
     put(state, grid, entity, site)
     if kind == KIND_VACANCY:
         state.sites[site].vacancy = entity
@@ -67,9 +67,12 @@ def drop_entity(state, grid, entity: int) -> None:
 
 @kernel
 def settle_density(state, grid, entity: int) -> None:
-    """Book the residence of an ion, weighted (n-1)/n: the density that *others* feel, none for a lone ion."""
+    """Book the residence of an ion, weighted (n-1)/n: the density that *others* feel, none for a lone ion.
+
+    One that waits has booked its time along its way.
+    """
     weight = state.run[0].pair_clock - state.entities[entity].stamp
-    if weight > 0.0:
+    if weight > 0.0 and state.entities[entity].ahead == 0:
         x, y, z = place_of(state, entity)
         state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += weight
     state.entities[entity].stamp = state.run[0].pair_clock
@@ -133,6 +136,7 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
 def touch_around(state, grid, site: int) -> None:
     """Touch all within two steps of a changed metal site: bonds of neighbours and of where they may go."""
     x, y, z = decode(grid, site)
+    outdate(state, grid, z - 2, z + 3, y - 2, y + 3, x - 2, x + 3)
     for dz in range(max(-2, -z), min(3, grid.nz - z)):
         for dy in range(-2 + abs(dz), 3 - abs(dz)):
             for dx in range(-2 + abs(dz) + abs(dy), 3 - abs(dz) - abs(dy)):

@@ -68,6 +68,16 @@ def beside(grid, site: int, x: int, y: int, z: int, direction: int) -> int:
 
 
 @kernel
+def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> None:
+    """Rates of an ion on the sites of a box (y, x periodic) are no longer what `state.table` has."""
+    for z in range(max(z0, 0), min(z1, grid.nz)):
+        for y in range(y0, y1):
+            row = (z * grid.ny + y % grid.ny) * grid.nx
+            for x in range(x0, x1):
+                state.known[row + x % grid.nx] = 0
+
+
+@kernel
 def neighbour(grid, site: int, direction: int) -> int:
     """Site next to `site`."""
     x, y, z = decode(grid, site)

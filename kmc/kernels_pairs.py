@@ -7,7 +7,7 @@ import numpy as np
 
 from .kernels_near import decode, index, inlined, kernel, place_of
 from .model import PAIR_REACH
-from .state import CHANNELS, KIND_ION, KIND_VACANCY, OWN
+from .state import CHANNELS, KIND_ION, KIND_VACANCY, NEAR_MOST, OWN
 
 
 @inlined
@@ -112,6 +112,30 @@ def crowded(state, grid, x: int, y: int, z: int, reach: int) -> bool:
                 if state.crowd[index(row_of_cells + ring(kx, cx))] > 0:
                     return True
     return False
+
+
+@kernel
+def gather(state, grid, model, x: int, y: int, z: int) -> int:
+    """Write down where the charges in the cell of a place and those around it are; returns how many.
+
+    -1 where no lists are kept.
+    """
+    cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
+    count = 0
+    if model.reach == 0:
+        return -1
+    if not others_near(state, grid, x, y, z, 0):
+        return count
+    for kz in range(max(z // 4 - 1, 0), min(z // 4 + 2, cz)):
+        for b in range(min(3, cy)):
+            row_of_cells = (kz * cy + ring(y // 4 - 1 + b, cy)) * cx
+            for a in range(min(3, cx)):
+                other = np.int64(state.head[row_of_cells + ring(x // 4 - 1 + a, cx)])
+                while other >= 0 and count < NEAR_MOST:
+                    state.near[count, 0], state.near[count, 1], state.near[count, 2] = place_of(state, other)
+                    count += 1
+                    other = np.int64(state.entities[other].next)
+    return count
 
 
 @inlined

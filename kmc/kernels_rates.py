@@ -223,6 +223,8 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
 def entity_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the rates of an entity and return their total, 1/s, regardless of exclusion; 0 for a free slot."""
     kind = state.entities[entity].kind
+    if state.entities[entity].ahead > 0:
+        return state.rates[entity, 0]
     if kind == KIND_ION:
         return ion_rates(state, grid, fields, model, entity)
     if kind == KIND_METAL:

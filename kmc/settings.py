@@ -35,6 +35,11 @@ class Settings(BaseModel):
     flight_reach: Annotated[
         int, Field(strict=True, ge=0, le=4, description="sites around an atom where its ion's way is solved")
     ] = 2
+    ion_slice: Annotated[
+        float,
+        parsed("s", 0.0, 1e-6),
+        Field(description="seconds that an ion hops by itself, all else at rest; 0: hop by hop"),
+    ] = 1e-7
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
         Field(description="bromide vacancies one by one, or in equilibrium"),

@@ -20,6 +20,7 @@ OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
+NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
@@ -36,7 +37,8 @@ ENTITY = np.dtype([
     ("total", "f8"),  # 1/s, regardless of exclusion
     ("stamp", "f8"),  # pair clock at the last move
     ("x", "u2"), ("y", "u2"), ("z", "u2"),  # coordinates of the site
-    ("touched", "u2"),  # 1: its rates must be computed again
+    ("touched", "u1"),  # 1: its rates must be computed again
+    ("ahead", "u1"),  # an ion that went its way and waits for its time to pass; then 1: goes on, 6, 7: leaves
     ("free", "i4"), ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
     ("returns", "f8"),  # least chance that its ion comes back, which its rate leaves out; 64 bytes: one line
 ])  # fmt: skip
@@ -51,7 +53,8 @@ RUN = np.dtype(
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
-        "touched", "regrouped")])  # fmt: skip
+        "touched", "regrouped",
+        "epoch")])  # fmt: skip
 CHANGE = np.dtype([
     ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
     ("shift", "f8"),  # what of its change of potential passed beyond the box that followed at once, V
@@ -62,6 +65,10 @@ FIELD = np.dtype([
     ("charge", "f8"),  # potential of the space charge with the metal grounded, V
     ("temperature", "f8"),  # K
 ])  # fmt: skip
+
+
+#: Arrays of the State that follow from the others.
+MADE = ("members", "table", "known")
 
 
 class Grid(NamedTuple):
@@ -84,6 +91,10 @@ class State(NamedTuple):
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
+    near: np.ndarray  # int64 [NEAR_MOST, 3]: charges around the ion at work in `kmc.kernels_glide`
+    sums: np.ndarray  # float32 [CHANNELS]: a row as those of `table`, for an ion with charges near
+    table: np.ndarray  # float32 [N, CHANNELS]: sums of the rates of an ion on a site, no charge near, 1/s
+    known: np.ndarray  # int32 [N]: the epoch that a row of `table` is of; 0: it must be made anew
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
@@ -121,7 +132,10 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS),
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
-        np.zeros(pair_cells, np.int32), np.zeros(density_cells), np.zeros(CHANNELS),
+        np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 3), np.int64),
+        np.zeros(CHANNELS, np.float32), _lines(region.size, np.float32, CHANNELS),
+        np.zeros(region.size, np.int32),
+        np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(1, RUN))

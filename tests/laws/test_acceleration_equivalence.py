@@ -18,7 +18,7 @@ from kmc.bench_small import fading, set_times
 
 SEEDS, CONTROLS = 200, 60  # the control is off by half: fewer seeds tell
 THICKNESSES = (5.0, 8.0)
-EXACT: dict[str, Any] = {"flight_reach": 0}
+EXACT: dict[str, Any] = {"flight_reach": 0, "ion_slice": "0 s"}
 FAST: dict[str, Any] = {}  # the defaults
 #: what looks like an acceleration and is none: ions' hops slowed down, so that there are fewer of them
 WRONG: dict[str, Any] = {"active.silver_ion_surface_barrier": "0.30 eV", "ligand.gap_barrier": "0.30 eV",

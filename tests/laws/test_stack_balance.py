@@ -22,7 +22,7 @@ VOLT = 0.8
 @lru_cache(maxsize=2)
 def busy(name: str) -> Window:
     """A window at 0.8 V in which every kind of event is possible in every region, warmed by its metal."""
-    d = device(reduced(name), temperature=350.0, vacancies="explicit", flight_reach=0)
+    d = device(reduced(name), temperature=350.0, vacancies="explicit", flight_reach=0, ion_slice="0 s")
     generator = np.random.default_rng(4)
     scattered = free(d, d.lattice.room > 0)
     silver = generator.permutation(scattered)[:60]

@@ -1,0 +1,163 @@
+"""The hops of one ion for a while, all else at rest, for `kmc.kernels`.
+
+Within a slice of time (`model.slice`) an ion goes its exact way through the field of the moment, among
+charges that rest; only then is it told where it stands, and it waits for the time that its way took. So each
+ion keeps its own clock, and what is neglected is what others do within a slice: a fractional step
+(Arampatzis et al., J. Comput. Phys. 231, 7795 (2012)) with local clocks (Lubachevsky, J. Comput. Phys. 75,
+103 (1988)). Where no charge is near, the rates of a site are kept until they change.
+"""
+
+import numpy as np
+
+from .kernels_entities import follow_pairs, settle_density
+from .kernels_events import leave_ion
+from .kernels_groups import touch
+from .kernels_near import index, inlined, kernel, place_of, put
+from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, unlink_charge
+from .kernels_rates import ion_rates
+from .state import CHANNELS, EMPTY, ION
+
+LAST = CHANNELS - 1
+
+
+@kernel
+def glide(state, grid, fields, model, generator, entity: int, channel: int) -> None:
+    """Let an ion hop by itself for a slice: first into `channel`, or from where it is (-1).
+
+    Then it waits (`ahead`) for its clock. After that it is reduced, or joins the electrode, if its way ended
+    so; on a site that holds it for longer than a slice its next event is as any other.
+    """
+    run, due = state.run[0], state.entities[entity].ahead
+    if due >= 6:
+        wake(state, entity)
+        leave_ion(state, grid, fields, model, entity, due)
+        run.events += 1
+        return
+    origin = lift_off(state, grid, model, entity)
+    x, y, z = place_of(state, entity)
+    site, hops, clock, cell, near = origin, 0, 0.0, -1, 1
+    share = (run.ions - 1) / run.ions
+    while True:
+        if channel >= 0:
+            i, j, k = stepped(grid, x, y, z, channel)
+            target = index((k * grid.ny + j) * grid.nx + i)
+            # Where no charge is near, no ion is in the way, and the rate into metal is nil.
+            if near == 0 or state.sites[target].cation == EMPTY:
+                site, x, y, z, hops = target, i, j, k, hops + 1
+        if pair_cell(grid, x, y, z) != cell:
+            cell = pair_cell(grid, x, y, z)
+            near = gather(state, grid, model, x, y, z)
+        if near != 0:
+            put(state, grid, entity, site)
+            sum_gathered(state, grid, model, entity, near)
+            pile(state, grid, fields, model, entity, state.sums)
+        elif state.known[site] != run.epoch:
+            put(state, grid, entity, site)
+            sum_gathered(state, grid, model, entity, 0)
+            pile(state, grid, fields, model, entity, state.table[site])
+            state.known[site] = run.epoch
+        row = state.sums if near != 0 else state.table[site]
+        total = np.float64(row[LAST])
+        channel = -1
+        if clock * total + 1.0 > model.slice * total:
+            break
+        hold = 1.0 / total
+        clock += hold
+        state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += share * hold
+        channel = pick(row, generator.random() * total)
+        if channel >= 6:
+            break
+    put(state, grid, entity, site)
+    land(state, grid, model, entity, origin)
+    run.hops += hops
+    run.events += hops
+    if clock > 0.0:
+        state.entities[entity].ahead = max(channel, 1)
+        for d in range(CHANNELS):
+            state.rates[entity, d] = 0.0
+        state.rates[entity, 0] = 1.0 / clock
+
+
+@inlined
+def pick(row, rest: float) -> int:
+    """The channel of a draw below the last sum of a row of `pile`."""
+    place = 0
+    for d in range(LAST):
+        place += rest >= row[d]
+    return place - 2 if place >= 2 else place + 6
+
+
+@inlined
+def stepped(grid, x: int, y: int, z: int, direction: int) -> tuple[int, int, int]:
+    """Coordinates of the site in a direction, without a branch for each of six."""
+    x += int(direction == 1) - int(direction == 0)
+    y += int(direction == 3) - int(direction == 2)
+    z += int(direction == 5) - int(direction == 4)
+    x = x + grid.nx if x < 0 else (x - grid.nx if x >= grid.nx else x)
+    y = y + grid.ny if y < 0 else (y - grid.ny if y >= grid.ny else y)
+    z = z + grid.nz if z < 0 else (z - grid.nz if z >= grid.nz else z)
+    return x, y, z
+
+
+@kernel
+def pile(state, grid, fields, model, entity: int, row) -> None:
+    """Sums of the rates of an ion where it is put, 1/s: rare channels first, so that none is rounded off."""
+    ion_rates(state, grid, fields, model, entity)
+    own = state.rates[entity]
+    total = own[6]
+    row[0] = total
+    total += own[7]
+    row[1] = total
+    for d in range(6):
+        total += own[d]
+        row[d + 2] = total
+
+
+@inlined
+def wake(state, entity: int) -> None:
+    """An ion has waited for its clock; the time was booked along its way."""
+    here = state.entities[entity]
+    if here.ahead > 0:
+        here.ahead, here.stamp = 0, state.run[0].pair_clock
+
+
+@inlined
+def lift_off(state, grid, model, entity: int) -> int:
+    """Take an ion off its site for a while; returns the site."""
+    here = state.entities[entity]
+    site = index(here.site)
+    wake(state, entity)
+    settle_density(state, grid, entity)
+    state.sites[site].entity, state.sites[site].cation = -1, EMPTY
+    if model.reach > 0:
+        unlink_charge(state, grid, entity)
+    return site
+
+
+@inlined
+def land(state, grid, model, entity: int, origin: int) -> None:
+    """Put it where its way led, and let those that feel it know."""
+    site = index(state.entities[entity].site)
+    state.sites[site].entity, state.sites[site].cation = entity, ION
+    touch(state, entity)
+    if model.reach == 0:
+        return
+    if site != origin:
+        follow_pairs(state, grid, model, -1, origin, -1)
+    link_charge(state, grid, entity)
+    if site != origin:
+        follow_pairs(state, grid, model, entity, -1, site)
+    else:
+        sum_pairs(state, grid, model, entity, 1)
+
+
+@inlined
+def sum_gathered(state, grid, model, entity: int, near: int) -> None:
+    """The row of `pairs` of an ion that is in no list, from the charges that were gathered."""
+    row = state.pairs[entity]
+    for k in range(CHANNELS):
+        row[k] = 0.0
+    x, y, z = place_of(state, entity)
+    for k in range(near):
+        other = state.near[k]
+        add_pair(model, grid, row, 1, other[0] - x, other[1] - y, other[2] - z, 1.0)
