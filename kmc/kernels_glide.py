@@ -1,10 +1,11 @@
 """The hops of one ion for a while, all else at rest, for `kmc.kernels`.
 
-Within a slice of time (`model.slice`) an ion goes its exact way through the field of the moment, among
-charges that rest; only then is it told where it stands, and it waits for the time that its way took. So each
-ion keeps its own clock, and what is neglected is what others do within a slice: a fractional step
-(Arampatzis et al., J. Comput. Phys. 231, 7795 (2012)) with local clocks (Lubachevsky, J. Comput. Phys. 75,
-103 (1988)). Where no charge is near, the rates of a site are kept until they change.
+For a slice of time, exponential with the mean `model.slice`, an ion goes its exact way through the field of
+the moment, among charges that rest; only then is it told where it stands, and it waits for the time that its
+way took. So each ion keeps its own clock, and what is neglected is what others do within a slice: a
+fractional step (Arampatzis et al., J. Comput. Phys. 231, 7795 (2012)) with local clocks (Lubachevsky,
+J. Comput. Phys. 75, 103 (1988)). The end of a slice comes at a constant rate, so it finds the ion as any time
+does. Where no charge is near, the rates of a site are kept until they change.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from .kernels_rates import ion_rates
 from .state import CHANNELS, EMPTY, ION
 
 LAST = CHANNELS - 1
+SLOW = 0.1  # of a slice's rate: an ion that is held for ten slices waits for its next hop as for any event
 
 
 @kernel
@@ -25,7 +27,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
     """Let an ion hop by itself for a slice: first into `channel`, or from where it is (-1).
 
     Then it waits (`ahead`) for its clock. After that it is reduced, or joins the electrode, if its way ended
-    so; on a site that holds it for longer than a slice its next event is as any other.
+    so; on a site that holds it for many slices its next event is as any other.
     """
     run, due = state.run[0], state.entities[entity].ahead
     if due >= 6:
@@ -36,7 +38,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
     origin = lift_off(state, grid, model, entity)
     x, y, z = place_of(state, entity)
     site, hops, clock, cell, near = origin, 0, 0.0, -1, 1
-    share = (run.ions - 1) / run.ions
+    share, often = (run.ions - 1) / run.ions, 1.0 / max(model.slice, 1e-300)
     while True:
         if channel >= 0:
             i, j, k = stepped(grid, x, y, z, channel)
@@ -59,12 +61,15 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         row = state.sums if near != 0 else state.table[site]
         total = np.float64(row[LAST])
         channel = -1
-        if clock * total + 1.0 > model.slice * total:
+        if total < SLOW * often:
             break
-        hold = 1.0 / total
+        hold = 1.0 / (total + often)
         clock += hold
         state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += share * hold
-        channel = pick(row, generator.random() * total)
+        rest = generator.random() * (total + often)
+        if rest >= total:
+            break
+        channel = pick(row, rest)
         if channel >= 6:
             break
     put(state, grid, entity, site)

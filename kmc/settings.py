@@ -38,7 +38,7 @@ class Settings(BaseModel):
     ion_slice: Annotated[
         float,
         parsed("s", 0.0, 1e-6),
-        Field(description="seconds that an ion hops by itself, all else at rest; 0: hop by hop"),
+        Field(description="mean time in s that an ion hops by itself, all else at rest; 0: hop by hop"),
     ] = 1e-7
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
