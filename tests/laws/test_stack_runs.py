@@ -299,7 +299,7 @@ def test_a_run_that_starts_from_another_has_its_own_settings() -> None:
 def test_the_space_charge_is_renewed_within_a_step() -> None:
     """The density of ions is averaged up to the last renewal, every 20 us here, not to the step's start."""
     program = kmc.Protocol.hold("0.5 V", "100 us", compliance=LIMIT, samples=4)
-    simulation = start("ogb_20nm", "equilibrium", program, budget=5000)
+    simulation = start("ogb_20nm", "equilibrium", program, budget=1000)
     seen = []
 
     def look() -> bool:

@@ -144,9 +144,12 @@ def test_without_coupling_windows_are_windows_alone() -> None:
 
 
 def test_the_limit_couples_windows() -> None:
-    """Control: what the limiter takes from the voltage depends on the currents beside; so do the events."""
-    together, rows = done(COUNT, TIGHT)
-    one = alone(0, TIGHT)
+    """Control: what the limiter takes from the voltage depends on the currents beside; so do the events.
+
+    Hop by hop, for the run is but some slices of an ion long.
+    """
+    together, one = start(COUNT, TIGHT, ion_slice="0 s"), alone(0, TIGHT, ion_slice="0 s")
+    rows = run(together)
     own = run(one)
     assert rows["limited"][0] == own["limited"][0] == 1.0
     assert rows["voltage_device"][0] < 0.8 * own["voltage_device"][0]
@@ -220,7 +223,7 @@ def test_looking_leaves_the_run(limit: str) -> None:
 
 def spread(slices: int, seed: int) -> float:
     """Mean over a step of the span of the voltages of windows behind one resistor, in kT/e."""
-    some = settings(temperature=400.0, windows=COUNT, window_slices=slices)
+    some = settings(temperature=400.0, windows=COUNT, window_slices=slices, ion_slice="0 s")
     protocol = kmc.Protocol.hold("1 V", "40 us", samples=80)
     stack = reduced(STACK, **OWN, **{"device.series_resistance": "1 Mohm"})
     simulation, found = Simulation(stack, protocol, some, seed), []
