@@ -8,8 +8,6 @@ J. Comput. Phys. 75, 103 (1988)). The end of a slice comes at a constant rate, s
 does. Where no charge is near, the rates of a site are kept until they change.
 """
 
-import numpy as np
-
 from .kernels_entities import follow_pairs, settle_density
 from .kernels_events import leave_ion
 from .kernels_groups import touch
@@ -59,7 +57,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
             pile(state, grid, fields, model, entity, state.table[site])
             state.known[site] = run.epoch
         row = state.sums if near != 0 else state.table[site]
-        total = np.float64(row[LAST])
+        total = row[LAST]
         channel = -1
         if total < SLOW * often:
             break
@@ -106,7 +104,7 @@ def stepped(grid, x: int, y: int, z: int, direction: int) -> tuple[int, int, int
 
 @kernel
 def pile(state, grid, fields, model, entity: int, row) -> None:
-    """Sums of the rates of an ion where it is put, 1/s: rare channels first, so that none is rounded off."""
+    """Sums of the rates of an ion where it is put, 1/s: rare channels first."""
     ion_rates(state, grid, fields, model, entity)
     own = state.rates[entity]
     total = own[6]

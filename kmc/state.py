@@ -92,8 +92,8 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
     near: np.ndarray  # int64 [NEAR_MOST, 3]: charges around the ion at work in `kmc.kernels_glide`
-    sums: np.ndarray  # float32 [CHANNELS]: a row as those of `table`, for an ion with charges near
-    table: np.ndarray  # float32 [N, CHANNELS]: sums of the rates of an ion on a site, no charge near, 1/s
+    sums: np.ndarray  # float64 [CHANNELS]: a row as those of `table`, for an ion with charges near
+    table: np.ndarray  # float64 [N, CHANNELS]: sums of the rates of an ion on a site, no charge near, 1/s
     known: np.ndarray  # int32 [N]: the epoch that a row of `table` is of; 0: it must be made anew
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
@@ -133,7 +133,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 3), np.int64),
-        np.zeros(CHANNELS, np.float32), _lines(region.size, np.float32, CHANNELS),
+        np.zeros(CHANNELS), _lines(region.size, np.float64, CHANNELS),
         np.zeros(region.size, np.int32),
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
