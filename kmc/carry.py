@@ -92,7 +92,7 @@ def restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
     for name in State._fields:
         if name not in MADE:
             getattr(state, name)[:] = saved[name]
-    state.known[:] = 0
+    state.table["epoch"] = 0
     start = 0
     for g in range(GROUPS):
         count = int(state.groups["count"][g])

@@ -16,6 +16,7 @@ from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS = 16
+FEW = 30_000  # sites of a box that is not worth splitting
 SOLVE_ETA = 1e-4
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
@@ -114,7 +115,8 @@ class Potential:
         self.fields["charge"][self.sheet] = self.sheet_voltage
         above = metal[metal >= self.floor]
         if len(above):
-            self.relax(state, self.around(above, SHARPEN_REACH), SHARPEN_SWEEPS, 1.5)
+            for box in self.cover(above, SHARPEN_REACH):
+                self.relax(state, box, SHARPEN_SWEEPS, 1.5)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
@@ -136,6 +138,23 @@ class Potential:
         (y0, y1), (x0, x1) = (periodic_span(v, n) for v, n in ((y, self.shape[1]), (x, self.shape[2])))
         return self._clip(z.min() - reach, z.max() + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
 
+    def cover(self, sites: np.ndarray, reach: int) -> list[tuple[int, ...]]:
+        """Boxes around sites, and `reach` more: as many as have the least volume, those beside overlapping.
+
+        A filament that wanders, or atoms here and there on a plane, fill little of the one box around all.
+        """
+        box = self.around(sites, reach)
+        spans = np.array(box[1::2]) - np.array(box[::2])
+        axis = int(spans.argmax())
+        if spans[axis] <= 4 * reach or volume(box) < FEW:
+            return [box]
+        along = np.unravel_index(sites, self.shape)[axis]
+        low = 2 * along < along.min() + along.max()
+        if low.all() or not low.any():
+            return [box]
+        parts = self.cover(sites[low], reach) + self.cover(sites[~low], reach)
+        return parts if sum(volume(part) for part in parts) < volume(box) else [box]
+
     def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
@@ -145,6 +164,11 @@ class Potential:
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
+
+
+def volume(box: tuple[int, ...]) -> int:
+    """Sites in a box."""
+    return int(np.prod(np.array(box[1::2]) - np.array(box[::2])))
 
 
 def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:

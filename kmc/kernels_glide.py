@@ -8,6 +8,8 @@ J. Comput. Phys. 75, 103 (1988)). The end of a slice comes at a constant rate, s
 does. Where no charge is near, the rates of a site are kept until they change.
 """
 
+import numpy as np
+
 from .kernels_entities import follow_pairs, settle_density
 from .kernels_events import leave_ion
 from .kernels_groups import touch
@@ -16,7 +18,8 @@ from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, 
 from .kernels_rates import ion_rates
 from .state import CHANNELS, EMPTY, ION
 
-LAST = CHANNELS - 1
+ENDS = 6  # column of `state.table`: reduction and return into the electrode together
+Sums = tuple[float, float, float, float, float, float, float]
 SLOW = 0.1  # of a slice's rate: an ion that is held for ten slices waits for its next hop as for any event
 
 
@@ -47,17 +50,8 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         if pair_cell(grid, x, y, z) != cell:
             cell = pair_cell(grid, x, y, z)
             near = gather(state, grid, model, x, y, z)
-        if near != 0:
-            put(state, grid, entity, site)
-            sum_gathered(state, grid, model, entity, near)
-            pile(state, grid, fields, model, entity, state.sums)
-        elif state.known[site] != run.epoch:
-            put(state, grid, entity, site)
-            sum_gathered(state, grid, model, entity, 0)
-            pile(state, grid, fields, model, entity, state.table[site])
-            state.known[site] = run.epoch
-        row = state.sums if near != 0 else state.table[site]
-        total = row[LAST]
+        sums = looked_up(state, grid, fields, model, entity, site, near)
+        total = sums[6]
         channel = -1
         if total < SLOW * often:
             break
@@ -67,8 +61,10 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         rest = generator.random() * (total + often)
         if rest >= total:
             break
-        channel = pick(row, rest)
-        if channel >= 6:
+        channel = pick(sums, rest)
+        if channel == ENDS:
+            stand(state, grid, fields, model, entity, site, near)
+            channel = 6 if rest < state.rates[entity, 6] else 7
             break
     put(state, grid, entity, site)
     land(state, grid, model, entity, origin)
@@ -82,12 +78,42 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
 
 
 @inlined
-def pick(row, rest: float) -> int:
-    """The channel of a draw below the last sum of a row of `pile`."""
-    place = 0
-    for d in range(LAST):
-        place += rest >= row[d]
-    return place - 2 if place >= 2 else place + 6
+def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> Sums:
+    """Running sums of the rates of an ion on a site, ends first, 1/s: kept where no charge is near.
+
+    Each rate is rounded, not their sums, so that a rare hop keeps its share.
+    """
+    look = state.table[site] if near == 0 else state.look[0]
+    if near != 0 or look.epoch != state.run[0].epoch:
+        stand(state, grid, fields, model, entity, site, near)
+        own = state.rates[entity]
+        for d in range(6):
+            look.rate[d] = own[d]
+        look.rate[ENDS] = own[6] + own[7]
+        look.epoch = state.run[0].epoch
+    a = np.float64(look.rate[ENDS])
+    b = a + look.rate[0]
+    c = b + look.rate[1]
+    d = c + look.rate[2]
+    e = d + look.rate[3]
+    f = e + look.rate[4]
+    return a, b, c, d, e, f, f + look.rate[5]
+
+
+@kernel
+def stand(state, grid, fields, model, entity: int, site: int, near: int) -> None:
+    """The rates of an ion on a site among the charges that were gathered."""
+    put(state, grid, entity, site)
+    sum_gathered(state, grid, model, entity, near)
+    ion_rates(state, grid, fields, model, entity)
+
+
+@inlined
+def pick(sums: Sums, rest: float) -> int:
+    """What a draw below the last running sum stands for: a hop, or ENDS."""
+    place = (rest >= sums[0]) + (rest >= sums[1]) + (rest >= sums[2])
+    place += (rest >= sums[3]) + (rest >= sums[4]) + (rest >= sums[5])
+    return place - 1 if place > 0 else ENDS
 
 
 @inlined
@@ -100,20 +126,6 @@ def stepped(grid, x: int, y: int, z: int, direction: int) -> tuple[int, int, int
     y = y + grid.ny if y < 0 else (y - grid.ny if y >= grid.ny else y)
     z = z + grid.nz if z < 0 else (z - grid.nz if z >= grid.nz else z)
     return x, y, z
-
-
-@kernel
-def pile(state, grid, fields, model, entity: int, row) -> None:
-    """Sums of the rates of an ion where it is put, 1/s: rare channels first."""
-    ion_rates(state, grid, fields, model, entity)
-    own = state.rates[entity]
-    total = own[6]
-    row[0] = total
-    total += own[7]
-    row[1] = total
-    for d in range(6):
-        total += own[d]
-        row[d + 2] = total
 
 
 @inlined

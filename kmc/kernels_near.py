@@ -74,7 +74,7 @@ def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -
         for y in range(y0, y1):
             row = (z * grid.ny + y % grid.ny) * grid.nx
             for x in range(x0, x1):
-                state.known[row + x % grid.nx] = 0
+                state.table[row + x % grid.nx].epoch = 0
 
 
 @kernel

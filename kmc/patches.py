@@ -72,6 +72,6 @@ class Patches:
             return None
         sites = self.sites
         self.clear()
-        box = self.potential.around(sites, SHARPEN_REACH)
-        self.drift = volts * self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5)
-        return [*boxes, self.potential.around(sites, SHARPEN_REACH + SEEN)]
+        wide = self.potential.cover(sites, SHARPEN_REACH)
+        self.drift = volts * max(self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5) for box in wide)
+        return boxes + self.potential.cover(sites, SHARPEN_REACH + SEEN)

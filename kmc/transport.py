@@ -99,10 +99,13 @@ class Network:
     def _tunnelling(self, fields, atoms, foot, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
         own = self.label[atoms]
+        plated = own == tk.PLATED  # the many, at zero, without a link
+        fields["unit"][atoms[plated]] = 0.0
+        atoms, own = atoms[~plated], own[~plated]
         best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
         channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
         if self.tunnelling and len(atoms):
-            tk.tunnelling_links(atoms, self.label, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
+            tk.tunnelling_links(atoms, own, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
             tk.cluster_links(own, best, planes, channels, matrix)
         bare, direct = self._bare(foot)

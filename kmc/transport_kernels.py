@@ -102,42 +102,40 @@ def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx:
 
 
 @njit
-def tunnelling_links(atoms, label, roof, foot, best, planes, reach: int, table, nz: int, ny: int, nx: int
+def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz: int, ny: int, nx: int
                      ) -> None:
     """The shortest tunnelling links of each atom, S: one atom is one channel.
 
-    best [atoms, labels]: to an atom of another cluster; planes [atoms, 2]: to the cathode of the organic
-    below (`foot` [ny, nx], its highest site) and to the electrode above (`roof`, its lowest); zero at entry.
+    own [atoms]: labels. best [atoms, labels]: to an atom of another cluster; planes [atoms, 2]: to the
+    cathode of the organic below (`foot` [ny, nx], its highest site) and to the electrode above (`roof`, its
+    lowest); zero at entry.
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
     10^(-gap / decade), gap from surface to surface).
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
+    place = np.empty((atoms.size, 3), np.int32)
     for a in range(atoms.size):
-        i = atoms[a]
-        if label[i] == PLATED:
-            continue
-        x, y, z = i % nx, i // nx % ny, i // plane
-        if label[i] != CATHODE and z - highest <= reach:
+        place[a, 0], place[a, 1], place[a, 2] = atoms[a] // plane, atoms[a] // nx % ny, atoms[a] % nx
+    for a in range(atoms.size):
+        z, y, x = place[a, 0], place[a, 1], place[a, 2]
+        if own[a] != CATHODE and z - highest <= reach:
             planes[a, 0] = _plane_link(x, y, z, foot, -1, reach, table, ny, nx)
-        if label[i] != ANODE and lowest - z <= reach:
+        if own[a] != ANODE and lowest - z <= reach:
             planes[a, 1] = _plane_link(x, y, z, roof, 1, reach, table, ny, nx)
-        if label[i] == CATHODE:  # the many; its links are found from the other clusters
+        if own[a] == CATHODE:  # the many; its links are found from the other clusters
             continue
         for b in range(atoms.size):
-            j = atoms[b]
-            if label[j] == label[i] or label[j] == PLATED:
+            dz = place[b, 0] - z
+            if abs(dz) > reach or own[b] == own[a]:
                 continue
-            dz = j // plane - z
-            if abs(dz) > reach:
-                continue
-            dx, dy = abs(j % nx - x), abs(j // nx % ny - y)
+            dy, dx = abs(place[b, 1] - y), abs(place[b, 2] - x)
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
             if squared <= reach * reach:
                 g = table[squared]
-                best[a, label[j]] = max(best[a, label[j]], g)
-                best[b, label[i]] = max(best[b, label[i]], g)
+                best[a, own[b]] = max(best[a, own[b]], g)
+                best[b, own[a]] = max(best[b, own[a]], g)
 
 
 @njit

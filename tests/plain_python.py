@@ -87,7 +87,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
     potential = np.linspace(0, 1, labels)
     atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
     table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
-    tk.tunnelling_links(atoms, label, roof, foot, best, planes, 8, table, *SHAPE)
+    tk.tunnelling_links(atoms, label[atoms], roof, foot, best, planes, 8, table, *SHAPE)
     tk.cluster_links(label[atoms], best, planes, channels, matrix)
     tk.link_heat(label[atoms], best, planes, channels, potential, atom, electrode)
     index[atoms] = np.arange(len(atoms))

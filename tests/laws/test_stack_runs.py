@@ -153,8 +153,8 @@ def same_bytes(a: Simulation, b: Simulation) -> list[str]:
     pairs = zip(State._fields, a.device.state, b.device.state, strict=True)
     out = [name for name, one, other in pairs if name not in MADE and one.tobytes() != other.tobytes()]
     one, other = a.device.state, b.device.state
-    both = (one.known == one.run["epoch"]) & (other.known == other.run["epoch"])
-    out += ["table"] * (one.table[both].tobytes() != other.table[both].tobytes())
+    both = (one.table["epoch"] == one.run["epoch"]) & (other.table["epoch"] == other.run["epoch"])
+    out += ["table"] * (one.table["rate"][both].tobytes() != other.table["rate"][both].tobytes())
     for name in ("fields", "unit", "charge", "source"):
         if getattr(a.device.potential, name).tobytes() != getattr(b.device.potential, name).tobytes():
             out.append(name)
