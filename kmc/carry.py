@@ -8,7 +8,7 @@ import numpy as np
 
 from . import circuit
 from .coupling import Device
-from .state import GROUPS, MADE, State, grow
+from .state import EPOCH, GROUPS, MADE, State, grow
 from .transport import Path
 
 _PLAIN = (
@@ -92,7 +92,7 @@ def restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
     for name in State._fields:
         if name not in MADE:
             getattr(state, name)[:] = saved[name]
-    state.table["epoch"] = 0
+    state.table[:, EPOCH] = 0.0
     start = 0
     for g in range(GROUPS):
         count = int(state.groups["count"][g])

@@ -16,7 +16,7 @@ from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
 from .kernels_near import index, inlined, kernel, outdate
 from .kernels_pairs import sum_pairs
 from .kernels_rates import entity_rates
-from .state import CHANNELS, KIND_ION, KIND_VACANCY
+from .state import CHANNELS, EPOCH, EPOCHS, KIND_ION, KIND_VACANCY
 
 REACHED, BUDGET, REFRESH, FULL = 0, 1, 2, 3
 
@@ -41,6 +41,9 @@ def refresh_all(state, grid, fields, model) -> None:
     """
     clear_groups(state)
     state.run[0].epoch += 1
+    if state.run[0].epoch == EPOCHS:
+        state.table[:, EPOCH] = 0.0
+        state.run[0].epoch = 1
     for entity in range(state.run[0].entities):
         kind = state.entities[entity].kind
         if kind == KIND_ION or kind == KIND_VACANCY:

@@ -16,9 +16,8 @@ from .kernels_groups import touch
 from .kernels_near import index, inlined, kernel, place_of, put
 from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, unlink_charge
 from .kernels_rates import ion_rates
-from .state import CHANNELS, EMPTY, ION
+from .state import CHANNELS, EMPTY, ENDS, EPOCH, ION
 
-ENDS = 6  # column of `state.table`: reduction and return into the electrode together
 Sums = tuple[float, float, float, float, float, float, float]
 SLOW = 0.1  # of a slice's rate: an ion that is held for ten slices waits for its next hop as for any event
 
@@ -83,21 +82,21 @@ def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> 
 
     Each rate is rounded, not their sums, so that a rare hop keeps its share.
     """
-    look = state.table[site] if near == 0 else state.look[0]
-    if near != 0 or look.epoch != state.run[0].epoch:
+    look = state.table[site] if near == 0 else state.look
+    if near != 0 or look[EPOCH] != state.run[0].epoch:
         stand(state, grid, fields, model, entity, site, near)
         own = state.rates[entity]
         for d in range(6):
-            look.rate[d] = own[d]
-        look.rate[ENDS] = own[6] + own[7]
-        look.epoch = state.run[0].epoch
-    a = np.float64(look.rate[ENDS])
-    b = a + look.rate[0]
-    c = b + look.rate[1]
-    d = c + look.rate[2]
-    e = d + look.rate[3]
-    f = e + look.rate[4]
-    return a, b, c, d, e, f, f + look.rate[5]
+            look[d] = own[d]
+        look[ENDS] = own[6] + own[7]
+        look[EPOCH] = state.run[0].epoch
+    ends = np.float64(look[ENDS])
+    first = ends + look[0]
+    second = first + look[1]
+    third = second + look[2]
+    fourth = third + look[3]
+    fifth = fourth + look[4]
+    return ends, first, second, third, fourth, fifth, fifth + look[5]
 
 
 @kernel
@@ -111,8 +110,8 @@ def stand(state, grid, fields, model, entity: int, site: int, near: int) -> None
 @inlined
 def pick(sums: Sums, rest: float) -> int:
     """What a draw below the last running sum stands for: a hop, or ENDS."""
-    place = (rest >= sums[0]) + (rest >= sums[1]) + (rest >= sums[2])
-    place += (rest >= sums[3]) + (rest >= sums[4]) + (rest >= sums[5])
+    place = int(rest >= sums[0]) + int(rest >= sums[1]) + int(rest >= sums[2])
+    place += int(rest >= sums[3]) + int(rest >= sums[4]) + int(rest >= sums[5])
     return place - 1 if place > 0 else ENDS
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .cache import njit
 from .model import NO_HOP
-from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
+from .state import COUNTER_METAL, ELECTRODE_METAL, EPOCH, METAL
 
 # Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: far from
 # metal Watson's integral; on a plane, an edge, in a corner of metal by images; deeper in by its neighbours.
@@ -74,7 +74,7 @@ def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -
         for y in range(y0, y1):
             row = (z * grid.ny + y % grid.ny) * grid.nx
             for x in range(x0, x1):
-                state.table[row + x % grid.nx].epoch = 0
+                state.table[row + x % grid.nx, EPOCH] = 0.0
 
 
 @kernel

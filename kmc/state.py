@@ -67,12 +67,9 @@ FIELD = np.dtype([
 ])  # fmt: skip
 
 
-LOOK = np.dtype([
-    ("rate", "f4", 7),  # of an ion on a site with no charge near: six hops, what ends its way, 1/s
-    ("epoch", "i4"),  # that they are of; 0: they must be computed anew
-])  # fmt: skip
-
-
+#: Columns of the table of rates, after those of six hops: what ends an ion's way; the epoch that they are of.
+ENDS, EPOCH = 6, 7
+EPOCHS = 2**24  # float32 tells as many whole numbers apart
 #: Arrays of the State that follow from the others.
 MADE = ("members", "look", "table")
 
@@ -98,8 +95,8 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
     near: np.ndarray  # int64 [NEAR_MOST, 3]: charges around the ion at work in `kmc.kernels_glide`
-    look: np.ndarray  # LOOK [1]: the ion at work in `kmc.kernels_glide`, with charges near
-    table: np.ndarray  # LOOK [N]: an ion on each site (32 bytes: what costs is fetching them)
+    look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near
+    table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 7]: the box at work in `kmc.kernels_bend`
@@ -138,7 +135,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 3), np.int64),
-        _lines(1, LOOK), _lines(region.size, LOOK),
+        np.zeros(8, np.float32), _lines(region.size, np.float32, 8),
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),

@@ -18,7 +18,7 @@ from kmc.kernels_near import neighbour
 from kmc.kernels_rates import entity_rates
 from kmc.lattice import Region
 from kmc.model import NO_HOP
-from kmc.state import FIELD, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
+from kmc.state import EPOCH, EPOCHS, FIELD, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
 from kmc.units import K_B
 
 WIDE = (16, 20, 24)  # in which an ion often has no charge near
@@ -51,7 +51,7 @@ def sliced(what: str, slice_s: float = 1e-8) -> Window:
 
 def known(w: Window) -> np.ndarray:
     """Sites whose row of the table counts."""
-    return np.flatnonzero(w.state.table["epoch"] == w.state.run["epoch"][0])
+    return np.flatnonzero(w.state.table[:, EPOCH] == w.state.run["epoch"][0])
 
 
 def trials(w: Window, sites: np.ndarray) -> list[np.ndarray]:
@@ -71,7 +71,7 @@ def trials(w: Window, sites: np.ndarray) -> list[np.ndarray]:
 def off(w: Window, sites: np.ndarray) -> float:
     """How far, relative, rates in the table are from those of a trial ion on these sites, no charge near."""
     anew = [np.append(rates[:6], rates[6] + rates[7]) for rates in trials(w, sites)]
-    return max((float(np.max(np.abs(w.state.table["rate"][site] - row) / np.maximum(row, 1e-30)))
+    return max((float(np.max(np.abs(w.state.table[site, :EPOCH] - row) / np.maximum(row, 1e-30)))
                 for site, row in zip(sites, anew, strict=True)), default=0.0)  # fmt: skip
 
 
@@ -303,3 +303,16 @@ def test_same_seed_same_bytes_whoever_looks(what: str) -> None:
                 d.state.table[:], d.state.near[:], d.state.look[:] = 0, 0, 0
     run(d, events, np.inf, 1500 - int(run_["trials"][0]))
     assert set(same_bytes(a, d)) <= ({"near", "look", "table"} if what == "few" else set())
+
+
+def test_epochs_start_again() -> None:
+    """More epochs than float32 tells apart: then no row counts, and the next ones do."""
+    w = sliced("few")
+    run(w, np.random.default_rng(11), np.inf, 600)
+    w.state.table[known(w)[0], EPOCH] = 1.0  # of the first epoch, which it would seem to be of again
+    w.state.run["epoch"] = EPOCHS - 1
+    kernels.refresh_all(*w)
+    assert len(known(w)) == 0
+    run(w, np.random.default_rng(12), np.inf, 600)
+    assert len(known(w)) > 10
+    assert off(w, known(w)) < 1e-6

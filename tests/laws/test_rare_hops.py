@@ -21,7 +21,7 @@ def test_rare_hops_keep_their_share() -> None:
     for site, rates in zip(known(w), trials(w, known(w)), strict=True):
         some = (rates[:6] > 0.0) & (rates[:6] < 1e-9 * rates.sum())
         rare += int(some.sum())
-        assert w.state.table["rate"][site][:6][some] == pytest.approx(rates[:6][some], rel=1e-6)
+        assert w.state.table[site, :6][some] == pytest.approx(rates[:6][some], rel=1e-6)
         sums = np.cumsum(rates[[6, 7, 0, 1, 2, 3, 4, 5]]).astype(np.float32)
         lost += int((np.diff(sums)[1:][some] == 0.0).sum())
     assert lost > 0.9 * rare > 20

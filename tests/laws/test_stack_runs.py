@@ -21,7 +21,7 @@ from kmc.kernels_entities import drop_entity
 from kmc.kernels_events import add_metal, remove_metal
 from kmc.lattice import Region
 from kmc.simulation import Simulation
-from kmc.state import ION, KIND_METAL, MADE, METAL, State
+from kmc.state import EPOCH, ION, KIND_METAL, MADE, METAL, State
 
 VOLT = 0.5
 EXPLICIT = ["ddab_20nm", "ogb_20nm", "thin_film_100nm"]  # each perovskite and ligand
@@ -153,8 +153,8 @@ def same_bytes(a: Simulation, b: Simulation) -> list[str]:
     pairs = zip(State._fields, a.device.state, b.device.state, strict=True)
     out = [name for name, one, other in pairs if name not in MADE and one.tobytes() != other.tobytes()]
     one, other = a.device.state, b.device.state
-    both = (one.table["epoch"] == one.run["epoch"]) & (other.table["epoch"] == other.run["epoch"])
-    out += ["table"] * (one.table["rate"][both].tobytes() != other.table["rate"][both].tobytes())
+    both = (one.table[:, EPOCH] == one.run["epoch"]) & (other.table[:, EPOCH] == other.run["epoch"])
+    out += ["table"] * (one.table[both, :EPOCH].tobytes() != other.table[both, :EPOCH].tobytes())
     for name in ("fields", "unit", "charge", "source"):
         if getattr(a.device.potential, name).tobytes() != getattr(b.device.potential, name).tobytes():
             out.append(name)
