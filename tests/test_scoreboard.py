@@ -260,6 +260,15 @@ def test_a_board_that_is_stopped_measures_what_there_is(tmp_path: Path) -> None:
     assert reasons[1] == "not done yet"
 
 
+def test_time_that_is_over_stops_a_board(tmp_path: Path) -> None:
+    """Without a minute nothing is begun, there is a scoreboard, and the exit status says that it is not done.
+    Negative control: what needs no run is done whatever the time."""
+    assert reproduce(["S14_gold_electrode"], out=tmp_path / "a", minutes=0, workers=1, quiet=True) == 3
+    assert (tmp_path / "a" / "scoreboard.json").is_file()
+    assert not any((tmp_path / "a" / "tasks").iterdir())
+    assert reproduce(["S11_roughness"], out=tmp_path / "b", minutes=0, workers=1, quiet=True) == 0
+
+
 def test_what_is_owed_is_no_hit() -> None:
     """A target that asks for more devices than were run stays open, and a miss is a miss."""
     found = seen(900, 400, 2000)

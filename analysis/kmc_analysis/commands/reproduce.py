@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +25,10 @@ Seeds = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Few devices, and only figures that take minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pictures here.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", min=0, help="Stop after so long; the same command goes on."),
+]
 Done = Annotated[bool, typer.Option("--done", help="Judge what is done; run nothing.")]
 
 
@@ -33,6 +39,7 @@ def reproduce(
     quick: Quick = False,
     out: Out = Path("runs/reproduce/out"),
     workers: Workers = None,
+    minutes: Minutes = None,
     done: Done = False,
     sets: Sets = None,
     as_json: Json = False,
@@ -53,6 +60,8 @@ def reproduce(
 
         kmc reproduce --seed 101 --out second
 
+        kmc reproduce --minutes 150
+
         kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
     """
     from kmc_analysis.reproduce.run import Reproduction, check_folder
@@ -62,17 +71,25 @@ def reproduce(
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
     check_folder(out)
     made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
-    return _go(made, workers or threads.cores(), as_json, quiet)
+    return _go(made, workers or threads.cores(), minutes, as_json, quiet)
 
 
-def _go(made: Reproduction, workers: int, as_json: bool, quiet: bool) -> int:
+def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, quiet: bool) -> int:
     from kmc.commands._running import stopping
     from kmc.study.telling import shown
 
     with stopping() as asked, shown("reproduce", quiet) as telling:
-        finished = made.go(workers, telling, asked)
+        finished = made.go(workers, telling, _until(minutes, asked))
     _print(made, as_json)
     return 0 if finished else 3
+
+
+def _until(minutes: float | None, asked: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether the user has asked to stop, or the time is over."""
+    if minutes is None:
+        return asked
+    end = time.monotonic() + 60 * minutes
+    return lambda: asked() or time.monotonic() >= end
 
 
 def _print(made: Reproduction, as_json: bool) -> None:
