@@ -132,6 +132,11 @@ class Potential:
             spans.append((0, n) if high - low >= n else (low, high))
         return tuple(int(v) for pair in spans for v in pair)
 
+    def seen(self, box: tuple[int, ...], reach: int) -> tuple[int, ...]:
+        """The sites within `reach` of a box."""
+        z0, z1, y0, y1, x0, x1 = box
+        return self._clip(z0 - reach, z1 - 1 + reach, y0 - reach, y1 - 1 + reach, x0 - reach, x1 - 1 + reach)
+
     def around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
         """The smallest box around sites, and `reach` more."""
         z, y, x = np.unravel_index(sites, self.shape)
@@ -139,9 +144,9 @@ class Potential:
         return self._clip(z.min() - reach, z.max() + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
 
     def cover(self, sites: np.ndarray, reach: int) -> list[tuple[int, ...]]:
-        """Boxes around sites, and `reach` more: as many as have the least volume, those beside overlapping.
+        """Boxes around sites, and `reach` more: the one around all, halved as long as that saves volume.
 
-        A filament that wanders, or atoms here and there on a plane, fill little of the one box around all.
+        A filament that wanders, or atoms here and there on a plane, fill little of that one box.
         """
         box = self.around(sites, reach)
         spans = np.array(box[1::2]) - np.array(box[::2])

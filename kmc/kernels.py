@@ -41,7 +41,7 @@ def refresh_all(state, grid, fields, model) -> None:
     """
     clear_groups(state)
     state.run[0].epoch += 1
-    if state.run[0].epoch == EPOCHS:
+    if state.run[0].epoch >= EPOCHS:
         state.table[:, EPOCH] = 0.0
         state.run[0].epoch = 1
     for entity in range(state.run[0].entities):

@@ -63,7 +63,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         channel = pick(sums, rest)
         if channel == ENDS:
             stand(state, grid, fields, model, entity, site, near)
-            channel = 6 if rest < state.rates[entity, 6] else 7
+            channel = 7 if rest >= state.rates[entity, 6] and state.rates[entity, 7] > 0.0 else 6
             break
     put(state, grid, entity, site)
     land(state, grid, model, entity, origin)

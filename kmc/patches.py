@@ -18,7 +18,7 @@ Box = tuple[int, ...]
 class Patches:
     """Boxes relaxed since the potential last agreed with the metal everywhere, and what they spilled.
 
-    drift: sum of the changes left at their edges, V; sites: the changed ones.
+    drift: sum of the changes left at their edges, V, after a wide one the largest; sites: the changed ones.
     """
 
     def __init__(self, potential: Potential):
@@ -72,6 +72,7 @@ class Patches:
             return None
         sites = self.sites
         self.clear()
-        wide = self.potential.cover(sites, SHARPEN_REACH)
-        self.drift = volts * max(self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5) for box in wide)
-        return boxes + self.potential.cover(sites, SHARPEN_REACH + SEEN)
+        wide = self.potential.cover(sites, SHARPEN_REACH) if len(sites) else []
+        spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5) for box in wide]
+        self.drift = volts * max(spills, default=0.0)
+        return boxes + [self.potential.seen(box, SEEN) for box in wide]

@@ -95,7 +95,7 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
     near: np.ndarray  # int64 [NEAR_MOST, 3]: charges around the ion at work in `kmc.kernels_glide`
-    look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near
+    look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near or no lists
     table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s

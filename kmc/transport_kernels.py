@@ -106,9 +106,9 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
                      ) -> None:
     """The shortest tunnelling links of each atom, S: one atom is one channel.
 
-    own [atoms]: labels. best [atoms, labels]: to an atom of another cluster; planes [atoms, 2]: to the
-    cathode of the organic below (`foot` [ny, nx], its highest site) and to the electrode above (`roof`, its
-    lowest); zero at entry.
+    own [atoms]: labels, none of them PLATED. best [atoms, labels]: to an atom of another cluster; planes
+    [atoms, 2]: to the cathode of the organic below (`foot` [ny, nx], its highest site) and to the electrode
+    above (`roof`, its lowest); zero at entry.
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
     10^(-gap / decade), gap from surface to surface).
     """
@@ -175,7 +175,7 @@ def cluster_links(own, best, planes, channels, matrix) -> None:
 
 @njit
 def linked(best, planes):
-    """Which atoms have a link: of the many that plate the organic, few."""
+    """Which atoms have a link: of the many that are one with what plates the organic, few."""
     found, count = np.empty(planes.shape[0], np.int64), 0
     for a in range(planes.shape[0]):
         some = planes[a, 0] > 0.0 or planes[a, 1] > 0.0

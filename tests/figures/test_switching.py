@@ -1,6 +1,6 @@
 """The main run, three seeds of it: high resistance, an abrupt rise to the limit of 1 uA, and back.
 
-How many devices of twenty do so is the scoreboard's (`S3_volatile_switching`).
+How many devices do so is the scoreboard's (`S3_volatile_switching`).
 """
 
 from __future__ import annotations

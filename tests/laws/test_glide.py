@@ -312,6 +312,7 @@ def test_epochs_start_again() -> None:
     w.state.table[known(w)[0], EPOCH] = 1.0  # of the first epoch, which it would seem to be of again
     w.state.run["epoch"] = EPOCHS - 1
     kernels.refresh_all(*w)
+    assert w.state.run["epoch"][0] == 1
     assert len(known(w)) == 0
     run(w, np.random.default_rng(12), np.inf, 600)
     assert len(known(w)) > 10

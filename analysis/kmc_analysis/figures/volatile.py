@@ -21,8 +21,8 @@ _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples"
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
 _TOP_S = 0.065  # the time of the top of the sweep, at which the silver is looked at
 
-OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=12, quick=2, snapshots=_TOP_S)
-DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=2)
+OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=30, quick=2, snapshots=_TOP_S)
+DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=30, quick=2)
 
 _LINES = (
     f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V (a sweep back at the "

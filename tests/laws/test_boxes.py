@@ -1,0 +1,105 @@
+"""The boxes in which the lattice is relaxed hold what they are around, and all that they moved is seen."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from kmc.coupling import Device
+from kmc.fields import SHARPEN_REACH, volume
+from kmc.morphology import build
+from kmc.patches import SEEN, Box
+from kmc.settings import Settings
+from kmc.stack import load_stack
+from kmc.streams import stream
+
+VOLT = 0.4
+
+
+@lru_cache(maxsize=1)
+def device() -> Device:
+    """A window of the 20 nm device as it is: small ones have no room for more than one box."""
+    settings = Settings()
+    stack = load_stack("ogb_20nm")
+    return Device(build(stack, settings, stream(1, "morphology")), stack, settings, 1)
+
+
+def inside(d: Device, boxes: list[Box]) -> np.ndarray:
+    """The sites of some boxes [z, y, x]."""
+    mask = np.zeros(d.lattice.shape, bool)
+    _, ny, nx = mask.shape
+    for z0, z1, y0, y1, x0, x1 in boxes:
+        mask[np.ix_(range(z0, z1), np.arange(y0, y1) % ny, np.arange(x0, x1) % nx)] = True
+    return mask
+
+
+def wider(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Where it is true within `reach` along each axis, periodic in y and x; without the ends in z."""
+    for axis in range(3):
+        mask = np.any([np.roll(mask, k, axis) for k in range(-reach, reach + 1)], axis=0)
+    mask[[0, -1]] = False
+    return mask
+
+
+def some(d: Device, kind: str) -> np.ndarray:
+    """Sites: a filament that wanders, round the window's edges too; a few on a plane; two on a diagonal."""
+    nz, ny, nx = d.lattice.shape
+    rng = np.random.default_rng(5)
+    if kind == "filament":
+        z = np.arange(10, nz - 10)
+        y, x = (np.cumsum(rng.integers(-1, 2, len(z))) % n for n in (ny, nx))
+    elif kind == "plane":
+        z, y, x = np.full(12, 80), rng.integers(0, ny, 12), rng.integers(0, nx, 12)
+    else:
+        z, y, x = np.array([80, 97]), np.array([ny - 9, 8]), np.array([20, 37])
+    return (z * ny + y) * nx + x
+
+
+@pytest.mark.parametrize("kind", ["filament", "plane", "two"])
+@pytest.mark.parametrize("reach", [3, SHARPEN_REACH, SHARPEN_REACH + SEEN])
+def test_boxes_hold_what_they_are_around(kind: str, reach: int) -> None:
+    """Each site and all within reach of it is in one, and they are no more than the one box around all.
+    Negative control: with a box less some are not."""
+    d = device()
+    sites, boxes = some(d, kind), d.potential.cover(some(d, kind), reach)
+    asked = np.zeros(d.lattice.shape, bool)
+    asked.ravel()[sites] = True
+    asked = wider(asked, reach)
+    assert (asked <= inside(d, boxes)).all()
+    assert sum(map(volume, boxes)) <= volume(d.potential.around(sites, reach))
+    assert not (asked <= inside(d, boxes[1:])).all()
+    assert kind != "plane" or len(boxes) > 1
+
+
+@pytest.mark.parametrize("kind", ["filament", "plane", "two"])
+def test_what_a_wide_relaxation_moved_is_seen(kind: str) -> None:
+    """The rates that feel a potential that moved, two sites far, are in the boxes that are told.
+    Negative control: boxes made for a reach of two more are others, and for two sites do not hold them."""
+    d = device()
+    d.set_source(VOLT, np.inf)
+    d.solve_fields()
+    d.potential.prepare(d.state)
+    sites, fields = some(d, kind), d.potential.fields
+    rough = np.random.default_rng(6).uniform(0.0, 1e-3, fields.size)
+    fields["charge"] += rough  # so that all that is relaxed moves
+    before = fields["charge"].copy()
+    d.patches.sites, d.patches.drift = sites, 1.0
+    boxes = d.patches.follow(d.state, d.state.dirty[:0], VOLT, d.thermal, 0.0)
+    assert boxes is not None
+    moved = (fields["charge"] != before).reshape(d.lattice.shape)
+    assert moved.sum() > 0.5 * min(map(volume, boxes))
+    assert (wider(moved, SEEN) <= inside(d, boxes)).all()
+    if kind == "two":
+        apart = d.potential.cover(sites, SHARPEN_REACH + SEEN)
+        assert not (wider(moved, SEEN) <= inside(d, apart)).all()
+
+
+def test_nothing_changed_is_nothing_to_relax() -> None:
+    """What an earlier relaxation spilled, all that changed since having gone back: no box, and no error."""
+    d = device()
+    d.patches.clear()
+    d.patches.drift = 1.0
+    assert d.patches.follow(d.state, d.state.dirty[:0], VOLT, d.thermal, 0.0) == []
+    assert d.patches.drift == 0.0
