@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _HEADER = ("family", "name", "description", "extends")
+_HEADERS = {"card": (*_HEADER, "symbol"), "stack": _HEADER}
 _EXTENDS_LIMIT = 20
 
 
@@ -56,6 +57,7 @@ class Card(BaseModel):
     name: str
     family: str
     description: str = ""
+    symbol: str = ""  # as it is written in print: Ag, CsPbBr3, pTPD
     path: str = ""
     values: Frozen = Field(repr=False)
 
@@ -125,6 +127,7 @@ def load_card(
         name=header["name"],
         family=own,
         description=header["description"],
+        symbol=header["symbol"],
         path=str(path),
         values=_numbers(header, entries),
     )
@@ -150,13 +153,13 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
     """The header of `path` and its entries over those it extends, each with the mapping that holds it."""
     chain = _chain(path, kind)
     header = Mapping(str(path), 1)
-    header.update({"name": path.stem, "description": "", "family": None})
+    header.update({"name": path.stem, "description": "", "symbol": "", "family": None})
     entries: dict[str, tuple[Any, Mapping]] = {}
     for document in reversed(chain):
         for key, entry in document.items():
-            if key not in _HEADER:
+            if key not in _HEADERS[kind]:
                 entries[key] = (entry, document)
-    for field in ("family", "description", "name"):
+    for field in ("family", "description", "name", "symbol"):
         owner = next(
             (d for d in chain if d.get(field) is not None and (field != "name" or d is chain[0])), None
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from kmc.errors import UserError, nearest
 from kmc.files import explained, replacing, write_whole
+from kmc.provenance import run_of
 from kmc.variables import TRACES
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Writer = Callable[["xr.Dataset", Path], list[Path]]
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step
-_KINDS = ((1, "Ag", 1.0), (2, "Ag", 0.0))  # code in `cation`, chemical symbol, charge
+_CHARGES = {1: 1.0, 2: 0.0}  # in e, by the code in `cation`
 
 
 def writer(name: str) -> tuple[Writer, str]:
@@ -55,22 +56,28 @@ def write_csv(ds: xr.Dataset, path: Path) -> list[Path]:
 
 
 def write_extxyz(ds: xr.Dataset, path: Path) -> list[Path]:
-    """One frame a snapshot: silver ions (charge 1) and atoms (charge 0) as Ag, bromide vacancies as X.
+    """One frame a snapshot: ions (charge 1) and atoms (charge 0) of the metal, bromide vacancies as X.
 
     Lengths are in angstrom; columns are species, pos, charge, potential (V) and temperature (K). The cell is
     periodic along x and y. A vacancy stands at the middle of its cell; of vacancies kept as a mean only
     cells that hold half a one or more are shown.
     """
     _need_snapshots(ds)
+    metal = _metal(ds)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for index in range(ds.sizes["snapshot_time"]):
-            file.writelines(_frame(ds, index))
+            file.writelines(_frame(ds, index, metal))
     return [path]
 
 
-def _frame(ds: xr.Dataset, index: int) -> Iterator[str]:
+def _metal(ds: xr.Dataset) -> str:
+    """Chemical symbol of the electrode's card; silver's where it has none."""
+    return dict(run_of(ds).get("cards", {}).get("electrode", {})).get("symbol") or "Ag"
+
+
+def _frame(ds: xr.Dataset, index: int, metal: str) -> Iterator[str]:
     snapshot = ds.isel(snapshot_time=index)
-    where, symbols, charges, positions = _particles(snapshot)
+    where, symbols, charges, positions = _particles(snapshot, metal)
     potential, temperature = (_column(snapshot, name, where) for name in ("potential", "temperature"))
     yield f"{len(symbols)}\n"
     yield (f'Lattice="{_cell(ds)}" Origin="0.0 0.0 0.0" '
@@ -80,14 +87,16 @@ def _frame(ds: xr.Dataset, index: int) -> Iterator[str]:
         yield f"{symbol} {x:.4f} {y:.4f} {z:.4f} {charge:g} {potential[i]:.6g} {temperature[i]:.6g}\n"
 
 
-def _particles(snapshot: xr.Dataset) -> tuple[np.ndarray, list[str], list[float], np.ndarray]:
+def _particles(
+    snapshot: xr.Dataset, metal: str
+) -> tuple[np.ndarray, list[str], list[float], np.ndarray]:
     """Sites [n, 3] as (z, y, x), chemical symbols, charges in e, and positions (x, y, z) in angstrom."""
     spacing = _spacing(snapshot)
     places, symbols, charges, shifts = [], [], [], []
-    for code, symbol, charge in _KINDS:
+    for code, charge in _CHARGES.items():
         found = np.argwhere(snapshot["cation"].values == code)
         places.append(found)
-        symbols += [symbol] * len(found)
+        symbols += [metal] * len(found)
         charges += [charge] * len(found)
         shifts += [0.5] * len(found)
     if "vacancy" in snapshot:

@@ -17,7 +17,7 @@ from kmc.errors import UserError
 from kmc.lattice import FULL, OPEN, TIGHT, Lattice, Region
 from kmc.relief import noise, relief, window_thickness
 
-# Site spacing where no perovskite card gives one: half of CsPbBr3's pseudo-cubic constant (nm).
+# Where no perovskite card gives one: CsPbBr3's pseudo-cubic constant (nm).
 _LATTICE_CONSTANT = 0.587
 _ELECTRODE_PLANES = 2
 MOST_SITES = 3e7  # some gigabytes of State and fields
@@ -82,10 +82,15 @@ def build(stack: Any, settings: Any, generator: np.random.Generator) -> Lattice:
     return _assemble(stack, grid, film)
 
 
-def _grid(stack: Any, settings: Any) -> Grid:
+def spacing_nm(stack: Any, settings: Any) -> float:
+    """Distance of neighbouring sites, nm."""
     constant = stack.active.card.value("lattice_constant") if stack.active is not None else _LATTICE_CONSTANT
+    return float(constant * settings.spacing_factor)
+
+
+def _grid(stack: Any, settings: Any) -> Grid:
     block = max(1, round(1 / settings.spacing_factor))
-    return Grid(constant * settings.spacing_factor, block, float(settings.window))
+    return Grid(spacing_nm(stack, settings), block, float(settings.window))
 
 
 def _refuse_too_large(stack: Any, grid: Grid) -> None:

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kmc import units
+from kmc.errors import UserError
+
 
 class Rows:
     """Columns of plain floats; an append costs a tenth of a microsecond a value, not an xarray object."""
@@ -96,3 +99,19 @@ class Observer:
         """All that was seen since the last call."""
         taken, self.seen = self.seen, []
         return taken
+
+
+def interval(every: Any) -> float:
+    """How often snapshots are taken, s, of text such as "1 ms". Raises UserError."""
+    seconds = units.parse(every, "s", "every in snapshots")
+    if not seconds > 0:
+        raise UserError("every in snapshots is not more than zero", next_step="write e.g. 1 ms")
+    return seconds
+
+
+def watch_sites(simulation: Any, every_s: float) -> Observer:
+    """Let a simulation keep a snapshot of its sites this often, s."""
+    spacing = float(simulation.lattice.spacing_nm)
+    watching = Observer(Every(every_s), lambda: {"spacing_nm": spacing, **simulation.snapshot()})
+    simulation.observer = watching
+    return watching

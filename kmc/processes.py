@@ -4,6 +4,7 @@ from typing import Any
 
 from .lattice import Region
 from .model import NO_HOP, build_model
+from .morphology import spacing_nm
 from .rates import forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
 from .settings import Settings
 
@@ -12,11 +13,12 @@ _PLACES = {Region.ORGANIC: "organic", Region.CORE: "crystal core", Region.SURFAC
            Region.GAP: "ligand gap", Region.VOID: "void", Region.BOUNDARY: "grain boundary"}  # fmt: skip
 
 
-def process_table(stack) -> list[dict[str, Any]]:
+def process_table(stack, settings: Settings | None = None) -> list[dict[str, Any]]:
     """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, 300 K) and their card values."""
-    spacing = 0.5 * (stack.active.card.value("lattice_constant") if stack.active is not None else 0.587)
-    model = build_model(stack, spacing, Settings())[0]
-    return _hops(stack, model) + _redox(stack, model) + _electrode(stack, model)
+    settings = settings or Settings()
+    model = build_model(stack, spacing_nm(stack, settings), settings)[0]
+    metal = stack.electrode.symbol or stack.electrode.name
+    return _hops(stack, model, metal) + _redox(stack, model, metal) + _electrode(stack, model, metal)
 
 
 def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
@@ -25,11 +27,11 @@ def _row(event: str, place: str, barrier: float, prefactor: float, source: str) 
             "prefactor_hz": float(prefactor), "rate_hz": rate, "source": source}  # fmt: skip
 
 
-def _hops(stack, model) -> list[dict[str, Any]]:
+def _hops(stack, model, metal: str) -> list[dict[str, Any]]:
     """Hops of silver ions and vacancies inside each kind of place."""
     rows = []
     for region, place in _PLACES.items():
-        for event, name, key in (("Ag+ hop", "ion", "silver_ion"), ("V_Br hop", "vacancy", "vacancy")):
+        for event, name, key in ((f"{metal}+ hop", "ion", "silver_ion"), ("V_Br hop", "vacancy", "vacancy")):
             barrier = model[f"{name}_barrier"][region, region]
             if barrier < NO_HOP and (stack.active is not None or region == Region.ORGANIC):
                 prefactor = model[f"{name}_prefactor"][region, region]
@@ -37,35 +39,36 @@ def _hops(stack, model) -> list[dict[str, Any]]:
     return rows
 
 
-def _redox(stack, model) -> list[dict[str, Any]]:
+def _redox(stack, model, metal: str) -> list[dict[str, Any]]:
     """Oxidation of an atom by bonds, the reverse, and surface diffusion."""
     home = Region.VOID if stack.active is not None else Region.ORGANIC
-    rows = []
+    rows, source = [], "bond_energy, reduction_barrier"
     for bonds in range(1, 6):
         chemical = model["ion_energy"][home] + bonds * model["bond"]
         out = oxidation_barrier(model["reduction"], chemical, 0.0, model["transfer"])
         back = reduction_barrier(model["reduction"], chemical, 0.0, model["transfer"])
         place = f"{bonds} bond{'s' if bonds > 1 else ''}"
-        rows.append(_row("Ag -> Ag+ + e-", place, out, model["attempt"], "bond_energy, reduction_barrier"))
-        rows.append(_row("Ag+ + e- -> Ag", place, back, model["attempt"], "bond_energy, reduction_barrier"))
+        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, model["attempt"], source))
+        rows.append(_row(f"{metal}+ + e- -> {metal}", place, back, model["attempt"], source))
     for lost in range(3):
         barrier = model["diffusion"] + lost * model["bond"]
         place = f"{lost} bonds lost"
-        rows.append(_row("Ag surface move", place, barrier, model["attempt"], "surface_diffusion_barrier"))
+        move = f"{metal} surface move"
+        rows.append(_row(move, place, barrier, model["attempt"], "surface_diffusion_barrier"))
     return rows
 
 
-def _electrode(stack, model) -> list[dict[str, Any]]:
+def _electrode(stack, model, metal: str) -> list[dict[str, Any]]:
     """Ionisation at the silver electrode and its reverse; exchange of vacancies."""
-    home = Region.SURFACE if stack.active is not None else Region.ORGANIC
+    home, place = Region.SURFACE if stack.active is not None else Region.ORGANIC, f"{metal} electrode"
     chemical = model["ion_energy"][home] - model["kink"]
     out = oxidation_barrier(model["electrode"], chemical, 0.0, model["transfer"])
     back = reduction_barrier(model["electrode"], chemical, 0.0, model["transfer"])
-    rows = [_row("ionisation", "silver electrode", out, model["attempt"], "exchange_barrier"),
-            _row("return", "silver electrode", back, model["attempt"], "exchange_barrier")]  # fmt: skip
+    rows = [_row("ionisation", place, out, model["attempt"], "exchange_barrier"),
+            _row("return", place, back, model["attempt"], "exchange_barrier")]  # fmt: skip
     if model["exchange"] < NO_HOP:
         chemical = model["exchange_energy"] + model["vacancy_energy"][home]
         barrier = oxidation_barrier(model["exchange"], chemical, 0.0, model["transfer"])
-        rows.append(_row("V_Br exchange", "silver electrode", barrier, model["attempt"],
+        rows.append(_row("V_Br exchange", place, barrier, model["attempt"],
                          "electrode_exchange_barrier"))  # fmt: skip
     return rows

@@ -42,7 +42,10 @@ def describe(
     return {
         "name": name or stack.name,
         "stack": {"name": stack.name, "hash": stack.hash, "choices": plain(dict(stack.choices))},
-        "cards": {role: {"name": card.name, "hash": card.hash} for role, card in sorted(cards.items())},
+        "cards": {
+            role: {"name": card.name, "symbol": card.symbol, "hash": card.hash}
+            for role, card in sorted(cards.items())
+        },
         "protocol": plain(protocol.to_data()),
         "settings": plain(settings.model_dump()),
         "seed": int(seed),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kmc import documents, units
+from kmc import documents
 from kmc.cards import find_data
 from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError
+from kmc.observers import interval
 from kmc.protocol import Protocol, read_protocol
 from kmc.settings import Settings, read_settings
 from kmc.stack import Stack, load_stack
@@ -187,14 +188,9 @@ def _snapshots(document: Mapping) -> dict[str, float] | None:
     documents.check_keys(given, ("every",), "snapshots")
     every = documents.need(given, "every", "snapshots", "every: 1 ms")
     try:
-        seconds = units.parse(every, "s", "every in snapshots")
+        return {"every": interval(every)}
     except UserError as error:
         raise error.at(given.where("every")) from None
-    if seconds <= 0:
-        raise UserError(
-            "every in snapshots is not more than zero", given.where("every"), next_step="write e.g. 1 ms"
-        )
-    return {"every": seconds}
 
 
 def _initial(document: Mapping, path: Path, must_exist: bool) -> Path | None:

@@ -23,7 +23,7 @@ from typing import Any
 from kmc import checkpoint, dataset, files, provenance
 from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
-from kmc.observers import Every, Observer
+from kmc.observers import Observer, watch_sites
 from kmc.outfolder import RECORD, claim, describe, read_record
 from kmc.progress import Progress, say
 from kmc.runfile import RunFile
@@ -112,7 +112,6 @@ class _Session:
         self.sessions = 1
         self.simulation: Any = None
         self.observer: Observer | None = None
-        self.seen_rows = 0
         self.reason = ""
 
     def go(self) -> Outcome:
@@ -160,22 +159,19 @@ class _Session:
         """Watch for snapshots, if the run asks for them."""
         if not self.run.snapshots:
             return
-        spacing = float(simulation.lattice.spacing_nm)
-        when = Every(self.run.snapshots["every"])
+        self.observer = watch_sites(simulation, self.run.snapshots["every"])
         if saved is not None:
-            when.load_state_dict(saved["observer"])
-        self.observer = Observer(when, lambda: {"spacing_nm": spacing, **simulation.snapshot()})
+            self.observer.when.load_state_dict(saved["observer"])
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""
         due = time.monotonic() + self.every_s
         while not simulation.finished:
             try:
-                simulation.run(progress=self.progress, should_stop=partial(self._pause, simulation, due))
+                simulation.run(progress=self.progress, should_stop=partial(self._pause, due))
             except BaseException:
                 self._keep_rows(simulation)
                 raise
-            self._look(simulation)
             reason = self._stop_reason()
             before = time.monotonic()
             self._save(simulation)
@@ -185,16 +181,8 @@ class _Session:
                 return reason
         return ""
 
-    def _pause(self, simulation: Any, due: float) -> bool:
-        self._look(simulation)
+    def _pause(self, due: float) -> bool:
         return time.monotonic() >= due or bool(self._stop_reason())
-
-    def _look(self, simulation: Any) -> None:
-        """Offer the observer each new sample, between kernel calls: the state is the sample's own."""
-        times = simulation.rows["time"]
-        if self.observer is not None and len(times) > self.seen_rows:
-            self.observer.offer(times[-1])
-        self.seen_rows = len(times)
 
     def _stop_reason(self) -> str:
         """Why to stop, "" while there is no reason; once given, it stays."""
@@ -218,7 +206,6 @@ class _Session:
 
     def _write_segment(self, simulation: Any) -> bool:
         rows, snapshots = simulation.take_rows(), self.observer.take() if self.observer else []
-        self.seen_rows = 0
         if not snapshots and not len(rows["time"]) and not (simulation.finished and not self.covered):
             return False
         ds = dataset.build(rows, snapshots, provenance.attributes(self.record["run"], wall_s=self._wall_s()))

@@ -121,6 +121,7 @@ def _card(family: str) -> dict[str, Any]:
     table = FAMILIES[family]
     properties = {
         **_HEADER,
+        "symbol": _TEXT,
         "family": {"const": family},
         **{name: _quantity(key) for name, key in table.items()},
     }

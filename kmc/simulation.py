@@ -1,9 +1,9 @@
 """The loop: a stack, a protocol and a seed become a trace. It never turns back."""
 
 import time as wall
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,18 @@ from .coupling import Device
 from .errors import UserError
 from .kernels import REACHED
 from .lattice import Lattice
-from .observers import Rows
+from .observers import Observer, Rows, interval, watch_sites
 from .progress import Progress, shown
+from .protocol import Protocol
 from .settings import Settings
 from .state import METAL
 from .variables import TRACES
 from .windows import Windows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .stack import Stack
 
 PROGRESS_S = 0.5
 
@@ -33,6 +39,7 @@ class Simulation:
         self.step, self.sample = 0, 0
         self.started_s = 0.0  # simulated time at which the present step began
         self.rows = Rows(TRACES)
+        self.observer: Observer | None = None
         self.opened = False
         with threads.alone():  # as in `run`
             self.windows = Windows(stack, self.settings, seed)
@@ -130,8 +137,10 @@ class Simulation:
         self.step += step.after(self.windows.conductance(), point.limited)
 
     def _look(self, step, now_s: float) -> None:
-        """One row of the trace; reads only."""
+        """One row of the trace, and a snapshot where one is due; reads only."""
         self.rows.append(time=now_s, segment=step.segment, cycle=step.cycle, **self.windows.row(now_s))
+        if self.observer is not None:
+            self.observer.offer(now_s)
 
     def take_rows(self) -> dict[str, np.ndarray]:
         """The rows since the last call, as columns."""
@@ -169,13 +178,16 @@ class Simulation:
         return taken.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 
 
-def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, initial=None,
-             progress: bool | Progress = False):
-    """Run a protocol on a stack and return its trace as an xarray.Dataset.
+def simulate(stack: "Stack | str | Path", protocol: Protocol, seed: int = 0,
+             settings: Settings | Mapping[str, Any] | None = None,
+             initial: str | Path | dict[str, Any] | None = None, progress: bool | Progress = False,
+             snapshots: str | None = None) -> "xr.Dataset":  # fmt: skip
+    """Run a protocol on a stack and return its trace.
 
     stack: a Stack or a name or path; settings: a Settings or a mapping; initial: the output folder or dataset
     of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it on standard error, a
-    function is called with a dict of time_s, events, voltage_V ... twice a second at most.
+    function is called with a dict of time_s, events, voltage_V ... twice a second at most; snapshots: how
+    often the sites are looked at ("1 ms"). Raises UserError for what a run file may not say either.
     """
     from . import checkpoint, dataset, provenance
     from .final import load_state
@@ -187,8 +199,11 @@ def simulate(stack, protocol, seed: int = 0, settings: Settings | None = None, i
     if isinstance(initial, (str, Path)):
         initial = load_state(Path(initial))
     begun = None if initial is None else checkpoint.digest(initial)
+    looks = None if snapshots is None else {"every": interval(snapshots)}
+    about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
     simulation = Simulation(device, protocol, settings, seed, initial)
+    observer = watch_sites(simulation, looks["every"]) if looks else None
     with shown(device.name, progress) as tell:
         simulation.run(tell)
-    about = provenance.describe(device, protocol, settings, seed, initial=begun)
-    return dataset.build(simulation.take_rows(), [], provenance.attributes(about))
+    frames = observer.take() if observer else []
+    return dataset.build(simulation.take_rows(), frames, provenance.attributes(about))

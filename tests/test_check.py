@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_stacks import STACKS, loaded
 
-from kmc import schemas
+from kmc import processes, schemas
 from kmc.cards import list_data, load_card
 from kmc.commands.check import check
 from kmc.commands.cite import cite
@@ -49,17 +49,28 @@ def test_check_prints_the_table_of_processes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One row a process, columns in line."""
-    rates = pytest.importorskip("kmc.processes")
     rows = [
         {"event": "hop", "place": "gap", "barrier_eV": 0.4},
         {"event": "reduction", "place": "tip", "barrier_eV": 0.35},
     ]
-    monkeypatch.setattr(rates, "process_table", lambda stack: rows, raising=False)
+    monkeypatch.setattr(processes, "process_table", lambda stack, settings: rows)
     check(["ogb_20nm"], barriers=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == ["event      place  barrier_eV", "hop        gap    0.4", "reduction  tip    0.35"]
     with pytest.raises(UserError, match="needs a stack"):
         check(["ogb"], barriers=True)
+
+
+def test_the_table_of_processes_follows_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its metal, and its spacing: the prefactor of a hop goes as one over the spacing's square."""
+    for name, factor in (("whole", 0.5), ("half", 0.25)):
+        (tmp_path / f"{name}.yaml").write_text(
+            "stack: ogb_20nm_au\nprotocol: [{hold: {voltage: 0 V, duration: 1 us}}]\n"
+            f"settings: {{spacing_factor: {factor}}}\n", encoding="utf-8")  # fmt: skip
+    check([str(tmp_path / "whole.yaml"), str(tmp_path / "half.yaml")], barriers=True, as_json=True)
+    tables = json.loads(capsys.readouterr().out)["barriers"]
+    hop = {name: next(row for row in rows if row["event"] == "Au+ hop") for name, rows in tables.items()}
+    assert hop["half"]["prefactor_hz"] == pytest.approx(4 * hop["whole"]["prefactor_hz"])
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -68,25 +79,27 @@ def test_the_table_of_processes_is_the_cards(name: str) -> None:
     reverse has the card's barrier, and each bond adds its energy."""
     stack = loaded(name)
     rows = {(row["event"], row["place"]): row["barrier_eV"] for row in process_table(stack)}
-    places = {("Ag+ hop", "organic"): "organic.silver_ion_barrier",
-              ("Ag+ hop", "crystal core"): "active.silver_ion_migration_barrier",
-              ("Ag+ hop", "crystal surface"): "active.silver_ion_surface_barrier",
+    metal = stack.electrode.symbol
+    hop, electrode = f"{metal}+ hop", f"{metal} electrode"
+    places = {(hop, "organic"): "organic.silver_ion_barrier",
+              (hop, "crystal core"): "active.silver_ion_migration_barrier",
+              (hop, "crystal surface"): "active.silver_ion_surface_barrier",
               ("V_Br hop", "crystal core"): "active.vacancy_migration_barrier"}  # fmt: skip
     for place, path in places.items():
         if place in rows:
             assert rows[place] == pytest.approx(stack.value(path), abs=6e-4), place
     assert len(places.keys() & rows.keys()) == (4 if stack.active is not None else 1)
-    out = [rows["Ag -> Ag+ + e-", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
-    back = [rows["Ag+ + e- -> Ag", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
+    out = [rows[f"{metal} -> {metal}+ + e-", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
+    back = [rows[f"{metal}+ + e- -> {metal}", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
     assert back == pytest.approx([stack.value("electrode.reduction_barrier")] * 5, abs=6e-4)
     bond = stack.value("electrode.bond_energy")
     assert [b - a for a, b in pairwise(out)] == pytest.approx([bond] * 4, abs=1.1e-3)
     assert out[2] > back[0]  # an ion of the film costs more than an atom at a kink
-    silver = {("return", "silver electrode"): "exchange_barrier",
-              ("Ag surface move", "0 bonds lost"): "surface_diffusion_barrier"}  # fmt: skip
+    silver = {("return", electrode): "exchange_barrier",
+              (f"{metal} surface move", "0 bonds lost"): "surface_diffusion_barrier"}  # fmt: skip
     for row, key in silver.items():
         assert rows[row] == pytest.approx(stack.value(f"electrode.{key}"), abs=6e-4), row
-    assert rows["ionisation", "silver electrode"] > rows["return", "silver electrode"]
+    assert rows["ionisation", electrode] > rows["return", electrode]
 
 
 def test_check_of_an_unknown_name() -> None:

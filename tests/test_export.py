@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kmc import cli, dataset, export
+from kmc import cli, dataset, export, provenance
 from kmc.errors import UserError
 from kmc.protocol import Protocol
 from kmc.settings import Settings
+from kmc.stack import load_stack
 from kmc.variables import TRACES
 
 
@@ -75,6 +76,15 @@ def test_extxyz_is_read_by_ase(ds: xr.Dataset, tmp_path: Path) -> None:
         z = atoms.positions[silver][:, 2]
         assert np.allclose(atoms.arrays["potential"][silver], np.floor(z / 5.0) / 7.0, atol=1e-5)
         assert np.allclose(atoms.arrays["temperature"][silver], 300.0 + np.floor(z / 5.0))
+
+
+def test_extxyz_names_the_metal(ds: xr.Dataset, tmp_path: Path) -> None:
+    """As the electrode's card does; silver where a dataset does not say."""
+    about = provenance.describe(load_stack("ogb_20nm_au"), Protocol.hold("0 V", "1 s"), Settings(), 1)
+    for name, one in {"Ag": ds, "Au": ds.assign_attrs(provenance.attributes(about))}.items():
+        (path,) = export.write_extxyz(one, tmp_path / f"{name}.xyz")
+        words = {line.split()[0] for line in path.read_text().splitlines() if line.count(" ") == 6}
+        assert words == {name, "X"}
 
 
 def test_vtk_is_read_by_pyvista(ds: xr.Dataset, tmp_path: Path) -> None:

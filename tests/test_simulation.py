@@ -1,5 +1,6 @@
 """The loop tells how far it is to who wants to know, and goes on where loops of the protocol end."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import kmc
 from kmc import checkpoint, kernels, simulation
 from kmc.bench_small import small
+from kmc.cli import main
 from kmc.errors import UserError
 from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
@@ -132,6 +134,23 @@ def test_who_listens_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = kmc.simulate("ogb_7nm", protocol, 2, settings)
     assert len(calls) > 5
     assert listened.equals(alone)
+
+
+def test_snapshots_are_those_of_a_run_file(tmp_path: Path) -> None:
+    """Of `kmc run` with the same seed, bit by bit; the trace is the one without; zero is refused."""
+    protocol = kmc.Protocol.hold("1 V", "20 us", samples=8)
+    seen = kmc.simulate("ogb_7nm", protocol, 2, {"window": "8 nm"}, snapshots="9 us")
+    alone = kmc.simulate("ogb_7nm", protocol, 2, {"window": "8 nm"})
+    assert seen["snapshot_time"].values.tolist() == pytest.approx([1e-5, 2e-5])
+    assert seen.drop_dims(["snapshot_time", "z", "y", "x"]).equals(alone)
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "stack: ogb_7nm\nseed: 2\nsettings: {window: 8 nm}\nsnapshots: {every: 9 us}\n"
+        "protocol: [{hold: {voltage: 1 V, duration: 20 us, samples: 8}}]\n", encoding="utf-8")  # fmt: skip
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--quiet", "--no-picture"]) == 0
+    assert kmc.open(tmp_path / "out").equals(seen)
+    with pytest.raises(UserError, match="more than zero"):
+        kmc.simulate("ogb_7nm", protocol, snapshots="0 s")
 
 
 def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:

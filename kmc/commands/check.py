@@ -66,14 +66,14 @@ def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str
 
     from kmc.errors import UserError
 
-    stacks = {item["name"]: item["stack"] for item in found if item["stack"] is not None}
+    stacks = [item for item in found if item["stack"] is not None]
     if not named:
-        stacks = {"ogb_20nm": stacks["ogb_20nm"]}
+        stacks = [item for item in stacks if item["name"] == "ogb_20nm"]
     if not stacks:
         step = "e.g. kmc check ogb_20nm --barriers"
         raise UserError("--barriers needs a stack or a run file", next_step=step)
     table = import_module("kmc.processes").process_table
-    return {name: [dict(row) for row in table(stack)] for name, stack in stacks.items()}
+    return {item["name"]: table(item["stack"], item["settings"]) for item in stacks}
 
 
 def _all() -> list[str]:
@@ -98,21 +98,21 @@ def read_input(text: str) -> dict[str, Any]:
         from kmc.runfile import load_run
 
         run = load_run(path, must_exist=False)
-        stack, name = run.device, run.name
+        stack, name, settings = run.device, run.name, run.settings
     else:
         from kmc.stack import load_stack
 
         stack = load_stack(path)
-        name = stack.name
+        name, settings = stack.name, None
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
-            "numbers": dict(stack.numbers()), "stack": stack}  # fmt: skip
+            "numbers": dict(stack.numbers()), "stack": stack, "settings": settings}  # fmt: skip
 
 
 def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
     """One row a number, in the unit of its card; sigma is empty where the source gives none."""
     return [
         {"number": name, "value": one.value, "unit": one.unit, "sigma": one.sigma, "kind": one.kind,
-         "source": one.why or ", ".join([*one.source, *one.targets])}
+         "source": one.why or ", ".join([*one.source, *one.targets]), "where": one.where or one.run or ""}
         for name, one in item["numbers"].items()
     ]  # fmt: skip
 

@@ -6,6 +6,7 @@ organic layer and the widest channel above it are drawn in.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kmc import channels, morphology
+from kmc.cards import Card
 from kmc.lattice import ACTIVE, OPEN, Lattice, Region
 from kmc.settings import Settings
 from kmc.streams import stream
@@ -102,13 +104,13 @@ def _scene(stack: Any, lattice: Lattice) -> _Scene:
     shade = table[lattice.region]
     shade[(lattice.room == OPEN) & lattice.mask(*ACTIVE)] = keys.index("open")
     shade[lattice.residue] = keys.index("residue")
-    names = {"electrode": _pretty(stack.electrode.name), "counter": _pretty(stack.counter.card.name)}
+    names = {"electrode": _printed(stack.electrode), "counter": _printed(stack.counter.card)}
     if stack.organic is not None:
-        names["organic"] = _pretty(stack.organic.card.name)
+        names["organic"] = _printed(stack.organic.card)
     if stack.active is None:
         return _Scene(lattice, shade, None, 0.0, "xy", 0, names)
-    capped = f"{_pretty(stack.ligand.name)}-capped\n" if stack.ligand is not None else ""
-    names["active"] = capped + "CsPbBr$_3$"
+    capped = f"{_printed(stack.ligand)}-capped\n" if stack.ligand is not None else ""
+    names["active"] = capped + _printed(stack.active.card)
     channel = channels.of(lattice)
     middle = (lattice.shape[1] // 2, lattice.shape[2] // 2)
     turn = (0, middle[0] - channel.y, middle[1] - channel.x)
@@ -124,10 +126,9 @@ def _scene(stack: Any, lattice: Lattice) -> _Scene:
     return _Scene(lattice, shade, path, channel.width * lattice.spacing_nm, axes, aside, names)
 
 
-def _pretty(name: str) -> str:
-    """A card's name as it is written in print."""
-    known = {"ag": "Ag", "au": "Au", "ito": "ITO", "ptpd": "pTPD", "pedot_pss": "PEDOT:PSS"}
-    return known.get(name, name.replace("_", " ").upper())
+def _printed(card: Card) -> str:
+    """A card's symbol, its numbers lowered, or else its name."""
+    return re.sub(r"(\d)", r"$_\1$", card.symbol) or card.name.replace("_", " ").upper()
 
 
 def _planes(scene: _Scene) -> list[int]:
