@@ -21,12 +21,17 @@ INNER_ETA = 0.01
 
 
 class VacancyEquilibrium:
-    """Vacancy number by mesh cell, and the potential of all space charge, solved together (Newton)."""
+    """Vacancy number by mesh cell, and the potential of all space charge, solved together (Newton).
 
-    def __init__(self, lattice: Lattice, stack, factor: int, stage_K: float):
+    `free`: cells that nothing holds at the start. What is built in elsewhere would leave its counter-charge
+    there and charge the rest of the film.
+    """
+
+    def __init__(self, lattice: Lattice, stack, factor: int, stage_K: float, free: np.ndarray):
         self.factor, self.thermal = factor, K_B * stage_K
         self.scale = 1.0 / (EPS0 * lattice.spacing_nm * factor)
         self.fixed_charge, self.most = vacancy_cells(lattice, stack, factor)
+        self.fixed_charge[~free] = 0.0
         self.total = float(self.fixed_charge.sum())
         self.number = self.fixed_charge.copy()
         self.mu = 0.0

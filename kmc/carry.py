@@ -78,6 +78,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
         setattr(device.patches, name, copy.copy(value))
     for name, value in saved["heat"].items():
         setattr(device.heat, name, copy.copy(value))
+    device.operated = (device.source, device.limit, device.path.conductance + device.beside)
     if device.vacancies is not None:
         device.vacancies.number[:] = saved["vacancies"]["number"]
         device.vacancies.response[:] = saved["vacancies"]["response"]

@@ -19,7 +19,6 @@ from .state import METAL, Grid, grow
 from .transport import CURRENT_LEAST, Network, Path
 from .units import K_B
 
-CHARGE_STEP_V = 0.05  # device voltage by which vacancies are let follow
 CHARGE_LEAST = 1.0  # ions of others' density that may change before the space charge is renewed
 DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
@@ -43,8 +42,9 @@ class Device:
         self.leak = Leak(stack)
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
-        self.vacancies = self._vacancies()
         self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
+        self.potential.prepare(self.state)
+        self.vacancies = self._vacancies()
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit = 0.0, math.inf
@@ -57,10 +57,10 @@ class Device:
         self._settle()
 
     def _vacancies(self) -> VacancyEquilibrium | None:
-        s = self.settings
+        s, free = self.settings, self.potential.fixed == 0
         if self.stack.active is None or s.vacancies != "equilibrium" or not s.space_charge:
             return None
-        return VacancyEquilibrium(self.lattice, self.stack, s.mesh_factor, self.stage)
+        return VacancyEquilibrium(self.lattice, self.stack, s.mesh_factor, self.stage, free)
 
     def _settle(self) -> None:
         """First solution of everything at zero volt."""
@@ -120,6 +120,7 @@ class Device:
         if self.operate() or self._warm():
             return
         if boxes is None:
+            self._forget_flights()
             self.refresh()
             return
         kernels.refresh_near(state, self.grid, fields, self.model, np.sort(metal[~little]))
@@ -278,9 +279,8 @@ class Device:
             self.vacancies.thermal = self.thermal
 
     def _lags(self) -> bool:
-        """Whether the voltage moved too far since the last whole solution for vacancies and for what patches
-        left; asked at corners of the waveform and at renewals."""
-        return abs(self.point.voltage - self.charge_voltage) > CHARGE_STEP_V
+        """Whether the voltage moved by kT/e since the last whole solution; asked at corners and renewals."""
+        return abs(self.point.voltage - self.charge_voltage) > self.thermal
 
     def follow_density(self) -> None:
         """Average the ions' density over the memory time and renew the space charge if it counts."""

@@ -125,6 +125,23 @@ def test_the_event_tells_what_it_does_not_bend(name: str) -> None:
     assert np.abs(before - phi(d)).max() > 5 * told
 
 
+@pytest.mark.parametrize("moved", [0.0, 0.2])
+def test_chances_to_come_back_do_not_outlive_their_potential(moved: float) -> None:
+    """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew.
+
+    Control: after a change that moves none, atoms far from it keep what they have learnt.
+    """
+    d, site = tipped("ogb_20nm")
+    film = d.network.film
+    far = d.state.sites["entity"][film[film // (d.grid.ny * d.grid.nx) < site // (d.grid.ny * d.grid.nx) - 6]]
+    d.state.entities["returns"][far] = 0.5
+    d.potential.fields["unit"][film] += moved
+    add_metal(d.state, d.grid, d.potential.fields, d.model, site)
+    d.follow_metal()
+    assert len(far) > 3
+    assert (d.state.entities["returns"][far] == (0.0 if moved else 0.5)).all()
+
+
 @pytest.mark.parametrize("name", LAYERED)
 def test_no_rate_is_stale_after_a_patch(name: str) -> None:
     """All rates are those of the potentials there are, to the last bit but rounding (1e-12)."""

@@ -181,6 +181,31 @@ def test_a_boundarys_vacancies_are_those_of_its_area() -> None:
     assert built_in.sum() == pytest.approx(density * 16 * 16 * SPACING_NM**2, rel=0.03)
 
 
+@pytest.mark.parametrize("mesh_factor", [1, 2, 4])
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_film_is_neutral_at_the_start(name: str, mesh_factor: int) -> None:
+    """Where the mesh is free, vacancies and counter-charge are as many, whichever cells the electrodes, the
+    sheet or formed silver hold; and there are some."""
+    d = device(name, mesh_factor=mesh_factor)
+    assert d.vacancies is not None
+    free = d.potential.fixed == 0
+    assert d.vacancies.number[free].sum() > 1.0
+    net = d.vacancies.number - d.vacancies.fixed_charge
+    assert net[free].sum() == pytest.approx(0.0, abs=1e-5 * d.vacancies.number.sum())
+
+
+@pytest.mark.parametrize("step_V", [0.05, 0.03])
+def test_the_space_charge_follows_each_step_of_a_sweep(step_V: float) -> None:
+    """Of more than kT/e, up and down, though the series resistance takes a little of it."""
+    d = device("ogb_20nm")
+    for k in (1, 2, 3, 2, 1, 0):
+        d.set_source(k * step_V, 1e-6)
+        assert d.charge_voltage == pytest.approx(k * step_V, abs=1e-4)
+    before = d.charge_voltage
+    d.set_source(0.02, 1e-6)
+    assert d.charge_voltage == before
+
+
 def test_more_vacancies_than_places_are_refused() -> None:
     """In one message, before a film loses them in silence."""
     with pytest.raises(UserError, match="bromide vacancies are built in where 0 have room"):

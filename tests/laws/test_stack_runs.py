@@ -158,9 +158,9 @@ def same_bytes(a: Simulation, b: Simulation) -> list[str]:
     for name in ("fields", "unit", "charge", "source"):
         if getattr(a.device.potential, name).tobytes() != getattr(b.device.potential, name).tobytes():
             out.append(name)
-    rises = a.device.heat.rise.tobytes() == b.device.heat.rise.tobytes()
+    heats = [(one.rise.tobytes(), one.surface, one.since_s) for one in (a.device.heat, b.device.heat)]
     points = (a.device.point, a.device.path.conductance) == (b.device.point, b.device.path.conductance)
-    return out + ["heat"] * (not rises) + ["circuit"] * (not points)
+    return out + ["heat"] * (heats[0] != heats[1]) + ["circuit"] * (not points)
 
 
 @pytest.mark.parametrize(("name", "vacancies"), KINDS)
