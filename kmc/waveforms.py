@@ -145,7 +145,7 @@ class Pulses(Segment):
 class Hold(Segment):
     """A constant voltage; `spacing: log` looks at times that grow by decades, from a millionth on.
 
-    With `until` each look is a step of its own: the condition is asked at each.
+    With `log` or `until` each look ends a step; with `until` the condition is asked at each.
     """
 
     kind: ClassVar[str] = "hold"

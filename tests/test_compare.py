@@ -305,8 +305,22 @@ def test_another_limit_than_the_experiments_is_said() -> None:
     """Microamperes are held against a claim at 1 mA and so told; on/off has a verdict of its own."""
     voltage, ratio = said(1.0, 0.05)[-2:]
     assert voltage.endswith("The experiment's limit was 1 mA; no current here exceeds 1.07 uA.")
-    assert "This study agrees: the smallest median is 398" in ratio
-    assert "This study does not agree: the smallest median is 1" in said(1.0, -0.6)[-1]
+    assert "This study agrees: the smallest median of on_off, 1 of runs that did not switch, is 398" in ratio
+    assert "This study does not agree: the smallest median of on_off" in said(1.0, -0.6)[-1]
+
+
+def test_what_did_not_switch_counts_in_a_median() -> None:
+    """One of sixteen with a ratio of 400 does not speak for a thickness; where the interval straddles, all is
+    open."""
+    for share, verdict in ((1 / 16, "does not agree"), (10 / 16, "Undecided"), (1.0, "This study agrees")):
+        switched = (np.arange(16) < share * 16).astype(float).reshape(2, 1, 8)
+        axes = ("ligand", "thickness", "replicate")
+        both = np.concatenate([np.ones((2, 1, 8)), switched], axis=1)
+        values = measured(np.where(both == 1.0, 1.0, np.nan))
+        values["set"] = (axes, both)
+        values["on_off"] = values["set_voltage"] * 400
+        words = conclusions.conclusions(values, compare.effects(values))
+        assert verdict in next(line for line in words if "S19_thickness_on_off" in line), share
 
 
 @pytest.mark.parametrize(("shift", "spread", "verdict"), [

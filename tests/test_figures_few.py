@@ -66,16 +66,20 @@ def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.Monkey
     line = levels + 0.01 * stream.standard_normal((8, 5))
     assert pulses._rising(levels, line).holds is None
     assert pulses._rising(levels, curve[:, ::-1]).holds is False
+    mixed = np.concatenate([curve[:3] * np.array([[1.0], [3.0], [9.0]]), np.ones((3, 5))])
+    assert pulses._rising(levels, mixed).holds is None  # few that differ are no proof against it
 
 
 def test_levels_that_were_not_run_are_owed(monkeypatch: pytest.MonkeyPatch) -> None:
     """S28: three of five levels make a line, and no hit."""
     monkeypatch.setattr(series, "reads", lambda ds: np.array([[0.1, ds]]))
+    monkeypatch.setattr(series, "paired", lambda *groups: list(zip(*groups, strict=True)))
     runs = {program.name: [1e-6 * 3.3 * limit * (1 + 0.01 * k) for k in range(6)]
             for program, limit in zip(series._LEVELS, series.LIMITS_UA, strict=True)}  # fmt: skip
     whole = series._law(runs)["S28_conductance_law"]
     assert whole.value == pytest.approx(3.3, rel=0.05)
     assert not whole.owed
+    assert whole.high - whole.low < 0.15  # what sets a device apart moves all of its levels
     for program in series._LEVELS[3:]:
         runs[program.name] = []
     part = series._law(runs)["S28_conductance_law"]
@@ -100,6 +104,12 @@ def test_twenty_devices_owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "was_reset", lambda ds: ds == 1.0)
     assert not series._returning([1.0] * 20, [100.0] * 20).owed
     assert "20 devices" in series._returning([1.0] * 19, [100.0] * 20).owed
+    found = series._returning([1.0] * 20, [100.0] * 20)
+    assert found.value == 1.0
+    assert 0.7 < found.low < 0.85  # though all of a group agree
+    assert "20 of 20 written crystals returned (20 were run)" in found.note
+    small = measured.difference_of_shares([np.repeat([1.0, 0.0], [56, 14]), np.repeat([1.0, 0.0], [48, 32])])
+    assert (small.low, small.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe's table II, a
 
 
 def test_a_way_up_that_ends_early_has_set() -> None:
@@ -142,11 +152,12 @@ def test_a_cycle_without_a_set_is_none() -> None:
     parts = []
     for cycle, set_V in enumerate((0.30, 0.90, 0.40)):
         up = rise(set_V).isel(time=slice(None, 13))
-        ends = np.append(np.full(up.sizes["time"] - 1, 1e-6), 4e-10)
+        ends = np.concatenate([[4e-10, 4e-10], np.full(up.sizes["time"] - 3, 1e-6), [4e-10]])
         parts.append(up.assign(cycle=("time", np.full(up.sizes["time"], cycle)), conductance=("time", ends)))
     whole = xr.concat(parts, "time")
     assert volatile._good_cycles(whole) == (2, False)
-    conducting = whole.assign(conductance=("time", np.full(whole.sizes["time"], 1e-6)))
+    siemens = np.append([4e-10, 4e-10], np.full(whole.sizes["time"] - 2, 1e-6))
+    conducting = whole.assign(conductance=("time", siemens))
     assert volatile._good_cycles(conducting) == (0, True)
 
 

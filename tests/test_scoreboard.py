@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from kmc import provenance
 from kmc.errors import UserError
+from kmc.stack import load_stack
 from kmc.study.task import keep_failure
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
@@ -129,7 +131,7 @@ def test_every_target_has_one_figure() -> None:
         assert figure.protocol
         assert figure.programs or figure.compute or figure.name == "S11"
         for program in figure.programs:
-            assert program.protocol().duration_s > 0
+            assert program.protocol(load_stack(program.stack)).duration_s > 0
 
 
 def test_a_figure_without_runs_says_so() -> None:
@@ -186,6 +188,28 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds something else"):
         reproduce(["S11_roughness"], out=tmp_path, quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_runs_of_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                        capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """They are kept and judged; row and command say of which kernels. Of today's nothing is said."""
+    present = provenance.versions()["kernels"]
+    for kernels, said in ((present, False), ("an earlier one", True)):
+        made = xr.Dataset(attrs={"run": json.dumps({"versions": {"kernels": kernels}})})
+        monkeypatch.setattr(Session, "of", lambda self, figure, made=made: {"bare": [made]})
+        monkeypatch.setattr(Reproduction, "_measured", lambda self, figure, runs: dict.fromkeys(
+            figure.keys, measured.median([0.0] * 6)))  # fmt: skip
+        assert reproduce(["S16_interlayers_only"], out=tmp_path, done=True, quiet=True, picture=False) == 0
+        assert ("other versions of the kernels are among those of S16_interlayers_only"
+                in capsys.readouterr().err) is said  # fmt: skip
+        (row,) = json.loads((tmp_path / "scoreboard.json").read_text())["targets"]
+        assert row["kernels"] == [kernels]
+
+
+def test_a_board_of_what_is_done_can_go_on(tmp_path: Path) -> None:
+    """`--done` into a new folder makes it, and the next command goes on there."""
+    for _ in range(2):
+        assert reproduce(["S11_roughness"], out=tmp_path / "out", quiet=True, done=True) == 0
 
 
 def test_the_kept_board_names_every_target(repository: Path) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from kmc.units import format_si
 from kmc_analysis.compare import Effect
+from kmc_analysis.reproduce.measured import median
 from kmc_analysis.tables import effect, number
 
 
@@ -22,7 +23,7 @@ class Claim(NamedTuple):
     metric: str
     limit_A: float
     words: str
-    verdict: Callable[[xr.DataArray, list[Effect]], str]
+    verdict: Callable[[xr.Dataset, str, list[Effect]], str]
 
 
 def conclusions(values: xr.Dataset, found: list[Effect]) -> list[str]:
@@ -64,7 +65,7 @@ def _axis(axis: str, found: list[Effect]) -> str:
 def _held_against(claim: Claim, values: xr.Dataset, overall: list[Effect]) -> str:
     """A claim, what the study says of it, and whether its currents are those of the experiment."""
     chosen = [one for one in overall if (one.axis, one.metric) == (claim.axis, claim.metric)]
-    told = f"Experiment ({claim.target}): {claim.words}. {claim.verdict(values[claim.metric], chosen)}"
+    told = f"Experiment ({claim.target}): {claim.words}. {claim.verdict(values, claim.metric, chosen)}"
     most = values["current_most"].values if "current_most" in values else np.zeros(0)
     most = most[np.isfinite(most)]
     if len(most) and most.max() < claim.limit_A / 2:
@@ -73,10 +74,10 @@ def _held_against(claim: Claim, values: xr.Dataset, overall: list[Effect]) -> st
     return told
 
 
-def _within(share: float) -> Callable[[xr.DataArray, list[Effect]], str]:
+def _within(share: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
     """The relative change stays within `share`, with the whole of its interval."""
 
-    def verdict(values: xr.DataArray, chosen: list[Effect]) -> str:
+    def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
         if not any(one.pairs for one in chosen):
             return "Nothing can be said: no two variants that switched share a seed."
         bounds = [(one.low / one.before, one.high / one.before) for one in chosen if one.before]
@@ -93,18 +94,23 @@ def _within(share: float) -> Callable[[xr.DataArray, list[Effect]], str]:
     return verdict
 
 
-def _medians_above(least: float) -> Callable[[xr.DataArray, list[Effect]], str]:
-    """The median of every level is `least` or more."""
+def _medians_above(least: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
+    """The median of every level is `least` or more, with all of its interval; 1 of what did not switch."""
 
-    def verdict(values: xr.DataArray, chosen: list[Effect]) -> str:
-        axis = chosen[0].axis if chosen else str(values.dims[0])
-        rows = values.transpose(axis, ...).values.reshape(values.sizes[axis], -1)
-        known = [row[np.isfinite(row)] for row in rows]
-        if not all(len(row) for row in known):
-            return "Nothing can be said: in some variants no run switched."
-        lowest = min(float(np.median(row)) for row in known)
-        agrees = "agrees" if lowest >= least else "does not agree"
-        return f"This study {agrees}: the smallest median is {number(lowest)}."
+    def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
+        table = values[metric].where(values["set"] != 0.0, 1.0) if "set" in values else values[metric]
+        axis = chosen[0].axis if chosen else str(table.dims[0])
+        rows = table.transpose(axis, ...).values.reshape(table.sizes[axis], -1)
+        if "set" in values and not (values["set"] == 1.0).any():
+            return "Nothing can be said: no run switched."
+        lowest = min((median(row) for row in rows), key=lambda one: (one.value or 0.0, one.low))
+        shown = (f"the smallest median of {metric}, 1 of runs that did not switch, is {number(lowest.value)} "
+                 f"[{number(lowest.low)}, {number(lowest.high)}]")  # fmt: skip
+        if lowest.high < least:
+            return f"This study does not agree: {shown}."
+        if lowest.low >= least and not lowest.owed:
+            return f"This study agrees: {shown}."
+        return f"Undecided: {shown}; more replicates would tell."
 
     return verdict
 

@@ -103,4 +103,7 @@ def _print(made: Reproduction, as_json: bool) -> None:
         return
     show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
     say(board.summary(rows))
+    if made.outdated():
+        say(f"runs of other versions of the kernels are among those of {', '.join(made.outdated())}; another "
+            "--out makes them again")  # fmt: skip
     print(made.out / board.CSV_NAME)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from kmc.protocol import Protocol, read_protocol
 from kmc.provenance import run_of
+from kmc.stack import Stack
 from kmc_analysis.reproduce.measured import Measured
 
 Runs = Mapping[str, list[xr.Dataset]]
@@ -27,22 +28,23 @@ def paired(*groups: list[xr.Dataset]) -> list[tuple[xr.Dataset, ...]]:
 class Program:
     """One voltage program on one stack, on `devices` devices (seeds), on `quick` of them with --quick.
 
-    Two figures that give the same stack, choices, settings and segments share the runs. `snapshots` is how
-    often (s) the silver is looked at.
+    Two figures that give the same stack, choices, settings and segments share the runs. Segments may be a
+    function of the stack, where a level depends on its cards. `snapshots` is how often (s) the silver is
+    looked at.
     """
 
     name: str
     stack: str
-    segments: Segments
+    segments: Segments | Callable[[Stack], Segments]
     devices: int
     quick: int = 0
     choices: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     snapshots: float | None = None
 
-    def protocol(self) -> Protocol:
+    def protocol(self, stack: Stack) -> Protocol:
         """The segments, checked."""
-        return read_protocol(self.segments)
+        return read_protocol(self.segments(stack) if callable(self.segments) else self.segments)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,23 @@ import xarray as xr
 from scipy import stats
 
 from kmc_analysis.figures.controls import RATE, STEP, ratio
-from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import CLOSED_S, READ, RESET, cycle, held, is_written, kept, written
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage, was_reset
-from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, few, known, mean, median, not_run
+from kmc_analysis.reproduce.measured import (
+    Measured,
+    bootstrap,
+    bootstrap_groups,
+    difference_of_shares,
+    few,
+    known,
+    mean,
+    median,
+    not_run,
+)
 from kmc_analysis.study_figures import COLOURS
 
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
@@ -114,7 +124,9 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     least = bootstrap_groups(lambda parts: 10 ** min(float(np.median(part)) for part in parts), tables, note)
     good = [float((table >= np.log10(300)).mean()) for table in tables]
     told = f"yields {', '.join(f'{one:.2g}' for one in good)} of 13, 9, 7 nm"
-    best = Measured(float(size[int(np.argmax(good))]), n=min(map(len, tables)), note=told)
+    first = float(size[int(np.argmax(good))])
+    best = (Measured(first, n=min(map(len, tables)), note=told) if good.count(max(good)) == 1
+            else not_run(f"a tie: {told}"))  # fmt: skip
     owed = f"the target asks for {ASKED} devices a size" if few else ""
     return {keys[0]: replace(trend, owed=owed), keys[1]: replace(least, owed=owed), keys[2]: best}
 
@@ -150,29 +162,28 @@ _LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", _programmed(one), devices
 
 
 def _law(runs: Runs) -> dict[str, Measured]:
-    tables = [known([float(reads(ds)[-1, 1]) for ds in runs[program.name]]) for program in _LEVELS]
+    """A device has the same seed at every level, so it is resampled with all of them."""
     keys = ("S28_conductance_law", "S28_linearity")
-    there = [k for k, table in enumerate(tables) if len(table)]
+    there = [k for k, program in enumerate(_LEVELS) if runs[program.name]]
     if len(there) < 3:
         return dict.fromkeys(keys, not_run("fewer than three levels were run"))
-    limit, groups = 1e-6 * np.array(LIMITS_UA)[there], [tables[k] for k in there]
-    means = ", ".join(f"{1e6 * group.mean():.3g} uS at {LIMITS_UA[k]} uA ({len(group)})"
-                      for k, group in zip(there, groups, strict=True))  # fmt: skip
-    found = [bootstrap_groups(partial(_of_line, limit, k), groups, f"mean G {means}") for k in (0, 1)]
+    devices = paired(*(runs[_LEVELS[k].name] for k in there))
+    table = np.array([[float(reads(ds)[-1, 1]) for ds in device] for device in devices])
+    table = table.reshape(-1, len(there))
+    limit = 1e-6 * np.array(LIMITS_UA)[there]
+    means = ", ".join(f"{1e6 * one:.3g} uS at {LIMITS_UA[k]} uA"
+                      for k, one in zip(there, table.mean(axis=0), strict=True))  # fmt: skip
+    found = [bootstrap(partial(_of_line, limit, k), table, f"mean G {means}") for k in (0, 1)]
     if len(there) < len(LIMITS_UA):
         owed = f"the target asks for {LIMITS_UA[0]} to {LIMITS_UA[-1]} uA"
         found = [replace(one, owed=owed) for one in found]
     return dict(zip(keys, found, strict=True))
 
 
-def _of_line(limit: np.ndarray, number: int, parts: list[np.ndarray]) -> float:
-    return _line(limit, parts)[number]
-
-
-def _line(limit: np.ndarray, parts: list[np.ndarray]) -> tuple[float, float]:
-    """Slope (1/V) and R squared of the line through the means."""
-    fit = stats.linregress(limit, [float(part.mean()) for part in parts])
-    return float(fit.slope), float(fit.rvalue) ** 2
+def _of_line(limit: np.ndarray, number: int, table: np.ndarray) -> float:
+    """Slope (1/V) or R squared of the line through the means of a table [device, level]."""
+    fit = stats.linregress(limit, table.mean(axis=0))
+    return (float(fit.slope), float(fit.rvalue) ** 2)[number]
 
 
 def _draw_law(runs: Runs, path: Path) -> None:
@@ -243,7 +254,10 @@ def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     if not all(len(group) for group in groups):
         return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
                        f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
-    found = bootstrap_groups(lambda parts: float(parts[0].mean() - parts[1].mean()), groups)
+    told = ", ".join(f"{int(group.sum())} of {len(group)} written {name} returned ({len(devices)} were run)"
+                     for name, group, devices in (("crystals", groups[0], crystals),
+                                                  ("films", groups[1], film)))  # fmt: skip
+    found = difference_of_shares(groups, told)
     return replace(found, owed=f"the target asks for {ASKED} devices each"
                    if min(map(len, groups)) < ASKED else "")  # fmt: skip
 

@@ -23,7 +23,8 @@ HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "u
 
 
 class Row(NamedTuple):
-    """One target on the scoreboard, plain data. `interval` is None where there is none."""
+    """One target on the scoreboard, plain data. `interval` is None where there is none; `kernels` are the
+    hashes of the kernels' sources that its runs were made by."""
 
     key: str
     figure: str
@@ -36,16 +37,18 @@ class Row(NamedTuple):
     tolerance: str
     verdict: str
     reason: str
+    kernels: Sequence[str] = ()
 
 
-def row(target: Target, found: Measured) -> Row:
+def row(target: Target, found: Measured, kernels: Sequence[str] = ()) -> Row:
     """A target with what was measured, judged."""
     verdict = judge(target, found)
     interval = None
     if found.value is not None and not (math.isnan(found.low) and math.isnan(found.high)):
         interval = [_plain(found.low), _plain(found.high)]
     return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
-               target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason)  # fmt: skip
+               target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason,
+               list(kernels))  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -65,15 +65,20 @@ class Reproduction:
                            quick=self.extent.quick,
                            changes={**self.changes.choices, **self.changes.settings})  # fmt: skip
 
+    def outdated(self) -> list[str]:
+        """Keys with runs that other kernels made than those there are."""
+        present = provenance.versions()["kernels"]
+        return [one.key for one in self.rows.values() if any(k != present for k in one.kernels)]
+
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
         self.taken.add(figure.name)
         runs = self.session.of(figure)
         found = self._measured(figure, runs)
-        failures = self.session.failed(figure)
+        failures, kernels = self.session.failed(figure), _kernels(runs)
         for one in self.targets:
             if one.key in figure.keys:
-                self.rows[one.key] = board.row(one, _told(found[one.key], failures))
+                self.rows[one.key] = board.row(one, _told(found[one.key], failures), kernels)
         if self.picture and figure.draw is not None and any(runs.values()):
             figure.draw(runs, self.out / f"{figure.name}.png")
         self._write()
@@ -110,6 +115,12 @@ class Reproduction:
         board.write(self.result(), self.out)
 
 
+def _kernels(runs: Runs) -> list[str]:
+    """Hashes of the kernels' sources that runs were made by, sorted; a run is kept when they change."""
+    made = [provenance.run_of(ds).get("versions", {}) for devices in runs.values() for ds in devices]
+    return sorted({str(versions.get("kernels", "")) for versions in made})
+
+
 def _digest(figure: Figure, seed: int, count: int) -> str:
     """What decides the result of a figure that computes itself: its seeds, sources, models and fits."""
     digest = hashlib.sha256(f"{figure.name} {seed} {count}".encode())
@@ -130,6 +141,7 @@ def _told(found: Measured, failures: list[str]) -> Measured:
 
 def check_folder(out: Path) -> None:
     """UserError for a folder that holds something else."""
-    foreign = out.is_dir() and any(out.iterdir()) and not (out / "tasks").is_dir()
+    ours = (out / "tasks").is_dir() or (out / board.JSON_NAME).is_file()
+    foreign = out.is_dir() and any(out.iterdir()) and not ours
     if foreign or out.is_file():
         raise UserError(f"{out} holds something else", "--out", next_step="choose another folder")

@@ -100,7 +100,7 @@ class Maker:
         stack = stack.choose("--set", **choices)
         settings = read_settings({**program.settings, **self.changes.settings}, "--set")
         snapshots = None if program.snapshots is None else {"every": program.snapshots}
-        protocol, path = program.protocol(), str(find_data("stack", program.stack))
+        protocol, path = program.protocol(stack), str(find_data("stack", program.stack))
         about = {"protocol": protocol.to_data(), "stack": {"hash": stack.hash}, "initial": None,
                  "settings": settings.model_dump(), "snapshots": snapshots}  # fmt: skip
         return [RunFile(path=program.name, name=provenance.run_hash({**about, "seed": seed})[:_HASH],
