@@ -147,6 +147,31 @@ def test_one_bound_does_not_open_a_median() -> None:
     assert measured.median_of_bounds([1.0, 2.0], [False, False]) == measured.median([1.0, 2.0])
 
 
+def swept(back_s: float) -> xr.Dataset:
+    """A device that sets at 0.40 V and, `back_s` after its sweep, is at high resistance; then a read."""
+    up = rise(0.40)
+    rest = np.linspace(0.002, 0.6, 300)
+    count = up.sizes["time"]
+    voltage = np.concatenate([up["voltage_source"].values, 0.0 * rest, [0.05]])
+    siemens = np.concatenate([np.where(up["limited"].values == 1, 1e-6, 4e-10),
+                              np.where(rest < back_s, 1e-6, 4e-10), [4e-10]])  # fmt: skip
+    columns = {"voltage_source": voltage, "conductance": siemens,
+               "current": np.append(up["current"].values, np.zeros(301)),
+               "limited": np.append(up["limited"].values, np.zeros(301)), "cycle": np.zeros(count + 301),
+               "segment": np.repeat([0, 1, 2], [count, 300, 1])}  # fmt: skip
+    time = np.concatenate([0.005 * np.arange(1, count + 1), 0.005 * count + rest, [0.005 * count + 0.601]])
+    return xr.Dataset({name: ("time", values) for name, values in columns.items()}, {"time": time})
+
+
+def test_a_return_after_the_sweep_is_no_hit() -> None:
+    """S3: devices that are back 0.2 s after a sweep faster than the definitions' are counted, and owed."""
+    found = volatile._ratios([swept(0.2)] * 6)
+    assert found.value > 300.0
+    assert "1 V/s" in found.owed
+    assert "6 still conducted when the sweep ended, 6 after 0.15 s at 0 V, and 0 after 600 ms" in found.note
+    assert "0 after 0.15 s at 0 V" in volatile._ratios([swept(0.1)] * 6).note
+
+
 def test_a_cycle_without_a_set_is_none() -> None:
     """DDAB's endurance: a device that never sets returns every time, and has no cycles."""
     parts = []
