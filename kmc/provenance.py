@@ -56,6 +56,11 @@ def describe(
     }
 
 
+def window_nm(lattice: Any) -> list[float]:
+    """The sides of the window along y and x, which holds whole crystals, nm."""
+    return [round(float(count * lattice.spacing_nm), 6) for count in lattice.shape[1:]]
+
+
 def attributes(run: Mapping[str, Any], **provenance: Any) -> dict[str, str]:
     """Global attributes: `run` is the same for the same seed, `provenance` (time, host, wall) may differ."""
     where = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node(),

@@ -29,6 +29,7 @@ from kmc.progress import Progress, say
 from kmc.runfile import RunFile
 
 _LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
+_FAR = 0.05  # by which a window differs from what was asked for, and is told
 _MOST_COST = 0.1  # of the time goes into writing them
 
 
@@ -121,6 +122,7 @@ class _Session:
         if saved is None or not saved["finished"]:
             self.simulation = self._restored(saved) if saved else self.simulation or self.fresh()
             self._observe(self.simulation, saved)
+            self._tell_window()
             reason = self._loop(self.simulation)
             if reason:
                 return self._outcome(None, False, reason, resumed)
@@ -162,6 +164,16 @@ class _Session:
         self.observer = watch_sites(simulation, self.run.snapshots["every"])
         if saved is not None:
             self.observer.when.load_state_dict(saved["observer"])
+
+    def _tell_window(self) -> None:
+        """Keep the size that the window has, and say where it is far from what was asked for."""
+        sides = provenance.window_nm(self.simulation.lattice)
+        self.record["run"]["window_nm"] = sides
+        asked = float(self.run.settings.window)
+        if max(abs(side / asked - 1.0) for side in sides) > _FAR:
+            y, x = sides
+            self.warnings.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: "
+                                 "it holds whole crystals")  # fmt: skip
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

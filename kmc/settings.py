@@ -21,7 +21,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window: Annotated[
-        float, parsed("nm", 2.0, 500.0), Field(description="lateral size in nm; two crystals at least")
+        float,
+        parsed("nm", 2.0, 500.0),
+        Field(description="lateral size in nm, to whole crystals, two at least"),
     ] = 24.0
     spacing_factor: Annotated[
         float, Field(ge=0.25, le=2.0, description="site spacing over lattice constant")

@@ -202,6 +202,7 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol, seed: int = 0,
     looks = None if snapshots is None else {"every": interval(snapshots)}
     about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
     simulation = Simulation(device, protocol, settings, seed, initial)
+    about["window_nm"] = provenance.window_nm(simulation.lattice)
     observer = watch_sites(simulation, looks["every"]) if looks else None
     with shown(device.name, progress) as tell:
         simulation.run(tell)

@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import kmc
-from kmc import checkpoint, kernels, simulation
+from kmc import checkpoint, kernels, provenance, simulation
 from kmc.bench_small import small
 from kmc.cli import main
 from kmc.errors import UserError
@@ -151,6 +151,20 @@ def test_snapshots_are_those_of_a_run_file(tmp_path: Path) -> None:
     assert kmc.open(tmp_path / "out").equals(seen)
     with pytest.raises(UserError, match="more than zero"):
         kmc.simulate("ogb_7nm", protocol, snapshots="0 s")
+
+
+def test_the_window_that_there_is_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Crystals of 20 nm make 30 nm 24.7 nm: kept with the trace, and warned of; 24 nm is near enough."""
+    path = tmp_path / "run.yaml"
+    for asked, warned in ((30, True), (24, False)):
+        path.write_text(f"stack: ogb_20nm\nsettings: {{window: {asked} nm}}\nsnapshots: {{every: 1 ns}}\n"
+                        "protocol: [{hold: {voltage: 0 V, duration: 1 ns, samples: 1}}]\n")  # fmt: skip
+        assert main(["run", str(path), "--out", str(tmp_path / str(asked)), "--quiet", "--no-picture"]) == 0
+        assert ("nm were asked for: it holds whole crystals" in capsys.readouterr().err) is warned
+        ds = kmc.open(tmp_path / str(asked))
+        sides = [ds.sizes[axis] * 2.0 * float(ds["z"].values[0]) for axis in "yx"]
+        assert provenance.run_of(ds)["window_nm"] == pytest.approx(sides, rel=1e-5)
+        assert sides == pytest.approx([24.65, 24.65], abs=0.01)
 
 
 def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:

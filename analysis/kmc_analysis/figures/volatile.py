@@ -54,8 +54,8 @@ def _ratios(devices: list[xr.Dataset]) -> Measured:
     back = [there and left_over(ds) < HIGH_RESISTANCE for there, ds in zip(sets, devices, strict=True)]
     switched = [ds for there, ds in zip(sets, devices, strict=True) if there]
     held, late = (sum(_left_after(ds, one) >= HIGH_RESISTANCE for ds in switched) for one in (0.0, _GRACE_S))
-    note = (f"{sum(sets)} of {len(devices)} devices set; of these {held} still conducted when the sweep ended, "
-            f"{late} after {_GRACE_S:g} s at 0 V, and {sum(sets) - sum(back)} after 600 ms")  # fmt: skip
+    note = (f"{sum(sets)} of {len(devices)} devices set; of these {held} still conducted when the sweep "
+            f"ended, {late} after {_GRACE_S:g} s at 0 V, and {sum(sets) - sum(back)} after 600 ms")  # fmt: skip
     values = [ratio(ds) if good else 1.0 for ds, good in zip(devices, back, strict=True)]
     owed = "a sweep at the 1 V/s of the definitions, by whose end they must be back, was not run"
     found = median(values, note)
