@@ -53,7 +53,8 @@ def _ratios(devices: list[xr.Dataset]) -> Measured:
     sets = [has_set(ds) == 1.0 for ds in devices]
     back = [there and left_over(ds) < HIGH_RESISTANCE for there, ds in zip(sets, devices, strict=True)]
     switched = [ds for there, ds in zip(sets, devices, strict=True) if there]
-    held, late = (sum(_left_after(ds, one) >= HIGH_RESISTANCE for ds in switched) for one in (0.0, _GRACE_S))
+    held, late = (sum(_left_after(ds, wait) >= HIGH_RESISTANCE for ds in switched)
+                  for wait in (0.0, _GRACE_S))  # fmt: skip
     note = (f"{sum(sets)} of {len(devices)} devices set; of these {held} still conducted when the sweep "
             f"ended, {late} after {_GRACE_S:g} s at 0 V, and {sum(sets) - sum(back)} after 600 ms")  # fmt: skip
     values = [ratio(ds) if good else 1.0 for ds, good in zip(devices, back, strict=True)]
