@@ -168,7 +168,7 @@ def test_a_return_after_the_sweep_is_no_hit() -> None:
     found = volatile._ratios([swept(0.2)] * 6)
     assert found.value > 300.0
     assert "1 V/s" in found.owed
-    assert "6 still conducted when the sweep ended, 6 after 0.15 s at 0 V, and 0 after 600 ms" in found.note
+    assert "6 still conducted at the end of the sweep, 6 after 0.15 s at 0 V, 0 after 600 ms" in found.note
     assert "0 after 0.15 s at 0 V" in volatile._ratios([swept(0.1)] * 6).note
 
 

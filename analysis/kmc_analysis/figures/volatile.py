@@ -55,8 +55,8 @@ def _ratios(devices: list[xr.Dataset]) -> Measured:
     switched = [ds for there, ds in zip(sets, devices, strict=True) if there]
     held, late = (sum(_left_after(ds, wait) >= HIGH_RESISTANCE for ds in switched)
                   for wait in (0.0, _GRACE_S))  # fmt: skip
-    note = (f"{sum(sets)} of {len(devices)} devices set; of these {held} still conducted when the sweep "
-            f"ended, {late} after {_GRACE_S:g} s at 0 V, and {sum(sets) - sum(back)} after 600 ms")  # fmt: skip
+    note = (f"{sum(sets)} of {len(devices)} devices set; of these {held} still conducted at the end of the "
+            f"sweep, {late} after {_GRACE_S:g} s at 0 V, {sum(sets) - sum(back)} after 600 ms")
     values = [ratio(ds) if good else 1.0 for ds, good in zip(devices, back, strict=True)]
     owed = "a sweep at the 1 V/s of the definitions, by whose end they must be back, was not run"
     found = median(values, note)
