@@ -42,8 +42,7 @@ def commands() -> dict[str, str]:
 
 
 def _built_in() -> dict[str, str]:
-    folder = Path(__file__).parent / "commands"
-    return {name: f"kmc.commands.{name}:{name}" for name in BUILT_IN if (folder / f"{name}.py").is_file()}
+    return {name: f"kmc.commands.{name}:{name}" for name in BUILT_IN}
 
 
 def summary(target: str) -> str:

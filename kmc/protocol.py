@@ -9,7 +9,7 @@ from kmc import documents, typed, units
 from kmc.documents import Mapping
 from kmc.errors import UserError
 from kmc.steps import Step, StopCondition
-from kmc.waveforms import KINDS, Hold, Loop, Pulses, Pwl, Read, Segment, Sweep
+from kmc.waveforms import KINDS, LOOPS, Hold, Loop, Pulses, Pwl, Read, Repeat, RepeatUntil, Segment, Sweep
 
 __all__ = ["Protocol", "Segment", "Step", "StopCondition", "read_protocol"]
 
@@ -103,9 +103,8 @@ class Protocol:
 
     def repeated(self, times: int, until: dict[str, Any] | None = None) -> Protocol:
         """This protocol `times` times as one segment, or until `until` is met at the end of a turn."""
-        return Protocol(
-            [typed.build(Loop, {"segments": self.segments, "times": times, "until": until}, "repeat")]
-        )
+        kind: type[Loop] = Repeat if until is None else RepeatUntil
+        return self._one(kind, **{"segments": self.segments, kind.count: times, "until": until})
 
     @classmethod
     def _one(cls, kind: type[Segment], **values: Any) -> Protocol:
@@ -132,7 +131,7 @@ class Protocol:
 def _looks(segment: Segment) -> int:
     """How many samples a segment has at most, without making them."""
     if isinstance(segment, Loop):
-        return sum(map(_looks, segment.segments)) * segment.times
+        return sum(map(_looks, segment.segments)) * segment.turns
     once = isinstance(segment, Hold) and segment.by_look()  # then one a step
     return segment.total() * (1 if once else getattr(segment, "samples", 1))
 
@@ -143,9 +142,8 @@ def _segment_data(segment: Segment) -> dict[str, Any]:
         del values["count"]
     if isinstance(segment, Loop):
         inner = [_segment_data(one) for one in segment.segments]
-        if segment.until is not None:
-            return {"repeat_until": {"until": values["until"], "most": segment.times, "segments": inner}}
-        return {"repeat": {"times": segment.times, "segments": inner}}
+        until = {} if segment.until is None else {"until": values["until"]}
+        return {segment.kind: {**until, segment.count: segment.turns, "segments": inner}}
     return {segment.kind: values}
 
 
@@ -162,41 +160,37 @@ def read_protocol(items: Any, where: str = "") -> Protocol:
 
 
 def _read_segment(item: Any, where: str) -> Segment:
-    names = [*KINDS, "repeat", "repeat_until"]
+    kinds: dict[str, type[Segment]] = {**KINDS, **LOOPS}
     if not isinstance(item, dict) or len(item) != 1:
         raise UserError(
             "a segment is not one word with its settings", where, next_step=f"write - {Sweep.example}"
         )
     name, values = next(iter(item.items()))
     place = documents.place(item, name) or where
-    if name not in names:
-        raise documents.unknown(f'unknown segment "{name}"', name, names, place)
+    if name not in kinds:
+        raise documents.unknown(f'unknown segment "{name}"', name, kinds, place)
     if values is None and name == "read":
         values = Mapping(*_split(place))
     if not isinstance(values, dict):
-        example = KINDS[name].example if name in KINDS else Loop.example
-        raise UserError(f"{name} has no settings", place, next_step=f"write - {example}")
+        raise UserError(f"{name} has no settings", place, next_step=f"write - {kinds[name].example}")
     try:
         if name in KINDS:
             return typed.build(KINDS[name], values, name, f"e.g. {KINDS[name].example}")
-        return _read_loop(name, values, place)
+        return _read_loop(LOOPS[name], values, place)
     except UserError as error:
         raise error.at(place) from None
 
 
-def _read_loop(name: str, values: dict[str, Any], where: str) -> Loop:
-    count = "times" if name == "repeat" else "most"
-    allowed = ("segments", count) if name == "repeat" else ("segments", count, "until")
-    documents.check_keys(values, allowed, name)
+def _read_loop(kind: type[Loop], values: dict[str, Any], where: str) -> Loop:
+    allowed = ("segments", kind.count, *(("until",) if kind is RepeatUntil else ()))
+    documents.check_keys(values, allowed, kind.kind)
     for key in allowed:
         if values.get(key) is None:
-            raise UserError(f'{name} has no "{key}"', where, next_step=f"e.g. {Loop.example}")
-    inner = read_protocol(values["segments"], where).segments
-    renamed = Mapping(*_split(where))
-    renamed.update({"segments": inner, "times": values[count], "until": values.get("until")})
-    if isinstance(values, Mapping):
-        renamed.lines.update({**values.lines, "times": values.lines[count]})
-    return typed.build(Loop, renamed, name, f"e.g. {Loop.example}")
+            raise UserError(f'{kind.kind} has no "{key}"', where, next_step=f"e.g. {kind.example}")
+    given = Mapping(*_split(where))
+    given.lines.update(getattr(values, "lines", {}))
+    given.update(values, segments=read_protocol(values["segments"], where).segments)
+    return typed.build(kind, given, kind.kind, f"e.g. {kind.example}")
 
 
 def _split(where: str) -> tuple[str, int]:

@@ -17,7 +17,6 @@ from kmc.settings import Settings, read_settings
 from kmc.stack import Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
-_EXAMPLE = "see runs/quick/run.yaml"
 # Mappings whose keys may hold a dot, and what one looks like.
 _FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 

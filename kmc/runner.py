@@ -132,7 +132,7 @@ class _Session:
         """The checkpoint to go on from; files that no checkpoint covers are removed."""
         old = read_record(self.out)
         if old is None:
-            files.write_whole(self.out / RECORD, json.dumps(self.record, indent=1, sort_keys=True).encode())
+            self._write_record()
         else:
             self.record = old
         path = self.out / CHECKPOINT
@@ -165,10 +165,15 @@ class _Session:
         if saved is not None:
             self.observer.when.load_state_dict(saved["observer"])
 
+    def _write_record(self) -> None:
+        files.write_whole(self.out / RECORD, json.dumps(self.record, indent=1, sort_keys=True).encode())
+
     def _tell_window(self) -> None:
         """Keep the size that the window has, and say where it is far from what was asked for."""
         sides = provenance.window_nm(self.simulation.lattice)
-        self.record["run"]["window_nm"] = sides
+        if self.record["run"].get("window_nm") != sides:
+            self.record["run"]["window_nm"] = sides
+            self._write_record()
         asked = float(self.run.settings.window)
         if max(abs(side / asked - 1.0) for side in sides) > _FAR:
             y, x = sides

@@ -112,7 +112,7 @@ class Stack(FrozenModel):
         """A drawing of the stack as a matplotlib Axes."""
         from importlib import import_module
 
-        return import_module("kmc.pictures").plot_stack(self, **options)
+        return import_module("kmc.pictures.structure").draw(self, **options)
 
 
 def load_stack(name_or_path: str | Path, /, **choices: Any) -> Stack:

@@ -13,6 +13,12 @@ from kmc.documents import place, unknown
 from kmc.errors import UserError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+# Pydantic's complaints that speak of Python, in plain words.
+_PLAIN = {
+    "too_short": "fewer than {min_length} entries",
+    "too_long": "more than {max_length} entries",
+    "tuple_type": "not a list",
+}
 
 
 class Refused(ValueError):
@@ -96,7 +102,8 @@ def _translated(detail: Any, values: dict[str, Any], what: str, example: str) ->
     if detail["type"] == "missing":
         return UserError(f'{what} has no "{name}"', place(values), next_step=example or f"add {name}:")
     options = re.findall(r"'([^']+)'", str(context.get("expected", "")))
-    text = detail["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(detail["type"], "").format(**context)
+    text = plain or detail["msg"].removeprefix("Value error, ")
     given = f" is {detail['input']!r:.40}" if location else ""
     return UserError(
         f"{named}{given}: {text[0].lower()}{text[1:]}",

@@ -217,26 +217,26 @@ class Pwl(Segment):
 
 
 class Loop(Segment):
-    """Segments in turn, `times` times, or until a condition is met at the end of a turn (write-verify).
-
-    A loop is one segment; a cycle is one turn; what is inside may have conditions and loops of its own. In a
-    run file it is `repeat: {times: 10, segments: [...]}` or
-    `repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}`.
+    """Segments in turn. A loop is one segment, a cycle is one turn; what is inside may have conditions and
+    loops of its own. `count` names the field that says how many turns there are at most.
     """
 
-    kind: ClassVar[str] = "repeat_until"
-    example: ClassVar[str] = "repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}"
+    count: ClassVar[str] = ""
 
     segments: tuple[Any, ...]
-    times: _Count = 1
+
+    @property
+    def turns(self) -> int:
+        """How many turns there are, at most."""
+        return int(getattr(self, self.count))
 
     def size(self) -> int:
-        return sum(segment.total() for segment in self.segments) * self.times
+        return sum(segment.total() for segment in self.segments) * self.turns
 
     def steps(self, index: int) -> Iterator[Step]:
         inner = [step for segment in self.segments for step in segment.steps(index)]
         left = self.total()
-        for cycle in range(self.times):
+        for cycle in range(self.turns):
             for i, step in enumerate(inner):
                 exits = self._asked(step.exits, len(inner) - i, left) + step.exits
                 yield replace(step, cycle=cycle, exits=exits)
@@ -250,4 +250,25 @@ class Loop(Segment):
         return tuple(((*conditions, self.until), left) for conditions in ways)
 
 
+class Repeat(Loop):
+    """Segments in turn, `times` times."""
+
+    kind: ClassVar[str] = "repeat"
+    example: ClassVar[str] = "repeat: {times: 10, segments: [...]}"
+    count: ClassVar[str] = "times"
+
+    times: _Count
+
+
+class RepeatUntil(Loop):
+    """Segments in turn until a condition is met at the end of a turn (write-verify), `most` times at most."""
+
+    kind: ClassVar[str] = "repeat_until"
+    example: ClassVar[str] = "repeat_until: {until: {conductance_above: 0.1 mS}, most: 50, segments: [...]}"
+    count: ClassVar[str] = "most"
+
+    most: _Count
+
+
 KINDS: dict[str, type[Segment]] = {kind.kind: kind for kind in (Sweep, Pulses, Hold, Read, Pwl)}
+LOOPS: dict[str, type[Loop]] = {kind.kind: kind for kind in (Repeat, RepeatUntil)}

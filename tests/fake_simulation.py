@@ -29,7 +29,7 @@ class Simulation:
     def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int,
                  initial: dict[str, Any] | None = None) -> None:
         self.protocol, self.settings = protocol, settings
-        self.lattice = SimpleNamespace(spacing_nm=0.5, shape=SHAPE)
+        self.lattice = SimpleNamespace(spacing_nm=0.5, shape=(8, 48, 48))  # as wide as settings ask for
         self.steps = protocol.steps()
         self.random = streams.stream(seed, "events")
         self.level = -3.0 if initial is None else float(initial["level"])

@@ -13,6 +13,7 @@ import yaml
 from kmc import cli, streams
 from kmc.errors import UserError
 from kmc_analysis.measured_law import INVERSE_S, OFFSET_S, SLOPE_PER_V
+from kmc_analysis.reproduce import targets
 from kmc_analysis.reservoir import feeding, neurons, pipeline, readout, settings, table, trains
 from kmc_analysis.reservoir.devices import Population, waveform
 
@@ -193,7 +194,7 @@ def test_same_seed_same_result(small: settings.Plan, result: pipeline.Result) ->
     assert not np.array_equal(pipeline.run(small, 2)[1].features, result.features)
 
 
-def test_scoreboard_has_its_targets(result: pipeline.Result, shared: Path | None) -> None:
+def test_scoreboard_has_its_targets(result: pipeline.Result) -> None:
     """All five keys, by the names and the figures of the targets."""
     found = table.scoreboard([result, result])
     assert set(found) == {"T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S26_weight_distribution",
@@ -202,13 +203,12 @@ def test_scoreboard_has_its_targets(result: pipeline.Result, shared: Path | None
         assert row["interval"][0] <= row["simulated"] <= row["interval"][1]
     gap = found["T1_fp64_accuracy"]["simulated"] - found["T1_icc_accuracy"]["simulated"]
     assert found["T1_gap"]["simulated"] == pytest.approx(gap)
-    if shared is not None:
-        told = yaml.safe_load((shared / "targets.yaml").read_text())
-        assert set(found) <= set(told["targets"])
-        percent = told["readout"]["accuracy_percent"]
-        for name in ("fp64", "device"):
-            assert list(table.EXPERIMENT_TABLE[name][0]) == percent[f"{name}_training"]
-            assert list(table.EXPERIMENT_TABLE[name][1]) == percent[f"{name}_testing"]
+    told = yaml.safe_load(targets.FILE.read_text())
+    assert set(found) <= set(told["targets"])
+    percent = told["readout"]["accuracy_percent"]
+    for name in ("fp64", "device"):
+        assert list(table.EXPERIMENT_TABLE[name][0]) == percent[f"{name}_training"]
+        assert list(table.EXPERIMENT_TABLE[name][1]) == percent[f"{name}_testing"]
 
 
 def test_ranks_of_recall(result: pipeline.Result) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kmc import morphology
-from kmc.pictures import plot_stack, structure
+from kmc.pictures import structure
 from kmc.settings import Settings
 from kmc.stack import load_stack
 from kmc.streams import stream
@@ -35,7 +35,7 @@ def panels(axes: object) -> list[str]:
 def test_every_kind_of_stack(tmp_path: Path, name: str, choices: dict, views: int, names: set[str]) -> None:
     """A cut with the layers' names, views from above where there is an active layer, and a saved file."""
     path = tmp_path / "stack.png"
-    axes = plot_stack(load_stack(name, **choices), settings=SETTINGS, path=str(path))
+    axes = structure.draw(load_stack(name, **choices), settings=SETTINGS, path=str(path))
     titles = panels(axes)
     assert titles[0].startswith("a   cut at")
     assert len(titles) >= 1 + views
@@ -60,9 +60,9 @@ def test_a_given_lattice_is_drawn() -> None:
     """The picture of a lattice is that of the run which built it, whatever the seed says."""
     stack = load_stack("ogb_20nm", **SMALL)
     lattice = morphology.build(stack, SETTINGS, stream(5, "morphology"))
-    given = plot_stack(stack, lattice=lattice).images[0].get_array()
-    built = plot_stack(stack, settings=SETTINGS, seed=5).images[0].get_array()
-    other = plot_stack(stack, settings=SETTINGS, seed=6).images[0].get_array()
+    given = structure.draw(stack, lattice=lattice).images[0].get_array()
+    built = structure.draw(stack, settings=SETTINGS, seed=5).images[0].get_array()
+    other = structure.draw(stack, settings=SETTINGS, seed=6).images[0].get_array()
     assert np.array_equal(given, built)
     assert given.shape != other.shape or not np.array_equal(given, other)
 

@@ -191,7 +191,7 @@ class _Going:
         self.todo = session.missing()
         self.waiting = {figure.name: set(session.missing([figure])) for figure in session.figures}
         self.by_name = {figure.name: figure for figure in session.figures}
-        self.count, self.done, self.stopped = len(self.todo), 0, False
+        self.count, self.done = len(self.todo), 0
         self.shares: dict[int, float] = {}
         self.started = time.monotonic()
 
