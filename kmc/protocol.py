@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -187,9 +188,8 @@ def _read_loop(kind: type[Loop], values: dict[str, Any], where: str) -> Loop:
     for key in allowed:
         if values.get(key) is None:
             raise UserError(f'{kind.kind} has no "{key}"', where, next_step=f"e.g. {kind.example}")
-    given = Mapping(*_split(where))
-    given.lines.update(getattr(values, "lines", {}))
-    given.update(values, segments=read_protocol(values["segments"], where).segments)
+    given = copy(values)  # with the lines of its keys, where it has any
+    given["segments"] = read_protocol(values["segments"], where).segments
     return typed.build(kind, given, kind.kind, f"e.g. {kind.example}")
 
 
