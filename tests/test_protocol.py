@@ -252,3 +252,23 @@ def test_errors_name_file_and_line() -> None:
     with pytest.raises(UserError, match='did you mean "rate"') as caught:
         read_protocol(documents.parse(text, "run.yaml"))
     assert caught.value.where == "run.yaml:6"
+
+
+@pytest.mark.parametrize(
+    ("segment", "says", "step"),
+    [
+        ("repeat: {times: 0, segments: [read: {}]}", "times in repeat is 0", "e.g. repeat: {times: 10"),
+        ("repeat: {times: 2}", 'repeat has no "segments"', "e.g. repeat: {times: 10"),
+        ("repeat: 3", "repeat has no settings", "write - repeat: {times: 10"),
+        ("repeat_until: {most: -1, until: {failure: 1 mS}, segments: [read: {}]}",
+         "most in repeat_until is -1", "e.g. repeat_until: {until: "),
+        ("pwl: {points: [[0 s, 0 V]], step: 1 us}", "fewer than 2 entries", "e.g. pwl: {points: "),
+        ("pwl: {points: 3, step: 1 us}", "points in pwl is 3: not a list", "e.g. pwl: {points: "),
+    ],
+)  # fmt: skip
+def test_errors_speak_of_what_was_written(segment: str, says: str, step: str) -> None:
+    """The keys of this loop and an example of it, no words of Python's."""
+    with pytest.raises(UserError, match=says) as caught:
+        read_protocol(documents.parse(f"- {segment}", "run.yaml"))
+    assert caught.value.where == "run.yaml:1"
+    assert caught.value.next_step.startswith(step)
