@@ -38,6 +38,7 @@ class Row(NamedTuple):
     verdict: str
     reason: str
     kernels: Sequence[str] = ()
+    what: str = ""
 
 
 def row(target: Target, found: Measured, kernels: Sequence[str] = ()) -> Row:
@@ -48,7 +49,7 @@ def row(target: Target, found: Measured, kernels: Sequence[str] = ()) -> Row:
         interval = [_plain(found.low), _plain(found.high)]
     return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
                target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason,
-               list(kernels))  # fmt: skip
+               list(kernels), target.what)  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -105,9 +106,9 @@ def as_csv(rows: Iterable[Row]) -> str:
     """The scoreboard with its reasons, one line a target."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*HEADS, "reason"])
+    writer.writerow([*HEADS, "reason", "what"])
     for one in rows:
-        writer.writerow([*cells(one), one.reason])
+        writer.writerow([*cells(one), one.reason, one.what])
     return text.getvalue()
 
 
@@ -116,8 +117,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     def line(parts: Iterable[str]) -> str:
         return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
 
-    head = [line(HEADS), line("---" for _ in HEADS)]
-    body = [line((f"`{one.key}`", *cells(one)[1:])) for one in rows]
+    head = [line((HEADS[0], "what", *HEADS[1:])), line("---" for _ in range(len(HEADS) + 1))]
+    body = [line((f"`{one.key}`", one.what, *cells(one)[1:])) for one in rows]
     told = [f"- `{one.key}`, {one.verdict}: {one.reason or 'no more is known'}."
             for one in rows if one.verdict != HIT]  # fmt: skip
     return "\n".join([summary(rows), "", *head, *body, "", *told])
