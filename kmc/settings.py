@@ -12,11 +12,8 @@ from kmc.errors import UserError
 from kmc.typed import build, parsed, positive
 
 
-class Settings(BaseModel):
-    """Numerical settings of a run. Frozen; unknown names are refused.
-
-    Values with a unit are given as text ("24 nm") and kept as floats in internal units.
-    """
+class _Fields(BaseModel):
+    """The settings themselves, read by pydantic with its own errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +62,16 @@ class Settings(BaseModel):
     compliance: Annotated[bool, Field(description="the limiter acts")] = True
     space_charge: Annotated[bool, Field(description="ions' charge enters the potential")] = True
 
+
+class Settings(_Fields):
+    """Numerical settings of a run. Frozen; unknown names are refused, and so is what is out of range.
+
+    Values with a unit are given as text ("24 nm") and kept as floats in internal units.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**_checked(values).model_dump())
+
     def changed(self, **values: Any) -> Settings:
         """A copy with some settings changed, checked as the rest are."""
         return read_settings({**self.model_dump(), **values})
@@ -76,14 +83,16 @@ def read_settings(values: Any = None, where: str = "") -> Settings:
         return Settings()
     if not isinstance(values, dict):
         raise UserError("settings is not a mapping", where, next_step="write settings: {window: 24 nm}")
-    for key, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(
-                f"{key} in settings is not finite",
-                documents.place(values, key) or where,
-                next_step="write a finite number",
-            )
     try:
-        return build(Settings, values, "settings")
+        return Settings(**_checked(values).model_dump())
     except UserError as error:
         raise error.at(where) from None
+
+
+def _checked(values: dict[str, Any]) -> _Fields:
+    """The settings in `values`. UserError at the key that is wrong, where `values` knows its place."""
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key} in settings is not finite", documents.place(values, key),
+                            next_step="write a finite number")  # fmt: skip
+    return build(_Fields, values, "settings")

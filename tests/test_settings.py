@@ -67,3 +67,21 @@ def test_settings_do_not_change() -> None:
     """Frozen."""
     with pytest.raises(Exception, match="frozen"):
         Settings().window = 3.0
+
+
+@pytest.mark.parametrize(
+    ("values", "says", "near"),
+    [
+        ({"windw": 3}, 'unknown key "windw" in settings', "window"),
+        ({"window": "3 V"}, "window in settings has the wrong dimension", None),
+        ({"window": float("inf")}, "not finite", None),
+        ({"windows": 0}, "windows in settings is 0", None),
+    ],
+)
+def test_the_constructor_refuses_as_a_run_file_does(values: dict, says: str, near: str | None) -> None:
+    """kmc.Settings(...) raises what kmc.simulate(settings={...}) raises."""
+    with pytest.raises(UserError, match=says) as caught:
+        Settings(**values)
+    assert caught.value.nearest == near
+    assert caught.value.next_step
+    assert Settings(window="30 nm") == read_settings({"window": "30 nm"})
