@@ -17,12 +17,14 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import kmc
+from kmc_analysis.calibrate.parameters import DEFAULT
 
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
@@ -199,6 +201,21 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "html" / "explanation" / "equations.html").is_file()
     (source / "how-to" / "resume.md").write_text("# Resume\n\n[nowhere](no-such-page.md)\n")
     assert "no-such-page" in built().stderr
+
+
+def test_the_extras_that_pages_install_are_there() -> None:
+    """Pages install from the checkout, and name extras that it has."""
+    extras = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    texts = [page.read_text() for page in PAGES]
+    named = [name for text in texts for name in re.findall(r"pip install -e '\.\[(\w+)\]'", text)]
+    assert {"calibrate", "dask", "nwb", "reservoir", "spice", "viz"} <= set(named) <= set(extras)
+
+
+def test_the_how_to_names_what_is_fitted_unless_told() -> None:
+    """The numbers that kmc calibrate takes without a name, in their order."""
+    page = (TOP / "docs" / "how-to" / "reproduce.md").read_text()
+    named = re.findall(r"^\| `((?:electrode|active|organic|device)\.\w+)` \|", page, re.MULTILINE)
+    assert named == list(DEFAULT)
 
 
 def test_readme_example_is_four_lines() -> None:
