@@ -12,7 +12,7 @@ import xarray as xr
 
 from kmc.units import K_B
 from kmc_analysis.figures import thermogram
-from kmc_analysis.figures.pulses import crossing, separated
+from kmc_analysis.figures.pulses import crossing
 from kmc_analysis.metrics import endurance, filament, laws, on_off, pulses, states
 
 
@@ -191,7 +191,7 @@ def test_growth_crosses_zero_on_a_logarithmic_scale() -> None:
 def test_separable_are_means_over_two_sigma_apart() -> None:
     """Of three columns, two alike: two of three pairs."""
     noise = np.array([-1.0, 0.0, 1.0])
-    assert separated(np.stack([noise, noise + 0.1, noise + 9], axis=1)) == pytest.approx(2 / 3)
+    assert pulses.separated(np.stack([noise, noise + 0.1, noise + 9], axis=1)) == pytest.approx(2 / 3)
 
 
 def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:

@@ -125,26 +125,32 @@ def _effect(between: tuple[str, str, str, str], at: str, base: np.ndarray, level
     )  # fmt: skip
 
 
-def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0,
-             confidence: float = CONFIDENCE) -> tuple[float, float]:  # fmt: skip
+def tails(n: int) -> tuple[float, float]:
+    """The percentiles of n devices' bootstrap, as wide as Student's t makes those of a mean.
+
+    Expanded for small samples (T. Hesterberg, The American Statistician 69, 371 (2015)): plain ones are too
+    narrow by sqrt((n - 1) / n) and by the normal in place of Student's t.
+    """
+    t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * math.sqrt(n / (n - 1))
+    tail = float(stats.norm.cdf(t))
+    return tail, 1 - tail
+
+
+def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """The interval of the mean of `values` (one a seed); (NaN, NaN) for less than two.
 
     A bootstrap, which of fewer than FEWEST values cannot leave their range often enough: there it is
-    Student's. Percentiles are expanded for small samples (T. Hesterberg, The American Statistician 69, 371
-    (2015)): plain ones are too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t.
+    Student's.
     """
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    student = float(stats.t.ppf((1 - confidence) / 2, n - 1))
     if n < FEWEST:
-        half = -student * float(np.std(values, ddof=1)) / math.sqrt(n)
+        half = -float(stats.t.ppf((1 - CONFIDENCE) / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
         return float(np.mean(values)) - half, float(np.mean(values)) + half
-    t = student * math.sqrt(n / (n - 1))
-    share = float(stats.norm.cdf(t))
     generator = np.random.Generator(np.random.PCG64(seed))
     means = values[generator.integers(n, size=(draws, n))].mean(axis=1)
-    low, high = np.quantile(means, [share, 1 - share])
+    low, high = np.quantile(means, tails(n))
     return float(low), float(high)
 
 

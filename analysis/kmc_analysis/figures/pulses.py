@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.metrics.laws import curve_over_line
-from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
+from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances, separated
 from kmc_analysis.metrics.states import READ_V, reads
 from kmc_analysis.reproduce.measured import Measured, bootstrap, not_run
 from kmc_analysis.study_figures import COLOURS
@@ -209,14 +208,6 @@ def _separable(runs: Runs) -> dict[str, Measured]:
     table = np.array([[float(reads(ds)[-1, 1]) for ds in device] for device in devices])
     note = f"{len(table)} devices stand for cycles of one; {_ALONE}"
     return {"S24_separability": bootstrap(separated, table, note)}
-
-
-def separated(table: np.ndarray) -> float:
-    """Share of the pairs of columns [device, stream] whose means differ by over two (pooled) sigma."""
-    means, sigma = table.mean(axis=0), table.std(axis=0, ddof=1)
-    apart = [abs(means[i] - means[j]) > 2 * np.sqrt((sigma[i] ** 2 + sigma[j] ** 2) / 2)
-             for i, j in combinations(range(table.shape[1]), 2)]  # fmt: skip
-    return float(np.mean(apart))
 
 
 def _draw_separable(runs: Runs, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import xarray as xr
@@ -47,3 +48,11 @@ def echo_index(first: np.ndarray | float, fourth: np.ndarray | float) -> float:
     """100 x a4 / a1, in per cent; of several windows in parallel their conductances add up."""
     whole = float(np.sum(first))
     return 100.0 * float(np.sum(fourth)) / whole if whole > 0 else math.nan
+
+
+def separated(table: np.ndarray) -> float:
+    """Share of the pairs of columns [cycle, stream] whose means differ by over two (pooled) sigma."""
+    means, sigma = table.mean(axis=0), table.std(axis=0, ddof=1)
+    apart = [abs(means[i] - means[j]) > 2 * np.sqrt((sigma[i] ** 2 + sigma[j] ** 2) / 2)
+             for i, j in combinations(range(table.shape[1]), 2)]  # fmt: skip
+    return float(np.mean(apart))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.compare import CONFIDENCE, FEWEST, interval
+from kmc_analysis.compare import CONFIDENCE, FEWEST, interval, tails
 
 DRAWS = 2000
 
@@ -149,10 +149,3 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
 def few(n: int) -> str:
     """A bootstrap stays between the extremes, which hold a median with a chance of 1 - 2^(1 - n) only."""
     return f"{n} devices are too few for an interval of 95 %" if n < FEWEST else ""
-
-
-def tails(n: int) -> tuple[float, float]:
-    """The percentiles of n devices' bootstrap, as wide as Student's t makes those of a mean."""
-    t = stats.t.ppf((1 - CONFIDENCE) / 2, n - 1) * math.sqrt(n / (n - 1))
-    tail = float(stats.norm.cdf(t))
-    return tail, 1 - tail

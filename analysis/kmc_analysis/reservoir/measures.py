@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 
 from kmc import streams
+from kmc_analysis.metrics.pulses import separated
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.feeding import Wiring, patterns
 from kmc_analysis.reservoir.settings import Plan
@@ -77,11 +78,8 @@ def stream_separability(plan: Plan, population: Population) -> float:
     streams_ = np.array(list(product((False, True), repeat=BITS)))
     seen = np.repeat(streams_[None], CYCLES, axis=0)
     nodes = len(streams_)
-    found = np.log10(population.conductances(seen, np.ones(nodes), np.zeros(nodes, int), plan.encoding))
-    mean, sigma = found.mean(axis=0), found.std(axis=0, ddof=1)
-    pairs = list(combinations(range(nodes), 2))
-    apart = [abs(mean[i] - mean[j]) > 2.0 * np.hypot(sigma[i], sigma[j]) / np.sqrt(2.0) for i, j in pairs]
-    return float(np.mean(apart))
+    found = population.conductances(seen, np.ones(nodes), np.zeros(nodes, int), plan.encoding)
+    return separated(np.log10(found))
 
 
 def class_separability(features: np.ndarray, labels: np.ndarray) -> float:
