@@ -171,6 +171,7 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
             )
         header[field] = owner[field]
         header.lines[field] = owner.lines[field] if owner is chain[0] else 1
+    _refuse_mixed(chain, kind)
     if header["family"] is None:
         raise UserError(
             'no "family"', f"{path}:1", next_step="add family: one of " + ", ".join([*FAMILIES, "stack"])
@@ -184,9 +185,23 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
     return header, entries
 
 
+def _refuse_mixed(chain: list[Mapping], kind: Literal["card", "stack"]) -> None:
+    """A card extends one of its own family, a stack a stack: else every key it takes over is a wrong one."""
+    known = {**{family: f"{family} card" for family in FAMILIES}, "stack": "stack"}
+    found = None
+    for document in reversed(chain):
+        own = document.get("family", "stack" if kind == "stack" else found)
+        if isinstance(own, str) and own in known and found is not None and found != own:
+            told = known.get(str(found), f"{found!s:.40} card")
+            raise UserError(f'"{document["extends"]}" is a {told}', document.where("extends"),
+                            next_step=f"name a {known[own]}")  # fmt: skip
+        found = own
+
+
 def _chain(path: Path, kind: Literal["card", "stack"]) -> list[Mapping]:
     """The document at `path`, the one it extends, and so on."""
-    chain = [documents.read(path)]
+    begin = "family: stack" if kind == "stack" else "family: ligand"
+    chain = [documents.read(path, begin)]
     seen = [path.resolve()]
     while (parent := chain[-1].get("extends")) is not None:
         where = chain[-1].where("extends")
@@ -206,6 +221,6 @@ def _chain(path: Path, kind: Literal["card", "stack"]) -> list[Mapping]:
                 chain[0].where("extends"),
                 next_step="let one of them stand alone",
             )
-        chain.append(documents.read(parent_path))
+        chain.append(documents.read(parent_path, begin))
         seen.append(parent_path.resolve())
     return chain

@@ -80,12 +80,12 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read(path: Path) -> Mapping:
-    """The top-level mapping of the YAML file `path`."""
+def read(path: Path, begin: str = "family: ligand") -> Mapping:
+    """The top-level mapping of the YAML file `path`, which may `begin` so."""
     document = parse(read_text(path), str(path))
     if not isinstance(document, Mapping):
         raise UserError(
-            "is not a YAML mapping of keys to values", f"{path}:1", next_step="begin with e.g. family: ligand"
+            "is not a YAML mapping of keys to values", f"{path}:1", next_step=f"begin with e.g. {begin}"
         )
     return document
 
@@ -103,11 +103,9 @@ def parse(text: str, file: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}" if mark else f"{file}:1"
-        raise UserError(
-            f"is not valid YAML: {error.problem or error.context}",
-            where,
-            next_step="check indentation, colons and quotes",
-        ) from None
+        problem = str(error.problem or error.context)
+        step = "use spaces, not tabs" if r"\t" in problem else "check indentation, colons and quotes"
+        raise UserError(f"is not valid YAML: {problem}", where, next_step=step) from None
     except RecursionError:
         raise UserError("is nested too deeply", f"{file}:1", next_step="flatten it") from None
     except (YAMLError, ValueError) as error:

@@ -17,6 +17,8 @@ from kmc.settings import Settings, read_settings
 from kmc.stack import Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
+OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
+BEGIN = "stack: ogb_20nm"
 # Mappings whose keys may hold a dot, and what one looks like.
 _FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 
@@ -48,14 +50,17 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
     `must_exist` asks that `initial` is there already. Raises UserError with file and line.
     """
     path = Path(path)
-    document = documents.read(path)
-    for text in sets:
-        apply_set(document, text)
+    document = documents.read(path, BEGIN)
+    apply_sets(document, sets)
     return read_run(document, path, must_exist)
 
 
 def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
     """The run that the content of `path` describes; see load_run."""
+    studied = next((key for key in OF_A_STUDY if key in document), None)
+    if studied:
+        raise UserError(f'"{studied}" makes this a study, not a run', document.where(studied),
+                        next_step=f"start it with kmc study {path}")  # fmt: skip
     documents.check_keys(document, KEYS, "a run file")
     name = documents.need(document, "stack", "the run file", "stack: ogb_20nm")
     if not isinstance(name, str):
@@ -64,7 +69,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
         )
     stack_path = find_data("stack", name, path, document.where("stack"))
     choices = flat(document, "choices")
-    stack = load_stack(stack_path)
+    stack = load_stack(stack_path, document.where("stack"))
     device = stack.choose(lambda key: place_of(document, "choices", key), str(path), **choices)
     items = documents.need(document, "protocol", "the run file", "protocol: [sweep: {...}]")
     return RunFile(
@@ -82,10 +87,24 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
     )
 
 
-def apply_set(
-    document: Mapping, text: str, keys: Iterable[str] = KEYS, what: str = "a run file"
+def apply_sets(
+    document: Mapping, sets: Iterable[str], keys: Iterable[str] = KEYS, what: str = "a run file"
 ) -> None:
-    """Put "path=value" over `document`: keys and list places joined by dots, and a value in YAML."""
+    """Put each "path=value" over `document`: keys and list places joined by dots, and a value in YAML.
+
+    A path that is given twice is refused: one of its values would be lost.
+    """
+    seen: dict[str, str] = {}
+    for text in sets:
+        path, _, value = (part.strip() for part in text.partition("="))
+        if path in seen:
+            raise UserError(f"{path[:80]} is given twice, as {seen[path][:40]} and as {value[:40]}",
+                            f"--set {path[:80]}", next_step="keep one of the two")  # fmt: skip
+        seen[path] = value
+        _apply_set(document, text, keys, what)
+
+
+def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> None:
     path, equals, value = text.partition("=")
     where = f"--set {path.strip()[:80]}"
     if not equals or not path.strip():

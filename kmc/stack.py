@@ -88,6 +88,9 @@ class Stack(FrozenModel):
         found = self.cards()
         if role not in found:
             raise unknown(f'the stack "{self.name}" has no "{role}"', role, found, self.path)
+        if not key:
+            example = next(iter(found[role].values))
+            raise UserError(f'"{path}" is a card, not a number', next_step=f"name one, e.g. {role}.{example}")
         return found[role].value(key)
 
     def choose(self, where: str | Callable[[str], str] = "", beside: str = "", /, **choices: Any
@@ -115,20 +118,20 @@ class Stack(FrozenModel):
         return import_module("kmc.pictures.structure").draw(self, **options)
 
 
-def load_stack(name_or_path: str | Path, /, **choices: Any) -> Stack:
-    """The stack `name_or_path`, with choices.
+def load_stack(name_or_path: str | Path, where: str = "", /, **choices: Any) -> Stack:
+    """The stack `name_or_path`, with choices; `where` is the "file:line" that names it.
 
     Choices are ligand="ddab", thickness="40 nm" (of the active layer), crystal_size="7 nm",
     electrode="au", crevice_fraction=0.1, order="ordered", and any card value by its path:
     **{"electrode.bond_energy": "0.31 eV"}, which makes that value assumed ("override").
     Raises UserError with file and line.
     """
-    path = cards.find_data("stack", name_or_path)
+    path = cards.find_data("stack", name_or_path, None, where)
     header, entries = cards.resolve(path, "stack")
     if header["family"] != "stack":
         raise UserError(
-            f"this is a {header['family']} card, not a stack",
-            header.where("family"),
+            f'"{header["name"]}" is a {header["family"]} card, not a stack',
+            where or header.where("family"),
             next_step="name a stack, or write family: stack",
         )
     for key, (_, holder) in entries.items():

@@ -150,6 +150,15 @@ def test_a_wrong_set_is_refused(text: str, says: str, near: str | None, tmp_path
     assert caught.value.next_step
 
 
+def test_a_set_is_given_once(tmp_path: Path) -> None:
+    """One of two values would be lost, in a list too; different paths go together."""
+    for twice in (["seed=3", "seed = 4"], ["protocol.0.sweep.to=1 V", "seed=1", "protocol.0.sweep.to=2 V"]):
+        with pytest.raises(UserError, match=r"is given twice, as .* and as .*; keep one of the two"):
+            load_run(write(tmp_path), twice)
+    assert load_run(write(tmp_path), ["choices={ligand: ddab}", "choices.thickness=40 nm"]).choices == {
+        "ligand": "ddab", "thickness": "40 nm"}  # fmt: skip
+
+
 def test_what_a_run_starts_from_must_be_there(tmp_path: Path) -> None:
     """For kmc run; kmc check takes a chain of runs that has not begun."""
     path = write(tmp_path, RUN + "initial: nowhere.nc\n")

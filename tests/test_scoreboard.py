@@ -182,6 +182,21 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
     assert rows[1][0] == "S11_roughness"
 
 
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize(("given", "says"), [
+    ("settings.windw=1", 'unknown key "windw" in settings; did you mean "window"'),
+    ("settings=3", "settings is not a mapping"),
+    ("choices.ligand=oga", 'no card is called "oga"; did you mean "ogb"'),
+    ("choices.electrode.bond_energy=3", "outside 0 to 2 eV"),
+])  # fmt: skip
+def test_a_change_that_cannot_be_is_refused(tmp_path: Path, given: str, says: str, done: bool) -> None:
+    """Also where no run is to be done with it; nothing is written."""
+    with pytest.raises(UserError, match=says) as caught:
+        reproduce(["S11_roughness"], out=tmp_path / "out", sets=[given], done=done, quiet=True)
+    assert caught.value.where.startswith("--set ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     """Nothing is written into it."""
     (tmp_path / "mine.txt").write_text("mine")

@@ -252,6 +252,13 @@ def test_sources_and_values(ogb: Stack) -> None:
         ogb.value("electrod.bond_energy")
 
 
+def test_a_card_is_no_number(ogb: Stack) -> None:
+    """The message names a number of that card."""
+    for path in ("electrode", "electrode."):
+        with pytest.raises(UserError, match="is a card, not a number; name one"):
+            ogb.value(path)
+
+
 def test_an_entry_inside_another_is_told_where_it_belongs(tmp_path: Path) -> None:
     """A ligand inside of `active` is not a misspelt thickness."""
     path = tmp_path / "stack.yaml"

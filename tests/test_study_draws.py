@@ -90,9 +90,10 @@ def test_no_draw_leaves_the_bounds() -> None:
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("electrode.bond_energy: 0 draws", "is not a list of values"),
-    ("crystal_size: 3 draws", "is not a list of values"),
-    ("settings.refresh_bound: 3 draws", "is not a list of values"),
+    ("electrode.bond_energy: 0 draws", "or e.g. electrode.bond_energy: 8 draws"),
+    ("electrode.bond_energy: 8 drawz", "or e.g. electrode.bond_energy: 8 draws"),
+    ("crystal_size: 3 draws", "write crystal_size: [...], a list of its values"),
+    ("settings.refresh_bound: 3 draws", "not a list of values"),
     ("electrode.bond_enrgy: 3 draws", 'did you mean "bond_energy"?'),
     ("elektrode.bond_energy: 3 draws", 'did you mean "electrode"?'),
     ("electrode.bond_energy: 20000 draws", "more than"),
@@ -109,11 +110,11 @@ def test_bad_draws_are_refused(file: Path, capsys: pytest.CaptureFixture[str], t
 
 
 def test_a_number_that_is_not_one_is_not_drawn(file: Path) -> None:
-    """A value that differs between the cards of the study, or that was overridden and so has no sigma."""
-    file.write_text(STUDY.replace("thickness: [20 nm, 40 nm]", "electrode: [ag, au]").replace(
-        "bond_energy", "redox_potential"))  # fmt: skip
+    """A value that differs between the cards of the study, or that has no sigma."""
+    other = STUDY.replace("bond_energy", "redox_potential")
+    file.write_text(other.replace("thickness: [20 nm, 40 nm]", "electrode: [ag, au]"))
     with pytest.raises(UserError, match="is not the same number in all variants"):
         load_study(file)
-    file.write_text(STUDY)
+    file.write_text(other)
     with pytest.raises(UserError, match="has no sigma to draw from"):
-        load_study(file, ["choices.electrode.bond_energy=0.3 eV"])
+        load_study(file)

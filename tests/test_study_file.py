@@ -22,6 +22,8 @@ replicates: 3
 seed: 5
 """
 
+READ = "stack: ogb_20nm\nprotocol: [read: ]\n"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -115,7 +117,7 @@ def test_an_edited_card_changes_the_tasks_that_use_it(file: Path, repository: Pa
 BAD = [
     ("  ligand: [ogb, ddab]", "  ligands: [ogb, ddab]", 4, 'did you mean "ligand"?'),
     ("  ligand: [ogb, ddab]", "  ligand: []", 4, "ligand is empty"),
-    ("  ligand: [ogb, ddab]", "  ligand: ogb", 4, "is not a list of values"),
+    ("  ligand: [ogb, ddab]", "  ligand: ogb", 4, "not a list of values"),
     ("  ligand: [ogb, ddab]", "  ligand: [ogb, dddab]", 4, 'did you mean "ddab"?'),
     ("  ligand: [ogb, ddab]", "  ligand: [ogb, ogb]", 4, "ligand has ogb twice"),
     ("  ligand: [ogb, ddab]", "  ligand: [ogb, [ddab]]", 4, "is not a plain value"),
@@ -134,6 +136,8 @@ BAD = [
     ("seed: 5", "seed: -1", 9, "whole number of zero or more"),
     ("seed: 5", "initial: ../other", 9, "start afresh"),
     ("seed: 5", "protocols: {a: [read: ], b: [read: ]}", 6, 'has "protocol" beside'),
+    ("seed: 5", "choices: {ligand: ddab}", 9, 'has "ligand" beside that in variants; keep one of the two'),
+    ("seed: 5", "choices: {electrode: {bond_energy: 0.3 eV}}", 9, 'has "electrode.bond_energy" beside'),
 ]  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def test_bad_lines_are_refused(file: Path, capsys: pytest.CaptureFixture[str], o
 
 @pytest.mark.parametrize(("text", "line", "words"), [
     ("- a\n- b\n", 1, "is not a YAML mapping"),
-    ("", 1, "is not a YAML mapping"),
+    ("", 1, "is not a YAML mapping of keys to values; begin with e.g. stack: ogb_20nm"),
     ("stack: ogb_20nm\nvariants: {}\nprotocol: [read: ]\n", 2, "variants is empty"),
     ("stack: ogb_20nm\nvariants:\nprotocol: [read: ]\n", 2, "variants is empty"),
     ("stack: ogb_20nm\nvariants: [ligand]\nprotocol: [read: ]\n", 2, "variants is not a mapping"),
@@ -156,6 +160,12 @@ def test_bad_lines_are_refused(file: Path, capsys: pytest.CaptureFixture[str], o
     ("stack: ogb_20nm\nprotocols: {}\n", 2, "protocols is not a mapping"),
     ("stack: ogb_20nm\nprotocols: {a: [reed: ]}\n", 2, 'did you mean "read"?'),
     ("stack: ogb_20nm\nvariants: {stack: [ogb_20nm]}\nprotocol: [read: ]\n", 1, "beside that in variants"),
+    (f"{READ}variants: {{temperature: [300 K, 350 K]}}\nsettings: {{temperature: 350 K}}\n", 4,
+     'has "temperature" beside that in variants'),
+    (f"{READ}variants: {{settings.windows: [1, 2]}}\nsettings: {{windows: 2}}\n", 4,
+     'has "settings.windows" beside that in variants'),
+    (f"{READ}variants:\n  temperature: [300 K]\n  settings.temperature: [350 K]\n", 5,
+     'has "settings.temperature" beside that in variants'),
 ])  # fmt: skip
 def test_bad_files_are_refused(file: Path, capsys: pytest.CaptureFixture[str], text: str, line: int,
                                words: str) -> None:  # fmt: skip

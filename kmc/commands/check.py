@@ -139,13 +139,11 @@ def _size(study: Any) -> str:
     return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates"])
 
 
-_OF_A_STUDY = ("variants", "protocols", "replicates")  # keys that no run file has
-
-
 def _kind(text: str) -> tuple[str, Path]:
     """What a name or path is (card, stack, run, study), and its file."""
     from kmc import cards, documents
     from kmc.errors import UserError, nearest
+    from kmc.runfile import OF_A_STUDY
 
     if not ("/" in text or text.endswith((".yaml", ".yml")) or Path(text).exists()):
         known = {path.stem: (kind, path) for kind in ("card", "stack") for path in cards.list_data(kind)}
@@ -157,8 +155,8 @@ def _kind(text: str) -> tuple[str, Path]:
     path = Path(text)
     for name in ("study.yaml", "run.yaml"):  # the folder stands for its file, as with kmc run and kmc study
         path = path / name if (path / name).is_file() else path
-    document = documents.read(path)
-    many = path.name == "study.yaml" or any(key in document for key in _OF_A_STUDY)
+    document = documents.read(path, "stack: ogb_20nm (a run or study) or family: ligand (a card)")
+    many = path.name == "study.yaml" or any(key in document for key in OF_A_STUDY)
     if "protocol" in document or "stack" in document:
         return ("study" if many else "run"), path
     if many:

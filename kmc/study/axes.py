@@ -19,7 +19,7 @@ from kmc.stack import Stack, load_stack
 CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
 _SETTING = "settings."
-_DRAWS = re.compile(r"(\d+) draws?")
+_DRAWS = re.compile(r"([1-9]\d{0,8}) draws?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,13 @@ class Axis:
     where: str = ""
 
 
+def setting_of(name: str) -> str:
+    """The setting that an axis of this name varies, "" where it is none."""
+    if name == "temperature":
+        return name
+    return name.removeprefix(_SETTING) if name.startswith(_SETTING) else ""
+
+
 def read_axes(document: Mapping) -> list[Axis]:
     """The axes of `variants:`, none where there is no such entry. Raises UserError with file and line."""
     if "variants" not in document:
@@ -62,18 +69,20 @@ def read_axes(document: Mapping) -> list[Axis]:
 def _axis(name: str, values: Any, where: str) -> Axis:
     if "." not in name and name not in NAMES:
         raise documents.unknown(f'no variant is called "{name}"', name, NAMES, where)
-    if name.removeprefix(_SETTING) in LOOKS:
+    if setting_of(name) in LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
-    found = _DRAWS.fullmatch(values) if isinstance(values, str) else None
-    if found and "." in name and not name.startswith(_SETTING) and int(found[1]) > 0:
+    drawable = "." in name and not setting_of(name)  # a number of a card
+    found = _DRAWS.fullmatch(values) if isinstance(values, str) and drawable else None
+    if found:
         return Axis(name, (), draws=int(found[1]), where=where)
     if not isinstance(values, Sequence) or not values:
-        raise UserError(f"{name} in variants is not a list of values", where,
-                        next_step=f"write e.g. {name}: [{values or 'ogb'}, ...]")  # fmt: skip
+        listed = f"write {name}: [...], a list of its values"
+        raise UserError(f"{name} in variants is {values!r:.40}, not a list of values", where,
+                        next_step=f"{listed}, or e.g. {name}: 8 draws" if drawable else listed)  # fmt: skip
     for k, value in enumerate(values):
         if value is None or isinstance(value, (Mapping, Sequence)):
             raise UserError(f"a value of {name} is not a plain value", values.where(k),
-                            next_step=f"write e.g. {name}: [20 nm, 40 nm]")  # fmt: skip
+                            next_step="write names, or numbers with their unit")  # fmt: skip
     return Axis(name, tuple(Level(value, str(value), values.where(k)) for k, value in enumerate(values)))
 
 
@@ -89,7 +98,7 @@ class Maker:
         """Stack and settings. Whole cards are chosen before values of cards, whatever the file's order."""
         settings, choices = self.base.settings, dict(self.base.choices)
         for name, level in levels.items():
-            if name == "temperature" or name.startswith(_SETTING):
+            if setting_of(name):
                 settings = _with(settings, name, level)
             elif name != "stack":
                 choices[name] = level.given
@@ -109,7 +118,7 @@ class Maker:
 
     def _read(self, name: str, where: str) -> Stack:
         if name not in self.stacks:
-            self.stacks[name] = load_stack(find_data("stack", name, self.base.path, where))
+            self.stacks[name] = load_stack(find_data("stack", name, self.base.path, where), where)
         return self.stacks[name]
 
     def _loaded(self, device: Stack, name: str, choices: dict[str, Any], where: str) -> Any:
@@ -127,8 +136,7 @@ def _with(settings: Settings, name: str, level: Level) -> Settings:
     """`settings` with one of them changed; errors are at the level's place."""
     values = Mapping("", 1)
     values.update(settings.model_dump())
-    key = name.removeprefix(_SETTING)
-    values[key] = level.given
+    values[setting_of(name)] = level.given
     values.lines = dict.fromkeys(values, level.where)
     return read_settings(values, level.where)
 
@@ -162,7 +170,7 @@ def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str,
     if name in read:
         return read[name]()
     if name.startswith(_SETTING):
-        value = getattr(settings, name.removeprefix(_SETTING))
+        value = getattr(settings, setting_of(name))
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
         return (float(value), "1") if plain else (str(value), "")
     role, _, key = name.partition(".")

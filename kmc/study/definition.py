@@ -27,15 +27,14 @@ from kmc import documents, provenance
 from kmc.documents import Mapping
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
-from kmc.runfile import RunFile, apply_set, read_run
-from kmc.study.axes import Axis, Level, Maker, read_axes, told
+from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, apply_sets, flat, place_of, read_run
+from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, told
 from kmc.study.draws import drawn
 from kmc.study.growth import Growth, read_replicates
 
 KEYS = ("description", "stack", "choices", "variants", "protocol", "protocols", "replicates", "seed",
         "settings", "snapshots", "initial")  # fmt: skip
 TASK_LIMIT = 100_000
-_OWN = ("variants", "protocols", "replicates")
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,12 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     file and line.
     """
     path = Path(path)
-    document = documents.read(path)
-    for text in sets:
-        apply_set(document, text, KEYS, "a study file")
+    document = documents.read(path, BEGIN)
+    apply_sets(document, sets, KEYS, "a study file")
     documents.check_keys(document, KEYS, "a study file")
     axes = read_axes(document)
     protocols, base = _protocols(document), _base(document, path, axes)
+    _refuse_given(document, axes)
     replicates, growth = read_replicates(document)
     most = growth.most if growth else replicates
     tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), len(protocols), most])
@@ -135,7 +134,7 @@ def _base(document: Mapping, path: Path, axes: list[Axis]) -> RunFile:
     """The run that all tasks share, with the first of its protocols and stacks."""
     shared = Mapping(document.file, document.line)
     shared.lines = dict(document.lines)
-    shared.update({key: value for key, value in document.items() if key not in _OWN})
+    shared.update({key: value for key, value in document.items() if key not in OF_A_STUDY})
     for axis in axes:
         if axis.name == "stack":
             _refuse_both(document, "stack", "variants")
@@ -167,6 +166,24 @@ def _protocols(document: Mapping) -> dict[str, Protocol]:
 def _refuse_both(document: Mapping, key: str, other: str) -> None:
     if document.get(key) is not None:
         raise UserError(f'the study file has "{key}" beside that in {other}', document.where(key),
+                        next_step="keep one of the two")  # fmt: skip
+
+
+def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
+    """What is varied must be given nowhere else: that value would be dropped."""
+    choices, settings = flat(document, "choices"), document.get("settings") or Mapping(document.file, 1)
+    varied: set[str] = set()
+    for axis in axes:
+        if axis.name in choices:
+            where = place_of(document, "choices", axis.name)
+        elif setting_of(axis.name) in settings:
+            where = settings.where(setting_of(axis.name))
+        elif setting_of(axis.name) in varied:
+            where = place_of(document, "variants", axis.name)
+        else:
+            varied |= {setting_of(axis.name)} - {""}
+            continue
+        raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
                         next_step="keep one of the two")  # fmt: skip
 
 

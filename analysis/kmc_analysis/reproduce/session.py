@@ -15,7 +15,7 @@ import xarray as xr
 from kmc import dataset, files, netcdf, provenance
 from kmc.cards import find_data
 from kmc.documents import Mapping as Document
-from kmc.runfile import RunFile, apply_set, flat
+from kmc.runfile import RunFile, apply_sets, flat, place_of
 from kmc.settings import read_settings
 from kmc.stack import Stack, load_stack
 from kmc.study.manifest import DONE, failure_path, result_path
@@ -60,9 +60,12 @@ class Changes:
     def of(cls, sets: Iterable[str]) -> Changes:
         """Read from texts such as "choices.electrode.bond_energy=0.2 eV". Raises UserError."""
         document = Document("--set", 1)
-        for text in sets:
-            apply_set(document, text, ("choices", "settings"), "what kmc reproduce changes")
-        return cls(flat(document, "choices"), dict(document.get("settings") or {}))
+        apply_sets(document, sets, ("choices", "settings"), "what kmc reproduce changes")
+        choices = flat(document, "choices")
+        # Now, for there may be no run to do: what the reference cannot choose, no figure's stack can.
+        load_stack(REFERENCE).choose(lambda name: place_of(document, "choices", name), **choices)
+        read_settings(document.get("settings"), "--set settings")
+        return cls(choices, dict(document.get("settings") or {}))
 
     def choices_for(self, stack: Stack) -> dict[str, Any]:
         """The changes that a stack has a card for. A whole card takes the place of the reference's own: gold

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kmc import documents
 from kmc.documents import place
 from kmc.errors import UserError
-from kmc.runfile import apply_set
+from kmc.runfile import apply_sets
 from kmc.typed import build, nested, parsed, positive
 
 _Volt = Annotated[float, parsed("V", -100.0, 100.0)]
@@ -183,9 +183,8 @@ def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
 
     Raises UserError with file and line.
     """
-    raw = documents.read(path)
-    for text in sets:
-        apply_set(raw, text, tuple(Plan.model_fields), "a reservoir file")
+    raw = documents.read(path, "data: {samples: 1990}")
+    apply_sets(raw, sets, tuple(Plan.model_fields), "a reservoir file")
     if "path" in raw:
         raise UserError('unknown key "path" in the plan', place(raw, "path"), next_step="remove it")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
