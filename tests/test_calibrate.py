@@ -77,6 +77,10 @@ def test_only_shared_numbers_are_free() -> None:
         free([*DEFAULT, "electrode.resistivity"])
     with pytest.raises(UserError, match="bond_energy"):
         free(["electrode.bond_energi"])
+    with pytest.raises(UserError, match=r"electrode\.bond_energy is named twice"):
+        free([*PAIR, PAIR[0]])
+    with pytest.raises(UserError, match="name one, e"):
+        free(["electrode"])
 
 
 def judged(choices: dict[str, str]) -> dict[str, Measured]:
@@ -110,10 +114,11 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_no_run_tells_is_no_target_of_sensitivity() -> None:
-    """The readout's figures are computed; a device's are not refused."""
+    """The readout's figures are computed, the roughness is a stack's own; a device's are not refused."""
     check([targets()["S3_volatile_switching"]])
-    with pytest.raises(UserError, match="S26_weight_distribution is told by no run"):
-        check([targets()["S26_weight_distribution"]])
+    for key in ("S26_weight_distribution", "S11_roughness"):
+        with pytest.raises(UserError, match=f"{key} is told by no run"):
+            check([targets()[key]])
 
 
 def test_a_bound_that_reaches_the_band_is_no_loss() -> None:

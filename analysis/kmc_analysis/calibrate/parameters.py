@@ -34,8 +34,11 @@ class Free(NamedTuple):
 
 
 def free(paths: list[str] | tuple[str, ...] = DEFAULT) -> list[Free]:
-    """The parameters `paths` of the shared cards. UserError for more than eight, for one that is not shared
-    and for one without a sigma."""
+    """The parameters `paths` of the shared cards. UserError for more than eight, for one that is named twice,
+    is not shared or has no sigma."""
+    twice = next((path for k, path in enumerate(paths) if path in paths[:k]), None)
+    if twice:
+        raise UserError(f"{twice} is named twice", next_step="name it once")
     if len(paths) > MOST:
         raise UserError(f"{len(paths)} parameters; at most {MOST} are fitted at once", next_step="name fewer")
     stack = load_stack(REFERENCE)  # whose cards say where a parameter starts and how far it may go

@@ -44,10 +44,10 @@ def library() -> Any:
 
 def check(targets: Sequence[Target]) -> None:
     """UserError for a target that no run of a device tells: the cards' numbers do not reach it."""
-    computed = {key for figure in figures_of({one.key for one in targets}) if figure.compute
-                for key in figure.keys}  # fmt: skip
+    run = {key for figure in figures_of({one.key for one in targets}) if figure.programs
+           for key in figure.keys}  # fmt: skip
     for one in targets:
-        if one.key in computed:
+        if one.key not in run:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
 
 
