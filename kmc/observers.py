@@ -101,11 +101,11 @@ class Observer:
         return taken
 
 
-def interval(every: Any) -> float:
-    """How often snapshots are taken, s, of text such as "1 ms". Raises UserError."""
-    seconds = units.parse(every, "s", "every in snapshots")
+def interval(every: Any, what: str = "every in snapshots") -> float:
+    """How often something is done, s, of text such as "1 ms". Raises UserError."""
+    seconds = units.parse(every, "s", what)
     if not seconds > 0:
-        raise UserError("every in snapshots is not more than zero", next_step="write e.g. 1 ms")
+        raise UserError(f"{what} is not more than zero", next_step="write e.g. 1 ms")
     return seconds
 
 

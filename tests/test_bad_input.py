@@ -196,6 +196,8 @@ NASTY: dict[str, tuple[dict[str, str | bytes], list[str], str]] = {
               "run.yaml:1: is not a YAML mapping of keys to values; begin with e.g. stack: ogb_20nm"),
     "two seeds": ({"run.yaml": GOOD_RUN}, ["run", "run.yaml", "--set", "seed=3", "--seed", "4"],
                   "--set seed: seed is given twice, as 3 and as 4; keep one of the two"),
+    "checkpoints that go back": ({"run.yaml": GOOD_RUN}, ["run", "run.yaml", "--checkpoint-every", "-3 s"],
+                                 "--checkpoint-every is not more than zero"),
     "directory": ({"cards/note.txt": "x"}, ["check", "cards"], "cards: is a directory"),
     "missing": ({}, ["run", "none.yaml"], "none.yaml: no such file"),
     "a name without end": ({"run.yaml": GOOD_RUN.replace("ogb_20nm", "x" * 5000)}, ["run", "run.yaml"],

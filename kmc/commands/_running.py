@@ -36,11 +36,11 @@ class Options:
 
 def go(run_file: Path, sets: list[str], options: Options) -> int:
     """Run `run_file` with `sets` in options.out; returns the exit code. Raises UserError."""
+    from kmc.observers import interval
     from kmc.runfile import load_run
     from kmc.runner import execute
-    from kmc.units import parse
 
-    every_s = parse(options.checkpoint_every, "s", "--checkpoint-every")
+    every_s = interval(options.checkpoint_every, "--checkpoint-every")
     run = load_run(run_file, sets)
     command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
     with stopping() as asked, shown(run.name, not options.quiet) as progress:
