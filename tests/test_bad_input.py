@@ -56,6 +56,7 @@ BAD: dict[str, tuple[int, str, str | None]] = {
     "stack_empty.yaml": (1, 'the stack has no "electrode"', None),
     "stack_extends_ligand.yaml": (2, '"ogb" is a ligand card; name a stack', None),
     "stack_extends_ligand_unsaid.yaml": (2, '"ogb" is a ligand card; name a stack', None),
+    "stack_too_large.yaml": (1, "a window of 3e+08 sites", None),
     "stack_unknown_card.yaml": (2, 'no card is called "oggb"', "ogb"),
     "stack_wrong_family.yaml": (2, "a metal card is wanted here", None),
     "stack_unknown_key.yaml": (2, 'a stack has no "ligands"', "ligand"),

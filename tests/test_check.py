@@ -219,6 +219,37 @@ def test_check_tells_how_large_a_study_is(capsys: pytest.CaptureFixture[str], re
     assert capsys.readouterr().out.endswith("48 tasks: 2 ligand x 3 thickness x 8 replicates\n")
 
 
+READ = "stack: ogb_20nm\nprotocol: [read: {}]\n"
+
+
+def test_check_tells_what_a_run_waits_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chain of runs that has not begun is sound, but not to be started at this one."""
+    path = tmp_path / "next.yaml"
+    path.write_text(READ + "initial: first\n")
+    for told in (True, False):
+        check([str(path)])
+        says = f"; starts from {tmp_path / 'first'}, which is not there yet\n"
+        assert capsys.readouterr().out.endswith(says) is told
+        check([str(path)], as_json=True)
+        (file,) = json.loads(capsys.readouterr().out)["files"]
+        assert file["waits_for"] == (str(tmp_path / "first") if told else None)
+        (tmp_path / "first").mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("more", [
+    "choices: {crystal_size: 90 nm, thickness: 200 nm}\n",
+    "variants: {crystal_size: [9 nm, 90 nm], thickness: [20 nm, 200 nm]}\n",
+    "settings: {window: 500 nm}\n",
+])  # fmt: skip
+def test_check_refuses_a_window_that_no_run_builds(more: str, tmp_path: Path) -> None:
+    """Of a run and of every variant of a study."""
+    path = tmp_path / "large.yaml"
+    path.write_text(READ + more)
+    with pytest.raises(UserError, match=r"a window of .* sites") as caught:
+        check([str(path)])
+    assert caught.value.where == f"{path}:1"
+
+
 def test_check_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A card beside, without its .yaml; a file of nearly that name, in its folder."""
     monkeypatch.chdir(tmp_path)

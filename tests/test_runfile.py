@@ -160,7 +160,7 @@ def test_a_set_is_given_once(tmp_path: Path) -> None:
 
 
 def test_what_a_run_starts_from_must_be_there(tmp_path: Path) -> None:
-    """For kmc run; kmc check takes a chain of runs that has not begun."""
+    """For kmc run; kmc check takes a chain of runs that has not begun, and says so."""
     path = write(tmp_path, RUN + "initial: nowhere.nc\n")
     with pytest.raises(UserError, match="does not exist") as caught:
         load_run(path)

@@ -57,6 +57,7 @@ def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
     """What --json prints of a file, on request with its numbers."""
     data = {key: item[key] for key in ("path", "kind", "name", "family", "hash")}
     data["numbers"] = _shares(item["numbers"].values())
+    data["waits_for"] = item.get("waits_for")
     return data | ({"values": _values(item)} if numbers else {})
 
 
@@ -86,26 +87,53 @@ def _all() -> list[str]:
 def read_input(text: str) -> dict[str, Any]:
     """Load one card, stack, run file or study; UserError where it is wrong."""
     kind, path = _kind(text)
-    if kind == "card":
-        from kmc.cards import load_card
+    readers = {"card": _read_card, "stack": _read_stack, "run": _read_run, "study": _read_study}
+    return readers[kind](path)
 
-        card = load_card(path)
-        return {"path": str(path), "kind": kind, "name": card.name, "family": card.family, "hash": card.hash,
-                "numbers": dict(card.values), "stack": None}  # fmt: skip
-    if kind == "study":
-        return _read_study(path)
-    if kind == "run":
-        from kmc.runfile import load_run
 
-        run = load_run(path, must_exist=False)
-        stack, name, settings = run.device, run.name, run.settings
-    else:
-        from kmc.stack import load_stack
+def _read_card(path: Path) -> dict[str, Any]:
+    from kmc.cards import load_card
 
-        stack = load_stack(path)
-        name, settings = stack.name, None
+    card = load_card(path)
+    return {"path": str(path), "kind": "card", "name": card.name, "family": card.family, "hash": card.hash,
+            "numbers": dict(card.values), "stack": None}  # fmt: skip
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    from kmc.runfile import load_run
+
+    run = load_run(path, must_exist=False)  # a chain of runs is checked before its first has begun
+    waits = run.initial is not None and not run.initial.exists()
+    return _of_stack(path, "run", run.name, run.device, run.settings) | {
+        "waits_for": str(run.initial) if waits else None}  # fmt: skip
+
+
+def _read_stack(path: Path) -> dict[str, Any]:
+    from kmc.settings import Settings
+    from kmc.stack import load_stack
+
+    stack = load_stack(path)
+    return _of_stack(path, "stack", stack.name, stack, Settings())
+
+
+def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any) -> dict[str, Any]:
+    _refuse_too_large(path, [(stack, settings)])
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
             "numbers": dict(stack.numbers()), "stack": stack, "settings": settings}  # fmt: skip
+
+
+def _refuse_too_large(path: Path, devices: list[tuple[Any, Any]]) -> None:
+    """Windows that no run would build. Raises UserError."""
+    from importlib import import_module
+
+    from kmc.errors import UserError
+
+    morphology = import_module("kmc.morphology")
+    try:
+        for stack, settings in devices:
+            morphology._refuse_too_large(stack, morphology._grid(stack, settings))
+    except UserError as error:
+        raise error.at(f"{path}:1") from None
 
 
 def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -121,6 +149,7 @@ def _read_study(path: Path) -> dict[str, Any]:
     from importlib import import_module
 
     study = import_module("kmc.study").load_study(path)
+    _refuse_too_large(path, [(run.device, run.settings) for run in study.runs])
     return {
         "path": str(path),
         "kind": "study",
@@ -196,6 +225,8 @@ def _shares(numbers: Any) -> dict[str, Any]:
 def _line(item: dict[str, Any]) -> str:
     """What a file is, and what its numbers rest on or how large it is."""
     says = item.get("says") or _sentence(item["numbers"].values())
+    if item.get("waits_for"):
+        says += f"; starts from {item['waits_for']}, which is not there yet"
     return f"ok  {item['kind']:<5} {item['name']:<20} {says}"
 
 
