@@ -131,6 +131,11 @@ def trace(
 
 
 def _measured(path: Path) -> Trace:
+    return of_columns(path.stem, measured_columns(path))
+
+
+def measured_columns(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV by name, each [n], in s, V and A. Raises UserError with file and line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
@@ -154,7 +159,7 @@ def _measured(path: Path) -> Trace:
     table = _numbers(rows[1:], head, path)
     if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
         raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
-    return of_columns(path.stem, {name: table[:, i] for i, name in enumerate(head)})
+    return {name: table[:, i] for i, name in enumerate(head)}
 
 
 def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:

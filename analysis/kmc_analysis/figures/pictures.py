@@ -29,7 +29,7 @@ def panels(path: Path, titles: Sequence[str], height: float = 3.2) -> Iterator[l
         axes.spines[["top", "right"]].set_visible(False)
     yield places
     with replacing(path) as temporary:
-        canvas.savefig(temporary, format="png", dpi=130)
+        canvas.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=130)
 
 
 def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0],

@@ -1,0 +1,87 @@
+"""kmc plot: runs and measurements beside each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kmc
+from kmc import cli, dataset
+from kmc_analysis import overlay
+
+CSV = "time_s,voltage_source_V,current_A\n" + "".join(f"{k * 1e-3},{0.1 * k},{1e-9 * k}\n" for k in range(8))
+
+Traces = tuple[Path, Path, Path]
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Traces:
+    """A sweep in which nothing moves, a hold, and a measurement."""
+    settings = {"window": "8 nm"}
+    protocols = {"sweep": kmc.Protocol.sweep("0.2 V", rate="1e8 V/s", step="50 mV"),
+                 "hold": kmc.Protocol.hold("0.1 V", "1 ns")}  # fmt: skip
+    paths = []
+    for name, protocol in protocols.items():
+        ds = kmc.simulate("ogb_7nm", protocol, settings=settings)
+        folder = tmp_path / name
+        (folder / "segments").mkdir(parents=True)
+        dataset.write_segment(folder, 0, ds)
+        paths.append(folder)
+    mine = tmp_path / "mine.csv"
+    mine.write_text(CSV)
+    return paths[0], paths[1], mine
+
+
+def test_what_traces_are_drawn_against(
+    traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep against voltage; where one run is no sweep, all against time; what is asked for goes first."""
+    sweep, hold, mine = traces
+    lines: list[tuple[str, np.ndarray]] = []
+    drawn = overlay._line
+
+    def line(axes: Any, x: np.ndarray, columns: overlay.Columns, colour: str, name: str) -> None:
+        lines.append((name, x))
+        drawn(axes, x, columns, colour, name)
+
+    monkeypatch.setattr(overlay, "_line", line)
+    for paths, against, ends in (([sweep, mine], "auto", [0.0, 0.7]), ([sweep, hold, mine], "auto", None),
+                                 ([hold, mine], "voltage", [0.1, 0.7])):  # fmt: skip
+        lines.clear()
+        overlay.draw(paths, tmp_path / "a.png", against)
+        assert [name for name, _ in lines] == [path.stem for path in paths]
+        found = [float(x[-1]) for _, x in lines]
+        assert found == pytest.approx(ends) if ends else found[-1] == pytest.approx(7e-3)
+        assert all(x[0] == 0.0 for _, x in lines) or against == "voltage"
+
+
+@pytest.mark.parametrize(("suffix", "head"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_the_command_writes_a_picture(traces: Traces, tmp_path: Path, suffix: str, head: bytes,
+                                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """In the format of its name, and again over its own."""
+    out = tmp_path / f"beside{suffix}"
+    for _ in range(2):
+        assert cli.main(["plot", str(traces[0]), str(traces[2]), "--out", str(out), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"picture": str(out)}
+        assert out.read_bytes().startswith(head)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["mine.csv", "--out", "mine.csv"], "mine.csv"), (["none.csv"], "cannot be read"),
+    (["mine.csv", "--against", "volt"], "voltage"), (["bad.csv"], "bad.csv:3"), (["."], "holds no results"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_refused(traces: Traces, tmp_path: Path, words: list[str],
+                                         said: str, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """With exit code 2 and nothing written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.csv").write_text(CSV.replace("0.001,", "x,"))
+    before = sorted(tmp_path.iterdir())
+    assert cli.main(["plot", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "mine.csv").read_text() == CSV
