@@ -12,7 +12,7 @@ import numpy as np
 from kmc.errors import CorruptFile, UserError, one_line
 from kmc.files import make_folder
 from kmc.migrate import current
-from kmc.netcdf import content_hash, lazily, load, write
+from kmc.netcdf import content_hash, is_other, lazily, load, write
 from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, Any]
 
+_GIVE = "give a .nc file, an out folder or a run folder"
 _LOAD_BELOW = 200 * 2**20  # bytes; larger files are read lazily
 
 
@@ -116,6 +117,11 @@ def merge(out: Path, name: str, attributes: Mapping[str, str] | None = None) -> 
 def _joined(out: Path) -> xr.Dataset:
     paths = segment_paths(out)
     if not paths:
+        tasks = sorted((out / "tasks").glob("*.nc"))
+        if tasks:
+            raise UserError(f"{out} holds the runs of a study ({len(tasks)} finished)",
+                            next_step=f"name one, e.g. {tasks[0]}; kmc compact traces writes the traces of a "
+                            "whole study as CSV")  # fmt: skip
         raise UserError(f"{out} holds no results", next_step="start the run with kmc run")
     ds = concatenate(current(load(path), path) for path in paths)
     ds.attrs.pop("content_sha256", None)
@@ -139,18 +145,25 @@ def open(path: str | Path) -> xr.Dataset:
     CorruptFile when a file cannot be read.
     """
     path = Path(path)
-    if path.suffix in (".yaml", ".yml"):
-        raise UserError(f"{path} says what to run and holds no results",
-                        next_step=f"name the folder of its results, e.g. {path.parent / 'out'}")  # fmt: skip
     if path.is_file():
+        _refuse_other(path)
         return current(load(path) if path.stat().st_size < _LOAD_BELOW else lazily(path), path)
     if not path.is_dir():
-        raise UserError(f"{path} does not exist", next_step="give a .nc file, an out folder or a run folder")
+        raise UserError(f"{path} does not exist", next_step=_GIVE)
     out = out_of(path)
     merged = merged_paths(out)
     if len(merged) > 1:
         raise UserError(f"{out} holds {len(merged)} datasets", next_step=f"name one, e.g. {merged[0]}")
     return open(merged[0]) if merged else _joined(out)
+
+
+def _refuse_other(path: Path) -> None:
+    """UserError for a file that is no dataset, and so is not damaged either."""
+    if path.suffix in (".yaml", ".yml"):
+        raise UserError(f"{path} says what to run and holds no results",
+                        next_step=f"name the folder of its results, e.g. {path.parent / 'out'}")  # fmt: skip
+    if is_other(path):
+        raise UserError(f"{path} is no dataset", next_step=_GIVE)
 
 
 def require(ds: xr.Dataset, path: str | Path) -> None:
@@ -175,7 +188,9 @@ def files_of(path: Path) -> list[Path]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*.nc") if not p.name.startswith("."))
     if not files:
         state = "holds no dataset" if path.exists() else "does not exist"
-        raise UserError(f"{path} {state}", next_step="give a .nc file, an out folder or a run folder")
+        raise UserError(f"{path} {state}", next_step=_GIVE)
+    for file in files:
+        _refuse_other(file)
     return files
 
 

@@ -151,6 +151,11 @@ def is_sound(path: Path) -> bool:
     return hashlib.sha256(memoryview(data)[: trailer.start()]).hexdigest().encode() == trailer[1]
 
 
+def is_other(path: Path) -> bool:
+    """Whether `path` has neither the name nor the first bytes of a dataset, and so is not a damaged one."""
+    return path.suffix != ".nc" and _hdf5_end(path) is None
+
+
 def _broken_hdf5(path: Path) -> bool:
     end = _hdf5_end(path)
     return end is None or path.stat().st_size < end

@@ -146,6 +146,31 @@ def test_open_explains_itself(tmp_path: Path) -> None:
         dataset.open(tmp_path)
 
 
+def test_a_folder_of_many_runs_names_one(tmp_path: Path) -> None:
+    """A study's, whose runs are there, is not told to be started."""
+    (tmp_path / "tasks").mkdir()
+    dataset.write(tmp_path / "tasks" / "a1.nc", dataset.build(rows_of(2), (), about()))
+    with pytest.raises(UserError, match=r"the runs of a study \(1 finished\); name one, .*a1\.nc"):
+        dataset.open(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("a.csv", "is no dataset; give a .nc file"),
+    ("a.yaml", "says what to run and holds no results"),
+])  # fmt: skip
+def test_what_is_no_dataset_is_not_called_damaged(tmp_path: Path, name: str, says: str) -> None:
+    """It has neither the name nor the first bytes of one. Negative control: one without the name opens."""
+    path = tmp_path / name
+    path.write_text("a: 1\n")
+    for look in (dataset.open, dataset.verify):
+        with pytest.raises(UserError, match=says) as caught:
+            look(path)
+        assert caught.value.exit_code == 2
+    made = dataset.write(tmp_path / "made", dataset.build(rows_of(2), (), about()))
+    assert dataset.verify(made) == []
+    assert dataset.open(made).sizes["time"] == 2
+
+
 def test_a_sound_file_has_no_problems(written: Path) -> None:
     """And neither has its folder."""
     assert dataset.verify(written) == []
