@@ -26,6 +26,9 @@ class Protocol:
 
     def __init__(self, segments: Any) -> None:
         self.segments: tuple[Segment, ...] = tuple(segments)
+        if not all(isinstance(one, Segment) for one in self.segments):
+            raise UserError("a protocol is not made of segments", next_step="write e.g. Protocol.read(); "
+                            "kmc.simulate takes the list of a run file, too")  # fmt: skip
         if not self.segments:
             raise UserError("the protocol is empty", next_step="add a segment, e.g. Protocol.sweep(...)")
         total = sum(segment.total() for segment in self.segments)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kmc import documents
+from kmc import documents, streams
 from kmc.cards import find_data
 from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError
@@ -79,7 +79,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
         device=device,
         choices=choices,
         protocol=read_protocol(items, document.where("protocol")),
-        seed=_seed(document),
+        seed=streams.checked(document.get("seed", 0), document.where("seed")),
         settings=read_settings(document.get("settings"), document.where("settings")),
         snapshots=_snapshots(document),
         initial=_initial(document, path, must_exist),
@@ -183,17 +183,6 @@ def place_of(document: Mapping, part: str, key: str) -> str:
     outer, _, inner = key.partition(".")
     nested = given.get(outer)
     return nested.where(inner) if key not in given and isinstance(nested, Mapping) else given.where(key)
-
-
-def _seed(document: Mapping) -> int:
-    seed = document.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UserError(
-            f"seed is {seed!r:.40}, not a whole number of zero or more",
-            document.where("seed"),
-            next_step="write e.g. seed: 7",
-        )
-    return seed
 
 
 def _snapshots(document: Mapping) -> dict[str, float] | None:

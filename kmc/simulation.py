@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import threads
+from . import streams, threads
 from .coupling import Device
 from .errors import UserError
 from .kernels import REACHED
 from .lattice import Lattice
 from .observers import Observer, Rows, interval, watch_sites
 from .progress import Progress, shown
-from .protocol import Protocol
+from .protocol import Protocol, read_protocol
 from .settings import Settings
 from .state import METAL
 from .variables import TRACES
@@ -178,16 +178,17 @@ class Simulation:
         return taken.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 
 
-def simulate(stack: "Stack | str | Path", protocol: Protocol, seed: int = 0,
+def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, Any]], seed: int = 0,
              settings: Settings | Mapping[str, Any] | None = None,
              initial: str | Path | dict[str, Any] | None = None, progress: bool | Progress = False,
              snapshots: str | None = None) -> "xr.Dataset":  # fmt: skip
     """Run a protocol on a stack and return its trace.
 
-    stack: a Stack or a name or path; settings: a Settings or a mapping; initial: the output folder or dataset
-    of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it on standard error, a
-    function is called with a dict of time_s, events, voltage_V ... twice a second at most; snapshots: how
-    often the sites are looked at ("1 ms"). Raises UserError for what a run file may not say either.
+    stack: a Stack or a name or path; protocol: a Protocol, or segments as a run file lists them; settings: a
+    Settings or a mapping; initial: the output folder or dataset of a run that has ended, or a
+    `Simulation.state_dict()`; progress: True shows it on standard error, a function is called with a dict of
+    time_s, events, voltage_V ... twice a second at most; snapshots: how often the sites are looked at
+    ("1 ms"). Raises UserError for what a run file may not say either.
     """
     from . import checkpoint, dataset, provenance
     from .final import load_state
@@ -195,9 +196,14 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol, seed: int = 0,
     from .stack import Stack, load_stack
 
     device = stack if isinstance(stack, Stack) else load_stack(stack)
+    protocol = protocol if isinstance(protocol, Protocol) else read_protocol(protocol)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)
+    seed = streams.checked(seed)
     if isinstance(initial, (str, Path)):
         initial = load_state(Path(initial))
+    elif initial is not None and not (isinstance(initial, dict) and {"seed", "windows"} <= initial.keys()):
+        step = "give the output folder of a run, or a Simulation's state_dict()"
+        raise UserError("initial is no state of a run", next_step=step)
     begun = None if initial is None else checkpoint.digest(initial)
     looks = None if snapshots is None else {"every": interval(snapshots)}
     about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)

@@ -18,10 +18,17 @@ def stream(seed: int, name: str) -> np.random.Generator:
     PCG64 seeded by SeedSequence([seed, crc32(name)]): streams of different names are independent, and
     one is the same whichever others are made and in whatever order.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise UserError(f"seed {seed!r} is not a whole number of zero or more", next_step="give e.g. seed: 7")
-    sequence = np.random.SeedSequence([int(seed), zlib.crc32(name.encode())])
+    sequence = np.random.SeedSequence([checked(seed), zlib.crc32(name.encode())])
     return np.random.Generator(np.random.PCG64(sequence))
+
+
+def checked(seed: Any, where: str = "") -> int:
+    """`seed` as an int. Raises UserError, at `where`."""
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**63:
+        raise UserError(f"seed is {seed!r:.40}, not a whole number of zero or more", where,
+                        next_step="write e.g. seed: 7")  # fmt: skip
+    return int(seed)
 
 
 def numbered(seed: int, name: str, number: int) -> np.random.Generator:

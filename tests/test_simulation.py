@@ -176,3 +176,31 @@ def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:
     assert float(trace.time[-1]) == pytest.approx(3e-9)
     never = kmc.Protocol.hold("0.05 V", "1 ns", samples=1).repeated(5, {"conductance_above": "1 S"})
     assert kmc.simulate("ogb_20nm", never, settings={"window": "8 nm"}).time.size == 5
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"seed": "a"}, "seed is 'a', not a whole number"),
+    ({"protocol": [{"reed": {}}]}, 'unknown segment "reed"; did you mean "read"'),
+    ({"protocol": []}, "protocol is not a list of segments"),
+    ({"protocol": "read"}, "protocol is not a list of segments"),
+    ({"protocol": [{"repeat": {"times": 2, "segments": [{"read": {"voltag": 1}}]}}]}, 'unknown key "voltag"'),
+    ({"settings": {"windw": 3}}, 'unknown key "windw" in settings'),
+    ({"initial": {}}, "initial is no state of a run"),
+    ({"initial": 3}, "initial is no state of a run"),
+])  # fmt: skip
+def test_simulate_refuses_as_a_run_file_does(given: dict[str, Any], says: str) -> None:
+    """With a UserError and a next step, before it computes."""
+    words: dict[str, Any] = {"protocol": kmc.Protocol.read(), **given}
+    with pytest.raises(UserError, match=says) as caught:
+        kmc.simulate("ogb_7nm", **words)
+    assert caught.value.next_step
+
+
+def test_simulate_takes_the_segments_of_a_run_file() -> None:
+    """The same trace as of the Protocol that they make, and a seed of numpy's is a seed."""
+    listed = [{"hold": {"voltage": "0.1 V", "duration": "1 ns"}}]
+    protocol, settings = kmc.Protocol.hold("0.1 V", "1 ns"), {"window": "8 nm"}
+    made: Any = kmc.simulate("ogb_7nm", protocol, 3, settings)
+    assert made.equals(kmc.simulate("ogb_7nm", listed, np.int64(3), settings))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="a protocol is not made of segments"):
+        kmc.Protocol(listed)
