@@ -55,17 +55,17 @@ _UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has s
 
 # Seen at the end of a step: a hundred times the leak, so that a filament without a limit does not burn on.
 _SET = rise("1 mA", {"conductance_above": "0.1 uS"})
-_RISES = [Program(f"way up at 1 mA {name}", name, _SET, devices=6, quick=2)
-          for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
 _THICK = [Program(f"1 mA {name}", name, [*_SET, *written(1), READ, RESET, READ], devices=6)
           for name in ("ogb_20nm", "ogb_90nm")]  # fmt: skip
 
 
-def _thickness_set(runs: Runs) -> dict[str, Measured]:
-    return {"S19_thickness_set": _change([runs[program.name] for program in _RISES], _set, "1 mA")}
+def _way_up(ds: xr.Dataset) -> xr.Dataset:
+    """The first segment."""
+    return ds.isel(time=ds["segment"].values == 0)
 
 
 def _thickness(runs: Runs) -> dict[str, Measured]:
+    ways = [list(map(_way_up, runs[program.name])) for program in _THICK]
     groups = [[ds for ds in runs[program.name] if is_written(ds, CLOSED_S)] for program in _THICK]
     ratios = [median(list(map(_on_off_written, runs[program.name]))) for program in _THICK]
     lesser = min(ratios, key=lambda one: -np.inf if one.value is None else one.value)
@@ -73,7 +73,8 @@ def _thickness(runs: Runs) -> dict[str, Measured]:
         f"{len(group)} of {len(runs[program.name])} {program.stack} written"
         for program, group in zip(_THICK, groups, strict=True)
     )
-    return {"S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
+    return {"S19_thickness_set": _change(ways, _set, "1 mA"),
+            "S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
             "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
 
 
@@ -100,8 +101,8 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
 
 def _draw_thickness(runs: Runs, path: Path) -> None:
     with panels(path, ("thickness, 1 mA",)) as (axes,):
-        for program, colour in zip(_RISES, COLOURS, strict=False):
-            current_voltage(axes, runs[program.name], program.stack, colour)
+        for program, colour in zip(_THICK, COLOURS, strict=False):
+            current_voltage(axes, list(map(_way_up, runs[program.name])), program.stack, colour)
 
 
 # --- S20, S21: size --------------------------------------------------------------------------------------
@@ -270,11 +271,11 @@ FIGURES = [
            _draw_law),
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
            _sizes, _UP, _draw_sizes),
-    Figure("S19_set", "thickness, set voltage", ("S19_thickness_set",), tuple(_RISES), _thickness_set,
-           f"{_UP}, 1 mA", _draw_thickness),
-    Figure("S19", "thickness", ("S19_thickness_reset", "S19_thickness_on_off"), tuple(_THICK), _thickness,
+    Figure("S19", "thickness", ("S19_thickness_set", "S19_thickness_reset", "S19_thickness_on_off"),
+           tuple(_THICK), _thickness,
            f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
-           f"a read; written is what conducts {1e6 * CLOSED_S:g} uS, else the on-off ratio is 1"),
+           f"a read; written is what conducts {1e6 * CLOSED_S:g} uS, else the on-off ratio is 1",
+           _draw_thickness),
     Figure("S32_S33", "crystals and film, stressed",
            ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
            (*_STRESSED, *_HELD), _stressed,
