@@ -7,7 +7,7 @@ from typing import Any
 from kmc.families import FAMILIES, MEANING, STACK_KEYS, Key
 from kmc.layers import NUMBERS, ORDERS
 from kmc.quantities import KINDS
-from kmc.runfile import KEYS
+from kmc.runfile import KEYS, OF_A_STUDY
 from kmc.settings import Settings
 from kmc.waveforms import KINDS as WAVEFORMS
 from kmc.waveforms import Segment
@@ -21,12 +21,12 @@ _HEADER = {"family": _TEXT, "name": _TEXT, "description": _TEXT, "extends": _TEX
 
 def names() -> list[str]:
     """What there is a schema of."""
-    return [*FAMILIES, "stack", "run", "settings"]
+    return [*FAMILIES, "stack", "run", "study", "settings"]
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema of a family's card, of a stack, a run file or its settings."""
-    makers = {"stack": _stack, "run": _run, "settings": _settings}
+    """The JSON schema of a family's card, of a stack, a run file, a study or settings."""
+    makers = {"stack": _stack, "run": _run, "study": _study, "settings": _settings}
     body = makers[name]() if name in makers else _card(name)
     return {"$schema": DRAFT, "title": f"kmc {name}", **body}
 
@@ -190,3 +190,25 @@ def _run() -> dict[str, Any]:
     return _object(
         {key: properties[key] for key in KEYS}, ["stack", "protocol"], **{"$defs": {"segment": segment}}
     )
+
+
+def _study() -> dict[str, Any]:
+    """A run's keys but `initial`, and what is crossed over them."""
+    run = _run()
+    shared = {key: rule for key, rule in run["properties"].items() if key != "initial"}
+    listed = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}
+    levels = [listed, {"type": "string", "pattern": "^[1-9][0-9]* draws?$"}]
+    inner = {"type": "object", "additionalProperties": {"anyOf": levels}}  # {electrode: {bond_energy: [...]}}
+    named = {"type": "object", "minProperties": 1}
+    count = {"type": "integer", "minimum": 1}
+    until = _object({"from": count, "to": count, "until": {**named, "maxProperties": 1}}, ["to", "until"])
+    own = {
+        "variants": {**named, "additionalProperties": {"anyOf": [*levels, inner]}},
+        "protocols": {**named, "additionalProperties": shared["protocol"]},
+        "replicates": {"anyOf": [count, until]},
+    }
+    varied = {"required": ["variants"], "properties": {"variants": {"required": ["stack"]}}}
+    rules = [{"anyOf": [{"required": [key]}, other]}
+             for key, other in (("stack", varied), ("protocol", {"required": ["protocols"]}))]  # fmt: skip
+    return _object({**shared, **{key: own[key] for key in OF_A_STUDY}}, [], allOf=rules,
+                   **{"$defs": run["$defs"]})  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kmc.documents import read
 from kmc.errors import UserError
 from kmc.families import FAMILIES
 from kmc.processes import process_table
+from kmc.study import definition
 
 
 def test_check_of_everything_prints_the_share_of_assumed_values(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,18 +157,24 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
         value is None if kind == "null" else isinstance(value, kinds[kind]) for kind in named
     ):
         return False
+    if isinstance(value, str) and re.search(rule.get("pattern", ""), value) is None:
+        return False
+    if isinstance(value, int | float) and value < rule.get("minimum", value):
+        return False
     if value != rule.get("const", value) or value not in rule.get("enum", [value]):
         return False
     if "anyOf" in rule and not any(valid(value, each, root) for each in rule["anyOf"]):
         return False
     for each in rule.get("allOf", []):
-        if valid(value, each["if"], root) and not valid(value, each["then"], root):
+        if valid(value, each.get("if", {}), root) and not valid(value, each.get("then", each), root):
             return False
     if isinstance(value, list):
         return all(valid(item, rule.get("items", {}), root) for item in value)
     if not isinstance(value, dict):
         return True
     known = rule.get("properties", {})
+    if isinstance(other := rule.get("additionalProperties"), dict):
+        known = dict.fromkeys(value, other) | known
     closed = rule.get("additionalProperties") is False and set(value) - set(known)
     missing = set(rule.get("required", [])) - set(value)
     return (
@@ -188,6 +196,23 @@ def test_schemas_agree_with_the_files_that_come_with_kmc(repository: Path) -> No
     assert not valid({**run, "sed": 3}, rule, rule)
     assert not valid({**run, "protocol": [{"sweep": {"to": "1 V"}}]}, rule, rule)
     assert not valid({**run, "protocol": [{"swep": {}}]}, rule, rule)
+
+
+def test_the_schema_of_a_study(repository: Path) -> None:
+    """It has the keys that a study takes, the file that comes with kmc obeys it, and wrong ones do not."""
+    rule = schemas.schema("study")
+    assert set(rule["properties"]) == set(definition.KEYS) - {"initial"}
+    study = read(repository / "runs/ligand_thickness/study.yaml")
+    short = {"variants": {"stack": ["ogb_20nm"], "electrode": {"bond_energy": "8 draws"}},
+             "protocols": {"a": [{"read": {}}]},
+             "replicates": {"to": 8, "until": {"set_voltage": "9 mV"}}}  # fmt: skip
+    assert valid(study, rule, rule)
+    assert valid(short, rule, rule)
+    for wrong in ({"sed": 3}, {"initial": "out"}, {"variants": {"ligand": "ogb"}}, {"replicates": 0},
+                  {"protocol": [{"swep": {}}]}):  # fmt: skip
+        assert not valid({**study, **wrong}, rule, rule), wrong
+    for needed in ("stack", "protocol"):
+        assert not valid({key: study[key] for key in study if key != needed}, rule, rule), needed
 
 
 @pytest.mark.parametrize(

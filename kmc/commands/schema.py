@@ -1,4 +1,4 @@
-"""kmc schema: the JSON schema of cards, stacks and run files, and the reference of their keys."""
+"""kmc schema: the JSON schema of cards, stacks, run files and studies, and the reference of their keys."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(help="A family (ligand, metal, ...), stack, run or settings.")
+        str | None, typer.Argument(help="A family (ligand, metal, ...), stack, run, study or settings.")
     ] = None,
     reference: Annotated[
         bool, typer.Option("--reference", help="Print all keys as Markdown tables.")
     ] = False,
 ) -> None:
-    """Print the JSON schema of a card family, a stack or a run file.
+    """Print the JSON schema of a card family, a stack, a run file or a study.
 
     Editors check YAML against it. Without a name, all of them as one JSON object.
 
