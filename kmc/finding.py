@@ -21,10 +21,22 @@ def data_folders(beside: Beside = None) -> list[Path]:
     folders = []
     for base in _homes(beside):
         folders += [base, base.parent] if base.name == "stacks" else [base]
-    folders += [Path(part) for part in os.environ.get("KMC_MATERIALS", "").split(os.pathsep) if part]
+    folders += _further()
     package = Path(__file__).resolve().parent
     folders += [package / "_materials", package.parent / "materials"]
     return list(dict.fromkeys(folders))
+
+
+def _further() -> list[Path]:
+    """The folders of $KMC_MATERIALS. UserError for one that is not there: a namesake of a card in it would be
+    taken for it."""
+    given = os.environ.get("KMC_MATERIALS", "").split(os.pathsep)
+    folders = [Path(part).expanduser() for part in given if part]
+    for folder in folders:
+        if not folder.is_dir():
+            step = "make it, or correct the variable"
+            raise UserError(f"there is no folder {folder}", "KMC_MATERIALS", next_step=step)
+    return folders
 
 
 def _homes(beside: Beside) -> list[Path]:

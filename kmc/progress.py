@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
+from kmc import cache
 from kmc.units import format_si
 
 Progress = Callable[[dict[str, Any]], None]
+CACHE_STEP = "set KMC_CACHE to a folder that may be written"
 _LINE_EVERY_S = 10.0
 _SIZES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 
@@ -19,6 +23,18 @@ _SIZES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 def say(text: str) -> None:
     """Print a line on standard error, as it is: never wrapped, so that a path stays whole."""
     print(text, file=sys.stderr, flush=True)
+
+
+def cache_problem() -> str:
+    """Why compiled kernels are not kept, "" where they are."""
+    return "" if cache._prepare() else f"compiled kernels cannot be kept in {cache.cache_dir()}"
+
+
+@lru_cache(maxsize=1)
+def warn_of_cache() -> None:
+    """Say once in a program, and not in each of its workers, that its kernels are compiled at every start."""
+    if multiprocessing.parent_process() is None and (problem := cache_problem()):
+        say(f"warning: {problem}: every start compiles them again; {CACHE_STEP}")
 
 
 @contextlib.contextmanager

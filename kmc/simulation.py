@@ -13,7 +13,7 @@ from .errors import UserError
 from .kernels import REACHED
 from .lattice import Lattice
 from .observers import Observer, Rows, interval, watch_sites
-from .progress import Progress, shown
+from .progress import Progress, shown, warn_of_cache
 from .protocol import Protocol, read_protocol
 from .settings import Settings
 from .state import METAL
@@ -33,6 +33,7 @@ class Simulation:
 
     def __init__(self, stack, protocol, settings: Settings | None = None, seed: int = 0,
                  initial: dict[str, Any] | None = None):
+        warn_of_cache()
         self.stack, self.protocol, self.seed = stack, protocol, seed
         self.settings = settings or Settings()
         self.steps = protocol.steps()

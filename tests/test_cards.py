@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -191,6 +192,17 @@ def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KMC_MATERIALS", str(variable))
     assert cards.load_card("ogb").value("gap") == 4.0
     assert cards.load_card("ogb", beside=beside / "stack.yaml").value("gap") == 3.0
+
+
+def test_a_folder_of_materials_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named: else a namesake of a card in it would be taken. Negative control: once it is there."""
+    monkeypatch.setenv("KMC_MATERIALS", f"{tmp_path}{os.pathsep}{tmp_path / 'mine'}{os.pathsep}")
+    for find in (lambda: cards.load_card("ogb"), lambda: cards.list_data("stack")):
+        with pytest.raises(UserError, match=r"there is no folder .*mine; make it") as caught:
+            find()
+        assert caught.value.where == "KMC_MATERIALS"
+    (tmp_path / "mine").mkdir()
+    assert cards.load_card("ogb").value("gap") == pytest.approx(2.4)
 
 
 def test_ones_own_sources(tmp_path: Path) -> None:

@@ -23,8 +23,11 @@ def warmup(
         kmc warmup
     """
     from kmc import cache
-    from kmc.progress import spinner
+    from kmc.errors import UserError
+    from kmc.progress import CACHE_STEP, cache_problem, spinner
 
+    if problem := cache_problem():
+        raise UserError(problem, next_step=CACHE_STEP)
     started = time.monotonic()
     with spinner("compiling", quiet) as tell:
         for vacancies in ("equilibrium", "explicit"):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc import threads
+from kmc.progress import warn_of_cache
 from kmc.runfile import RunFile
 from kmc.study.manifest import FAILED
 from kmc.study.task import STOPPED, Result, keep_failure, perform
@@ -42,6 +43,7 @@ def run_locally(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone,
 
     After `should_stop` no task is begun, and those under way keep what they have.
     """
+    warn_of_cache()
     with one_thread_each():
         pool = _Pool(tasks, out, on_done, on_progress, should_stop)
         try:

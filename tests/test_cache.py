@@ -1,0 +1,85 @@
+"""A cache of kernels that cannot be written is told: once, and to `kmc warmup` it is an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WARNING = "warning: compiled kernels cannot be kept in {cache}/kernels/"
+TWICE = """
+import multiprocessing
+from kmc.progress import warn_of_cache
+
+def work():
+    warn_of_cache()
+
+if __name__ == "__main__":
+    warn_of_cache()
+    warn_of_cache()
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join()
+"""
+# What comes after the warning would compile every kernel for this one test.
+BEGUN = """
+from kmc import simulation
+from kmc.study import pool
+
+def enough(*given):
+    print("begun")
+    raise SystemExit
+
+simulation.Windows = pool._Pool = enough
+{begin}
+"""
+BEGIN = {
+    "run": 'simulation.Simulation(None, simulation.read_protocol([{"read": {}}]))',
+    "study": "pool.run_locally(iter(()), None, 1, None, None, None)",
+}
+
+
+def said(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What Python says with this folder for the cache."""
+    return subprocess.run([sys.executable, *words], env={**os.environ, "KMC_CACHE": str(cache)},
+                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Path:
+    """A file where the folder would be."""
+    path = tmp_path / "taken"
+    path.write_text("")
+    return path
+
+
+def test_it_is_said_once_and_not_by_workers(taken: Path, tmp_path: Path) -> None:
+    """One line that names the folder and the variable. Negative control: a good folder is not spoken of."""
+    script = tmp_path / "twice.py"
+    script.write_text(TWICE)
+    told = said(taken, str(script)).stderr
+    assert told.startswith(WARNING.format(cache=taken))
+    assert told.endswith("set KMC_CACHE to a folder that may be written\n")
+    assert told.count("\n") == 1
+    assert said(tmp_path / "new", str(script)).stderr == ""
+
+
+@pytest.mark.parametrize("what", BEGIN)
+def test_runs_and_studies_say_it(taken: Path, what: str) -> None:
+    """Before they compute."""
+    done = said(taken, "-c", BEGUN.format(begin=BEGIN[what]))
+    assert done.stdout == "begun\n", done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(WARNING.format(cache=taken))
+
+
+def test_warmup_is_refused(taken: Path) -> None:
+    """Exit code 2: what it was asked for is not to be had."""
+    done = said(taken, "-m", "kmc", "warmup")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"compiled kernels cannot be kept in {taken}/kernels/")
+    assert done.stderr.count("\n") == 1
