@@ -66,7 +66,8 @@ def _read_once() -> Iterator[None]:
     real, ours = documents.read, Path(mutations.TOP, "materials")
     kept = lru_cache(maxsize=64)(real)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "read", lambda path: (kept if path.is_relative_to(ours) else real)(path))
+        patch.setattr(documents, "read",
+                      lambda path, *more: (kept if path.is_relative_to(ours) else real)(path, *more))
         yield
 
 

@@ -155,7 +155,7 @@ def load_model(name: str | Path) -> CompactModel:
                 nearest=nearest(name, model_names()),
                 next_step="kmc compact models lists them, or give a .yaml file",
             )
-    return _assemble(documents.read(path), path)
+    return _assemble(documents.read(path, f"name: {path.stem}"), path)
 
 
 def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
