@@ -16,12 +16,19 @@ import numpy as np
 from kmc.errors import UserError, nearest
 from kmc.files import explained, replacing, write_whole
 from kmc.provenance import run_of
+from kmc.targets import Kind, check_file
 from kmc.variables import TRACES
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Writer = Callable[["xr.Dataset", Path], list[Path]]
+
+# An export takes the place of an earlier one, and of nothing else.
+CSV = Kind((".csv",), rb"\Atime_s,voltage_source_V,voltage_device_V,current_A,conductance_S,")
+EXTXYZ = Kind((".xyz", ".extxyz"), rb"\A\d+\nLattice=.* Properties=species:S:1:pos:R:3:charge:R:1:potential:")
+VTK = Kind((".vti", ".pvd"), rb'<DataArray type="UInt8" Name="cation"|^    <DataSet timestep=".*\.vti"/>$')
+PWL = Kind((".pwl",), rb"\A0\.0 \S+$")
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step
@@ -45,6 +52,7 @@ def write_csv(ds: xr.Dataset, path: Path) -> list[Path]:
     names = [name for name in TRACES if name in ds.variables and ds[name].dims == ("time",)]
     heads = [name if TRACES[name].units == "1" else f"{name}_{TRACES[name].units}" for name in names]
     columns = [ds[name].values.tolist() for name in names]
+    check_file(path, CSV)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(heads)
@@ -63,6 +71,7 @@ def write_extxyz(ds: xr.Dataset, path: Path) -> list[Path]:
     cells that hold half a one or more are shown.
     """
     _need_snapshots(ds)
+    check_file(path, EXTXYZ)
     metal = _metal(ds)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for index in range(ds.sizes["snapshot_time"]):
@@ -148,6 +157,8 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
         paths = [path.with_suffix(".vti")]
     else:
         paths = [path.with_name(f"{path.stem}_{index:04d}.vti") for index in range(count)]
+    for target in (path, *paths):
+        check_file(target, VTK)
     for index, target in enumerate(paths):
         image = _image(pyvista, ds.isel(snapshot_time=index))
         temporary = target.with_name(f".{target.stem}.{os.getpid()}.part.vti")  # pyvista goes by the suffix
@@ -183,6 +194,7 @@ def _series(path: Path, images: list[Path], times: np.ndarray) -> Path:
 
 def write_pwl(ds: xr.Dataset, path: Path) -> list[Path]:
     """The source's voltage as `time value` lines for a SPICE PWL source; steps rise in 1 % of a sample."""
+    check_file(path, PWL)
     with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
         file.writelines(f"{t!r} {v!r}\n" for t, v in pwl_points(ds))
     return [path]

@@ -15,12 +15,19 @@ _SUFFIX = ".part"
 _LEAST_ROOM = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 class WriteFailed(UserError):
     """A disk that is full or may not be written. The command line leaves with exit code 3."""
 
     exit_code = 3
+
+
+class NoPlace(WriteFailed):
+    """A path that cannot be: it is the user's to mend. The command line leaves with exit code 2."""
+
+    exit_code = 2
 
 
 class Busy(UserError):
@@ -54,8 +61,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the system's (and netCDF's) errors about writing `path` into one WriteFailed."""
+def explained(path: Path, option: str = "--out") -> Iterator[None]:
+    """Turn the system's (and netCDF's) errors about writing `path`, named by `option`, into a WriteFailed."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -68,13 +75,24 @@ def explained(path: Path) -> Iterator[None]:
         if number in _REFUSED:
             raise WriteFailed(f"cannot write {path}: {os.strerror(number).lower()}",
                               next_step="choose a folder that may be written") from error  # fmt: skip
-        raise WriteFailed(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        told = f"cannot write {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}"
+        if number in _NOWHERE:
+            raise NoPlace(told, next_step=f"choose another {option}") from error
+        raise WriteFailed(told, next_step="check the disk") from error
 
 
 def make_folder(path: Path) -> None:
     """Make `path` and its parents. Raises WriteFailed."""
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def probe(path: Path, told: Path, option: str = "--out") -> None:
+    """Try whether the system takes a file at `path`; leaves nothing. Raises WriteFailed about `told`."""
+    with explained(told, option):
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
 
 
 def sweep(folder: Path) -> None:
@@ -119,6 +137,8 @@ def _to_disk(path: Path, flags: int) -> None:
 
 
 def _temporary(path: Path) -> Path:
+    if not path.name:
+        raise NoPlace(f"{path} is a folder", next_step="name a file in it")
     return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
 
 

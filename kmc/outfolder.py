@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from kmc import checkpoint, dataset, provenance
+from kmc import checkpoint, dataset, provenance, targets
 from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
 from kmc.runfile import RunFile
 
 RECORD = "run.json"
-_HIDDEN = (".lock",)
 
 
 def _one_word(name: str) -> str:
@@ -74,8 +73,10 @@ def describe(run: RunFile) -> dict[str, Any]:
 def read_record(out: Path) -> dict[str, Any] | None:
     """out/run.json, None where there is none. Raises CorruptFile."""
     path = out / RECORD
-    if not path.is_file():
-        return None
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes()
         _Record.model_validate_json(text)
@@ -87,19 +88,12 @@ def read_record(out: Path) -> dict[str, Any] | None:
 
 def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
     """Whether `out` may be used; returns warnings. Writes nothing. Raises UserError."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is not a folder", next_step="choose another --out")
-    if not out.is_dir() or not any(entry.name not in _HIDDEN for entry in out.iterdir()):
+    if not targets.claim(out, "run"):
         return []
     if not resume:
         raise UserError(f"{out} is not empty",
                         next_step="go on with --resume, choose another --out, or delete it")  # fmt: skip
-    record = read_record(out)
-    if record is None:
-        if all(entry.name in _HIDDEN or entry.name.endswith(".part") for entry in out.iterdir()):
-            return []  # killed before its first file
-        raise UserError(f"{out} holds files but no run", next_step="choose another --out")
-    old = record["run"]
+    old = _read(out / RECORD)["run"]
     if provenance.run_hash(old) != provenance.run_hash(run):
         raise UserError(f"{out} holds another run: {_difference(old, run)}",
                         next_step="choose another --out, or undo the change")  # fmt: skip

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kmc import checkpoint, dataset, files, provenance
+from kmc import checkpoint, dataset, files, provenance, targets
 from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
 from kmc.observers import Observer, watch_sites
@@ -70,14 +70,14 @@ def execute(
     session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
     session.simulation = begun
     session.started -= spent_s
-    if begun is None and not (out / CHECKPOINT).is_file():
-        try:  # what the stack cannot do is said before anything is written
-            session.simulation = session.fresh()
-        except UserError as error:
-            raise error.at(f"{run.path}:1") from None
-    files.make_folder(out)
-    with files.only_one(out):
-        return session.go()
+    with targets.folder(out):
+        if begun is None and not (out / CHECKPOINT).is_file():
+            try:  # what the stack cannot do is said before anything is written
+                session.simulation = session.fresh()
+            except UserError as error:
+                raise error.at(f"{run.path}:1") from None
+        with files.only_one(out):
+            return session.go()
 
 
 def _simulation() -> Any:

@@ -205,11 +205,15 @@ def test_same_seed_same_content(run_file: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_full_folder_is_refused(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Without --resume any file is enough; with it, a folder that holds no run; nothing is touched."""
+    """One with other files always, one with a run where --resume is missing; nothing is touched."""
     (tmp_path / "note.txt").write_text("mine")
+    assert cli.main(["run", str(run_file), "--quiet", "--no-picture"]) == 0
+    capsys.readouterr()
     before = tree(tmp_path)
-    for more, words in (([], "not empty; go on with --resume"), (["--resume"], "holds files but no run")):
-        assert cli.main(["run", str(run_file), "--out", str(tmp_path), *more]) == 2
+    for out, more, words in ((tmp_path, [], "holds something else, no output of kmc run"),
+                             (tmp_path, ["--resume"], "holds something else, no output of kmc run"),
+                             (run_file.parent / "out", [], "not empty; go on with --resume")):  # fmt: skip
+        assert cli.main(["run", str(run_file), "--out", str(out), *more]) == 2
         assert words in plain_error(capsys)
         assert tree(tmp_path) == before
     (tmp_path / "file").write_text("")
@@ -527,8 +531,8 @@ def test_export_prints_its_path(run_file: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == {"format": "pwl", "files": [str(out)]}
     assert cli.main(["export", str(run_file.parent), "-f", "extxyz"]) == 2
     out = tmp_path / "no" / "x.csv"
-    assert cli.main(["export", str(run_file.parent), "-f", "csv", "--out", str(out)]) == 3
-    assert "no/x.csv" in capsys.readouterr().err
+    assert cli.main(["export", str(run_file.parent), "-f", "csv", "--out", str(out)]) == 2
+    assert "no/x.csv: no such file or directory; choose another --out" in capsys.readouterr().err
 
 
 def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str],
@@ -624,6 +628,9 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.stem for path in top.glob("*.py") if "\n@njit" in path.read_text()} <= hashed
     assert {"units", "lattice"} <= hashed  # their constants are compiled in
     assert not {"cli", "runner", "dataset"} & hashed
+    engine = {path.stem for path in cache.engine_sources(top)}
+    assert {"coupling", "acceleration", "carry", "circuit", "heat", "morphology"} <= engine
+    assert not {"cli", "runner", "dataset"} & engine
 
 
 CALLBACK = """

@@ -157,7 +157,7 @@ def test_formats_by_name() -> None:
 def test_an_old_file_is_replaced_whole(ds: xr.Dataset, tmp_path: Path) -> None:
     """A value that is not finite is written as such, and nothing is left beside the file."""
     path = tmp_path / "trace.csv"
-    path.write_text("old")
+    export.write_csv(ds, path)
     broken = ds.isel(time=slice(0, 3)).copy()
     broken["current"] = ("time", np.array([1.0, math.nan, 2.0]))
     export.write_csv(broken, path)

@@ -195,7 +195,7 @@ def refused(file: Path, capsys: pytest.CaptureFixture[str], where: str, words: s
     (["study", "study.yaml", "--set", "replicate=2"], 'did you mean "replicates"?'),
     (["study", "study.yaml", "--workers", "0"], "--workers"),
     (["study", "study.yaml", "--out", "study.yaml"], "is not a folder"),
-    (["study", "study.yaml", "--out", "."], "holds files but no study"),
+    (["study", "study.yaml", "--out", "."], "holds something else, no output of kmc study"),
 ])  # fmt: skip
 def test_bad_arguments_are_refused(file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
                                    monkeypatch: pytest.MonkeyPatch, words: str) -> None:  # fmt: skip

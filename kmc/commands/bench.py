@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kmc.commands._options import Json, Quiet
-
-FIGURES = (".png", ".pdf", ".svg")
+from kmc.targets import PICTURE, check_file
 
 
 def bench(
@@ -30,7 +29,6 @@ def bench(
         kmc bench accuracy --figure accuracy.png
     """
     from kmc import bench as benches
-    from kmc.errors import UserError
     from kmc.progress import spinner
 
     if name is None:
@@ -39,10 +37,8 @@ def bench(
         return 0
     benches.load(name)  # a wrong name is said before any progress
     draw = benches.drawer(name) if figure is not None else None
-    if figure is not None and figure.suffix not in FIGURES:
-        raise UserError(f"{figure} is no picture", next_step=f"let it end in {', '.join(FIGURES)}")
-    if figure is not None and not figure.resolve().parent.is_dir():
-        raise UserError(f"{figure.parent} is not a folder", next_step="make it, or name another file")
+    if figure is not None:
+        check_file(figure, PICTURE, "--figure")
     with spinner(f"bench {name}", quiet) as progress:
         result = benches.run(name, progress)
     if draw is not None and figure is not None:

@@ -111,7 +111,7 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     from kmc.study.telling import shown
 
     do = _growing() if loaded.growth else execute
-    runner = _cluster(scheduler) if scheduler else None
+    runner = None if scheduler is None else _cluster(scheduler)
     with stopping() as asked, shown(loaded.name, quiet) as telling:
         outcome = do(loaded, out, workers=workers or threads.cores(), telling=telling, should_stop=asked,
                      runner=runner)  # fmt: skip
@@ -189,8 +189,10 @@ def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
 
 def _script(loaded: Study, out: Path, path: Path) -> int:
     from kmc.study.engine import prepare
-    from kmc.study.slurm import write_script
+    from kmc.study.slurm import SCRIPT, write_script
+    from kmc.targets import check_file
 
+    check_file(path, SCRIPT, "--slurm")
     prepare(loaded, out)
     print(write_script(loaded, out, path))
     return 0

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from kmc import files, netcdf, provenance
+from kmc import files, netcdf, provenance, targets
 from kmc.errors import CorruptFile, UserError
 from kmc.protocol import SAMPLE_LIMIT
 from kmc.study.axes import Axis
@@ -131,12 +131,7 @@ def read_manifest(out: Path) -> Manifest:
 
 def claim(out: Path, study: Study) -> list[str]:
     """Whether `study` may use `out`; returns warnings. Writes nothing. Raises UserError."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is not a folder", next_step="choose another --out")
-    if not is_study(out):
-        lost = (out / "tasks").is_dir()  # results whose manifest was removed
-        if out.is_dir() and not lost and any(not entry.name.startswith(".") for entry in out.iterdir()):
-            raise UserError(f"{out} holds files but no study", next_step="choose another --out")
+    if not targets.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
         return []
     old = read_manifest(out)
     if old.name != study.name:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from kmc import files
 from kmc.study.definition import Study
+from kmc.targets import Kind
 
 _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says otherwise
+
+# Its users add lines of their own, so it is known by one of ours.
+SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), rb"^# \d+ tasks, \d+ an element\. Submit it")
 
 _SCRIPT = """\
 #!/bin/bash
