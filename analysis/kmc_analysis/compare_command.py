@@ -89,18 +89,20 @@ def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_j
              picture: bool) -> int:  # fmt: skip
     import kmc
     from kmc.progress import spinner
+    from kmc.targets import folder as made
     from kmc_analysis import compare as comparing
     from kmc_analysis.conclusions import conclusions
 
     comparing.check_names(names)
     study = kmc.open(folder)
     comparing.check_results(study)
-    with spinner("measuring", quiet, lines=False) as tell:
+    target = _target(folder, out)
+    with made(target, "compare"), spinner("measuring", quiet, lines=False) as tell:
         values = comparing.measure(study, names, tell)
     found = comparing.effects(values)
     said = conclusions(values, found)
     _tell_missing(study)
-    files = _written(study, values, found, _target(folder, out), picture)
+    files = _written(study, values, found, target, picture)
     if as_json:
         plain = [_plain(one) for one in found]
         print(json.dumps({"effects": plain, "conclusions": said, "files": files}, indent=2))
@@ -128,10 +130,9 @@ def _target(folder: Path, out: Path | None) -> Path:
 def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Path,
              picture: bool) -> list[str]:  # fmt: skip
     """Write tables and figures into `out`; returns their paths."""
-    from kmc.files import make_folder, write_whole
+    from kmc.files import write_whole
     from kmc_analysis import study_figures, tables
 
-    make_folder(out)
     texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(_overall(found)),
              "metrics.csv": values.to_dataframe().reset_index().to_csv(index=False, lineterminator="\n")}
     for name, text in texts.items():

@@ -50,22 +50,22 @@ def calibrate(
     """
     from kmc.commands._running import stopping
     from kmc.progress import say, spinner
+    from kmc.targets import folder
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT)
-    with stopping() as asked, spinner("calibrating", quiet) as tell:
-        extent = Extent(seed, seeds, quick)
+    extent = Extent(seed, seeds, quick)
+    with folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
         judge = Simulated(out / "runs", extent, workers or threads.cores(), asked)
         study = search(parameters, judge, out, trials, seed, tell, extent)
-        stopped = asked()
-    if stopped and not finished(study):
+    if asked() and not finished(study):
         raise Stopped("interrupted before the first trial was done; the same command goes on")
     _end(study, posterior(study, parameters), out, as_json)
-    if stopped:
+    if asked():
         say("interrupted; the same command goes on")
-    return 3 if stopped else 0
+    return 3 if asked() else 0
 
 
 def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +89,6 @@ def fit(
 
         kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv --out fit
     """
-    from kmc.progress import spinner
     from kmc_analysis.compact import data, exports, report, spreads
     from kmc_analysis.compact import fit as fits
     from kmc_analysis.compact import programmed as law
@@ -96,15 +97,24 @@ def fit(
     loaded = exports.starting_at(load_model(model), start)
     fixed = exports.read_changes(loaded, fix or [])
     spreads.check(loaded, spread or [])
-    exports.claim(out)
     single, others = _warned(data.read_all(datasets)), data.read_all(held_out or [])
     traces, unseen = data.typical(single), data.typical(others)
     devices = law.programmed(data.read_all(programmed or []))
-    with spinner(f"fitting {loaded.name} to {len(traces)} trace(s)", quiet, lines=False) as tell:
+    with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
+
+
+@contextlib.contextmanager
+def _working(out: Path, told: str, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """The folder is there before the work, which takes minutes."""
+    from kmc.progress import spinner
+    from kmc.targets import folder
+
+    with folder(out, "compact"), spinner(told, quiet, lines=False) as tell:
+        yield tell
 
 
 def _warned(traces: list[Any]) -> list[Any]:
@@ -142,17 +152,15 @@ def table(
 
         kmc compact table sweep.nc pulse.nc --held-out train.nc --out errors
     """
-    from kmc.progress import spinner
-    from kmc_analysis.compact import data, exports
+    from kmc_analysis.compact import data
     from kmc_analysis.compact import table as tables
     from kmc_analysis.compact.model import load_model, model_names
 
     names = model or model_names()
     for name in names:
         load_model(name)
-    exports.claim(out)
     traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
-    with spinner(f"fitting {len(names)} models to {len(traces)} trace(s)", quiet, lines=False) as tell:
+    with _working(out, f"fitting {len(names)} models to {len(traces)} trace(s)", quiet) as tell:
         made = tables.rows(tables.fits(names, traces, unseen, seed, generations, tell))
     written = tables.write(made, out)
     typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
@@ -172,10 +180,12 @@ def traces(
 
         kmc compact traces runs/compact_ogb_20nm/out --out traces
     """
-    from kmc_analysis.compact import exports, simulated
+    from kmc.targets import folder
+    from kmc_analysis.compact import simulated
 
-    exports.claim(out)
-    for path in simulated.write(datasets, out):
+    with folder(out, "compact"):
+        written = simulated.write(datasets, out)
+    for path in written:
         typer.echo(str(path))
 
 
@@ -200,11 +210,13 @@ def export(
 
         kmc compact export silver --parameters fit/parameters.json --out silver
     """
+    from kmc.targets import folder
     from kmc_analysis.compact import exports
     from kmc_analysis.compact.model import load_model
 
     loaded = exports.starting_at(load_model(model), parameters)
     changes = exports.read_changes(loaded, set or [])
-    exports.claim(out)
-    for path in exports.write(loaded, loaded.values(changes), out):
+    with folder(out, "compact"):
+        written = exports.write(loaded, loaded.values(changes), out)
+    for path in written:
         typer.echo(str(path))

@@ -35,13 +35,13 @@ def plot(
         kmc plot out mine.csv --against time --out beside.pdf
     """
     from kmc.errors import UserError, nearest
-    from kmc.targets import Kind, check_file
+    from kmc.targets import PICTURE, check_file
     from kmc_analysis.overlay import AXES, draw
 
     if against not in AXES:
         raise UserError(f'--against is not "{against}"', "--against", nearest(against, AXES),
                         f"use one of: {', '.join(AXES)}")  # fmt: skip
-    check_file(out, Kind((".png", ".pdf", ".svg"), rb"\A(\x89PNG|%PDF|<\?xml)"))
+    check_file(out, PICTURE)
     picture = draw(paths, out, against)
     typer.echo(json.dumps({"picture": str(picture)}) if as_json else str(picture))
     return 0

@@ -64,12 +64,13 @@ def reproduce(
 
         kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
     """
-    from kmc_analysis.reproduce.run import Reproduction, check_folder
+    from kmc import targets
+    from kmc_analysis.reproduce.run import Reproduction
     from kmc_analysis.reproduce.session import Changes, Extent
     from kmc_analysis.reproduce.targets import chosen
 
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
-    check_folder(out)
+    targets.claim(out, "reproduce")
     made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
     return _go(made, workers or threads.cores(), minutes, as_json, quiet)
 
@@ -104,6 +105,6 @@ def _print(made: Reproduction, as_json: bool) -> None:
     show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
     say(board.summary(rows))
     if made.outdated():
-        say(f"runs of other versions of the kernels are among those of {', '.join(made.outdated())}; another "
+        say(f"runs of another engine are among those of {', '.join(made.outdated())}; another "
             "--out makes them again")  # fmt: skip
     print(made.out / board.CSV_NAME)

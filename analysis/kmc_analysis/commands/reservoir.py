@@ -52,17 +52,19 @@ def reservoir(
 
         kmc reservoir runs/firing_patterns/kinetic.yaml --write-study states.yaml
     """
+    from kmc.targets import folder
     from kmc_analysis.reservoir import settings
 
     plan = settings.load(file, set or [], seed)
     target = file.parent / "out" if out is None else out
     if write_study is not None:
         return _print(_study_written(plan, write_study), as_json, _show_written)
-    if sweep:
-        return _sweep(plan, seeds, target, as_json, quiet, picture)
-    if study is not None:
-        return _compare(plan, study, target, as_json, quiet, picture)
-    return _run(plan, seeds, target, as_json, quiet, picture)
+    with folder(target, "reservoir"):
+        if sweep:
+            return _sweep(plan, seeds, target, as_json, quiet, picture)
+        if study is not None:
+            return _compare(plan, study, target, as_json, quiet, picture)
+        return _run(plan, seeds, target, as_json, quiet, picture)
 
 
 def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
@@ -77,6 +79,7 @@ def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, p
     from kmc.progress import spinner
     from kmc_analysis.reservoir import outputs, pipeline
 
+    pipeline.check(plan)
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, seeds, tell)
         summary = outputs.write(plan, results, out, picture, tell)
@@ -94,9 +97,11 @@ def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool,
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
+    from kmc.targets import check_file
     from kmc_analysis.reservoir import kinetic, pipeline
     from kmc_analysis.reservoir.feeding import wire
 
+    check_file(path, kinetic.STUDY, "--write-study")
     data = pipeline.trains_of(plan, plan.seed)
     wiring = wire(plan.feeding, plan.encoding, data.duration_s, plan.seed)
     return kinetic.write_study(plan, data, wiring, path, plan.seed)
@@ -113,6 +118,7 @@ def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, pi
     from kmc_analysis.reservoir import kinetic, outputs, pipeline
 
     study = kinetic.read(folder)
+    pipeline.check(plan)
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
     found = outputs.write_comparison(plan, study, result, out, picture)

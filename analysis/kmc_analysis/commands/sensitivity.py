@@ -49,18 +49,19 @@ def sensitivity(
     from kmc.commands._running import stopping
     from kmc.files import write_whole
     from kmc.progress import spinner
+    from kmc.targets import folder
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.calibrate.fit import Simulated
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    parameters, targets = free(tuple(paths) if paths else DEFAULT), chosen(keys)
-    effects.check(targets)
-    with stopping() as asked, spinner("judging", quiet) as tell:
-        extent, wanted = Extent(seed, seeds), {one.key for one in targets}
-        judge = Simulated(out, extent, workers or threads.cores(), asked, wanted)
-        found = effects.influences(parameters, targets, judge, trajectories, seed, tell)
+    parameters, wanted = free(tuple(paths) if paths else DEFAULT), chosen(keys)
+    effects.check(wanted)
+    with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
+        keyed = {one.key for one in wanted}
+        judge = Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed)
+        found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
     _print(found, as_json)
     return 0

@@ -27,14 +27,6 @@ _LARGEST = 1e300
 PULSE_STEP_S = 5e-4  # of ngspice at most: a tenth of a pulse
 
 
-def claim(out: Path) -> None:
-    """Whether `out` may be written to; writes nothing. Raises UserError."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is not a folder", next_step="choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty", next_step="choose another --out, or delete it")
-
-
 def read_changes(model: CompactModel, given: Sequence[str]) -> dict[str, float]:
     """Parameters from text such as "V_th=0.4 V", in the model's units. Raises UserError."""
     found = {}

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 import kmc
-from kmc import dataset, files
+from kmc import dataset, files, targets
 from kmc.errors import CorruptFile, UserError
 from kmc.outfolder import read_record
 from kmc.provenance import run_of
@@ -24,7 +24,7 @@ from kmc.study.manifest import Manifest, is_study, read_manifest
 from kmc_analysis import compare, conclusions, study_figures, tables
 from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
-from kmc_analysis.report.html import Section, block, listed, page, paragraph, picture, table
+from kmc_analysis.report.html import PAGE, Section, block, listed, page, paragraph, picture, table
 from kmc_analysis.report.reproduction import is_reproduction, reproduction
 
 _MOST_VIEWS = 12  # runs whose filament is shown
@@ -42,15 +42,22 @@ def write(folder: Path, target: Path | None, tell: Tell = lambda line: None) -> 
 
     Raises UserError where nothing is done yet, and WriteFailed.
     """
+    if not folder.exists():
+        raise UserError(f"{folder} does not exist", next_step="give the folder of a study or of a run")
     out = folder.parent if folder.is_file() else dataset.out_of(folder)
-    if is_reproduction(out) and not folder.is_file():
-        made = reproduction(out)
-    else:
-        made = _study(out, tell) if is_study(out) and not folder.is_file() else _run(folder, out)
     path = out / "report.html" if target is None else target
-    files.make_folder(path.parent)
-    files.write_whole(path, made.encode())
+    with targets.folder(path.parent):
+        targets.check_file(path, PAGE)
+        files.write_whole(path, _made(folder, out, tell).encode())
     return path
+
+
+def _made(folder: Path, out: Path, tell: Tell) -> str:
+    if folder.is_file():
+        return _run(folder, out)
+    if is_reproduction(out):
+        return reproduction(out)
+    return _study(out, tell) if is_study(out) else _run(folder, out)
 
 
 # --- a study ---------------------------------------------------------------------------------------------

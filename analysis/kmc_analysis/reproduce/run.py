@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from kmc import files, provenance
-from kmc.errors import UserError
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
 from kmc_analysis.reproduce import board
@@ -66,19 +65,19 @@ class Reproduction:
                            changes={**self.changes.choices, **self.changes.settings})  # fmt: skip
 
     def outdated(self) -> list[str]:
-        """Keys with runs that other kernels made than those there are."""
-        present = provenance.versions()["kernels"]
-        return [one.key for one in self.rows.values() if any(k != present for k in one.kernels)]
+        """Keys with runs that another engine made than the one there is."""
+        present = provenance.versions()["engine"]
+        return [one.key for one in self.rows.values() if any(name != present for name in one.engines)]
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
         self.taken.add(figure.name)
         runs = self.session.of(figure)
         found = self._measured(figure, runs)
-        failures, kernels = self.session.failed(figure), _kernels(runs)
+        failures, engines = self.session.failed(figure), _engines(runs)
         for one in self.targets:
             if one.key in figure.keys:
-                self.rows[one.key] = board.row(one, _told(found[one.key], failures), kernels)
+                self.rows[one.key] = board.row(one, _told(found[one.key], failures), engines)
         if self.picture and figure.draw is not None and any(runs.values()):
             figure.draw(runs, self.out / f"{figure.name}.png")
         self._write()
@@ -115,10 +114,11 @@ class Reproduction:
         board.write(self.result(), self.out)
 
 
-def _kernels(runs: Runs) -> list[str]:
-    """Hashes of the kernels' sources that runs were made by, sorted; a run is kept when they change."""
+def _engines(runs: Runs) -> list[str]:
+    """Hashes of the sources that runs were made by, sorted, before there were any those of the kernels alone;
+    a run is kept when they change."""
     made = [provenance.run_of(ds).get("versions", {}) for devices in runs.values() for ds in devices]
-    return sorted({str(versions.get("kernels", "")) for versions in made})
+    return sorted({versions.get("engine") or f"kernels {versions.get('kernels', '')}" for versions in made})
 
 
 def _digest(figure: Figure, seed: int, count: int) -> str:
@@ -137,11 +137,3 @@ def _told(found: Measured, failures: list[str]) -> Measured:
         return found
     more = f" and {len(failures) - _MOST_FAILURES} more" if len(failures) > _MOST_FAILURES else ""
     return found.noted(f"failed: {', '.join(failures[:_MOST_FAILURES])}{more}")
-
-
-def check_folder(out: Path) -> None:
-    """UserError for a folder that holds something else."""
-    ours = (out / "tasks").is_dir() or (out / board.JSON_NAME).is_file()
-    foreign = out.is_dir() and any(out.iterdir()) and not ours
-    if foreign or out.is_file():
-        raise UserError(f"{out} holds something else", "--out", next_step="choose another folder")

@@ -19,6 +19,7 @@ import xarray as xr
 import kmc
 from kmc.errors import UserError
 from kmc.files import write_whole
+from kmc.targets import Kind
 from kmc.units import format_si
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.feeding import Wiring, patterns
@@ -29,6 +30,8 @@ from kmc_analysis.reservoir.trains import Trains
 
 LOOKS = 20  # samples of the read; its last tenth is the state
 WRITE_LOOKS = 2  # samples of each slot
+ABOUT = "every pattern of writes that occurs, then a read; replicates are devices"
+STUDY = Kind((".yaml", ".yml"), ABOUT.encode())
 HEAD = ("pattern", "replicate", "conductance_S")
 States = dict[str, np.ndarray]
 
@@ -72,8 +75,7 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     """The study file of the patterns [samples, nodes, slots], on the stack of the plan's `kinetic`."""
     unique = np.unique(found.reshape(-1, found.shape[2]), axis=0)
     settings = plan.kinetic
-    lines = ["description: >-", "  every pattern of writes that occurs, then a read; replicates are devices",
-             f"stack: {settings.stack}"]  # fmt: skip
+    lines = ["description: >-", f"  {ABOUT}", f"stack: {settings.stack}"]
     for key, entries in (("choices", settings.choices), ("settings", settings.settings)):
         if entries:
             lines += [f"{key}:", *(f"  {name}: {value}" for name, value in entries.items())]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.files import make_folder, write_whole
+from kmc.files import write_whole
 from kmc.units import format_si
 from kmc_analysis.reservoir import costs, figures, kinetic, measures, series, sweep, table
 from kmc_analysis.reservoir.devices import Population
@@ -53,7 +53,6 @@ def analysis(plan: Plan, result: Result) -> tuple[dict[str, Any], dict[str, meas
 def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
           tell: Callable[[str], None] = lambda text: None) -> dict[str, Any]:  # fmt: skip
     """Write tables and figures into `out`; returns what --json prints. Raises WriteFailed."""
-    make_folder(out)
     tell("measuring the reservoir")
     merit, ranks = analysis(plan, results[0])
     found = table.rows(results)
@@ -202,7 +201,6 @@ def write_comparison(plan: Plan, study: kinetic.States, result: Result, out: Pat
     """Write how (b) predicts a study (a); returns plain data. Raises UserError and WriteFailed."""
     found = kinetic.compared(plan, study, result.seed)
     found["accuracy"] = kinetic.transferred(plan, study, result, result.seed)
-    make_folder(out)
     rows = list(zip(found["patterns"], found["a"], found["b"], strict=True))
     write_whole(out / "kinetic.csv", _lines(["pattern", "kinetic_log10_S", "compact_log10_S"], rows).encode())
     write_whole(out / "kinetic_states.csv", kinetic.as_csv(study).encode())

@@ -34,6 +34,13 @@ class Result:
     readouts: dict[str, Trained]
 
 
+def check(plan: Plan) -> None:
+    """Read the files that the plan names, before anything is computed. Raises UserError."""
+    device_model(plan)
+    if plan.data.file is not None:
+        trains_of(plan, plan.seed)
+
+
 def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> list[Result]:
     """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on. Raises UserError."""
     model, changes = device_model(plan)

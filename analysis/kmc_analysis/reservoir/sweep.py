@@ -35,8 +35,7 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
                             next_step=f"write e.g. {EXAMPLE}")  # fmt: skip
         found += [(name, value, plan.changed(**{part: {key: value}})) for value in values]
     for *_, one in found:
-        if one.data.file and not one.beside(one.data.file).is_file():
-            raise UserError("cannot be read", str(one.beside(one.data.file)), next_step="check the path")
+        pipeline.check(one)
     if not found:
         raise UserError("the plan sweeps nothing", str(plan.path), next_step=f"add {EXAMPLE}")
     return found
