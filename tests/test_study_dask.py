@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -112,9 +113,31 @@ def test_without_dask_it_says_what_to_install(study: Path, capsys: pytest.Captur
 def test_no_scheduler_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One message, at the end of a short wait."""
     pytest.importorskip("distributed")
-    monkeypatch.setattr("kmc.study.cluster._PATIENCE", "1s")
+    monkeypatch.setattr("kmc.study.cluster._PATIENCE_S", 1.0)
     with pytest.raises(UserError, match="no dask scheduler at"):
         runner("tcp://127.0.0.1:1")
+
+
+def test_what_answers_but_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end."""
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("kmc.study.cluster._PATIENCE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(UserError, match="it does not answer"):
+            runner(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "", "http://127.0.0.1:8787", "tcp://127.0.0.1", "tls://127.0.0.1:1"])
+def test_no_client_is_made_for_what_is_no_address(study: Path, address: str, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """One line at once: a Client that cannot be made hangs, with a traceback, when it is cleared away."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "Client", None)
+    assert cli.main(["study", str(study), "--scheduler", address, "--quiet"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f'no dask scheduler at "{address}": ')
+    assert told.count("\n") == 1
+    assert list(study.parent.iterdir()) == [study]
 
 
 def test_a_task_writes_without_the_lock_of_the_cluster(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -14,7 +16,7 @@ from kmc.study.manifest import FAILED
 from kmc.study.pool import OnDone, OnProgress, Task
 from kmc.study.task import STOPPED, Result, keep_failure, perform
 
-_PATIENCE = "10s"
+_PATIENCE_S = 10.0
 _AHEAD = 2  # tasks handed out for each thread of the workers: the rest stay here
 _LOOK_S = 0.5
 _ALONE = threading.Lock()  # a dask worker may have several threads, a kernel and a netCDF file only one
@@ -27,22 +29,34 @@ def runner(address: str) -> Callable[..., None]:
     except ImportError:
         raise UserError("--scheduler needs dask, which is not installed",
                         next_step='pip install "halide-kmc[dask]"') from None  # fmt: skip
-    _connected(distributed, address).close()  # that there is none is said before anything is written
+    with _explained(address):  # that there is none is said before anything is written
+        asyncio.run(_answers(distributed, address))
 
     def run(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone, on_progress: OnProgress,
             should_stop: Callable[[], bool]) -> None:  # fmt: skip
-        with _connected(distributed, address) as client, client.as_current():
+        with _explained(address):
+            made = distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
+        with made as client, client.as_current():
             _Crowd(distributed, client, out.resolve(), on_done).go(tasks, should_stop)
 
     return run
 
 
-def _connected(distributed: Any, address: str) -> Any:
+async def _answers(distributed: Any, address: str) -> None:
+    """Ask for the scheduler. A Client is no way to ask: one that fails hangs when it is cleared away."""
+    options = distributed.Security().get_connection_args("client")
+    connecting = distributed.comm.connect(address, timeout=_PATIENCE_S, **options)
+    (await asyncio.wait_for(connecting, _PATIENCE_S)).abort()
+
+
+@contextlib.contextmanager
+def _explained(address: str) -> Iterator[None]:
     try:
-        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError, TypeError) as error:  # TypeError: tls without certificates
         step = "start one with dask scheduler, and give its tcp://HOST:PORT"
-        raise UserError(f'no dask scheduler at "{address}": {error}', next_step=step) from None
+        told = str(error) or "it does not answer"
+        raise UserError(f'no dask scheduler at "{address}": {told}', next_step=step) from None
 
 
 class _Crowd:
