@@ -186,6 +186,20 @@ def test_all_readouts_learn(result: pipeline.Result) -> None:
     assert lost.accuracy[-1, 1] < 50.0
 
 
+def test_a_seed_is_given_once() -> None:
+    """By --seed or by --set: one of two would be lost."""
+    assert settings.load(FILE, [], 3).seed == settings.load(FILE, ["seed=3"]).seed == 3
+    with pytest.raises(UserError, match="seed is given twice, as 4 and as 3"):
+        settings.load(FILE, ["seed=4"], 3)
+
+
+def test_an_empty_file_is_told_how_to_begin(tmp_path: Path) -> None:
+    """As a reservoir file does, and not as a card."""
+    (tmp_path / "mine.yaml").write_text("")
+    with pytest.raises(UserError, match=r"begin with .* data: {samples"):
+        settings.load(tmp_path / "mine.yaml")
+
+
 def test_same_seed_same_result(small: settings.Plan, result: pipeline.Result) -> None:
     """To the last bit; another seed differs."""
     again = pipeline.run(small, 1)[0]

@@ -184,8 +184,9 @@ def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
     Raises UserError with file and line.
     """
     raw = documents.read(path, "data: {samples: 1990}")
-    apply_sets(raw, sets, tuple(Plan.model_fields), "a reservoir file")
+    changes = [*sets, *([] if seed is None else [f"seed={seed}"])]
+    apply_sets(raw, changes, tuple(Plan.model_fields), "a reservoir file")
     if "path" in raw:
         raise UserError('unknown key "path" in the plan', place(raw, "path"), next_step="remove it")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
-    return plan.model_copy(update={"path": path, "seed": plan.seed if seed is None else seed})
+    return plan.model_copy(update={"path": path})
