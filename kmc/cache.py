@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+_PACKAGE = Path(__file__).resolve().parent
 _KEEP_DAYS = 30
 # `kernel` and `inlined` are njit with options (kernels_near).
 _NJIT = re.compile(r"^\s*@(?:\w+\.)?(?:njit|kernel|inlined)\b", re.MULTILINE)
@@ -43,18 +44,36 @@ def cache_root() -> Path:
 @lru_cache(maxsize=1)
 def source_hash() -> str:
     """A short SHA-256 of the sources that kernels are made of, the Python version and numba's."""
-    package = Path(__file__).resolve().parent
+    return _digest(kernel_sources(_PACKAGE), f"{platform.python_version()} numba {metadata.version('numba')}")
+
+
+def engine_hash() -> str:
+    """A short SHA-256 of all sources that a window's events, fields, heat and circuit rest on."""
+    return _digest(engine_sources(_PACKAGE))
+
+
+def _digest(paths: list[Path], more: str = "") -> str:
     digest = hashlib.sha256()
-    for path in kernel_sources(package):
-        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
-    digest.update(f"{platform.python_version()} numba {metadata.version('numba')}".encode())
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(more.encode())
     return digest.hexdigest()[:16]
 
 
 def kernel_sources(package: Path) -> list[Path]:
     """The modules with kernels and all that they import from the package: constants are compiled in too."""
+    texts = {path: path.read_text(encoding="utf-8") for path in package.glob("*.py")}
+    return _with_imports(package, [path for path, text in texts.items() if _NJIT.search(text)])
+
+
+def engine_sources(package: Path) -> list[Path]:
+    """The modules that windows on a circuit are made of, in Python and in kernels."""
+    return _with_imports(package, [package / "windows.py"])
+
+
+def _with_imports(package: Path, todo: list[Path]) -> list[Path]:
+    """Modules and all that they import from the package, each once."""
     found: dict[str, Path] = {}
-    todo = [path for path in package.glob("*.py") if _NJIT.search(path.read_text(encoding="utf-8"))]
     while todo:
         path = todo.pop()
         if path.stem in found or not path.exists():

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from kmc.cache import source_hash
+from kmc.cache import engine_hash, source_hash
 from kmc.variables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -92,13 +92,14 @@ def run_of(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that results can depend on, and a hash of the kernels' sources."""
+    """Versions of Python and of the packages that results can depend on; hashes of the kernels' and of all
+    the engine's sources."""
     return dict(_versions())
 
 
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "kernels": source_hash()}
+    found = {"python": platform.python_version(), "kernels": source_hash(), "engine": engine_hash()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

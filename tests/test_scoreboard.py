@@ -205,20 +205,21 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_runs_of_other_kernels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_runs_of_another_engine_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    """They are kept and judged; row and command say of which kernels. Of today's nothing is said."""
-    present = provenance.versions()["kernels"]
-    for kernels, said in ((present, False), ("an earlier one", True)):
-        made = xr.Dataset(attrs={"run": json.dumps({"versions": {"kernels": kernels}})})
+    """They are kept and judged; row and command say of which. Of today's nothing is said."""
+    present = provenance.versions()["engine"]
+    for versions, engine in (({"engine": present}, present), ({"engine": "before"}, "before"),
+                             ({"kernels": "earlier"}, "kernels earlier")):  # fmt: skip
+        made = xr.Dataset(attrs={"run": json.dumps({"versions": versions})})
         monkeypatch.setattr(Session, "of", lambda self, figure, made=made: {"bare": [made]})
         monkeypatch.setattr(Reproduction, "_measured", lambda self, figure, runs: dict.fromkeys(
             figure.keys, measured.median([0.0] * 6)))  # fmt: skip
         assert reproduce(["S16_interlayers_only"], out=tmp_path, done=True, quiet=True, picture=False) == 0
-        assert ("other versions of the kernels are among those of S16_interlayers_only"
-                in capsys.readouterr().err) is said  # fmt: skip
+        assert ("another engine are among those of S16_interlayers_only"
+                in capsys.readouterr().err) is (engine != present)  # fmt: skip
         (row,) = json.loads((tmp_path / "scoreboard.json").read_text())["targets"]
-        assert row["kernels"] == [kernels]
+        assert row["engines"] == [engine]
 
 
 def test_a_board_of_what_is_done_can_go_on(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "u
 
 
 class Row(NamedTuple):
-    """One target on the scoreboard, plain data. `interval` is None where there is none; `kernels` are the
-    hashes of the kernels' sources that its runs were made by."""
+    """One target on the scoreboard, plain data. `interval` is None where there is none; `engines` are the
+    hashes of the sources that its runs were made by."""
 
     key: str
     figure: str
@@ -37,11 +37,11 @@ class Row(NamedTuple):
     tolerance: str
     verdict: str
     reason: str
-    kernels: Sequence[str] = ()
+    engines: Sequence[str] = ()
     what: str = ""
 
 
-def row(target: Target, found: Measured, kernels: Sequence[str] = ()) -> Row:
+def row(target: Target, found: Measured, engines: Sequence[str] = ()) -> Row:
     """A target with what was measured, judged."""
     verdict = judge(target, found)
     interval = None
@@ -49,7 +49,7 @@ def row(target: Target, found: Measured, kernels: Sequence[str] = ()) -> Row:
         interval = [_plain(found.low), _plain(found.high)]
     return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
                target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason,
-               list(kernels), target.what)  # fmt: skip
+               list(engines), target.what)  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
