@@ -529,3 +529,30 @@ def test_ten_thousand_tasks(tmp_path: Path) -> None:
     assert json.loads(ended(folder, "study.yaml", "--json")[1])["already_done"] == 10_000
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+_FREED = """
+from pathlib import Path
+import numpy as np
+from kmc.study.pool import give_back
+
+def held():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+arrays = [np.ones(12_000) for _ in range(3000)]  # 280 MB in pieces that glibc keeps on its heap
+pins = [arrays[k][:1].copy() for k in range(3000)]
+full = held()
+del arrays[:-1]
+before = held()
+give_back()
+print(full, before, held())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, and only glibc gives back")
+def test_memory_of_an_ended_run_is_given_back() -> None:
+    """Though one small array at the heap's end keeps the rest of it there."""
+    done = subprocess.run([sys.executable, "-c", _FREED], capture_output=True, text=True, check=True)
+    full, _, after = map(float, done.stdout.split())
+    assert after < full - 150.0
