@@ -52,10 +52,10 @@ def check_file(path: Path, kind: Kind, option: str = "--out") -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder", option, next_step=step)
     if path.suffix.lower() not in kind.suffixes:
-        endings = ", ".join(ending for ending in kind.suffixes if ending)
-        raise UserError(f"{path} ends in none of {endings}", option, next_step=step)
+        endings = " or ".join(ending for ending in kind.suffixes if ending)
+        raise UserError(f"{path} does not end in {endings}", option, next_step=step)
     if path.exists() and not _is_of(path, kind):
-        raise UserError(f"{path} holds something else", option, next_step=f"{step}, or delete it")
+        raise UserError(f"{path} holds something else", option, next_step=step)
     probe(path, path, option)
 
 

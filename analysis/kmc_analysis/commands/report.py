@@ -26,9 +26,9 @@ def report(folder: Folder, out: Out = None, as_json: Json = False, quiet: Quiet 
         kmc report runs/quick/out --out quick.html
     """
     from kmc.progress import spinner
-    from kmc_analysis.report.build import write
+    from kmc_analysis.report.build import placed, write
 
-    with spinner("writing the report", quiet, lines=False) as tell:
+    with placed(folder, out), spinner("writing the report", quiet, lines=False) as tell:
         path = write(folder, out, tell)
     print(json.dumps({"report": str(path), "bytes": path.stat().st_size}) if as_json else path)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -42,14 +43,24 @@ def write(folder: Path, target: Path | None, tell: Tell = lambda line: None) -> 
 
     Raises UserError where nothing is done yet, and WriteFailed.
     """
+    with placed(folder, target) as path:
+        files.write_whole(path, _made(folder, _out(folder), tell).encode())
+    return path
+
+
+@contextlib.contextmanager
+def placed(folder: Path, target: Path | None) -> Iterator[Path]:
+    """Where the page of `folder` goes, once it may be written there. Raises UserError and WriteFailed."""
     if not folder.exists():
         raise UserError(f"{folder} does not exist", next_step="give the folder of a study or of a run")
-    out = folder.parent if folder.is_file() else dataset.out_of(folder)
-    path = out / "report.html" if target is None else target
+    path = _out(folder) / "report.html" if target is None else target
     with targets.folder(path.parent):
         targets.check_file(path, PAGE)
-        files.write_whole(path, _made(folder, out, tell).encode())
-    return path
+        yield path
+
+
+def _out(folder: Path) -> Path:
+    return folder.parent if folder.is_file() else dataset.out_of(folder)
 
 
 def _made(folder: Path, out: Path, tell: Tell) -> str:
