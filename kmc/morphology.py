@@ -71,8 +71,8 @@ def build(stack: Any, settings: Any, generator: np.random.Generator) -> Lattice:
     stack: `kmc.stack.Stack`; settings: `kmc.settings.Settings`; the same generator state gives the
     same bytes. Crystals enlarge the window to two crystals with their gaps, packed periodically.
     """
+    refuse_too_large(stack, settings)
     grid = _grid(stack, settings)
-    _refuse_too_large(stack, grid)
     if stack.active is None:
         film = _bare(stack, grid, generator)
     elif stack.crystal is not None:
@@ -93,9 +93,9 @@ def _grid(stack: Any, settings: Any) -> Grid:
     return Grid(spacing_nm(stack, settings), block, float(settings.window))
 
 
-def _refuse_too_large(stack: Any, grid: Grid) -> None:
+def refuse_too_large(stack: Any, settings: Any) -> None:
     """Say so before hours of packing and a full memory. Raises UserError."""
-    crystal = stack.crystal
+    grid, crystal = _grid(stack, settings), stack.crystal
     least = 2 * (crystal.size_nm + stack.ligand.value("gap")) if crystal is not None else 0.0
     height = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
     count = grid.sites(max(grid.window, least)) ** 2 * grid.sites(height)

@@ -131,7 +131,7 @@ def _refuse_too_large(path: Path, devices: list[tuple[Any, Any]]) -> None:
     morphology = import_module("kmc.morphology")
     try:
         for stack, settings in devices:
-            morphology._refuse_too_large(stack, morphology._grid(stack, settings))
+            morphology.refuse_too_large(stack, settings)
     except UserError as error:
         raise error.at(f"{path}:1") from None
 

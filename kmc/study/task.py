@@ -77,7 +77,8 @@ def _at_once(run: RunFile, out: Path, progress: Progress | None,
     simulation.run(progress=progress, should_stop=lambda: time.monotonic() >= due or should_stop())
     if not simulation.finished:
         return simulation
-    about = provenance.attributes(describe(run), wall_s=round(time.monotonic() - begin, 3), sessions=1)
+    made = {**describe(run), "window_nm": provenance.window_nm(simulation.lattice)}  # as the runner has it
+    about = provenance.attributes(made, wall_s=round(time.monotonic() - begin, 3), sessions=1)
     netcdf.write(result_path(out, run.name), dataset.build(simulation.take_rows(), [], about))
     _clear_failure(out, run.name)
     return None
