@@ -15,8 +15,8 @@ import numpy as np
 
 from kmc.errors import UserError, nearest
 from kmc.files import explained, replacing, write_whole
+from kmc.outputs import Kind, check_file
 from kmc.provenance import run_of
-from kmc.targets import Kind, check_file
 from kmc.variables import TRACES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from kmc import checkpoint, dataset, provenance, targets
+from kmc import checkpoint, dataset, outputs, provenance
 from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
 from kmc.runfile import RunFile
@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
     """Whether `out` may be used; returns warnings. Writes nothing. Raises UserError."""
-    if not targets.claim(out, "run"):
+    if not outputs.claim(out, "run"):
         return []
     if not resume:
         raise UserError(f"{out} is not empty",

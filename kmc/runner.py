@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kmc import checkpoint, dataset, files, provenance, targets
+from kmc import checkpoint, dataset, files, outputs, provenance
 from kmc.errors import CorruptFile, UserError
 from kmc.final import CHECKPOINT, load_state
 from kmc.observers import Observer, watch_sites
@@ -70,7 +70,7 @@ def execute(
     session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
     session.simulation = begun
     session.started -= spent_s
-    with targets.folder(out):
+    with outputs.folder(out):
         if begun is None and not (out / CHECKPOINT).is_file():
             try:  # what the stack cannot do is said before anything is written
                 session.simulation = session.fresh()

@@ -88,8 +88,8 @@ def _inputs(first: Path, second: Path, out: Path | None, names: list[str] | None
 def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_json: bool, quiet: bool,
              picture: bool) -> int:  # fmt: skip
     import kmc
+    from kmc.outputs import folder as made
     from kmc.progress import spinner
-    from kmc.targets import folder as made
     from kmc_analysis import compare as comparing
     from kmc_analysis.conclusions import conclusions
 

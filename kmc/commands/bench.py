@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kmc.commands._options import Json, Quiet
-from kmc.targets import PICTURE, check_file
+from kmc.outputs import PICTURE, check_file
 
 
 def bench(

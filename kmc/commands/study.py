@@ -188,9 +188,9 @@ def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
 
 
 def _script(loaded: Study, out: Path, path: Path) -> int:
+    from kmc.outputs import check_file
     from kmc.study.engine import prepare
     from kmc.study.slurm import SCRIPT, write_script
-    from kmc.targets import check_file
 
     check_file(path, SCRIPT, "--slurm")
     prepare(loaded, out)

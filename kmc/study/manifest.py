@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from kmc import files, netcdf, provenance, targets
+from kmc import files, netcdf, outputs, provenance
 from kmc.errors import CorruptFile, UserError
 from kmc.protocol import SAMPLE_LIMIT
 from kmc.study.axes import Axis
@@ -131,7 +131,7 @@ def read_manifest(out: Path) -> Manifest:
 
 def claim(out: Path, study: Study) -> list[str]:
     """Whether `study` may use `out`; returns warnings. Writes nothing. Raises UserError."""
-    if not targets.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
+    if not outputs.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
         return []
     old = read_manifest(out)
     if old.name != study.name:

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from kmc import files
+from kmc.outputs import Kind
 from kmc.study.definition import Study
-from kmc.targets import Kind
 
 _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says otherwise
 

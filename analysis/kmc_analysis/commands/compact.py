@@ -110,8 +110,8 @@ def fit(
 @contextlib.contextmanager
 def _working(out: Path, told: str, quiet: bool) -> Iterator[Callable[[str], None]]:
     """The folder is there before the work, which takes minutes."""
+    from kmc.outputs import folder
     from kmc.progress import spinner
-    from kmc.targets import folder
 
     with folder(out, "compact"), spinner(told, quiet, lines=False) as tell:
         yield tell
@@ -180,7 +180,7 @@ def traces(
 
         kmc compact traces runs/compact_ogb_20nm/out --out traces
     """
-    from kmc.targets import folder
+    from kmc.outputs import folder
     from kmc_analysis.compact import simulated
 
     with folder(out, "compact"):
@@ -210,7 +210,7 @@ def export(
 
         kmc compact export silver --parameters fit/parameters.json --out silver
     """
-    from kmc.targets import folder
+    from kmc.outputs import folder
     from kmc_analysis.compact import exports
     from kmc_analysis.compact.model import load_model
 

@@ -35,7 +35,7 @@ def plot(
         kmc plot out mine.csv --against time --out beside.pdf
     """
     from kmc.errors import UserError, nearest
-    from kmc.targets import PICTURE, check_file
+    from kmc.outputs import PICTURE, check_file
     from kmc_analysis.overlay import AXES, draw
 
     if against not in AXES:

@@ -64,13 +64,13 @@ def reproduce(
 
         kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
     """
-    from kmc import targets
+    from kmc import outputs
     from kmc_analysis.reproduce.run import Reproduction
     from kmc_analysis.reproduce.session import Changes, Extent
     from kmc_analysis.reproduce.targets import chosen
 
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
-    targets.claim(out, "reproduce")
+    outputs.claim(out, "reproduce")
     made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
     return _go(made, workers or threads.cores(), minutes, as_json, quiet)
 

@@ -52,7 +52,7 @@ def reservoir(
 
         kmc reservoir runs/firing_patterns/kinetic.yaml --write-study states.yaml
     """
-    from kmc.targets import folder
+    from kmc.outputs import folder
     from kmc_analysis.reservoir import settings
 
     plan = settings.load(file, set or [], seed)
@@ -97,7 +97,7 @@ def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool,
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
-    from kmc.targets import check_file
+    from kmc.outputs import check_file
     from kmc_analysis.reservoir import kinetic, pipeline
     from kmc_analysis.reservoir.feeding import wire
 

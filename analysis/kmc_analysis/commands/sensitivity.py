@@ -48,8 +48,8 @@ def sensitivity(
     """
     from kmc.commands._running import stopping
     from kmc.files import write_whole
+    from kmc.outputs import folder
     from kmc.progress import spinner
-    from kmc.targets import folder
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.calibrate.fit import Simulated
     from kmc_analysis.calibrate.parameters import DEFAULT, free

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import kmc
-from kmc import dataset, files, targets
+from kmc import dataset, files, outputs
 from kmc.errors import CorruptFile, UserError
 from kmc.outfolder import read_record
 from kmc.provenance import run_of
@@ -54,8 +54,8 @@ def placed(folder: Path, target: Path | None) -> Iterator[Path]:
     if not folder.exists():
         raise UserError(f"{folder} does not exist", next_step="give the folder of a study or of a run")
     path = _out(folder) / "report.html" if target is None else target
-    with targets.folder(path.parent):
-        targets.check_file(path, PAGE)
+    with outputs.folder(path.parent):
+        outputs.check_file(path, PAGE)
         yield path
 
 

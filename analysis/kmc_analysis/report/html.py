@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from kmc.targets import Kind
+from kmc.outputs import Kind
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 PAGE = Kind((".html", ".htm"), b"default-src 'none'; img-src data:; style-src 'unsafe-inline'")

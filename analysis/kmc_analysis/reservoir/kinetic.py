@@ -19,7 +19,7 @@ import xarray as xr
 import kmc
 from kmc.errors import UserError
 from kmc.files import write_whole
-from kmc.targets import Kind
+from kmc.outputs import Kind
 from kmc.units import format_si
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.feeding import Wiring, patterns

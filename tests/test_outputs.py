@@ -13,7 +13,7 @@ from typing import Any
 import fake_simulation
 import pytest
 
-from kmc import cli, files, targets
+from kmc import cli, files, outputs
 
 RUN = """\
 stack: ogb_20nm
@@ -130,13 +130,13 @@ def test_a_folder_is_no_file(refused: Refused, words: str, given: str) -> None:
     assert f"{option}: {Path(given)} is a folder; choose another {option}" in refused(*words.split(), given)
 
 
-@pytest.mark.parametrize("suffix", targets.PICTURE.suffixes)
+@pytest.mark.parametrize("suffix", outputs.PICTURE.suffixes)
 def test_a_picture_of_ours_is_replaced(tmp_path: Path, suffix: str) -> None:
     """matplotlib's own in each format."""
     from matplotlib.figure import Figure
 
     Figure().savefig(tmp_path / f"a{suffix}")
-    targets.check_file(tmp_path / f"a{suffix}", targets.PICTURE)
+    outputs.check_file(tmp_path / f"a{suffix}", outputs.PICTURE)
 
 
 def test_writing_to_a_folder_is_one_message() -> None:
@@ -259,19 +259,19 @@ def test_a_foreign_folder_is_refused(top: Path, refused: Refused, command: str, 
 def test_ones_own_folder_is_known(tmp_path: Path, command: str) -> None:
     """So is one that a first go left, which was killed before it wrote more than runs."""
     filled(tmp_path / "own", OWN[command])
-    assert targets.claim(tmp_path / "own", command)
+    assert outputs.claim(tmp_path / "own", command)
     if command in ("study", "reproduce", "sensitivity"):
         filled(tmp_path / "killed", [f"work/{HASH}/run.json"])
-        assert targets.claim(tmp_path / "killed", command)
+        assert outputs.claim(tmp_path / "killed", command)
 
 
 def test_a_folder_without_files_is_new(tmp_path: Path) -> None:
     """None at all, and one with empty folders, a lock and what a killed process left of its first file."""
-    assert not targets.claim(tmp_path / "none", "run")
+    assert not outputs.claim(tmp_path / "none", "run")
     (tmp_path / "segments").mkdir()
     (tmp_path / ".lock").touch()
     (tmp_path / ".run.json.7.part").touch()
-    assert not targets.claim(tmp_path, "run")
+    assert not outputs.claim(tmp_path, "run")
 
 
 @pytest.mark.parametrize(("name", "stays"), [("a/b", ["a", "a/b", "a/b/kept"]), ("a/b", []), ("r", ["r"])])
@@ -281,7 +281,7 @@ def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path, name: str
         (tmp_path / name).mkdir()
 
     def work() -> None:
-        with targets.folder(tmp_path / name):
+        with outputs.folder(tmp_path / name):
             for one in stays[2:]:
                 (tmp_path / one).touch()
             raise ZeroDivisionError
