@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -284,6 +285,18 @@ def test_what_computes_itself_keeps_no_worker_waiting(tmp_path: Path) -> None:
         going = _Going(session, lambda figure: given.append(figure.name), None, lambda stop=stop: stop)
         assert going.go(1) is not stop
         assert given == handed
+
+
+def test_no_end_is_foretold_before_a_run_is_done(tmp_path: Path) -> None:
+    """A ten-thousandth of a run that takes minutes tells nothing; half of the work does."""
+    figures = [figure for figure in all_figures() if figure.name == "S14"]
+    told: list[dict[str, Any]] = []
+    going = _Going(Session(figures, tmp_path, Extent(devices=1)), lambda figure: None, told.append, lambda: False)
+    going._on_progress(0, 1e-4)
+    going.done = 1
+    going._on_progress(1, 0.5)
+    assert told[0]["left_s"] is None
+    assert told[1]["left_s"] > 0.0
 
 
 def test_a_board_that_is_stopped_measures_what_there_is(tmp_path: Path) -> None:

@@ -238,7 +238,8 @@ class _Going:
         if self.telling is None:
             return
         elapsed, work = time.monotonic() - self.started, self.done + sum(self.shares.values())
-        left = (self.count - work) * elapsed / work if work > 0 else None
+        # The first percents of runs that take minutes would tell of days.
+        left = (self.count - work) * elapsed / work if self.done else None
         running = {str(index): share for index, share in self.shares.items()}
         failed = len(self.session.failures)
         self.telling({"tasks": self.count, "done": max(0, self.done - failed), "failed": failed,
