@@ -291,7 +291,8 @@ def test_no_end_is_foretold_before_a_run_is_done(tmp_path: Path) -> None:
     """A ten-thousandth of a run that takes minutes tells nothing; half of the work does."""
     figures = [figure for figure in all_figures() if figure.name == "S14"]
     told: list[dict[str, Any]] = []
-    going = _Going(Session(figures, tmp_path, Extent(devices=1)), lambda figure: None, told.append, lambda: False)
+    session = Session(figures, tmp_path, Extent(devices=1))
+    going = _Going(session, lambda figure: None, told.append, lambda: False)
     going._on_progress(0, 1e-4)
     going.done = 1
     going._on_progress(1, 0.5)
