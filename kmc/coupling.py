@@ -47,8 +47,7 @@ class Device:
         self.vacancies = self._vacancies()
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
-        self.source, self.limit = 0.0, math.inf
-        self.beside = 0.0  # conductance of the filaments of other windows on the same circuit, S
+        self.source, self.limit, self.beside = 0.0, math.inf, 0.0  # beside: other windows' filaments, S
         self.operated: tuple = ()
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
@@ -117,10 +116,11 @@ class Device:
             boxes = None  # all over
         else:
             boxes = self.patches.follow(state, changes, size, self.thermal, bound)
+        if boxes is None:
+            self._forget_flights()
         if self.operate() or self._warm():
             return
         if boxes is None:
-            self._forget_flights()
             self.refresh()
             return
         kernels.refresh_near(state, self.grid, fields, self.model, np.sort(metal[~little]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,13 +126,18 @@ def test_the_event_tells_what_it_does_not_bend(name: str) -> None:
     assert np.abs(before - phi(d)).max() > 5 * told
 
 
-@pytest.mark.parametrize("moved", [0.0, 0.2])
-def test_chances_to_come_back_do_not_outlive_their_potential(moved: float) -> None:
-    """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew.
+@pytest.mark.parametrize(("moved", "answer"), [(0.0, 0.0), (0.2, 0.0), (0.2, 0.5)])
+def test_chances_to_come_back_do_not_outlive_their_potential(moved: float, answer: float,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew, also
+    where the circuit answers with less than kT/e.
 
     Control: after a change that moves none, atoms far from it keep what they have learnt.
     """
     d, site = tipped("ogb_20nm")
+    meet = d.meet
+    monkeypatch.setattr(d, "meet", lambda siemens: replace(
+        meet(siemens), voltage=meet(siemens).voltage + answer * d.thermal))  # fmt: skip
     film = d.network.film
     far = d.state.sites["entity"][film[film // (d.grid.ny * d.grid.nx) < site // (d.grid.ny * d.grid.nx) - 6]]
     d.state.entities["returns"][far] = 0.5
