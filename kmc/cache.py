@@ -48,7 +48,7 @@ def source_hash() -> str:
 
 
 def engine_hash() -> str:
-    """A short SHA-256 of all sources that a window's events, fields, heat and circuit rest on."""
+    """A short SHA-256 of all sources that a run's steps, events, fields, heat and circuit rest on."""
     return _digest(engine_sources(_PACKAGE))
 
 
@@ -67,8 +67,10 @@ def kernel_sources(package: Path) -> list[Path]:
 
 
 def engine_sources(package: Path) -> list[Path]:
-    """The modules that windows on a circuit are made of, in Python and in kernels."""
-    return _with_imports(package, [package / "windows.py"])
+    """The modules that a run is made of, in Python and in kernels, without what only tells and keeps."""
+    made = _with_imports(package, [package / f"{name}.py" for name in ("windows", "waveforms")])
+    looks = {"cache", "documents", "errors", "typed"}
+    return sorted([package / "simulation.py", *(path for path in made if path.stem not in looks)])
 
 
 def _with_imports(package: Path, todo: list[Path]) -> list[Path]:

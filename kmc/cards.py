@@ -34,6 +34,7 @@ __all__ = [
 
 _HEADER = ("family", "name", "description", "extends")
 _HEADERS = {"card": (*_HEADER, "symbol"), "stack": _HEADER}
+_OWN = ("name", "symbol")  # of a file alone: what it extends has others
 _EXTENDS_LIMIT = 20
 
 
@@ -161,7 +162,7 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
                 entries[key] = (entry, document)
     for field in ("family", "description", "name", "symbol"):
         owner = next(
-            (d for d in chain if d.get(field) is not None and (field != "name" or d is chain[0])), None
+            (d for d in chain if d.get(field) is not None and (field not in _OWN or d is chain[0])), None
         )
         if owner is None:
             continue
@@ -182,6 +183,9 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
             chain[0].where("name"),
             next_step="use letters, digits and _",
         )
+    if header["symbol"] and not re.fullmatch(r"[A-Za-z0-9:()+-]{1,20}", header["symbol"]):
+        raise UserError(f'the symbol "{header["symbol"][:60]}" is not one word', header.where("symbol"),
+                        next_step="write e.g. symbol: Ag")  # fmt: skip
     return header, entries
 
 

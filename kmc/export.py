@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 Writer = Callable[["xr.Dataset", Path], list[Path]]
 
 # An export takes the place of an earlier one, and of nothing else.
-CSV = Kind((".csv",), rb"\Atime_s,voltage_source_V,voltage_device_V,current_A,conductance_S,")
+CSV = Kind((".csv", ".txt", ".dat", ""), rb"\Atime_s,voltage_source_V,voltage_device_V,current_A,conduc")
 EXTXYZ = Kind((".xyz", ".extxyz"), rb"\A\d+\nLattice=.* Properties=species:S:1:pos:R:3:charge:R:1:potential:")
 VTK = Kind((".vti", ".pvd"), rb'<DataArray type="UInt8" Name="cation"|^    <DataSet timestep=".*\.vti"/>$')
-PWL = Kind((".pwl",), rb"\A0\.0 \S+$")
+PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0\.0 \S+$")
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step

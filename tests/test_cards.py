@@ -311,5 +311,19 @@ def test_the_entry_to_add_gives_no_number(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("family: ligand\ndescription: empty\n")
     with pytest.raises(UserError, match=r"\{value: \.\.\., ") as caught:
-        cards.load_card(path)
+        cards.cards.load_card(path)
     assert "0.3" not in caught.value.next_step
+
+
+def test_a_symbol_is_one_word_and_of_its_own_card(tmp_path: Path) -> None:
+    """A card that extends silver is not called silver; blanks would be columns of an export."""
+    path = tmp_path / "cu.yaml"
+    path.write_text("extends: ag\n", encoding="utf-8")
+    assert cards.load_card(path).symbol == ""
+    path.write_text("extends: ag\nsymbol: Cu\n", encoding="utf-8")
+    assert cards.load_card(path).symbol == "Cu"
+    path.write_text("extends: ag\nsymbol: Ag (cast)\n", encoding="utf-8")
+    with pytest.raises(UserError, match="not one word") as error:
+        cards.load_card(path)
+    assert error.value.where.endswith("cu.yaml:2")
+    assert cards.load_card("cspbbr3_nanocrystal").symbol == cards.load_card("cspbbr3_film").symbol == "CsPbBr3"

@@ -629,8 +629,8 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     assert {"units", "lattice"} <= hashed  # their constants are compiled in
     assert not {"cli", "runner", "dataset"} & hashed
     engine = {path.stem for path in cache.engine_sources(top)}
-    assert {"coupling", "acceleration", "carry", "circuit", "heat", "morphology"} <= engine
-    assert not {"cli", "runner", "dataset"} & engine
+    assert {"coupling", "acceleration", "circuit", "heat", "morphology", "simulation", "steps"} <= engine
+    assert not {"cli", "runner", "dataset", "errors", "cache"} & engine
 
 
 CALLBACK = """

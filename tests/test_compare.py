@@ -309,6 +309,20 @@ def test_another_limit_than_the_experiments_is_said() -> None:
     assert "This study does not agree: the smallest median of on_off" in said(1.0, -0.6)[-1]
 
 
+def test_a_variant_without_a_number_leaves_a_claim_open() -> None:
+    """No run of a thickness is done, or SET was not measured and none of it switched: no verdict."""
+    values = measured(1.0 + 0.01 * noise(5, 2, 2, 8))
+    values["on_off"] = values["set_voltage"] * 400
+    values["set"] = xr.ones_like(values["on_off"])
+    gone = values["on_off"].where(values["thickness"] != values["thickness"][1])
+    for case in (values.assign(on_off=gone, set=values["set"].where(np.isfinite(gone))),
+                 values.assign(on_off=gone).drop_vars("set")):  # fmt: skip
+        words = conclusions.conclusions(case, compare.effects(case))
+        assert any("some variants have no on_off" in line for line in words)
+    words = conclusions.conclusions(values.drop_vars("set"), compare.effects(values.drop_vars("set")))
+    assert any("the smallest median of on_off is" in line for line in words)
+
+
 def test_what_did_not_switch_counts_in_a_median() -> None:
     """One of sixteen with a ratio of 400 does not speak for a thickness; where the interval straddles, all is
     open."""

@@ -103,8 +103,11 @@ def _medians_above(least: float) -> Callable[[xr.Dataset, str, list[Effect]], st
         rows = table.transpose(axis, ...).values.reshape(table.sizes[axis], -1)
         if "set" in values and not (values["set"] == 1.0).any():
             return "Nothing can be said: no run switched."
-        lowest = min((median(row) for row in rows), key=lambda one: (one.value or 0.0, one.low))
-        shown = (f"the smallest median of {metric}, 1 of runs that did not switch, is {number(lowest.value)} "
+        if not all(np.isfinite(row).any() for row in rows):
+            return f"Nothing can be said: some variants have no {metric}."
+        lowest = min((median(row) for row in rows), key=lambda one: (one.value, one.low))
+        counted = ", 1 of runs that did not switch," if "set" in values else ""
+        shown = (f"the smallest median of {metric}{counted} is {number(lowest.value)} "
                  f"[{number(lowest.low)}, {number(lowest.high)}]")  # fmt: skip
         if lowest.high < least:
             return f"This study does not agree: {shown}."

@@ -127,10 +127,11 @@ def test_the_event_tells_what_it_does_not_bend(name: str) -> None:
 
 
 @pytest.mark.parametrize(("moved", "answer"), [(0.0, 0.0), (0.2, 0.0), (0.2, 0.5)])
-def test_chances_to_come_back_do_not_outlive_their_potential(moved: float, answer: float,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew, also
-    where the circuit answers with less than kT/e.
+def test_chances_to_come_back_do_not_outlive_their_potential(
+    moved: float, answer: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew,
+    also where the circuit answers with less than kT/e.
 
     Control: after a change that moves none, atoms far from it keep what they have learnt.
     """

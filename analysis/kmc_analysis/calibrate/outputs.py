@@ -25,6 +25,7 @@ def write_cards(found: Sequence[Posterior], keys: Iterable[str], run: str, out: 
     paths = []
     for role, rows in by_role.items():
         lines = [f"family: {cards[role].family}", f"extends: {cards[role].name}"]
+        lines += [f"symbol: {cards[role].symbol}"] * bool(cards[role].symbol)
         for key, one in rows:
             unit = "" if one.free.unit == "1" else f"unit: {one.free.unit}, "
             lines.append(f"{key}: {{value: {one.best:.6g}, {unit}sigma: {one.sigma:.3g}, kind: fitted, "

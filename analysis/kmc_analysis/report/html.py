@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kmc.outputs import Kind
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-PAGE = Kind((".html", ".htm"), b"default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+PAGE = Kind((".html", ".htm", ""), b"default-src 'none'; img-src data:; style-src 'unsafe-inline'")
 
 
 class Section(NamedTuple):
