@@ -326,4 +326,5 @@ def test_a_symbol_is_one_word_and_of_its_own_card(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not one word") as error:
         cards.load_card(path)
     assert error.value.where.endswith("cu.yaml:2")
-    assert cards.load_card("cspbbr3_nanocrystal").symbol == cards.load_card("cspbbr3_film").symbol == "CsPbBr3"
+    for name in ("cspbbr3_nanocrystal", "cspbbr3_film"):
+        assert cards.load_card(name).symbol == "CsPbBr3"
