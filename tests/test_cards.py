@@ -311,7 +311,7 @@ def test_the_entry_to_add_gives_no_number(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("family: ligand\ndescription: empty\n")
     with pytest.raises(UserError, match=r"\{value: \.\.\., ") as caught:
-        cards.cards.load_card(path)
+        cards.load_card(path)
     assert "0.3" not in caught.value.next_step
 
 

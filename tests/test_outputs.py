@@ -234,7 +234,7 @@ OWN = {
     "reproduce": ["scoreboard.json", f"tasks/{HASH}.nc"],
     "calibrate": ["trials.db"],
     "sensitivity": ["sensitivity.json", f"work/{HASH}/run.json"],
-    "reservoir": ["results.json", "reservoirpy_node.py"],
+    "reservoir": ["table.csv", "weights.csv"],
 }
 
 

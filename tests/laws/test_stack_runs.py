@@ -158,9 +158,11 @@ def same_bytes(a: Simulation, b: Simulation) -> list[str]:
     for name in ("fields", "unit", "charge", "source"):
         if getattr(a.device.potential, name).tobytes() != getattr(b.device.potential, name).tobytes():
             out.append(name)
-    heats = [(one.rise.tobytes(), one.surface, one.since_s) for one in (a.device.heat, b.device.heat)]
+    mine, others = a.device.heat, b.device.heat
+    rises = mine.rise.tobytes() == others.rise.tobytes()
+    surfaces = (mine.surface, mine.since_s) == (others.surface, others.since_s)
     points = (a.device.point, a.device.path.conductance) == (b.device.point, b.device.path.conductance)
-    return out + ["heat"] * (heats[0] != heats[1]) + ["circuit"] * (not points)
+    return out + ["heat"] * (not rises) + ["surface"] * (not surfaces) + ["circuit"] * (not points)
 
 
 @pytest.mark.parametrize(("name", "vacancies"), KINDS)
