@@ -43,15 +43,33 @@ def warmup(
 
 
 def _compile(vacancies: str) -> None:
-    """Run two microseconds in a small window: every kernel is called once or more."""
+    """Run two microseconds in a small window, the second of them with a filament: every kernel of a run.
+
+    Few changes of metal call for the last two, which are called for none.
+    """
     from importlib import import_module
 
+    import numpy as np
+
+    from kmc import channels, kernels
+    from kmc.lattice import ACTIVE
     from kmc.protocol import Protocol
     from kmc.settings import read_settings
     from kmc.stack import load_stack
+    from kmc.state import EMPTY, KIND_METAL
 
-    simulate = import_module("kmc.simulation").simulate
-    stack = load_stack("ogb_20nm")
-    protocol = Protocol.hold("1 V", "1 us", compliance="1 uA") + Protocol.read("0.1 V", "1 us")
+    protocol = Protocol.hold("1 V", "1 us", compliance="1 uA")
+    protocol += Protocol.hold("0.6 V", "1 us", compliance="1 mA")
     settings = read_settings({"window": "8 nm", "vacancies": vacancies, "event_budget": 10_000})
-    simulate(stack, protocol, seed=0, settings=settings)
+    simulation = import_module("kmc.simulation").Simulation(load_stack("ogb_20nm"), protocol, settings, 0)
+    simulation.run(should_stop=lambda: simulation.time_s >= 1e-6)
+    device, lattice = simulation.device, simulation.lattice
+    between = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
+    seam = np.flatnonzero(between.ravel() & (device.state.sites["cation"] == EMPTY)).astype(np.int32)
+    kernels.place_many(device.state, device.grid, KIND_METAL, seam)
+    device.path = device.network.update(device.state, device.potential.fields)
+    device.solve_fields()
+    simulation.run()
+    arrays = device.state, device.grid, device.potential.fields, device.model
+    kernels.refresh_near(*arrays, seam)
+    kernels.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)

@@ -1,0 +1,74 @@
+"""`kmc warmup` compiles what a run needs: a run after it compiles nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+KNOWN = """
+import json, sys
+from numba.core.dispatcher import Dispatcher
+
+def known():
+    found = {}
+    for name, module in list(sys.modules.items()):
+        for one in vars(module).values() if name.startswith("kmc") else ():
+            if isinstance(one, Dispatcher) and one.signatures:
+                name = f"{one.py_func.__module__}.{one.py_func.__name__}"
+                found[name] = sorted(map(str, one.signatures))
+    print(json.dumps(found))
+"""
+WARM_UP = """
+from kmc.commands.warmup import _compile
+_compile("equilibrium")
+known()
+"""
+#: a film of 20 nm set by hand at one atom a plane, whose filament grows and is parted
+RUN = """
+import numpy as np
+import kmc
+from kmc import channels, kernels
+from kmc.lattice import ACTIVE
+from kmc.simulation import Simulation
+from kmc.state import KIND_METAL
+
+protocol = kmc.Protocol.hold("0.6 V", "2 us", compliance="1 mA") + kmc.Protocol.hold("-1 V", "1 us")
+simulation = Simulation(kmc.load_stack("ddab_20nm"), protocol, kmc.Settings(window="12 nm"), 3)
+device, lattice = simulation.device, simulation.lattice
+seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
+kernels.place_many(device.state, device.grid, KIND_METAL, np.flatnonzero(seam).astype(np.int32))
+device.path = device.network.update(device.state, device.potential.fields)
+device.solve_fields()
+simulation.run()
+known()
+"""
+
+
+def compiled(script: str) -> dict[str, list[str]]:
+    """Signatures of the kernels that a program of its own came to call, by name."""
+    done = subprocess.run([sys.executable, "-c", KNOWN + script], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def run() -> dict[str, list[str]]:
+    return compiled(RUN)
+
+
+def left(run: dict[str, list[str]], ready: dict[str, list[str]]) -> list[str]:
+    """Kernels that the run would have to compile."""
+    return sorted(name for name, kinds in run.items() if set(kinds) - set(ready.get(name, [])))
+
+
+def test_a_run_after_the_warmup_compiles_nothing(run: dict[str, list[str]]) -> None:
+    """Among them those of the heat, and of the rates around a change of metal."""
+    assert {"kmc.kernels.refresh_box", "kmc.heat_kernels.bonds_of", "kmc.kernels.refresh_near"} <= set(run)
+    assert left(run, compiled(WARM_UP)) == []
+
+
+def test_what_is_left_is_seen(run: dict[str, list[str]]) -> None:
+    """Control: a warm-up without a filament, as it was once, leaves the heat to the run."""
+    ready = compiled('import kmc\nkmc.simulate(kmc.load_stack("ogb_20nm"), kmc.Protocol.hold("1 V", "1 us"), '
+                     'settings=kmc.Settings(window="8 nm"))\nknown()\n')  # fmt: skip
+    assert "kmc.heat_kernels.bonds_of" in left(run, ready)
