@@ -45,22 +45,22 @@ class Sequence(list):
         return f"{self.file}:{self.lines[index] if known else self.line}"
 
 
-def sibling(path: Path) -> str | None:
-    """The name of the .yaml file most like the missing `path` in its folder, or None."""
+def sibling(path: Path, kind: str = ".yaml") -> str | None:
+    """The name of the file of a kind most like the missing `path` in its folder, or None."""
     try:
-        names = [one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml")]
+        names = [one.name for one in path.parent.iterdir() if one.suffix.replace(".yml", ".yaml") == kind]
     except OSError:
         return None
     return nearest(path.name, names)
 
 
-def read_text(path: Path) -> str:
-    """The text of `path`. UserError when it is missing, a directory, binary, or over 1 MB."""
+def read_text(path: Path, kind: str = ".yaml") -> str:
+    """The text of `path`, a file of this kind. UserError when missing, a directory, binary, or over 1 MB."""
     try:
         if path.is_dir():
-            raise UserError("is a directory", str(path), next_step="name a .yaml file in it")
+            raise UserError("is a directory", str(path), next_step=f"name a {kind} file in it")
         if not path.is_file():  # a device or pipe would be read for ever
-            raise UserError("no such file", str(path), sibling(path), "check the path")
+            raise UserError("no such file", str(path), sibling(path, kind), "check the path")
         with path.open("rb") as handle:
             data = handle.read(SIZE_LIMIT + 1)
     except OSError as error:
@@ -68,15 +68,15 @@ def read_text(path: Path) -> str:
             f"cannot be read ({error.strerror})", str(path), next_step="check its permissions"
         ) from None
     except ValueError:
-        raise UserError("is not a valid path", next_step="name a .yaml file") from None
+        raise UserError("is not a valid path", next_step=f"name a {kind} file") from None
     if len(data) > SIZE_LIMIT:
-        raise UserError("is larger than 1 MB", str(path), next_step="a card or run file is a few kB")
+        raise UserError("is larger than 1 MB", str(path), next_step=f"a {kind} file of kmc is smaller")
     try:
         text = data.decode("utf-8-sig")
         if "\0" in text:
             raise ValueError
     except ValueError:
-        raise UserError("is not a text file in UTF-8", f"{path}:1", next_step="name a .yaml file") from None
+        raise UserError("is not a text file in UTF-8", f"{path}:1", next_step=f"name a {kind} file") from None
     return text
 
 

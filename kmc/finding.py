@@ -112,7 +112,7 @@ def bibliography(beside: Beside = None) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _bib_file(path: Path, _modified: int, _size: int) -> tuple[tuple[str, str], ...]:
-    return tuple(_bib_entries(documents.read_text(path)))
+    return tuple(_bib_entries(documents.read_text(path, ".bib")))
 
 
 def _bib_entries(text: str) -> Iterator[tuple[str, str]]:

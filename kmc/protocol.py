@@ -6,7 +6,7 @@ from copy import copy
 from functools import cached_property
 from typing import Any
 
-from kmc import documents, typed, units
+from kmc import corners, documents, typed, units
 from kmc.documents import Mapping
 from kmc.errors import UserError
 from kmc.steps import Step, StopCondition
@@ -178,6 +178,8 @@ def _read_segment(item: Any, where: str) -> Segment:
     if not isinstance(values, dict):
         raise UserError(f"{name} has no settings", place, next_step=f"write - {kinds[name].example}")
     try:
+        if name == Pwl.kind:
+            values = corners.with_points(values)
         if name in KINDS:
             return typed.build(KINDS[name], values, name, f"e.g. {KINDS[name].example}")
         return _read_loop(LOOPS[name], values, place)

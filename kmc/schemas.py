@@ -169,6 +169,10 @@ def _run() -> dict[str, Any]:
         fields: dict[str, Any] = {key: {} for key in kind.model_fields}
         required = [key for key, field in kind.model_fields.items() if field.is_required()]
         segments[name] = _object(fields, required, description=kind.example)
+    pwl = segments["pwl"]
+    pwl["properties"]["file"] = _TEXT  # which the reader of a protocol turns into points
+    pwl["required"].remove("points")
+    pwl["oneOf"] = [{"required": [key]} for key in ("points", "file")]
     inner = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/segment"}}
     count = {"type": "integer", "minimum": 1}
     segments["repeat"] = _object({"times": count, "segments": inner}, ["times", "segments"])

@@ -165,6 +165,8 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
         return False
     if "anyOf" in rule and not any(valid(value, each, root) for each in rule["anyOf"]):
         return False
+    if "oneOf" in rule and sum(valid(value, each, root) for each in rule["oneOf"]) != 1:
+        return False
     for each in rule.get("allOf", []):
         if valid(value, each.get("if", {}), root) and not valid(value, each.get("then", each), root):
             return False
@@ -196,6 +198,9 @@ def test_schemas_agree_with_the_files_that_come_with_kmc(repository: Path) -> No
     assert not valid({**run, "sed": 3}, rule, rule)
     assert not valid({**run, "protocol": [{"sweep": {"to": "1 V"}}]}, rule, rule)
     assert not valid({**run, "protocol": [{"swep": {}}]}, rule, rule)
+    points, file = {"points": [["0 s", "0 V"], ["1 s", "1 V"]]}, {"file": "mine.csv"}
+    for corners, good in ((points, True), (file, True), ({}, False), ({**points, **file}, False)):
+        assert valid({**run, "protocol": [{"pwl": {"step": "1 ms", **corners}}]}, rule, rule) == good
 
 
 def test_the_schema_of_a_study(repository: Path) -> None:
