@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_stacks import STACKS, loaded
 
-from kmc import processes, schemas
+from kmc import cli, processes, schemas
 from kmc.cards import list_data, load_card
 from kmc.commands.check import check
 from kmc.commands.cite import cite
@@ -278,6 +278,16 @@ def test_check_refuses_a_window_that_no_run_builds(more: str, tmp_path: Path) ->
     with pytest.raises(UserError, match=r"a window of .* sites") as caught:
         check([str(path)])
     assert caught.value.where == f"{path}:1"
+
+
+def test_check_tells_each_file_that_is_wrong(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a file, in their order, and none about the good one between them; exit code 2."""
+    bad = repository / "tests/bad"
+    names = ["card_no_why.yaml", "card_no_source.yaml", "card_bare_number.yaml"]
+    assert cli.main(["check", *(str(bad / name) for name in names[:2]), "ogb", str(bad / names[2])]) == 2
+    said = capsys.readouterr()
+    assert [Path(line.partition(":")[0]).name for line in said.err.splitlines()] == names
+    assert not said.out
 
 
 def test_check_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

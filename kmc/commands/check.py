@@ -23,7 +23,8 @@ def check(
 ) -> None:
     """Check cards, stacks, run files and studies, and print the share of assumed values.
 
-    An error names file, line, the nearest valid name and what to do; nothing is written.
+    An error names file, line, the nearest valid name and what to do: one of each file that is wrong.
+    Nothing is written.
 
     Examples:
 
@@ -37,7 +38,7 @@ def check(
 
         kmc check ogb_20nm --json
     """
-    found = [read_input(path) for path in (paths or _all())]
+    found = _read_all(paths or _all())
     tables = _tables(found, bool(paths)) if barriers else {}
     each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
@@ -51,6 +52,23 @@ def check(
         typer.echo(f"all: {_sentence(each.values())}")
     shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
     _print_tables(shown | {f"processes of {name}": rows for name, rows in tables.items()})
+
+
+def _read_all(paths: list[str]) -> list[dict[str, Any]]:
+    """What each file holds; where some are wrong, each is told, and the last one's error is raised."""
+    from kmc.errors import UserError
+
+    found, wrong = [], []
+    for path in paths:
+        try:
+            found.append(read_input(path))
+        except UserError as error:
+            wrong.append(error)
+    for one in wrong[:-1]:
+        typer.echo(str(one), err=True)
+    if wrong:
+        raise wrong[-1]
+    return found
 
 
 def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
