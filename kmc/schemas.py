@@ -52,7 +52,9 @@ def reference() -> str:
         "",
     ]
     units = "The segments of a protocol; voltages without a unit are in V, times in s, rates in V/s."
-    parts += ["### protocol", "", units, "", *_segments(), ""]
+    corners = ("`pwl` takes a `file` in place of `points`: a table with the columns `time_s` and "
+               "`voltage_source_V`, or times and voltages alone.")  # fmt: skip
+    parts += ["### protocol", "", units, "", *_segments(), "", corners, ""]
     parts += ["### settings", "", "| name | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         parts.append(f"| `{name}` | {field.default} | {field.description} |")

@@ -187,8 +187,7 @@ class Read(Hold):
 
 
 class Pwl(Segment):
-    """Straight lines through points [time, voltage], as a staircase of time `step`. A `file` in place of
-    `points` has them: a table with the columns time_s and voltage_source_V, or time and voltage alone."""
+    """Straight lines through points [time, voltage], as a staircase of time `step`."""
 
     kind: ClassVar[str] = "pwl"
     example: ClassVar[str] = "pwl: {points: [[0 s, 0 V], [1 ms, 1 V]], step: 10 us}"

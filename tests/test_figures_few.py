@@ -163,13 +163,19 @@ def swept(back_s: float) -> xr.Dataset:
     return xr.Dataset({name: ("time", values) for name, values in columns.items()}, {"time": time})
 
 
-def test_a_return_after_the_sweep_is_no_hit() -> None:
-    """S3: devices that are back 0.2 s after a sweep faster than the definitions' are counted, and owed."""
-    found = volatile._ratios([swept(0.2)] * 6)
-    assert found.value > 300.0
-    assert "1 V/s" in found.owed
-    assert "6 still conducted at the end of the sweep, 6 after 0.15 s at 0 V, 0 after 600 ms" in found.note
-    assert "0 after 0.15 s at 0 V" in volatile._ratios([swept(0.1)] * 6).note
+def test_a_return_after_the_sweep_is_none() -> None:
+    """S3: who still conducts at the end of the sweep of the definitions counts as 1, whenever it is back."""
+    late = [swept(0.2)] * 6
+    at_once = [ds.isel(time=slice(None, -301)) for ds in late]  # without the rest: its last step is taken
+    last = at_once[0].sizes["time"] - 1
+    good = [ds.assign(conductance=ds["conductance"].where(np.arange(last + 1) < last, 4e-10))
+            for ds in at_once]  # fmt: skip
+    assert volatile._ratios(good, []).value > 300.0
+    found = volatile._ratios(at_once, late)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert "6 of 6 devices set, 0 of these were back by its end" in found.note
+    assert "at 10 V/s 6 of 6 set and 6 of these were back 600 ms after it" in found.note
+    assert volatile._ratios([], late).value is None
 
 
 def test_a_cycle_without_a_set_is_none() -> None:

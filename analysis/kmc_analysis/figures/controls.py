@@ -40,7 +40,8 @@ def mirrored(ds: xr.Dataset) -> xr.Dataset:
 
 NEGATIVE_CYCLES = 2
 # 72 devices of which none sets are the fewest whose interval lies above 0.95.
-_NEGATIVE = Program("negative sweeps", "ogb_20nm", sweep(-TOP_V, cycles=NEGATIVE_CYCLES), devices=72, quick=2)
+_DOWN = sweep(-TOP_V, rate=DEFINED_RATE, cycles=NEGATIVE_CYCLES)
+_NEGATIVE = Program("negative sweeps", "ogb_20nm", _DOWN, devices=72, quick=2)
 
 
 def _negative(runs: Runs) -> dict[str, Measured]:
@@ -109,5 +110,5 @@ FIGURES = [
     Figure("S16", "interlayers only", ("S16_interlayers_only",), tuple(_BARE), _bare, f"{_SWEEP}, at 1 mA",
            _draw_bare),
     Figure("S5", "no switching under reverse bias", ("S5_unidirectional",), (_NEGATIVE,), _negative,
-           f"{NEGATIVE_CYCLES} sweeps to -{TOP_V} V and back at {RATE}, 1 uA", _draw_negative),
+           f"{NEGATIVE_CYCLES} sweeps to -{TOP_V} V and back at {DEFINED_RATE}, 1 uA", _draw_negative),
 ]  # fmt: skip
