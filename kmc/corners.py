@@ -55,16 +55,21 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """Entries of each line, without comments: parted by commas if there are any, else by spaces."""
+    """Entries of each line, without comments: parted by semicolons (then a comma is a decimal point), else by
+    commas, else by spaces."""
     lines = ["" if line.lstrip().startswith(_COMMENT) else line for line in text.splitlines()]
-    parted = csv.reader(lines) if any("," in line for line in lines) else map(str.split, lines)
-    return [[entry.strip() for entry in row] for row in parted]
+    mark = next((mark for mark in ";," if any(mark in line for line in lines)), None)
+    if mark is None:
+        return [line.split() for line in lines]
+    point = (",", ".") if mark == ";" else ("", "")
+    return [[entry.strip().replace(*point) for entry in row] for row in csv.reader(lines, delimiter=mark)]
 
 
 def _columns(head: list[str], path: Path) -> tuple[int, int]:
-    for name in (TIME, VOLTAGE):
-        if name not in head:
-            raise documents.unknown(f'has no column "{name}"', name, head, f"{path}:1")
+    for name, unit in ((TIME, "s"), (VOLTAGE, "V")):
+        if head.count(name) != 1:  # no name is proposed: one like it may be in another unit
+            often = "no column" if name not in head else "more than one column"
+            raise UserError(f'has {often} "{name}"', f"{path}:1", next_step=f"give one, in {unit}")
     return head.index(TIME), head.index(VOLTAGE)
 
 

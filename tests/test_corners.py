@@ -26,6 +26,8 @@ def written(tmp_path: Path, text: str, name: str = "mine.csv") -> Path:
     ("two columns", "1.0 0\n1.002 0.8\n1.004 -0.1\n"),
     ("with commas", "1.0, 0\n1.002, 0.8\n1.004, -0.1\n"),
     ("with comments", "* of a circuit\n1.0\t0\n# on\n1.002\t0.8\n; end\n1.004\t-0.1\n"),
+    ("of a country with decimal commas", "time_s;voltage_source_V\n1,0;0\n1,002;0,8\n1,004;-0,1\n"),
+    ("with tabs", TABLE.replace(",", "\t")),
     ("with a mark of order", "\ufeff" + TABLE),
 ])  # fmt: skip
 def test_time_begins_at_the_first_corner(tmp_path: Path, name: str, text: str) -> None:
@@ -60,6 +62,8 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "line", "said"), [
     ("", ":1", "holds no corners"),
     ("time_s,voltage_V\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
+    ("time_s,voltage_source_mV\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
+    ("time_s,time_s,voltage_source_V\n0,0\n1,1\n", ":1", 'more than one column "time_s"'),
     ("time_s,voltage_source_V\n0,0\n1,x\n", ":3", "'1' and 'x' are no time and voltage"),
     ("time_s,voltage_source_V\n0,0\n1\n", ":3", "'1' and ''"),
     ("0 0\n1 nan\n", ":2", "'1' and 'nan'"),
@@ -72,7 +76,8 @@ def test_a_wrong_file_is_told_by_line(tmp_path: Path, text: str, line: str, said
         corners.read(written(tmp_path, text))
     assert said in caught.value.message
     assert caught.value.where.endswith(line)
-    assert caught.value.next_step or caught.value.nearest
+    assert caught.value.next_step
+    assert caught.value.nearest is None
 
 
 def test_a_wrong_segment_is_told(tmp_path: Path) -> None:
