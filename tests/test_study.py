@@ -23,7 +23,7 @@ import kmc
 from kmc import cli, dataset, files
 from kmc.errors import CorruptFile, UserError
 from kmc.study import load_study
-from kmc.study.engine import Outcome, execute, prepare, status
+from kmc.study.engine import Outcome, execute, execute_one, prepare, status
 from kmc.study.manifest import read_manifest
 from kmc.study.pool import OnDone, OnProgress, Task
 from kmc.study.slurm import write_script
@@ -389,6 +389,29 @@ def test_only_what_changed_is_done_again(folder: Path) -> None:
     assert (outcome.tasks, outcome.already, outcome.done) == (8, 8, 0)
     assert kmc.open(folder).sizes["thickness"] == 2
     assert done(folder, "choices.electrode.bond_energy=0.3 eV").done == TASKS
+
+
+def test_the_table_is_that_of_the_study_as_it_is_now(folder: Path) -> None:
+    """Also where nothing is left to do: fewer values, another order; written only where it changes."""
+    done(folder)
+    table = folder / "out" / "tasks.csv"
+    assert done(folder, "variants.ligand=[ddab, ogb]", "variants.thickness=[20 nm]").done == 0
+    assert [row["ligand"] for row in rows(folder)] == ["ddab"] * 2 + ["ogb"] * 2
+    assert [row["hash"] for row in rows(folder)] == read_manifest(folder / "out").tasks
+    before = table.stat()
+    assert done(folder, "variants.ligand=[ddab, ogb]", "variants.thickness=[20 nm]").done == 0
+    assert (table.stat().st_ino, table.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_what_others_did_of_an_interrupted_study_is_in_the_table(folder: Path) -> None:
+    """The rest done by `--task`, the command has nothing to do and writes their rows."""
+    study, out = load_study(folder / "study.yaml"), folder / "out"
+    execute(study, out, runner=lambda *_: None)
+    assert {row["state"] for row in rows(folder)} == {"missing"}
+    for index in range(TASKS):
+        execute_one(study, out, index)
+    assert done(folder).already == TASKS
+    assert {row["state"] for row in rows(folder)} == {"done"}
 
 
 def test_another_study_is_refused(folder: Path) -> None:

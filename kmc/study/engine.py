@@ -174,8 +174,7 @@ class _Session:
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
         try:
-            if self.todo or not (self.out / "tasks.csv").is_file():
-                records.write_table(self.out, self.manifest)
+            records.write_table(self.out, self.manifest)
         except files.WriteFailed as error:  # the tasks have their own results and reasons
             self.warnings.append(str(error))
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -188,7 +189,10 @@ def _reason(path: Path) -> str:
 
 
 def write_table(out: Path, manifest: Manifest) -> None:
-    """tasks.csv: one row a task with its coordinates, seed, state and reason. Raises WriteFailed."""
+    """tasks.csv: one row a task with its coordinates, seed, state and reason. Raises WriteFailed.
+
+    One that says the same is left alone: its date tells when something changed.
+    """
     import csv
     import io
 
@@ -200,4 +204,8 @@ def write_table(out: Path, manifest: Manifest) -> None:
     writer.writerow(["task", *names, "replicate", "seed", "hash", "state", "reason"])
     for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)):
         writer.writerow([index, *manifest.place(index).values(), name, state, reasons.get(index, "")])
-    files.write_whole(out / "tasks.csv", text.getvalue().encode())
+    path, before, after = out / "tasks.csv", b"", text.getvalue().encode()
+    with contextlib.suppress(OSError):
+        before = path.read_bytes()
+    if before != after:
+        files.write_whole(path, after)
