@@ -27,10 +27,12 @@ from pathlib import Path
 from kmc_analysis.reservoir.node import SpikeDevices
 from kmc_analysis.reservoir.settings import load
 
+SETS = {sets!r}  # what --set changed of the file
+
 
 def node(seed={seed}):
     """Input: each node's source voltage (V), a slot a step; node(...).inputs makes it from patterns."""
-    return SpikeDevices(load(Path({path!r})), seed)
+    return SpikeDevices(load(Path({path!r}), SETS), seed)
 '''
 
 
@@ -66,7 +68,8 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "weights_ks": distances,
         "analysis": merit,
     }
-    node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()))
+    node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
+                       sets=list(plan.sets))  # fmt: skip
     texts = {"table.csv": _table_csv(found), "weights.csv": _weights_csv(results[0]),
              "reservoirpy_node.py": node}  # fmt: skip
     for name, text in texts.items():

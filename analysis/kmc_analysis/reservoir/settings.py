@@ -164,6 +164,7 @@ class Plan(BaseModel):
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 10
     seed: Annotated[int, Field(strict=True, ge=0)] = 1
     path: Path = Path()
+    sets: tuple[str, ...] = ()  # what was changed of the file at `path`: the two together load this plan again
 
     def beside(self, name: str) -> Path:
         """A file that the yaml names, relative to the yaml."""
@@ -186,7 +187,8 @@ def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
     raw = documents.read(path, "data: {samples: 1990}")
     changes = [*sets, *([] if seed is None else [f"seed={seed}"])]
     apply_sets(raw, changes, tuple(Plan.model_fields), "a reservoir file")
-    if "path" in raw:
-        raise UserError('unknown key "path" in the plan', place(raw, "path"), next_step="remove it")
+    for name in ("path", "sets"):
+        if name in raw:
+            raise UserError(f'unknown key "{name}" in the plan', place(raw, name), next_step="remove it")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
-    return plan.model_copy(update={"path": path})
+    return plan.model_copy(update={"path": path, "sets": tuple(changes)})

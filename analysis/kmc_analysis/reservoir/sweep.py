@@ -77,7 +77,7 @@ def identity(plan: Plan, seed: int) -> str:
     """A hash of all that decides a point: the plan without its words, the numbers of its devices, the
     seed.
     """
-    words = {"description", "sweep", "path", "seed", "seeds", "kinetic"}
+    words = {"description", "sweep", "path", "sets", "seed", "seeds", "kinetic"}
     told = plan.model_dump(mode="json", exclude=words)
     model, changes = device_model(plan)
     if plan.data.file:  # a file of the same name may be another one tomorrow
