@@ -209,6 +209,41 @@ def test_bad_arguments_are_refused(file: Path, capsys: pytest.CaptureFixture[str
     assert list(file.parent.iterdir()) == [file]
 
 
+OGB = 'extends: ogb\ngap: {value: 1.9, unit: nm, sigma: 0.6, kind: assumed, why: "tried"}\n'
+AU = 'extends: au\nredox_potential_in_bromide: {value: 0.9, unit: V, kind: assumed, why: "tried"}\n'
+
+
+@pytest.mark.parametrize(("axis", "name", "text"), [
+    ("ligand", "ogb", OGB),
+    ("electrode", "au", AU),
+    ("stack", "ogb_20nm", "extends: ogb_20nm\nligand: ddab\n"),
+], ids=["ligand", "electrode", "stack"])  # fmt: skip
+def test_namesakes_with_other_contents_are_told_apart(file: Path, axis: str, name: str, text: str) -> None:
+    """One's own edited copy is not the same "twice": files and datasets would call both alike. Renamed, the
+    two are compared."""
+    mine = file.parent / "mine"
+    mine.mkdir()
+    (mine / f"{name}.yaml").write_text(text)
+    (mine / "other.yaml").write_text(text)
+    study = STUDY.replace("  ligand: [ogb, ddab]", f"  {axis}: [{name}, mine/{name}.yaml]")
+    study = study.replace("stack: ogb_20nm\n", "") if axis == "stack" else study
+    file.write_text(study)
+    words = rf"{axis} has two different \w+ called {name}: {name} at .*:\d and mine/{name}.yaml; rename"
+    with pytest.raises(UserError, match=words):
+        load_study(file)
+    file.write_text(study.replace(f"mine/{name}", "mine/other"))
+    assert [level.value for level in load_study(file).axes[1].levels] == [name, "other"]
+
+
+def test_a_name_that_finds_the_file_beside_it_is_said(file: Path) -> None:
+    """`ogb` is the study's own ogb.yaml where there is one: renamed, the two are different cards."""
+    (file.parent / "ogb.yaml").write_text(OGB)
+    file.write_text(STUDY.replace("ligand: [ogb, ddab]", "ligand: [ogb, ./ogb.yaml]"))
+    words = r"has ./ogb.yaml twice .*; keep one of the two, or rename ogb.yaml if another ogb was meant"
+    with pytest.raises(UserError, match=words):
+        load_study(file)
+
+
 def test_the_studies_that_come_with_it_are_sound(repository: Path) -> None:
     """Two ligands, three thicknesses, eight replicates."""
     study = load_study(repository / "runs" / "ligand_thickness" / "study.yaml")

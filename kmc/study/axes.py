@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from kmc import documents
-from kmc.cards import find_data
+from kmc.cards import Card, find_data
 from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError
 from kmc.provenance import LOOKS
@@ -145,14 +146,34 @@ def told(axis: Axis, devices: list[tuple[Stack, Settings]]) -> Axis:
     """`axis` with the values that its levels came to in `devices`, one a level. UserError for two alike."""
     pairs = [value_of(axis.name, *device) for device in devices]
     levels = [replace(level, value=value) for level, (value, _) in zip(axis.levels, pairs, strict=True)]
-    seen: dict[float | str, Level] = {}
-    for level in levels:
+    seen: dict[float | str, int] = {}
+    for k, level in enumerate(levels):
         if level.value in seen:
             first = seen[level.value]
-            raise UserError(f"{axis.name} has {level.given} twice (as {first.given} at {first.where})",
-                            level.where, next_step="keep one of the two")  # fmt: skip
-        seen[level.value] = level
+            cards = [_card(axis.name, devices[one][0]) for one in (first, k)]
+            raise _alike(axis.name, levels[first], level, *cards)
+        seen[level.value] = k
     return Axis(axis.name, tuple(levels), pairs[0][1])
+
+
+def _card(name: str, device: Stack) -> Card | Stack | None:
+    """What an axis that exchanges it as a whole has chosen in a device, None for all other axes."""
+    whole = {"stack": device, "ligand": device.ligand, "electrode": device.electrode}
+    return whole.get(name)
+
+
+def _alike(name: str, first: Level, level: Level, one: Card | Stack | None,
+           other: Card | Stack | None) -> UserError:  # fmt: skip
+    """The error of two levels that one coordinate would stand for: the same, or namesakes."""
+    if one and other and one.hash != other.hash:
+        what = f"{name} has two different {'stacks' if name == 'stack' else 'cards'} called {level.value}"
+        return UserError(f"{what}: {first.given} at {first.where} and {level.given}", level.where,
+                         next_step="rename one of the two files, or its name: if it has one")  # fmt: skip
+    step = "keep one of the two"
+    if one and other and one.path == other.path and first.given != level.given:  # a name finds what is beside
+        step += f", or rename {PurePath(one.path).name} if another {level.value} was meant"
+    return UserError(f"{name} has {level.given} twice (as {first.given} at {first.where})", level.where,
+                     next_step=step)  # fmt: skip
 
 
 def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str, str]:
