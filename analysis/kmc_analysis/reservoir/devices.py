@@ -29,7 +29,8 @@ LOOKS = (0.9, 0.95, 1.0)  # of the read, its last tenth: the conductance is thei
 def device_model(plan: Plan) -> tuple[CompactModel, dict[str, float]]:
     """The model with its spreads scaled, and the changes of its parameters. Raises UserError."""
     settings = plan.devices
-    model = load_model(settings.model)
+    own = settings.model.endswith((".yaml", ".yml"))
+    model = load_model(plan.beside(settings.model) if own else settings.model)
     changes, spread = _changes(model, settings, plan)
     scale = {"device": settings.device_spread, "cycle": settings.cycle_spread}
     scaled = {kind: {name: scale[kind] * sigma for name, sigma in entries.items()}

@@ -94,6 +94,7 @@ class Feeding(BaseModel):
 class Devices(BaseModel):
     """The reservoir's devices: a compact model, changes of its parameters, and their two spreads.
 
+    model: one that comes with the program, or a .yaml of one's own, beside the plan.
     parameters: a fit that comes with the program (ogb_20nm, ogb_20nm_even_weights), the parameters.json of
     `kmc compact fit`, or a mapping; device_spread and cycle_spread multiply the standard deviations.
     """
@@ -164,7 +165,7 @@ class Plan(BaseModel):
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 10
     seed: Annotated[int, Field(strict=True, ge=0)] = 1
     path: Path = Path()
-    sets: tuple[str, ...] = ()  # what was changed of the file at `path`: the two together load this plan again
+    sets: tuple[str, ...] = ()  # what was changed of the file at `path`: both load the plan again
 
     def beside(self, name: str) -> Path:
         """A file that the yaml names, relative to the yaml."""

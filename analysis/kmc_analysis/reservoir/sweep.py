@@ -17,6 +17,7 @@ import numpy as np
 from kmc.documents import place
 from kmc.errors import UserError
 from kmc.files import make_folder, write_whole
+from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.laws import laws
@@ -74,15 +75,16 @@ def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States
 
 
 def identity(plan: Plan, seed: int) -> str:
-    """A hash of all that decides a point: the plan without its words, the numbers of its devices, the
-    seed.
+    """A hash of all that decides a point: the plan without its words, its devices' equations and numbers,
+    the seed.
     """
     words = {"description", "sweep", "path", "sets", "seed", "seeds", "kinetic"}
     told = plan.model_dump(mode="json", exclude=words)
     model, changes = device_model(plan)
     if plan.data.file:  # a file of the same name may be another one tomorrow
         told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
-    told["model"] = [model.name, model.values(changes), {k: dict(v) for k, v in model.spread.items()}]
+    spread = {kind: dict(entries) for kind, entries in model.spread.items()}
+    told["model"] = [model.name, source_of(model), model.values(changes), spread]
     return hashlib.sha256(json.dumps([told, seed], sort_keys=True).encode()).hexdigest()[:20]
 
 
