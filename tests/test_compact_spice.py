@@ -52,6 +52,40 @@ def test_the_circuit_of_the_how_to_runs(tmp_path: Path, repository: Path) -> Non
     assert device[current > 0.9e-5].min() < 0.5 * table[:, 1].max()
 
 
+def side_by_side(name: str, count: float, folder: Path, osdi: str = "", nested: bool = False) -> float:
+    """The current of `count` devices by `m`, after 0.9 ms at 0.6 V; `nested` in a subcircuit of one's own."""
+    loaded = (f".model mod kmc_{name}_va", f"pre_osdi {osdi}") if osdi else ("", "")
+    device = f"N1 a 0 mod m={count}" if osdi else f"X1 a 0 kmc_{name} m={count}"
+    if nested:
+        device = f".subckt own a b\nX1 a b kmc_{name}\n.ends\nX1 a 0 own m={count}"
+    deck = folder / "deck.cir"
+    deck.write_text(
+        f"* m\n.include library.sp\n{loaded[0]}\n{circuits._OPTIONS}\nV1 a 0 PWL(0 0 1u 0.6)\n{device}\n"
+        f".tran 1u 0.9m 0 1u uic\n.control\n{loaded[1]}\nrun\nwrdata out.txt i(V1)\n.endc\n.end\n"
+    )
+    return -float(simulators.run_deck(deck, "out.txt")[-1, 1])
+
+
+@pytest.mark.parametrize("name", ["silver", "memdiode"])  # states that read the current; a series resistance
+def test_m_is_devices_side_by_side(name: str, tmp_path: Path) -> None:
+    """On the instance, and on one of a circuit around it: m times the current of one."""
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(load_model(name)))
+    one = side_by_side(name, 1, tmp_path)
+    assert one > 1e-5
+    for count, nested in ((4, False), (0.5, False), (4, True)):
+        assert side_by_side(name, count, tmp_path, nested=nested) == pytest.approx(count * one, rel=1e-3)
+
+
+@needs_compiler
+def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
+    """There the simulator does it."""
+    (tmp_path / "library.sp").write_text(circuits.limiter())
+    (tmp_path / "model.va").write_text(circuits.veriloga(load_model("silver")))
+    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    one, four = (side_by_side("silver", count, tmp_path, osdi) for count in (1, 4))
+    assert four == pytest.approx(4 * one, rel=1e-3)
+
+
 def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
     """Largest relative distance of ngspice's device current from the reference's.
 

@@ -6,6 +6,10 @@ device has 10 pF across it, without which the step of ngspice collapses when it 
 not be followed closely: `chgtol` is a thousandth of a state's, which halves the number of steps. The limiter
 is a bridge of diodes: its law is a tanh, but unlike one in an expression, whose slope is nil where it has
 gone too far, Newton's method finds back from there, which takes a third of the iterations.
+
+`m` devices side by side are a parameter of the subcircuit: ngspice multiplies its resistors and capacitors by
+an `m` that it does not declare, but no behavioural source, and so would slow the states in place of adding
+current. Only the device's current is multiplied here; a rate reads that of one device.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ _OPTIONS = ".options method=gear reltol=1.5e-5 abstol=1e-15 vntol=1e-9 chgtol=1e
 
 
 def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:
-    """`.subckt kmc_NAME p n` for ngspice, every parameter its own, and `.subckt kmc_limiter`."""
+    """`.subckt kmc_NAME p n` for ngspice, every parameter and `m` its own, and `.subckt kmc_limiter`."""
     inner = "d" if _has_series(model) else "p"
     names = _spice_names(model, f"V({inner},n)")
     lines = [
@@ -40,12 +44,13 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
         f".subckt kmc_{model.name} p n",
     ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
+    lines.append("+ m=1")
     plain = {"kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
     lines += [f".param let_{name}={{{to_circuit(model.let[name], plain)}}}" for name in model.fixed]
     if inner == "d":
-        lines.append(_wrapped(f"Bseries p d I = V(p,d)/({to_source(model.series, names)})"))
+        lines.append(_wrapped(f"Bseries p d I = {{m}}*V(p,d)/({to_source(model.series, names)})"))
     lines.append(f"Vsense {inner} q 0")
-    lines.append(_wrapped(f"Bdevice q n I = {to_source(model.current, names)}"))
+    lines.append(_wrapped(f"Bdevice q n I = {{m}}*({to_source(model.current, names)})"))
     for state in model.states:
         node = f"s_{state.name}"
         initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
@@ -90,7 +95,7 @@ def _spice_names(model: CompactModel, volt: str) -> dict[str, str]:
     fixed = model.fixed
     for name, tree in model.let.items():
         names[name] = f"{{let_{name}}}" if name in fixed else to_source(tree, names)
-    names["I"] = "I(Vsense)"
+    names["I"] = "(I(Vsense)/{m})"
     return names
 
 
