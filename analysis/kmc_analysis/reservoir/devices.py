@@ -13,9 +13,10 @@ from types import ModuleType
 import numpy as np
 
 from kmc import units
-from kmc.documents import unknown
+from kmc.documents import place, unknown
+from kmc.errors import UserError
 from kmc_analysis import compact
-from kmc_analysis.compact.exports import read_parameters, read_spreads
+from kmc_analysis.compact.exports import _within, read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
@@ -40,15 +41,25 @@ def device_model(plan: Plan) -> tuple[CompactModel, dict[str, float]]:
 
 def _changes(model: CompactModel, settings: Devices,
              plan: Plan) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:  # fmt: skip
-    """The parameters, from the file of a fit or from the yaml, and the spreads that go with them."""
+    """The parameters, from the file of a fit or from the yaml, and the spreads that go with them.
+
+    Both keep to the bounds of the model: outside of them its equations may have no answer.
+    """
     if isinstance(settings.parameters, str):
         path = fitted(settings.parameters, plan)
-        return read_parameters(model, path), read_spreads(model, path)
+        try:
+            return read_parameters(model, path), read_spreads(model, path)
+        except UserError as error:
+            raise error.at(str(path)) from None
     changes = {}
     for name, value in settings.parameters.items():
+        where = place(settings.parameters, name) or str(plan.path)
         if name not in model.names:
-            raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(plan.path))
-        changes[name] = units.parse(value, model.parameter(name).unit, name)
+            raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, where)
+        try:
+            changes[name] = _within(model, name, units.parse(value, model.parameter(name).unit, name))
+        except UserError as error:
+            raise error.at(where) from None
     return changes, model.spread
 
 

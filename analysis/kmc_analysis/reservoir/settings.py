@@ -6,11 +6,11 @@ Times are in s, voltages in V, conductances in S.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 
 from kmc import documents
 from kmc.documents import place
@@ -23,6 +23,12 @@ _Second = Annotated[float, positive("s")]
 _Siemens = Annotated[float, positive("S")]
 _Frozen = ConfigDict(frozen=True, extra="forbid")
 _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+def _placed(value: Any, check: Callable[[Any], Any]) -> Any:
+    """A mapping as it came, with the lines of its entries, which pydantic's copy of it has not."""
+    checked = check(value)
+    return value if isinstance(value, documents.Mapping) else checked
 
 
 class Data(BaseModel):
@@ -101,7 +107,7 @@ class Devices(BaseModel):
 
     model_config = _Frozen
     model: str = "silver"
-    parameters: str | dict[str, Any] = "ogb_20nm_even_weights"
+    parameters: Annotated[str | dict[str, Any], WrapValidator(_placed)] = "ogb_20nm_even_weights"
     compliance: Annotated[float, positive("A")] = 1e-6
     device_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
     cycle_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
