@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kmc import cli
 from kmc.errors import UserError
 from kmc_analysis.compact import model
-from kmc_analysis.reservoir import settings, sweep
+from kmc_analysis.reservoir import outputs, settings, sweep, table, trains
 from kmc_analysis.reservoir.devices import device_model
 
 PLAN = "data: {samples: 48, test: 16}\nfeeding: {nodes: 6}\nreadout: {epochs: 2}\nseeds: 2\n"
@@ -87,3 +89,62 @@ def test_a_fit_out_of_bounds_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="V_h = 0 is out of its bounds") as error:
         device_model(settings.load(tmp_path / "tiny.yaml"))
     assert error.value.where.endswith("fit.json")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A plan for trains of one's own, of 2 s, of which it takes the first."""
+    stream = np.random.default_rng(1)
+    rows = [f"{sample},{('slow', 'irregular')[sample % 2]},{time:.4f}" for sample in range(40)
+            for time in np.sort(stream.uniform(0.0, 2.0, 10 + 10 * (sample % 2)))]  # fmt: skip
+    (tmp_path / "spikes.csv").write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
+    data = "data: {file: spikes.csv, test: 10, duration: 1 s}\n"
+    (tmp_path / "own.yaml").write_text(data + PLAN[PLAN.index("\n") + 1:])
+    return tmp_path / "own.yaml"
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the figures of merit, which take most of the time."""
+    monkeypatch.setattr(outputs, "analysis", lambda plan, result: ({}, {}))
+    monkeypatch.setattr(outputs, "_merit_lines", lambda merit: [])
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_spikes_that_are_left_out_are_counted(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At once on standard error, and in the results; nothing is said where the train is long enough."""
+    words = ["reservoir", str(own), "--seeds", "1", "--no-picture", "--quiet"]
+    inside = sum(one.size for one in trains.load(own.parent / "spikes.csv", settings.load(own).data, 1).times)
+    said = f"{600 - inside} of 600 spikes lie outside 0 s to 1 s and are left out"
+    assert cli.main([*words, "--json"]) == 0
+    told = capsys.readouterr()
+    assert said in told.err
+    assert json.loads(told.out)["notes"] == [said]
+    assert json.loads((own.parent / "out/results.json").read_text())["notes"] == [said]
+    assert cli.main(words) == 0
+    assert said in capsys.readouterr().out
+    assert cli.main([*words, "--set", "data.duration=2 s", "--out", str(own.parent / "whole")]) == 0
+    told = capsys.readouterr()
+    assert "outside" not in told.err + told.out
+
+
+def test_a_sweep_counts_them_once(own: Path, capsys: pytest.CaptureFixture[str],
+                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """However many points have the same trains."""
+    monkeypatch.setattr(sweep, "_point", lambda *_: dict.fromkeys(table.NAMES, 50.0))
+    words = ["reservoir", str(own), "--sweep", "--set", "sweep={feeding.nodes: [3, 4, 6]}", "--no-picture"]
+    assert cli.main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err.count("spikes lie outside") == 1
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_trains_of_ones_own_are_not_the_experiments(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither its accuracies stand beside theirs, nor are theirs figures of the scoreboard."""
+    assert cli.main(["reservoir", str(own), "--no-picture", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    found = json.loads((own.parent / "out/results.json").read_text())
+    assert {row["source"] for row in found["table"]} == {"simulated"}
+    assert found["scoreboard"] == {}
+    assert "experiment" not in out + (own.parent / "out/table.csv").read_text()
+    assert "T1_" not in out
+    assert "weights_ks" in found

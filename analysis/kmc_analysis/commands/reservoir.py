@@ -75,11 +75,20 @@ def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
     return 0
 
 
+def _check(plan: Plan) -> None:
+    """Read what the plan names, and say at once what of it is left out: before the work, not after."""
+    from kmc.progress import say
+    from kmc_analysis.reservoir import pipeline
+
+    if warning := pipeline.check(plan):
+        say(warning)
+
+
 def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
     from kmc.progress import spinner
     from kmc_analysis.reservoir import outputs, pipeline
 
-    pipeline.check(plan)
+    _check(plan)
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, seeds, tell)
         summary = outputs.write(plan, results, out, picture, tell)
@@ -102,6 +111,7 @@ def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
     from kmc_analysis.reservoir.feeding import wire
 
     check_file(path, kinetic.STUDY, "--write-study")
+    _check(plan)
     data = pipeline.trains_of(plan, plan.seed)
     wiring = wire(plan.feeding, plan.encoding, data.duration_s, plan.seed)
     return kinetic.write_study(plan, data, wiring, path, plan.seed)
@@ -118,7 +128,7 @@ def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, pi
     from kmc_analysis.reservoir import kinetic, outputs, pipeline
 
     study = kinetic.read(folder)
-    pipeline.check(plan)
+    _check(plan)
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
     found = outputs.write_comparison(plan, study, result, out, picture)

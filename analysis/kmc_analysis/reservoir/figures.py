@@ -53,13 +53,13 @@ def accuracy(results: list[Result], path: Path) -> Path:
     figure, axes = _panels(3, -(-len(names) // 3))
     for place, name in zip(axes, names, strict=False):
         values = table.accuracies(results, name)
-        told_as = {DOUBLE: "fp64", table.DEVICE: "device"}.get(name)
+        experiment = table.told(results[0], name)
         for part, label in enumerate(("training", "testing")):
             mean, sd = values[:, :, part].mean(axis=0), values[:, :, part].std(axis=0)
             place.errorbar(np.arange(mean.size), mean, sd, color=COLOURS[part], marker=MARKERS[part],
                            label=label)  # fmt: skip
-            if told_as is not None:
-                told = table.EXPERIMENT_TABLE[told_as][part]
+            if experiment is not None:
+                told = experiment[part]
                 place.plot(np.arange(len(told)), told, "x", color=COLOURS[part], label=f"experiment, {label}")
         place.set_title(table.NAMES[name], fontsize=8)
         place.set_xlabel("epoch")

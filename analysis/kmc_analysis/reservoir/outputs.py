@@ -67,6 +67,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "recall": _recalls(results),
         "weights_ks": distances,
         "analysis": merit,
+        "notes": [results[0].trains.note] if results[0].trains.note else [],
     }
     node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
                        sets=list(plan.sets))  # fmt: skip
@@ -147,7 +148,7 @@ def show(summary: dict[str, Any]) -> None:
     for name, recalls in summary["recall"].items():
         hardest = min(recalls, key=lambda label: recalls[label])
         print(f"hardest class, {table.NAMES[name]}: {hardest} (recall {recalls[hardest]:.1f} %)")
-    for line in _merit_lines(summary["analysis"]):
+    for line in [*_merit_lines(summary["analysis"]), *summary["notes"]]:
         print(line)
     for path in summary["files"]:
         print(path)

@@ -34,11 +34,16 @@ class Result:
     readouts: dict[str, Trained]
 
 
-def check(plan: Plan) -> None:
-    """Read the files that the plan names, before anything is computed. Raises UserError."""
+def check(plan: Plan) -> str:
+    """Read the files that the plan names, before anything is computed; returns a warning, or "".
+
+    Raises UserError.
+    """
     device_model(plan)
-    if plan.data.file is not None:
-        trains_of(plan, plan.seed)
+    if plan.data.file is None:
+        return ""
+    note = trains_of(plan, plan.seed).note
+    return f"warning: {plan.beside(plan.data.file)}: {note}; data.duration says how long" if note else ""
 
 
 def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> list[Result]:

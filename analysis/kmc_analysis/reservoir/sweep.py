@@ -17,6 +17,7 @@ import numpy as np
 from kmc.documents import place
 from kmc.errors import UserError
 from kmc.files import make_folder, write_whole
+from kmc.progress import say
 from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.reservoir.devices import device_model
@@ -35,8 +36,9 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
             raise UserError(f'"{name}" is no entry to sweep', place(plan.sweep, name) or str(plan.path),
                             next_step=f"write e.g. {EXAMPLE}")  # fmt: skip
         found += [(name, value, plan.changed(**{part: {key: value}})) for value in values]
-    for *_, one in found:
-        pipeline.check(one)
+    for warning in dict.fromkeys(pipeline.check(one) for *_, one in found):  # points may share their trains
+        if warning:
+            say(warning)
     if not found:
         raise UserError("the plan sweeps nothing", str(plan.path), next_step=f"add {EXAMPLE}")
     return found

@@ -35,17 +35,25 @@ def accuracies(results: list[Result], name: str) -> np.ndarray:
     return np.array([result.readouts[name].accuracy for result in results])
 
 
+def told(result: Result, name: str) -> tuple[tuple[float, ...], ...] | None:
+    """The experiment's accuracies of a readout, training and testing; None where it has none.
+
+    It has none of trains that are not its four patterns.
+    """
+    known_as = {DOUBLE: "fp64", DEVICE: "device"}.get(name)
+    return None if known_as is None or result.trains.own else EXPERIMENT_TABLE[known_as]
+
+
 def rows(results: list[Result]) -> list[dict[str, Any]]:
     """One row a readout and part: {readout, part, source, mean [epochs + 1], sd [epochs + 1] or None}."""
     found: list[dict[str, Any]] = []
     for name in results[0].readouts:
-        told_as = {DOUBLE: "fp64", DEVICE: "device"}.get(name)
+        experiment = told(results[0], name)
         values = accuracies(results, name)
         for part, label in enumerate(_PARTS):
             common = {"readout": name, "title": NAMES[name], "part": label}
-            if told_as is not None:
-                found.append({**common, "source": "experiment", "mean": list(EXPERIMENT_TABLE[told_as][part]),
-                              "sd": None})  # fmt: skip
+            if experiment is not None:
+                found.append({**common, "source": "experiment", "mean": list(experiment[part]), "sd": None})
             spread = values[:, :, part].std(axis=0, ddof=1).tolist() if len(results) > 1 else None
             found.append({**common, "source": "simulated", "mean": values[:, :, part].mean(axis=0).tolist(),
                           "sd": spread})  # fmt: skip
@@ -70,8 +78,11 @@ def scoreboard(results: list[Result]) -> dict[str, dict[str, Any]]:
     """{target: {simulated, interval, n}}: means over the seeds with bootstrap intervals of 95 %.
 
     T1_* in percent at the last epoch; S26 a Kolmogorov-Smirnov distance, S27 the rank by recall (1 is the
-    hardest), of the summed confusion matrices. S27 is left out where there is no irregular class.
+    hardest), of the summed confusion matrices. S27 is left out where there is no irregular class, and all of
+    them with trains that are not the experiment's.
     """
+    if results[0].trains.own:
+        return {}
     double = accuracies(results, DOUBLE)[:, -1, 1]
     device = accuracies(results, DEVICE)[:, -1, 1]
     weights = np.array([ks_distance(result, DEVICE) for result in results])

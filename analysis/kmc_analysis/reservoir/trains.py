@@ -22,6 +22,8 @@ CLASS_COLUMN = "label"
 class Trains:
     """Spike trains: times in s (one sorted array a sample), labels [samples], and how many test samples end
     it.
+
+    own: from a file, and not the experiment's four patterns; outside: spikes of that file beyond the trains.
     """
 
     times: tuple[np.ndarray, ...]
@@ -29,6 +31,15 @@ class Trains:
     classes: tuple[str, ...]
     duration_s: float
     test: int
+    own: bool = False
+    outside: int = 0
+
+    @property
+    def note(self) -> str:
+        """What a user should know of spikes that are left out, "" where there are none."""
+        given = self.outside + sum(one.size for one in self.times)
+        said = f"{self.outside} of {given} spikes lie outside 0 s to {self.duration_s:g} s and are left out"
+        return said if self.outside else ""
 
     @property
     def train(self) -> slice:
@@ -96,7 +107,8 @@ def load(path: Path, data: Data, seed: int) -> Trains:
     if not any(one.size for one in kept):
         raise UserError(f"has no spike within {data.duration:g} s", str(path),
                         next_step="give times in s, or another data.duration")  # fmt: skip
-    return Trains(kept, labels, classes, data.duration, data.test)
+    outside = sum(one.size for one in times) - sum(one.size for one in kept)
+    return Trains(kept, labels, classes, data.duration, data.test, own=True, outside=outside)
 
 
 def _csv(path: Path) -> dict[str, tuple[str, list[float]]]:
