@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from kmc import cli
 from kmc.errors import UserError
 from kmc_analysis.compact import model
-from kmc_analysis.reservoir import outputs, settings, sweep, table, trains
+from kmc_analysis.reservoir import identity, outputs, settings, sweep, table, trains
 from kmc_analysis.reservoir.devices import device_model
 
 PLAN = "data: {samples: 48, test: 16}\nfeeding: {nodes: 6}\nreadout: {epochs: 2}\nseeds: 2\n"
@@ -47,9 +48,9 @@ def own_model(folder: Path, current: str) -> settings.Plan:
 
 def test_another_equation_is_another_point(tmp_path: Path) -> None:
     """Of a sweep, which keeps what it did: names and numbers of the two models are the same."""
-    first = sweep.identity(own_model(tmp_path, "1e-6 * V"), 1)
-    assert sweep.identity(own_model(tmp_path, "1e-6 * V"), 1) == first
-    assert sweep.identity(own_model(tmp_path, "1e-9 * V"), 1) != first
+    first = identity.identity(own_model(tmp_path, "1e-6 * V"), 1)
+    assert identity.identity(own_model(tmp_path, "1e-6 * V"), 1) == first
+    assert identity.identity(own_model(tmp_path, "1e-9 * V"), 1) != first
 
 
 def test_a_model_lies_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,3 +149,57 @@ def test_trains_of_ones_own_are_not_the_experiments(own: Path, capsys: pytest.Ca
     assert "experiment" not in out + (own.parent / "out/table.csv").read_text()
     assert "T1_" not in out
     assert "weights_ks" in found
+
+
+@pytest.fixture
+def again(done: Path, tmp_path: Path) -> Path:
+    """A copy of the plan's folder, with a second plan in it."""
+    shutil.copytree(done, tmp_path / "again")
+    (tmp_path / "again/second.yaml").write_text(PLAN.replace("nodes: 6", "nodes: 5"))
+    return tmp_path / "again"
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["second.yaml"], "holds results of tiny.yaml --set encoding.width=5 ms --set readout={epochs: 1}; "),
+    (["tiny.yaml"], "holds results of tiny.yaml --set encoding.width=5 ms --set readout={epochs: 1}; "),
+    (["tiny.yaml", *SETS, "--seeds", "1"], "holds results of 2 seeds, of which this run has 1; "),
+    (["tiny.yaml", *SETS, "--seed", "2"], "holds results of 2 seeds, of which this run has 1; "),
+])  # fmt: skip
+def test_results_of_another_plan_are_not_replaced(again: Path, capsys: pytest.CaptureFixture[str],
+                                                  words: list[str], told: str) -> None:  # fmt: skip
+    """Nor those of more seeds: another --out takes the new ones."""
+    before = {path.name: path.read_bytes() for path in (again / "out").iterdir()}
+    words = ["reservoir", str(again / words[0]), *words[1:], "--quiet", "--no-picture"]
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert f"--out: {again / 'out'} {told}choose another --out, or delete it\n" == said
+    assert {path.name: path.read_bytes() for path in (again / "out").iterdir()} == before
+
+
+def test_an_edited_plan_is_another_one(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its name; words and the number of seeds alone make none."""
+    identical = settings.load(again / "tiny.yaml")
+    (again / "tiny.yaml").write_text(f"description: the same\n{PLAN}seed: 3\n")
+    assert identity.identity(settings.load(again / "tiny.yaml")) == identity.identity(identical)
+    (again / "tiny.yaml").write_text(PLAN.replace("samples: 48", "samples: 52"))
+    assert cli.main(["reservoir", str(again / "tiny.yaml"), *SETS, "--quiet"]) == 2
+    assert "holds results of an earlier tiny.yaml --set" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_the_same_plan_goes_on_in_its_folder(again: Path) -> None:
+    """With as many seeds, or more, in whatever words; the weights of the first seed stay as they are."""
+    first = (again / "out/weights.csv").read_bytes()
+    sets = ["--set", "readout={epochs: 1}", "--set", "encoding.width=0.005 s", "--seeds", "3"]
+    assert cli.main(["reservoir", str(again / "tiny.yaml"), *sets, "--quiet", "--no-picture"]) == 0
+    assert json.loads((again / "out/results.json").read_text())["seeds"] == [1, 2, 3]
+    assert (again / "out/weights.csv").read_bytes() == first
+
+
+@pytest.mark.parametrize("text", ["{}", '{"seeds": [1], "table": []}', "[]", "x", '{"plan": {}, "seeds": 3}'])
+def test_results_of_unknown_origin_are_not_replaced(again: Path, capsys: pytest.CaptureFixture[str],
+                                                    text: str) -> None:  # fmt: skip
+    """Those of an earlier version of the program, or a file that is damaged."""
+    (again / "out/results.json").write_text(text)
+    assert cli.main(["reservoir", str(again / "tiny.yaml"), *SETS, "--quiet"]) == 2
+    assert "results.json does not say which plan it is of; choose another --out" in capsys.readouterr().err

@@ -86,11 +86,13 @@ def _check(plan: Plan) -> None:
 
 def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
     from kmc.progress import spinner
-    from kmc_analysis.reservoir import outputs, pipeline
+    from kmc_analysis.reservoir import identity, outputs, pipeline
 
     _check(plan)
+    count = plan.seeds if seeds is None else seeds
+    identity.check_place(plan, range(plan.seed, plan.seed + count), out)
     with spinner("driving the devices", quiet) as tell:
-        results = pipeline.run(plan, seeds, tell)
+        results = pipeline.run(plan, count, tell)
         summary = outputs.write(plan, results, out, picture, tell)
     return _print(summary, as_json, outputs.show)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc.files import write_whole
 from kmc.units import format_si
-from kmc_analysis.reservoir import costs, figures, kinetic, measures, series, sweep, table
+from kmc_analysis.reservoir import costs, figures, identity, kinetic, measures, series, sweep, table
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
@@ -61,6 +61,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
     distances = {name: float(np.mean([table.ks_distance(result, name) for result in results]))
                  for name in results[0].readouts if results[0].readouts[name].plus is not None}  # fmt: skip
     summary: dict[str, Any] = {
+        "plan": identity.origin(plan),
         "seeds": [result.seed for result in results],
         "table": found,
         "scoreboard": table.scoreboard(results),
@@ -79,8 +80,8 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
     if pictures:
         tell("drawing")
         files += _draw(plan, results, merit, ranks, out)
-    summary["files"] = [str(path) for path in [*files, out / "results.json"]]
-    write_whole(out / "results.json", (json.dumps(summary, indent=2) + "\n").encode())
+    summary["files"] = [str(path) for path in [*files, out / identity.RESULTS]]
+    write_whole(out / identity.RESULTS, (json.dumps(summary, indent=2) + "\n").encode())
     return summary
 
 

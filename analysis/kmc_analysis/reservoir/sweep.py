@@ -6,7 +6,6 @@ an interrupted sweep goes on where it stopped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,9 @@ from kmc.documents import place
 from kmc.errors import UserError
 from kmc.files import make_folder, write_whole
 from kmc.progress import say
-from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.reservoir.devices import device_model
+from kmc_analysis.reservoir.identity import identity
 from kmc_analysis.reservoir.laws import laws
 from kmc_analysis.reservoir.settings import Plan, Readout
 
@@ -74,20 +73,6 @@ def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States
     found = {name: float(trained.accuracy[-1, 1]) for name, trained in result.readouts.items()}
     write_whole(path, json.dumps(found).encode())
     return found
-
-
-def identity(plan: Plan, seed: int) -> str:
-    """A hash of all that decides a point: the plan without its words, its devices' equations and numbers,
-    the seed.
-    """
-    words = {"description", "sweep", "path", "sets", "seed", "seeds", "kinetic"}
-    told = plan.model_dump(mode="json", exclude=words)
-    model, changes = device_model(plan)
-    if plan.data.file:  # a file of the same name may be another one tomorrow
-        told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
-    spread = {kind: dict(entries) for kind, entries in model.spread.items()}
-    told["model"] = [model.name, source_of(model), model.values(changes), spread]
-    return hashlib.sha256(json.dumps([told, seed], sort_keys=True).encode()).hexdigest()[:20]
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
