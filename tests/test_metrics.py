@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from kmc.protocol import Protocol
 from kmc.units import K_B
+from kmc_analysis import metrics
 from kmc_analysis.figures import thermogram
+from kmc_analysis.figures.controls import mirrored
 from kmc_analysis.figures.pulses import crossing
 from kmc_analysis.metrics import endurance, filament, laws, on_off, pulses, states
 
@@ -54,6 +58,123 @@ def test_the_limit_is_the_compliance_current() -> None:
     swept = trace([(1, 0.1 * k, g) for k, g in enumerate((1e-9, 1e-9, 1e-9, 1e-7, 1e-6))], segments=[0] * 5,
                   current=[0.0, 1e-10, 1e-10, 3e-8, 1e-6], limited=[0, 0, 0, 0, 1])  # fmt: skip
     assert on_off(swept) == pytest.approx(1e4)
+
+
+def staircase(volts: list[float], currents: list[float], limit_A: float = math.inf) -> xr.Dataset:
+    """A sweep of one look a level, limited where the current is at the limit."""
+    columns = {"voltage_source": volts, "current": currents, "segment": np.zeros(len(volts), int),
+               "limited": (np.abs(currents) >= limit_A).astype(np.int8)}  # fmt: skip
+    return xr.Dataset({name: ("time", np.asarray(values)) for name, values in columns.items()},
+                      {"time": 1.0 + np.arange(len(volts))})  # fmt: skip
+
+
+def told(ds: xr.Dataset, **sweep: Any) -> xr.Dataset:
+    """The same with the protocol that a run has with it, of one sweep."""
+    program = Protocol.sweep(sweep.pop("to"), rate="1 V/s", **sweep)
+    return ds.assign_attrs(run=json.dumps({"protocol": program.to_data()}))
+
+
+SWEPT = ("set", "set_voltage", "on_off", "loop_opening")
+
+
+def of_sweep(ds: xr.Dataset) -> list[float]:
+    """The metrics of a sweep, in the order of SWEPT."""
+    return [metrics.METRICS[name].function(ds) for name in SWEPT]
+
+
+@pytest.mark.parametrize(("start", "to", "step"), [
+    (-0.6, 0.8, 0.05), (-0.205, 0.595, 0.1), (0.8, -0.6, 0.05), (0.005, 0.805, 0.1), (-1e-4, 0.8, 0.05),
+])  # fmt: skip
+def test_a_resistor_has_no_set_wherever_its_sweep_begins(start: float, to: float, step: float) -> None:
+    """Across 0 V and beside it the voltage rises manifold from level to level, and so does the current of
+    1 nS; one that closes in the same sweep has its SET."""
+    edges = round(abs(to - start) / step)
+    way = [start + (to - start) * k / edges for k in range(edges + 1)]
+    volts = np.array(way + way[-2::-1])
+    resistor = staircase(list(volts), list(1e-9 * volts))
+    assert of_sweep(resistor)[0] == 0.0
+    assert np.isnan(of_sweep(resistor)[1:3]).all()
+    closed = np.where(np.arange(len(volts)) >= edges - 2, 1e-5, 1e-9) * volts
+    assert metrics.set_voltage(staircase(list(volts), list(closed))) == pytest.approx(way[edges - 2])
+
+
+UP = [0.1 * k for k in range(9)]
+
+
+def switching(at: int, back: int) -> xr.Dataset:
+    """0 V to 0.8 V and back: 1 nS, 1 uA from level `at` on, which lasts to the level `back` from the end."""
+    volts = UP + UP[-2::-1]
+    held = [at <= k < len(volts) - back for k in range(len(volts))]
+    return staircase(volts, [1e-6 if on else 1e-9 * v for on, v in zip(held, volts, strict=True)], 1e-6)
+
+
+def test_a_negative_sweep_is_a_sweep() -> None:
+    """0 to -0.8 V and back: its SET is on the way out, with the sign of its voltage, and not where the way
+    back begins; all else is as in the positive one. So it is after a read, which is no level of it."""
+    there = switching(6, 3)
+    share, voltage, ratio, loop = of_sweep(there)
+    assert (share, voltage, ratio) == (1.0, UP[6], pytest.approx(1e-6 / 5e-10))
+    assert of_sweep(mirrored(there)) == [share, -voltage, ratio, loop]
+    read = staircase([0.1], [1e-10])
+    both = xr.concat([read, mirrored(there).assign(segment=there["segment"] + 1)], "time")
+    program = Protocol.read("0.1 V", "1 ms") + Protocol.sweep("-0.8 V", rate="1 V/s", step="0.1 V")
+    both.attrs["run"] = json.dumps({"protocol": program.to_data()})
+    assert of_sweep(both) == [share, -voltage, ratio, loop]
+    never = mirrored(switching(99, 0))
+    assert of_sweep(never) == [0.0, *[pytest.approx(math.nan, nan_ok=True)] * 2, 0.0]
+
+
+def test_a_device_at_the_limit_at_once_sets_there() -> None:
+    """Its first level is the voltage; before it there is no current to take a ratio of."""
+    volts = [0.3, 0.4, 0.5, 0.6]
+    assert of_sweep(staircase(volts, [1e-6] * 4, 1e-6))[:2] == [1.0, 0.3]
+    assert math.isnan(on_off(staircase(volts, [1e-6] * 4, 1e-6)))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_sweep_that_its_set_ends_is_one(levels: int) -> None:
+    """However few levels it has; where the run does not tell its protocol, so few are no sweep."""
+    volts = [0.1 * k for k in range(1, levels + 1)]
+    short = staircase(volts, [*(1e-9 * v for v in volts[:-1]), 1e-6], 1e-6)
+    assert np.isnan(of_sweep(short)).all()
+    known = told(short, to="0.8 V", start="0.1 V", step="0.1 V", until={"current_at_limit": True})
+    assert of_sweep(known)[:2] == [1.0, volts[-1]]
+    held = short.assign_attrs(run=json.dumps({"protocol": Protocol.hold("0.1 V", "1 s").to_data()}))
+    assert np.isnan(of_sweep(held)).all()
+
+
+def by_the_book(volts: np.ndarray, current: np.ndarray, limited: np.ndarray) -> list[float]:
+    """The metrics of 0 V to a positive voltage and back, as the definitions have them and nothing more."""
+    top = int(np.argmax(volts))
+    rises = [k for k in range(1, top + 1) if limited[k] or (0 < current[k - 1] <= current[k] / 10)]
+    grid = np.linspace(0.0, volts[top], 400)
+    out, back = np.interp(grid, volts[: top + 1], current[: top + 1]), np.interp(
+        grid, volts[top:][::-1], current[top:][::-1])  # fmt: skip
+    loop = float(np.sum(np.abs(out - back))) / float(np.sum(np.abs(out) + np.abs(back)))
+    if not rises:
+        return [0.0, math.nan, math.nan, loop]
+    held = current[limited] if limited.any() else current[rises[:1]]
+    before = current[rises[0] - 1]
+    return [1.0, volts[rises[0]], held.max() / before if before else math.nan, loop]
+
+
+def test_an_ordinary_sweep_has_the_same_numbers_to_the_last_bit() -> None:
+    """0 to +V and back, and its negative mirrored, as the scoreboard measures them: told the protocol or not,
+    steps of any size, with a SET at any level, at the first above zero too, limited or not, or with none."""
+    generator = np.random.Generator(np.random.PCG64(3))
+    for _ in range(300):
+        levels, step = int(generator.integers(4, 20)), float(generator.uniform(0.01, 0.2))
+        way = [step * levels * k / levels for k in range(levels + 1)]
+        volts = np.array(way + way[-2::-1])
+        steepness = generator.uniform(0.0, 3.0, len(volts)) * (generator.random(len(volts)) < 0.3)
+        current = volts * np.minimum(1e-9 * 10.0 ** np.cumsum(steepness), 1e-3)
+        limited = (current > 1e-6) & (generator.random() < 0.7)
+        current[limited] = 1e-6
+        plain = staircase(list(volts), list(current)).assign(limited=("time", limited.astype(np.int8)))
+        known = told(plain, to=f"{way[-1]} V", step=f"{step} V")
+        wanted = by_the_book(volts, current, limited)
+        for one in (plain, known, mirrored(mirrored(known))):
+            np.testing.assert_array_equal(of_sweep(one), wanted)
 
 
 def test_retention_is_the_time_to_a_factor_of_two() -> None:

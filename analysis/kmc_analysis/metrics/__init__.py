@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-LEAST_LEVELS = 4  # of a rising voltage make a sweep
+from kmc.provenance import run_of
+
+LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
+_NEAR_V = 1e-9
+_NEAR_ZERO = 0.49  # of a step: a staircase of middles begins at half a step, to its last bit
 
 
 class Metric(NamedTuple):
@@ -28,37 +33,70 @@ class Metric(NamedTuple):
 
 
 def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
-    """The steps [voltage V, current A, limited 0 or 1] of the first sweep, up and down, None without one.
+    """The steps [voltage V, current A, limited 0 or 1] of the first sweep, out and back, None without one.
 
-    `least` levels of a rising voltage make one: fewer where a sweep ends with its SET.
-
-    A step is the last sample at one voltage of the source. Up is the first stretch of so many rising levels,
-    whatever was before it, and ends at its greatest voltage; down ends where the voltage stops falling.
+    A step is the last sample at one voltage of the source. Out leads to the sweep's greatest voltage, or with
+    a negative one to its lowest; back ends where the voltage turns again. Where the run tells its protocol, a
+    segment `sweep` is one, however early it ends; elsewhere `least` levels in a row make one, whatever was
+    before them.
     """
     voltage = ds["voltage_source"].values
-    last = np.flatnonzero(np.append(np.diff(voltage) != 0, True)) if len(voltage) else np.zeros(0, int)
-    steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
-    rises = np.concatenate([[False], np.diff(steps[:, 0]) > 0, [False]])
-    edges = np.flatnonzero(rises[1:] != rises[:-1]).reshape(-1, 2)  # first and last step of each stretch
-    long = edges[edges[:, 1] - edges[:, 0] + 1 >= least]
-    if not len(long):
+    if not len(voltage):
         return None
-    start, top = (int(edge) for edge in long[0])
-    falls = np.diff(steps[top:, 0]) < 0
-    end = top + (len(falls) if falls.all() else int(np.argmin(falls)))
-    return steps[start : top + 1], steps[top : end + 1]
+    last = np.flatnonzero(np.append(np.diff(voltage) != 0, True))
+    steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
+    volts = steps[:, 0]
+    ways = [_way_out(volts, 0, len(volts) - 1, least)]
+    for samples in _swept(ds):
+        first, end = np.searchsorted(last, samples[[0, -1]])
+        ways.append((first, end) if first == end else _way_out(volts, first, end, 2))
+    known = [way for way in ways if way is not None]
+    if not known:
+        return None
+    # Of two that end alike the later start is that of the segment itself, without what was before it.
+    start, top = min(known, key=lambda way: (way[1], -way[0]))
+    back = np.diff(volts[top:]) * np.sign(volts[top] - volts[start]) < 0
+    stop = top + (len(back) if back.all() else int(np.argmin(back)))
+    return steps[start : top + 1], steps[top : stop + 1]
 
 
-def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
-    """The step before the first one that reaches the limit or a tenfold current, and that step itself."""
+def _swept(ds: xr.Dataset) -> list[np.ndarray]:
+    """The samples of each segment of the protocol that is a sweep; none where the run does not tell."""
+    told = enumerate(run_of(ds).get("protocol") or [])
+    found = [np.flatnonzero(ds["segment"].values == number) for number, item in told if "sweep" in item]
+    return [samples for samples in found if len(samples)]
+
+
+def _way_out(volts: np.ndarray, first: int, end: int, least: int) -> tuple[int, int] | None:
+    """First and last step of the first stretch between `first` and `end` that leads away from 0 V.
+
+    It has `least` levels, and rises to above zero or falls to below: what falls to zero is a way back.
+    """
+    way = np.sign(np.diff(volts[first : end + 1]))
+    turns = [0, *(np.flatnonzero(np.diff(way)) + 1), len(way)]
+    for a, b in pairwise(turns):
+        if b - a + 1 >= least and way[a] * volts[first + b] > _NEAR_V:
+            return first + int(a), first + int(b)
+    return None
+
+
+def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray | None, np.ndarray] | None:
+    """The step before the first one that reaches the limit or a tenfold current, and that step itself.
+
+    None before a jump at the first level. Beside zero, or across it, the voltage itself rises manifold from
+    one level to the next, and with it the current of any resistor: no jump begins at less than half a step.
+    """
     found = branches(ds, least)
     if found is None:
         return None
-    up = found[0]
-    current = np.abs(up[:, 1])
-    tenfold = (current[1:] >= 10 * current[:-1]) & (current[:-1] > 0)
-    places = np.flatnonzero(tenfold | (up[1:, 2] > 0))
-    return (up[places[0]], up[places[0] + 1]) if len(places) else None
+    out = found[0]
+    volts, current = out[:, 0], np.abs(out[:, 1])
+    away = (volts[1:] * volts[:-1] > 0) & (np.abs(volts[:-1]) > _NEAR_ZERO * np.abs(np.diff(volts)))
+    tenfold = (current[1:] >= 10 * current[:-1]) & (current[:-1] > 0) & away
+    places = np.flatnonzero(np.append(False, tenfold) | (out[:, 2] > 0))
+    if not len(places):
+        return None
+    return out[places[0] - 1] if places[0] else None, out[places[0]]
 
 
 def has_set(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
@@ -69,7 +107,8 @@ def has_set(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
 
 
 def set_voltage(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
-    """V of the first step at which the current reaches the limit or rises tenfold."""
+    """V of the first step at which the current reaches the limit or rises tenfold; negative in a negative
+    sweep."""
     found = _jump(ds, least)
     return math.nan if found is None else float(found[1][0])
 
@@ -77,10 +116,11 @@ def set_voltage(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
 def on_off(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     """Compliance current over the current one step before the jump, in the first sweep.
 
-    Where the limiter never acts in that sweep, the current of the jump itself stands in.
+    Where the limiter never acts in that sweep, the current of the jump itself stands in. None for a jump at
+    the first level, before which there is no current.
     """
     found, both = _jump(ds, least), branches(ds, least)
-    if found is None or both is None or found[0][1] == 0:
+    if found is None or both is None or found[0] is None or found[0][1] == 0:
         return math.nan
     steps = np.concatenate(both)
     held = np.abs(steps[steps[:, 2] > 0, 1])
@@ -89,14 +129,15 @@ def on_off(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
 
 
 def loop_opening(ds: xr.Dataset) -> float:
-    """Integral |I_up - I_down| dV over that of |I| dV up and down: 0 without hysteresis, 1 at most."""
+    """Integral |I_out - I_back| dV over that of |I| dV out and back: 0 without hysteresis, 1 at most."""
     found = branches(ds)
-    if found is None or len(found[1]) < LEAST_LEVELS:
+    if found is None or min(map(len, found)) < LEAST_LEVELS:
         return math.nan
-    (up, down), low = found, max(found[0][0, 0], found[1][-1, 0])
-    voltage = np.linspace(low, up[-1, 0], 400)
-    rising = np.interp(voltage, up[:, 0], up[:, 1])
-    falling = np.interp(voltage, down[::-1, 0], down[::-1, 1])
+    # A negative sweep is mirrored: interpolation wants rising voltages.
+    out, back = (steps if found[0][-1, 0] > found[0][0, 0] else -steps for steps in found)
+    voltage = np.linspace(max(out[0, 0], back[-1, 0]), out[-1, 0], 400)
+    rising = np.interp(voltage, out[:, 0], out[:, 1])
+    falling = np.interp(voltage, back[::-1, 0], back[::-1, 1])
     whole = float(np.sum(np.abs(rising) + np.abs(falling)))
     return float(np.sum(np.abs(rising - falling))) / whole if whole > 0 else math.nan
 
