@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from kmc import netcdf
 from kmc.errors import UserError
+from kmc.study.manifest import result_path
 from kmc_analysis.metrics import METRICS
 
 SAMPLE, REPLICATE = "sample", "replicate"
@@ -60,7 +63,8 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
     values = {name: np.full(study["state"].shape, np.nan) for name in chosen}
     places = np.argwhere(study["state"].values == 1)
     for count, place in enumerate(places, 1):
-        run = study.isel(dict(zip(dims, place, strict=True))).load().dropna(SAMPLE, subset=["time"])
+        task = study.isel(dict(zip(dims, place, strict=True))).load().dropna(SAMPLE, subset=["time"])
+        run = task.assign_attrs(run=_run_of(task))
         for name, metric in chosen.items():
             values[name][tuple(place)] = metric.function(run)
         progress(f"measured {count} of {len(places)} tasks")
@@ -68,6 +72,12 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
             for name in chosen}  # fmt: skip
     coordinates = {name: study[name] for name in (*dims, "seed")}
     return xr.Dataset(data, coordinates, {"study": study.attrs.get("study", "")})
+
+
+def _run_of(task: xr.Dataset) -> str:
+    """What the file of a task tells of its run: by its protocol a sweep is known, however early it ended."""
+    with netcdf.lazily(result_path(Path(task.attrs["folder"]), str(task["task"].values))) as file:
+        return str(file.attrs["run"])
 
 
 def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effect]:

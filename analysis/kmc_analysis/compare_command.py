@@ -25,7 +25,7 @@ Other = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Write here; in DIR/compare if not given.")]
 Names = Annotated[
-    list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this metric; may be repeated.")
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="Show only this metric; may be repeated.")
 ]
 Every = Annotated[
     bool, typer.Option("--all", help="Show the effects at each level of the other axes too.")
@@ -49,6 +49,9 @@ def compare(
     effects.csv (all effects, also at each level of the other axes), effects.tex, metrics.csv (one row a run),
     traces.png, distributions.png and, where an axis is a number, trends.png. A star marks an interval that
     excludes "no effect".
+
+    --metric chooses what the table, effects.tex and the pictures of metrics show. Both CSV files hold all
+    metrics whatever is shown, and what is said in words rests on all of them.
 
     With a second run (its file, dataset or folder) it prints what went into the two that is not the same.
 
@@ -98,16 +101,18 @@ def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_j
     comparing.check_results(study)
     target = _target(folder, out)
     with made(target, "compare"), spinner("measuring", quiet, lines=False) as tell:
-        values = comparing.measure(study, names, tell)
+        values = comparing.measure(study, progress=tell)
     found = comparing.effects(values)
     said = conclusions(values, found)
     _tell_missing(study)
-    files = _written(study, values, found, target, picture)
+    names = names or list(map(str, values.data_vars))
+    files = _written(study, values, found, names, target, picture)
+    shown = [one for one in found if one.metric in names]
     if as_json:
-        plain = [_plain(one) for one in found]
+        plain = [_plain(one) for one in shown]
         print(json.dumps({"effects": plain, "conclusions": said, "files": files}, indent=2))
         return 0
-    _show(study, found, every)
+    _show(study, shown, every)
     for line in (*said, *files):
         print(line)
     return 0
@@ -127,21 +132,26 @@ def _target(folder: Path, out: Path | None) -> Path:
     return out_of(folder) / "compare" if out is None else out
 
 
-def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], out: Path,
+def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], names: list[str], out: Path,
              picture: bool) -> list[str]:  # fmt: skip
-    """Write tables and figures into `out`; returns their paths."""
+    """Write tables and figures into `out`; returns their paths.
+
+    What is for a manuscript shows the metrics `names`. The CSV files have all: a look at one metric is not to
+    take the numbers of the others away.
+    """
     from kmc.files import write_whole
     from kmc_analysis import study_figures, tables
 
-    texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(_overall(found)),
+    shown = [one for one in _overall(found) if one.metric in names]
+    texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(shown),
              "metrics.csv": values.to_dataframe().reset_index().to_csv(index=False, lineterminator="\n")}
     for name, text in texts.items():
         write_whole(out / name, text.encode())
     drawn = []
     if picture:
         drawn = [study_figures.traces(study, out / "traces.png"),
-                 study_figures.distributions(values, out / "distributions.png"),
-                 study_figures.trends(values, out / "trends.png")]  # fmt: skip
+                 study_figures.distributions(values[names], out / "distributions.png"),
+                 study_figures.trends(values[names], out / "trends.png")]  # fmt: skip
     return [str(path) for path in (*(out / name for name in texts), *drawn) if path is not None]
 
 

@@ -98,16 +98,17 @@ def _medians_above(least: float) -> Callable[[xr.Dataset, str, list[Effect]], st
     """The median of every level is `least` or more, with all of its interval; 1 of what did not switch."""
 
     def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
-        table = values[metric].where(values["set"] != 0.0, 1.0) if "set" in values else values[metric]
+        if "set" not in values:
+            return "Nothing can be said: it was not measured which runs switched."
+        table = values[metric].where(values["set"] != 0.0, 1.0)
         axis = chosen[0].axis if chosen else str(table.dims[0])
         rows = table.transpose(axis, ...).values.reshape(table.sizes[axis], -1)
-        if "set" in values and not (values["set"] == 1.0).any():
+        if not (values["set"] == 1.0).any():
             return "Nothing can be said: no run switched."
         if not all(np.isfinite(row).any() for row in rows):
             return f"Nothing can be said: some variants have no {metric}."
         lowest = min((median(row) for row in rows), key=lambda one: (one.value, one.low))
-        counted = ", 1 of runs that did not switch," if "set" in values else ""
-        shown = (f"the smallest median of {metric}{counted} is {number(lowest.value)} "
+        shown = (f"the smallest median of {metric}, 1 of runs that did not switch, is {number(lowest.value)} "
                  f"[{number(lowest.low)}, {number(lowest.high)}]")  # fmt: skip
         if lowest.high < least:
             return f"This study does not agree: {shown}."
