@@ -174,6 +174,28 @@ def test_bad_files_are_refused(file: Path, capsys: pytest.CaptureFixture[str], t
     refused(file, capsys, f"{file}:{line}: ", words)
 
 
+WARM = "variants: {temperature: [300 K, 350 K]}\n"
+
+
+@pytest.mark.parametrize(("text", "line"), [
+    (f"{WARM}protocol:\n  - read:\n  - sweep: {{to: 1 V, rate: 1 V/s,\n      temperature: 300 K}}\n", 6),
+    (f"{WARM}protocol:\n  - repeat:\n      times: 2\n"
+     "      segments:\n        - read: {temperature: 300 K}\n", 7),
+    (f"{WARM}protocols:\n  a: [read: ]\n  b:\n    - repeat_until:\n        most: 2\n        segments:\n"
+     "          - read: {temperature: 300 K}\n        until: {conductance_above: 1 uS}\n", 9),
+    ("variants: {settings.temperature: [300 K, 350 K]}\nprotocol: [read: {temperature: 350 K}]\n", 3),
+], ids=["sweep", "repeat", "repeat_until", "setting"])  # fmt: skip
+def test_a_segment_does_not_override_the_temperature_that_is_varied(file: Path, text: str,
+                                                                    line: int) -> None:  # fmt: skip
+    """Both variants would run at the segment's, and nothing would say so."""
+    file.write_text(f"stack: ogb_20nm\n{text}")
+    with pytest.raises(UserError, match=rf"yaml:{line}: .* has a temperature of its own beside that in vari"):
+        load_study(file)
+    file.write_text(file.read_text().replace("variants: {temperature: [300 K, 350 K]}\n", "")
+                    .replace("settings.temperature: [300 K, 350 K]", "thickness: [20 nm, 40 nm]"))
+    load_study(file)
+
+
 def refused(file: Path, capsys: pytest.CaptureFixture[str], where: str, words: str) -> None:
     """Exit code 2, one line on standard error that starts with `where`, and no new file."""
     assert cli.main(["study", str(file)]) == 2

@@ -185,6 +185,20 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
             continue
         raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
                         next_step="keep one of the two")  # fmt: skip
+    if "temperature" in varied:  # a segment's own goes before the setting
+        for items in (document.get("protocol") or [], *(document.get("protocols") or {}).values()):
+            _refuse_temperatures(items)
+
+
+def _refuse_temperatures(items: Any) -> None:
+    """No segment of a checked list may have a temperature of its own, nor may those that a loop repeats."""
+    for name, values in (entry for item in items for entry in item.items()):
+        values = values or {}
+        if values.get("temperature") is not None:
+            what = f"the segment {name} has a temperature of its own beside that in variants"
+            raise UserError(what, documents.place(values, "temperature"),
+                            next_step="keep one of the two, or vary it by protocols:")  # fmt: skip
+        _refuse_temperatures(values.get("segments", []))
 
 
 def _runs(maker: Maker, base: RunFile, axes: list[Axis],
