@@ -108,6 +108,48 @@ def test_csv_there_and_back(tmp_path: Path) -> None:
     assert again.log_g[again.used] == pytest.approx(direct.log_g[direct.used], abs=1e-5)
 
 
+HEAD = "time_s,voltage_source_V,current_A"
+ROWS = "0,0,0\n1,0.1,1e-9\n2,0.2,2e-9\n"
+
+
+@pytest.mark.parametrize(("text", "line", "words"), [
+    (f"time_s,voltage_source_V,current_mA\n{ROWS}", 1,
+     'unknown column "current_mA"; convert to A, and call it current_A'),
+    (f"time_ms,voltage_source_V,current_A\n{ROWS}", 1,
+     'unknown column "time_ms"; convert to s, and call it time_s'),
+    (f"time_s,voltage_source_mV,current_A\n{ROWS}", 1,
+     'unknown column "voltage_source_mV"; convert to V, and call it voltage_source_V'),
+    (f"time_s,voltage_source_V,Current\n{ROWS}", 1, "convert to A, and call it current_A"),
+    (f"time_s,voltage_source_V,curent_A\n{ROWS}", 1, 'did you mean "current_A"?; rename it'),
+    (f"Time_S,voltage_source_V,current_A\n{ROWS}", 1, 'did you mean "time_s"?; rename it'),
+    (f"{HEAD},current_A\n{ROWS}", 1, 'has more than one column "current_A"; give one, in A'),
+    (f"{HEAD},events,events\n{ROWS}", 1, 'has more than one column "events"; give one'),
+    (f"{HEAD}\n{ROWS}".replace(",", ";"), 1, "its columns are parted by semicolons; part them by commas"),
+    (f"{HEAD}\n{ROWS}".replace(",", "\t"), 1, "its columns are parted by tabs; part them by commas"),
+    (f'{HEAD}\n{ROWS}3,"0,3",1e-9\n', 5, "write a decimal point, not a comma"),
+    (f"{HEAD}\n{ROWS}3,0,3,1,0e-9\n", 5, "has 5 cells, not 3; give one number a column, with a"),
+])  # fmt: skip
+def test_a_table_that_would_be_misread_is_refused(tmp_path: Path, text: str, line: int, words: str) -> None:
+    """And what is said leads to right numbers: a new name alone does not make amperes of milliamperes."""
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        data.measured_columns(path)
+    assert str(error.value).startswith(f"{path}:{line}: ")
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1e-6", "0", "-inf"])
+def test_a_limit_is_above_zero(tmp_path: Path, limit: str) -> None:
+    """No number or a negative one is no limit; `inf` is none, and a current may be missing."""
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEAD},compliance_A\n0,0,nan,inf\n1,0.1,1e-9,inf\n2,0.2,2e-9,1e-6\n")
+    assert data.measured_columns(path)["compliance_A"].tolist() == [np.inf, np.inf, 1e-6]
+    path.write_text(path.read_text().replace("2e-9,1e-6", f"2e-9,{limit}"))
+    with pytest.raises(UserError, match=r"mine\.csv:4: the limit compliance_A is not above 0 A; .*inf"):
+        data.measured_columns(path)
+
+
 def test_replicates_become_their_median() -> None:
     """Three devices of 1, 2 and 8 uS: 2 uS, and half of them lie off by more than half."""
     drive = Drive.of([0.0, 1.0, 2.0], [0.1, 0.2, 0.3])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,38 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc.documents import unknown
-from kmc.errors import UserError
 from kmc_analysis.compact import simulated
+from kmc_analysis.compact.measured import measured_columns
 from kmc_analysis.compact.reference import Drive, Response
 
 LEAST_V = 5e-3  # below it a conductance is not read
 FLOOR_S = 1e-13
 LEAST_SIGMA = 0.01  # decades; replicates that agree by chance weigh no more
 NEIGHBOURS = 4  # points on either side over which an uncertainty is pooled
-_COLUMNS = {
-    "time_s": True,
-    "voltage_source_V": True,
-    "current_A": True,
-    "voltage_device_V": False,
-    "compliance_A": False,
-}
-_OTHERS = (
-    "conductance_S",
-    "temperature_filament_K",
-    "temperature_surface_K",
-    "n_ag_metal",
-    "n_ag_ion",
-    "n_br_vacancy",
-    "gap_nm",
-    "events",
-    "segment",
-    "cycle",
-    "limited",
-)
 _SEED = re.compile(r"[-_. ]*seed\d+$")  # what the names of replicates end in
-# A corner of the source that was not measured has no current; a limit may be infinite.
-_MAY_BE_NONE = ("compliance_A", "current_A", "voltage_device_V")
 
 
 @dataclass(frozen=True)
@@ -132,59 +108,6 @@ def trace(
 
 def _measured(path: Path) -> Trace:
     return of_columns(path.stem, measured_columns(path))
-
-
-def measured_columns(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV by name, each [n], in s, V and A. Raises UserError with file and line."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot be read ({getattr(error, 'strerror', None) or 'not text in UTF-8'})",
-            str(path),
-            next_step="check the path",
-        ) from None
-    head = [name.strip() for name in rows[0]] if rows else []
-    for name in head:
-        if name not in _COLUMNS and name not in _OTHERS:
-            raise unknown(f'unknown column "{name}"', name, _COLUMNS, f"{path}:1")
-    for name, needed in _COLUMNS.items():
-        if needed and name not in head:
-            raise UserError(
-                f'has no column "{name}"',
-                f"{path}:1",
-                next_step="begin with the line time_s,voltage_source_V,current_A",
-            )
-    table = _numbers(rows[1:], head, path)
-    if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
-        raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
-    return {name: table[:, i] for i, name in enumerate(head)}
-
-
-def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
-    found = []
-    for line, row in enumerate(rows, start=2):
-        if not row:
-            continue
-        try:
-            numbers = [float(cell) for cell in row]
-        except ValueError:
-            raise UserError(
-                f"a cell is not a number: {','.join(row):.60}",
-                f"{path}:{line}",
-                next_step="write plain numbers in s, V and A",
-            ) from None
-        if len(numbers) != len(head):
-            raise UserError(
-                f"has {len(numbers)} cells, not {len(head)}", f"{path}:{line}", next_step="complete it"
-            )
-        if not np.all(
-            np.isfinite([n for n, name in zip(numbers, head, strict=True) if name not in _MAY_BE_NONE])
-        ):
-            raise UserError("a number is not finite", f"{path}:{line}", next_step="leave the row out")
-        found.append(numbers)
-    return np.array(found).reshape(-1, len(head))
 
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:

@@ -1,0 +1,113 @@
+"""Measurements in CSV: columns by name, each of which tells its unit."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+
+from kmc.documents import unknown
+from kmc.errors import UserError, nearest
+
+_COLUMNS = {  # whether they have to be there
+    "time_s": True,
+    "voltage_source_V": True,
+    "current_A": True,
+    "voltage_device_V": False,
+    "compliance_A": False,
+}
+_OTHERS = (
+    "conductance_S",
+    "temperature_filament_K",
+    "temperature_surface_K",
+    "n_ag_metal",
+    "n_ag_ion",
+    "n_br_vacancy",
+    "gap_nm",
+    "events",
+    "segment",
+    "cycle",
+    "limited",
+)
+# A corner of the source that was not measured has no current; see _numbers for the limit.
+_MAY_BE_NONE = ("current_A", "voltage_device_V")
+_LIMIT = "compliance_A"
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+
+
+def measured_columns(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV by name, each [n], in s, V and A. Raises UserError with file and line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot be read ({getattr(error, 'strerror', None) or 'not text in UTF-8'})",
+            str(path),
+            next_step="check the path",
+        ) from None
+    head = [name.strip() for name in rows[0]] if rows else []
+    _check_head(head, f"{path}:1")
+    table = _numbers(rows[1:], head, path)
+    if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
+        raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
+    return {name: table[:, i] for i, name in enumerate(head)}
+
+
+def _check_head(head: list[str], where: str) -> None:
+    """Each column is known and there once, and those that have to be there are."""
+    for mark, words in _SEPARATORS.items():
+        if len(head) == 1 and mark in head[0]:
+            step = "part them by commas, and write numbers with decimal points"
+            raise UserError(f"its columns are parted by {words}", where, next_step=step)
+    for name in head:
+        if name not in _COLUMNS and name not in _OTHERS:
+            raise _unknown(name, where)
+        if head.count(name) > 1:
+            step = f"give one, in {_unit(name)}" if name in _COLUMNS else "give one"
+            raise UserError(f'has more than one column "{name}"', where, next_step=step)
+    for name, needed in _COLUMNS.items():
+        if needed and name not in head:
+            step = "begin with the line time_s,voltage_source_V,current_A"
+            raise UserError(f'has no column "{name}"', where, next_step=step)
+
+
+def _unit(name: str) -> str:
+    return name.rpartition("_")[2]
+
+
+def _unknown(name: str, where: str) -> UserError:
+    """The error of a wrong name. One in another unit, or in none, must not just be renamed."""
+    near = nearest(name, _COLUMNS)
+    if near is None or _unit(name).lower() == _unit(near).lower():
+        return unknown(f'unknown column "{name}"', name, _COLUMNS, where)
+    step = f"convert to {_unit(near)}, and call it {near}"
+    return UserError(f'unknown column "{name}"', where, next_step=step)
+
+
+def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
+    """The rows [n, columns] that are not empty; every number is finite but what was not measured, and a limit
+    that is infinite."""
+    found = []
+    for line, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        where = f"{path}:{line}"
+        try:
+            numbers = [float(cell) for cell in row]
+        except ValueError:
+            comma = any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in row)
+            step = "write a decimal point, not a comma" if comma else "write plain numbers in s, V and A"
+            raise UserError(f"a cell is not a number: {','.join(row):.60}", where, next_step=step) from None
+        if len(numbers) != len(head):
+            step = "give one number a column, with a decimal point"
+            raise UserError(f"has {len(numbers)} cells, not {len(head)}", where, next_step=step)
+        named = dict(zip(head, numbers, strict=True))
+        if not named.pop(_LIMIT, np.inf) > 0.0:
+            raise UserError(f"the limit {_LIMIT} is not above 0 A", where, next_step="give inf for no limit")
+        if not np.all(np.isfinite([n for name, n in named.items() if name not in _MAY_BE_NONE])):
+            raise UserError("a number is not finite", where, next_step="leave the row out")
+        found.append(numbers)
+    return np.array(found).reshape(-1, len(head))
