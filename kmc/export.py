@@ -16,6 +16,7 @@ import numpy as np
 from kmc.errors import UserError, nearest
 from kmc.files import explained, replacing, write_whole
 from kmc.outputs import Kind, check_file
+from kmc.progress import say
 from kmc.provenance import run_of
 from kmc.variables import TRACES
 
@@ -33,6 +34,7 @@ PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0\.0 \S+$")
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step
 _CHARGES = {1: 1.0, 2: 0.0}  # in e, by the code in `cation`
+_SHOWN = 0.5  # vacancies of a cell from which on it is shown as one
 
 
 def writer(name: str) -> tuple[Writer, str]:
@@ -68,14 +70,19 @@ def write_extxyz(ds: xr.Dataset, path: Path) -> list[Path]:
 
     Lengths are in angstrom; columns are species, pos, charge, potential (V) and temperature (K). The cell is
     periodic along x and y. A vacancy stands at the middle of its cell; of vacancies kept as a mean only
-    cells that hold half a one or more are shown.
+    cells that hold half a one or more are shown, and where that is none, a line on standard error says so.
     """
     _need_snapshots(ds)
     check_file(path, EXTXYZ)
-    metal = _metal(ds)
+    metal, most = _metal(ds), 0.0
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for index in range(ds.sizes["snapshot_time"]):
             file.writelines(_frame(ds, index, metal))
+            if "vacancy" in ds:
+                most = max(most, float(ds["vacancy"].isel(snapshot_time=index).max()))
+    if 0.0 < most < _SHOWN:
+        say(f"note: no vacancy is shown: vacancies: equilibrium keeps their mean, {most:.2g} a cell at most; "
+            "see the mean in vtk, or run with vacancies: explicit")  # fmt: skip
     return [path]
 
 
@@ -109,7 +116,7 @@ def _particles(
         charges += [charge] * len(found)
         shifts += [0.5] * len(found)
     if "vacancy" in snapshot:
-        found = 2 * np.argwhere(snapshot["vacancy"].values[::2, ::2, ::2] >= 0.5)  # a cell is 2 x 2 x 2 sites
+        found = 2 * np.argwhere(snapshot["vacancy"].values[::2, ::2, ::2] >= _SHOWN)  # a cell is 2 x 2 x 2
         places.append(found)
         symbols += ["X"] * len(found)
         charges += [1.0] * len(found)

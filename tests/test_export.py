@@ -87,6 +87,22 @@ def test_extxyz_names_the_metal(ds: xr.Dataset, tmp_path: Path) -> None:
         assert words == {name, "X"}
 
 
+def test_vacancies_that_are_a_thin_mean_are_said(ds: xr.Dataset, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """The usual run keeps their mean, which no cell shows as one. Shown ones, or none: no word."""
+    for share, said in ((0.04, True), (0.5, False), (0.0, False)):
+        thin = ds.assign(vacancy=share * ds["vacancy"])
+        (path,) = export.write_extxyz(thin, tmp_path / f"{share}.xyz")
+        assert ("\nX " in path.read_text()) == (share == 0.5)
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert (told.err.count("\n") == 1) == said
+        assert ("note: no vacancy is shown: vacancies: equilibrium keeps their mean, 0.04 a cell at most" in
+                told.err) == said  # fmt: skip
+    export.write_extxyz(ds.drop_vars("vacancy"), tmp_path / "none.xyz")
+    assert capsys.readouterr().err == ""
+
+
 def test_vtk_is_read_by_pyvista(ds: xr.Dataset, tmp_path: Path) -> None:
     """Cells are sites, in the right order, at the right place; the .pvd has the times."""
     pyvista = pytest.importorskip("pyvista")
