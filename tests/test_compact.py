@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kmc.errors import UserError
-from kmc_analysis.compact import expressions, integrator_kernels, reference
+from kmc_analysis.compact import circuits, exports, expressions, integrator_kernels, reference
 from kmc_analysis.compact.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -42,6 +44,24 @@ WRONG = [
     ("let:\n", "let:\n  V: 1\n", "used twice", None),
     ("let:\n", "let:\n  t_amb: 1\n", "used twice", None),
     ("states:\n", THREE, "one or two states, not 3", None),
+    ("name: vteam", "name: My-model", '"My-model" cannot be the name of a subcircuit', "my_model"),
+    ("name: vteam", "name: 2x", "cannot be the name of a subcircuit", "x"),
+    ("name: vteam", "name: limiter", "is a subcircuit beside the model", None),
+    ("let:\n", "let:\n  beta\u00b2: 1\n", "cannot be a name in an equation", None),
+    *(
+        (f"  {old}:", f"  {new}:", f'"{new}" means something else in {where}', None)
+        for old, new, where in (
+            ("k_on", "p", "the Verilog-A"),
+            ("k_on", "n", "the Verilog-A"),
+            ("k_on", "volt", "the Verilog-A"),
+            ("k_on", "large", "the Verilog-A"),
+            ("k_on", "st_x", "the Verilog-A"),
+            ("k_on", "m", "ngspice"),
+            ("k_on", "let_share", "the Verilog-A"),
+            ("k_on", "Temper", "ngspice"),
+            ("k_on", "pi", "ngspice"),
+        )
+    ),
 ]
 
 
@@ -54,6 +74,8 @@ def test_a_wrong_model_is_refused_with_its_line(
     text = VTEAM.replace(old, new)
     path = tmp_path / "mine.yaml"
     path.write_text(text if "rON" not in new else text.replace("Roff", "rON"))
+    if old == "  k_on:":
+        path.write_text(re.sub(r"\bk_on\b", new[2:-1], VTEAM))
     with pytest.raises(UserError) as caught:
         load_model(path)
     assert said in caught.value.message
@@ -151,3 +173,16 @@ def test_a_population_is_spread_and_repeats_itself() -> None:
     assert not np.array_equal(one, other)
     spread = np.std(np.log(one[:, model.names.index("V_th")]))
     assert spread == pytest.approx(model.spread["device"]["V_th"], rel=0.15)
+
+
+def test_only_a_model_that_reads_the_ambient_has_it(tmp_path: Path) -> None:
+    """What moves nothing is no parameter, in an export neither; a fit that names it is read all the same."""
+    assert [name for name in MODELS if "T_amb" in load_model(name).names] == ["silver"]
+    assert "T_amb" in circuits.subcircuit(load_model("silver"))
+    for made in (circuits.subcircuit, circuits.veriloga):
+        assert "T_amb" not in made(load_model("stanford_pku"))
+    fit = {"model": "vteam", "parameters": {"Ron": {"value": 4e3}, "T_amb": {"value": 300.0}}}
+    (tmp_path / "parameters.json").write_text(json.dumps(fit))
+    assert exports.read_parameters(load_model("vteam"), tmp_path / "parameters.json") == {"Ron": 4e3}
+    with pytest.raises(UserError, match="has no parameter"):
+        exports.read_changes(load_model("vteam"), ["T_amb=350 K"])

@@ -15,7 +15,7 @@ from kmc.documents import unknown
 from kmc.errors import UserError
 from kmc.files import make_folder, replacing, write_whole
 from kmc_analysis.compact import circuits, learning
-from kmc_analysis.compact.model import SPREADS, CompactModel
+from kmc_analysis.compact.model import AMBIENT, SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
 # The benches that come with a model: name -> compliance in A.
@@ -54,7 +54,10 @@ def _within(model: CompactModel, name: str, value: float) -> float:
 def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
     """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong
     file."""
-    numbers = _numbers(model, _fit(model, path)["parameters"], path)
+    entries = _fit(model, path)["parameters"]
+    if AMBIENT not in model.names:  # files of earlier versions name it for every model
+        entries = {name: entry for name, entry in entries.items() if name != AMBIENT}
+    numbers = _numbers(model, entries, path)
     return {name: _within(model, name, value) for name, value in numbers}
 
 

@@ -14,7 +14,7 @@ from kmc import documents, units
 from kmc.documents import place, unknown
 from kmc.errors import UserError, nearest
 from kmc.typed import build
-from kmc_analysis.compact import expressions
+from kmc_analysis.compact import expressions, reserved
 
 FOLDER = Path(__file__).parent / "models"
 AMBIENT = "T_amb"
@@ -121,6 +121,12 @@ class CompactModel:
                 still.add(name)
         return [name for name in self.let if name in still]
 
+    def reads(self, name: str) -> bool:
+        """Whether any equation does."""
+        states = [tree for state in self.states for tree in (state.initial, state.rate)]
+        return any(name in expressions.names(tree)
+                   for tree in (*states, *self.let.values(), self.series, self.current))  # fmt: skip
+
     def parameter(self, name: str) -> Parameter:
         """The parameter `name`. Raises UserError with the nearest name."""
         if name not in self.names:
@@ -160,6 +166,7 @@ def load_model(name: str | Path) -> CompactModel:
 
 def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
     found = build(_Document, raw, "the model", "kmc compact models shows complete ones")
+    reserved.check_model(found.name, place(raw, "name"))
     parameters = [
         _parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()
     ]
@@ -197,7 +204,8 @@ def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
         found.spread,
     )
     _check_whole(model, raw)
-    return model
+    reserved.check_names(raw)
+    return model if model.reads(AMBIENT) else model.with_parameters(parameters[:-1])
 
 
 def _parameter(name: str, entry: Any, where: str) -> Parameter:
