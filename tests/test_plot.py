@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 import kmc
 from kmc import cli, dataset
 from kmc_analysis import overlay
+from kmc_analysis.compact import simulated
 
 CSV = "time_s,voltage_source_V,current_A\n" + "".join(f"{k * 1e-3},{0.1 * k},{1e-9 * k}\n" for k in range(8))
 
@@ -57,6 +62,69 @@ def test_what_traces_are_drawn_against(
         found = [float(x[-1]) for _, x in lines]
         assert found == pytest.approx(ends) if ends else found[-1] == pytest.approx(7e-3)
         assert all(x[0] == 0.0 for _, x in lines) or against == "voltage"
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Axes]:
+    """The axes of the last picture."""
+    found: list[Axes] = []
+    made = overlay.panels
+
+    @contextmanager
+    def panels(path: Path, titles: Sequence[str]) -> Iterator[list[Axes]]:
+        with made(path, titles) as places:
+            found[:] = places
+            yield places
+
+    monkeypatch.setattr(overlay, "panels", panels)
+    return found
+
+
+def test_a_run_keeps_its_clock(traces: Traces, tmp_path: Path, drawn: list[Axes]) -> None:
+    """The first look is at the end of the first step, not at zero, where its voltage begins; the clock of a
+    measurement begins with its first row."""
+    sweep, _, mine = traces
+    mine.write_text(CSV.replace("\n0.0,", "\n-0.5,"))
+    overlay.draw([sweep, mine], tmp_path / "a.png", "time")
+    time = dataset.open(sweep)["time"].values
+    assert drawn[0].lines[0].get_xdata() == pytest.approx(time)
+    assert drawn[1].lines[0].get_xdata() == pytest.approx([0.0, *time])
+    assert drawn[1].lines[0].get_ydata()[:3] == pytest.approx([0.0, 0.0, 0.05])
+    assert drawn[1].lines[1].get_xdata()[:2] == pytest.approx([0.0, 0.501])
+
+
+@pytest.mark.parametrize("against", ["time", "voltage"])
+def test_corners_without_a_current_do_not_break_a_curve(traces: Traces, tmp_path: Path, drawn: list[Axes],
+                                                        against: str) -> None:  # fmt: skip
+    """A run that `kmc compact traces` wrote, every second row of which is a corner, is drawn as the run."""
+    written = simulated.write([traces[0]], tmp_path / "csv")
+    overlay.draw([traces[0], *written], tmp_path / "a.png", against)
+    run, table = (line.get_xydata() for line in drawn[0].lines)
+    assert np.isfinite(table[1:-1]).all()  # the ends are at 0 V, without a current to draw
+    assert table == pytest.approx(run, rel=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [1, 16, 40])
+def test_many_names_leave_room_for_the_curves(traces: Traces, tmp_path: Path, drawn: list[Axes],
+                                              count: int) -> None:  # fmt: skip
+    """Each axes keep two inches at least, no name lies on them or is cut off, and nothing is warned of."""
+    paths = [tmp_path / f"a_measurement_with_a_name_of_some_length_{k}.csv" for k in range(count)]
+    for path in paths:
+        path.write_text(CSV)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        overlay.draw(paths, tmp_path / "a.png", "time")
+    canvas = drawn[0].figure
+    (legend,) = canvas.legends
+    for axes in drawn:
+        place = axes.get_window_extent()
+        assert min(place.width, place.height) > 2.0 * canvas.dpi
+        assert place.x1 < legend.get_window_extent().x0
+    edges = legend.get_window_extent()
+    assert edges.y0 >= 0
+    assert edges.y1 <= canvas.bbox.y1
+    assert edges.x1 <= canvas.bbox.x1
+    assert len(legend.get_texts()) == count
 
 
 @pytest.mark.parametrize(("suffix", "head"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
