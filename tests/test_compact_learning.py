@@ -23,6 +23,7 @@ from kmc_analysis.compact.ladder import COUNT, RAMPS, READ_V
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.nodes import Devices
 
+FITTED = Path(exports.__file__).parent / "fitted"
 LAW_PER_V, LAW_OFFSET_S = 3.338, -12.94e-6  # of the seed: G = 3.338 Icc - 12.94 uS
 
 
@@ -252,7 +253,7 @@ def test_the_node_of_a_model_of_ones_own(tmp_path: Path) -> None:
     given = load_model("stanford_pku").path.read_text()  # whose gap does not begin at zero
     (tmp_path / "mine.yaml").write_text(given.replace("name: stanford_pku", "name: mine"))
     own = replace(load_model(tmp_path / "mine.yaml"), spread={"device": {"I0": 0.7}})
-    (tmp_path / "node.py").write_text(learning.reservoirpy_node(own, own.values()))
+    (tmp_path / "node.py").write_text(learning.reservoirpy_node(own, own.values(), 1e-4))
     made = loaded(tmp_path / "node.py").node(devices=30)
     assert made.model.name == "mine"
     first = made.run(np.full((3, 1), 0.5))
@@ -260,6 +261,20 @@ def test_the_node_of_a_model_of_ones_own(tmp_path: Path) -> None:
     assert np.array_equal(made.run(np.full((3, 1), 0.5)), first)
     place = own.names.index("I0")
     assert 0.4 < np.log(made.vectors[:, place]).std() < 1.0
+
+
+def test_a_slow_device_has_pulses_that_move_it(tmp_path: Path) -> None:
+    """The shipped device: random inputs move the features of its node, by the width of pulse in its export.
+    Negative control: the node's own 0.1 ms moves nothing."""
+    slow = exports.starting_at(load_model("silver"), FITTED / "ogb_20nm.json")
+    width = ladder.ladder(slow, slow.values()).up_s
+    (tmp_path / "node.py").write_text(learning.reservoirpy_node(slow, slow.values(), width))
+    module, x = loaded(tmp_path / "node.py"), np.random.default_rng(1).random((60, 1))
+    assert module.WIDTH_S == pytest.approx(2.15e-3, rel=0.01)
+    moved, still = (np.ptp(module.node(devices=30, seed=3, **given).run(x)[20:], axis=0).max()
+                    for given in ({}, {"width_s": 1e-4}))  # fmt: skip
+    assert moved > 1e-2
+    assert still < 1e-5
 
 
 def test_reservoirpy_node(folder: Path) -> None:

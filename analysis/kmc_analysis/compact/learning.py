@@ -25,7 +25,7 @@ def texts(model: CompactModel, values: Mapping[str, float]) -> dict[str, str]:
         "crosssim/reset.csv": crosssim_table(steps.down),
         "aihwkit_pulsed.py": aihwkit_pulsed(model, steps),
         "neurosim_arrays.h": neurosim_arrays(model, steps),
-        "reservoirpy_node.py": reservoirpy_node(model, values),
+        "reservoirpy_node.py": reservoirpy_node(model, values, steps.up_s),
     }
     if found.mean[-1] > LEAST_RATIO * found.mean[0]:  # else no compliance programs it
         made["crosssim/kmc_device.py"] = crosssim_device(model, found)
@@ -145,12 +145,15 @@ def crosssim_device(model: CompactModel, found: Levels) -> str:
     )  # fmt: skip
 
 
-def reservoirpy_node(model: CompactModel, values: Mapping[str, float]) -> str:
-    """A module that makes a reservoirpy node of devices with these parameters."""
+def reservoirpy_node(model: CompactModel, values: Mapping[str, float], width_s: float) -> str:
+    """A module that makes a reservoirpy node of devices with these parameters.
+
+    width_s: of a pulse where the caller gives none: by pulses that do not move its devices no reservoir learns.
+    """
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
     where = model.name if model.path.parent == FOLDER else str(model.path.resolve())
-    return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread)
+    return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread, width=width_s)
 
 
 _PULSED = '''"""{title}, for aihwkit. {source}."""
@@ -264,9 +267,11 @@ MODEL = {name!r}
 PARAMETERS = {{
 {values}}}
 SPREAD = {spread!r}
+WIDTH_S = {width!r}  # of a pulse: at 0.6 V a third of 32 such pulses goes half of the way
 
 
-def node(devices=50, seed=0, **settings):
+def node(devices=50, seed=0, width_s=WIDTH_S, **settings):
     """Features between 0 and 1: the logarithm of each device's conductance."""
-    return Devices(replace(load_model(MODEL), spread=SPREAD), PARAMETERS, devices, seed, **settings)
+    model = replace(load_model(MODEL), spread=SPREAD)
+    return Devices(model, PARAMETERS, devices, seed, width_s=width_s, **settings)
 '''
