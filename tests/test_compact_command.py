@@ -115,6 +115,27 @@ def test_the_table_puts_the_model_that_made_the_data_first(
     assert "is not empty" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("command")
+def test_a_spread_is_not_of_what_is_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second protocol that is held out parts no devices from cycles; fitted, it does."""
+    protocols = {"sweep": bipolar(61), "train": train()}
+    paths = {name: [write_csv(tmp_path / f"{name}_seed{k}.csv", "vteam", drive) for k in (1, 2)]
+             for name, drive in protocols.items()}  # fmt: skip
+    words = ["--model", "vteam", "--spread", "k_on", "--generations", "0", "--quiet", "--out"]
+    fit, unseen = ([str(path) for path in paths[name]] for name in ("sweep", "train"))
+    held = [word for path in unseen for word in ("--held-out", path)]
+    assert cli.main(["compact", "fit", *fit, *held, *words, str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "part devices from cycles" in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    kept = [word for p in load_model("vteam").parameters if p.fitted and p.name != "k_on"
+            for word in ("--fix", f"{p.name}={p.value!r} {p.unit}".strip())]  # fmt: skip
+    assert cli.main(["compact", "fit", *fit, *unseen, *kept, *words, str(tmp_path / "out")]) == 0
+    written = json.loads((tmp_path / "out" / "parameters.json").read_text())
+    assert written["spread"]["device"]["k_on"] == pytest.approx(0.0, abs=0.02)
+
+
 # Bad input: (arguments after `kmc compact`, text that the message holds).
 BAD = [
     (["fit", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),

@@ -34,7 +34,7 @@ Kept = Annotated[
 ]
 Spread = Annotated[
     list[str] | None,
-    typer.Option("--spread", help="Part a parameter's spread into devices and cycles; may be repeated."),
+    typer.Option("--spread", help="Part a parameter's spread over the fitted traces into devices and cycles; may be repeated."),
 ]
 Programmed = Annotated[
     list[Path] | None,
@@ -96,13 +96,13 @@ def fit(
 
     loaded = exports.starting_at(load_model(model), start)
     fixed = exports.read_changes(loaded, fix or [])
-    spreads.check(loaded, spread or [])
-    single, others = _warned(data.read_all(datasets)), data.read_all(held_out or [])
-    traces, unseen = data.typical(single), data.typical(others)
+    single = _warned(data.read_all(datasets))
+    spreads.check(loaded, spread or [], [one.name for one in single])
+    traces, unseen = data.typical(single), data.typical(data.read_all(held_out or []))
     devices = law.programmed(data.read_all(programmed or []))
     with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
-        loaded = spreads.added(loaded, [*single, *others], found.values, spread or [])
+        loaded = spreads.added(loaded, single, found.values, spread or [])
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 

@@ -148,7 +148,7 @@ def crosssim_device(model: CompactModel, found: Levels) -> str:
 def reservoirpy_node(model: CompactModel, values: Mapping[str, float], width_s: float) -> str:
     """A module that makes a reservoirpy node of devices with these parameters.
 
-    width_s: of a pulse where the caller gives none: by pulses that do not move its devices no reservoir learns.
+    width_s: of a pulse where the caller gives none: pulses that do not move the devices teach nothing.
     """
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}

@@ -33,7 +33,7 @@ def spreads(
     together. A trace that does not tell a parameter is left out of its table. UserError for parameters that
     have no logarithm and for fewer than two devices or protocols.
     """
-    check(model, names)
+    check(model, names, [one.name for one in traces])
     tables: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
     for one in traces:
         place = _SEED.match(one.name)
@@ -47,8 +47,9 @@ def spreads(
     return found
 
 
-def check(model: CompactModel, names: Sequence[str]) -> None:
-    """UserError for a name that there is not, and for a parameter without logarithm or room."""
+def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> None:
+    """UserError for a name that there is not, for a parameter without logarithm or room, and for traces
+    (their names) of fewer than two protocols or devices."""
     for name in names:
         bounds = model.parameter(name)
         if bounds.low <= 0.0:
@@ -58,6 +59,9 @@ def check(model: CompactModel, names: Sequence[str]) -> None:
             )
         if bounds.low == bounds.high:
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
+    places = [place for place in map(_SEED.match, traces) if place is not None]
+    if names and min(len({place[key] for place in places}) for key in ("protocol", "seed")) < 2:
+        raise _too_few()
 
 
 def added(
@@ -98,10 +102,7 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
     freedom = len(table) - len(protocols) - len(devices) + 1
     if len(devices) < 2 or len(protocols) < 2 or freedom < 1:
-        raise UserError(
-            "too few traces tell the parameter to part devices from cycles",
-            next_step="give two protocols or more, with two seeds or more each",
-        )
+        raise _too_few()
     value = np.array(list(table.values()))
     of_protocol = np.array([[key[0] == name for name in protocols] for key in table], float)
     of_device = np.array([[key[1] == name for name in devices] for key in table], float)
@@ -111,6 +112,13 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     weight = np.trace(of_device.T @ _residual_maker(of_protocol) @ of_device)
     device = (without - both - (len(devices) - 1) * cycle) / weight
     return math.sqrt(max(device, 0.0)), math.sqrt(cycle)
+
+
+def _too_few() -> UserError:
+    return UserError(
+        "too few traces tell the parameter to part devices from cycles",
+        next_step="give two protocols or more, with two seeds or more each; what is held out does not count",
+    )
 
 
 def _residual_maker(design: np.ndarray) -> np.ndarray:
