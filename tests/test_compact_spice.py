@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import subprocess
@@ -181,6 +182,31 @@ def test_a_thousand_pulses_of_veriloga(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.va").write_text(circuits.veriloga(model))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     assert thousand_pulses(model, tmp_path, osdi) < 10.0
+
+
+def test_two_devices_of_one_model_in_a_circuit(tmp_path: Path) -> None:
+    """Exported under names of their own; each does as the reference with its parameters."""
+    model, drive = load_model("vteam"), Drive.sweep(0.6, 1.0, np.inf)
+    own = {"low": {"v_on": 0.3}, "high": {"v_on": 0.5}}
+    for name, changes in own.items():
+        exports.write(model, model.values(changes), tmp_path / name, name)
+        told = json.loads((tmp_path / name / "parameters.json").read_text())
+        assert told["model"] == "vteam"
+        assert f"module kmc_{name}_va" in (tmp_path / name / f"kmc_{name}.va").read_text()
+    lines = [
+        f".include {name}/kmc_{name}.sp\nV{name} s {name} 0\nX{name} {name} 0 kmc_{name}" for name in own
+    ]
+    deck = tmp_path / "deck.cir"
+    deck.write_text(
+        "\n".join(["* two", circuits._OPTIONS, f"Vsource s 0 {circuits.pwl(drive)}", *lines])
+        + "\n.tran 1m 1.2 0 1m uic\n.control\nrun\nset wr_singlescale\nwrdata out.txt i(Vlow) i(Vhigh)\n"
+        ".endc\n.end\n"
+    )
+    table = simulators.run_deck(deck, "out.txt")
+    for column, changes in enumerate(own.values(), start=1):
+        made = simulate(model, drive, changes).current
+        found = np.interp(drive.time, table[:, 0], table[:, column])
+        assert found[50:-50] == pytest.approx(made[50:-50], rel=0.05)
 
 
 def test_a_crossbar_of_different_devices_runs(tmp_path: Path) -> None:

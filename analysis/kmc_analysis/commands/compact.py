@@ -34,7 +34,7 @@ Kept = Annotated[
 ]
 Spread = Annotated[
     list[str] | None,
-    typer.Option("--spread", help="Part a parameter's spread over the fitted traces into devices and cycles; may be repeated."),
+    typer.Option("--spread", help="Part a parameter's spread in the fitted traces (devices, cycles)."),
 ]
 Programmed = Annotated[
     list[Path] | None,
@@ -201,6 +201,10 @@ def export(
         list[str] | None,
         typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.'),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Of subcircuit, module and class (kmc_NAME); the model's if not given."),
+    ] = None,
 ) -> None:
     """Write a model as ngspice subcircuit with test benches, Verilog-A, JSON and tables of its pulses.
 
@@ -209,14 +213,18 @@ def export(
         kmc compact export silver --out silver
 
         kmc compact export silver --parameters fit/parameters.json --out silver
+
+        kmc compact export silver --set "V_th=0.4 V" --name low --out low
     """
     from kmc.outputs import folder
-    from kmc_analysis.compact import exports
+    from kmc_analysis.compact import exports, reserved
     from kmc_analysis.compact.model import load_model
 
     loaded = exports.starting_at(load_model(model), parameters)
     changes = exports.read_changes(loaded, set or [])
+    if name is not None:
+        reserved.check_model(name)
     with folder(out, "compact"):
-        written = exports.write(loaded, loaded.values(changes), out)
+        written = exports.write(loaded, loaded.values(changes), out, name)
     for path in written:
         typer.echo(str(path))

@@ -124,12 +124,17 @@ def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
     return replace(own, spread=read_spreads(model, path))
 
 
-def write(model: CompactModel, values: Mapping[str, float], out: Path) -> list[Path]:
-    """Write all exports to the folder `out`; returns the paths."""
+def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str | None = None) -> list[Path]:
+    """Write all exports to the folder `out`; returns the paths.
+
+    name: in place of the model's, for a circuit with several devices of one model. parameters.json keeps the
+    model's, by which it is read again.
+    """
     make_folder(out)
+    texts = {"parameters.json": json.dumps(_document(model, values), indent=2) + "\n"}
+    model = replace(model, name=name or model.name)
     library = f"kmc_{model.name}.sp"
-    texts = {
-        "parameters.json": json.dumps(_document(model, values), indent=2) + "\n",
+    texts |= {
         library: circuits.subcircuit(model, values),
         f"kmc_{model.name}.va": circuits.veriloga(model, values),
     }

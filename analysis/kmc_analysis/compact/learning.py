@@ -152,7 +152,7 @@ def reservoirpy_node(model: CompactModel, values: Mapping[str, float], width_s: 
     """
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
-    where = model.name if model.path.parent == FOLDER else str(model.path.resolve())
+    where = model.path.stem if model.path.parent == FOLDER else str(model.path.resolve())
     return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread, width=width_s)
 
 
