@@ -21,8 +21,8 @@ def export(
 ) -> int:
     """Write a dataset in another format; print the path of what was written.
 
-    csv: the trace, one row a sample. extxyz: silver and vacancies of each snapshot, for OVITO. vtk: fields of
-    each snapshot, for ParaView. pwl: the source's voltage for SPICE.
+    csv: the trace, one row a sample. extxyz: silver (and vacancies that are explicit) of each snapshot, for
+    OVITO. vtk: fields of each snapshot, for ParaView. pwl: the source's voltage for SPICE.
 
     Examples:
 
