@@ -49,6 +49,11 @@ class Parameter(BaseModel):
     meaning: str
 
 
+_AMBIENT = Parameter(
+    name=AMBIENT, value=300.0, low=200.0, high=450.0, unit="K", fitted=False, meaning="ambient temperature"
+)
+
+
 class _Document(BaseModel):
     """The top level of a model's file."""
 
@@ -170,17 +175,7 @@ def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
     parameters = [
         _parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()
     ]
-    parameters.append(
-        Parameter(
-            name=AMBIENT,
-            value=300.0,
-            low=200.0,
-            high=450.0,
-            unit="K",
-            fitted=False,
-            meaning="ambient temperature",
-        )
-    )
+    parameters.append(_AMBIENT)
     constants = {*(p.name for p in parameters), "kB"}
     known = {*constants, *found.states, "V"}
     let = {}
