@@ -1,10 +1,10 @@
-"""Corners of a voltage program in a file: a measured table, or the list of a circuit's PWL source."""
+"""Tables of a user's own, and the corners of a voltage program in one, or in a list of a circuit's source."""
 
 from __future__ import annotations
 
 import csv
 from copy import copy
-from itertools import pairwise
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from kmc.documents import Mapping, place
 from kmc.errors import UserError
 
 MOST = 10_000  # corners
+SIZE_LIMIT = 100_000_000  # bytes of a table
 TIME, VOLTAGE = "time_s", "voltage_source_V"  # the columns of a measured trace, whatever else it has
 _COMMENT = ("*", "#", ";")
 
@@ -35,34 +36,56 @@ def with_points(values: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def read(path: Path) -> tuple[tuple[float, float], ...]:
-    """Corners (s from the first on, V) of a file: columns time_s and voltage_source_V, or two without a name.
+def table_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines of a table that hold something: their numbers, and their cells.
 
-    Raises UserError with file and line.
+    Cells are parted by semicolons (then a comma is a decimal point), else by commas, else by spaces or tabs;
+    what begins with one of * # ; is a comment. Raises UserError for a file that cannot be read.
     """
-    rows = [(line, row) for line, row in enumerate(_rows(documents.read_text(path, ".csv")), start=1) if row]
-    if not rows:
-        raise UserError("holds no corners", f"{path}:1", next_step=f"begin with the line {TIME},{VOLTAGE}")
-    columns = (0, 1) if _is_number(rows[0][1][0]) else _columns(rows.pop(0)[1], path)
-    found = [_corner(row, columns, f"{path}:{line}") for line, row in rows]
-    for (line, _), (before, after) in zip(rows[1:], pairwise(found), strict=True):
-        if after[0] <= before[0]:
-            raise UserError(f"the time {after[0]:g} s is not after {before[0]:g} s", f"{path}:{line}",
-                            next_step="sort the rows, and give each time once")  # fmt: skip
-    if not 2 <= len(found) <= MOST:
-        raise UserError(f"has {len(found)} corners", str(path), next_step=f"give 2 to {MOST:,}")
-    return tuple((time - found[0][0], volt) for time, volt in found)
-
-
-def _rows(text: str) -> list[list[str]]:
-    """Entries of each line, without comments: parted by semicolons (then a comma is a decimal point), else by
-    commas, else by spaces."""
+    text = documents.read_text(path, ".csv", SIZE_LIMIT)
     lines = ["" if line.lstrip().startswith(_COMMENT) else line for line in text.splitlines()]
     mark = next((mark for mark in ";," if any(mark in line for line in lines)), None)
     if mark is None:
-        return [line.split() for line in lines]
-    point = (",", ".") if mark == ";" else ("", "")
-    return [[entry.strip().replace(*point) for entry in row] for row in csv.reader(lines, delimiter=mark)]
+        rows = [line.split() for line in lines]
+    else:
+        point = (",", ".") if mark == ";" else ("", "")
+        cut = csv.reader(lines, delimiter=mark)
+        rows = [[cell.strip().replace(*point) for cell in row] for row in cut]
+    return [(line, row) for line, row in enumerate(rows, start=1) if row]
+
+
+def check_width(row: list[str], width: int, where: str) -> None:
+    """UserError for a row that has not a cell for each column: which number is which is not known."""
+    if len(row) != width:
+        raise UserError(f"has {len(row)} cells, not {width}", where,
+                        next_step="give one number a column, with a decimal point")  # fmt: skip
+
+
+def read(path: Path) -> tuple[tuple[float, float], ...]:
+    """Corners (s from the first on, V) of a file: columns time_s and voltage_source_V, or two without a name.
+
+    A time that is given twice is a step. Raises UserError with file and line.
+    """
+    rows = table_rows(path)
+    if not rows:
+        raise UserError("holds no corners", f"{path}:1", next_step=f"begin with the line {TIME},{VOLTAGE}")
+    width, columns = 2, (0, 1)
+    if not _is_number(rows[0][1][0]):
+        head = rows.pop(0)[1]
+        width, columns = len(head), _columns(head, path)
+    found: list[tuple[float, float]] = []
+    before = -inf
+    for line, row in rows:
+        check_width(row, width, f"{path}:{line}")
+        time, volt = _corner(row, columns, f"{path}:{line}")
+        if time < before:
+            raise UserError(f"the time {time:g} s is before {before:g} s", f"{path}:{line}",
+                            next_step="sort the rows")  # fmt: skip
+        before = time
+        found.append((max(time, nextafter(found[-1][0], inf)) if found else time, volt))
+    if not 2 <= len(found) <= MOST:
+        raise UserError(f"has {len(found)} corners", str(path), next_step=f"give 2 to {MOST:,}")
+    return tuple((time - found[0][0], volt) for time, volt in found)
 
 
 def _columns(head: list[str], path: Path) -> tuple[int, int]:
@@ -74,7 +97,7 @@ def _columns(head: list[str], path: Path) -> tuple[int, int]:
 
 
 def _corner(row: list[str], columns: tuple[int, int], where: str) -> tuple[float, float]:
-    entries = [row[one] if one < len(row) else "" for one in columns]
+    entries = [row[one] for one in columns]
     if not all(map(_is_number, entries)):
         raise UserError(f"{' and '.join(map(repr, entries))} are no time and voltage", where,
                         next_step="give plain numbers in s and V")  # fmt: skip
@@ -83,6 +106,6 @@ def _corner(row: list[str], columns: tuple[int, int], where: str) -> tuple[float
 
 def _is_number(text: str) -> bool:
     try:
-        return abs(float(text)) < float("inf")
+        return abs(float(text)) < inf
     except ValueError:
         return False

@@ -54,23 +54,24 @@ def sibling(path: Path, kind: str = ".yaml") -> str | None:
     return nearest(path.name, names)
 
 
-def read_text(path: Path, kind: str = ".yaml") -> str:
-    """The text of `path`, a file of this kind. UserError when missing, a directory, binary, or over 1 MB."""
+def read_text(path: Path, kind: str = ".yaml", limit: int = SIZE_LIMIT) -> str:
+    """The text of `path`, a file of this kind. UserError when missing, a directory, binary, or too large."""
     try:
         if path.is_dir():
             raise UserError("is a directory", str(path), next_step=f"name a {kind} file in it")
         if not path.is_file():  # a device or pipe would be read for ever
             raise UserError("no such file", str(path), sibling(path, kind), "check the path")
         with path.open("rb") as handle:
-            data = handle.read(SIZE_LIMIT + 1)
+            data = handle.read(limit + 1)
     except OSError as error:
         raise UserError(
             f"cannot be read ({error.strerror})", str(path), next_step="check its permissions"
         ) from None
     except ValueError:
         raise UserError("is not a valid path", next_step=f"name a {kind} file") from None
-    if len(data) > SIZE_LIMIT:
-        raise UserError("is larger than 1 MB", str(path), next_step=f"a {kind} file of kmc is smaller")
+    if len(data) > limit:
+        step = "a card or run file is a few kB" if limit == SIZE_LIMIT else "give fewer rows"
+        raise UserError(f"is larger than {limit / 1e6:g} MB", str(path), next_step=step)
     try:
         text = data.decode("utf-8-sig")
         if "\0" in text:

@@ -1,5 +1,6 @@
 """The corners of a pwl segment from a file: a measured table, or a circuit's list."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,22 @@ def test_a_file_is_beside_the_file_that_names_it(tmp_path: Path, monkeypatch: py
     assert [round(step.voltage_V, 3) for step in found.steps()[:2]] == [0.02, 0.06]
 
 
+def test_a_time_given_twice_is_a_step(tmp_path: Path) -> None:
+    """As in a trace whose corners stand beside its samples: the staircase has no ramp between the two."""
+    path = written(tmp_path, "time_s,voltage_source_V\n3.0,0\n3.1,0\n3.1,0.8\n3.1,0.5\n3.2,0.5\n")
+    protocol = read_protocol([{"pwl": {"file": str(path), "step": "10 ms"}}])
+    assert [round(step.voltage_V, 9) for step in protocol.steps()] == [0.0] * 10 + [0.5] * 10
+
+
+@pytest.mark.parametrize("name", ["pulse_0.6V_seed1.csv", "pulse_0.8V_seed1.csv"])
+def test_a_trace_of_a_run_is_a_program(repository: Path, name: str) -> None:
+    """What `kmc compact traces` writes, with corners that have no current."""
+    path = repository / "runs/compact_ogb_20nm/fitted" / name
+    found = corners.read(path)
+    assert len(found) == len(path.read_text().splitlines()) - 1
+    assert all(after[0] > before[0] for before, after in pairwise(found))
+
+
 def test_what_export_writes_is_read(tmp_path: Path) -> None:
     """The staircase of a run, as a circuit's source and back: the same voltage at all times but the rises."""
     protocol = kmc.Protocol.sweep("0.2 V", rate="1 MV/s", step="50 mV")
@@ -65,9 +82,11 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
     ("time_s,voltage_source_mV\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
     ("time_s,time_s,voltage_source_V\n0,0\n1,1\n", ":1", 'more than one column "time_s"'),
     ("time_s,voltage_source_V\n0,0\n1,x\n", ":3", "'1' and 'x' are no time and voltage"),
-    ("time_s,voltage_source_V\n0,0\n1\n", ":3", "'1' and ''"),
+    ("time_s,voltage_source_V\n0,0\n1\n", ":3", "has 1 cells, not 2"),
+    ("time_s,voltage_source_V\n0,0,0,0\n1,002,0,8\n", ":2", "has 4 cells, not 2"),
+    ("0,1e-9,0.1\n1,2e-9,0.2\n", ":1", "has 3 cells, not 2"),
     ("0 0\n1 nan\n", ":2", "'1' and 'nan'"),
-    ("0 0\n\n1 1\n1 2\n", ":4", "1 s is not after 1 s"),
+    ("0 0\n\n1 1\n0.9 2\n", ":4", "0.9 s is before 1 s"),
     ("0 0\n", "mine.csv", "has 1 corners"),
     ("\n".join(f"{k} 0" for k in range(10_002)), "mine.csv", "10002 corners"),
 ])  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 import numpy as np
 
+from kmc.corners import check_width, table_rows
 from kmc.documents import unknown
 from kmc.errors import UserError, nearest
 
@@ -34,23 +34,14 @@ _OTHERS = (
 # A corner of the source that was not measured has no current; see _numbers for the limit.
 _MAY_BE_NONE = ("current_A", "voltage_device_V")
 _LIMIT = "compliance_A"
-_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
 def measured_columns(path: Path) -> dict[str, np.ndarray]:
     """The columns of a CSV by name, each [n], in s, V and A. Raises UserError with file and line."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot be read ({getattr(error, 'strerror', None) or 'not text in UTF-8'})",
-            str(path),
-            next_step="check the path",
-        ) from None
-    head = [name.strip() for name in rows[0]] if rows else []
-    _check_head(head, f"{path}:1")
-    table = _numbers(rows[1:], head, path)
+    rows = table_rows(path)
+    first, head = rows.pop(0) if rows else (1, [])
+    _check_head(head, f"{path}:{first}")
+    table = _numbers(rows, head, path)
     if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
         raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
     return {name: table[:, i] for i, name in enumerate(head)}
@@ -58,10 +49,6 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
 
 def _check_head(head: list[str], where: str) -> None:
     """Each column is known and there once, and those that have to be there are."""
-    for mark, words in _SEPARATORS.items():
-        if len(head) == 1 and mark in head[0]:
-            step = "part them by commas, and write numbers with decimal points"
-            raise UserError(f"its columns are parted by {words}", where, next_step=step)
     for name in head:
         if name not in _COLUMNS and name not in _OTHERS:
             raise _unknown(name, where)
@@ -87,23 +74,19 @@ def _unknown(name: str, where: str) -> UserError:
     return UserError(f'unknown column "{name}"', where, next_step=step)
 
 
-def _numbers(rows: list[list[str]], head: list[str], path: Path) -> np.ndarray:
-    """The rows [n, columns] that are not empty; every number is finite but what was not measured, and a limit
-    that is infinite."""
+def _numbers(rows: list[tuple[int, list[str]]], head: list[str], path: Path) -> np.ndarray:
+    """The rows [n, columns]; every number is finite but what was not measured, and a limit that is
+    infinite."""
     found = []
-    for line, row in enumerate(rows, start=2):
-        if not row:
-            continue
+    for line, row in rows:
         where = f"{path}:{line}"
+        check_width(row, len(head), where)
         try:
             numbers = [float(cell) for cell in row]
         except ValueError:
             comma = any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in row)
             step = "write a decimal point, not a comma" if comma else "write plain numbers in s, V and A"
             raise UserError(f"a cell is not a number: {','.join(row):.60}", where, next_step=step) from None
-        if len(numbers) != len(head):
-            step = "give one number a column, with a decimal point"
-            raise UserError(f"has {len(numbers)} cells, not {len(head)}", where, next_step=step)
         named = dict(zip(head, numbers, strict=True))
         if not named.pop(_LIMIT, np.inf) > 0.0:
             raise UserError(f"the limit {_LIMIT} is not above 0 A", where, next_step="give inf for no limit")
