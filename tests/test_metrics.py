@@ -159,7 +159,7 @@ def by_the_book(volts: np.ndarray, current: np.ndarray, limited: np.ndarray) -> 
 
 
 def test_an_ordinary_sweep_has_the_same_numbers_to_the_last_bit() -> None:
-    """0 to +V and back, and its negative mirrored, as the scoreboard measures them: told the protocol or not,
+    """0 to +V and back, and the same mirrored, as the scoreboard measures them: told the protocol or not,
     steps of any size, with a SET at any level, at the first above zero too, limited or not, or with none."""
     generator = np.random.Generator(np.random.PCG64(3))
     for _ in range(300):
@@ -173,8 +173,21 @@ def test_an_ordinary_sweep_has_the_same_numbers_to_the_last_bit() -> None:
         plain = staircase(list(volts), list(current)).assign(limited=("time", limited.astype(np.int8)))
         known = told(plain, to=f"{way[-1]} V", step=f"{step} V")
         wanted = by_the_book(volts, current, limited)
-        for one in (plain, known, mirrored(mirrored(known))):
+        for one in (plain, known):
             np.testing.assert_array_equal(of_sweep(one), wanted)
+        np.testing.assert_array_equal(of_sweep(mirrored(known)) * np.array([1.0, -1.0, 1.0, 1.0]), wanted)
+
+
+def test_a_reset_before_it_is_not_the_sweep() -> None:
+    """0 to -0.8 V and back, then 0 to 0.8 V and back with a SET at 0.6 V: the second one is measured."""
+    up = [0.1 * k for k in range(9)]
+    down = up[-2::-1]
+    positive = [1e-9 * v if v < 0.55 else 2e-6 for v in up] + [2e-6 * v for v in down]
+    volts = [-v for v in (*up, *down)] + up[1:] + down
+    current = [1e-9 * v for v in volts[: len(up) + len(down)]] + positive[1:]
+    ds = staircase(volts, current).assign(limited=("time", np.zeros(len(volts), np.int8)))
+    assert metrics.has_set(ds) == 1.0
+    assert metrics.set_voltage(ds) == pytest.approx(0.6)
 
 
 def test_retention_is_the_time_to_a_factor_of_two() -> None:

@@ -178,7 +178,8 @@ WARM = "variants: {temperature: [300 K, 350 K]}\n"
 
 
 @pytest.mark.parametrize(("text", "line"), [
-    (f"{WARM}protocol:\n  - read:\n  - sweep: {{to: 1 V, rate: 1 V/s,\n      temperature: 300 K}}\n", 6),
+    (f"{WARM}protocol:\n  - sweep: {{to: 1 V, rate: 1 V/s,\n      temperature: 300 K}}\n"
+     "  - read: {temperature: 310 K}\n", 5),
     (f"{WARM}protocol:\n  - repeat:\n      times: 2\n"
      "      segments:\n        - read: {temperature: 300 K}\n", 7),
     (f"{WARM}protocols:\n  a: [read: ]\n  b:\n    - repeat_until:\n        most: 2\n        segments:\n"
@@ -187,13 +188,23 @@ WARM = "variants: {temperature: [300 K, 350 K]}\n"
 ], ids=["sweep", "repeat", "repeat_until", "setting"])  # fmt: skip
 def test_a_segment_does_not_override_the_temperature_that_is_varied(file: Path, text: str,
                                                                     line: int) -> None:  # fmt: skip
-    """Both variants would run at the segment's, and nothing would say so."""
+    """Both variants would run at the segments', and nothing would say so."""
     file.write_text(f"stack: ogb_20nm\n{text}")
     with pytest.raises(UserError, match=rf"yaml:{line}: .* has a temperature of its own beside that in vari"):
         load_study(file)
     file.write_text(file.read_text().replace("variants: {temperature: [300 K, 350 K]}\n", "")
                     .replace("settings.temperature: [300 K, 350 K]", "thickness: [20 nm, 40 nm]"))
     load_study(file)
+
+
+def test_a_step_at_a_temperature_of_its_own_stands_beside_one_that_is_varied(file: Path) -> None:
+    """Set at 300 K, kept at the temperature that is varied, read at 300 K: three tasks that differ."""
+    segments = ["hold: {voltage: 1 V, duration: 1 us, temperature: 300 K}",
+                "hold: {voltage: 0 V, duration: 1 ms}", "read: {temperature: 300 K}"]  # fmt: skip
+    lines = "".join(f"  - {one}\n" for one in segments)
+    varied = "variants: {temperature: [300 K, 330 K, 360 K]}"
+    file.write_text(f"stack: ogb_20nm\n{varied}\nprotocol:\n{lines}")
+    assert load_study(file).count == 3
 
 
 def refused(file: Path, capsys: pytest.CaptureFixture[str], where: str, words: str) -> None:

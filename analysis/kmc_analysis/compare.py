@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc import netcdf
 from kmc.errors import UserError
+from kmc.study import results
 from kmc.study.manifest import result_path
 from kmc_analysis.metrics import METRICS
 
@@ -76,8 +76,7 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
 
 def _run_of(task: xr.Dataset) -> str:
     """What the file of a task tells of its run: by its protocol a sweep is known, however early it ended."""
-    with netcdf.lazily(result_path(Path(task.attrs["folder"]), str(task["task"].values))) as file:
-        return str(file.attrs["run"])
+    return results.read_attribute(result_path(Path(task.attrs["folder"]), str(task["task"].values)), "run")
 
 
 def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effect]:

@@ -187,18 +187,25 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
                         next_step="keep one of the two")  # fmt: skip
     if "temperature" in varied:  # a segment's own goes before the setting
         for items in (document.get("protocol") or [], *(document.get("protocols") or {}).values()):
-            _refuse_temperatures(items)
+            _refuse_temperatures(list(_leaves(items)))
 
 
-def _refuse_temperatures(items: Any) -> None:
-    """No segment of a checked list may have a temperature of its own, nor may those that a loop repeats."""
+def _leaves(items: Any) -> Iterator[tuple[str, Any]]:
+    """Name and settings of each segment of a checked list, in place of a loop those that it repeats."""
     for name, values in (entry for item in items for entry in item.items()):
-        values = values or {}
-        if values.get("temperature") is not None:
-            what = f"the segment {name} has a temperature of its own beside that in variants"
-            raise UserError(what, documents.place(values, "temperature"),
-                            next_step="keep one of the two, or vary it by protocols:")  # fmt: skip
-        _refuse_temperatures(values.get("segments", []))
+        if "segments" in (values or {}):
+            yield from _leaves(values["segments"])
+        else:
+            yield name, values or {}
+
+
+def _refuse_temperatures(segments: list[tuple[str, Any]]) -> None:
+    """Not all may have a temperature of their own: nothing would be varied."""
+    if segments and all(values.get("temperature") is not None for _, values in segments):
+        name, values = segments[0]
+        what = f"the segment {name}, as all others, has a temperature of its own beside that in variants"
+        raise UserError(what, documents.place(values, "temperature"),
+                        next_step="leave it out of a segment, or vary it by protocols:")  # fmt: skip
 
 
 def _runs(maker: Maker, base: RunFile, axes: list[Axis],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,15 @@ class _Traces(BackendArray):
 
 def read_variable(path: Path, name: str) -> np.ndarray:
     """One variable of a dataset file. Raises CorruptFile for a damaged file, or one that is gone."""
+    return np.asarray(_read(path, lambda file: file.variables[name][:]))
+
+
+def read_attribute(path: Path, name: str) -> str:
+    """One attribute of a dataset file, of which no more is read. Raises CorruptFile as read_variable does."""
+    return str(_read(path, lambda file: file.getncattr(name)))
+
+
+def _read(path: Path, wanted: Callable[[Any], Any]) -> Any:
     import netCDF4
 
     try:
@@ -110,7 +120,7 @@ def read_variable(path: Path, name: str) -> np.ndarray:
             raise OSError("it is cut off, changed, or gone")
         with netCDF4.Dataset(path) as file:
             file.set_auto_mask(False)
-            return np.asarray(file.variables[name][:])
-    except (OSError, RuntimeError, KeyError, IndexError) as error:
+            return wanted(file)
+    except (OSError, RuntimeError, KeyError, IndexError, AttributeError) as error:
         raise CorruptFile(f"{path} cannot be read: {error}",
                           next_step="delete it and give kmc study again") from error  # fmt: skip

@@ -49,7 +49,7 @@ def spreads(
 
 def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> None:
     """UserError for a name that there is not, for a parameter without logarithm or room, and for traces
-    (their names) of fewer than two protocols or devices."""
+    (their names) of which too few are there to part devices from cycles."""
     for name in names:
         bounds = model.parameter(name)
         if bounds.low <= 0.0:
@@ -60,8 +60,8 @@ def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> N
         if bounds.low == bounds.high:
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
     places = [place for place in map(_SEED.match, traces) if place is not None]
-    if names and min(len({place[key] for place in places}) for key in ("protocol", "seed")) < 2:
-        raise _too_few()
+    if names:
+        _check_table({(place["protocol"], place["seed"]) for place in places})
 
 
 def added(
@@ -100,9 +100,7 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     has too few entries to tell.
     """
     protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
-    freedom = len(table) - len(protocols) - len(devices) + 1
-    if len(devices) < 2 or len(protocols) < 2 or freedom < 1:
-        raise _too_few()
+    freedom = _check_table(set(table))
     value = np.array(list(table.values()))
     of_protocol = np.array([[key[0] == name for name in protocols] for key in table], float)
     of_device = np.array([[key[1] == name for name in devices] for key in table], float)
@@ -114,11 +112,16 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     return math.sqrt(max(device, 0.0)), math.sqrt(cycle)
 
 
-def _too_few() -> UserError:
-    return UserError(
-        "too few traces tell the parameter to part devices from cycles",
-        next_step="give two protocols or more, with two seeds or more each; what is held out does not count",
-    )
+def _check_table(places: set[tuple[str, str]]) -> int:
+    """Degrees of freedom of the cycle in a table with these places (protocol, device). UserError for none."""
+    protocols, devices = (len({place[i] for place in places}) for i in (0, 1))
+    freedom = len(places) - protocols - devices + 1
+    if devices < 2 or protocols < 2 or freedom < 1:
+        raise UserError(
+            "too few traces tell the parameter to part devices from cycles",
+            next_step="give two protocols or more, with the same two seeds or more each, not held out",
+        )
+    return freedom
 
 
 def _residual_maker(design: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
 
     A step is the last sample at one voltage of the source. Out leads to the sweep's greatest voltage, or with
     a negative one to its lowest; back ends where the voltage turns again. Where the run tells its protocol, a
-    segment `sweep` is one, however early it ends; elsewhere `least` levels in a row make one, whatever was
-    before them.
+    segment `sweep` (in no loop) is one, however early it ends; elsewhere `least` levels in a row make one,
+    whatever was before them. A negative one counts where none is positive: it is a reset else.
     """
     voltage = ds["voltage_source"].values
     if not len(voltage):
@@ -46,15 +46,14 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
     last = np.flatnonzero(np.append(np.diff(voltage) != 0, True))
     steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
     volts = steps[:, 0]
-    ways = [_way_out(volts, 0, len(volts) - 1, least)]
+    known = _ways_out(volts, 0, len(volts) - 1, least)
     for samples in _swept(ds):
         first, end = np.searchsorted(last, samples[[0, -1]])
-        ways.append((first, end) if first == end else _way_out(volts, first, end, 2))
-    known = [way for way in ways if way is not None]
+        known += [(int(first), int(end))] if first == end else _ways_out(volts, first, end, 2)
     if not known:
         return None
     # Of two that end alike the later start is that of the segment itself, without what was before it.
-    start, top = min(known, key=lambda way: (way[1], -way[0]))
+    start, top = min(known, key=lambda way: (volts[way[1]] < 0.0, way[1], -way[0]))
     back = np.diff(volts[top:]) * np.sign(volts[top] - volts[start]) < 0
     stop = top + (len(back) if back.all() else int(np.argmin(back)))
     return steps[start : top + 1], steps[top : stop + 1]
@@ -67,17 +66,20 @@ def _swept(ds: xr.Dataset) -> list[np.ndarray]:
     return [samples for samples in found if len(samples)]
 
 
-def _way_out(volts: np.ndarray, first: int, end: int, least: int) -> tuple[int, int] | None:
-    """First and last step of the first stretch between `first` and `end` that leads away from 0 V.
+def _ways_out(volts: np.ndarray, first: int, end: int, least: int) -> list[tuple[int, int]]:
+    """First and last step of each stretch between `first` and `end` that leads away from 0 V.
 
-    It has `least` levels, and rises to above zero or falls to below: what falls to zero is a way back.
+    It has `least` levels, and rises to above zero or falls to below: what falls to zero is a way back, and so
+    is what ends where the stretch before it began.
     """
     way = np.sign(np.diff(volts[first : end + 1]))
-    turns = [0, *(np.flatnonzero(np.diff(way)) + 1), len(way)]
-    for a, b in pairwise(turns):
-        if b - a + 1 >= least and way[a] * volts[first + b] > _NEAR_V:
-            return first + int(a), first + int(b)
-    return None
+    turns = [first, *(first + np.flatnonzero(np.diff(way)) + 1), first + len(way)]
+    began, found = math.inf, []
+    for a, b in pairwise(map(int, turns)):
+        if b - a + 1 >= least and way[a - first] * volts[b] > _NEAR_V and abs(volts[b] - began) > _NEAR_V:
+            found.append((a, b))
+        began = volts[a]
+    return found
 
 
 def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray | None, np.ndarray] | None:
