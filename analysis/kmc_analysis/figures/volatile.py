@@ -27,8 +27,8 @@ OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=30,
 DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=30, quick=2)
 
 #: the sweep of the definitions, by whose end the devices must be back
-SLOW = [Program(f"volatile {name} at {DEFINED_RATE}", name, sweep(rate=DEFINED_RATE), devices=6, quick=1)
-        for name in (OGB.stack, DDAB.stack)]  # fmt: skip
+SLOW = [Program(f"volatile {name} at {DEFINED_RATE}", name, sweep(rate=DEFINED_RATE), devices=6, quick=quick)
+        for name, quick in ((OGB.stack, 1), (DDAB.stack, 0))]  # fmt: skip
 
 _LINES = (
     f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
