@@ -201,8 +201,8 @@ def _profile(runs: Runs) -> dict[str, Measured]:
         ratios.append(interface_silver(on, snapshot=_last_before_reset(on)) / interface_silver(off))
     ratio, pad = mean(ratios), mean(lost)
     holds = bool(ratio.low > 1 and pad.low > 0) or (None if ratio.high > 1 and pad.high > 0 else False)
-    note = (f"{len(good)} of {len(runs[OGB.name])} devices were written; the pad lost {pad.value:.0f} atoms "
-            f"a window ({pad.low:.0f} to {pad.high:.0f})")  # fmt: skip
+    note = (f"{len(good)} devices that were written, each beside its unwritten twin; the pad lost "
+            f"{pad.value:.0f} atoms a window ({pad.low:.0f} to {pad.high:.0f})")  # fmt: skip
     return {"S17_silver_profile": Measured(ratio.value, ratio.low, ratio.high, ratio.n, note, holds=holds)}
 
 
