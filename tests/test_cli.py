@@ -582,10 +582,9 @@ def test_a_bench_draws_its_rows_if_it_can(tmp_path: Path, capsys: pytest.Capture
 
 def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str],
                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Both kinds of vacancies are run once, and time and folder are told."""
+    """Both kinds of vacancies are run once, time and folder are told; what is compiled: test_warmup.py."""
     ran: list[str] = []
-    monkeypatch.setattr(sys.modules["kmc.simulation"], "simulate",
-                        lambda *_, settings, **__: ran.append(settings.vacancies), raising=False)  # fmt: skip
+    monkeypatch.setattr("kmc.commands.warmup._compile", ran.append)
     assert cli.main(["warmup", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert ran == ["equilibrium", "explicit"]
