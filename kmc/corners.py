@@ -71,8 +71,8 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
         raise UserError("holds no corners", f"{path}:1", next_step=f"begin with the line {TIME},{VOLTAGE}")
     width, columns = 2, (0, 1)
     if not _is_number(rows[0][1][0]):
-        head = rows.pop(0)[1]
-        width, columns = len(head), _columns(head, path)
+        line, head = rows.pop(0)
+        width, columns = len(head), _columns(head, f"{path}:{line}")
     found: list[tuple[float, float]] = []
     before = -inf
     for line, row in rows:
@@ -88,11 +88,12 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
     return tuple((time - found[0][0], volt) for time, volt in found)
 
 
-def _columns(head: list[str], path: Path) -> tuple[int, int]:
+def _columns(head: list[str], where: str) -> tuple[int, int]:
+    """Places of time and voltage in the names of a table's columns."""
     for name, unit in ((TIME, "s"), (VOLTAGE, "V")):
         if head.count(name) != 1:  # no name is proposed: one like it may be in another unit
             often = "no column" if name not in head else "more than one column"
-            raise UserError(f'has {often} "{name}"', f"{path}:1", next_step=f"give one, in {unit}")
+            raise UserError(f'has {often} "{name}"', where, next_step=f"give one, in {unit}")
     return head.index(TIME), head.index(VOLTAGE)
 
 
