@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from kmc_analysis.figures import nonvolatile, programmed, pulses, series, volatile
+from kmc import provenance
+from kmc.outfolder import describe
+from kmc_analysis.figures import nonvolatile, programmed, pulses, series, thermogram, volatile
 from kmc_analysis.figures.controls import ratio
+from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.reproduce import measured
+from kmc_analysis.reproduce.session import Changes, Maker
 
 
 def rise(set_V: float, top_V: float = series.TOP_V) -> xr.Dataset:
@@ -198,3 +204,34 @@ def test_opposite_changes_by_a_read_do_not_cancel(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pulses, "reads", lambda ds, volt: np.array([[0.0, ds]]))
     runs = {pulses._DISTURBED.name: [0.5, 1.5] * 3, pulses._LEFT.name: [1.0] * 6}
     assert pulses._disturbed(runs)["S25_read_disturb"].value == pytest.approx(0.5)
+
+
+def warm(program: Program, changes: Changes, written: bool = True) -> xr.Dataset:
+    """A run of `program` with `changes`, of at most 0.2 mW, also at negative voltage."""
+    volt = np.array([0.5, 0.5, -0.5])
+    columns = {"voltage_source": volt, "voltage_device": volt, "current": 4e-4 * np.sign(volt),
+               "conductance": np.array([0.0, 1e-3 if written else 0.0, 0.0]), "segment": np.array([0, 1, 4])}
+    run = describe(Maker(changes).run(program, 1))
+    return xr.Dataset({name: ("time", values) for name, values in columns.items()},
+                      attrs=provenance.attributes(run))  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["8 K/mW", None])
+def test_the_surface_is_as_warm_as_the_runs_own_substrate_makes_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:  # fmt: skip
+    """S30, S31 and their picture: of a changed card its own number, of an unchanged one 5000 K/W; another
+    change beside it alters nothing. Without a written device the bound is that of the same substrate."""
+    changed = {} if given is None else {"device.substrate_thermal_resistance": given}
+    resistance = 5000.0 if given is None else 8000.0
+    changes = Changes({"electrode": "au", "electrode.bond_energy": "0.3 eV", **changed})
+    programs = (volatile.OGB, nonvolatile.OGB, nonvolatile.DDAB)
+    runs = {one.name: [warm(one, changes)] for one in programs}
+    found = volatile._heat(runs) | nonvolatile._heats(runs)
+    for key in ("S30_volatile_heat", "S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50"):
+        assert found[key].value == pytest.approx(2e-4 * resistance)
+    drawn: list[float] = []
+    monkeypatch.setattr(thermogram, "draw", lambda means, of_substrate, path: drawn.append(of_substrate))
+    nonvolatile._draw_heat(runs, tmp_path / "heat.png")
+    assert drawn == [pytest.approx(resistance)]
+    none = {one.name: [warm(one, changes, written=False)] for one in programs}
+    assert nonvolatile._heats(none)["S30_nonvolatile_heat"].value == pytest.approx(5e-4 * resistance)

@@ -331,7 +331,7 @@ def test_separable_are_means_over_two_sigma_apart() -> None:
 def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:
     """The disc's radius gives the card's resistance; the rise is even inside, a third at its double radius,
     and far away that of a point source, P / (2 pi k r); the picture is drawn."""
-    spot = thermogram.spot_radius_um("ogb_20nm")
+    spot = thermogram.spot_radius_um(5000)
     assert 1e6 / (4 * thermogram.GLASS_W_MK * spot) == pytest.approx(5000)
     near = thermogram.surface_rise(np.array([0.0, spot, 2 * spot]), 3.0, spot)
     assert near == pytest.approx([3, 3, 1])
@@ -339,5 +339,8 @@ def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:
     power = 3.0 / 5000
     point = power / (2 * math.pi * thermogram.GLASS_W_MK * far * 1e-6)
     assert thermogram.surface_rise(np.array([far]), 3.0, spot)[0] == pytest.approx(point, rel=1e-3)
-    thermogram.draw({"one": 1.0, "other": 3.0}, "ogb_20nm", tmp_path / "shown.png")
+    thermogram.draw({"one": 1.0, "other": 3.0}, 5000, tmp_path / "shown.png")
     assert (tmp_path / "shown.png").stat().st_size > 5000
+    for resistance in (1e-9, 0.0):  # all of the stage is one with the surface
+        wide = thermogram.spot_radius_um(resistance)
+        assert thermogram.surface_rise(np.array([0.0, 100.0]), 3.0, wide) == pytest.approx([3, 3])

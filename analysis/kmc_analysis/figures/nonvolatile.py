@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from kmc.stack import load_stack
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.definition import Figure, Program, Runs, paired
 from kmc_analysis.figures.pictures import panels
@@ -98,14 +97,14 @@ def _reconfigured(runs: Runs) -> dict[str, Measured]:
     return {"S29_reconfigurable": share(sum(back), len(devices), note)}
 
 
-def heat(devices: list[xr.Dataset], program: Program, note: str) -> Measured:
+def heat(devices: list[xr.Dataset], note: str) -> Measured:
     """Rise of the surface at the greatest power of the RESET, K; without a written device, the most that the
     circuit gives in it."""
     if any(map(is_written, devices)):
-        return _of_written(devices, lambda ds: surface_rise(ds, program.stack, negative=True), note)
+        return _of_written(devices, lambda ds: surface_rise(ds, negative=True), note)
     if not devices:
         return not_run("no run of it is done yet")
-    most = RESET_V * LIMIT_A * load_stack(program.stack).device.value("substrate_thermal_resistance")
+    most = RESET_V * LIMIT_A * thermogram.substrate_resistance(devices[0])
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
     return Measured(most, 0.0, most, len(devices), told)
 
@@ -115,8 +114,8 @@ _OWED = "the first cycle stands in for the fiftieth, or the last: those are out 
 
 
 def _heats(runs: Runs) -> dict[str, Measured]:
-    ogb, ddab = (heat(runs[program.name], program, _FIRST) for program in (OGB, DDAB))
-    rises = [_rises(runs[program.name], program) for program in (DDAB, OGB)]
+    ogb, ddab = (heat(runs[program.name], _FIRST) for program in (OGB, DDAB))
+    rises = [_rises(runs[program.name]) for program in (DDAB, OGB)]
     order = not_run("no device of one of the two was written")
     if all(len(part) for part in rises):
         order = measured.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
@@ -137,17 +136,18 @@ def _open(found: Measured) -> Measured:
 
 def _draw_heat(runs: Runs, path: Path) -> None:
     """Thermograms at the greatest power: the volatile sweep, and the RESET of either composition."""
-    shown = {"OGB, volatile": [surface_rise(ds, VOLATILE.stack) for ds in runs[VOLATILE.name]]}
-    shown |= {f"{program.stack}, RESET": list(_rises(runs[program.name], program)) for program in (OGB, DDAB)}
+    shown = {"OGB, volatile": [surface_rise(ds) for ds in runs[VOLATILE.name]]}
+    shown |= {f"{program.stack}, RESET": list(_rises(runs[program.name])) for program in (OGB, DDAB)}
     means = {name: float(np.mean(rises)) for name, rises in shown.items() if len(rises)}
     if means:
-        thermogram.draw(means, OGB.stack, path)
+        ds = next(ds for program in (VOLATILE, OGB, DDAB) for ds in runs[program.name])
+        thermogram.draw(means, thermogram.substrate_resistance(ds), path)
 
 
-def _rises(devices: list[xr.Dataset], program: Program) -> np.ndarray:
+def _rises(devices: list[xr.Dataset]) -> np.ndarray:
     """The rise of each written device."""
     good = [ds for ds in devices if is_written(ds)]
-    return np.array([surface_rise(ds, program.stack, negative=True) for ds in good])
+    return np.array([surface_rise(ds, negative=True) for ds in good])
 
 
 def _draw_modes(runs: Runs, path: Path) -> None:

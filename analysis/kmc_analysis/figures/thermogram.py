@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
+from kmc.provenance import run_of
 from kmc.stack import load_stack
 from kmc_analysis.figures.pictures import panels
 
@@ -17,24 +19,34 @@ LEAST_K = 1.0  # that a camera tells from noise: less stays dark
 _PIXELS = 121
 
 
-def spot_radius_um(stack: str) -> float:
-    """Radius of the disc whose spreading resistance 1 / (4 k a) on glass is that of the card, um."""
-    resistance = load_stack(stack).device.value("substrate_thermal_resistance")
-    return 1e6 / (4 * GLASS_W_MK * resistance)
+def substrate_resistance(ds: xr.Dataset) -> float:
+    """Thermal resistance of the substrate that a run was made with, K/W: the card's, or what was chosen.
+
+    Only what was chosen of that card is read again: another card that was chosen may lie where this process
+    does not find it.
+    """
+    stack = run_of(ds)["stack"]
+    chosen = {path: value for path, value in stack["choices"].items() if path.startswith("device.")}
+    return load_stack(stack["name"], **chosen).device.value("substrate_thermal_resistance")
+
+
+def spot_radius_um(resistance: float) -> float:
+    """Radius of the disc whose spreading resistance 1 / (4 k a) on glass is `resistance` (K/W), um."""
+    return 1e6 / (4 * GLASS_W_MK * resistance) if resistance else math.inf
 
 
 def surface_rise(radius_um: np.ndarray, rise_K: float, spot_um: float) -> np.ndarray:
     """Rise at a distance from the middle of an isothermal disc on a half space, K: the disc's own inside it,
     (2 / pi) arcsin(a / r) of that outside (Carslaw and Jaeger, Conduction of Heat in Solids, 8.2)."""
-    outside = np.arcsin(spot_um / np.maximum(radius_um, spot_um))
+    outside = np.arcsin(1 / np.maximum(radius_um / spot_um, 1))
     return rise_K * 2 / math.pi * outside
 
 
-def draw(rises: Mapping[str, float], stack: str, path: Path) -> None:
-    """One thermogram for each rise (K), on one scale of colours."""
+def draw(rises: Mapping[str, float], resistance: float, path: Path) -> None:
+    """One thermogram for each rise (K) on a substrate of that `resistance` (K/W), on one scale of colours."""
     along = np.linspace(-HALF_WIDTH_UM, HALF_WIDTH_UM, _PIXELS)
     radius = np.hypot(*np.meshgrid(along, along))
-    spot, most = spot_radius_um(stack), max([*rises.values(), LEAST_K])
+    spot, most = spot_radius_um(resistance), max([*rises.values(), LEAST_K])
     with panels(path, tuple(f"{name}: {rise:.3g} K" for name, rise in rises.items())) as places:
         for axes, rise in zip(places, rises.values(), strict=True):
             shown = axes.imshow(surface_rise(radius, rise, spot), cmap="inferno", vmin=0.0, vmax=most,

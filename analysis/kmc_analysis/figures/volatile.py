@@ -8,10 +8,11 @@ import numpy as np
 import xarray as xr
 
 from kmc.leak import Leak
-from kmc.stack import Stack, load_stack
+from kmc.stack import Stack
 from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOP_V, ratio, sweep
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.figures.thermogram import substrate_resistance
 from kmc_analysis.metrics import has_set
 from kmc_analysis.metrics.endurance import cycle_life
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V, greatest_power, left_over
@@ -85,14 +86,13 @@ def _draw_switching(runs: Runs, path: Path) -> None:
 # --- S30, volatile ---------------------------------------------------------------------------------------
 
 
-def surface_rise(ds: xr.Dataset, stack: str, negative: bool = False) -> float:
+def surface_rise(ds: xr.Dataset, negative: bool = False) -> float:
     """Rise of the lumped surface at the greatest power of a run, K, were that held until it is steady."""
-    resistance = load_stack(stack).device.value("substrate_thermal_resistance")
-    return resistance * greatest_power(ds, negative)
+    return substrate_resistance(ds) * greatest_power(ds, negative)
 
 
 def _heat(runs: Runs) -> dict[str, Measured]:
-    found = mean([surface_rise(ds, OGB.stack) for ds in runs[OGB.name]],
+    found = mean([surface_rise(ds) for ds in runs[OGB.name]],
                  "the greatest power of the sweep, held until the surface is steady")  # fmt: skip
     return {"S30_volatile_heat": found}
 
