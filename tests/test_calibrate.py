@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from kmc import cli
+from kmc import cli, files
 from kmc.cards import load_card
 from kmc.errors import UserError
-from kmc_analysis.calibrate.fit import Simulated, Stopped, posterior, search
+from kmc.runfile import RunFile
+from kmc.study.task import Result
+from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -198,3 +202,153 @@ def test_the_command_tells_influences(tmp_path: Path, monkeypatch: pytest.Monkey
     assert cli.main(words) == 0
     assert "+20" in capsys.readouterr().out
     assert cli.main(["sensitivity", "S26_weight_distribution", "--out", str(tmp_path / "no")]) == 2
+
+
+def told_to_fail(tasks: Iterator[tuple[int, RunFile]], out: Path, workers: int,
+                 on_done: Callable[[int, Result], None], *_: object) -> None:  # fmt: skip
+    """Stands for `run_locally` on a full disk."""
+    for index, _run in tasks:
+        on_done(index, Result("failed", "no space left"))
+
+
+def test_runs_that_fail_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                    capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Exit code 3 with the reason, no card and no finished trial; then the same values are judged again."""
+    pytest.importorskip("optuna")
+    monkeypatch.setattr("kmc_analysis.reproduce.session.run_locally", told_to_fail)
+    words = ["calibrate", *PAIR, "--trials", "3", "--quick", "--out", str(tmp_path), "--quiet"]
+    assert cli.main(words) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(r"(\d+) of \1 runs failed: seed 1 of .*: no space left, .*, and \d+ more; .*\n",
+                        told.err)  # fmt: skip
+    assert not list(tmp_path.glob("*_fitted.yaml"))
+    judge = Noting()
+    study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3, True))
+    assert judge.energies == pytest.approx([0.20])
+    assert len(finished(study)) == 1
+
+
+def test_runs_that_fail_influence_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Exit code 3 with the reason, and no table."""
+    pytest.importorskip("SALib")
+    monkeypatch.setattr("kmc_analysis.reproduce.session.run_locally", told_to_fail)
+    assert cli.main(["sensitivity", "S8_ogb_retention", "--parameter", PAIR[0], "--seeds", "1",
+                     "--out", str(tmp_path), "--quiet"]) == 3  # fmt: skip
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("1 of 1 runs failed: seed 1 of 1 mA kept ogb_20nm: no space left; ")
+    assert not (tmp_path / "sensitivity.json").exists()
+
+
+class Noting:
+    """Judges as `judged` does once it has raised each of `errors`; notes the bond energies asked for."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors, self.energies = list(errors), list[float]()
+
+    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+        self.energies.append(float(choices[PAIR[0]].split()[0]))
+        if self.errors:
+            raise self.errors.pop(0)
+        return judged(choices)
+
+
+def test_without_a_number_there_is_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """A card that was fitted to no target does not load; what is not finite counts for none."""
+    pytest.importorskip("optuna")
+
+    class Blind(Figures):
+        def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+            return {"S3_volatile_switching": not_run("dear"), "S23a_echo_10ms": exact(math.nan)}
+
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", Blind)
+    assert cli.main(["calibrate", *PAIR, "--trials", "1", "--out", str(tmp_path), "--quiet"]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "no card" in told.err
+    assert not list(tmp_path.glob("*_fitted.yaml"))
+
+
+@pytest.mark.parametrize(("what", "told"), [
+    ("kmc.provenance.versions", "another engine"),
+    ("kmc.stack.Stack.hash", "other cards"),
+    ("kmc_analysis.calibrate.loss.targets", "other targets"),
+    ("bounds", "other starting values or bounds"),
+])  # fmt: skip
+def test_losses_that_do_not_compare_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  what: str, told: str) -> None:  # fmt: skip
+    """Other cards, bounds, tolerances or another engine than those of the trials that there are: refused, and
+    not one trial is judged."""
+    pytest.importorskip("optuna")
+    parameters = free(list(PAIR))
+    search(parameters, judged, tmp_path, 1)
+    echo = targets()["S23a_echo_10ms"]
+    wider = {**targets(), echo.key: echo._replace(accept=echo.accept._replace(high=200.0))}
+    changed = {"versions": lambda: {"engine": "other"}, "hash": "other", "targets": lambda: wider}
+    if what == "bounds":
+        parameters[0] = parameters[0]._replace(high=0.25)
+    else:
+        monkeypatch.setattr(what, changed[what.rpartition(".")[2]])
+    judge = Noting()
+    with pytest.raises(UserError, match=f"holds a search .*{told}.*; choose another --out"):
+        search(parameters, judge, tmp_path, 3)
+    assert judge.energies == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), files.Busy("busy"), files.WriteFailed("full")])
+def test_a_trial_that_is_broken_off_is_judged_again(tmp_path: Path, error: BaseException) -> None:
+    """Whatever ends it: the cards' own values are still the first that are judged, and the error is told."""
+    pytest.importorskip("optuna")
+    judge = Noting(error)
+    with pytest.raises(type(error)):
+        search(free(list(PAIR)), judge, tmp_path, 2)
+    search(free(list(PAIR)), judge, tmp_path, 2)
+    assert judge.energies[:2] == pytest.approx([0.20, 0.20])
+    assert len(judge.energies) == 3
+
+
+@pytest.mark.parametrize("told", [1, 2])
+def test_a_killed_trial_is_judged_again(tmp_path: Path, told: int) -> None:
+    """The process died in the middle of it, or of asking for its parameters: nobody could say so."""
+    library = pytest.importorskip("optuna")
+    parameters = free(list(PAIR))
+    search(parameters, Noting(Stopped("interrupted")), tmp_path, 1)
+    killed = library.load_study(study_name="calibrate", storage=f"sqlite:///{tmp_path / 'trials.db'}").ask()
+    for one in parameters[:told]:
+        killed.suggest_float(one.path, one.low, one.high, log=one.log)
+    judge = Noting()
+    study = search(parameters, judge, tmp_path, 1)
+    assert judge.energies == pytest.approx([0.20])
+    assert study.best_params == pytest.approx({one.path: one.start for one in parameters})
+    assert not study.get_trials(states=(library.trial.TrialState.RUNNING,))
+
+
+def test_one_search_at_a_time(tmp_path: Path) -> None:
+    """A trial under way is not taken for a killed one by a second process."""
+    pytest.importorskip("optuna")
+    pytest.importorskip("fcntl")
+    parameters = free(list(PAIR))
+
+    def again(choices: dict[str, str]) -> dict[str, Measured]:
+        with pytest.raises(files.Busy):
+            search(parameters, judged, tmp_path, 1)
+        return judged(choices)
+
+    assert len(search(parameters, again, tmp_path, 1).trials) == 1
+
+
+@pytest.mark.parametrize("damage", [b"no database", None])
+def test_trials_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None,
+                                    capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """One line that names the file, and exit code 3: for a damaged one and for one that cannot be opened."""
+    pytest.importorskip("optuna")
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", Figures)
+    path = tmp_path / "trials.db"
+    path.mkdir() if damage is None else path.write_bytes(damage)
+    assert cli.main(["calibrate", *PAIR, "--trials", "1", "--out", str(tmp_path), "--quiet"]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"{path}: ")
+    assert told.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmc import files
 from kmc.errors import UserError
 from kmc_analysis.calibrate.loss import calibration_targets, loss
 from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.calibrate.trials import deciding, opened, optuna
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import Changes, Extent, Session
 
-TRIALS = "trials.db"
+_MOST_FAILURES = 2  # named
 Tell = Callable[[str], None]
 Judge = Callable[[dict[str, str]], dict[str, Measured]]
 
@@ -47,9 +48,13 @@ class Simulated:
         self.figures = [one for one in figures_of(self.keys) if one.compute is None]
 
     def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
-        """Raises Stopped when it was asked to stop: the runs that are done are kept."""
+        """Raises Failed when runs failed, Stopped when it was asked to stop; the runs that are done are
+        kept."""
         session = Session(self.figures, self.out, self.extent, Changes(choices))
-        if not session.go(self.workers, lambda figure: None, None, self.should_stop):
+        finished = session.go(self.workers, lambda figure: None, None, self.should_stop)
+        if session.failures:
+            raise _failed(session)
+        if not finished:
             raise Stopped("interrupted; the runs that are done are kept")
         found: dict[str, Measured] = {}
         for figure in self.figures:
@@ -65,56 +70,44 @@ class Stopped(UserError):
     exit_code = 3
 
 
-def optuna() -> Any:
-    """The optimiser. UserError where it is not installed."""
-    try:
-        import optuna as library
-    except ImportError:
-        raise UserError("kmc calibrate needs optuna",
-                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
-    library.logging.set_verbosity(library.logging.WARNING)
-    return library
+class Failed(UserError):
+    """Numbers that were asked for are not there to be judged. The command line leaves with exit code 3."""
+
+    exit_code = 3
+
+
+def _failed(session: Session) -> Failed:
+    """Why the first of the runs failed that did. What the others say is no loss of these choices."""
+    failed = [(session.runs[name], why) for name, why in session.failures.items()]
+    told = [f"seed {run.seed} of {run.description}: {why}" for run, why in failed[:_MOST_FAILURES]]
+    told += [f"and {len(failed) - _MOST_FAILURES} more"] * (len(failed) > _MOST_FAILURES)
+    return Failed(f"{len(failed)} of {len(session.runs)} runs failed: {', '.join(told)}",
+                  next_step="what is done is kept, and the same command goes on")  # fmt: skip
 
 
 def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, seed: int = 0,
            tell: Tell = lambda line: None, extent: Extent | None = None) -> Any:  # fmt: skip
-    """An optuna study of `trials` finished trials in out/trials.db; one that is there is gone on with.
+    """An optuna study of `trials` finished trials in out/trials.db, fewer where `judge` was stopped; one that
+    is there is gone on with.
 
-    The first trial is the cards' own values. Raises UserError for a study of other parameters,
-    and for one of other devices (`extent`), whose losses do not compare.
+    The first trial is the cards' own values. What else `judge` raises is raised, and its trial is judged
+    again. Raises UserError for a study whose losses do not compare: of other parameters, bounds, cards,
+    targets, devices (`extent`), or by another engine.
     """
-    library = optuna()
-    files.make_folder(out)
-    storage = f"sqlite:///{out / TRIALS}"
-    study = library.create_study(study_name="calibrate", storage=storage, load_if_exists=True)
-    names = [one.path for one in parameters]
-    if study.user_attrs.setdefault("parameters", names) != names:
-        raise UserError(f"{out} holds a search over {', '.join(study.user_attrs['parameters'])}",
-                        next_step="name the same parameters, or another --out")  # fmt: skip
-    devices = repr(extent)
-    if study.user_attrs.setdefault("devices", devices) != devices:
-        raise UserError(f"{out} holds a search over other devices ({study.user_attrs['devices']})",
-                        next_step="give the same --seed, --seeds and --quick, or another --out")  # fmt: skip
-    study.set_user_attr("parameters", names)
-    study.set_user_attr("devices", devices)
-    done = len(finished(study))
-    study.sampler = library.samplers.TPESampler(seed=seed + done, multivariate=True, n_startup_trials=10)
-    if not study.trials:
-        study.enqueue_trial({one.path: one.start for one in parameters})
-    for count in range(done, trials):
-        trial = study.ask()
-        values = {one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log)
-                  for one in parameters}  # fmt: skip
-        try:
+    with opened(out, deciding(parameters, extent)) as study, contextlib.suppress(Stopped):
+        done = len(finished(study))
+        study.sampler = optuna().samplers.TPESampler(seed=seed + done, multivariate=True, n_startup_trials=10)
+        if not study.trials:
+            study.enqueue_trial({one.path: one.start for one in parameters})
+        for count in range(done, trials):
+            trial = study.ask()
+            values = {one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log)
+                      for one in parameters}  # fmt: skip
             found = judge({one.path: one.told(values[one.path]) for one in parameters})
-        except Stopped:
-            study.tell(trial, state=library.trial.TrialState.FAIL)
-            study.enqueue_trial(values)
-            break
-        value = loss(found)
-        trial.set_user_attr("found", {key: one.value for key, one in found.items()})
-        study.tell(trial, value)
-        tell(f"trial {count + 1} of {trials}: loss {value:.3g}, best {study.best_value:.3g}")
+            value = loss(found)
+            trial.set_user_attr("found", {key: one.value for key, one in found.items()})
+            study.tell(trial, value)
+            tell(f"trial {count + 1} of {trials}: loss {value:.3g}, best {study.best_value:.3g}")
     return study
 
 

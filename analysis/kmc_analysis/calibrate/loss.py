@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.targets import Target, targets
@@ -17,10 +18,15 @@ def calibration_targets(table: Mapping[str, Target] | None = None) -> dict[str, 
     return {key: one for key, one in (targets() if table is None else table).items() if one.role == _ROLE}
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a figure's value can be held against a target."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def distance(target: Target, found: Measured) -> float:
     """0 inside the band, else how far outside, at most MISSING: in half widths of a band with two ends, in
     decades below or above a band with one."""
-    if not isinstance(found.value, (int, float)) or not math.isfinite(found.value):
+    if not is_number(found.value):
         return MISSING
     value, accept = float(found.value), target.accept
     beyond = math.isinf(found.high) and found.low == value  # a bound: every device reached the end of its run

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kmc.errors import UserError
+from kmc_analysis.calibrate.loss import is_number
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
@@ -78,7 +79,7 @@ def _choices(parameters: Sequence[Free], point: np.ndarray) -> dict[str, str]:
 
 def _score(target: Target, found: Measured | None) -> float:
     """A value in tolerances of its target; NaN for none."""
-    if found is None or not isinstance(found.value, (int, float)) or not math.isfinite(found.value):
+    if found is None or not is_number(found.value):
         return math.nan
     accept = target.accept
     if accept.two_sided:

@@ -69,11 +69,16 @@ def calibrate(
 
 
 def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
-    """Write the cards and print what was found."""
+    """Write the cards and print what was found. Raises Failed where that rests on no target."""
+    from kmc_analysis.calibrate.fit import Failed
+    from kmc_analysis.calibrate.loss import is_number
     from kmc_analysis.calibrate.outputs import write_cards
 
     values = study.best_trial.user_attrs["found"]
-    known = [key for key, value in values.items() if value is not None]
+    known = [key for key, value in values.items() if is_number(value)]
+    if not known:
+        raise Failed("no target has a number in the best trial, so there is no card to write",
+                     next_step="take more --seeds or leave out --quick, with another --out")  # fmt: skip
     cards = [str(path) for path in write_cards(found, known, out.resolve().name, out)]
     if as_json:
         told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}

@@ -1,0 +1,118 @@
+"""The trials of a search, kept in a folder: who may go on with them, and what becomes of one cut short."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kmc import files, provenance
+from kmc.errors import CorruptFile, UserError
+from kmc.stack import load_stack
+from kmc_analysis.calibrate.loss import calibration_targets
+from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.figures import figures_of
+from kmc_analysis.reproduce.session import Extent
+
+NAME = "trials.db"
+
+# What decides a loss: how a search differs in it from the one that is there, and what to do.
+_OTHER = "choose another --out"
+_DIFFERENCES = {
+    "engine": ("by another engine", _OTHER),
+    "parameters": ("over {held}", "name the same parameters, or choose another --out"),
+    "devices": ("over other devices ({held})",
+                "give the same --seed, --seeds and --quick, or choose another --out"),
+    "bounds": ("with other starting values or bounds", _OTHER),
+    "stacks": ("with other cards or stacks", _OTHER),
+    "targets": ("for other targets or tolerances", _OTHER),
+}  # fmt: skip
+
+
+def optuna() -> Any:
+    """The optimiser. UserError where it is not installed."""
+    try:
+        import optuna as library
+    except ImportError:
+        raise UserError("kmc calibrate needs optuna",
+                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
+    library.logging.set_verbosity(library.logging.WARNING)
+    return library
+
+
+def deciding(parameters: Sequence[Free], extent: Extent | None) -> dict[str, str]:
+    """What decides the loss of a choice, by the names of _DIFFERENCES: losses of another do not compare."""
+    fitted = calibration_targets()
+    stacks = {program.stack for figure in figures_of(fitted) for program in figure.programs
+              if (extent or Extent()).seeds(program)}  # fmt: skip
+    return {
+        "engine": provenance.versions()["engine"],
+        "parameters": ", ".join(one.path for one in parameters),
+        "devices": repr(extent),
+        "bounds": repr(list(parameters)),
+        "stacks": repr({name: load_stack(name).hash for name in sorted(stacks)}),
+        "targets": repr({key: one.accept for key, one in fitted.items()}),
+    }
+
+
+@contextlib.contextmanager
+def opened(out: Path, decided: Mapping[str, str]) -> Iterator[Any]:
+    """The optuna study in the folder `out`, a new one where there is none, for this process alone.
+
+    A trial without an end, of this process or of one that was killed, fails, and its values are the next to
+    be judged. Raises UserError for a study that something else than `decided` decides, Busy, CorruptFile and
+    WriteFailed.
+    """
+    library = optuna()
+    files.make_folder(out)
+    with files.only_one(out), _explained(out / NAME):
+        study = library.create_study(study_name="calibrate", storage=f"sqlite:///{out / NAME}",
+                                     load_if_exists=True)  # fmt: skip
+        _compare(study, decided, out)
+        _put_back(study)
+        try:
+            yield study
+        finally:
+            _put_back(study)
+
+
+def _compare(study: Any, decided: Mapping[str, str], out: Path) -> None:
+    """Refuse to go on with trials that something else decided; note in a new study what does."""
+    if not study.trials:
+        for name, value in decided.items():
+            study.set_user_attr(name, value)
+        return
+    held = study.user_attrs
+    for name, (told, step) in _DIFFERENCES.items():
+        if held.get(name) != decided[name]:
+            raise UserError(f"{out} holds a search {told.format(held=held.get(name))}", next_step=step)
+
+
+def _put_back(study: Any) -> None:
+    """Queue the values of the trials under way, and only then let these fail: killed between, none is lost.
+    One that was cut off while it asked for its values has those that it was queued with."""
+    state = optuna().trial.TrialState
+    for trial in study.get_trials(states=(state.RUNNING,)):
+        study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
+        study.tell(trial.number, state=state.FAIL)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the database's errors about `path` into a WriteFailed for what the system refuses (a full disk, a
+    file that cannot be opened), else into a CorruptFile."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (StorageInternalError, DBAPIError) as error:
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        if isinstance(cause, sqlite3.OperationalError):
+            step = "check the disk; the same command goes on"
+            raise files.WriteFailed(str(cause), str(path), next_step=step) from error
+        raise CorruptFile(str(cause), str(path), next_step="choose another --out") from error
