@@ -49,8 +49,8 @@ def reproduce(
     """Run the experiment's figures and hold the result against what it observed.
 
     Prints a row for each target: the figure, its role, the experiment's value, the simulated one with its
-    95 % interval over devices, the tolerance, and the verdict. Writes scoreboard.json, scoreboard.csv and a
-    picture a figure. Runs are kept: the same command does only what is missing. A miss is no error.
+    95 % interval over devices, the tolerance, and the verdict. Writes scoreboard.json and .csv, where rows
+    of other targets stay, and a picture a figure. Given again, it does what is missing. A miss is no error.
 
     Examples:
 
@@ -77,12 +77,16 @@ def reproduce(
 
 def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, quiet: bool) -> int:
     from kmc.commands._running import stopping
+    from kmc.progress import say
     from kmc.study.telling import shown
 
     with stopping() as asked, shown("reproduce", quiet) as telling:
         finished = made.go(workers, telling, _until(minutes, asked))
+    failed = made.failed()
+    if failed:
+        say(failed)
     _print(made, as_json)
-    return 0 if finished else 3
+    return 0 if finished and not failed else 3
 
 
 def _until(minutes: float | None, asked: Callable[[], bool]) -> Callable[[], bool]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kmc import files, provenance
+from kmc.errors import one_line
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
-from kmc_analysis.reproduce import board
+from kmc_analysis.reproduce import board, earlier
 from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
-from kmc_analysis.reproduce.targets import Target
+from kmc_analysis.reproduce.targets import Target, targets
 
 _MOST_FAILURES = 2  # named in a row's reason
 _SOURCES = (".py", ".yaml", ".json")
@@ -23,7 +24,11 @@ _SOURCES = (".py", ".yaml", ".json")
 
 @dataclass
 class Reproduction:
-    """The scoreboard of `targets` in the folder `out`, as far as it has come."""
+    """The scoreboard of `targets` in the folder `out`, as far as it has come.
+
+    Rows of other targets that are on the folder's scoreboard stay there. Raises UserError where that is of
+    other devices or changes.
+    """
 
     targets: list[Target]
     out: Path
@@ -37,6 +42,8 @@ class Reproduction:
     def __post_init__(self) -> None:
         asked = {one.key for one in self.targets}
         self.figures = figures_of(asked)
+        self.changed = {**self.changes.choices, **self.changes.settings}
+        self.earlier = earlier.rows(self.out, asked, self.extent, self.changed)
         self.session = Session(self.figures, self.out, self.extent, self.changes)
         for one in self.targets:
             self.rows[one.key] = board.row(one, not_run("not reached yet: the same command goes on"))
@@ -56,13 +63,14 @@ class Reproduction:
         return finished
 
     def result(self) -> dict[str, Any]:
-        """The scoreboard as plain data."""
-        first = self.extent.seed
-        most = max((len(self.extent.seeds(program)) for figure in self.figures
-                    for program in figure.programs), default=0)  # fmt: skip
-        return board.board(self.rows.values(), provenance.versions(), range(first, first + most),
-                           quick=self.extent.quick,
-                           changes={**self.changes.choices, **self.changes.settings})  # fmt: skip
+        """The scoreboard of the targets as plain data."""
+        return self._board(self.rows)
+
+    def failed(self) -> str:
+        """How many runs failed, in this session or before, and why the first did; "" for none."""
+        failures = self.session.failed()
+        told = f"{len(failures)} of {len(self.session.runs)} runs failed: {_first(failures)}"
+        return one_line(f"{told}; the same command tries them again") if failures else ""
 
     def outdated(self) -> list[str]:
         """Keys with runs that another engine made than the one there is."""
@@ -110,8 +118,16 @@ class Reproduction:
         files.write_whole(path, json.dumps({key: asdict(one) for key, one in found.items()}).encode())
         return found
 
+    def _board(self, rows: Mapping[str, board.Row]) -> dict[str, Any]:
+        first = self.extent.seed
+        most = max((len(self.extent.seeds(program)) for figure in figures_of(rows)
+                    for program in figure.programs), default=0)  # fmt: skip
+        return board.board(rows.values(), provenance.versions(), range(first, first + most),
+                           **asdict(self.extent), changes=self.changed)  # fmt: skip
+
     def _write(self) -> None:
-        board.write(self.result(), self.out)
+        there = {**self.earlier, **self.rows}
+        board.write(self._board({key: there[key] for key in targets() if key in there}), self.out)
 
 
 def _engines(runs: Runs) -> list[str]:
@@ -133,7 +149,9 @@ def _digest(figure: Figure, seed: int, count: int) -> str:
 
 def _told(found: Measured, failures: list[str]) -> Measured:
     """What was measured, with the runs that failed."""
-    if not failures:
-        return found
+    return found.noted(f"failed: {_first(failures)}") if failures else found
+
+
+def _first(failures: list[str]) -> str:
     more = f" and {len(failures) - _MOST_FAILURES} more" if len(failures) > _MOST_FAILURES else ""
-    return found.noted(f"failed: {', '.join(failures[:_MOST_FAILURES])}{more}")
+    return f"{', '.join(failures[:_MOST_FAILURES])}{more}"

@@ -39,7 +39,10 @@ class Extent:
 
     def seeds(self, program: Program) -> range:
         """The seeds of a program's devices, none where it is left out."""
-        return range(self.seed, self.seed + self.count(program.devices, program.quick))
+        return self._seeds(program.devices, program.quick)
+
+    def _seeds(self, full: int, quick: int) -> range:
+        return range(self.seed, self.seed + self.count(full, quick))
 
     def count(self, full: int, quick: int) -> int:
         """How many of `full` devices, or with --quick of `quick`."""
@@ -47,6 +50,13 @@ class Extent:
         if not planned or self.devices is None:
             return planned
         return min(planned, self.devices) if self.quick else self.devices
+
+    def covers(self, other: Extent, figures: Iterable[Figure]) -> bool:
+        """Whether every device of the figures that `other` takes is one of these."""
+        planned = {pair for figure in figures for pair in (
+            (figure.seeds, figure.quick_seeds),
+            *((program.devices, program.quick) for program in figure.programs))}  # fmt: skip
+        return all(set(other._seeds(*pair)) <= set(self._seeds(*pair)) for pair in planned)
 
 
 @dataclass(frozen=True)
@@ -164,18 +174,21 @@ class Session:
             if netcdf.is_sound(path):
                 yield dataset.open(path)
 
-    def failed(self, figure: Figure) -> list[str]:
-        """Why runs of a figure failed, in this session or before."""
-        names = [name for program in figure.programs for name in self.names[figure.name, program.name]]
+    def failed(self, figure: Figure | None = None) -> list[str]:
+        """Why runs of a figure, or of all, failed in this session or before."""
+        names = dict.fromkeys(name for (whose, _), some in self.names.items() for name in some
+                              if figure is None or whose == figure.name)  # fmt: skip
         found = [(self.runs[name], self._why_failed(name)) for name in names]
         return [f"seed {run.seed} of {run.description}: {why}" for run, why in found if why]
 
     def _why_failed(self, name: str) -> str:
-        """The reason, "" for a run that is done or was not tried."""
+        """The reason, "" for a run that is done or was not tried. One that was killed when it was done may
+        have left the reason of a try before."""
         if name in self.failures:
             return self.failures[name]
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(failure_path(self.out, name).read_text())["reason"])
+            reason = str(json.loads(failure_path(self.out, name).read_text())["reason"])
+            return "" if netcdf.is_sound(result_path(self.out, name)) else reason
         return ""
 
     def left_out(self, figure: Figure) -> bool:

@@ -1,0 +1,48 @@
+"""The scoreboard that a folder holds already: what is not measured again stays on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import UserError
+from kmc_analysis.figures import figures_of
+from kmc_analysis.reproduce import board
+from kmc_analysis.reproduce.session import Extent
+from kmc_analysis.reproduce.targets import targets
+
+
+def rows(out: Path, asked: Collection[str], extent: Extent,
+         changes: Mapping[str, Any]) -> dict[str, board.Row]:  # fmt: skip
+    """The rows of the scoreboard in `out` that are not `asked` for, by key; none where it cannot be read.
+
+    One board is of one choice of devices and `changes`. Raises UserError for a board of others; of fewer
+    devices than `extent` takes, all of which are measured again, there may be one.
+    """
+    try:
+        found = json.loads((out / board.JSON_NAME).read_text(encoding="utf-8"))
+        there = {one.key: one for one in board.rows_of(found) if one.key in targets()}
+        made, changed = _extent(found, extent), dict(found.get("changes", {}))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    kept = {key: one for key, one in there.items() if key not in asked}
+    if changed != changes:
+        raise _other(out, "changes")
+    if made != extent and (kept or not extent.covers(made, figures_of(there))):
+        raise _other(out, "devices")
+    return kept
+
+
+def _extent(found: Mapping[str, Any], extent: Extent) -> Extent:
+    """The devices of a scoreboard: in what it does not say those of `extent`. One of before had the list of
+    its seeds alone."""
+    first = {"seed": found["seeds"][0]} if found["seeds"] else {}
+    said = {name: found[name] for name in asdict(extent) if name in found}
+    return replace(extent, **{**first, **said})
+
+
+def _other(out: Path, what: str) -> UserError:
+    return UserError(f"{out} holds a scoreboard of other {what}", "--out", next_step="choose another --out")

@@ -1,0 +1,152 @@
+"""The scoreboard of a folder that goes on: runs that failed, rows of other targets, other devices."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmc import cli, netcdf
+from kmc.study.task import Result, keep_failure
+from kmc_analysis.figures import figures_of
+from kmc_analysis.reproduce import session as module
+from kmc_analysis.reproduce.session import Extent, Session
+
+KEY, BARE, GOLD = "S11_roughness", "S16_interlayers_only", "S14_gold_electrode"
+
+
+def reproduce(out: Path, *words: str) -> int:
+    """The command in the folder `out`, without pictures."""
+    return cli.main(["reproduce", *words, "--out", str(out), "-q", "--no-picture", "--workers", "1"])
+
+
+def written(out: Path) -> dict[str, Any]:
+    """The scoreboard's file."""
+    return json.loads((out / "scoreboard.json").read_text())
+
+
+def on_the_board(out: Path) -> list[str]:
+    """The keys in the file of JSON, which are those of the table."""
+    keys = [row["key"] for row in written(out)["targets"]]
+    assert [row["key"] for row in csv.DictReader((out / "scoreboard.csv").open())] == keys
+    return keys
+
+
+# --- runs that failed ------------------------------------------------------------------------------------
+
+
+def failing(tasks: Iterator[Any], out: Path, workers: int, on_done: Any, *more: Any) -> None:
+    """In place of the workers: every run ends as on a full disk, which keeps no reason either."""
+    for index, _ in tasks:
+        on_done(index, Result("failed", "no space left\non device"))
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_runs_that_failed_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, json_too: list[str],
+                                   capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """How many, the first reasons in one line, and exit code 3; the board is there all the same. Negative
+    control: what needs no run is done."""
+    monkeypatch.setattr(module, "run_locally", failing)
+    assert reproduce(tmp_path / "rep", BARE, KEY, "--quick", *json_too) == 3
+    told, printed = capsys.readouterr().err, written(tmp_path / "rep")
+    assert ("6 of 6 runs failed: seed 1 of interlayers_only: no space left on device, seed 2 of "
+            "interlayers_only: no space left on device and 4 more; the same command tries them again\n"
+            ) in told  # fmt: skip
+    assert [row["verdict"] for row in printed["targets"]] == ["hit", "not run"]
+    assert reproduce(tmp_path / "fine", KEY, "--quick", *json_too) == 0
+    assert "failed" not in capsys.readouterr().err
+
+
+def test_runs_that_failed_before_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where nothing is run; those of targets that were not asked for are not."""
+    (run, *_) = Session(figures_of([BARE]), tmp_path, Extent(quick=True)).runs
+    (tmp_path / "failed").mkdir()
+    keep_failure(tmp_path, run, "out of memory")
+    assert reproduce(tmp_path, BARE, "--quick", "--done") == 3
+    assert "1 of 6 runs failed: seed 1 of interlayers_only: out of memory;" in capsys.readouterr().err
+    assert reproduce(tmp_path, GOLD, "--quick", "--done") == 0
+
+
+def test_a_run_that_is_done_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason says that a killed process could not clear away."""
+    session = Session(figures_of([BARE]), tmp_path, Extent(quick=True))
+    (tmp_path / "failed").mkdir()
+    keep_failure(tmp_path, next(iter(session.runs)), "out of memory")
+    assert len(session.failed()) == 1
+    monkeypatch.setattr(netcdf, "is_sound", lambda path: True)
+    assert session.failed() == []
+
+
+# --- rows of other targets -------------------------------------------------------------------------------
+
+
+def test_rows_of_other_targets_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As they are, with the engines of their own, in the order of the targets; printed are those that were
+    asked for."""
+    assert reproduce(tmp_path, BARE, KEY, "--done") == 0
+    found = written(tmp_path)
+    (row,) = [one for one in found["targets"] if one["key"] == BARE]
+    row |= {"simulated": 0.1, "verdict": "hit", "engines": ["before"]}
+    (tmp_path / "scoreboard.json").write_text(json.dumps(found))
+    capsys.readouterr()
+    assert reproduce(tmp_path, KEY, "--json") == 0
+    told = capsys.readouterr()
+    assert [one["key"] for one in json.loads(told.out)["targets"]] == [KEY]
+    assert "another engine" not in told.err
+    assert on_the_board(tmp_path) == [KEY, BARE]
+    assert row in written(tmp_path)["targets"]
+    assert written(tmp_path)["seeds"] == found["seeds"]
+    assert reproduce(tmp_path, GOLD, "--done") == 0
+    assert on_the_board(tmp_path) == [KEY, GOLD, BARE]
+
+
+@pytest.mark.parametrize(("more", "of"), [
+    (["--seed", "5"], "devices"), (["--seeds", "3"], "devices"), (["--quick"], "devices"),
+    (["--set", "settings.ion_pairs=false"], "changes"),
+])  # fmt: skip
+def test_other_devices_do_not_go_on_one_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str,
+                                              capsys: pytest.CaptureFixture[str], more: list[str],
+                                              ) -> None:  # fmt: skip
+    """Refused before anything runs, and the board stays as it is; without a board they may."""
+    assert reproduce(tmp_path, BARE, KEY, "--done") == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "go", lambda *given: pytest.fail("it ran"))
+        assert reproduce(tmp_path, KEY, *more) == 2
+    told = capsys.readouterr().err
+    assert f"--out: {tmp_path} holds a scoreboard of other {of}; choose another --out" in told
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert reproduce(tmp_path / "new", KEY, "--done", *more) == 0
+
+
+def test_a_board_that_is_made_whole_again_may_have_more_devices(tmp_path: Path) -> None:
+    """After --quick, or of a few; never fewer, nor others."""
+    for out, few in ((tmp_path / "quick", ["--quick"]), (tmp_path / "few", ["--seeds", "2"])):
+        assert reproduce(out, BARE, KEY, "--done", *few) == 0
+        assert reproduce(out, BARE, KEY, "--done") == 0
+        assert on_the_board(out) == [KEY, BARE]
+        assert reproduce(out, BARE, KEY, "--done", *few) == 2
+        assert reproduce(out, BARE, KEY, "--done", "--seed", "2") == 2
+    assert reproduce(tmp_path / "readout", "S27_hardest_class", "--done", "--quick") == 0
+    assert reproduce(tmp_path / "readout", "S27_hardest_class", "--done", "--seed", "2", "--quick") == 2
+
+
+def test_a_board_of_before_goes_on(tmp_path: Path) -> None:
+    """One that says of its devices only the seeds and whether they were few; what cannot be read is made
+    again."""
+    assert reproduce(tmp_path, BARE, KEY, "--done") == 0
+    found = written(tmp_path)
+    for name in ("seed", "devices"):
+        del found[name]
+    (tmp_path / "scoreboard.json").write_text(json.dumps(found))
+    assert reproduce(tmp_path, KEY, "--done", "--seed", "2") == 2
+    assert reproduce(tmp_path, KEY, "--done") == 0
+    assert on_the_board(tmp_path) == [KEY, BARE]
+    for text in ("", "{}", '{"targets": [{"key": 1}]}'):
+        (tmp_path / "scoreboard.json").write_text(text)
+        assert reproduce(tmp_path, KEY, "--done") == 0
+        assert on_the_board(tmp_path) == [KEY]
