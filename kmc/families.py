@@ -160,9 +160,7 @@ _VOID = {
 }
 
 _DEVICE = {
-    "contact_area": Key(
-        "um2", 1e-4, 1e9, True, "area of the silver contact: of the leak and of device-level heat"
-    ),
+    "contact_area": Key("um2", 1e-4, 1e9, True, "area of the silver contact, of the bulk of the leak alone"),
     "series_resistance": Key("ohm", 0.0, 1e9, True, "resistance of leads and sheets outside the window"),
     "spreading_resistance": Key(
         "ohm", 0.0, 1e12, True, "resistance from the foot of a filament into the counter"

@@ -47,10 +47,10 @@ def protocols(runs: Runs) -> str:
 
 def again(out: Path, file: Path | None, command: list[str], versions: dict[str, str]) -> Section:
     """The commands that make it again, from the folder above the results, and the file that they read."""
-    release = versions.get("halide-kmc", "")
-    lines = [f'pip install "halide-kmc=={release}"' if release else "pip install halide-kmc", *command,
-             f"kmc report {out.resolve().name}"]  # fmt: skip
-    body = paragraph("In the folder above the results:") + block("\n".join(lines), "Commands")
+    program = f"halide-kmc {versions.get('halide-kmc', '')}".strip()
+    lines = [*command, f"kmc report {out.resolve().name}"]
+    body = paragraph(f"With {program} installed, in the folder above the results:")
+    body += block("\n".join(lines), "Commands")
     if file is not None:
         body += paragraph(f"{file.name} holds:") + block(_read(file), file.name)
     made = table(("part", "version"), sorted(versions.items()), "Versions")
