@@ -1,7 +1,8 @@
 """What did the change do? Effects of a study's axes on metrics, paired by seed, with bootstrap intervals.
 
 The replicates of all variants share their seeds, so that differences are taken seed by seed before they are
-averaged: what the variants have in common by chance cancels.
+averaged: what the variants have in common by chance cancels. Few that agree are no knowledge: counts, and
+voltages on the steps of a sweep, agree by chance.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ DRAWS = 10_000
 CONFIDENCE = 0.95
 LEAST = 1e-3  # of a ratio's logarithm: what is nearer to 1 is the same, however narrow its interval
 FEWEST = 6  # values for a bootstrap: fewer are within their own range too often
+GRAIN = 1e-9  # of a metric's values: what differs by less is alike but for rounding
+SHARES = ("set",)  # metrics of 0 or 1, whose mean is a share
 
 
 class Effect(NamedTuple):
@@ -32,8 +35,8 @@ class Effect(NamedTuple):
 
     `kind` is difference (in `unit`) or ratio; `at` names the other axes' levels, "all" where the effect is
     averaged over them seed by seed. `before` and `after` are means over the pairs (geometric for ratios),
-    [low, high] is the 95 % interval of `effect`, and `clear` says whether it excludes "no effect"
-    (and, of a ratio, whether that is over 0.1 %).
+    [low, high] is the 95 % interval of `effect`, NaN where too few can tell it, and `clear` says whether it
+    excludes "no effect" (and, of a ratio, whether that is over 0.1 %).
     """
 
     metric: str
@@ -82,26 +85,39 @@ def _run_of(task: xr.Dataset) -> str:
 def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effect]:
     """All effects on the metrics in `values` (see `measure`): each axis's levels against its first."""
     found = []
+    sure = _without_chance(values)
     for name in values.data_vars:
         for axis in values[name].dims:
             if axis != REPLICATE:
-                found += list(_of_axis(values[name], str(name), str(axis), draws, seed))
+                found += list(_of_axis(values[name], str(name), str(axis), sure, draws, seed))
     return found
 
 
-def _of_axis(values: xr.DataArray, metric: str, axis: str, draws: int, seed: int) -> Iterator[Effect]:
+def _without_chance(values: xr.Dataset) -> xr.DataArray:
+    """Where nothing is random: all METRICS of a variant are the same at every seed, to the last bit.
+
+    One metric alone does not tell: a set voltage has few steps to lie on.
+    """
+    whole = values.to_dataarray("metric")
+    same = (whole.max(REPLICATE) == whole.min(REPLICATE)) | whole.isnull().all(REPLICATE)
+    return same.all("metric") & (set(METRICS) <= set(values))
+
+
+def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray, draws: int,
+             seed: int) -> Iterator[Effect]:  # fmt: skip
     others = [dim for dim in values.dims if dim not in (axis, REPLICATE)]
     whole = values.transpose(axis, *others, REPLICATE)
     table = whole.values.reshape(whole.sizes[axis], -1, whole.sizes[REPLICATE])
+    exact = sure.transpose(axis, *others).values.reshape(table.shape[:2])
     names = [label(whole, axis, k) for k in range(whole.sizes[axis])]
     shape = tuple(whole.sizes[dim] for dim in others)
     for k in range(1, len(names)):
         between = (metric, axis, names[0], names[k])
         if table.shape[1] > 1:
-            yield _effect(between, "all", table[0], table[k], draws, seed)
+            yield _effect(between, "all", table[[0, k]], bool(exact[[0, k]].all()), draws, seed)
         for j, place in enumerate(np.ndindex(shape)):
             at = ", ".join(f"{d} {label(whole, d, p)}" for d, p in zip(others, place, strict=True)) or "all"
-            yield _effect(between, at, table[0, j : j + 1], table[k, j : j + 1], draws, seed)
+            yield _effect(between, at, table[[0, k], j : j + 1], bool(exact[[0, k], j].all()), draws, seed)
 
 
 def label(values: xr.DataArray, axis: Any, k: int) -> str:
@@ -111,21 +127,29 @@ def label(values: xr.DataArray, axis: Any, k: int) -> str:
     return text if unit in ("", "1") else f"{text} {unit}"
 
 
-def _effect(between: tuple[str, str, str, str], at: str, base: np.ndarray, level: np.ndarray, draws: int,
+def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exact: bool, draws: int,
             seed: int) -> Effect:  # fmt: skip
-    """The effect between two arrays [others, replicate]; a pair lacks where either has no number."""
+    """The effect between the two of `table` [2, others, replicate]; a pair lacks where either has no number.
+
+    Where it is `exact`, with no chance in it, the interval is the effect.
+    """
     ratio = METRICS[between[0]].ratio
-    if ratio:
-        base, level = (np.log(np.where(part > 0, part, np.nan)) for part in (base, level))
+    base, level = np.log(np.where(table > 0, table, np.nan)) if ratio else table
     both = np.isfinite(base) & np.isfinite(level)
     seeds = both.any(axis=0)
     count = both.sum(axis=0)[seeds]
     sums = [np.where(both, part, 0.0).sum(axis=0)[seeds] for part in (level - base, base, level)]
     difference, before, after = (part / count for part in sums)
-    low, high = interval(difference, draws, seed)
+    grain = GRAIN * float(np.abs([before, after]).max(initial=0.0))
+    if between[0] in SHARES and not exact:
+        low, high = of_gain(difference)
+    elif alike(difference, grain) and not exact:
+        low = high = math.nan
+    else:
+        low, high = interval(difference, draws, seed)
     mean = float(np.mean(difference)) if len(difference) else math.nan
     shown: Callable[[float], float] = math.exp if ratio else float
-    clear = bool(low > 0 or high < 0) and not (ratio and abs(mean) < LEAST)
+    clear = bool(low > 0 or high < 0) and abs(mean) >= (LEAST if ratio else grain)
     ends = [shown(float(np.mean(part))) if len(part) else math.nan for part in (before, after)]
     return Effect(
         *between, at=at, kind="ratio" if ratio else "difference",
@@ -161,6 +185,43 @@ def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     means = values[generator.integers(n, size=(draws, n))].mean(axis=1)
     low, high = np.quantile(means, tails(n))
     return float(low), float(high)
+
+
+def of_level(metric: str, values: np.ndarray) -> tuple[float, float]:
+    """The interval of the mean of a metric's `values` (of a ratio their logarithms), NaN for too few."""
+    if metric in SHARES:
+        return of_share(values)
+    grain = GRAIN * float(np.abs(values).max(initial=0.0))
+    return (math.nan, math.nan) if alike(values, grain) else interval(values)
+
+
+def alike(values: np.ndarray, grain: float) -> bool:
+    """Whether `values` are the same but for `grain`, and too few to say so: they have no spread to tell an
+    interval by."""
+    return 0 < len(values) < FEWEST and float(np.ptp(values)) <= grain
+
+
+def of_share(ones: np.ndarray) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share (Biometrika 26, 404 (1934)); (NaN, NaN) for less than two.
+
+    `ones` are 0 or 1, one a seed, or between for a seed in several variants: these spread less, and the
+    interval is wider than it need be.
+    """
+    n, count, tail = len(ones), float(np.sum(ones)), (1 - CONFIDENCE) / 2
+    if n < 2:
+        return math.nan, math.nan
+    low = stats.beta.ppf(tail, count, n - count + 1) if count > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
+    return float(low), float(high)
+
+
+def of_gain(differences: np.ndarray) -> tuple[float, float]:
+    """The interval of the share of seeds that gain less that of those that lose, by the ends of both.
+
+    It is too wide rather than too narrow, all alike or not: it excludes zero no sooner than a sign test does.
+    """
+    gain, loss = (of_share(np.maximum(part, 0.0)) for part in (differences, -differences))
+    return gain[0] - loss[1], gain[1] - loss[0]
 
 
 def check_names(names: list[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.units import format_si
-from kmc_analysis.compare import Effect
+from kmc_analysis.compare import FEWEST, Effect
 from kmc_analysis.reproduce.measured import median
 from kmc_analysis.tables import effect, number
 
@@ -56,7 +56,8 @@ def _axis(axis: str, found: list[Effect]) -> str:
     clear = [f"{one.metric} {effect(one)} from {one.base} to {one.level}" for one in found if one.clear]
     looked = len({one.metric for one in found if not math.isnan(one.low)})
     if not looked:
-        return f"{axis}: no metric has an interval; it takes two seeds with a number in both variants."
+        return (f"{axis}: no metric has an interval; it takes two seeds with a number in both variants, "
+                f"{FEWEST} where all are alike.")  # fmt: skip
     if not clear:
         return f"{axis}: no clear effect on any of {looked} metrics."
     return f"{axis}: " + "; ".join(clear) + "."
@@ -80,9 +81,10 @@ def _within(share: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
     def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
         if not any(one.pairs for one in chosen):
             return "Nothing can be said: no two variants that switched share a seed."
-        bounds = [(one.low / one.before, one.high / one.before) for one in chosen if one.before]
+        bounds = [sorted((one.low / one.before, one.high / one.before)) for one in chosen if one.before]
         if not bounds or any(math.isnan(low) for low, _ in bounds):
-            return "Nothing can be said: fewer than two seeds switched in both variants."
+            return (f"Nothing can be said: it takes two seeds that switched in both variants, {FEWEST} where "
+                    "all are alike.")  # fmt: skip
         low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
         shown = f"relative change within [{number(low)}, {number(high)}] (95 %)"
         if -share <= low and high <= share:

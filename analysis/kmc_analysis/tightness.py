@@ -10,7 +10,7 @@ import xarray as xr
 
 from kmc import units
 from kmc.errors import UserError
-from kmc_analysis.compare import REPLICATE, check_names, interval, measure
+from kmc_analysis.compare import REPLICATE, check_names, measure, of_level
 from kmc_analysis.metrics import METRICS
 
 
@@ -37,7 +37,7 @@ class Tightness:
         return f"{self.metric} within {self.text}"
 
     def widths(self, study: xr.Dataset) -> np.ndarray:
-        """The half width of each variant; infinite where fewer than two runs have the metric."""
+        """The half width of each variant; infinite where too few runs have the metric to tell."""
         values = measure(study, [self.metric])[self.metric].transpose(..., REPLICATE).values
         return np.array([self._width(row) for row in values.reshape(-1, values.shape[-1])])
 
@@ -45,7 +45,7 @@ class Tightness:
         found = row[np.isfinite(row)]
         if self.ratio:
             found = np.log(found[found > 0])
-        low, high = interval(found)
+        low, high = of_level(self.metric, found)
         if math.isnan(low):
             return math.inf
         return math.expm1((high - low) / 2) if self.ratio else (high - low) / 2
