@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kmc.files import replacing
-from kmc_analysis.compare import REPLICATE, interval, label
+from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
 
 INK, GRID = "#1f2933", "#e4e7eb"
@@ -20,43 +21,65 @@ MARKERS = "os^Dv*"
 _BAND = (0.1, 0.9)
 _DARKEST_A = 1e-15
 _MOST_PANELS = 6
+_MOST_TIMES = 4000  # more than a panel has dots
+_SAME = 1 + 1e-9  # times nearer than that are one, summed in another way
 
 
 def traces(study: xr.Dataset, path: Path) -> Path:
     """Median |current| against time with the band from the 10th to the 90th percentile of all runs.
 
-    A panel for each level of the first axis, a colour for each level of the last; other axes are pooled.
+    A panel for each level of the first axis (for some of many), a colour for each level of the last; other
+    axes are pooled. A run counts until it ends.
     """
     axes_names = list(study["state"].dims[:-1])
     first, last = axes_names[0], axes_names[-1]
-    panels = min(study.sizes[first], _MOST_PANELS) if first != last else 1
-    figure, places = _figure(panels)
-    for k, axes in enumerate(places):
+    levels = study.sizes[first] if first != last else 1
+    shown = np.linspace(0, levels - 1, min(levels, _MOST_PANELS)).round().astype(int).tolist()
+    figure, places = _figure(len(shown))
+    for k, axes in zip(shown, places, strict=True):
         part = study.isel({first: k}) if first != last else study
         for j in range(part.sizes[last]):
             named = f"{last} {label(study[last], last, j)}"
-            _band(axes, part.isel({last: j}), COLOURS[j % len(COLOURS)], named)
+            _band(axes, part.isel({last: j}), _colour(j, part.sizes[last]), named)
         axes.set_yscale("log")
         axes.set_xlabel("time (s)")
         axes.set_title(f"{first} {label(study[first], first, k)}" if first != last else "", fontsize=10)
     places[0].set_ylabel("|current| (A)")
-    places[-1].legend(frameon=False, fontsize=8)
+    _legend(places[::-1])
+    if len(shown) < levels:
+        figure.suptitle(f"{len(shown)} of {levels} levels of {first} are drawn", fontsize=10)
     return _saved(figure, path)
 
 
-def _band(axes: Axes, part: xr.Dataset, colour: str, named: str) -> None:
+def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str) -> None:
     current = np.abs(part["current"].values).reshape(-1, part.sizes["sample"])
     time = part["time"].values.reshape(current.shape)
-    there = np.isfinite(current).any(axis=1)
-    if not there.any():
-        return
-    known = np.isfinite(time[there]).any(axis=0)
-    current = np.where(current[there][:, known] < _DARKEST_A, np.nan, current[there][:, known])
-    along = np.nanmax(time[there][:, known], axis=0)
+    along, current = _on_one_grid(time, np.where(current < _DARKEST_A, np.nan, current))
     seen = np.isfinite(current).any(axis=0)
+    if not seen.any():
+        return
     low, middle, high = np.nanquantile(current[:, seen], [_BAND[0], 0.5, _BAND[1]], axis=0)
     axes.fill_between(along[seen], low, high, color=colour, alpha=0.2, linewidth=0)
     axes.plot(along[seen], middle, color=colour, linewidth=1.5, label=named)
+
+
+def _on_one_grid(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The times of all runs, and every run's value at them: its last sample's, NaN before its first and after
+    its end.
+
+    Runs that leave a segment early have their samples of one number at other times than the rest.
+    """
+    grid = np.unique(time[np.isfinite(time)])
+    if len(grid) > _MOST_TIMES:
+        grid = grid[np.linspace(0, len(grid) - 1, _MOST_TIMES).astype(int)]
+    rows = np.full((len(time), len(grid)), np.nan)
+    for row, moments, samples in zip(rows, time, values, strict=True):
+        known = np.flatnonzero(np.isfinite(moments))
+        if len(known):
+            place = np.searchsorted(moments[known], grid * _SAME, side="right") - 1
+            held = (place >= 0) & (grid <= moments[known[-1]] * _SAME)
+            row[held] = samples[known[place[held]]]
+    return grid, rows
 
 
 def distributions(values: xr.Dataset, path: Path) -> Path:
@@ -102,19 +125,21 @@ def trends(values: xr.Dataset, path: Path) -> Path | None:
     figure, places = _figure(len(pairs), height=2.6)
     for axes, (axis, name) in zip(places, pairs, strict=True):
         others = [dim for dim in values[name].dims if dim not in (axis, REPLICATE)]
-        for k in range(values.sizes[others[0]] if others else 1):
+        count = values.sizes[others[0]] if others else 1
+        for k in range(count):
             part = values[name].isel({others[0]: k}) if others else values[name]
-            _trend(axes, part, axis, k, f"{others[0]} {label(values[name], others[0], k)}" if others else "")
+            named = f"{others[0]} {label(values[name], others[0], k)}" if others else ""
+            marker = MARKERS[k % len(MARKERS)]
+            _trend(axes, part, axis, {"color": _colour(k, count), "marker": marker, "label": named})
         unit = METRICS[name].unit
         axes.set_ylabel(name if unit == "1" else f"{name} ({unit})")
         axes.set_xlabel(f"{axis} ({values[axis].attrs.get('units', '1')})")
         axes.set_yscale("log" if METRICS[name].ratio else "linear")
-    if places[0].get_legend_handles_labels()[1] != [""]:
-        places[0].legend(frameon=False, fontsize=8)
+    _legend(places)
     return _saved(figure, path)
 
 
-def _trend(axes: Axes, part: xr.DataArray, axis: str, shade: int, named: str) -> None:
+def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> None:
     """Means along `axis` with their intervals; geometric for metrics that span decades."""
     ratio = METRICS[str(part.name)].ratio
     rows = []
@@ -123,7 +148,7 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, shade: int, named: str) ->
         found = np.log(np.where(found > 0, found, np.nan)) if ratio else found
         known = np.isfinite(found).all(axis=1)
         found = found[known].mean(axis=1)
-        low, high = interval(found)
+        low, high = of_level(str(part.name), found)
         if len(found):
             rows.append((float(part[axis].values[k]), float(found.mean()), low, high))
     if not rows:
@@ -131,8 +156,19 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, shade: int, named: str) ->
     place, *ends = np.array(rows).T
     middle, low, high = (np.exp(part) for part in ends) if ratio else ends
     errors = np.nan_to_num([middle - low, high - middle])
-    axes.errorbar(place, middle, errors, color=COLOURS[shade % len(COLOURS)], capsize=2, linewidth=1.2,
-                  marker=MARKERS[shade % len(MARKERS)], markersize=4, label=named)  # fmt: skip
+    axes.errorbar(place, middle, errors, capsize=2, linewidth=1.2, markersize=4, **style)
+
+
+def _colour(k: int, count: int) -> Any:
+    """Each of `count` levels has a colour of its own."""
+    return COLOURS[k] if count <= len(COLOURS) else colormaps["viridis"](k / (count - 1))
+
+
+def _legend(places: list[Any]) -> None:
+    """In the panel that names the most lines, the first of such; none where there is nothing to name."""
+    most = max(places, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+    if most.get_legend_handles_labels()[1]:
+        most.legend(frameon=False, fontsize=8)
 
 
 def _figure(panels: int, columns: int = 3, height: float = 3.4) -> tuple[Figure, list[Any]]:

@@ -1,0 +1,108 @@
+"""Figures of a study: time goes forwards, what is left out is said, and nothing warns."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from kmc_analysis import study_figures
+
+
+def study(time: list[list[float]], current: list[list[float]], levels: int = 1) -> xr.Dataset:
+    """Runs [replicate, sample] in each of some thicknesses, at two ligands, as kmc.open gives them."""
+    shape = (levels, 2, *np.shape(time))
+    dims = ("thickness", "ligand", "replicate", "sample")
+    data = {name: (dims, np.broadcast_to(np.array(rows), shape))
+            for name, rows in (("time", time), ("current", current))}  # fmt: skip
+    return xr.Dataset({**data, "state": (dims[:-1], np.ones(shape[:-1]))},
+                      {"thickness": np.arange(1.0, levels + 1), "ligand": ["ogb", "ddab"]})  # fmt: skip
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that would have been saved."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, path: Path) -> Path:
+        figures.append(figure)
+        return path
+
+    monkeypatch.setattr(study_figures, "_saved", keep)
+    return figures
+
+
+def test_time_goes_forwards_where_runs_end_early(drawn: list[Figure]) -> None:
+    """The second run leaves its first segment early: at 2.1 s its sample stands beside that of the first run
+    at 2 s, and after its end at 3 s the first run is alone."""
+    nan = np.nan
+    time = [[1.0, 2.0, 3.0, 4.0], [1.0, 1.1, 2.1, nan]]
+    current = [[1e-9, 2e-9, 3e-9, 4e-9], [3e-9, 4e-9, 6e-9, nan]]
+    study_figures.traces(study(time, current), Path("traces.png"))
+    axes = drawn[0].axes[0]
+    for line in axes.lines:
+        np.testing.assert_array_equal(line.get_xdata(), [1.0, 1.1, 2.0, 2.1, 3.0, 4.0])
+        np.testing.assert_allclose(line.get_ydata(), [2e-9, 2.5e-9, 3e-9, 4e-9, 3e-9, 4e-9])
+
+
+def test_times_that_differ_by_rounding_are_the_same(drawn: list[Figure]) -> None:
+    """At the end no run is alone because its sums of steps were rounded another way."""
+    time = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.1 + 0.2]]
+    study_figures.traces(study(time, [[1e-9] * 3, [3e-9] * 3]), Path("traces.png"))
+    np.testing.assert_allclose(drawn[0].axes[0].lines[0].get_ydata(), 2e-9)
+
+
+def test_many_samples_are_drawn_at_some(drawn: list[Figure]) -> None:
+    """A grid of every time of every run would not fit into memory; its ends are kept."""
+    time = np.cumsum(np.random.default_rng(1).random((3, 9000)), axis=1)
+    study_figures.traces(study(time.tolist(), np.full(time.shape, 1e-9).tolist()), Path("traces.png"))
+    along = drawn[0].axes[0].lines[0].get_xdata()
+    assert len(along) < 5000
+    assert (along[0], along[-1]) == (time[:, 0].min(), time[:, -1].max())
+
+
+def test_levels_that_are_left_out_are_told(drawn: list[Figure]) -> None:
+    """Six of nine panels, from the first level to the last; of six none is left out."""
+    for levels in (9, 6):
+        study_figures.traces(study([[1.0, 2.0]], [[1e-9, 2e-9]], levels), Path("traces.png"))
+    titles = [axes.get_title() for axes in drawn[0].axes]
+    assert len(titles) == 6
+    assert (titles[0], titles[-1]) == ("thickness 1", "thickness 9")
+    assert drawn[0].get_suptitle() == "6 of 9 levels of thickness are drawn"
+    assert drawn[1].get_suptitle() == ""
+
+
+def test_no_two_levels_share_a_colour(drawn: list[Figure]) -> None:
+    """Of one axis all levels are in one panel, however many."""
+    many = study([[1.0, 2.0]], [[1e-9, 2e-9]], 9).isel(ligand=0, drop=True)
+    study_figures.traces(many, Path("traces.png"))
+    colours = [str(line.get_color()) for line in drawn[0].axes[0].lines]
+    assert len(set(colours)) == 9
+
+
+def test_one_axis_of_numbers_warns_of_nothing(drawn: list[Figure]) -> None:
+    """Its trend has no second axis to name; nor has a panel without a finished run anything to name."""
+    values = xr.Dataset({"set_voltage": (("thickness", "replicate"), [[0.3, 0.4], [0.4, 0.6]])},
+                        {"thickness": [20.0, 40.0]})  # fmt: skip
+    undone = study([[1.0, 2.0]], [[1e-9, 2e-9]], 2)
+    undone = undone.where(undone["thickness"] < 2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study_figures.trends(values, Path("trends.png"))
+        study_figures.traces(undone, Path("traces.png"))
+    assert drawn[0].axes[0].get_legend() is None
+    assert drawn[1].axes[0].get_legend() is not None
+
+
+def test_a_share_in_a_trend_has_a_width(drawn: list[Figure]) -> None:
+    """Four SETs in four are between 0.40 and 1."""
+    values = xr.Dataset({"set": (("thickness", "replicate"), [[0.0] * 4, [1.0] * 4])},
+                        {"thickness": [20.0, 40.0]})  # fmt: skip
+    study_figures.trends(values, Path("trends.png"))
+    (bars,) = drawn[0].axes[0].containers[0].lines[2]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [pytest.approx([0.0, 0.6024], abs=1e-4), pytest.approx([0.3976, 1.0], abs=1e-4)]
