@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -425,6 +426,24 @@ def test_an_initial_state_is_compared_by_content(study: Path, tmp_path: Path,
     folder = tmp_path / "second"
     found = inputs(folder / "run.yaml", folder / "out", capsys=capsys)
     assert not [path for path in found if path.startswith("initial")]
+
+
+def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path,
+                                        capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """What follows from the inputs differs in nothing; nor does a dataset that lies elsewhere."""
+    file, out, other = tmp_path / "run.yaml", tmp_path / "out", tmp_path / "elsewhere" / "run.nc"
+    file.write_text("stack: ogb_20nm\nprotocol: [read: {voltage: 0.1 V, duration: 1 ms}]\n")
+    execute(load_run(file), out)
+    with kmc.open(out) as ds:
+        assert "window_nm" in ds.attrs["run"]
+    assert inputs(out, file, capsys=capsys) == {}
+    other.parent.mkdir()
+    shutil.copy(next(out.glob("*.nc")), other)
+    assert inputs(out, other, capsys=capsys) == {}
+    file.write_text(file.read_text() + "choices: {electrode.bond_energy: 0.5 eV}\n")
+    found = inputs(file, other, capsys=capsys)  # without the numbers of one side the hashes speak
+    assert {"stack.hash", "cards.electrode.hash"} <= set(found)
+    assert not [path for path in found if path.startswith("numbers.")]
 
 
 def test_a_changed_file_leaves_the_hashes(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from kmc.study import load_study
 from kmc.study.manifest import is_study, read_manifest, result_path
 
 ABSENT = "-"
-_DERIVED = ("name", "description", "sources")  # words, and what follows from the cards
+_DERIVED = ("name", "description", "sources", "window_nm")  # words, and what follows from the rest
 
 
 class Difference(NamedTuple):
@@ -30,11 +30,14 @@ class Difference(NamedTuple):
 
 
 def differences(first: Path, second: Path) -> list[Difference]:
-    """What differs between the inputs of two run files, datasets, or folders of runs or studies."""
+    """What differs between the inputs of two run files, datasets, or folders of runs or studies.
+
+    By the numbers of their cards where those of both are known, else by the cards' hashes.
+    """
     one, other = (dict(_flat(inputs(path))) for path in (first, second))
-    if any(key.startswith("numbers.") for key in one) and any(key.startswith("numbers.") for key in other):
-        one, other = ({k: v for k, v in found.items() if not k.endswith(".hash")} for found in (one, other))
-    keys = dict.fromkeys([*one, *other])
+    both = all(any(key.startswith("numbers.") for key in found) for found in (one, other))
+    keys = [key for key in dict.fromkeys([*one, *other])
+            if not (key.endswith(".hash") if both else key.startswith("numbers."))]  # fmt: skip
     pairs = [Difference(key, one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
     return [pair for pair in pairs if pair.first != pair.second]
 
