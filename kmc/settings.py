@@ -11,6 +11,9 @@ from kmc import documents
 from kmc.errors import UserError
 from kmc.typed import build, parsed, positive
 
+# What a setting that is no plain number is kept in.
+UNITS = {"window": "nm", "ion_slice": "s", "wall_limit_s": "s", "temperature": "K"}
+
 
 class _Fields(BaseModel):
     """The settings themselves, read by pydantic with its own errors."""
@@ -19,7 +22,7 @@ class _Fields(BaseModel):
 
     window: Annotated[
         float,
-        parsed("nm", 2.0, 500.0),
+        parsed(UNITS["window"], 2.0, 500.0),
         Field(description="lateral size in nm, to whole crystals, two at least"),
     ] = 24.0
     spacing_factor: Annotated[
@@ -36,7 +39,7 @@ class _Fields(BaseModel):
     ] = 2
     ion_slice: Annotated[
         float,
-        parsed("s", 0.0, 1e-6),
+        parsed(UNITS["ion_slice"], 0.0, 1e-6),
         Field(description="mean time in s that an ion hops by itself, all else at rest; 0: hop by hop"),
     ] = 1e-7
     vacancies: Annotated[
@@ -47,11 +50,13 @@ class _Fields(BaseModel):
         int, Field(strict=True, ge=1, le=10**9, description="events for each call of the kernel")
     ] = 200_000
     wall_limit_s: Annotated[
-        float | None, positive("s"), Field(description="stop after this many seconds of computing")
+        float | None,
+        positive(UNITS["wall_limit_s"]),
+        Field(description="stop after this many seconds of computing"),
     ] = None
-    temperature: Annotated[float, parsed("K", 1.0, 2000.0), Field(description="stage temperature in K")] = (
-        300.0
-    )
+    temperature: Annotated[
+        float, parsed(UNITS["temperature"], 1.0, 2000.0), Field(description="stage temperature in K")
+    ] = 300.0
     windows: Annotated[int, Field(strict=True, ge=1, le=10_000, description="windows in parallel")] = 1
     window_slices: Annotated[
         int, Field(strict=True, ge=1, le=10**6, description="times a step at which windows meet, at least")

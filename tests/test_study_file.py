@@ -88,6 +88,18 @@ def changed(study: Study, other: Study) -> list[bool]:
     return [a != b for a, b in zip(study.hashes, other.hashes, strict=True)]
 
 
+def test_settings_keep_their_units(file: Path) -> None:
+    """As other axes do: a length in nm, a time in s; a count has none, and a word no unit at all."""
+    file.write_text(f"{READ}variants: {{settings.window: [8 nm, 12 nm], settings.ion_slice: [10 ns, 1 us], "
+                    "settings.temperature: [300 K, 320 K], settings.windows: [1, 2], "
+                    "settings.vacancies: [explicit, equilibrium]}\n")  # fmt: skip
+    found = {axis.name: ([level.value for level in axis.levels], axis.unit) for axis in load_study(file).axes}
+    assert found == {
+        "settings.window": ([8.0, 12.0], "nm"), "settings.ion_slice": ([1e-8, 1e-6], "s"),
+        "settings.temperature": ([300.0, 320.0], "K"), "settings.windows": ([1.0, 2.0], "1"),
+        "settings.vacancies": (["explicit", "equilibrium"], "")}  # fmt: skip
+
+
 def test_a_hash_is_what_decides_the_result(file: Path, repository: Path) -> None:
     """A card's value, the protocol, settings; not the description, limits of time, or comments."""
     study = load_study(file)

@@ -14,7 +14,7 @@ from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError
 from kmc.provenance import LOOKS
 from kmc.runfile import RunFile, flat, place_of
-from kmc.settings import Settings, read_settings
+from kmc.settings import UNITS, Settings, read_settings
 from kmc.stack import Stack, load_stack
 
 CARDS = ("ligand", "electrode")
@@ -193,6 +193,6 @@ def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str,
     if name.startswith(_SETTING):
         value = getattr(settings, setting_of(name))
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return (float(value), "1") if plain else (str(value), "")
+        return (float(value), UNITS.get(setting_of(name), "1")) if plain else (str(value), "")
     role, _, key = name.partition(".")
     return device.value(name), device.cards()[role].quantity(key).unit or "1"
