@@ -70,8 +70,9 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
         if isinstance(error, RuntimeError):  # netCDF hides what the system said
             number = _refusal(path)
         if number in _FULL:
+            step = "free some space, then give the command again (kmc run: with --resume)"
             raise WriteFailed(f"cannot write {path}: no space left on the disk (or the quota is used up)",
-                              next_step="free some space, then go on with --resume") from error  # fmt: skip
+                              next_step=step) from error  # fmt: skip
         if number in _REFUSED:
             raise WriteFailed(f"cannot write {path}: {os.strerror(number).lower()}",
                               next_step="choose a folder that may be written") from error  # fmt: skip
