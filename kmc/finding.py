@@ -39,10 +39,14 @@ def _further() -> list[Path]:
     return folders
 
 
+def _asking(beside: Beside) -> list[Path]:
+    """Those that ask."""
+    return [Path(one) for one in (beside if isinstance(beside, tuple) else (beside,)) if one is not None]
+
+
 def _homes(beside: Beside) -> list[Path]:
     """The folders of those that ask."""
-    asking = beside if isinstance(beside, tuple) else () if beside is None else (beside,)
-    return [Path(one) if Path(one).is_dir() else Path(one).parent for one in asking]
+    return [one if one.is_dir() else one.parent for one in _asking(beside)]
 
 
 def find_data(
@@ -55,12 +59,14 @@ def find_data(
     """The file of the card or stack `name`, a name ("ogb") or a path ("mine/ogb.yaml").
 
     A relative path is looked for beside first, then in the working directory. Files in `skip` are
-    passed over, so that a card may extend its namesake further down the search.
+    passed over, and with a name those that ask: a card may extend its namesake further down the search, and
+    a run may be called as its stack.
     """
     text = str(name)
     if _is_path(text):
         options = [*(home / text for home in _homes(beside)), Path(text)]
     else:
+        skip += tuple(one.resolve() for one in _asking(beside))
         inner = ["", "stacks"] if kind == "stack" else [""]
         options = [folder / part / f"{text}.yaml" for folder in data_folders(beside) for part in inner]
     for option in options:
@@ -70,7 +76,7 @@ def find_data(
         tried = dict.fromkeys(near for option in options if (near := documents.sibling(option)))
         near = next(iter(tried), None)
         raise UserError(f"no such file: {text}", where, near, "check the path")
-    known = [path.stem for path in list_data(kind, beside)]
+    known = [path.stem for path in list_data(kind, beside) if path.resolve() not in skip]
     near = nearest(text, known)
     step = "rename it" if near else listed(known)
     raise UserError(f'no {kind} is called "{text}"', where, near, f"{step}, or give a path to a .yaml file")

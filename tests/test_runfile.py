@@ -38,6 +38,20 @@ def test_the_double_sweep_of_the_20_nm_device(repository: Path) -> None:
     assert (steps[-2].voltage_V, steps[-1].voltage_V) == (0.0, 0.05)
 
 
+@pytest.mark.parametrize(("name", "choices"), [("ogb_20nm", {}), ("ddab", {"ligand": "ddab"})])
+def test_a_run_may_be_called_as_what_it_names(tmp_path: Path, name: str, choices: dict[str, str]) -> None:
+    """No file is the stack or card that it asks for by name: that is its namesake of the program."""
+    path = write(tmp_path, f"{RUN}choices: {choices}\n", f"{name}.yaml")
+    assert load_run(path).device.hash == load_stack("ogb_20nm", **choices).hash
+
+
+def test_a_run_that_only_itself_is_called_as(tmp_path: Path) -> None:
+    """It is not offered as what was meant either."""
+    with pytest.raises(UserError, match='no stack is called "mine_alone"') as caught:
+        load_run(write(tmp_path, RUN.replace("ogb_20nm", "mine_alone"), "mine_alone.yaml"))
+    assert caught.value.nearest != "mine_alone"
+
+
 def test_everything_a_run_file_may_say(tmp_path: Path) -> None:
     """Choices flat and nested, settings, snapshots, initial."""
     write(tmp_path, "", "before.nc")
