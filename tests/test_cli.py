@@ -520,6 +520,27 @@ def test_verify_names_the_file(run_file: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["problems"][0]["path"] == str(path)
 
 
+def test_verify_looks_at_a_run_without_rows(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """It has a checkpoint and no dataset yet: 0 where that is sound, 3 and its path where it is damaged."""
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", stopping_after(1))
+        assert cli.main(["run", str(run_file), "--quiet"]) == 3
+    path = run_file.parent / "out" / "checkpoint.npz"
+    assert list(run_file.parent.rglob("*.nc")) == []
+    capsys.readouterr()
+    assert cli.main(["verify", str(run_file.parent)]) == 0
+    assert capsys.readouterr().out == "1 datasets and checkpoints checked, 0 files with problems\n"
+    path.write_bytes(path.read_bytes()[:-200])
+    for given in (run_file.parent, run_file.parent / "out"):
+        assert cli.main(["verify", str(given), "--json"]) == 3
+        told = json.loads(capsys.readouterr().out)
+        assert told["checked"] == [one["path"] for one in told["problems"]] == [str(path)]
+    path.unlink()
+    assert cli.main(["verify", str(run_file.parent)]) == 2
+    assert "holds no dataset" in plain_error(capsys)
+
+
 def test_export_prints_its_path(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Beside the dataset, or where it was told to."""
     assert cli.main(["run", str(run_file), "--quiet"]) == 0

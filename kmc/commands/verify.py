@@ -26,14 +26,17 @@ def verify(
         kmc verify runs
     """
     from kmc import dataset
+    from kmc.final import CHECKPOINT
     from kmc.outfolder import verify_checkpoints
 
     problems, checked = [], []
     for path in paths:
-        found = [] if path.suffix == ".npz" else dataset.files_of(path)
+        kept = [path] if path.suffix == ".npz" else sorted(path.rglob(CHECKPOINT))
+        # A run that has no row yet has a checkpoint alone.
+        found = [] if kept and not any(path.rglob("*.nc")) else dataset.files_of(path)
         problems += dataset.verify(path) if found else []
         problems += verify_checkpoints(path)
-        checked += found
+        checked += [*found, *kept]
     if as_json:
         bad = [{"path": str(p.path), "problem": p.message} for p in problems]
         typer.echo(json.dumps({"checked": [str(p) for p in checked], "problems": bad}, indent=2))
@@ -41,5 +44,5 @@ def verify(
     for problem in problems:
         typer.echo(str(problem), err=True)
     wrong = {problem.path for problem in problems}
-    typer.echo(f"{len(checked)} datasets checked, {len(wrong)} files with problems")
+    typer.echo(f"{len(checked)} datasets and checkpoints checked, {len(wrong)} files with problems")
     return 3 if problems else 0
