@@ -495,6 +495,27 @@ def test_the_slurm_script_does_every_task(whole: Path, folder: Path, tmp_path: P
     assert contents(folder).items() < contents(whole).items()
 
 
+def test_the_slurm_script_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone on standard output."""
+    script = folder / "job.sh"
+    assert cli.main(["study", str(folder / "study.yaml"), "--slurm", str(script), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"script": str(script), "out": str(folder / "out"), "tasks": TASKS}
+
+
+def test_resume_names_the_command_of_a_study(folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """With its changes, from where it is asked; of one of its tasks too."""
+    monkeypatch.chdir(folder)
+    assert cli.main(["study", "study.yaml", "--task", "0", "--set", "seed=9", "--out", "b c"]) == 0
+    Path("b c/work/0").mkdir()
+    for given in ("b c", "b c/work/0"):
+        capsys.readouterr()
+        assert cli.main(["resume", given]) == 2
+        told = capsys.readouterr().err
+        assert told.endswith("is of a study; go on with: kmc study study.yaml --out 'b c' --set seed=9\n")
+
+
 def test_large_arrays_are_blocked(folder: Path) -> None:
     """No more than a thousand elements, and every task in one of them."""
     study = load_study(folder / "study.yaml", ["replicates=626"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,11 +51,12 @@ def _command(out: Path) -> tuple[Path, list[str]]:
     from kmc.outfolder import read_record
 
     record = read_record(out) if out.is_dir() else None
-    if record is None:
-        raise UserError(f"{out} holds no run to go on with", next_step="start one with kmc run RUN.yaml")
+    name = record["command"].get("run") if record else None
     by_hand = f"kmc run RUN.yaml --out {out} --resume goes on"
-    name = record["command"].get("run")
-    if not name:
+    if record is None or not name:
+        _refuse_study(out)
+        if record is None:
+            raise UserError(f"{out} holds no run to go on with", next_step="start one with kmc run RUN.yaml")
         raise UserError(f"{out} was not started by kmc run", next_step=by_hand)
     path = out.resolve() / name
     if not path.is_file():
@@ -61,3 +64,17 @@ def _command(out: Path) -> tuple[Path, list[str]]:
     # Of a path that was given twice, as it could be once, the run has the last.
     sets = {str(text).partition("=")[0].strip(): str(text) for text in record["command"].get("sets", [])}
     return path, list(sets.values())
+
+
+def _refuse_study(out: Path) -> None:
+    """The folder of a study, or of one of its tasks: its own command goes on. Raises UserError."""
+    from kmc.errors import UserError
+    from kmc.study.manifest import is_study, read_manifest
+
+    for folder in (out, out.parent.parent):
+        if is_study(folder):
+            told = read_manifest(folder).command
+            file = os.path.relpath(folder.resolve() / told["study"])
+            words = ["kmc", "study", file, "--out", str(folder)]
+            words += [word for text in told["sets"] for word in ("--set", text)]
+            raise UserError(f"{out} is of a study", next_step=f"go on with: {shlex.join(words)}")

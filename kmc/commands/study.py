@@ -76,7 +76,7 @@ def study(
     target = path.parent / "out" if out is None else out
     _refuse_growth(loaded, task=task, slurm=slurm)
     if slurm is not None:
-        return _script(loaded, target, slurm)
+        return _script(loaded, target, slurm, as_json)
     if task is not None:
         return _one(loaded, target, task, as_json)
     return _whole(loaded, target, workers, scheduler, as_json, quiet)
@@ -187,14 +187,16 @@ def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
     return 0 if result.state == "done" else 3
 
 
-def _script(loaded: Study, out: Path, path: Path) -> int:
+def _script(loaded: Study, out: Path, path: Path, as_json: bool) -> int:
     from kmc.outputs import check_file
     from kmc.study.engine import prepare
     from kmc.study.slurm import SCRIPT, write_script
 
     check_file(path, SCRIPT, "--slurm")
     prepare(loaded, out)
-    print(write_script(loaded, out, path))
+    write_script(loaded, out, path)
+    told = {"script": str(path), "out": str(out), "tasks": loaded.count}
+    print(json.dumps(told, indent=2) if as_json else path)
     return 0
 
 
