@@ -11,6 +11,8 @@ from .settings import Settings
 STAGE_K = 300.0
 _PLACES = {Region.ORGANIC: "organic", Region.CORE: "crystal core", Region.SURFACE: "crystal surface",
            Region.GAP: "ligand gap", Region.VOID: "void", Region.BOUNDARY: "grain boundary"}  # fmt: skip
+_NEIGHBOURS = 6
+_TIGHT = ", between chains"
 
 
 def process_table(stack, settings: Settings | None = None) -> list[dict[str, Any]]:
@@ -18,7 +20,8 @@ def process_table(stack, settings: Settings | None = None) -> list[dict[str, Any
     settings = settings or Settings()
     model = build_model(stack, spacing_nm(stack, settings), settings)[0]
     metal = stack.electrode.symbol or stack.electrode.name
-    return _hops(stack, model, metal) + _redox(stack, model, metal) + _electrode(stack, model, metal)
+    return [*_hops(stack, model, metal), *_redox(stack, model, metal), *_moves(stack, model, metal),
+            *_electrode(stack, model, metal)]  # fmt: skip
 
 
 def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
@@ -27,46 +30,90 @@ def _row(event: str, place: str, barrier: float, prefactor: float, source: str) 
             "prefactor_hz": float(prefactor), "rate_hz": rate, "source": source}  # fmt: skip
 
 
+def _regions(stack) -> list[Region]:
+    """What the lattice of a stack can have between its electrodes."""
+    found = [Region.ORGANIC] if stack.organic is not None or stack.active is None else []
+    if stack.ligand is not None:
+        found += [Region.CORE, Region.SURFACE, Region.GAP, Region.VOID]
+    elif stack.active is not None:
+        crevices = [Region.VOID] if stack.crevice_fraction > 0 else []
+        found += [Region.CORE, *crevices, Region.BOUNDARY]
+    return found
+
+
+def _home(stack) -> Region:
+    """Where metal grows; in the table this is all around an atom too."""
+    if stack.active is None:
+        return Region.ORGANIC
+    return Region.GAP if stack.ligand is not None else Region.BOUNDARY
+
+
+def _bonds(model, home: Region, count: int) -> float:
+    """Energy of an atom with `count` metal neighbours, as `kernels_near.bonds_at` has it, eV."""
+    adhesion = model["adhesion"][home]
+    return count * (model["bond"] - adhesion) + (_NEIGHBOURS - count) * adhesion
+
+
+def _number(bonds: int) -> str:
+    return f"{bonds} bond" if bonds == 1 else f"{bonds} bonds"
+
+
 def _hops(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Hops of silver ions and vacancies inside each kind of place."""
+    """Hops of silver ions inside each kind of place, and of vacancies where they are explicit."""
+    kinds = [(f"{metal}+ hop", "ion", "silver_ion")]
+    kinds += [("V_Br hop", "vacancy", "vacancy")] if model["explicit_vacancies"] else []
     rows = []
-    for region, place in _PLACES.items():
-        for event, name, key in ((f"{metal}+ hop", "ion", "silver_ion"), ("V_Br hop", "vacancy", "vacancy")):
+    for region in _regions(stack):
+        for event, name, key in kinds:
             barrier = model[f"{name}_barrier"][region, region]
-            if barrier < NO_HOP and (stack.active is not None or region == Region.ORGANIC):
+            if barrier < NO_HOP:
                 prefactor = model[f"{name}_prefactor"][region, region]
-                rows.append(_row(event, place, forward_barrier(barrier, 0.0, 0.5), prefactor, key))
+                rows.append(_row(event, _PLACES[region], forward_barrier(barrier, 0.0, 0.5), prefactor, key))
     return rows
 
 
 def _redox(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Oxidation of an atom by bonds, the reverse, and surface diffusion."""
-    home = Region.VOID if stack.active is not None else Region.ORGANIC
-    rows, source = [], "bond_energy, reduction_barrier"
-    for bonds in range(1, 6):
-        chemical = model["ion_energy"][home] + bonds * model["bond"]
-        out = oxidation_barrier(model["reduction"], chemical, 0.0, model["transfer"])
-        back = reduction_barrier(model["reduction"], chemical, 0.0, model["transfer"])
-        place = f"{bonds} bond{'s' if bonds > 1 else ''}"
-        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, model["attempt"], source))
-        rows.append(_row(f"{metal}+ + e- -> {metal}", place, back, model["attempt"], source))
+    """Oxidation of an atom by bonds, and the reverse; alone it is the end of a nucleus, and nucleation."""
+    home, bound = _home(stack), "bond_energy, reduction_barrier"
+    alone, pushed = "reduction_barrier, isolated_redox_factor", "reduction_barrier, insertion_barrier"
+    cases = [("alone", 0, 0.0, alone), *((_number(n), n, 0.0, bound) for n in range(1, 6))]
+    if stack.ligand is not None:
+        cases += [(f"alone{_TIGHT}", 0, model["insertion"], pushed),
+                  (f"{_number(2)}{_TIGHT}", 2, model["insertion"], pushed)]  # fmt: skip
+    rows = []
+    for place, bonds, insertion, source in cases:
+        chemical = model["ion_energy"][home] + _bonds(model, home, bonds)
+        saddle = model["reduction"] + insertion
+        attempt = model["attempt"] * (1.0 if bonds else model["isolated"])
+        out = oxidation_barrier(saddle, chemical, 0.0, model["transfer"])
+        back = reduction_barrier(saddle, chemical, 0.0, model["transfer"])
+        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, attempt, f"{source}, metal_adhesion"))
+        rows.append(_row(f"{metal}+ + e- -> {metal}", place, back, attempt, source))
+    return rows
+
+
+def _moves(stack, model, metal: str) -> list[dict[str, Any]]:
+    """Surface diffusion of metal by the bonds that an atom loses."""
+    home, event, source = _home(stack), f"{metal} surface move", "surface_diffusion_barrier"
+    rows = []
     for lost in range(3):
-        barrier = model["diffusion"] + lost * model["bond"]
-        place = f"{lost} bonds lost"
-        move = f"{metal} surface move"
-        rows.append(_row(move, place, barrier, model["attempt"], "surface_diffusion_barrier"))
+        cost = max(_bonds(model, home, lost) - _bonds(model, home, 0), 0.0)
+        rows.append(_row(event, f"{_number(lost)} lost", model["diffusion"] + cost, model["attempt"], source))
+    if stack.ligand is not None:
+        rows.append(_row(event, f"{_number(0)} lost{_TIGHT}", model["diffusion"] + model["insertion"],
+                         model["attempt"], f"{source}, insertion_barrier"))  # fmt: skip
     return rows
 
 
 def _electrode(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Ionisation at the silver electrode and its reverse; exchange of vacancies."""
-    home, place = Region.SURFACE if stack.active is not None else Region.ORGANIC, f"{metal} electrode"
+    """Ionisation at the silver electrode and its reverse; exchange of vacancies where they are explicit."""
+    home, place = Region.SURFACE if stack.ligand is not None else _home(stack), f"{metal} electrode"
     chemical = model["ion_energy"][home] - model["kink"]
     out = oxidation_barrier(model["electrode"], chemical, 0.0, model["transfer"])
     back = reduction_barrier(model["electrode"], chemical, 0.0, model["transfer"])
     rows = [_row("ionisation", place, out, model["attempt"], "exchange_barrier"),
             _row("return", place, back, model["attempt"], "exchange_barrier")]  # fmt: skip
-    if model["exchange"] < NO_HOP:
+    if model["explicit_vacancies"] and model["exchange"] < NO_HOP:
         chemical = model["exchange_energy"] + model["vacancy_energy"][home]
         barrier = oxidation_barrier(model["exchange"], chemical, 0.0, model["transfer"])
         rows.append(_row("V_Br exchange", place, barrier, model["attempt"],

@@ -20,6 +20,7 @@ from kmc.documents import read
 from kmc.errors import UserError
 from kmc.families import FAMILIES
 from kmc.processes import process_table
+from kmc.settings import Settings
 from kmc.study import definition
 
 
@@ -78,14 +79,16 @@ def test_the_table_of_processes_follows_the_run(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize("name", STACKS)
 def test_the_table_of_processes_is_the_cards(name: str) -> None:
     """Hops have the cards' barriers; redox and its reverse differ by the ion's energy and the bonds, the
-    reverse has the card's barrier, and each bond adds its energy."""
+    reverse has the card's barrier, and each bond adds its energy in place of two of adhesion."""
     stack = loaded(name)
-    rows = {(row["event"], row["place"]): row["barrier_eV"] for row in process_table(stack)}
+    rows = {(row["event"], row["place"]): row["barrier_eV"]
+            for row in process_table(stack, Settings(vacancies="explicit"))}  # fmt: skip
     metal = stack.electrode.symbol
     hop, electrode = f"{metal}+ hop", f"{metal} electrode"
     places = {(hop, "organic"): "organic.silver_ion_barrier",
               (hop, "crystal core"): "active.silver_ion_migration_barrier",
               (hop, "crystal surface"): "active.silver_ion_surface_barrier",
+              (hop, "grain boundary"): "active.boundary_barrier",
               ("V_Br hop", "crystal core"): "active.vacancy_migration_barrier"}  # fmt: skip
     for place, path in places.items():
         if place in rows:
@@ -94,7 +97,8 @@ def test_the_table_of_processes_is_the_cards(name: str) -> None:
     out = [rows[f"{metal} -> {metal}+ + e-", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
     back = [rows[f"{metal}+ + e- -> {metal}", f"{n} bond{'s' if n > 1 else ''}"] for n in range(1, 6)]
     assert back == pytest.approx([stack.value("electrode.reduction_barrier")] * 5, abs=6e-4)
-    bond = stack.value("electrode.bond_energy")
+    wetted = "ligand" if stack.ligand is not None else "active" if stack.active is not None else "organic"
+    bond = stack.value("electrode.bond_energy") - 2 * stack.value(f"{wetted}.metal_adhesion")
     assert [b - a for a, b in pairwise(out)] == pytest.approx([bond] * 4, abs=1.1e-3)
     assert out[2] > back[0]  # an ion of the film costs more than an atom at a kink
     silver = {("return", electrode): "exchange_barrier",

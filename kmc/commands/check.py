@@ -51,7 +51,8 @@ def check(
     if len(found) > 1:
         typer.echo(f"all: {_sentence(each.values())}")
     shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
-    _print_tables(shown | {f"processes of {name}": rows for name, rows in tables.items()})
+    titles = {item["name"]: _title(item) for item in found if item["stack"] is not None}
+    _print_tables(shown | {titles[name]: rows for name, rows in tables.items()})
 
 
 def _read_all(paths: list[str]) -> list[dict[str, Any]]:
@@ -93,6 +94,13 @@ def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str
         raise UserError("--barriers needs a stack or a run file", next_step=step)
     table = import_module("kmc.processes").process_table
     return {item["name"]: table(item["stack"], item["settings"]) for item in stacks}
+
+
+def _title(item: dict[str, Any]) -> str:
+    """Of a table of processes; it says what is no event."""
+    density = item["stack"].active is not None and item["settings"].vacancies == "equilibrium"
+    note = "\nbromide vacancies are a density in equilibrium without events (vacancies in settings)"
+    return f"processes of {item['name']}{note if density else ''}"
 
 
 def _all() -> list[str]:
