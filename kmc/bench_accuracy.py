@@ -23,7 +23,7 @@ import numpy as np
 from .bench_device import asked, totals
 from .bench_small import DEFAULT_REACH, TUNNEL_REACH, fading, set_time, small_device, small_settings
 from .carry import device_state, restore_state
-from .files import replacing
+from .pictures.saving import save
 from .protocol import Protocol
 from .settings import Settings
 from .simulation import Simulation
@@ -219,5 +219,4 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     for axes in (times, rates):
         axes.set_xlabel("cost of a SET (ms)")
         axes.legend(fontsize=7)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150, facecolor="white")
+    save(figure, path, dpi=150)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from kmc.errors import UserError
 from kmc.files import make_folder, probe
 
-_HEAD = 4096  # bytes of a file that tell its kind
 _HASH = "[0-9a-f]" * 20
 
 # What tells the folder of a command from that of another: files of which it has all of one line.
@@ -33,14 +32,24 @@ _RUNS = (f"tasks/{_HASH}.nc", f"failed/{_HASH}.json", f"work/{_HASH}/run.json")
 
 
 class Kind(NamedTuple):
-    """A kind of output file: what its name may end in, and a pattern that is near the beginning of each."""
+    """A kind of output file: what its name may end in, and a pattern that is in each, in its first `size`
+    bytes (-1: anywhere)."""
 
     suffixes: tuple[str, ...]
-    head: bytes
+    pattern: bytes
+    size: int = 4096
 
 
-# Pictures by matplotlib: its name, or the line that its PDF files begin with.
-PICTURE = Kind((".png", ".pdf", ".svg"), rb"[Mm]atplotlib|\A%PDF-1\.4\n%\xac\xdc \xab\xba$")
+# What `kmc.pictures.saving` writes into a picture as its maker: matplotlib's own name is in the user's too.
+# PDF has it at the end; what it begins with tells it from a document that the picture was put into.
+MAKER = "halide-kmc"
+_NAME = MAKER.encode()
+PICTURE = Kind(
+    (".png", ".pdf", ".svg"),
+    rb"\A\x89PNG\r\n\x1a\n(?s:.){,200}?tEXtSoftware\0" + _NAME
+    + rb"|\A<\?xml(?s:.){,2000}?<dc:creator>\s*<cc:Agent>\s*<dc:title>" + _NAME
+    + rb"|\A%PDF-1\.4\n%\xac\xdc \xab\xba\n(?s:.)*<< /Creator \(" + _NAME + rb"\)", -1,
+)  # fmt: skip
 
 
 def check_file(path: Path, kind: Kind, option: str = "--out") -> None:
@@ -64,10 +73,10 @@ def _is_of(path: Path, kind: Kind) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            begin = file.read(kind.size)
     except OSError:
         return False
-    return not head or re.search(kind.head, head, re.MULTILINE) is not None
+    return not begin or re.search(kind.pattern, begin, re.MULTILINE) is not None
 
 
 def is_new(out: Path) -> bool:

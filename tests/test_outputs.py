@@ -19,6 +19,7 @@ import pytest
 
 import kmc_analysis
 from kmc import cli, files, outputs
+from kmc.pictures import saving
 
 RUN = """\
 stack: ogb_20nm
@@ -137,11 +138,24 @@ def test_a_folder_is_no_file(refused: Refused, words: str, given: str) -> None:
 
 @pytest.mark.parametrize("suffix", outputs.PICTURE.suffixes)
 def test_a_picture_of_ours_is_replaced(tmp_path: Path, suffix: str) -> None:
-    """matplotlib's own in each format."""
+    """In each format, and one with much in it too: PDF has its maker's name at the end."""
     from matplotlib.figure import Figure
 
-    Figure().savefig(tmp_path / f"a{suffix}")
-    outputs.check_file(tmp_path / f"a{suffix}", outputs.PICTURE)
+    figure = Figure()
+    for axes in figure.subplots(3, 3).flat:
+        axes.plot(range(2000), [k * k % 977 for k in range(2000)])
+    outputs.check_file(saving.save(figure, tmp_path / f"a{suffix}"), outputs.PICTURE)
+
+
+@pytest.mark.parametrize("suffix", outputs.PICTURE.suffixes)
+def test_a_picture_of_the_users_is_not(top: Path, refused: Refused, suffix: str) -> None:
+    """Though matplotlib drew it too, and it speaks of this program."""
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.suptitle("halide-kmc", url="halide-kmc")
+    figure.savefig(top / f"a{suffix}")
+    assert "holds something else; choose another --out" in refused("plot", "r", "--out", f"a{suffix}")
 
 
 def test_writing_to_a_folder_is_one_message() -> None:
@@ -213,6 +227,13 @@ def test_the_exit_code_says_whose_it_is(tmp_path: Path, number: int, code: int) 
         raise OSError(number, os.strerror(number))
     assert caught.value.exit_code == code
     assert caught.value.next_step
+
+
+def test_a_full_disk_advises_what_every_command_has(tmp_path: Path) -> None:
+    """Only `kmc run` has --resume; the rest are given again as they were."""
+    with pytest.raises(files.WriteFailed) as caught, files.explained(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.next_step == "free some space, then give the command again (kmc run: with --resume)"
 
 
 def test_what_a_plan_names_is_read_first(refused: Refused) -> None:

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from kmc import dataset
+from kmc.outputs import PICTURE
 from kmc.pictures import traces
 from kmc.protocol import Protocol
 from kmc.stack import load_stack
@@ -85,6 +86,23 @@ def test_draw_takes_the_picture_that_fits(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(PNG)
     assert traces.draw(pulsed(), tmp_path / "trace.svg").read_text().lstrip().startswith("<?xml")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["iv.png", "trace.svg"]
+
+
+@pytest.mark.parametrize("suffix", PICTURE.suffixes)
+def test_the_same_data_has_the_same_bytes(tmp_path: Path, suffix: str,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """On another day too."""
+    found = set()
+    for day in (1, 2):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(86400 * day))
+        found.add(traces.draw(swept(), tmp_path / f"{day}{suffix}").read_bytes())
+    assert len(found) == 1
+
+
+def test_every_picture_is_saved_by_one_function(repository: Path) -> None:
+    """Which puts our name into it, and no date."""
+    places = [path for folder in ("kmc", "analysis") for path in (repository / folder).rglob("*.py")]
+    assert [path.stem for path in places if ".savefig(" in path.read_text(encoding="utf-8")] == ["saving"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmc.files import replacing
+from kmc.pictures.saving import save
 from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
 
@@ -186,6 +186,4 @@ def _figure(panels: int, columns: int = 3, height: float = 3.4) -> tuple[Figure,
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=160, facecolor="white")
-    return path
+    return save(figure, path, dpi=160)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from kmc import channels, morphology
 from kmc.cards import Card
 from kmc.lattice import ACTIVE, OPEN, Lattice, Region
+from kmc.pictures.saving import save
 from kmc.settings import Settings
 from kmc.streams import stream
 
@@ -93,7 +95,7 @@ def draw(
     for k, (axes, plane) in enumerate(zip(views, planes, strict=True)):
         _view(axes, main, scene, plane, chr(ord("b") + k))
     if path is not None:
-        main.figure.savefig(path, dpi=300)
+        save(main.figure, Path(path), dpi=300)
     return main
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.files import replacing
+from kmc.pictures.saving import save
 from kmc.provenance import run_of
 from kmc.units import format_si
 
@@ -29,9 +29,7 @@ _DARKEST_A = 1e-15  # below any instrument; |I| is not drawn below
 def draw(ds: xr.Dataset, path: Path) -> Path:
     """Save the I-V of a swept run, the trace of any other, as PNG or whatever `path` ends in."""
     figure = iv(ds) if is_swept(ds) else trace(ds)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=160, facecolor="white")
-    return path
+    return save(figure, path, dpi=160)
 
 
 def is_swept(ds: xr.Dataset) -> bool:

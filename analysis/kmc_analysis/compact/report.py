@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import make_folder, replacing, write_whole
+from kmc.files import make_folder, write_whole
+from kmc.pictures.saving import save
 from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
 from kmc_analysis.compact.data import Trace
@@ -191,5 +192,4 @@ def _draw(found: Fit, traces: Sequence[Trace], fitted: int, path: Path) -> None:
     axes[0, 0].set_ylabel("conductance (S)")
     axes[1, 0].set_ylabel("residual (decades)")
     axes[0, 0].legend(frameon=False, fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+    save(figure, path, dpi=150)

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from kmc.files import replacing
+from kmc.pictures.saving import save
 from kmc_analysis.study_figures import COLOURS, GRID, INK
 
 _DARK_A = 1e-15
@@ -28,8 +28,7 @@ def panels(path: Path, titles: Sequence[str], height: float = 3.2) -> Iterator[l
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     yield places
-    with replacing(path) as temporary:
-        canvas.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=130)
+    save(canvas, path, dpi=130)
 
 
 def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0],
