@@ -14,9 +14,10 @@ from .multigrid import Hierarchy
 from .state import KIND_VACANCY, State
 from .units import EPS0, K_B
 
-NEWTON_STEPS = 40
+NEWTON_STEPS = 1000  # ten at room temperature, a hundred at 10 K
 TOLERANCE_V = 2e-3
-MOST_STEP_V = 0.2  # steps far above this are shortened
+SLOPES = 30  # of the free energy that are looked at along a step, at most
+NEARLY_FLAT = 0.1  # of the slope at its start: there a step ends
 INNER_ETA = 0.01
 
 
@@ -40,22 +41,54 @@ class VacancyEquilibrium:
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
     def solve(self, potential, voltage: float, others: np.ndarray) -> None:
-        """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e."""
-        free, before, width = potential.fixed == 0, np.inf, MOST_STEP_V * 5
+        """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
+
+        That is where a convex free energy is least, of the field and of the vacancies' mixing. So Newton's
+        step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
+        Chem. 16, 337 (1995)). Raises UserError where it has not within NEWTON_STEPS.
+        """
+        kept = (others - self.fixed_charge) * self.scale
+        self._fill(potential, voltage, kept)
         for _ in range(NEWTON_STEPS):
-            self._occupy(voltage * potential.unit + potential.charge, free)
-            potential.source[:] = (self.number - self.fixed_charge + others) * self.scale
             safe = np.maximum(self.most, 1e-300)
             self.sink[:] = self.number * (1 - self.number / safe) * (self.scale / self.thermal)
             change = self._step(potential)
-            size = float(np.abs(change).max())
-            if size > before:  # Newton overshoots where vacancies crowd: logarithmic steps from here on
-                width = 2 * self.thermal
-            potential.charge += np.sign(change) * width * np.log1p(np.abs(change) / width)
-            before = size
-            if size < TOLERANCE_V:
-                break
-        self._occupy(voltage * potential.unit + potential.charge, free)
+            self._descend(potential, change, voltage, kept)
+            if float(np.abs(change).max()) < TOLERANCE_V:
+                return
+        told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
+        raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
+
+    def _descend(self, potential, change: np.ndarray, voltage: float, kept: np.ndarray) -> None:
+        """Go along a Newton step until the free energy falls no further, at most all of it.
+
+        Its slope along the step rises from below zero; where that ends is found by halves and secants.
+        """
+        free, begun = potential.fixed == 0, potential.charge.copy()
+        field, bent = (potential.hierarchy.apply(part) for part in (begun, change))
+
+        def slope(share: float) -> float:
+            return float((change * (field + share * bent - potential.source))[free].sum())
+
+        first = low = slope(0.0)
+        below, above, high, share = 0.0, 1.0, np.inf, 1.0
+        for k in range(SLOPES):
+            potential.charge[:] = begun + share * change
+            self._fill(potential, voltage, kept)
+            at = slope(share)
+            if at <= NEARLY_FLAT * abs(first) and (share == 1.0 or at >= -NEARLY_FLAT * abs(first)):
+                return
+            if at > 0.0:
+                above, high = share, at
+            else:
+                below, low = share, at
+            part = 0.5 if k % 2 else low / (low - high)
+            share = below + (above - below) * min(max(part, 0.02), 0.98)
+
+    def _fill(self, potential, voltage: float, kept: np.ndarray) -> None:
+        """The vacancies for the potential that there is, and the charge of all, `kept` with it."""
+        self._occupy(voltage * potential.unit + potential.charge, potential.fixed == 0)
+        potential.source[:] = self.number * self.scale + kept
 
     def _step(self, potential) -> np.ndarray:
         """Newton correction of the charge potential, with the shift of mu that keeps the vacancies' number.

@@ -153,7 +153,10 @@ class Hierarchy:
         return (max(z0 - 1, 0), z1, max(y0 - 1, y1 - ny), y1, max(x0 - 1, x1 - nx), x1)
 
     def energy(self, u: np.ndarray) -> float:
-        """sum_faces g (u_i - u_j)^2 + sum d u^2; with electrodes held at 0 and 1 it is the conductance."""
+        """sum_faces g (u_i - u_j)^2 + sum d u^2; with electrodes held at 0 and 1 it is the conductance.
+
+        Without faces between two held cells.
+        """
         return float(residual(self._meshes, self._flat(None), self._flat(u), np.empty(u.size))[0])
 
     def apply(self, u: np.ndarray) -> np.ndarray:

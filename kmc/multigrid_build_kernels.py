@@ -126,16 +126,22 @@ def _grow(box, below, above, shape):
 
 @inner
 def _load(m, gz, gy, gx, d, fixed, box):
-    """Copy coefficients, sinks and held cells of a box of cells."""
+    """Copy coefficients, sinks and held cells of a box of cells.
+
+    Faces between two held cells are left out: nothing depends on them, but at an electrode's conductance
+    they would be all of the energy by which a solution is judged.
+    """
     nz, ny, nx = gy.shape
     for z in range(box[0], box[1]):
         for yy in range(box[2], box[3]):
             for xx in range(box[4], box[5]):
                 y, x = yy % ny, xx % nx
                 i = (z * ny + y) * nx + x
-                m.gz[i + ny * nx] = gz[z, y, x] if z < nz - 1 else 0.0
-                m.gy[i] = gy[z, y, x] if ny > 1 else 0.0
-                m.gx[i] = gx[z, y, x] if nx > 1 else 0.0
+                held = fixed[z, y, x] > 0
+                up = z < nz - 1 and not (held and fixed[z + 1, y, x])
+                m.gz[i + ny * nx] = gz[z, y, x] if up else 0.0
+                m.gy[i] = gy[z, y, x] if ny > 1 and not (held and fixed[z, (y + 1) % ny, x]) else 0.0
+                m.gx[i] = gx[z, y, x] if nx > 1 and not (held and fixed[z, y, (x + 1) % nx]) else 0.0
                 m.sink[i] = d[z, y, x]
                 m.nodes[i] = 0 if fixed[z, y, x] else 1
 

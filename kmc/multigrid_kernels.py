@@ -107,6 +107,7 @@ def defect(m, b, u, r):
     """r = b - A u with u's values on held cells, 0 there.
 
     Returns the energy of u, sum over faces of g (u_i - u_j)^2 + sum of sink u^2, and sum of r^2 / diagonal.
+    Faces between two held cells have no g here.
     """
     nz, ny, nx = m.shape[0]
     return _defect(m.gz, m.gy, m.gx, m.sink, m.inverse, b, u, r, m.row, nz, ny, nx)
