@@ -69,7 +69,7 @@ def solved(simulation: Simulation, settings: Settings) -> Simulation:
     restore_state(device, device_state(mine)["state"])
     device.source, device.limit = mine.source, mine.limit
     device.density[:] = _regridded(mine.density, device.density.shape)
-    device.path = device.network.update(device.state, device.potential.fields)
+    device.trace_current()
     device.operated = ()
     device.operate()
     device.solve_fields()

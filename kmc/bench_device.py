@@ -189,7 +189,7 @@ def solve_all(simulation: Simulation) -> None:
     """Solve everything for the present metal; what is known of atoms' chances to come back stays."""
     device = simulation.device
     returns = device.state.entities["returns"].copy()
-    device.path = device.network.update(device.state, device.potential.fields)
+    device.trace_current()
     device.solve_fields()
     device.operated = ()
     if not device.operate():

@@ -141,8 +141,7 @@ def close(device: Device) -> None:
     plane = device.grid.ny * device.grid.nx
     chain = free[free % plane == free.max() % plane]
     kernels.place_many(device.state, device.grid, KIND_METAL, chain.astype(np.int32))
-    device.path = device.network.update(device.state, device.potential.fields)
-    device.set_watch()
+    device.trace_current()
     device.solve_fields()
 
 

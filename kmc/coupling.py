@@ -64,9 +64,8 @@ class Device:
     def _settle(self) -> None:
         """First solution of everything at zero volt."""
         self.potential.fields["temperature"] = self.stage
-        self.path = self.network.update(self.state, self.potential.fields)
+        self.trace_current()
         self.solve_fields()
-        self.set_watch()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
     # -- what follows the metal ------------------------------------------------------------------------------
@@ -98,8 +97,7 @@ class Device:
         new = (changes["was"] == 0) | self.network.in_organic[changes["site"]]
         metal = np.append(self.network.film, np.unique(changes["site"][new]))  # each site once
         old, before = fields["unit"][metal], self.path.conductance
-        self.path = self.network.update(state, fields)
-        self.set_watch()
+        self.trace_current()
         size = abs(float(run["voltage"][0]))
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
             size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
@@ -127,7 +125,13 @@ class Device:
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
-    def set_watch(self) -> None:
+    def trace_current(self) -> None:
+        """The filament of the present metal, and what lies on the organic alone."""
+        self.path = self.network.update(self.state, self.potential.fields)
+        self.potential.plated = self.network.plated
+        self._set_watch()
+
+    def _set_watch(self) -> None:
         """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""
         run = self.state.run
         run["stale"] = 0.0
@@ -135,13 +139,10 @@ class Device:
             run["watch"] = np.inf
             run["stale_bound"] = CURRENT_LEAST * self.path.conductance / self.network.ohmic
         else:
-            run["watch"] = self.network.lowest - self._reach() - 1
+            # Planes below it from which an atom's tunnelling counts beside what conducts now.
+            total = self.path.conductance + self.leak.current(0.1, self.stage) / 0.1
+            run["watch"] = self.network.lowest - self.network.reach(CURRENT_LEAST * total) - 1
             run["stale_bound"] = np.inf
-
-    def _reach(self) -> int:
-        """Planes below the electrode from which an atom's tunnelling counts beside what conducts now."""
-        total = self.path.conductance + self.leak.current(0.1, self.stage) / 0.1
-        return self.network.reach(CURRENT_LEAST * total)
 
     def solve_fields(self, refresh: bool = True) -> None:
         """Solve the potential on the whole mesh, with the space charge if it counts."""
@@ -163,15 +164,14 @@ class Device:
         potential = self.potential
         potential.prepare(self.state)
         potential.sheet_voltage = self.leak.organic_voltage(voltage, self.stage)
-        potential.hold_charge()
-        ions = self.density
-        self.charge_density[:] = ions
+        potential.hold_charge(self.state)
+        self.charge_density[:] = self.density
         self.charge_metal = int(self.state.run["metal"][0])
         if self.vacancies is not None:
-            self.vacancies.solve(potential, voltage, ions)
+            self.vacancies.solve(potential, voltage, self.density)
         else:
-            f = self.settings.mesh_factor
-            potential.set_charge(ions + explicit_charge(self.state, self.lattice, self.stack, f))
+            built_in = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
+            potential.set_charge(self.density + built_in)
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
@@ -260,8 +260,7 @@ class Device:
         if not self.settings.local_temperature:
             self.potential.fields["temperature"] = self.stage
         self.potential.forget()
-        self.path = self.network.update(self.state, self.potential.fields)
-        self.set_watch()
+        self.trace_current()
         self._renew()
 
     def _renew(self) -> None:

@@ -56,6 +56,8 @@ class Potential:
         self.solves = 0
         self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
         self.sheet_voltage = 0.0
+        #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
+        self.plated = np.zeros(0, np.int32)
         #: first site of the plane from which on the lattice is sharpened around metal
         self.floor = 0
         if len(self.sheet):
@@ -100,10 +102,27 @@ class Potential:
         """No space charge and no sheet of carriers."""
         self.charge[:], self.source[:], self.sheet_voltage = 0.0, 0.0, 0.0
 
-    def hold_charge(self) -> None:
-        """Held values of the charge potential: metal grounded, the sheet of carriers at its own."""
+    def hold_charge(self, state: State) -> None:
+        """Held values of the charge potential: metal grounded, the sheet of carriers at its own.
+
+        What plates the organic is at the sheet's; a cell with other metal, too, is at the mean of its atoms.
+        """
         self.charge[self.fixed == 1] = 0.0
+        metal = np.flatnonzero(state.sites["cation"] == METAL)
+        some, plated = (self._count(sites) for sites in (metal, self._plated(state)))
+        held = plated > 0
+        self.charge[held] = self.sheet_voltage * plated[held] / some[held]
         self.charge[self.sheet_cells] = self.sheet_voltage
+
+    def _count(self, sites: np.ndarray) -> np.ndarray:
+        """How many of some sites are in each cell of the mesh."""
+        places = tuple(k // self.factor for k in np.unravel_index(sites, self.shape))
+        cells = np.ravel_multi_index(places, self.fixed.shape)
+        return np.bincount(cells, minlength=self.fixed.size).reshape(self.fixed.shape)
+
+    def _plated(self, state: State) -> np.ndarray:
+        """Sites of the atoms that plate the organic and are still there."""
+        return self.plated[state.sites["cation"][self.plated] == METAL]
 
     def publish(self, state: State, with_charge: bool) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal."""
@@ -113,6 +132,7 @@ class Potential:
         metal = np.flatnonzero(state.sites["cation"] == METAL)
         self.fields["charge"][metal] = 0.0
         self.fields["charge"][self.sheet] = self.sheet_voltage
+        self.fields["charge"][self._plated(state)] = self.sheet_voltage
         above = metal[metal >= self.floor]
         if len(above):
             for box in self.cover(above, SHARPEN_REACH):

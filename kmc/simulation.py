@@ -1,6 +1,7 @@
 """The loop: a stack, a protocol and a seed become a trace. It never turns back."""
 
 import time as wall
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,8 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     Settings or a mapping; initial: the output folder or dataset of a run that has ended, or a
     `Simulation.state_dict()`; progress: True shows it on standard error, a function is called with a dict of
     time_s, events, voltage_V ... twice a second at most; snapshots: how often the sites are looked at
-    ("1 ms"). Raises UserError for what a run file may not say either.
+    ("1 ms"). A run that reaches `wall_limit_s` warns, and returns what it has. Raises UserError for what a
+    run file may not say either.
     """
     from . import checkpoint, dataset, provenance
     from .final import load_state
@@ -212,6 +214,15 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     about["window_nm"] = provenance.window_nm(simulation.lattice)
     observer = watch_sites(simulation, looks["every"]) if looks else None
     with shown(device.name, progress) as tell:
-        simulation.run(tell)
+        _in_time(simulation, tell)
     frames = observer.take() if observer else []
     return dataset.build(simulation.take_rows(), frames, provenance.attributes(about))
+
+
+def _in_time(simulation: Simulation, tell: Progress | None) -> None:
+    """Run to the end or to the wall limit of the settings, which is told."""
+    limit, begun = simulation.settings.wall_limit_s, wall.monotonic()
+    simulation.run(tell, None if limit is None else lambda: wall.monotonic() - begun >= limit)
+    if not simulation.finished:
+        told = f"the wall limit of {limit:g} s was reached at {simulation.time_s:.3g} s of the protocol"
+        warnings.warn(f"{told}; what was simulated is returned", stacklevel=3)

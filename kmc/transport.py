@@ -58,6 +58,7 @@ class Network:
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
         self.film = np.zeros(0, np.int32)
+        self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
         self.column = np.zeros(self.shape[0], np.int64)  # silver atoms in the organic by plane
         plated = lattice.organic_surface() + 1 if stack.active is not None else 0
         self.film_floor = plated * self.shape[1] * self.shape[2]
@@ -69,6 +70,7 @@ class Network:
         self.label[film] = 0
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
+        self.plated = film[self.label[film] == tk.PLATED]
         if (self.label[film] == tk.BRIDGE).any():
             return self._bridged(state, fields, film, layer, labels)
         return self._tunnelling(fields, film, foot, labels)

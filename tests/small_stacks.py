@@ -65,8 +65,7 @@ def window_of(d: Device) -> Window:
 def put_silver(d: Device, sites: np.ndarray) -> None:
     """Silver atoms on sites, with everything that follows the metal solved for them."""
     kernels.place_many(d.state, d.grid, KIND_METAL, np.asarray(sites, np.int32))
-    d.path = d.network.update(d.state, d.potential.fields)
-    d.set_watch()
+    d.trace_current()
     d.solve_fields()
 
 

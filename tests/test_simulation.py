@@ -1,5 +1,6 @@
 """The loop tells how far it is to who wants to know, and goes on where loops of the protocol end."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,14 @@ def test_simulate_takes_the_segments_of_a_run_file() -> None:
     assert made.equals(kmc.simulate("ogb_7nm", listed, np.int64(3), settings))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="a protocol is not made of segments"):
         kmc.Protocol(listed)
+
+
+def test_simulate_stops_at_the_wall_limit() -> None:
+    """It warns, and returns the rows until then; without a limit there are all of them and no warning."""
+    program = kmc.Protocol.hold("0.1 V", "1 s", samples=400)
+    with pytest.warns(UserWarning, match="the wall limit of 0.001 s was reached"):
+        some = kmc.simulate("pedot_only", program, settings={"wall_limit_s": 0.001, "window": "6 nm"})
+    assert some.sizes["time"] < 400
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert kmc.simulate("pedot_only", program, settings={"window": "6 nm"}).sizes["time"] == 400

@@ -38,7 +38,7 @@ simulation = Simulation(kmc.load_stack("ddab_20nm"), protocol, kmc.Settings(wind
 device, lattice = simulation.device, simulation.lattice
 seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
 kernels.place_many(device.state, device.grid, KIND_METAL, np.flatnonzero(seam).astype(np.int32))
-device.path = device.network.update(device.state, device.potential.fields)
+device.trace_current()
 device.solve_fields()
 simulation.run()
 known()

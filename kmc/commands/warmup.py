@@ -67,7 +67,7 @@ def _compile(vacancies: str) -> None:
     between = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
     seam = np.flatnonzero(between.ravel() & (device.state.sites["cation"] == EMPTY)).astype(np.int32)
     kernels.place_many(device.state, device.grid, KIND_METAL, seam)
-    device.path = device.network.update(device.state, device.potential.fields)
+    device.trace_current()
     device.solve_fields()
     simulation.run()
     arrays = device.state, device.grid, device.potential.fields, device.model

@@ -26,7 +26,7 @@ def closed(**switches: bool):
     device, lattice = simulation.device, simulation.lattice
     seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
     kernels.place_many(device.state, device.grid, KIND_METAL, np.flatnonzero(seam).astype(np.int32))
-    device.path = device.network.update(device.state, device.potential.fields)
+    device.trace_current()
     device.solve_fields()
     device.set_source(0.6, LIMIT_A)
     return device

@@ -125,7 +125,7 @@ def test_a_space_charge_bends_the_sites_as_it_bends_the_mesh(factor: int) -> Non
     cells = [v for n in p.unit.shape for v in (n, factor)]
     film = (region == Region.CORE).reshape(cells).all(axis=(1, 3, 5))
     p.set_charge(1e-3 * factor**3 * film)
-    p.hold_charge()
+    p.hold_charge(state)
     assert p.hierarchy is not None
     p.hierarchy.solve(p.source, p.charge, 1e-9)
     p.publish(state, True)

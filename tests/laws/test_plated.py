@@ -1,0 +1,69 @@
+"""Silver that only lies on the organic: it has the potential of the sheet of carriers there, and no other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_stacks import LAYERED, device, put_silver, reduced
+
+from kmc.carry import device_state, restore_device
+from kmc.coupling import Device
+from kmc.state import METAL
+
+VOLT = 0.6
+
+
+def plated(name: str, **values: object) -> tuple[Device, int]:
+    """A small window with one atom on the sheet of carriers, off the column; the site of the atom."""
+    d = device(reduced(name), **values)
+    _, ny, nx = d.lattice.shape
+    column = np.argwhere((d.state.sites["cation"] == METAL).reshape(d.lattice.shape))[:, 1:]
+    _, y, x = np.unravel_index(d.potential.sheet, d.lattice.shape)
+    apart = np.abs(np.stack([y, x], 1)[:, None] - column[None])
+    far = np.minimum(apart, np.array([ny, nx]) - apart).max(axis=2).min(axis=1)
+    atom = int(d.potential.sheet[far.argmax()]) + ny * nx
+    assert far.max() > 2
+    put_silver(d, np.array([atom]))
+    d.state.run["voltage"] = VOLT
+    d.solve_fields()
+    return d, atom
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("name", LAYERED)
+def test_it_is_at_the_potential_of_the_sheet(name: str, factor: int) -> None:
+    """On the site and in its cell of the mesh, so nothing pulls ions to it. The column is grounded."""
+    d, atom = plated(name, mesh_factor=factor)
+    volts = d.potential.sheet_voltage
+    assert volts > 1e-5
+    assert d.potential.fields["charge"][atom] == volts
+    assert d.potential.fields["unit"][atom] == 0.0
+    cell = tuple(k // factor for k in np.unravel_index(atom, d.lattice.shape))
+    assert d.potential.charge[cell] == pytest.approx(volts)
+    grounded = (d.state.sites["cation"] == METAL) & d.network.in_organic
+    assert grounded.any()
+    assert not d.potential.fields["charge"][grounded].any()
+
+
+def test_it_is_grounded_once_it_joins_the_column() -> None:
+    """A path of atoms down to silver in the organic: what had been plated is part of the cathode then."""
+    d, atom = plated("ogb_20nm")
+    silver = np.flatnonzero((d.state.sites["cation"] == METAL) & d.network.in_organic)
+    _, ny, nx = d.lattice.shape
+    z, y, x = np.unravel_index(atom, d.lattice.shape)
+    top = silver[silver // (ny * nx) == (silver // (ny * nx)).max()][0]
+    zt, yt, xt = np.unravel_index(top, d.lattice.shape)
+    way = [(z, b, x) for b in range(min(y, yt), max(y, yt) + 1)]
+    way += [(z, yt, a) for a in range(min(x, xt), max(x, xt) + 1)] + [(k, yt, xt) for k in range(zt, z)]
+    sites = np.array([np.ravel_multi_index(one, d.lattice.shape) for one in way])
+    put_silver(d, sites[d.state.sites["cation"][sites] == 0])
+    assert d.potential.fields["charge"][atom] == 0.0
+
+
+def test_a_checkpoint_knows_it() -> None:
+    """A window that goes on from a checkpoint has it where it was."""
+    d, atom = plated("ogb_20nm")
+    other = device(reduced("ogb_20nm"))
+    restore_device(other, device_state(d))
+    other.solve_fields()
+    assert other.potential.fields["charge"][atom] == d.potential.sheet_voltage
