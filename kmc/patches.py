@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .fields import SHARPEN_REACH, SHARPEN_SWEEPS, Potential
+from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
 from .state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most
@@ -73,6 +73,6 @@ class Patches:
         sites = self.sites
         self.clear()
         wide = self.potential.cover(sites, SHARPEN_REACH) if len(sites) else []
-        spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, 1.5) for box in wide]
+        spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA) for box in wide]
         self.drift = volts * max(spills, default=0.0)
         return boxes + [self.potential.seen(box, SEEN) for box in wide]
