@@ -15,7 +15,7 @@ from .state import FIELD, METAL, State
 from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
-SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament at 0.6 V; 16 and 1.5 left 1.5 kT
+SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
 FEW = 30_000  # sites of a box that is not worth splitting
 SOLVE_ETA = 1e-4
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
