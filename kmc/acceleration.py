@@ -14,8 +14,8 @@ from .multigrid import Hierarchy
 from .state import KIND_VACANCY, State
 from .units import EPS0, K_B
 
-NEWTON_STEPS = 1000  # ten at room temperature, a hundred at 10 K
-TOLERANCE_V = 2e-3
+NEWTON_STEPS = 1000  # ten at room temperature, some thirty at 10 K
+TOLERANCE_V, TOLERANCE_KT = 2e-3, 0.1  # the lesser: a step is about kT/e where vacancies are too many
 SLOPES = 30  # of the free energy that are looked at along a step, at most
 NEARLY_FLAT = 0.1  # of the slope at its start: there a step ends
 INNER_ETA = 0.01
@@ -54,7 +54,7 @@ class VacancyEquilibrium:
             self.sink[:] = self.number * (1 - self.number / safe) * (self.scale / self.thermal)
             change = self._step(potential)
             self._descend(potential, change, voltage, kept)
-            if float(np.abs(change).max()) < TOLERANCE_V:
+            if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
                 return
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")

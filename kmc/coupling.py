@@ -128,7 +128,7 @@ class Device:
     def trace_current(self) -> None:
         """The filament of the present metal, and what lies on the organic alone."""
         self.path = self.network.update(self.state, self.potential.fields)
-        self.potential.plate(self.network.plated)
+        self.potential.plate(self.state, self.network.plated)
         self._set_watch()
 
     def _set_watch(self) -> None:

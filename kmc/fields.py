@@ -102,8 +102,10 @@ class Potential:
         """No space charge and no sheet of carriers."""
         self.charge[:], self.source[:], self.sheet_voltage = 0.0, 0.0, 0.0
 
-    def plate(self, sites: np.ndarray) -> None:
-        """What silver lies on the organic alone: it is at the sheet's potential from now on."""
+    def plate(self, state: State, sites: np.ndarray) -> None:
+        """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more."""
+        gone = np.setdiff1d(self._plated(state), sites)
+        self.fields["charge"][gone] = 0.0
         self.plated = sites
         self.fields["charge"][sites] = self.sheet_voltage
 
@@ -113,7 +115,7 @@ class Potential:
         What plates the organic is at the sheet's; a cell with other metal, too, is at the mean of its atoms.
         """
         self.charge[self.fixed == 1] = 0.0
-        metal = np.flatnonzero(state.sites["cation"] == METAL)
+        metal = np.flatnonzero(state.sites["cation"] >= METAL)
         some, plated = (self._count(sites) for sites in (metal, self._plated(state)))
         held = plated > 0
         self.charge[held] = self.sheet_voltage * plated[held] / some[held]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small_stacks import LAYERED, device, put_silver, reduced
 
+from kmc import kernels
 from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
-from kmc.state import METAL
+from kmc.state import KIND_METAL, METAL
 
 VOLT = 0.6
 
@@ -56,8 +57,33 @@ def test_it_is_grounded_once_it_joins_the_column() -> None:
     way = [(z, b, x) for b in range(min(y, yt), max(y, yt) + 1)]
     way += [(z, yt, a) for a in range(min(x, xt), max(x, xt) + 1)] + [(k, yt, xt) for k in range(zt, z)]
     sites = np.array([np.ravel_multi_index(one, d.lattice.shape) for one in way])
-    put_silver(d, sites[d.state.sites["cation"][sites] == 0])
+    new = sites[d.state.sites["cation"][sites] == 0]
+    kernels.place_many(d.state, d.grid, KIND_METAL, new.astype(np.int32))
+    d.trace_current()
     assert d.potential.fields["charge"][atom] == 0.0
+    d.solve_fields()
+    assert d.potential.fields["charge"][atom] == 0.0
+
+
+def test_a_cell_of_both_is_at_the_mean() -> None:
+    """A needle on the sheet, five atoms high: its cells above the sheet's own are at its potential.
+    With an electrode's sites in the cell it is less by their number."""
+    d, atom = plated("ogb_20nm", mesh_factor=4)
+    _, ny, nx = d.lattice.shape
+    roof = int(d.network.roof.ravel()[atom % (ny * nx)])
+    needle = np.arange(atom, (roof - 1) * ny * nx + atom % (ny * nx), ny * nx)[1:]
+    put_silver(d, needle[d.state.sites["cation"][needle] == 0])
+    assert set(needle) <= set(d.network.plated)
+    inside = [tuple(k // 4 for k in np.unravel_index(site, d.lattice.shape)) for site in needle]
+    metal = (d.state.sites["cation"] >= METAL).reshape(d.lattice.shape)
+    volts, counts = d.potential.sheet_voltage, []
+    for z, y, x in dict.fromkeys(inside):
+        if d.potential.sheet_cells[z, y, x]:
+            continue
+        count = int(metal[4 * z:4 * z + 4, 4 * y:4 * y + 4, 4 * x:4 * x + 4].sum())
+        assert d.potential.charge[z, y, x] == pytest.approx(volts * inside.count((z, y, x)) / count)
+        counts.append((inside.count((z, y, x)), count))
+    assert any(own == count for own, count in counts)
 
 
 def test_a_checkpoint_knows_it() -> None:

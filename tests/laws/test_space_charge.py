@@ -47,11 +47,12 @@ def test_it_does_not_depend_on_the_way(name: str, kelvin: float) -> None:
     assert np.abs(at(device, 0.0) - rest).max() < NEAR_V
 
 
-@pytest.mark.parametrize("name", ["ogb_20nm", "ogb_90nm", "thin_film_100nm"])
+@pytest.mark.parametrize(("name", "kelvin"), [
+    ("ogb_20nm", 300.0), ("ogb_90nm", 300.0), ("thin_film_100nm", 300.0), ("ogb_20nm", 20.0)])  # fmt: skip
 @pytest.mark.parametrize("voltage", [0.6, -0.5])
-def test_it_is_poisson_and_boltzmann_at_once(name: str, voltage: float) -> None:
+def test_it_is_poisson_and_boltzmann_at_once(name: str, kelvin: float, voltage: float) -> None:
     """Charge and potential agree on the mesh; all vacancies are there; each cell is at one mu (Fermi)."""
-    device = window(name)
+    device = window(name, kelvin)
     at(device, voltage)
     potential, vacancies = device.potential, device.vacancies
     free = potential.fixed == 0
@@ -60,7 +61,7 @@ def test_it_is_poisson_and_boltzmann_at_once(name: str, voltage: float) -> None:
     assert vacancies.number.sum() == pytest.approx(vacancies.fixed_charge.sum(), rel=1e-6)
     some = free & (vacancies.number > 1e-6)
     share = vacancies.number[some] / vacancies.most[some]
-    level = (voltage * potential.unit + potential.charge)[some] / (K_B * 300.0) + np.log(share / (1 - share))
+    level = (voltage * potential.unit + potential.charge)[some] / (K_B * kelvin) + np.log(share / (1 - share))
     assert np.ptp(level) < 1e-6
 
 
