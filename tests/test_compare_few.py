@@ -100,16 +100,48 @@ def _chance(outcome: tuple[int, int], gain: float, loss: float) -> float:
 
 
 def test_where_nothing_is_random_two_are_enough() -> None:
-    """A stack without random parts says the same in every metric, to the last bit: its effects are exact."""
+    """A stack without random parts says the same in every metric, to the last bit: its effects are exact,
+    but for shares, which two devices do not know whatever else they say."""
     fixed = {name: [[0.30, 0.30], [0.35, 0.35]] for name in metrics.METRICS}
     found = {one.metric: one for one in compare.effects(study(**fixed))}
-    assert all(one.clear for one in found.values())
+    assert all(one.clear for name, one in found.items() if name not in compare.SHARES)
     voltage = found["set_voltage"]
     assert (voltage.low, voltage.high) == pytest.approx((0.05, 0.05))
     chance = {**fixed, "conductance_end": [[1e-6, 1e-6 * (1 + 1e-15)], [2e-6, 2e-6]]}
     assert not any(one.clear for one in compare.effects(study(**chance)))
     gaps = {**fixed, "on_off": [[math.nan, math.nan], [math.nan, math.nan]]}
     assert {one.metric: one for one in compare.effects(study(**gaps))}["set_voltage"].clear
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.0, 1.0)])
+def test_devices_that_do_not_start_are_no_share(shares: tuple[float, float]) -> None:
+    """They agree in every metric, as a stack without random parts does; the next may start."""
+    fixed = {name: [[0.30, 0.30], [0.35, 0.35]] for name in metrics.METRICS}
+    values = study(**{**fixed, "set": [[share] * 2 for share in shares]})
+    one = next(one for one in compare.effects(values) if one.metric == "set")
+    assert (one.low, one.high) == compare.of_gain(np.repeat(shares[1] - shares[0], 2))
+    assert one.high - one.low > 0.8
+    assert not one.clear
+
+
+def test_one_finished_seed_agrees_with_nothing() -> None:
+    """Two ligands and thicknesses, one seed done in each, another at each thickness: two pairs know nothing
+    exactly. With both seeds alike everywhere they do."""
+    rows = np.random.default_rng(1).uniform(0.2, 0.4, (1, 2, 2)) + np.array([0.0, 1.0])[:, None, None]
+    rows[:, [0, 1], [1, 0]] = np.nan
+    assert ligand_effect(rows).pairs == 2
+    assert math.isnan(ligand_effect(rows).low)
+    assert not ligand_effect(rows).clear
+    both = np.repeat([[[0.2], [0.3]], [[1.2], [1.3]]], 2, axis=2)
+    assert ligand_effect(both).clear
+
+
+def ligand_effect(rows: np.ndarray) -> compare.Effect:
+    """On the set voltage, averaged over thickness, where all metrics are `rows` [ligand, thickness, seed]."""
+    values = xr.Dataset(dict.fromkeys(metrics.METRICS, (("ligand", "thickness", "replicate"), rows)),
+                        {"ligand": ["ogb", "ddab"], "thickness": [20.0, 40.0]})  # fmt: skip
+    return next(one for one in compare.effects(values)
+                if (one.metric, one.axis, one.at) == ("set_voltage", "ligand", "all"))  # fmt: skip
 
 
 # --- claims ----------------------------------------------------------------------------------------------

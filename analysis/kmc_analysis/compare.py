@@ -94,12 +94,14 @@ def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effec
 
 
 def _without_chance(values: xr.Dataset) -> xr.DataArray:
-    """Where nothing is random: all METRICS of a variant are the same at every seed, to the last bit.
+    """Where no chance is seen: all METRICS of a variant are the same at two seeds or more, to the last bit.
 
-    One metric alone does not tell: a set voltage has few steps to lie on.
+    One metric alone does not tell: a set voltage has few steps to lie on. Nor do all of them where nothing
+    happened, for another device may start: a share is never exact.
     """
     whole = values.to_dataarray("metric")
-    same = (whole.max(REPLICATE) == whole.min(REPLICATE)) | whole.isnull().all(REPLICATE)
+    count = whole.notnull().sum(REPLICATE)
+    same = (count == 0) | ((count > 1) & (whole.max(REPLICATE) == whole.min(REPLICATE)))
     return same.all("metric") & (set(METRICS) <= set(values))
 
 
@@ -131,7 +133,7 @@ def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exac
             seed: int) -> Effect:  # fmt: skip
     """The effect between the two of `table` [2, others, replicate]; a pair lacks where either has no number.
 
-    Where it is `exact`, with no chance in it, the interval is the effect.
+    Where it is `exact`, with no chance seen in it, the interval is the effect, but of a share.
     """
     ratio = METRICS[between[0]].ratio
     base, level = np.log(np.where(table > 0, table, np.nan)) if ratio else table
@@ -141,7 +143,7 @@ def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exac
     sums = [np.where(both, part, 0.0).sum(axis=0)[seeds] for part in (level - base, base, level)]
     difference, before, after = (part / count for part in sums)
     grain = GRAIN * float(np.abs([before, after]).max(initial=0.0))
-    if between[0] in SHARES and not exact:
+    if between[0] in SHARES:
         low, high = of_gain(difference)
     elif alike(difference, grain) and not exact:
         low = high = math.nan
