@@ -15,6 +15,8 @@ from kmc.errors import UserError, listed, nearest
 # The file or folder that asks, or several in their order.
 Beside = str | Path | tuple[str | Path, ...] | None
 
+_OF_RUNS = ("protocol", "protocols")  # one of them is in each run and study, and in no card or stack
+
 
 def data_folders(beside: Beside = None) -> list[Path]:
     """Where cards, stacks and sources are looked for: beside, $KMC_MATERIALS, the package, the checkout."""
@@ -59,20 +61,21 @@ def find_data(
     """The file of the card or stack `name`, a name ("ogb") or a path ("mine/ogb.yaml").
 
     A relative path is looked for beside first, then in the working directory. Files in `skip` are
-    passed over, and with a name those that ask: a card may extend its namesake further down the search, and
-    a run may be called as its stack.
+    passed over, and with a name those that ask and all runs and studies: a card may extend its namesake
+    further down the search, and a run may be called as its stack or that of a run beside it.
     """
     text = str(name)
-    if _is_path(text):
+    by_path = _is_path(text)
+    if by_path:
         options = [*(home / text for home in _homes(beside)), Path(text)]
     else:
         skip += tuple(one.resolve() for one in _asking(beside))
         inner = ["", "stacks"] if kind == "stack" else [""]
         options = [folder / part / f"{text}.yaml" for folder in data_folders(beside) for part in inner]
     for option in options:
-        if _is_there(option) and option.resolve() not in skip:
+        if _is_there(option) and option.resolve() not in skip and (by_path or not _is_run(option)):
             return option
-    if _is_path(text):
+    if by_path:
         tried = dict.fromkeys(near for option in options if (near := documents.sibling(option)))
         near = next(iter(tried), None)
         raise UserError(f"no such file: {text}", where, near, "check the path")
@@ -89,7 +92,8 @@ def list_data(kind: Literal["card", "stack"], beside: Beside = None) -> list[Pat
         if kind == "card" and folder.name == "stacks":
             continue
         for path in sorted((folder / "stacks" if kind == "stack" else folder).glob("*.yaml")):
-            found.setdefault(path.stem, path)
+            if path.stem not in found and not _is_run(path):
+                found[path.stem] = path
     return [found[name] for name in sorted(found)]
 
 
@@ -98,6 +102,16 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # a name that is too long for the system
         return False
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a file is a run or a study. One that cannot be read is none: its reader says what is wrong."""
+    try:
+        text = documents.read_text(path)
+        document = documents.parse(text, str(path)) if "protocol" in text else None  # few cards have the word
+    except UserError:
+        return False
+    return isinstance(document, documents.Mapping) and not document.keys().isdisjoint(_OF_RUNS)
 
 
 def _is_path(text: str) -> bool:

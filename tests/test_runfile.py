@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kmc.cards import list_data, load_card
 from kmc.errors import UserError
 from kmc.runfile import load_run
 from kmc.stack import load_stack
@@ -50,6 +51,30 @@ def test_a_run_that_only_itself_is_called_as(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='no stack is called "mine_alone"') as caught:
         load_run(write(tmp_path, RUN.replace("ogb_20nm", "mine_alone"), "mine_alone.yaml"))
     assert caught.value.nearest != "mine_alone"
+
+
+@pytest.mark.parametrize("kind", ["protocol: [read: {}]", "protocols: {a: [read: {}]}"])
+def test_a_name_is_no_run_beside_it(tmp_path: Path, kind: str) -> None:
+    """Nor a study: for a run, its choices, and a card that extends. A damaged one is told."""
+    for name in ("ogb_20nm", "ogb", "mine_alone"):
+        write(tmp_path, f"stack: ogb_20nm\n{kind}\n", f"{name}.yaml")
+    run = write(tmp_path, f"{RUN}choices: {{ligand: ogb}}\n")
+    assert load_run(run).device.hash == load_stack("ogb_20nm", ligand="ogb").hash
+    assert load_card(write(tmp_path, "extends: ogb\n", "own.yaml")).values == load_card("ogb").values
+    assert {path.parent for path in list_data("card", run) if path.stem == "ogb"} != {tmp_path}
+    with pytest.raises(UserError, match='no stack is called "mine_alone"') as caught:
+        load_run(write(tmp_path, RUN.replace("ogb_20nm", "mine_alone"), "other.yaml"))
+    assert caught.value.nearest != "mine_alone"
+    write(tmp_path, f"stack: [\n{kind}\n", "ogb_20nm.yaml")
+    with pytest.raises(UserError, match="is not valid YAML") as caught:
+        load_run(run)
+    assert caught.value.where.startswith(f"{tmp_path}/ogb_20nm.yaml:")
+
+
+def test_a_card_that_speaks_of_a_protocol_is_found(tmp_path: Path) -> None:
+    """Only a key at the top tells a run."""
+    write(tmp_path, "extends: ogb\ndescription: |\n  after the\n  protocol: of others\n", "mine.yaml")
+    assert load_card("mine", tmp_path / "run.yaml").path == str(tmp_path / "mine.yaml")
 
 
 def test_everything_a_run_file_may_say(tmp_path: Path) -> None:
