@@ -76,6 +76,26 @@ def test_the_table_of_processes_follows_the_run(tmp_path: Path, capsys: pytest.C
     assert hop["half"]["prefactor_hz"] == pytest.approx(4 * hop["whole"]["prefactor_hz"])
 
 
+def test_namesakes_keep_their_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is called as its stack, and that stack: told apart by path. A name of one alone stays."""
+    monkeypatch.setattr(processes, "process_table", lambda stack, settings: [{"event": settings.vacancies}])
+    run = tmp_path / "ogb_20nm.yaml"
+    run.write_text("stack: ogb_20nm\nprotocol: [{read: {}}]\nsettings: {vacancies: explicit}\n")
+    stack = next(str(path) for path in list_data("stack") if path.stem == "ogb_20nm")
+    names = [str(run), "ogb_20nm", "ddab_20nm"]
+    check(names, barriers=True, as_json=True)
+    tables = json.loads(capsys.readouterr().out)["barriers"]
+    assert tables.keys() == {str(run), stack, "ddab_20nm"}
+    assert tables[str(run)] == [{"event": "explicit"}] != tables[stack]
+    check(names, barriers=True, numbers=True)
+    lines = capsys.readouterr().out.splitlines()
+    for what in ("processes", "numbers"):
+        assert [line for line in lines if line.startswith(f"{what} of ")] == [
+            f"{what} of {name}" for name in (run, stack, "ddab_20nm")]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", STACKS)
 def test_the_table_of_processes_is_the_cards(name: str) -> None:
     """Hops have the cards' barriers; redox and its reverse differ by the ion's energy and the bonds, the

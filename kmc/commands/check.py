@@ -43,16 +43,16 @@ def check(
     each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
         files = [_as_data(item, numbers) for item in found]
-        whole = {"files": files, "numbers": _shares(each.values()), "barriers": tables}
+        rows_of = {label: rows for label, (_, rows) in tables.items()}
+        whole = {"files": files, "numbers": _shares(each.values()), "barriers": rows_of}
         typer.echo(json.dumps(whole, indent=2))
         return
     for item in found:
         typer.echo(_line(item))
     if len(found) > 1:
         typer.echo(f"all: {_sentence(each.values())}")
-    shown = {f"numbers of {item['name']}": _values(item) for item in found} if numbers else {}
-    titles = {item["name"]: _title(item) for item in found if item["stack"] is not None}
-    _print_tables(shown | {titles[name]: rows for name, rows in tables.items()})
+    shown = {f"numbers of {label}": _values(item) for label, item in _apart(found)} if numbers else {}
+    _print_tables(shown | {_title(label, item): rows for label, (item, rows) in tables.items()})
 
 
 def _read_all(paths: list[str]) -> list[dict[str, Any]]:
@@ -80,8 +80,15 @@ def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
     return data | ({"values": _values(item)} if numbers else {})
 
 
-def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str, Any]]]:
-    """The processes of each stack named, or of the 20 nm OGB device where none is."""
+def _apart(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Each by its name, or by its path where several have that name."""
+    count = Counter(item["name"] for item in found)
+    return [(item["name"] if count[item["name"]] == 1 else item["path"], item) for item in found]
+
+
+def _tables(found: list[dict[str, Any]], named: bool
+            ) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:  # fmt: skip
+    """Each stack named, or the 20 nm OGB device where none is, with its processes."""
     from importlib import import_module
 
     from kmc.errors import UserError
@@ -93,14 +100,14 @@ def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, list[dict[str
         step = "e.g. kmc check ogb_20nm --barriers"
         raise UserError("--barriers needs a stack or a run file", next_step=step)
     table = import_module("kmc.processes").process_table
-    return {item["name"]: table(item["stack"], item["settings"]) for item in stacks}
+    return {label: (item, table(item["stack"], item["settings"])) for label, item in _apart(stacks)}
 
 
-def _title(item: dict[str, Any]) -> str:
+def _title(label: str, item: dict[str, Any]) -> str:
     """Of a table of processes; it says what is no event."""
     density = item["stack"].active is not None and item["settings"].vacancies == "equilibrium"
     note = "\nbromide vacancies are a density in equilibrium without events (vacancies in settings)"
-    return f"processes of {item['name']}{note if density else ''}"
+    return f"processes of {label}{note if density else ''}"
 
 
 def _all() -> list[str]:
@@ -176,16 +183,8 @@ def _read_study(path: Path) -> dict[str, Any]:
 
     study = import_module("kmc.study").load_study(path)
     _refuse_too_large(path, [(run.device, run.settings) for run in study.runs])
-    return {
-        "path": str(path),
-        "kind": "study",
-        "name": study.name,
-        "family": "study",
-        "hash": "",
-        "numbers": {},
-        "stack": None,
-        "says": _size(study),
-    }
+    return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
+            "numbers": {}, "stack": None, "says": _size(study)}  # fmt: skip
 
 
 def _size(study: Any) -> str:
