@@ -516,6 +516,25 @@ def test_resume_names_the_command_of_a_study(folder: Path, monkeypatch: pytest.M
         assert told.endswith("is of a study; go on with: kmc study study.yaml --out 'b c' --set seed=9\n")
 
 
+def test_resume_knows_what_is_of_a_study(folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """A task's folder wherever it is asked from; not what is not there, or lies elsewhere."""
+    assert cli.main(["study", str(folder / "study.yaml"), "--task", "0", "--out", str(folder / "b")]) == 0
+    for part in ("b/work/0", "b/mine/run"):
+        (folder / part).mkdir(parents=True)
+    for here, given, file in (("b", ".", "../study.yaml --out ."),
+                              ("b/work", "0", "../../study.yaml --out .."),
+                              ("b/work/0", ".", "../../../study.yaml --out ../..")):  # fmt: skip
+        monkeypatch.chdir(folder / here)
+        capsys.readouterr()
+        assert cli.main(["resume", given]) == 2
+        assert capsys.readouterr().err.endswith(f"is of a study; go on with: kmc study {file}\n")
+    for here, given in (("b", "foo"), (".", "b/mine/run"), (".", "b/mine/none"), (".", "b/work/none")):
+        monkeypatch.chdir(folder / here)
+        assert cli.main(["resume", given]) == 2
+        assert "holds no run to go on with" in capsys.readouterr().err
+
+
 def test_large_arrays_are_blocked(folder: Path) -> None:
     """No more than a thousand elements, and every task in one of them."""
     study = load_study(folder / "study.yaml", ["replicates=626"])

@@ -71,10 +71,12 @@ def _refuse_study(out: Path) -> None:
     from kmc.errors import UserError
     from kmc.study.manifest import is_study, read_manifest
 
-    for folder in (out, out.parent.parent):
+    here = out.resolve()
+    of_task = here.is_dir() and here.parent.name == "work"
+    for folder in (here, here.parent.parent) if of_task else (here,):
         if is_study(folder):
             told = read_manifest(folder).command
-            file = os.path.relpath(folder.resolve() / told["study"])
-            words = ["kmc", "study", file, "--out", str(folder)]
+            file, its_out = os.path.relpath(folder / told["study"]), os.path.relpath(folder)
+            words = ["kmc", "study", file, "--out", its_out]
             words += [word for text in told["sets"] for word in ("--set", text)]
             raise UserError(f"{out} is of a study", next_step=f"go on with: {shlex.join(words)}")
