@@ -33,11 +33,12 @@ _RUNS = (f"tasks/{_HASH}.nc", f"failed/{_HASH}.json", f"work/{_HASH}/run.json")
 
 class Kind(NamedTuple):
     """A kind of output file: what its name may end in, and a pattern that is in each, in its first `size`
-    bytes (-1: anywhere)."""
+    bytes (-1: anywhere). `otherwise` is what else than another path helps where a file has it not."""
 
     suffixes: tuple[str, ...]
     pattern: bytes
     size: int = 4096
+    otherwise: str = ""
 
 
 # What `kmc.pictures.saving` writes into a picture as its maker: matplotlib's own name is in the user's too.
@@ -49,6 +50,7 @@ PICTURE = Kind(
     rb"\A\x89PNG\r\n\x1a\n(?s:.){,200}?tEXtSoftware\0" + _NAME
     + rb"|\A<\?xml(?s:.){,2000}?<dc:creator>\s*<cc:Agent>\s*<dc:title>" + _NAME
     + rb"|\A%PDF-1\.4\n%\xac\xdc \xab\xba\n(?s:.)*<< /Creator \(" + _NAME + rb"\)", -1,
+    ", or remove it if an earlier kmc drew it",  # when matplotlib's name stood there
 )  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def check_file(path: Path, kind: Kind, option: str = "--out") -> None:
         endings = " or ".join(ending for ending in kind.suffixes if ending)
         raise UserError(f"{path} does not end in {endings}", option, next_step=step)
     if path.exists() and not _is_of(path, kind):
-        raise UserError(f"{path} holds something else", option, next_step=step)
+        raise UserError(f"{path} holds something else", option, next_step=step + kind.otherwise)
     probe(path, path, option)
 
 

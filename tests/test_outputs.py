@@ -155,7 +155,8 @@ def test_a_picture_of_the_users_is_not(top: Path, refused: Refused, suffix: str)
     figure = Figure()
     figure.suptitle("halide-kmc", url="halide-kmc")
     figure.savefig(top / f"a{suffix}")
-    assert "holds something else; choose another --out" in refused("plot", "r", "--out", f"a{suffix}")
+    told = refused("plot", "r", "--out", f"a{suffix}")
+    assert "holds something else; choose another --out, or remove it if an earlier kmc drew it\n" in told
 
 
 def test_writing_to_a_folder_is_one_message() -> None:
