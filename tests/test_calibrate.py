@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from kmc.cards import load_card
 from kmc.errors import UserError
 from kmc.runfile import RunFile
 from kmc.study.task import Result
-from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
+from kmc_analysis.calibrate.fit import Failed, Simulated, Stopped, finished, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -227,6 +228,36 @@ def test_runs_that_fail_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3, True))
     assert judge.energies == pytest.approx([0.20])
     assert len(finished(study)) == 1
+
+
+def test_values_that_always_fail_are_given_up(tmp_path: Path) -> None:
+    """The second time, and the next are asked for in the same command, never those that a session before
+    asked for; each has its two tries."""
+    library = pytest.importorskip("optuna")
+    parameters, told = free(list(PAIR)), list[str]()
+    judge = Noting(*[Failed("no equilibrium") for _ in range(5)])
+    for _ in range(3):
+        with pytest.raises(Failed):
+            search(parameters, judge, tmp_path, 2, tell=told.append)
+    study = search(parameters, judge, tmp_path, 2, tell=told.append)
+    first, second, third = judge.energies[0], judge.energies[2], judge.energies[4]
+    assert judge.energies[:6] == [first, first, second, second, third, third]
+    assert len({first, second, third}) == 3
+    assert len(finished(study)) == 2
+    assert told[:2] == ["no equilibrium again: these values are given up"] * 2
+    assert len(study.get_trials(states=(library.trial.TrialState.FAIL,))) == 5
+
+
+@pytest.mark.parametrize("error", [Stopped("interrupted"), files.WriteFailed("full")])
+def test_values_that_were_broken_off_are_never_given_up(tmp_path: Path, error: Exception) -> None:
+    """However often; nor does a stop after a failure count as the second one."""
+    pytest.importorskip("optuna")
+    judge = Noting(Failed("no space left"), *[error] * 3)
+    for _ in range(4):
+        with contextlib.suppress(Failed, files.WriteFailed):
+            search(free(list(PAIR)), judge, tmp_path, 1)
+    search(free(list(PAIR)), judge, tmp_path, 1)
+    assert judge.energies == pytest.approx([0.20] * 5)
 
 
 def test_runs_that_fail_influence_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -14,7 +14,7 @@ import numpy as np
 from kmc.errors import UserError
 from kmc_analysis.calibrate.loss import calibration_targets, loss
 from kmc_analysis.calibrate.parameters import Free
-from kmc_analysis.calibrate.trials import deciding, opened, optuna
+from kmc_analysis.calibrate.trials import deciding, given_up, opened, optuna
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import Changes, Extent, Session
@@ -91,23 +91,34 @@ def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, see
     is there is gone on with.
 
     The first trial is the cards' own values. What else `judge` raises is raised, and its trial is judged
-    again. Raises UserError for a study whose losses do not compare: of other parameters, bounds, cards,
-    targets, devices (`extent`), or by another engine.
+    again; values of which runs failed twice are given up, and others asked for.
+
+    Raises UserError for a study whose losses do not compare: of other parameters, bounds, cards, targets,
+    devices (`extent`), or by another engine.
     """
     with opened(out, deciding(parameters, extent)) as study, contextlib.suppress(Stopped):
-        done = len(finished(study))
-        study.sampler = optuna().samplers.TPESampler(seed=seed + done, multivariate=True, n_startup_trials=10)
+        count = len(finished(study))
+        # By all trials, also those that failed: another session would ask for the same values again.
+        seed += len(study.trials)
+        study.sampler = optuna().samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10)
         if not study.trials:
             study.enqueue_trial({one.path: one.start for one in parameters})
-        for count in range(done, trials):
+        while count < trials:
             trial = study.ask()
             values = {one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log)
                       for one in parameters}  # fmt: skip
-            found = judge({one.path: one.told(values[one.path]) for one in parameters})
+            try:
+                found = judge({one.path: one.told(values[one.path]) for one in parameters})
+            except Failed as error:
+                if not given_up(study, trial):
+                    raise
+                tell(f"{error.message} again: these values are given up")
+                continue
             value = loss(found)
             trial.set_user_attr("found", {key: one.value for key, one in found.items()})
             study.tell(trial, value)
-            tell(f"trial {count + 1} of {trials}: loss {value:.3g}, best {study.best_value:.3g}")
+            count += 1
+            tell(f"trial {count} of {trials}: loss {value:.3g}, best {study.best_value:.3g}")
     return study
 
 

@@ -17,6 +17,7 @@ from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.session import Extent
 
 NAME = "trials.db"
+_FAILED = "failed"  # a trial of which runs failed, not one that was stopped
 
 # What decides a loss: how a search differs in it from the one that is there, and what to do.
 _OTHER = "choose another --out"
@@ -62,8 +63,8 @@ def opened(out: Path, decided: Mapping[str, str]) -> Iterator[Any]:
     """The optuna study in the folder `out`, a new one where there is none, for this process alone.
 
     A trial without an end, of this process or of one that was killed, fails, and its values are the next to
-    be judged. Raises UserError for a study that something else than `decided` decides, Busy, CorruptFile and
-    WriteFailed.
+    be judged; one that is `given_up` has its end. Raises UserError for a study that something else than
+    `decided` decides, Busy, CorruptFile and WriteFailed.
     """
     library = optuna()
     files.make_folder(out)
@@ -97,6 +98,16 @@ def _put_back(study: Any) -> None:
     for trial in study.get_trials(states=(state.RUNNING,)):
         study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
         study.tell(trial.number, state=state.FAIL)
+
+
+def given_up(study: Any, trial: Any) -> bool:
+    """Note that runs of a trial failed, and let it fail for good where they did before with its values: what
+    fails twice is no full disk, but these numbers. Otherwise its values are judged once more."""
+    trial.set_user_attr(_FAILED, True)
+    again = sum(_FAILED in one.user_attrs and one.params == trial.params for one in study.trials) > 1
+    if again:
+        study.tell(trial, state=optuna().trial.TrialState.FAIL)
+    return again
 
 
 @contextlib.contextmanager
