@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from kmc import cli, netcdf
+from kmc.study.manifest import result_path
 from kmc.study.task import Result, keep_failure
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce import session as module
@@ -81,6 +85,28 @@ def test_a_run_that_is_done_has_not_failed(tmp_path: Path, monkeypatch: pytest.M
     assert session.failed() == []
 
 
+@pytest.mark.parametrize(("code", "goes_on"), [(0, True), (3, True), (2, False)])
+def test_make_reproduce_keeps_a_board_with_failed_runs(tmp_path: Path, code: int, goes_on: bool) -> None:
+    """One device that fails every time does not keep the others' figures from the page; bad input does."""
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    shutil.copy(Path(__file__).parent.parent / "Makefile", tmp_path)
+    for folder in ("v/bin", "runs/reproduce/out", "analysis/kmc_analysis/figures"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, text in (("kmc", f'[ "$1" = warmup ] || exit {code}'), ("python", "touch page")):
+        (tmp_path / "v" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "v" / "bin" / name).chmod(0o755)
+    (tmp_path / "runs/reproduce/out/scoreboard.json").write_text("made")
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "v" / ".installed").touch()
+    os.utime(tmp_path / "pyproject.toml", (0, 0))
+    ended = subprocess.run(["make", "reproduce", "VENV=v"], cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode == 0) == goes_on
+    assert (tmp_path / "page").exists() == goes_on
+    assert (tmp_path / "analysis/kmc_analysis/figures/scoreboard.json").exists() == goes_on
+    assert ("kept as it is" in ended.stdout) == (code == 3)
+
+
 # --- rows of other targets -------------------------------------------------------------------------------
 
 
@@ -119,6 +145,7 @@ def test_other_devices_do_not_go_on_one_board(tmp_path: Path, monkeypatch: pytes
         assert reproduce(tmp_path, KEY, *more) == 2
     told = capsys.readouterr().err
     assert f"--out: {tmp_path} holds a scoreboard of other {of}; choose another --out" in told
+    assert "copy tasks/ there first, and no run that both have is done again" in told
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert reproduce(tmp_path / "new", KEY, "--done", *more) == 0
 
@@ -135,14 +162,48 @@ def test_a_board_that_is_made_whole_again_may_have_more_devices(tmp_path: Path) 
     assert reproduce(tmp_path / "readout", "S27_hardest_class", "--done", "--seed", "2", "--quick") == 2
 
 
+def test_more_devices_of_one_key_take_the_runs_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with a copy of tasks/ only the devices that are more are missing."""
+    monkeypatch.setattr(netcdf, "is_sound", Path.is_file)
+    few = Session(figures_of([BARE]), tmp_path / "few", Extent(devices=2))
+    (tmp_path / "few" / "tasks").mkdir(parents=True)
+    for name in few.runs:
+        result_path(few.out, name).touch()
+    shutil.copytree(tmp_path / "few" / "tasks", tmp_path / "more" / "tasks")
+    more = Session(figures_of([BARE]), tmp_path / "more", Extent(devices=8))
+    assert set(more.missing()) == set(more.runs) - set(few.runs)
+    assert 4 * len(few.runs) == len(more.runs)
+
+
+def of_before(out: Path) -> None:
+    """The board in `out` as an earlier program wrote it: the list of seeds, and whether it was --quick."""
+    found = written(out)
+    for name in ("seed", "devices"):
+        del found[name]
+    (out / "scoreboard.json").write_text(json.dumps(found))
+
+
+def test_a_board_of_before_keeps_its_devices(tmp_path: Path) -> None:
+    """They are as many as its seeds, whatever is asked for: others are not put beside them. As a whole it may
+    be made again with more."""
+    assert reproduce(tmp_path, BARE, GOLD, "--done", "--seeds", "3") == 0
+    assert written(tmp_path)["seeds"] == [1, 2, 3]
+    of_before(tmp_path)
+    before = (tmp_path / "scoreboard.json").read_bytes()
+    assert reproduce(tmp_path, BARE, "--done") == 2
+    assert reproduce(tmp_path, BARE, "--done", "--seeds", "4") == 2
+    assert reproduce(tmp_path, BARE, GOLD, "--done", "--seeds", "2") == 2
+    assert (tmp_path / "scoreboard.json").read_bytes() == before
+    assert reproduce(tmp_path, BARE, "--done", "--seeds", "3") == 0
+    of_before(tmp_path)
+    assert reproduce(tmp_path, BARE, GOLD, "--done", "--seeds", "4") == 0
+
+
 def test_a_board_of_before_goes_on(tmp_path: Path) -> None:
     """One that says of its devices only the seeds and whether they were few; what cannot be read is made
     again."""
     assert reproduce(tmp_path, BARE, KEY, "--done") == 0
-    found = written(tmp_path)
-    for name in ("seed", "devices"):
-        del found[name]
-    (tmp_path / "scoreboard.json").write_text(json.dumps(found))
+    of_before(tmp_path)
     assert reproduce(tmp_path, KEY, "--done", "--seed", "2") == 2
     assert reproduce(tmp_path, KEY, "--done") == 0
     assert on_the_board(tmp_path) == [KEY, BARE]

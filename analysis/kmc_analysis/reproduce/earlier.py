@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kmc.errors import UserError
 from kmc_analysis.figures import figures_of
+from kmc_analysis.figures.definition import Figure
 from kmc_analysis.reproduce import board
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import targets
@@ -25,7 +26,7 @@ def rows(out: Path, asked: Collection[str], extent: Extent,
     try:
         found = json.loads((out / board.JSON_NAME).read_text(encoding="utf-8"))
         there = {one.key: one for one in board.rows_of(found) if one.key in targets()}
-        made, changed = _extent(found, extent), dict(found.get("changes", {}))
+        made, changed = _extent(found, extent, figures_of(there)), dict(found.get("changes", {}))
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     kept = {key: one for key, one in there.items() if key not in asked}
@@ -36,13 +37,22 @@ def rows(out: Path, asked: Collection[str], extent: Extent,
     return kept
 
 
-def _extent(found: Mapping[str, Any], extent: Extent) -> Extent:
-    """The devices of a scoreboard: in what it does not say those of `extent`. One of before had the list of
-    its seeds alone."""
-    first = {"seed": found["seeds"][0]} if found["seeds"] else {}
-    said = {name: found[name] for name in asdict(extent) if name in found}
-    return replace(extent, **{**first, **said})
+def _extent(found: Mapping[str, Any], extent: Extent, figures: Iterable[Figure]) -> Extent:
+    """The devices of a scoreboard of `figures`: in what it does not say those of `extent`.
+
+    One of before had the list of its seeds alone, those of the program with the most: as many devices as that
+    at most, where it is not the list that `extent` has.
+    """
+    said, seeds = {name: found[name] for name in asdict(extent) if name in found}, found["seeds"]
+    own = max((extent.seeds(program) for figure in figures for program in figure.programs),
+              key=len, default=range(0))  # fmt: skip
+    if seeds:
+        said.setdefault("seed", seeds[0])
+    if seeds != list(own):
+        said.setdefault("devices", len(seeds))
+    return replace(extent, **said)
 
 
 def _other(out: Path, what: str) -> UserError:
-    return UserError(f"{out} holds a scoreboard of other {what}", "--out", next_step="choose another --out")
+    step = "choose another --out (copy tasks/ there first, and no run that both have is done again)"
+    return UserError(f"{out} holds a scoreboard of other {what}", "--out", next_step=step)
