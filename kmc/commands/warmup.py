@@ -43,7 +43,7 @@ def warmup(
 
 
 def _compile(vacancies: str) -> None:
-    """Run two microseconds in a small window, the second of them with a filament: every kernel of a run.
+    """Run two microseconds in a small window, the second with a filament and an island: all kernels of a run.
 
     Few changes of metal call for the last two, which are called for none.
     """
@@ -66,7 +66,10 @@ def _compile(vacancies: str) -> None:
     device, lattice = simulation.device, simulation.lattice
     between = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
     seam = np.flatnonzero(between.ravel() & (device.state.sites["cation"] == EMPTY)).astype(np.int32)
-    kernels.place_many(device.state, device.grid, KIND_METAL, seam)
+    z, y, x = np.unravel_index(seam[len(seam) // 2], lattice.shape)
+    _, ny, nx = lattice.shape
+    island = np.ravel_multi_index((z, (y + ny // 2) % ny, (x + nx // 2) % nx), lattice.shape)
+    kernels.place_many(device.state, device.grid, KIND_METAL, np.append(seam, island).astype(np.int32))
     device.trace_current()
     device.solve_fields()
     simulation.run()
