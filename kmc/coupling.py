@@ -170,8 +170,8 @@ class Device:
         if self.vacancies is not None:
             self.vacancies.solve(potential, voltage, self.density)
         else:
-            built_in = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
-            potential.set_charge(self.density + built_in)
+            vacancies = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
+            potential.set_charge(self.density + vacancies)
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.publish(self.state, True)
