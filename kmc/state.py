@@ -20,6 +20,7 @@ OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
+PLENTY = 2**40  # atoms: no plane of a filament's has as many
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
@@ -103,6 +104,7 @@ class State(NamedTuple):
     domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
     kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
+    spare: np.ndarray  # int64 [nz + 1]: atoms that a plane, last bonds that the electrode can lose, or PLENTY
     run: np.ndarray  # RUN [1]
 
 
@@ -139,7 +141,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
-        np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(1, RUN))
+        np.zeros(DIRTY_LIMIT, CHANGE), np.full(region.shape[0] + 1, PLENTY), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

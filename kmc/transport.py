@@ -8,7 +8,7 @@ import numpy as np
 from . import bridge_kernels as bk
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
-from .state import METAL, State
+from .state import METAL, PLENTY, State
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
@@ -59,6 +59,8 @@ class Network:
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
         self.film = np.zeros(0, np.int32)
         self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
+        #: what `State.spare` is for the present filament
+        self.spare = np.full(self.shape[0] + 1, PLENTY)
         self.column = np.zeros(self.shape[0], np.int64)  # silver atoms in the organic by plane
         plated = lattice.organic_surface() + 1 if stack.active is not None else 0
         self.film_floor = plated * self.shape[1] * self.shape[2]
@@ -66,7 +68,7 @@ class Network:
     def update(self, state: State, fields: np.ndarray) -> Path:
         """Solve for the present metal; writes the unit potential of the atoms in the film into `fields`."""
         film, foot, layer = self._gather(state, fields)
-        self.film, self.column = film, layer
+        self.film, self.column, self.spare[:] = film, layer, PLENTY
         self.label[film] = 0
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
@@ -206,10 +208,14 @@ class Network:
         """
         contacts, most = bk.anode_contacts(state.sites, nodes, *self.shape)
         counts = np.bincount(nodes // (self.shape[1] * self.shape[2]))[: most + 1]
-        counts[counts == 0] = len(nodes) + 1
-        if not len(counts) or contacts < counts.min():
-            return -1
-        return len(counts) - 1 - int(np.argmin(counts[::-1]))
+        counts[counts == 0] = PLENTY
+        least = int(counts.min(initial=PLENTY))
+        neck = -1 if contacts < least else len(counts) - 1 - int(np.argmin(counts[::-1]))
+        # As narrow as the neck, a plane above it is that, and any plane where the bonds to the electrode are;
+        # other planes and those bonds where narrower.
+        self.spare[: len(counts)] = counts - min(contacts, least) - (np.arange(len(counts)) > neck)
+        self.spare[-1] = contacts - min(contacts, least)
+        return neck
 
     def _path(self, nodes, links, weight, unit, layer) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""
