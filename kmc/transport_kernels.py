@@ -117,6 +117,7 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
     place = np.empty((atoms.size, 3), np.int32)
     for a in range(atoms.size):
         place[a, 0], place[a, 1], place[a, 2] = atoms[a] // plane, atoms[a] // nx % ny, atoms[a] % nx
+    order, start = by_plane(place[:, 0], nz)
     for a in range(atoms.size):
         z, y, x = place[a, 0], place[a, 1], place[a, 2]
         if own[a] != CATHODE and z - highest <= reach:
@@ -125,10 +126,10 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
             planes[a, 1] = _plane_link(x, y, z, roof, 1, reach, table, ny, nx)
         if own[a] == CATHODE:  # the many; its links are found from the other clusters
             continue
-        for b in range(atoms.size):
-            dz = place[b, 0] - z
-            if abs(dz) > reach or own[b] == own[a]:
+        for b in order[start[max(z - reach, 0)] : start[min(z + reach + 1, nz)]]:
+            if own[b] == own[a]:
                 continue
+            dz = place[b, 0] - z
             dy, dx = abs(place[b, 1] - y), abs(place[b, 2] - x)
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
@@ -136,6 +137,20 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
                 g = table[squared]
                 best[a, own[b]] = max(best[a, own[b]], g)
                 best[b, own[a]] = max(best[b, own[a]], g)
+
+
+@njit
+def by_plane(level, nz: int):
+    """Atoms by their plane: their numbers, plane after plane, and where each begins [nz + 1]."""
+    start = np.zeros(nz + 2, np.int64)
+    for z in level:
+        start[z + 2] += 1
+    start = np.cumsum(start)
+    order = np.empty(level.size, np.int64)
+    for a in range(level.size):
+        order[start[level[a] + 1]] = a
+        start[level[a] + 1] += 1
+    return order, start[: nz + 1]
 
 
 @njit
