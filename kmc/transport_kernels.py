@@ -114,6 +114,7 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
+    many = np.argmax(np.bincount(own)) if own.size else 0
     place = np.empty((atoms.size, 3), np.int32)
     for a in range(atoms.size):
         place[a, 0], place[a, 1], place[a, 2] = atoms[a] // plane, atoms[a] // nx % ny, atoms[a] % nx
@@ -124,7 +125,7 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
             planes[a, 0] = _plane_link(x, y, z, foot, -1, reach, table, ny, nx)
         if own[a] != ANODE and lowest - z <= reach:
             planes[a, 1] = _plane_link(x, y, z, roof, 1, reach, table, ny, nx)
-        if own[a] == CATHODE:  # the many; its links are found from the other clusters
+        if own[a] == many:  # its links are found from the other clusters
             continue
         for b in order[start[max(z - reach, 0)] : start[min(z + reach + 1, nz)]]:
             if own[b] == own[a]:
