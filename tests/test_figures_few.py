@@ -10,7 +10,7 @@ import xarray as xr
 
 from kmc import provenance
 from kmc.outfolder import describe
-from kmc_analysis.figures import nonvolatile, programmed, pulses, series, thermogram, volatile
+from kmc_analysis.figures import controls, nonvolatile, programmed, pulses, series, thermogram, volatile
 from kmc_analysis.figures.controls import ratio
 from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
@@ -104,11 +104,11 @@ def test_a_device_is_one_trial_of_reconfiguration(monkeypatch: pytest.MonkeyPatc
     assert mixed["S29_reconfigurable"].value == 0.5
 
 
-def test_twenty_devices_owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twenty_devices_owe_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """S33 asks for twenty written devices each."""
     monkeypatch.setattr(series, "is_written", lambda ds, least_S: True)
     monkeypatch.setattr(series, "was_reset", lambda ds: ds == 1.0)
-    assert not series._returning([1.0] * 20, [100.0] * 20).owed
+    assert series._returning([1.0] * 20, [100.0] * 20).owed == programmed.VOLATILE_OWED
     assert "20 devices" in series._returning([1.0] * 19, [100.0] * 20).owed
     found = series._returning([1.0] * 20, [100.0] * 20)
     assert found.value == 1.0
@@ -182,6 +182,27 @@ def test_a_return_after_the_sweep_is_none() -> None:
     assert "6 of 6 devices set, 0 of these were back by its end" in found.note
     assert "at 10 V/s 6 of 6 set and 6 of these were back 600 ms after it" in found.note
     assert volatile._ratios([], late).value is None
+
+
+def both_ways(left_S: float) -> xr.Dataset:
+    """0 V to 0.6 V and to -0.6 V and back at 1 uA; from 0.3 V on it has `left_S`, until -0.55 V."""
+    half = np.concatenate([np.arange(13), np.arange(11, -1, -1)]) * 0.05
+    voltage = np.concatenate([half, -half])
+    siemens = np.where((np.arange(50) < 6) | (np.arange(50) > 38), 4e-10, left_S)
+    current = np.clip(siemens * voltage, -1e-6, 1e-6)
+    columns = {"voltage_source": voltage, "current": current, "conductance": siemens,
+               "limited": (np.abs(siemens * voltage) > 1e-6).astype(np.int8), "cycle": np.zeros(50),
+               "segment": np.repeat([0, 1], 25)}  # fmt: skip
+    return xr.Dataset({name: ("time", values) for name, values in columns.items()})
+
+
+def test_a_device_that_conducts_still_may_set_on_its_negative_side() -> None:
+    """S5: it reaches the limit there, and is no device without switching. A positive SET alone is none."""
+    found = {left: controls._negative({controls.BOTH_WAYS.name: [both_ways(left)] * 6})["S5_unidirectional"]
+             for left in (7e-6, 1.2e-6)}  # fmt: skip
+    assert found[7e-6].value == 0.0
+    assert "of 6 that do 6 conducted still" in found[7e-6].note
+    assert found[1.2e-6].value == 1.0
 
 
 def test_a_cycle_without_a_set_is_none() -> None:

@@ -20,6 +20,7 @@ from kmc_analysis.figures.programmed import (
     LOW_READ,
     RESET_V,
     VERIFIED,
+    VOLATILE_OWED,
     WRITE,
     WRITE_LINES,
     cycle,
@@ -94,7 +95,7 @@ def _reconfigured(runs: Runs) -> dict[str, Measured]:
     back = [was_reset(ds) for ds in devices if is_written(ds)]
     note = (f"{there} of {len(devices)} written, {sum(back)} of {len(back)} parted by the RESET and at high "
             "resistance 2 s later")  # fmt: skip
-    return {"S29_reconfigurable": share(sum(back), len(devices), note)}
+    return {"S29_reconfigurable": replace(share(sum(back), len(devices), note), owed=VOLATILE_OWED)}
 
 
 def heat(devices: list[xr.Dataset], note: str) -> Measured:

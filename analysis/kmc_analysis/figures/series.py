@@ -13,7 +13,17 @@ from scipy import stats
 from kmc_analysis.figures.controls import RATE, STEP, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
-from kmc_analysis.figures.programmed import CLOSED_S, READ, RESET, cycle, held, is_written, kept, written
+from kmc_analysis.figures.programmed import (
+    CLOSED_S,
+    READ,
+    RESET,
+    VOLATILE_OWED,
+    cycle,
+    held,
+    is_written,
+    kept,
+    written,
+)
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage, was_reset
@@ -258,8 +268,8 @@ def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
                      for name, group, devices in (("crystals", groups[0], crystals),
                                                   ("films", groups[1], film)))  # fmt: skip
     found = difference_of_shares(groups, told)
-    return replace(found, owed=f"the target asks for {ASKED} devices each"
-                   if min(map(len, groups)) < ASKED else "")  # fmt: skip
+    fewer = f"the target asks for {ASKED} devices each; " if min(map(len, groups)) < ASKED else ""
+    return replace(found, owed=fewer + VOLATILE_OWED)
 
 
 FIGURES = [

@@ -9,7 +9,17 @@ import xarray as xr
 
 from kmc.leak import Leak
 from kmc.stack import Stack
-from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOP_V, ratio, sweep
+from kmc_analysis.figures.controls import (
+    BOTH_WAYS,
+    DEFINED_RATE,
+    RATE,
+    STEP,
+    TOP_V,
+    first_step,
+    part,
+    ratio,
+    sweep,
+)
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.thermogram import substrate_resistance
@@ -24,12 +34,12 @@ _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples"
 STAGE_K = 300.0
 _TOP_S = 0.065  # the time of the top of the sweep, at which the silver is looked at
 
-OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=30, quick=2, snapshots=_TOP_S)
-DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=30, quick=2)
+OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=12, quick=2, snapshots=_TOP_S)
+DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=2)
 
 #: the sweep of the definitions, by whose end the devices must be back
-SLOW = [Program(f"volatile {name} at {DEFINED_RATE}", name, sweep(rate=DEFINED_RATE), devices=6, quick=quick)
-        for name, quick in ((OGB.stack, 1), (DDAB.stack, 0))]  # fmt: skip
+SLOW = [BOTH_WAYS, Program(f"volatile {DDAB.stack} at {DEFINED_RATE}", DDAB.stack, sweep(rate=DEFINED_RATE),
+                           devices=6)]  # fmt: skip
 
 _LINES = (
     f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
@@ -41,7 +51,7 @@ _LINES = (
 
 def _switching(runs: Runs) -> dict[str, Measured]:
     keys = ("S3_volatile_switching", "S3_ddab_switches")
-    return {key: _ratios(runs[slow.name], runs[fast.name])
+    return {key: _ratios([part(ds, 0) for ds in runs[slow.name]], runs[fast.name])
             for key, slow, fast in zip(keys, SLOW, (OGB, DDAB), strict=True)}  # fmt: skip
 
 
@@ -66,8 +76,7 @@ def _ratios(devices: list[xr.Dataset], faster: list[xr.Dataset]) -> Measured:
 
 def _left_at_the_end(ds: xr.Dataset) -> float:
     """Conductance at the last step of a sweep, 0 V, over that of the first."""
-    conductance = ds["conductance"].values
-    return float(conductance[-1] / conductance[1])
+    return float(ds["conductance"].values[-1]) / first_step(ds)
 
 
 def _draw_switching(runs: Runs, path: Path) -> None:
