@@ -87,6 +87,19 @@ def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
     assert four == pytest.approx(4 * one, rel=1e-3)
 
 
+@pytest.mark.parametrize("options", [".temp 35", ".temp 85", ".options tnom=0"])
+def test_the_limiter_limits_at_every_temperature(options: str, tmp_path: Path) -> None:
+    """10 uA: its diodes stand for no junction, and one of ngspice's at 35 degC lets 300 times as much by."""
+    (tmp_path / "library.sp").write_text(circuits.limiter())
+    deck = tmp_path / "deck.cir"
+    deck.write_text(
+        f"* limiter\n.include library.sp\n{circuits._OPTIONS}\n{options}\nV1 s 0 PWL(0 0 1u 0.6 1m 0.6)\n"
+        "Xlimit s d 0 kmc_limiter icc=10u\nR1 d 0 200\n.tran 1u 1m 0 1u uic\n"
+        ".control\nrun\nwrdata out.txt i(V1)\n.endc\n.end\n"
+    )
+    assert -simulators.run_deck(deck, "out.txt")[-1, 1] == pytest.approx(1e-5, rel=1e-3)
+
+
 def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
     """Largest relative distance of ngspice's device current from the reference's.
 

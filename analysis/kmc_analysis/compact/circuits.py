@@ -25,7 +25,8 @@ from kmc_analysis.compact.reference import Drive
 SHUNT_F = 10e-12
 STATE_F = 1e-6
 _LINE = 110
-_THERMAL_V = K_B * 300.15  # of the bridge's diodes, at the 27 degC that simulators begin with
+_BRIDGE_C = 27.0  # of the limiter's diodes, whatever the circuit's: theirs is a law, not a junction
+_THERMAL_V = K_B * (_BRIDGE_C + 273.15)
 # reltol is how far Newton goes, too: what it leaves adds up over the steps, however short, and conductance is
 # exponential in the state: at 2e-5 vvteam is 1.1 % off at a limit, at 3e-5 a device that runs away after 8
 # pulses 10 %. A trtol of 5 takes a third longer than 10, at 20 vvteam is at 1 %, and at 10 the fitted device.
@@ -67,15 +68,18 @@ def limiter() -> str:
     """The compliance of a source, soft over a few millivolt: between the source (s) and the device (d).
 
     The device's other end is at node n; 10 pF lie across the device. A source that drives `icc` through a
-    bridge of four diodes gives icc tanh(drop / (2 N kT/e)), both ways.
+    bridge of four diodes gives icc tanh(drop / (2 N kT/e)), both ways. The diodes keep their temperature, and
+    the one their IS is of: ngspice raises IS with the exponential of the circuit's over N, which is small.
     """
+    law = f"IS=1e-15 N={SOFTNESS_V / (2.0 * _THERMAL_V):.5g} TNOM={_BRIDGE_C:g}"
+    ends = enumerate(("a s", "a d", "s b", "d b"), start=1)
     return "\n".join(
         [
             f"* current limiter: I = icc * tanh(drop / {SOFTNESS_V!r}), by a bridge of diodes",
             ".subckt kmc_limiter s d n icc=1e-6",
             "Ibias b a {icc}",
-            *(f"D{k} {ends} kmc_bridge" for k, ends in enumerate(("a s", "a d", "s b", "d b"), start=1)),
-            f".model kmc_bridge D(IS=1e-15 N={SOFTNESS_V / (2.0 * _THERMAL_V):.5g})",
+            *(f"D{k} {pair} kmc_bridge temp={_BRIDGE_C:g}" for k, pair in ends),
+            f".model kmc_bridge D({law})",
             f"Cshunt d n {SHUNT_F!r}",
             ".ends kmc_limiter",
             "",
