@@ -11,7 +11,9 @@ import xarray as xr
 from kmc import cli, dataset, provenance
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
-from kmc_analysis.compact import data, programmed, simulated
+from kmc_analysis.compact import data, exports, programmed, simulated
+from kmc_analysis.compact.fit import fit
+from kmc_analysis.compact.model import load_model
 from kmc_analysis.compact.reference import Drive
 
 PULSES = Protocol.read("50 mV", "1 ms") + Protocol.pulses(
@@ -106,6 +108,25 @@ def test_csv_there_and_back(tmp_path: Path) -> None:
         assert np.allclose(getattr(again.drive, name), getattr(direct.drive, name), rtol=1e-5), name
     assert np.array_equal(again.used, direct.used)
     assert again.log_g[again.used] == pytest.approx(direct.log_g[direct.used], abs=1e-5)
+
+
+def test_a_table_of_a_run_without_its_limit_is_no_source(tmp_path: Path) -> None:
+    """`kmc export` writes samples and whether the limiter worked, but neither its current nor corners; what
+    `kmc compact traces` writes is taken, and a picture takes both."""
+    run_of(PULSES).to_netcdf(tmp_path / "run.nc")
+    path = tmp_path / "run.csv"
+    assert cli.main(["export", str(tmp_path / "run.nc"), "--format", "csv", "--out", str(path)]) == 0
+    with pytest.raises(UserError, match=r"run\.csv: .*limited.*compliance_A.*kmc compact traces RUN\.nc"):
+        data.read_all([path])
+    assert "limited" in data.measured_columns(path)
+
+
+def test_what_an_export_writes_fits_back(tmp_path: Path) -> None:
+    """The reference's own sweep, under its limit, tells the parameters that made it."""
+    model, made = load_model("vteam"), {"Ron": 2e3, "v_on": 0.41}
+    written = exports._tables(model, model.values(made), {"sweep": Drive.sweep(0.6, 1.0, 1e-4)}, tmp_path)
+    found = fit(model, data.read_all(written[:1]), free=list(made), generations=0)
+    assert {name: found.values[name] for name in made} == pytest.approx(made, rel=0.01)
 
 
 HEAD = "time_s,voltage_source_V,current_A"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kmc_analysis.compact import simulated
-from kmc_analysis.compact.measured import measured_columns
+from kmc_analysis.compact.measured import check_limit, measured_columns
 from kmc_analysis.compact.reference import Drive, Response
 
 LEAST_V = 5e-3  # below it a conductance is not read
@@ -107,7 +107,9 @@ def trace(
 
 
 def _measured(path: Path) -> Trace:
-    return of_columns(path.stem, measured_columns(path))
+    columns = measured_columns(path)
+    check_limit(columns, path)
+    return of_columns(path.stem, columns)
 
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:

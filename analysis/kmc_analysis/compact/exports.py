@@ -186,6 +186,7 @@ def _tables(
             "voltage_source_V": drive.voltage,
             "voltage_device_V": response.voltage,
             "current_A": response.current,
+            "compliance_A": drive.compliance,
         }
         arrays |= {f"{name}_{head}": column for head, column in columns.items()}
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)

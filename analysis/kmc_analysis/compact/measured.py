@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,14 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
         raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
     return {name: table[:, i] for i, name in enumerate(head)}
+
+
+def check_limit(columns: Mapping[str, np.ndarray], path: Path) -> None:
+    """UserError for a table that says when a limiter worked, but not at what current: it is of a simulation
+    that `kmc export` wrote, and has no corners of the source either."""
+    if "limited" in columns and _LIMIT not in columns:
+        raise UserError(f"has a column limited, but no {_LIMIT}: a fit needs the limit", str(path),
+                        next_step="write the run for a fit: kmc compact traces RUN.nc --out DIR")  # fmt: skip
 
 
 def _check_head(head: list[str], where: str) -> None:
