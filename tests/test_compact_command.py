@@ -15,6 +15,9 @@ from kmc_analysis.commands.compact import _warned
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
+KEPT = [word for p in load_model("vteam").parameters if p.fitted and p.name != "k_on"
+        for word in ("--fix", f"{p.name}={p.value!r} {p.unit}".strip())]  # fmt: skip
+
 
 def write_csv(path: Path, name: str, drive: Drive) -> Path:
     """A measurement of a model."""
@@ -129,11 +132,34 @@ def test_a_spread_is_not_of_what_is_held_out(tmp_path: Path, capsys: pytest.Capt
     assert "part devices from cycles" in told
     assert told.count("\n") == 1
     assert not (tmp_path / "out").exists()
-    kept = [word for p in load_model("vteam").parameters if p.fitted and p.name != "k_on"
-            for word in ("--fix", f"{p.name}={p.value!r} {p.unit}".strip())]  # fmt: skip
-    assert cli.main(["compact", "fit", *fit, *unseen, *kept, *words, str(tmp_path / "out")]) == 0
+    assert cli.main(["compact", "fit", *fit, *unseen, *KEPT, *words, str(tmp_path / "out")]) == 0
     written = json.loads((tmp_path / "out" / "parameters.json").read_text())
     assert written["spread"]["device"]["k_on"] == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize("head", [["fit", "--model", "vteam", *KEPT], ["table", "--model", "vteam"]])
+def test_what_is_held_out_is_not_fitted(
+    head: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace of the folder, named again another way, is only predicted; none is left where all are."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("folder")
+    folder.mkdir()
+    sweep, unseen = (write_csv(folder / f"{name}.csv", "vteam", drive)
+                     for name, drive in (("sweep", bipolar(61)), ("train", train())))  # fmt: skip
+    words = ["compact", *head, str(folder), "--generations", "0", "--quiet", "--json"]
+    again = str(tmp_path / "folder" / ".." / unseen)
+    assert cli.main([*words, "--held-out", again, "--out", "one"]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    errors = found[0] if head[0] == "table" else found
+    assert list(errors["median_error"]) == ["sweep"]
+    assert list(errors["median_error_held_out"]) == ["train"]
+    assert "held out, and not fitted: train" in told.err
+    assert cli.main([*words, "--held-out", str(sweep), "--held-out", again, "--out", "none"]) == 2
+    assert "no trace is left to fit" in capsys.readouterr().err
+    assert not Path("none").exists()
 
 
 # Bad input: (arguments after `kmc compact`, text that the message holds).

@@ -211,6 +211,17 @@ def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_is_one_by_whatever_name(tmp_path: Path) -> None:
+    """Its file, its out folder and its folder: one place, named twice or not; another run has another."""
+    (tmp_path / "a" / "out").mkdir(parents=True)
+    for path in (tmp_path / "a" / "out" / "a.nc", tmp_path / "b.nc"):
+        run_of(PULSES).to_netcdf(path)
+    file, out, folder = tmp_path / "a" / "out" / "a.nc", tmp_path / "a" / "out", tmp_path / "a"
+    assert data.places([file]).keys() == data.places([out]).keys() == data.places([folder, file]).keys()
+    assert len(data.places([folder, tmp_path / "b.nc"])) == 2
+    assert [one.name for one in data.read_all([folder, file])] == ["a"]
+
+
 def test_a_run_in_its_usual_folder_is_called_as_the_run(tmp_path: Path) -> None:
     """`out` says nothing, and two runs have it; any other folder keeps its name."""
     for folder in ("a/out", "b/out", "c"):

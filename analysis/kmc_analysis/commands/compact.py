@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from kmc.commands._options import Json, Quiet
+from kmc.errors import UserError
 
 compact = typer.Typer(
     add_completion=False,
@@ -19,7 +20,7 @@ compact = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fit compact models to traces, and write them for circuit simulators.",
 )
-MOST_NAMED = 4  # devices in a warning
+MOST_NAMED = 4  # devices or traces in a warning
 Given = Annotated[
     list[Path],
     typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV."),
@@ -96,9 +97,9 @@ def fit(
 
     loaded = exports.starting_at(load_model(model), start)
     fixed = exports.read_changes(loaded, fix or [])
-    single = _warned(data.read_all(datasets))
-    spreads.check(loaded, spread or [], [one.name for one in single])
-    traces, unseen = data.typical(single), data.typical(data.read_all(held_out or []))
+    single, unseen = _parted(datasets, held_out or [])
+    spreads.check(loaded, spread or [], [one.name for one in _warned(single)])
+    traces = data.typical(single)
     devices = law.programmed(data.read_all(programmed or []))
     with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
@@ -117,13 +118,32 @@ def _working(out: Path, told: str, quiet: bool) -> Iterator[Callable[[str], None
         yield tell
 
 
+def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list[Any]]:
+    """The traces to fit, one by one, and what is to predict, which is none of them, whatever names it."""
+    from kmc_analysis.compact import data
+
+    fitted, unseen = data.places(datasets), data.places(held_out)
+    kept = {path: one for path, one in fitted.items() if path not in unseen}
+    if not kept:
+        raise UserError("no trace is left to fit: all are held out", next_step="hold fewer of them out")
+    if len(kept) < len(fitted):
+        names = [one.name for path, one in fitted.items() if path in unseen]
+        print(f"held out, and not fitted: {_shown(names, ', ')}", file=sys.stderr)
+    return [one.read() for one in kept.values()], data.typical([one.read() for one in unseen.values()])
+
+
+def _shown(names: list[str], between: str) -> str:
+    """The first of the names."""
+    return between.join(names[:MOST_NAMED] + ["..."] * (len(names) > MOST_NAMED))
+
+
 def _warned(traces: list[Any]) -> list[Any]:
     """The same traces; says where what is fitted as one device are several."""
     devices = sorted({one.device for one in traces if one.device})
     if len(devices) > 1:
-        shown = "; ".join(devices[:MOST_NAMED]) + ("; ..." if len(devices) > MOST_NAMED else "")
-        print(f"warning: {len(devices)} devices are fitted as one ({shown}); for one of them alone write its "
-              "traces with kmc compact traces, and fit their CSV", file=sys.stderr)  # fmt: skip
+        print(f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
+              "them alone write its traces with kmc compact traces, and fit their CSV",
+              file=sys.stderr)  # fmt: skip
     return traces
 
 
@@ -159,7 +179,8 @@ def table(
     names = model or model_names()
     for name in names:
         load_model(name)
-    traces, unseen = (data.typical(data.read_all(paths)) for paths in (datasets, held_out or []))
+    single, unseen = _parted(datasets, held_out or [])
+    traces = data.typical(single)
     with _working(out, f"fitting {len(names)} models to {len(traces)} trace(s)", quiet) as tell:
         made = tables.rows(tables.fits(names, traces, unseen, seed, generations, tell))
     written = tables.write(made, out)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kmc import dataset
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.measured import check_limit, measured_columns
 from kmc_analysis.compact.reference import Drive, Response
@@ -59,17 +60,39 @@ def read_all(paths: Sequence[Path]) -> list[Trace]:
     A folder that holds no dataset but files .csv stands for these. Raises UserError, with file and line where
     a CSV is wrong, and CorruptFile.
     """
-    found: list[Trace] = []
+    return [one.read() for one in places(paths).values()]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A trace that is not read yet: its name and its file."""
+
+    name: str
+    path: Path
+
+    def read(self) -> Trace:
+        """The trace."""
+        if _is_table(self.path):
+            columns = measured_columns(self.path)
+            check_limit(columns, self.path)
+            return of_columns(self.name, columns)
+        ds = dataset.open(self.path)
+        return replace(of_columns(self.name, simulated.columns(ds)), device=simulated.device_of(ds))
+
+
+def places(paths: Sequence[Path]) -> dict[Path, Place]:
+    """What `paths` stand for, by the true path of each file: what is named twice is there once."""
+    found: dict[Path, Place] = {}
     for path in paths:
         tables = sorted(path.glob("*.csv")) if path.is_dir() and not simulated.holds(path) else []
         for one in tables or [path]:
-            found += [_measured(one)] if one.suffix.lower() == ".csv" else _simulated(one)
+            for name, file in [(one.stem, one)] if _is_table(one) else simulated.places(one):
+                found.setdefault(file.resolve(), Place(name, file))
     return found
 
 
-def _simulated(path: Path) -> list[Trace]:
-    return [replace(of_columns(name, simulated.columns(ds)), device=simulated.device_of(ds))
-            for name, ds in simulated.runs(path)]  # fmt: skip
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
 
 
 def of_columns(name: str, column: Mapping[str, np.ndarray]) -> Trace:
@@ -104,12 +127,6 @@ def trace(
         np.ones(time.size),
         device is None,
     )
-
-
-def _measured(path: Path) -> Trace:
-    columns = measured_columns(path)
-    check_limit(columns, path)
-    return of_columns(path.stem, columns)
 
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:

@@ -12,7 +12,7 @@ from kmc import dataset, provenance
 from kmc.errors import UserError
 from kmc.files import make_folder, write_whole
 from kmc.protocol import Step, read_protocol
-from kmc.study.manifest import DONE, is_study, read_manifest, result_path, states
+from kmc.study.manifest import DONE, Manifest, is_study, read_manifest, result_path, states
 
 COLUMNS = ("time_s", "voltage_source_V", "voltage_device_V", "current_A", "compliance_A")
 
@@ -26,22 +26,34 @@ def holds(path: Path) -> bool:
 def runs(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
     """Name and dataset of the run at `path`, or of every finished task of the study there.
 
-    A task's name is made of its place on the study's axes and of its seed. Raises UserError and CorruptFile.
+    Raises UserError and CorruptFile.
+    """
+    for name, file in places(path):
+        yield name, dataset.open(file)
+
+
+def places(path: Path) -> list[tuple[str, Path]]:
+    """Name and file of the same; the out folder of a run that is not merged.
+
+    A task's name is made of its place on the study's axes and of its seed. Raises UserError.
     """
     out = dataset.out_of(path)
     if not is_study(out):
         folder = path.resolve()  # the usual out says nothing: the run's folder has its name
         folder = folder.parent if folder.name == "out" else folder
-        yield (path.stem if path.is_file() else folder.name), dataset.open(path)
-        return
+        merged = dataset.merged_paths(out)
+        return [(path.stem if path.is_file() else folder.name, merged[0] if len(merged) == 1 else out)]
     found = read_manifest(out)
     done = [k for k, state in enumerate(states(out, found)) if state == DONE]
     if not done:
         raise UserError(f"no task of the study in {out} is done", next_step="go on with kmc study STUDY.yaml")
-    for k in done:
-        place = found.place(k)
-        words = [str(place[axis.name]).replace(" ", "") for axis in found.axes]
-        yield "_".join([*words, f"seed{place['seed']}"]), dataset.open(result_path(out, found.tasks[k]))
+    return [(_task_name(found, k), result_path(out, found.tasks[k])) for k in done]
+
+
+def _task_name(found: Manifest, k: int) -> str:
+    place = found.place(k)
+    words = [str(place[axis.name]).replace(" ", "") for axis in found.axes]
+    return "_".join([*words, f"seed{place['seed']}"])
 
 
 def device_of(ds: xr.Dataset) -> str:
