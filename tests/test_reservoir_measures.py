@@ -169,7 +169,7 @@ def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path,
     assert [row["value"] for row in rows] == [3, 6, "5 ms"]
     monkeypatch.setattr(pipeline, "one", None)
     assert sweep.run(plan, 1, tmp_path, lambda text: None) == rows
-    written = outputs.write_sweep(rows, tmp_path, pictures=True)
+    written = outputs.write_sweep(plan, rows, tmp_path, pictures=True)
     assert all(Path(path).is_file() for path in written["files"])
     with pytest.raises(UserError, match="nodes"):
         sweep.points(plan.model_copy(update={"sweep": {"nodes": [3]}}))

@@ -104,7 +104,7 @@ def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool,
 
     with spinner("sweeping", quiet) as tell:
         rows = sweeping.run(plan, plan.seeds if seeds is None else seeds, out, tell)
-    return _print(outputs.write_sweep(rows, out, picture), as_json, outputs.show_sweep)
+    return _print(outputs.write_sweep(plan, rows, out, picture), as_json, outputs.show_sweep)
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
@@ -127,10 +127,11 @@ def _show_written(found: dict[str, Any]) -> None:
 
 def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
     from kmc.progress import spinner
-    from kmc_analysis.reservoir import kinetic, outputs, pipeline
+    from kmc_analysis.reservoir import identity, kinetic, outputs, pipeline
 
     study = kinetic.read(folder)
     _check(plan)
+    identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
     found = outputs.write_comparison(plan, study, result, out, picture)

@@ -6,15 +6,27 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kmc.errors import UserError
 from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.settings import Plan
 
-RESULTS = "results.json"
+RESULTS, SWEEP, COMPARISON = "results.json", "sweep.json", "kinetic.json"
+# What earlier versions wrote without a file beside it that says which plan it is of.
+_TABLES = {RESULTS: RESULTS, SWEEP: "sweep.csv", COMPARISON: "kinetic.csv"}
 _STEP = "choose another --out, or delete it"
+Entries = Iterable[tuple[str, Any]]
+
+
+class Kept(NamedTuple):
+    """What results in a folder say that they are of."""
+
+    hash: str
+    name: str
+    seeds: set[int]
+    entries: list[tuple[str, str]]
 
 
 def identity(plan: Plan, seed: int | None = None) -> str:
@@ -36,26 +48,57 @@ def origin(plan: Plan) -> dict[str, Any]:
     return {"hash": identity(plan), "file": plan.path.name, "sets": list(plan.sets)}
 
 
-def check_place(plan: Plan, seeds: Iterable[int], out: Path) -> None:
-    """Whether results of these seeds may take the place of those in `out`, which must be of the same plan and
-    have no seed that would be lost. Raises UserError.
+def kept(plan: Plan, seeds: Iterable[int], entries: Entries) -> dict[str, Any]:
+    """What is written beside a table: its plan and seeds, and the entries that it is of beside the plan's: a
+    sweep's points, or the study of a comparison.
     """
-    path = out / RESULTS
-    if not path.exists():
-        return
+    return {"plan": origin(plan), "seeds": list(seeds), "entries": _words(entries)}
+
+
+def check_place(plan: Plan, seeds: Iterable[int], out: Path, kind: str = RESULTS,
+                entries: Entries = ()) -> None:  # fmt: skip
+    """Whether results of this kind may be written into `out`: all that is there must be of the same plan, and
+    what is of this kind have no seed and no entry that would be lost. Raises UserError.
+    """
+    own = origin(plan)
+    for name, table in _TABLES.items():
+        there = [out / one for one in (name, table) if (out / one).exists()]
+        if not there:
+            continue
+        found = _read(out / name, there[0])
+        if found.hash != own["hash"]:
+            earlier = "an earlier " if found.name == _named(own) else ""
+            raise _held(out, f"{earlier}{found.name}")
+        if name == kind:
+            _check_lost(found, set(seeds), _words(entries), out)
+
+
+def _check_lost(found: Kept, seeds: set[int], entries: list[tuple[str, str]], out: Path) -> None:
+    if lost := found.seeds - seeds:
+        count = len(found.seeds)
+        raise _held(out, f"{count} seed{'s' * (count > 1)}, of which this run has {count - len(lost)}")
+    for name, value in found.entries:
+        if (name, value) not in entries:
+            raise _held(out, f"{name} = {value}, which this run has not")
+
+
+def _held(out: Path, what: str) -> UserError:
+    return UserError(f"{out} holds results of {what}", "--out", next_step=_STEP)
+
+
+def _read(path: Path, named: Path) -> Kept:
+    """What `path` says; a UserError that names the other where it says nothing."""
     try:
         found = json.loads(path.read_text())
-        kept, name = found["plan"]["hash"], _named(found["plan"])
-        lost = set(found["seeds"]) - set(seeds)
+        return Kept(found["plan"]["hash"], _named(found["plan"]), set(found["seeds"]),
+                    _words(found.get("entries", ())))  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} does not say which plan it is of", "--out", next_step=_STEP) from None
-    if kept != identity(plan):
-        earlier = "an earlier " if name == _named(origin(plan)) else ""
-        raise UserError(f"{out} holds results of {earlier}{name}", "--out", next_step=_STEP)
-    if lost:
-        count = len(found["seeds"])
-        raise UserError(f"{out} holds results of {count} seeds, of which this run has {count - len(lost)}",
-                        "--out", next_step=_STEP)  # fmt: skip
+        raise UserError(f"{named} does not say which plan it is of", "--out", next_step=_STEP) from None
+
+
+def _words(entries: Entries) -> list[tuple[str, str]]:
+    """Each once, as text: a file keeps nothing else of any value."""
+    return list(dict.fromkeys((name, str(value)) for name, value in entries))
 
 
 def _named(found: dict[str, Any]) -> str:

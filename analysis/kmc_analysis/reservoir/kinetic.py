@@ -36,6 +36,11 @@ HEAD = ("pattern", "replicate", "conductance_S")
 States = dict[str, np.ndarray]
 
 
+def entries(plan: Plan) -> list[tuple[str, Any]]:
+    """What a comparison rests on beside what decides the plan's own results."""
+    return [(f"kinetic.{name}", value) for name, value in plan.kinetic.model_dump(mode="json").items()]
+
+
 def name_of(pattern: np.ndarray) -> str:
     """A pattern as its protocol is called: b0110."""
     return "b" + "".join("1" if bit else "0" for bit in pattern)

@@ -81,7 +81,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         tell("drawing")
         files += _draw(plan, results, merit, ranks, out)
     summary["files"] = [str(path) for path in [*files, out / identity.RESULTS]]
-    write_whole(out / identity.RESULTS, (json.dumps(summary, indent=2) + "\n").encode())
+    _json(summary, out / identity.RESULTS)
     return summary
 
 
@@ -107,6 +107,11 @@ def _recalls(results: list[Result]) -> dict[str, dict[str, float]]:
         total = np.sum([result.readouts[name].confusion for result in results], axis=0)
         found[name] = dict(zip(classes, (100.0 * table.recall(total)).tolist(), strict=True))
     return found
+
+
+def _json(found: dict[str, Any], path: Path) -> Path:
+    write_whole(path, (json.dumps(found, indent=2) + "\n").encode())
+    return path
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -176,16 +181,18 @@ def _merit_lines(merit: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write_sweep(rows: list[dict[str, Any]], out: Path, pictures: bool) -> dict[str, Any]:
-    """Write a sweep's table and figure; returns {rows, files}."""
+def write_sweep(plan: Plan, rows: list[dict[str, Any]], out: Path, pictures: bool) -> dict[str, Any]:
+    """Write a sweep's table and figure, and which plan it is of; returns that with {rows, files}."""
     found = sweep.summary(rows)
     heads = ["entry", "value", "readout", "mean_percent", "sd_percent", "seeds"]
     lines = [[row["entry"], row["value"], row["readout"], row["mean"], row["sd"], row["n"]] for row in found]
     write_whole(out / "sweep.csv", _lines(heads, lines).encode())
-    files = [out / "sweep.csv"]
+    seeds = dict.fromkeys(row["seed"] for row in rows)
+    about = identity.kept(plan, seeds, [(row["entry"], row["value"]) for row in rows]) | {"rows": found}
+    files = [out / "sweep.csv", _json(about, out / identity.SWEEP)]
     if pictures:
         files.append(figures.sweep(found, out / "sweep.png"))
-    return {"rows": found, "files": [str(path) for path in files]}
+    return {**about, "files": [str(path) for path in files]}
 
 
 def show_sweep(found: dict[str, Any]) -> None:
@@ -203,13 +210,17 @@ def show_sweep(found: dict[str, Any]) -> None:
 
 def write_comparison(plan: Plan, study: kinetic.States, result: Result, out: Path,
                      pictures: bool) -> dict[str, Any]:  # fmt: skip
-    """Write how (b) predicts a study (a); returns plain data. Raises UserError and WriteFailed."""
-    found = kinetic.compared(plan, study, result.seed)
+    """Write how (b) predicts a study (a), and which plan that is of; returns plain data.
+
+    Raises UserError and WriteFailed.
+    """
+    found = identity.kept(plan, [result.seed], kinetic.entries(plan))
+    found |= kinetic.compared(plan, study, result.seed)
     found["accuracy"] = kinetic.transferred(plan, study, result, result.seed)
     rows = list(zip(found["patterns"], found["a"], found["b"], strict=True))
     write_whole(out / "kinetic.csv", _lines(["pattern", "kinetic_log10_S", "compact_log10_S"], rows).encode())
     write_whole(out / "kinetic_states.csv", kinetic.as_csv(study).encode())
-    files = [out / "kinetic.csv", out / "kinetic_states.csv"]
+    files = [out / "kinetic.csv", out / "kinetic_states.csv", _json(found, out / identity.COMPARISON)]
     if pictures:
         files.append(figures.kinetic(found, out / "kinetic.png"))
     return {**found, "files": [str(path) for path in files]}

@@ -19,7 +19,7 @@ from kmc.files import make_folder, write_whole
 from kmc.progress import say
 from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.reservoir.devices import device_model
-from kmc_analysis.reservoir.identity import identity
+from kmc_analysis.reservoir.identity import SWEEP, check_place, identity
 from kmc_analysis.reservoir.laws import laws
 from kmc_analysis.reservoir.settings import Plan, Readout
 
@@ -44,11 +44,17 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
 
 
 def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One row a point and seed: {entry, value, seed, and the test accuracy of every readout in percent}."""
+    """One row a point and seed: {entry, value, seed, and the test accuracy of every readout in percent}.
+
+    Raises UserError for a folder with a sweep of another plan, or of more seeds or points.
+    """
     folder, rows, every = out / "sweep", [], points(plan)
+    pipeline.check(plan)  # it is told by its trains, though a point may have others
+    chosen = range(plan.seed, plan.seed + seeds)
+    check_place(plan, chosen, out, SWEEP, [(name, value) for name, value, _ in every])
     make_folder(folder)
     known: dict[str, pipeline.States] = {}
-    for seed in range(plan.seed, plan.seed + seeds):
+    for seed in chosen:
         for k, (name, value, changed) in enumerate(every):
             tell(f"seed {seed}, {name} = {value} ({k + 1} of {len(every)})")
             found = _point(changed, seed, folder, known)
