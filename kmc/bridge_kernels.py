@@ -4,7 +4,7 @@ import numpy as np
 
 from .cache import njit
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
-from .transport_kernels import BRIDGE, FLOATING, near
+from .transport_kernels import BRIDGE, FLOATING, PLATED, near, plane_link
 
 
 @njit
@@ -24,19 +24,28 @@ def anode_contacts(sites, atoms, nz: int, ny: int, nx: int) -> tuple[int, int]:
 
 
 @njit
-def floating_potentials(atoms, label, fields, reach: int, table, count: int, nz: int, ny: int, nx: int):
+def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, count: int,
+                        nz: int, ny: int, nx: int):
     """Sums over floating clusters beside a closed filament: conductance (S) and conductance times potential.
 
-    float64 [count, 2] by label; each atom has one channel, to the nearest metal whose potential is known.
+    float64 [count, 2] by label; each atom has one channel, to the nearest metal whose potential is known:
+    silver of the film, the electrode above (`roof` [ny, nx]) or the cathode below (`foot`).
     """
     sums, plane = np.zeros((count, 2)), ny * nx
+    lowest, highest = roof.min(), foot.max()
     for i in atoms:
         if label[i] < FLOATING:
             continue
         x, y, z = i % nx, i // nx % ny, i // plane
         best, there = 0.0, 0.0
+        if z - highest <= reach:
+            best = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
+        if lowest - z <= reach:
+            above = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+            if above > best:
+                best, there = above, 1.0
         for j in atoms:
-            if label[j] >= FLOATING or abs(j // plane - z) > reach:
+            if label[j] >= PLATED or abs(j // plane - z) > reach:
                 continue
             dx, dy, dz = abs(j % nx - x), abs(j // nx % ny - y), j // plane - z
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)

@@ -97,7 +97,7 @@ class Device:
         new = (changes["was"] == 0) | self.network.in_organic[changes["site"]]
         metal = np.append(self.network.film, np.unique(changes["site"][new]))  # each site once
         old, before = fields["unit"][metal], self.path.conductance
-        self.trace_current()
+        plated = self.trace_current()
         size = abs(float(run["voltage"][0]))
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
             size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
@@ -121,15 +121,15 @@ class Device:
         if boxes is None:
             self.refresh()
             return
-        kernels.refresh_near(state, self.grid, fields, self.model, np.sort(metal[~little]))
+        kernels.refresh_near(state, self.grid, fields, self.model, np.union1d(metal[~little], plated))
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
-    def trace_current(self) -> None:
-        """The filament of the present metal, and what lies on the organic alone."""
+    def trace_current(self) -> np.ndarray:
+        """The filament of the present metal, and what lies on the organic alone: sites where that changed."""
         self.path = self.network.update(self.state, self.potential.fields)
-        self.potential.plate(self.state, self.network.plated)
         self._set_watch()
+        return self.potential.plate(self.state, self.network.plated)
 
     def _set_watch(self) -> None:
         """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""

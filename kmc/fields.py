@@ -102,12 +102,17 @@ class Potential:
         """No space charge and no sheet of carriers."""
         self.charge[:], self.source[:], self.sheet_voltage = 0.0, 0.0, 0.0
 
-    def plate(self, state: State, sites: np.ndarray) -> None:
-        """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more."""
+    def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
+        """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.
+
+        Returns the sites whose potential this moves.
+        """
         gone = np.setdiff1d(self._plated(state), sites)
+        new = sites[self.fields["charge"][sites] != self.sheet_voltage]
         self.fields["charge"][gone] = 0.0
         self.plated = sites
-        self.fields["charge"][sites] = self.sheet_voltage
+        self.fields["charge"][new] = self.sheet_voltage
+        return np.concatenate([gone, new])
 
     def hold_charge(self, state: State) -> None:
         """Held values of the charge potential: metal grounded, the sheet of carriers at its own.

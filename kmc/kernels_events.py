@@ -25,9 +25,10 @@ from .kernels_near import (
     put,
     two_steps,
 )
+from .kernels_neck import count_spare
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
-from .state import ELECTRODE_METAL, EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 
 MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and takes one
 
@@ -67,46 +68,11 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     elif not state.sites[site].held:
         shift += bend(state, grid, fields, model, site, unit, charge)
     run.metal_events += 1
-    narrows = count_spare(state, grid, site, 1 if added else -1)
+    narrows = count_spare(state, grid, site, added)
     if z >= run.watch or run.stale > run.stale_bound or narrows:  # here an atom changes the current
         run.force_refresh |= 1
     note_change(state, grid, site, not added, shift)
     forget(state, grid, model, site)
-
-
-@kernel
-def count_spare(state, grid, site: int, change: int) -> bool:
-    """Count an atom that came (1) or went (-1), if it touches metal, and those that hang on it alone.
-
-    Whether another place of a closed filament than its neck may be narrowest now.
-    """
-    x, y, z = decode(grid, site)
-    narrows, touches = False, False
-    for d in range(6):
-        j = beside(grid, site, x, y, z, d)
-        if state.sites[j].cation < METAL:
-            continue
-        touches = True
-        if state.sites[j].cation == ELECTRODE_METAL:
-            state.spare[grid.nz] += change
-        elif state.sites[j].cation == METAL and lonely(state, grid, j, site):
-            level = (z + (d == 5) - (d == 4)) % grid.nz
-            state.spare[level] += change
-            narrows |= state.spare[level] < 0
-    if touches:
-        state.spare[z] += change
-    return narrows or state.spare[z] < 0 or state.spare[grid.nz] < 0
-
-
-@kernel
-def lonely(state, grid, site: int, but: int) -> bool:
-    """Whether an atom has no metal beside it but one."""
-    x, y, z = decode(grid, site)
-    for d in range(6):
-        j = beside(grid, site, x, y, z, d)
-        if j != but and state.sites[j].cation >= METAL:
-            return False
-    return True
 
 
 @kernel

@@ -105,6 +105,7 @@ class State(NamedTuple):
     kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     spare: np.ndarray  # int64 [nz + 1]: atoms that a plane, last bonds that the electrode can lose, or PLENTY
+    bridge: np.ndarray  # uint8 [N]: 1 on an atom of a closed filament, whose planes `spare` counts
     run: np.ndarray  # RUN [1]
 
 
@@ -141,7 +142,8 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
-        np.zeros(DIRTY_LIMIT, CHANGE), np.full(region.shape[0] + 1, PLENTY), np.zeros(1, RUN))
+        np.zeros(DIRTY_LIMIT, CHANGE), np.full(region.shape[0] + 1, PLENTY),
+        np.zeros(region.size, np.uint8), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

@@ -73,8 +73,9 @@ class Network:
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
         self.plated = film[self.label[film] == tk.PLATED]
+        state.bridge[film] = self.label[film] == tk.BRIDGE
         if (self.label[film] == tk.BRIDGE).any():
-            return self._bridged(state, fields, film, layer, labels)
+            return self._bridged(state, fields, film, foot, layer, labels)
         return self._tunnelling(fields, film, foot, labels)
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
@@ -159,7 +160,7 @@ class Network:
         return sites[counts].astype(np.int64), positive, negative
 
     def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
-        """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, that around them."""
+        """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, what they had."""
         total = matrix[floating].sum(axis=1) + MATRIX_LEAK_S
         own = self.label[atoms]
         around = (np.bincount(own, fields["unit"][atoms]) / np.maximum(np.bincount(own), 1))[floating]
@@ -178,7 +179,7 @@ class Network:
         height = self.roof.ravel()[column] - cathode // (ny * nx)
         return min(open_nm, float(height.min() - 1) * self.spacing)
 
-    def _bridged(self, state, fields, atoms, layer, labels: int) -> Path:
+    def _bridged(self, state, fields, atoms, foot, layer, labels: int) -> Path:
         """A filament that joins the electrodes: the network of its bonds."""
         nodes = atoms[self.label[atoms] == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
@@ -195,9 +196,9 @@ class Network:
         for k, value in {tk.CATHODE: 0.0, tk.ANODE: 1.0, tk.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value
         if self.tunnelling and labels > tk.FLOATING:
-            sums = bk.floating_potentials(atoms, self.label, fields, TUNNEL_REACH, self.link, labels,
-                                          *self.shape)
-            linked = sums[own, 0] > 0.0  # an island out of reach keeps the potential around it
+            sums = bk.floating_potentials(atoms, self.label, fields, self.roof, foot, TUNNEL_REACH, self.link,
+                                          labels, *self.shape)
+            linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
         return self._path(nodes, links, weight, unit, layer)
 

@@ -122,9 +122,9 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
     for a in range(atoms.size):
         z, y, x = place[a, 0], place[a, 1], place[a, 2]
         if own[a] != CATHODE and z - highest <= reach:
-            planes[a, 0] = _plane_link(x, y, z, foot, -1, reach, table, ny, nx)
+            planes[a, 0] = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
         if own[a] != ANODE and lowest - z <= reach:
-            planes[a, 1] = _plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+            planes[a, 1] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
         if own[a] == many:  # its links are found from the other clusters
             continue
         for b in order[start[max(z - reach, 0)] : start[min(z + reach + 1, nz)]]:
@@ -138,6 +138,12 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
                 g = table[squared]
                 best[a, own[b]] = max(best[a, own[b]], g)
                 best[b, own[a]] = max(best[b, own[a]], g)
+    for a in range(atoms.size):  # to an electrode and to silver on it there is one channel too
+        for side, electrode in ((0, CATHODE), (1, ANODE)):
+            if planes[a, side] > best[a, electrode]:
+                best[a, electrode] = 0.0
+            else:
+                planes[a, side] = 0.0
 
 
 @njit
@@ -155,7 +161,7 @@ def by_plane(level, nz: int):
 
 
 @njit
-def _plane_link(x: int, y: int, z: int, height, way: int, reach: int, table, ny: int, nx: int) -> float:
+def plane_link(x: int, y: int, z: int, height, way: int, reach: int, table, ny: int, nx: int) -> float:
     """The shortest link of one atom to an electrode with a height map, S.
 
     way: 1 for an electrode that is solid from that height up, -1 for one from there down: beside its wall

@@ -160,6 +160,27 @@ def test_an_island_beside_a_closed_chain_has_its_potential() -> None:
     assert fields["unit"][sites[-1]] == pytest.approx(near, abs=0.05)
 
 
+def test_an_island_by_the_electrode_has_the_electrodes_potential() -> None:
+    """One empty site under the silver and 5.7 from the filament: 1, whether that is open or closed.
+
+    A second one, one empty site above the cathode's silver, has 0.
+    """
+    found = []
+    for atoms in (chain(10), chain(13)):
+        _, path, fields, sites = device([*atoms, (3, 0, 0), (5, 0, 0), (12, 0, 0)])
+        found.append((path.bridged, *fields["unit"][sites[-2:]]))
+    assert [bridged for bridged, *_ in found] == [False, True]
+    assert [units for _, *units in found] == [pytest.approx([0.0, 1.0], abs=1e-3)] * 2
+
+
+def test_an_atom_has_one_channel_to_an_electrode_and_what_is_on_it() -> None:
+    """A tip two sites under the silver, with an atom on that 2.2 sites away: the tip's link is the shorter."""
+    alone, beside = (device([*chain(12), *more])[1].conductance for more in ((), ((13, 4, 6),)))
+    network = device([])[0]
+    assert alone > network.link[4]
+    assert alone <= beside < alone + 0.5 * network.link[5]
+
+
 def test_without_tunnelling_an_open_chain_conducts_nothing() -> None:
     """The ablation moves a named result."""
     assert device(chain(10), tunnelling=False)[1].conductance == 0.0

@@ -56,10 +56,16 @@ def test_by_power_alone_it_does() -> None:
 def test_what_comes_and_goes_leaves_the_planes_numbers(name: str) -> None:
     """Two atoms side by side far from all metal, and one that hangs on another: in any order of going.
 
-    Negative control: an atom of the filament that goes leaves its plane one fewer.
+    Those far from it count for no plane while they are there; one beside it does. Negative control: an atom
+    of the filament that goes leaves its plane one fewer.
     """
     d = closed(name, wide=3)
     before = d.state.spare.copy()
+    alone, beside = (pair_of(d, near)[0] for near in (False, True))
+    for site, counts in ((alone, 0), (beside, 1)):
+        add_metal(d.state, d.grid, d.potential.fields, d.model, site)
+        assert d.state.spare.sum() - before.sum() == counts
+        remove(d, site)
     for pair in (pair_of(d, near=False), pair_of(d, near=True)):
         for order in (1, -1):
             for site in pair:
@@ -79,14 +85,19 @@ def remove(d: Device, site: int) -> None:
 
 def pair_of(d: Device, near: bool) -> tuple[int, int]:
     """Two free sites of a plane: the first beside the filament or not, the second beside none."""
-    metal = (d.state.sites["cation"] >= METAL).reshape(d.lattice.shape)
+    film = np.isin(np.arange(d.lattice.region.size), d.network.film).reshape(d.lattice.shape)
     free = (d.state.sites["cation"] == 0).reshape(d.lattice.shape)
-    beside = np.zeros_like(metal)
-    for axis in range(3):
-        beside |= np.roll(metal, 1, axis) | np.roll(metal, -1, axis)
-    apart = free & ~beside
-    first = (free & beside if near else apart) & np.roll(apart, -1, 2)
+    apart = free & ~around((d.state.sites["cation"] >= METAL).reshape(d.lattice.shape))
+    first = (free & around(film) if near else apart) & np.roll(apart, -1, 2)
     first[:, :, -1] = False
     levels = np.isin(np.arange(d.lattice.shape[0]), d.network.film // (d.grid.ny * d.grid.nx))
     site = int(np.flatnonzero(first & levels[:, None, None])[0])
     return site, site + 1
+
+
+def around(sites: np.ndarray) -> np.ndarray:
+    """The sites beside some."""
+    found = np.zeros_like(sites)
+    for axis in range(3):
+        found |= np.roll(sites, 1, axis) | np.roll(sites, -1, axis)
+    return found

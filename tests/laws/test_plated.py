@@ -9,6 +9,8 @@ from small_stacks import LAYERED, device, put_silver, reduced
 from kmc import kernels
 from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
+from kmc.fields import Potential
+from kmc.kernels_events import add_metal
 from kmc.state import KIND_METAL, METAL
 
 VOLT = 0.6
@@ -46,9 +48,8 @@ def test_it_is_at_the_potential_of_the_sheet(name: str, factor: int) -> None:
     assert not d.potential.fields["charge"][grounded].any()
 
 
-def test_it_is_grounded_once_it_joins_the_column() -> None:
-    """A path of atoms down to silver in the organic: what had been plated is part of the cathode then."""
-    d, atom = plated("ogb_20nm")
+def way_to_the_column(d: Device, atom: int) -> list[int]:
+    """Free sites from a plated atom to silver in the organic, along its plane and then down."""
     silver = np.flatnonzero((d.state.sites["cation"] == METAL) & d.network.in_organic)
     _, ny, nx = d.lattice.shape
     z, y, x = np.unravel_index(atom, d.lattice.shape)
@@ -56,9 +57,15 @@ def test_it_is_grounded_once_it_joins_the_column() -> None:
     zt, yt, xt = np.unravel_index(top, d.lattice.shape)
     way = [(z, b, x) for b in range(min(y, yt), max(y, yt) + 1)]
     way += [(z, yt, a) for a in range(min(x, xt), max(x, xt) + 1)] + [(k, yt, xt) for k in range(zt, z)]
-    sites = np.array([np.ravel_multi_index(one, d.lattice.shape) for one in way])
-    new = sites[d.state.sites["cation"][sites] == 0]
-    kernels.place_many(d.state, d.grid, KIND_METAL, new.astype(np.int32))
+    sites = [int(np.ravel_multi_index(one, d.lattice.shape)) for one in way]
+    return [site for site in dict.fromkeys(sites) if d.state.sites["cation"][site] == 0]
+
+
+def test_it_is_grounded_once_it_joins_the_column() -> None:
+    """A path of atoms down to silver in the organic: what had been plated is part of the cathode then."""
+    d, atom = plated("ogb_20nm")
+    new = way_to_the_column(d, atom)
+    kernels.place_many(d.state, d.grid, KIND_METAL, np.array(new, np.int32))
     d.trace_current()
     assert d.potential.fields["charge"][atom] == 0.0
     d.solve_fields()
@@ -93,3 +100,38 @@ def test_a_checkpoint_knows_it() -> None:
     restore_device(other, device_state(d))
     other.solve_fields()
     assert other.potential.fields["charge"][atom] == d.potential.sheet_voltage
+
+
+def test_what_joins_the_column_leaves_no_rate_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plate of atoms is joined by one: the rates beside all of it are those of its potential now.
+
+    Negative control: with the sites that changed left out some are off.
+    """
+    plate = Potential.plate
+    for told in (True, False):
+        d, atom = plated("ogb_20nm")
+        way = way_to_the_column(d, atom)
+        column = (d.state.sites["cation"] == METAL) & (np.arange(d.lattice.region.size) != atom)
+        meets = [site for site in way if column[beside(d, site)].any()]
+        put_silver(d, np.array([site for site in way if site not in meets]))
+        assert len(d.network.plated) > 3
+        for site in meets[1:]:
+            add_metal(d.state, d.grid, d.potential.fields, d.model, site)
+        d.follow_metal()
+        kernels.refresh_all(d.state, d.grid, d.potential.fields, d.model)
+        if not told:
+            monkeypatch.setattr(Potential, "plate", lambda *given: plate(*given)[:0])
+        add_metal(d.state, d.grid, d.potential.fields, d.model, meets[0])
+        d.follow_metal()
+        assert d.potential.fields["charge"][atom] == 0.0
+        held = d.state.rates[d.state.entities["kind"] > 0].copy()
+        kernels.refresh_all(d.state, d.grid, d.potential.fields, d.model)
+        now = d.state.rates[d.state.entities["kind"] > 0]
+        assert np.allclose(held, now, rtol=1e-9, atol=0.0) == told
+
+
+def beside(d: Device, site: int) -> np.ndarray:
+    """The six sites next to one."""
+    steps = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+    places = np.array(np.unravel_index(site, d.lattice.shape)) + steps
+    return np.ravel_multi_index(tuple(places.T), d.lattice.shape, mode="wrap")
