@@ -127,9 +127,9 @@ def _show_written(found: dict[str, Any]) -> None:
 
 def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
     from kmc.progress import spinner
-    from kmc_analysis.reservoir import identity, kinetic, outputs, pipeline
+    from kmc_analysis.reservoir import identity, kinetic, outputs, pipeline, written
 
-    study = kinetic.read(folder)
+    study = written.states(plan, folder)
     _check(plan)
     identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
     with spinner("driving the devices", quiet):

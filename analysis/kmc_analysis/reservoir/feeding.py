@@ -45,8 +45,13 @@ def wire(feeding: Feeding, encoding: Encoding, duration_s: float, seed: int) -> 
     elif feeding.reads == "random":
         ends = np.sort(stream.integers(1, slots + 1, nodes))
     gains = stream.permutation(np.linspace(feeding.least_gain, 1.0, nodes))
-    window = min(max(1, round(feeding.window / encoding.bin_s)), slots)
+    window = window_slots(feeding, encoding, duration_s)
     return Wiring(ends, window, gains, np.arange(nodes) % (feeding.devices or nodes))
+
+
+def window_slots(feeding: Feeding, encoding: Encoding, duration_s: float) -> int:
+    """The slots that a node sees of a train: no more than the train has."""
+    return min(max(1, round(feeding.window / encoding.bin_s)), round(duration_s / encoding.bin_s))
 
 
 def patterns(trains: Trains, wiring: Wiring, encoding: Encoding) -> np.ndarray:

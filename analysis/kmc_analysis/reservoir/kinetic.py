@@ -22,7 +22,7 @@ from kmc.files import write_whole
 from kmc.outputs import Kind
 from kmc.units import format_si
 from kmc_analysis.reservoir.devices import Population
-from kmc_analysis.reservoir.feeding import Wiring, patterns
+from kmc_analysis.reservoir.feeding import Wiring, patterns, window_slots
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result, standardised
 from kmc_analysis.reservoir.readout import accuracy
 from kmc_analysis.reservoir.settings import Encoding, Plan
@@ -142,6 +142,14 @@ def read(path: Path) -> States:
     return {name: np.array([known.get(k, np.nan) for k in range(count)]) for name, known in found.items()}
 
 
+def check_lengths(plan: Plan, found: States) -> None:
+    """Whether the states are of windows as long as the plan's. Raises UserError."""
+    window = window_slots(plan.feeding, plan.encoding, plan.data.duration)
+    for slots in {len(name) - 1 for name in found} - {window}:
+        raise UserError(f"has patterns of {slots} slots, and the plan's window has {window}",
+                        next_step="give the plan that the study was written for")  # fmt: skip
+
+
 def _last(current: np.ndarray, volt: np.ndarray) -> float:
     """The conductance in S in the last tenth of the read, NaN where there is no trace."""
     there = np.flatnonzero(np.isfinite(current))
@@ -167,8 +175,9 @@ def compared(plan: Plan, found: States, seed: int) -> dict[str, Any]:
 
     a, b: medians of each pattern; error_decades: median of |b - a|; worst_decades: the largest; spread_a,
     spread_b: mean standard deviation from device to device (and cycle to cycle). UserError where no task is
-    done.
+    done, and for patterns of another length than the plan's window.
     """
+    check_lengths(plan, found)
     kinetic = {name: values[np.isfinite(values)] for name, values in found.items()}
     names = [name for name, values in kinetic.items() if values.size]
     if not names:
