@@ -6,17 +6,27 @@ Times are in s, voltages in V, conductances in S.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from kmc import documents
 from kmc.documents import place
 from kmc.errors import UserError
 from kmc.runfile import apply_sets
-from kmc.typed import build, nested, parsed, positive
+from kmc.typed import Refused, build, nested, parsed, positive
+from kmc.units import format_si
 
 _Volt = Annotated[float, parsed("V", -100.0, 100.0)]
 _Second = Annotated[float, positive("s")]
@@ -29,6 +39,15 @@ def _placed(value: Any, check: Callable[[Any], Any]) -> Any:
     """A mapping as it came, with the lines of its entries, which pydantic's copy of it has not."""
     checked = check(value)
     return value if isinstance(value, documents.Mapping) else checked
+
+
+def _check_whole(what: str, time_s: float, slot: str, slot_s: float, where: str = "") -> None:
+    """A time that is rounded to slots would be another one than was asked for. Raises Refused."""
+    nearest_s = slot_s * max(1, round(time_s / slot_s))
+    if not math.isclose(time_s, nearest_s, rel_tol=1e-9):
+        given, unit, step = (format_si(one, "s", 9) for one in (time_s, slot_s, nearest_s))
+        raise Refused(UserError(f"{what}{given} is no multiple of {slot}, {unit}", where,
+                                next_step=f"write {step}"))  # fmt: skip
 
 
 class Data(BaseModel):
@@ -60,7 +79,7 @@ class Encoding(BaseModel):
     slot: _Second = 5e-3
     bin: Annotated[float | None, positive("s")] = None
     amplitude: _Volt = 1.0
-    width: _Second = 20e-3
+    width: Annotated[_Second, Field(validate_default=True)] = 20e-3
     read_amplitude: _Volt = -0.5
     read_width: _Second = 5e-3
 
@@ -70,10 +89,17 @@ class Encoding(BaseModel):
             raise ValueError("read_amplitude is 0 V, at which no current tells a conductance")
         return self
 
+    @field_validator("width")
+    @classmethod
+    def _whole(cls, width: float, info: ValidationInfo) -> float:
+        if "slot" in info.data:
+            _check_whole("", width, "slot", info.data["slot"])
+        return width
+
     @property
     def slots(self) -> int:
         """The slots that one write takes."""
-        return max(1, round(self.width / self.slot))
+        return round(self.width / self.slot)
 
     @property
     def bin_s(self) -> float:
@@ -95,6 +121,11 @@ class Feeding(BaseModel):
     window: _Second = 50e-3
     least_gain: Annotated[float, parsed("", 0.01, 1.0)] = 1.0
     devices: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+
+
+def _check_window(feeding: Feeding, encoding: Encoding, where: str = "") -> None:
+    name = "encoding.slot" if encoding.bin is None else "encoding.bin"
+    _check_whole("window = ", feeding.window, name, encoding.bin_s, where)
 
 
 class Devices(BaseModel):
@@ -163,7 +194,8 @@ class Plan(BaseModel):
     description: str = ""
     data: Annotated[Data, nested(Data, "data", "data: {jitter: 5 ms}")] = Data()
     encoding: Annotated[Encoding, nested(Encoding, "encoding", "encoding: {width: 20 ms}")] = Encoding()
-    feeding: Annotated[Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}")] = Feeding()
+    feeding: Annotated[Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}"),
+                       Field(validate_default=True)] = Feeding()  # fmt: skip
     devices: Annotated[Devices, nested(Devices, "devices", "devices: {model: silver}")] = Devices()
     readout: Annotated[Readout, nested(Readout, "readout", "readout: {rate: 0.1}")] = Readout()
     kinetic: Annotated[Kinetic, nested(Kinetic, "kinetic", "kinetic: {stack: ogb_20nm}")] = Kinetic()
@@ -172,6 +204,14 @@ class Plan(BaseModel):
     seed: Annotated[int, Field(strict=True, ge=0)] = 1
     path: Path = Path()
     sets: tuple[str, ...] = ()  # what was changed of the file at `path`: both load the plan again
+
+    @field_validator("feeding", mode="wrap")
+    @classmethod
+    def _whole(cls, value: Any, check: Callable[[Any], Feeding], info: ValidationInfo) -> Feeding:
+        feeding = check(value)
+        if "encoding" in info.data:
+            _check_window(feeding, info.data["encoding"], place(value, "window"))
+        return feeding
 
     def beside(self, name: str) -> Path:
         """A file that the yaml names, relative to the yaml."""
@@ -183,7 +223,12 @@ class Plan(BaseModel):
         for name, changes in parts.items():
             part = getattr(self, name)
             made[name] = build(type(part), {**part.model_dump(), **changes}, name)
-        return self.model_copy(update=made)
+        changed = self.model_copy(update=made)
+        try:
+            _check_window(changed.feeding, changed.encoding)
+        except Refused as error:
+            raise error.cause from None
+        return changed
 
 
 def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:

@@ -1,0 +1,68 @@
+"""Times of a reservoir file that devices and trains would round to whole slots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kmc import cli
+from kmc.errors import UserError
+from kmc_analysis.reservoir import settings
+
+
+def loaded(folder: Path, text: str, *sets: str) -> settings.Plan:
+    """A reservoir file of these entries."""
+    (folder / "plan.yaml").write_text(text)
+    return settings.load(folder / "plan.yaml", sets)
+
+
+@pytest.mark.parametrize(("text", "line", "told", "nearest"), [
+    ("encoding:\n  slot: 5 ms\n  width: 13 ms\n", 3,
+     "width in encoding: 13 ms is no multiple of slot, 5 ms", "15 ms"),
+    ("encoding: {slot: 3 ms}\n", 1, "width in encoding: 20 ms is no multiple of slot, 3 ms", "21 ms"),
+    ("encoding: {width: 1 ms}\n", 1, "width in encoding: 1 ms is no multiple of slot, 5 ms", "5 ms"),
+    ("feeding:\n  nodes: 3\n  window: 52 ms\n", 3,
+     "window = 52 ms is no multiple of encoding.slot, 5 ms", "50 ms"),
+    ("encoding: {slot: 1 ms, bin: 20 ms}\n", 1,
+     "feeding in the plan: window = 50 ms is no multiple of encoding.bin, 20 ms", "40 ms"),
+])  # fmt: skip
+def test_a_time_that_would_be_rounded_is_refused(tmp_path: Path, text: str, line: int, told: str,
+                                                     nearest: str) -> None:  # fmt: skip
+    """At its line, or where the slot is that the default does not fit; the nearest multiple is named."""
+    with pytest.raises(UserError) as caught:
+        loaded(tmp_path, text)
+    assert caught.value.message == told
+    assert caught.value.where == f"{tmp_path}/plan.yaml:{line}"
+    assert caught.value.next_step == f"write {nearest}"
+
+
+def test_a_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, with exit code 2."""
+    (tmp_path / "plan.yaml").write_text("data: {samples: 24, test: 8}\n")
+    for entry in ("encoding.width", "feeding.window"):
+        assert cli.main(["reservoir", str(tmp_path / "plan.yaml"), "--set", f"{entry}=22 ms"]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"--set {entry}" in said
+        assert "22 ms is no multiple of" in said
+
+
+def test_a_change_is_a_plan_as_well(tmp_path: Path) -> None:
+    """The points of a sweep, and what a caller changes: of the two parts together."""
+    plan = loaded(tmp_path, "encoding: {slot: 5 ms, width: 20 ms}\nfeeding: {window: 50 ms}\n")
+    with pytest.raises(UserError, match="window = 47 ms is no multiple"):
+        plan.changed(feeding={"window": "47 ms"})
+    with pytest.raises(UserError, match=r"window = 50 ms is no multiple of encoding\.slot, 4 ms"):
+        plan.changed(encoding={"slot": "4 ms"})
+    changed = plan.changed(encoding={"slot": "4 ms"}, feeding={"window": "48 ms"})
+    assert changed.encoding.slots == 5
+
+
+@pytest.mark.parametrize("slot", ["5 ms", "0.1 ms", "3.3333333333 ms", "1 us"])
+def test_multiples_are_told_by_their_digits(tmp_path: Path, slot: str) -> None:
+    """Not by the last bits of a quotient."""
+    value = float(slot.split()[0])
+    times = {"width": f"{6 * value!r} {slot.split()[1]}", "window": f"{27 * value!r} {slot.split()[1]}"}
+    text = f"encoding: {{slot: {slot}, width: {times['width']}}}\nfeeding: {{window: {times['window']}}}\n"
+    assert loaded(tmp_path, text).encoding.slots == 6
