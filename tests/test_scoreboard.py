@@ -266,15 +266,6 @@ def test_changes_are_put_over_every_program() -> None:
             Maker(Changes.of([text])).run(silver, 1)
 
 
-def test_first_devices_of_all_programs_come_first(tmp_path: Path) -> None:
-    """A board that is cut short has few devices of everything, and not everything of a few programs."""
-    figures = [figure for figure in all_figures() if figure.name in ("S14", "S16")]
-    session = Session(figures, tmp_path, Extent(seed=5, devices=3))
-    seeds = [session.runs[name].seed for name in session.missing()]
-    assert seeds == [5] * 4 + [6] * 4 + [7] * 4
-    assert len(session.missing(figures[:1])) == 6
-
-
 def test_what_computes_itself_keeps_no_worker_waiting(tmp_path: Path) -> None:
     """A computed figure is handed over last, and not at all after a stop."""
     figures = [figure for figure in all_figures() if figure.name in ("readout", "S11")]
