@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from kmc_analysis.compare import CONFIDENCE, FEWEST, interval, tails
+from kmc_analysis.metrics.pulses import APART, separated
 
 DRAWS = 2000
 
@@ -21,7 +22,8 @@ class Measured:
 
     `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
     whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
-    not done: then there is no hit. `value` is None for what was not simulated,
+    not done: then there is no hit. `bound` marks an interval that holds for certain, however few the devices:
+    what a limit lets through. `value` is None for what was not simulated,
     and `note` says why; else it says what the reader must know: how many devices failed, what was assumed.
     """
 
@@ -33,6 +35,7 @@ class Measured:
     exact: bool = False
     holds: bool | None = None
     owed: str = ""
+    bound: bool = False
 
     def noted(self, note: str) -> Measured:
         """The same with a further remark."""
@@ -118,6 +121,24 @@ def difference_of_shares(groups: Sequence[np.ndarray], note: str = "") -> Measur
     low = value - math.hypot(shares[0] - ends[0].low, ends[1].high - shares[1])
     high = value + math.hypot(ends[0].high - shares[0], shares[1] - ends[1].low)
     return Measured(value, float(low), float(high), min(map(len, groups)), note)
+
+
+def separable(table: np.ndarray, note: str = "") -> Measured:
+    """Share of the pairs of streams that can be told apart, of a table [device, stream].
+
+    From the pairs that surely are to those that may be: by the noncentral t of the distance of two means with
+    Gaussian spread (G. Cumming and S. Finch, Educ. Psychol. Meas. 61, 532 (2001)). It is wide, and holds the
+    share too seldom only where many pairs lie within a tenth of a sigma of the limit. Resampled devices would
+    not do: one that is drawn twice takes from the spread, by which streams seem to be apart.
+    """
+    table = table[np.isfinite(table).all(axis=1)]
+    n = len(table)
+    if n < 2:
+        return not_run("fewer than two devices have this number").noted(note)
+    scale = math.sqrt(n / 2)  # from sigma to the standard error of a distance
+    ends = stats.nct.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], 2 * n - 2, APART * scale) / scale
+    low, high = (separated(table, float(end)) for end in ends)
+    return Measured(separated(table), low, high, n, note, owed=few(n))
 
 
 def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note: str = "",

@@ -25,12 +25,13 @@ def judge(target: Target, found: Measured) -> Verdict:
 
     Hit: the point estimate lies in the band and the 95 % interval is no wider than a band with two ends, or
     lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise, and where too few
-    devices make no interval (a bound is none, and stays).
+    devices make no interval (a bound is no guess, and stays).
     """
     if found.value is None:
         return Verdict(NOT_RUN, found.note)
     verdict = _judge(target, found)
-    guessed = found.n < FEWEST and math.isfinite(found.low) and math.isfinite(found.high)
+    bound = found.bound or not (math.isfinite(found.low) and math.isfinite(found.high))
+    guessed = found.n < FEWEST and not bound
     if found.owed and (verdict.verdict == HIT or (verdict.verdict == MISS and guessed)):
         return Verdict(UNCLEAR, _with(found, found.owed))
     return verdict
@@ -59,7 +60,8 @@ def _in_band(target: Target, found: Measured, value: float) -> Verdict:
             return Verdict(HIT, found.note)
         if not accept.two_sided and accept.holds(found.low) and accept.holds(found.high):
             return Verdict(HIT, found.note)
-    return Verdict(UNCLEAR, _with(found, "the interval is too wide: more replicates are owed"))
+        return Verdict(UNCLEAR, _with(found, "the interval is too wide: more replicates are owed"))
+    return Verdict(UNCLEAR, _with(found, "the estimate lies outside the band, which its interval reaches"))
 
 
 def _at_infinity(target: Target, found: Measured) -> Verdict:
