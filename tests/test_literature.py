@@ -1,0 +1,25 @@
+"""Table 2 beside the simulated devices: what the scoreboard has is in it, and a dash is what it has not."""
+
+from __future__ import annotations
+
+from kmc_analysis.reproduce import board, literature
+from kmc_analysis.reproduce.measured import median, not_run
+from kmc_analysis.reproduce.targets import targets
+
+RATIO = "S19_thickness_on_off"
+
+
+def test_the_simulated_ratio_at_1_mA_is_in_its_row() -> None:
+    """S19 measures it; where it was not run, and of DDAB, of which no row tells it, there is a dash."""
+    there = board.row(targets()[RATIO], median([500.0] * 6))
+    ogb, ddab = literature.simulated({RATIO: there})
+    assert (ogb.ratio, ddab.ratio) == ("500", "-")
+    ogb, _ = literature.simulated({RATIO: board.row(targets()[RATIO], not_run("too dear"))})
+    assert ogb.ratio == "-"
+
+
+def test_a_row_has_a_cell_for_every_head() -> None:
+    """As the table of the experiment's supplement."""
+    rows = [*literature.REPORTED, *literature.simulated({})]
+    assert {len(row) for row in rows} == {len(literature.HEADS)}
+    assert set(literature.simulated({})[0][1:]) == {"-"}
