@@ -41,7 +41,7 @@ def coverage(method: Callable[[np.ndarray], Measured], devices: int, levels: np.
 @pytest.mark.parametrize("together", [0.0, 0.5])
 def test_the_interval_covers(devices: int, together: float) -> None:
     """In over 99 % of samples, of spreads that go together or do not: 5 % of the single pairs may be wrong,
-    and in the share their errors cancel in part. Its price is its width, 0.58 of six devices, 0.41 of twelve."""
+    and in the share their errors cancel in part. It is wide for that: 0.58 of six devices, 0.41 of twelve."""
     assert coverage(measured.separable, devices, EVEN, together, TRUE) >= 0.99
 
 
