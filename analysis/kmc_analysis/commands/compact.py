@@ -47,7 +47,8 @@ Begin = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
 Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
 Resamples = Annotated[
-    int, typer.Option("--bootstrap", min=0, help="Resamples for the intervals; their profile if 0.")
+    int,
+    typer.Option("--bootstrap", min=0, help="Resamples of residuals for the intervals; their profile if 0."),
 ]
 
 

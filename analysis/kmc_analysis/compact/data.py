@@ -29,7 +29,9 @@ class Trace:
     used: [n], where the voltage is large enough to read a conductance; sigma: [n] in decades, or ones where
     there are no replicates; by_source: the conductance is I over the source's voltage, not the device's.
     replicates, scatter: of how many traces this is the median, and how far one of them lies from the others
-    (see `typical`). device: stack and choices of a simulation, "" of a measurement.
+    (see `typical`); each: log10 of the conductance of these [replicates, n]; seeds: what their names end in,
+    by which one device is known in several protocols. device: stack and choices of a simulation, "" of a
+    measurement.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Trace:
     by_source: bool = False
     replicates: int = 1
     scatter: float = math.nan
+    each: np.ndarray | None = None
+    seeds: tuple[str, ...] = ()
     device: str = ""
 
     def predicted(self, response: Response) -> np.ndarray:
@@ -189,6 +193,8 @@ def _median(group: Sequence[Trace]) -> Trace:
         sigma=_pooled(_error_of_median(log_g), used),
         replicates=len(group),
         scatter=float(np.median(apart)),
+        each=log_g,
+        seeds=tuple(found[0] if (found := _SEED.search(one.name)) else one.name for one in group),
     )
 
 

@@ -21,7 +21,7 @@ TELLS_NOTHING = 0.5
 
 @dataclass(frozen=True)
 class Estimate:
-    """One parameter of a fit: value and 95 % interval in its unit, and whether the data tell it.
+    """One parameter of a fit: value and interval in its unit (see `Fit`), and whether the data tell it.
 
     why: "" where they do, else the reason. share: width of the interval over that of the bounds.
     """
@@ -46,7 +46,9 @@ class Fit:
     mean_square: of the misfit, in decades. errors: median relative error of the conductance, by trace;
     held_out the same for traces that were not fitted. blind: combinations of parameters, each a mapping of
     name to weight, that the data leave open. scatter: of traces that are medians of replicates, how far one
-    of these lies from the others (see `data.typical`), fitted or not.
+    of these lies from the others (see `data.typical`), fitted or not. intervals: how they were found;
+    of_devices: whether they are the typical device's, or only of the fit to these curves, whose points they
+    take for independent.
     """
 
     model: CompactModel
@@ -61,6 +63,7 @@ class Fit:
     blind: list[dict[str, float]] = field(default_factory=list)
     scatter: dict[str, float] = field(default_factory=dict)
     intervals: str = "profile"
+    of_devices: bool = False
 
 
 def fit(
@@ -126,6 +129,8 @@ def _outcome(
         low, high = intervals.bootstrapped(problem, places, residuals, seed, bootstrap)
     else:
         low, high = intervals.profiled(problem, places, jacobian, residuals, half)
+    reach = intervals.of_devices(problem.traces, places, jacobian, seed)
+    low, high = np.minimum(low, places - reach), np.maximum(high, places + reach)
     vector = problem.vector(places)
     estimates = [_estimate(*item) for item in zip(problem.parameters, places, low, high, strict=True)]
     return Fit(
@@ -141,6 +146,7 @@ def _outcome(
         _blind(problem, directions, spreads),
         {one.name: one.scatter for one in [*problem.traces, *held_out] if one.replicates > 1},
         intervals="bootstrap" if bootstrap else "profile",
+        of_devices=intervals.tell_devices(problem.traces),
     )
 
 

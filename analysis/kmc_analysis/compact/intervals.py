@@ -1,19 +1,24 @@
 """Intervals of a fit: where the misfit says that a parameter has gone too far, or from refits to resampled
-residuals."""
+residuals. Both take the points for independent, which those of one device are not: for the typical device of
+several they are widened by what other devices would have told."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from kmc import streams
+from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.problem import Problem
 
 LEVEL = 0.95
 _ROUNDS = 4  # of moving an end; its distance goes with the root of the misfit
 _FOLLOW = 3  # steps in which the other parameters follow an end
 _CLOSE = 0.05  # of the misfit that is allowed: an end is there
+_LEAST_DEVICES = 4  # fewer do not tell how the median of others would differ
+_DRAWS = 300
 
 
 def profiled(
@@ -103,3 +108,35 @@ def bootstrapped(
         kept.append(again.x)
     ends = np.quantile(np.array(kept), [0.5 - LEVEL / 2.0, 0.5 + LEVEL / 2.0], axis=0)
     return ends[0], ends[1]
+
+
+def tell_devices(traces: Sequence[Trace]) -> bool:
+    """Whether each is the median of enough devices to tell how that of others would differ."""
+    return all(one.replicates >= _LEAST_DEVICES for one in traces)
+
+
+def of_devices(traces: Sequence[Trace], places: np.ndarray, jacobian: np.ndarray, seed: int) -> np.ndarray:
+    """Half the widths [free] of the intervals of the typical device, from whole traces drawn with replacement
+    (those of one device in all protocols at once) in place of the devices there are.
+
+    The fit follows their medians to first order and within its bounds, by its Jacobian at the optimum. As the
+    median of few has few values, it is the standard deviation over the draws that tells, and Student's t of
+    one device less. Zero where a trace is of too few devices.
+    """
+    if not tell_devices(traces):
+        return np.zeros(places.size)
+    from scipy.optimize import lsq_linear
+    from scipy.stats import t
+
+    stream, moves = streams.stream(seed, "compact devices"), []
+    turned, small = np.linalg.qr(jacobian)  # as many rows as parameters, not as points
+    for _ in range(_DRAWS):
+        drawn: dict[tuple[str, ...], np.ndarray] = {}
+        parts = []
+        for one in traces:
+            assert one.each is not None
+            rows = drawn.setdefault(one.seeds, stream.integers(len(one.each), size=len(one.each)))
+            parts.append(((np.median(one.each[rows], axis=0) - one.log_g) / one.sigma)[one.used])
+        moves.append(lsq_linear(small, turned.T @ np.concatenate(parts), (-places, 1.0 - places)).x)
+    freedom = min(one.replicates for one in traces) - 1
+    return float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * np.std(moves, axis=0)

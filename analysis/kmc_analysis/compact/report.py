@@ -66,6 +66,7 @@ def summary(found: Fit, devices: Sequence[Programmed] = ()) -> dict[str, Any]:
         "validity": found.model.validity,
         "level": LEVEL,
         "intervals": found.intervals,
+        "intervals_of": "typical device" if found.of_devices else "curves",
         "estimates": rows,
         "blind_directions": found.blind,
         "chi_squared_per_freedom": found.chi_squared,
@@ -90,6 +91,7 @@ def finite(errors: dict[str, float]) -> dict[str, float | None]:
 
 def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:
     """The report in Markdown."""
+    teller = "data" if found.of_devices else "curves"
     lines = [
         f"# Fit of {found.model.name}",
         "",
@@ -97,9 +99,9 @@ def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:
         f"Valid: {found.model.validity}",
         "",
         f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; "
-        f"{LEVEL:.0%} intervals ({found.intervals}).",
+        f"{_intervals(found)}.",
         "",
-        "| parameter | value | interval | meaning | told by the data |",
+        f"| parameter | value | interval | meaning | told by the {teller} |",
         "|---|---|---|---|---|",
     ]
     for e in found.estimates:
@@ -110,6 +112,14 @@ def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:
             f"| {'yes' if e.identified else 'no: ' + e.why} |"
         )
     return "\n".join([*lines, *_rest(found, devices)]) + "\n"
+
+
+def _intervals(found: Fit) -> str:
+    """What they are: how far devices differ is known where several were measured alike."""
+    if found.of_devices:
+        return f"{100.0 * LEVEL:.0f} % intervals of the typical device ({found.intervals}, devices redrawn)"
+    return (f"intervals of the fit to these curves ({found.intervals}), not of a device: points count as "
+            "independent, and how devices differ is not in them")  # fmt: skip
 
 
 def _rest(found: Fit, devices: Sequence[Programmed]) -> list[str]:
