@@ -107,7 +107,7 @@ def heat(devices: list[xr.Dataset], note: str) -> Measured:
         return not_run("no run of it is done yet")
     most = RESET_V * LIMIT_A * thermogram.substrate_resistance(devices[0])
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
-    return Measured(most, 0.0, most, len(devices), told)
+    return Measured(most, 0.0, most, len(devices), told, bound=True)
 
 
 _FIRST = "the greatest power of the first cycle, held until it is steady"

@@ -11,9 +11,9 @@ import xarray as xr
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.metrics.laws import curve_over_line
-from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances, separated
+from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
 from kmc_analysis.metrics.states import READ_V, reads
-from kmc_analysis.reproduce.measured import Measured, bootstrap, not_run
+from kmc_analysis.reproduce.measured import Measured, bootstrap, not_run, separable
 from kmc_analysis.study_figures import COLOURS
 
 LIMIT = "1 uA"  # assumed, as for the sweeps: the experiment's text gives none for its pulses
@@ -214,7 +214,7 @@ def _separable(runs: Runs) -> dict[str, Measured]:
         return {"S24_separability": not_run("fewer than two devices were run")}
     table = np.array([[float(reads(ds)[-1, 1]) for ds in device] for device in devices])
     note = f"{len(table)} devices stand for cycles of one; {_ALONE}"
-    return {"S24_separability": bootstrap(separated, table, note)}
+    return {"S24_separability": separable(table, note)}
 
 
 def _draw_separable(runs: Runs, path: Path) -> None:
