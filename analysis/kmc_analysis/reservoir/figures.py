@@ -19,6 +19,7 @@ from kmc_analysis.study_figures import COLOURS, INK, MARKERS, _saved
 
 SHOWN_TRAINS = 4  # of each class
 CONFUSED = ("fp64", "measured", "simulated")
+SWEPT = ("fp64", "measured", "simulated", "none", "leaky")
 
 
 def _panels(columns: int, rows: int = 1, width: float = 3.4) -> tuple[Figure, list[Axes]]:
@@ -71,9 +72,10 @@ def accuracy(results: list[Result], path: Path) -> Path:
 
 def confusion(results: list[Result], path: Path) -> Path:
     """Confusion matrices of all seeds' test samples, in percent of the true class."""
-    figure, axes = _panels(len(CONFUSED))
+    names = [name for name in CONFUSED if name in results[0].readouts]
+    figure, axes = _panels(len(names))
     classes = results[0].trains.classes
-    for place, name in zip(axes, CONFUSED, strict=True):
+    for place, name in zip(axes, names, strict=True):
         total = np.sum([result.readouts[name].confusion for result in results], axis=0)
         share = 100.0 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
         place.imshow(share, cmap="Blues", vmin=0.0, vmax=100.0)
@@ -167,11 +169,13 @@ def sweep(rows: list[dict[str, Any]], path: Path) -> Path:
     entries = list(dict.fromkeys(row["entry"] for row in rows))
     figure, axes = _panels(min(3, len(entries)), -(-len(entries) // 3))
     for place, entry in zip(axes, entries, strict=False):
-        for k, name in enumerate(("fp64", "measured", "simulated", "none", "leaky")):
+        values = list(dict.fromkeys(str(row["value"]) for row in rows if row["entry"] == entry))
+        for k, name in enumerate(SWEPT):
             part = [row for row in rows if row["entry"] == entry and row["readout"] == name]
             mean, sd = [row["mean"] for row in part], [row["sd"] or 0.0 for row in part]
-            place.errorbar(range(len(part)), mean, sd, marker=MARKERS[k], color=COLOURS[k], label=name)
-        place.set_xticks(range(len(part)), [str(row["value"]) for row in part], fontsize=8)
+            there = [values.index(str(row["value"])) for row in part]
+            place.errorbar(there, mean, sd, marker=MARKERS[k], color=COLOURS[k], label=name)
+        place.set_xticks(range(len(values)), values, fontsize=8)
         place.set_xlabel(entry)
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].legend(frameon=False, fontsize=7)

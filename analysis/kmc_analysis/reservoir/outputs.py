@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc.files import write_whole
 from kmc.units import format_si
-from kmc_analysis.reservoir import costs, figures, identity, kinetic, measures, series, sweep, table
+from kmc_analysis.reservoir import costs, figures, identity, kinetic, laws, measures, series, sweep, table
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
@@ -68,7 +68,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "recall": _recalls(results),
         "weights_ks": distances,
         "analysis": merit,
-        "notes": [results[0].trains.note] if results[0].trains.note else [],
+        "notes": [note for note in (results[0].trains.note, results[0].note) if note],
     }
     node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
                        sets=list(plan.sets))  # fmt: skip
@@ -188,7 +188,9 @@ def write_sweep(plan: Plan, rows: list[dict[str, Any]], out: Path, pictures: boo
     lines = [[row["entry"], row["value"], row["readout"], row["mean"], row["sd"], row["n"]] for row in found]
     write_whole(out / "sweep.csv", _lines(heads, lines).encode())
     seeds = dict.fromkeys(row["seed"] for row in rows)
-    about = identity.kept(plan, seeds, [(row["entry"], row["value"]) for row in rows]) | {"rows": found}
+    about = identity.kept(plan, seeds, [(row["entry"], row["value"]) for row in rows])
+    lacking = [f"{row['entry']} = {row['value']}" for row in rows if "simulated" not in row]
+    about |= {"rows": found, "notes": [f"{point}: {laws.LEFT_OUT}" for point in dict.fromkeys(lacking)]}
     files = [out / "sweep.csv", _json(about, out / identity.SWEEP)]
     if pictures:
         files.append(figures.sweep(found, out / "sweep.png"))
@@ -202,10 +204,10 @@ def show_sweep(found: dict[str, Any]) -> None:
     cells = {(row["entry"], str(row["value"]), row["readout"]):
              f"{row['mean']:.2f}" + ("" if row["sd"] is None else f" ± {row['sd']:.2f}")
              for row in found["rows"]}  # fmt: skip
-    rows = [[*place, *(cells[(*place, name)] for name in names)] for place in places]
+    rows = [[*place, *(cells.get((*place, name), "-") for name in names)] for place in places]
     show_rows(["entry", "value", *names], rows, "test accuracy in percent", right=names)
-    for path in found["files"]:
-        print(path)
+    for line in [*found["notes"], *found["files"]]:
+        print(line)
 
 
 def write_comparison(plan: Plan, study: kinetic.States, result: Result, out: Path,

@@ -11,8 +11,8 @@ from kmc import streams
 from kmc_analysis.reservoir import trains as spikes
 from kmc_analysis.reservoir.devices import Population, device_model
 from kmc_analysis.reservoir.feeding import Wiring, patterns, wire
-from kmc_analysis.reservoir.laws import laws
-from kmc_analysis.reservoir.readout import Law, Trained, train_devices, train_double
+from kmc_analysis.reservoir.laws import Laws, laws
+from kmc_analysis.reservoir.readout import Trained, train_devices, train_double
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.reservoir.trains import Trains
 
@@ -23,8 +23,8 @@ States = tuple[Trains, Wiring, np.ndarray]
 
 @dataclass(frozen=True)
 class Result:
-    """One seed. features: [samples, nodes]; readouts: by fp64, measured, alternative, simulated, none,
-    leaky.
+    """One seed. features: [samples, nodes]; readouts: by fp64, measured, alternative, simulated, none, leaky;
+    note: of a readout that is left out, or "".
     """
 
     seed: int
@@ -32,6 +32,7 @@ class Result:
     wiring: Wiring
     features: np.ndarray
     readouts: dict[str, Trained]
+    note: str = ""
 
 
 def check(plan: Plan) -> str:
@@ -58,18 +59,18 @@ def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> li
     return results
 
 
-def one(plan: Plan, seed: int, found: dict[str, Law], made: States | None = None) -> Result:
+def one(plan: Plan, seed: int, found: Laws, made: States | None = None) -> Result:
     """The result of one seed; data, wiring, devices and training all follow from it. made: its `states`."""
     data, wiring, features = states(plan, seed) if made is None else made
     readouts = {DOUBLE: _double(features, data, plan, seed)}
     x = standardised(features, data)
-    for name, law in found.items():
+    for name, law in found.rows.items():
         stream = streams.stream(seed, "reservoir readout")
         readouts[name] = train_devices(x, data.labels, len(data.classes), data.train, data.held_out,
                                        plan.readout, law, stream)  # fmt: skip
     for name, other in baselines(plan, data, wiring).items():
         readouts[name] = _double(other, data, plan, seed)
-    return Result(seed, data, wiring, features, readouts)
+    return Result(seed, data, wiring, features, readouts, found.note)
 
 
 def states(plan: Plan, seed: int) -> States:

@@ -82,12 +82,14 @@ def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """{entry, value, readout, mean, sd, n} for every point and readout."""
+    """{entry, value, readout, mean, sd, n} for every point and each readout that it has."""
     found = []
     for name, value in dict.fromkeys((row["entry"], str(row["value"])) for row in rows):
         group = [row for row in rows if (row["entry"], str(row["value"])) == (name, value)]
         for readout in table.NAMES:
-            values = np.array([row[readout] for row in group])
+            values = np.array([row[readout] for row in group if readout in row])
+            if not values.size:  # no law of the compact model's own
+                continue
             sd = float(values.std(ddof=1)) if len(values) > 1 else None
             found.append({"entry": name, "value": group[0]["value"], "readout": readout,
                           "mean": float(values.mean()), "sd": sd, "n": len(values)})  # fmt: skip
