@@ -47,6 +47,7 @@ WRONG = [
     ("name: vteam", "name: My-model", '"My-model" cannot be the name of a subcircuit', "my_model"),
     ("name: vteam", "name: 2x", "cannot be the name of a subcircuit", "x"),
     ("name: vteam", "name: limiter", "is a subcircuit beside the model", None),
+    ("pos(V / v_on - 1) ^ alpha_on", "(V / v_on - 1) ^ alpha_on", "may be below zero", None),
     ("let:\n", "let:\n  beta\u00b2: 1\n", "cannot be a name in an equation", None),
     *(
         (f"  {old}:", f"  {new}:", f'"{new}" means something else in {where}', None)
@@ -97,6 +98,47 @@ def test_only_equations_are_equations(text: str) -> None:
     """Nothing but arithmetic gets through."""
     with pytest.raises(UserError):
         expressions.parse(text)
+
+
+# Powers of parameters (a: -1 to 1, b: 0 to 4) and of let (c: 2 b): text, and whether it is an equation.
+POWERS = [
+    ("(V - 0.3) ^ b", False),
+    ("V ^ (1 + 2)", False),
+    ("x ^ b", False),
+    ("a ^ b", False),
+    ("c ^ -a", True),
+    ("-b ^ a", True),
+    ("(b - 1) ^ a", False),
+    ("(V - 0.3) ^ 3 + V ^ -1", True),
+    ("pos(V) ^ b + abs(x) ^ b + exp(V) ^ b", True),
+    ("(V * V / (b + 0.1) + 1e-6) ^ (b / 2)", True),
+    ("(V * x) ^ b", False),
+    ("max(1 - x, 1e-6) ^ b + min(b, 2) ^ b", True),
+    ("max(1 - x, V) ^ b", False),
+    ("min(1, V) ^ b", False),
+    ("((V - 1) ^ 2) ^ b", True),
+    ("((V - 1) ^ 3) ^ b", False),
+    ("log(b) ^ b", False),
+]
+
+
+@pytest.mark.parametrize(("text", "taken"), POWERS)
+def test_a_power_has_one_sign_in_every_language(text: str, taken: bool, tmp_path: Path) -> None:
+    """ngspice takes the base's absolute value, so a base below zero needs a number for its exponent."""
+    path, never = tmp_path / "mine.yaml", 'unit: "", meaning: none'
+    parameters = (
+        f"  a: {{value: 1, low: -1, high: 1, {never}}}\n  b: {{value: 1, low: 0, high: 4, {never}}}\n"
+    )
+    made = VTEAM.replace("parameters:\n", f"parameters:\n{parameters}").replace(
+        "let:\n", "let:\n  c: 2 * b\n"
+    )
+    path.write_text(made.replace("current: V / Ron", f"current: ({text}) * V / Ron"))
+    if taken:
+        load_model(path)
+        return
+    with pytest.raises(UserError, match=r"mine\.yaml:\d+: .*may be below zero.*pos\(") as caught:
+        load_model(path)
+    assert "**" not in str(caught.value)
 
 
 def test_an_expression_means_the_same_in_python() -> None:

@@ -76,6 +76,58 @@ def check_names(tree: ast.expr, known: Iterable[str], where: str = "") -> None:
         raise unknown(f'the equation reads "{name}", which the model does not have', name, known, where)
 
 
+def check_powers(tree: ast.expr, known: Mapping[str, bool], where: str = "") -> None:
+    """Raises UserError where a base that may be below zero has an exponent that is no number.
+
+    known: name -> whether it is never below zero. The languages disagree on the sign of such a power, and it
+    takes the number to choose the function that has Python's.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.BinOp(left=base, op=ast.Pow(), right=power):
+                if not (_is_number(power) or never_negative(base, known)):
+                    raise UserError(
+                        f'the base of "{ast.unparse(node).replace("**", "^"):.60}" may be below zero',
+                        where,
+                        next_step="write pos() or abs() around the base, or a number as the exponent",
+                    )
+
+
+def _is_number(tree: ast.expr) -> bool:
+    match tree:
+        case ast.Constant() | ast.UnaryOp(operand=ast.Constant()):
+            return True
+    return False
+
+
+def never_negative(tree: ast.expr, known: Mapping[str, bool]) -> bool:
+    """Whether the expression is surely not below zero, where the names are as `known` says."""
+
+    def sure(part: ast.expr) -> bool:
+        return never_negative(part, known)
+
+    match tree:
+        case ast.Constant(value=int() | float() as value):
+            return value >= 0
+        case ast.Name(id=name):
+            return known.get(name, False)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right) if ast.dump(left) == ast.dump(right):
+            return True
+        case ast.BinOp(left=left, op=ast.Add() | ast.Mult() | ast.Div(), right=right):
+            return sure(left) and sure(right)
+        case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int() | float() as value)):
+            return value % 2 == 0 or sure(left)
+        case ast.BinOp(left=left, op=ast.Pow()):
+            return sure(left)
+        case ast.Call(func=ast.Name(id="max"), args=arguments):
+            return any(map(sure, arguments))
+        case ast.Call(func=ast.Name(id="min" | "sinh" | "tanh"), args=arguments):
+            return all(map(sure, arguments))
+        case ast.Call(func=ast.Name(id=name)):
+            return name in ("exp", "sqrt", "abs", "pos")
+    return False
+
+
 def _render(
     tree: ast.expr, rename: Rename, call: Callable[[str, list[str]], str], power: Callable[[str, str], str]
 ) -> str:

@@ -176,15 +176,16 @@ def _assemble(raw: documents.Mapping, path: Path) -> CompactModel:
         _parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()
     ]
     parameters.append(_AMBIENT)
-    constants = {*(p.name for p in parameters), "kB"}
-    known = {*constants, *found.states, "V"}
+    constants = {**{p.name: p.low >= 0.0 for p in parameters}, "kB": True}  # whether it is never negative
+    states_too = {**constants, **dict.fromkeys(found.states, False)}
+    known = {**states_too, "V": False}
     let = {}
     for name, text in found.let.items():
         let[name] = _equation(text, known, place(raw["let"], name))
-        known.add(name)
+        known[name] = expressions.never_negative(let[name], known)
     states = tuple(_state(name, entry, constants, known, raw) for name, entry in found.states.items())
     # Before the current is known: whatever depends on V would make the series resistance implicit.
-    series = _equation(found.series, constants | set(found.states), place(raw, "series"))
+    series = _equation(found.series, states_too, place(raw, "series"))
     model = CompactModel(
         found.name,
         found.title,
@@ -227,22 +228,26 @@ def _parameter(name: str, entry: Any, where: str) -> Parameter:
     return made
 
 
-def _state(name: str, entry: Any, constants: set[str], known: set[str], raw: Any) -> State:
+def _state(
+    name: str, entry: Any, constants: Mapping[str, bool], known: Mapping[str, bool], raw: Any
+) -> State:
     where = place(raw["states"], name)
     if not isinstance(entry, dict):
         raise UserError(
             f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}"
         )
     made = build(_State, entry, f"state {name}")
-    rate = _equation(made.rate, known | {"I"}, place(entry, "rate") or where)
+    rate = _equation(made.rate, {**known, "I": False}, place(entry, "rate") or where)
     return State(
         name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning
     )
 
 
-def _equation(text: str, known: set[str], where: str) -> ast.expr:
+def _equation(text: str, known: Mapping[str, bool], where: str) -> ast.expr:
+    """The tree of an equation; `known` names what it may read, and whether that is never negative."""
     tree = expressions.parse(text, where)
     expressions.check_names(tree, sorted(known), where)
+    expressions.check_powers(tree, known, where)
     return tree
 
 
