@@ -1,4 +1,4 @@
-"""Conductance against compliance: the experiment's law with its spread in two readings, and that of a model."""
+"""Conductance against compliance: the experiment's law, its spread in two readings, and a model's law."""
 
 from __future__ import annotations
 

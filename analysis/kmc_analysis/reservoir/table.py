@@ -22,9 +22,9 @@ RESAMPLES = 2000
 _PARTS = ("training", "testing")
 NAMES = {
     "fp64": "FP64, backpropagation",
-    "measured": "devices, measured law, simulated spread",
+    "measured": "devices, measured law, model's cycle spread",
     "alternative": "devices, measured law, its sigma read as uS of mA",
-    "simulated": "devices, simulated law and spread",
+    "simulated": "devices, model's law and cycle spread",
     "none": "no reservoir: spike counts, FP64",
     "leaky": "ideal leaky reservoir, FP64",
 }
