@@ -11,7 +11,7 @@ import pytest
 from compact_truth import bipolar, train
 
 from kmc import cli
-from kmc_analysis.commands.compact import _warned
+from kmc_analysis.commands.compact import _parted, _warned
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -198,6 +198,23 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert said in message
     assert message.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_current_against_its_voltage_is_not_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Zero and the wrong sign have no logarithm: they are left out, and told. A small current is data."""
+    path = tmp_path / "noisy.csv"
+    rows = "0,0,0\n1,0.1,0\n2,0.2,-2e-13\n3,-0.3,-3e-14\n4,0.1,1e-10\n"
+    path.write_text(f"time_s,voltage_source_V,current_A\n{rows}")
+    one = _parted([path], [])[0][0]
+    assert one.used.tolist() == [False, False, False, True, True]
+    assert capsys.readouterr().err == (
+        "warning: 2 points have no current or one against the voltage, and are left out (noisy: 2)\n"
+    )
+    path.write_text(path.read_text().replace("0.1,0\n", "0.1,1e-12\n").replace("-2e-13", "2e-13"))
+    assert _parted([path], [])[0][0].used.sum() == 4
+    assert capsys.readouterr().err == ""
 
 
 def test_several_devices_in_one_fit_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,13 @@ def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list
     if len(kept) < len(fitted):
         names = [one.name for path, one in fitted.items() if path in unseen]
         print(f"held out, and not fitted: {_shown(names, ', ')}", file=sys.stderr)
-    return [one.read() for one in kept.values()], data.typical([one.read() for one in unseen.values()])
+    traces, predicted = ([one.read() for one in group.values()] for group in (kept, unseen))
+    against = [one for one in [*traces, *predicted] if one.against]
+    if against:
+        shown = _shown([f"{one.name}: {one.against}" for one in against], ", ")
+        print(f"warning: {sum(one.against for one in against)} points have no current or one against the "
+              f"voltage, and are left out ({shown})", file=sys.stderr)  # fmt: skip
+    return traces, data.typical(predicted)
 
 
 def _shown(names: list[str], between: str) -> str:

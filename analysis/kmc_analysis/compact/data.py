@@ -31,7 +31,8 @@ class Trace:
     replicates, scatter: of how many traces this is the median, and how far one of them lies from the others
     (see `typical`); each: log10 of the conductance of these [replicates, n]; seeds: what their names end in,
     by which one device is known in several protocols. device: stack and choices of a simulation, "" of a
-    measurement.
+    measurement. against: the points of a measurement that are not used as the current is none, or against the
+    voltage.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Trace:
     each: np.ndarray | None = None
     seeds: tuple[str, ...] = ()
     device: str = ""
+    against: int = 0
 
     def predicted(self, response: Response) -> np.ndarray:
         """log10 of the conductance in S that a model shows at the same points [n]."""
@@ -79,7 +81,10 @@ class Place:
         if _is_table(self.path):
             columns = measured_columns(self.path)
             check_limit(columns, self.path)
-            return of_columns(self.name, columns)
+            one = of_columns(self.name, columns)
+            volt = columns.get("voltage_device_V", columns["voltage_source_V"])
+            along = columns["current_A"] * volt > 0.0  # else it has no logarithm: an instrument's floor
+            return replace(one, used=one.used & along, against=int(np.sum(one.used & ~along)))
         ds = dataset.open(self.path)
         return replace(of_columns(self.name, simulated.columns(ds)), device=simulated.device_of(ds))
 
