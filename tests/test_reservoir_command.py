@@ -53,6 +53,25 @@ def test_another_equation_is_another_point(tmp_path: Path) -> None:
     assert identity.identity(own_model(tmp_path, "1e-9 * V"), 1) != first
 
 
+def test_another_program_makes_other_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a sweep that goes on after an update has old and new points; a plan remains the same one."""
+    (tmp_path / "tiny.yaml").write_text(PLAN)
+    plan = settings.load(tmp_path / "tiny.yaml")
+    plans, points = {identity.identity(plan)}, {identity.identity(plan, 1)}
+    here = Path(identity.__file__).parent.parent
+    for k, name in enumerate(("", "reservoir/readout.py", "compact/ladder.py")):
+        copy = tmp_path / str(k)
+        for folder in ("reservoir", "compact"):
+            shutil.copytree(here / folder, copy / folder)
+        if name:
+            (copy / name).write_text((copy / name).read_text() + "# another\n")
+        monkeypatch.setattr(identity, "_PACKAGE", copy)
+        plans.add(identity.identity(plan))
+        points.add(identity.identity(plan, 1))
+    assert len(plans) == 1
+    assert len(points) == 3, "a copy of the same sources is the same program"
+
+
 def test_a_model_lies_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As do its parameters and its trains: the folder that the command is given in decides nothing."""
     plan = own_model(tmp_path, "1e-6 * V")

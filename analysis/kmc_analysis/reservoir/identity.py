@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.settings import Plan
 
+_PACKAGE = Path(__file__).parent.parent
+_FOLDERS = ("reservoir", "compact")  # of the package, with all that makes a point's numbers
 RESULTS, SWEEP, COMPARISON = "results.json", "sweep.json", "kinetic.json"
 # What earlier versions wrote without a file beside it that says which plan it is of.
 _TABLES = {RESULTS: RESULTS, SWEEP: "sweep.csv", COMPARISON: "kinetic.csv"}
@@ -30,8 +33,8 @@ class Kept(NamedTuple):
 
 
 def identity(plan: Plan, seed: int | None = None) -> str:
-    """A hash of all that decides the results of one seed, or but for the seeds those of a plan: its entries
-    without their words, its trains, its devices' equations and numbers.
+    """A hash of all that makes a plan: its entries without their words, its trains, its devices' equations
+    and numbers. For a seed, of all that decides its results: this program's sources too.
     """
     words = {"description", "sweep", "path", "sets", "seed", "seeds", "kinetic"}
     told = plan.model_dump(mode="json", exclude=words)
@@ -40,7 +43,18 @@ def identity(plan: Plan, seed: int | None = None) -> str:
         told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
     spread = {kind: dict(entries) for kind, entries in model.spread.items()}
     told["model"] = [model.name, source_of(model), model.values(changes), spread]
-    return hashlib.sha256(json.dumps([told, seed], sort_keys=True).encode()).hexdigest()[:20]
+    about = [told, None] if seed is None else [told, seed, _sources(_PACKAGE)]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@lru_cache
+def _sources(package: Path) -> str:
+    """A hash of the sources, once: a file that an update replaces meanwhile is not what runs."""
+    digest = hashlib.sha256()
+    for folder in _FOLDERS:
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def origin(plan: Plan) -> dict[str, Any]:
