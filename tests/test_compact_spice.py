@@ -87,6 +87,26 @@ def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
     assert four == pytest.approx(4 * one, rel=1e-3)
 
 
+@needs_compiler
+def test_a_device_of_veriloga_has_parameters_of_its_own(tmp_path: Path) -> None:
+    """On its line, as of the subcircuit, or in the model for all: the leak at 300 K and at 360 K."""
+    silver = load_model("silver")
+    (tmp_path / "model.va").write_text(circuits.veriloga(silver))
+    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    deck = tmp_path / "deck.cir"
+    deck.write_text(
+        f"* two\n.model cold kmc_silver_va\n.model warm kmc_silver_va T_amb=360\n{circuits._OPTIONS}\n"
+        "V1 a 0 PWL(0 0 1u 0.2)\nV2 b 0 PWL(0 0 1u 0.2)\nV3 c 0 PWL(0 0 1u 0.2)\n"
+        "N1 a 0 cold\nN2 b 0 cold T_amb=360\nN3 c 0 warm\n.tran 1u 9u 0 1u uic\n"
+        f".control\npre_osdi {osdi}\nset num_threads=1\nrun\nset wr_singlescale\n"
+        "wrdata out.txt i(V1) i(V2) i(V3)\n.endc\n.end\n"
+    )
+    found = -simulators.run_deck(deck, "out.txt")[-1, 1:]
+    drive = Drive.of([0.0, 1e-6, 9e-6], [0.0, 0.2, 0.2])
+    cold, warm = (simulate(silver, drive, {"T_amb": kelvin}).current[-1] for kelvin in (300.0, 360.0))
+    assert found == pytest.approx([cold, warm, warm], rel=1e-3)
+
+
 @pytest.mark.parametrize("options", [".temp 35", ".temp 85", ".options tnom=0"])
 def test_the_limiter_limits_at_every_temperature(options: str, tmp_path: Path) -> None:
     """10 uA: its diodes stand for no junction, and one of ngspice's at 35 degC lets 300 times as much by."""

@@ -220,7 +220,8 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
     """The model in Verilog-A: states through ddt() on internal nodes that hold the way from the initial
     value.
 
-    Start the transient with `uic`: at its beginning every state is then the initial one.
+    Start the transient with `uic`: at its beginning every state is then the initial one. Parameters are each
+    instance's, as of the subcircuit; a model card gives them to all that are its.
     """
     names = {state.name: f"st_{state.name}" for state in model.states}
     names |= {"V": "volt", "I": "amp", "kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
@@ -237,7 +238,10 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
         "  inout p, n;",
         f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",
     ]
-    lines += [f"  parameter real {name} = {value!r};" for name, value in model.values(changes).items()]
+    lines += [
+        f'  (* type="instance" *) parameter real {name} = {value!r};'
+        for name, value in model.values(changes).items()
+    ]
     lines += [f"  real {', '.join(reals)};", "  analog begin", f"    volt = V({inner}, n);"]
     lines += [f"    st_{s.name} = V(n_{s.name}) + {to_circuit(s.initial, names)};" for s in model.states]
     lines += [f"    let_{name} = {to_circuit(tree, names)};" for name, tree in model.let.items()]
