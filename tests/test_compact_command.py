@@ -12,6 +12,7 @@ from compact_truth import bipolar, train
 
 from kmc import cli
 from kmc_analysis.commands.compact import _parted, _warned
+from kmc_analysis.compact import exports
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -214,6 +215,28 @@ def test_a_current_against_its_voltage_is_not_fitted(
     )
     path.write_text(path.read_text().replace("0.1,0\n", "0.1,1e-12\n").replace("-2e-13", "2e-13"))
     assert _parted([path], [])[0][0].used.sum() == 4
+    assert capsys.readouterr().err == ""
+
+
+def test_what_drops_before_the_device_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """150 ohm beside 0.3 mS take 4.3 %, which no model but one with a series resistance has. Control: 0.05 mS
+    beside them is told nothing, nor what a limiter takes, soft or ideal."""
+    path, head = tmp_path / "sweep.csv", "time_s,voltage_source_V,voltage_device_V,current_A,compliance_A\n"
+    for siemens, said in (
+        (0.3e-3, "4.3 % of the source's voltage drop before the device (sweep)"),
+        (0.05e-3, ""),
+    ):
+        share = 1.0 / (1.0 + 150.0 * siemens)
+        rows = [(k, 0.1 * k, 0.1 * k * share, 0.1 * k * share * siemens, 1.0) for k in range(4)]
+        path.write_text(head + "".join(",".join(map(repr, row)) + "\n" for row in rows))
+        _parted([path], [])
+        told = capsys.readouterr().err
+        assert said in told
+        assert told.count("\n") == bool(said)
+    model, drive = load_model("vteam"), Drive.sweep(0.6, 1.0, 1e-5)
+    written = exports._tables(model, model.values(), {"sweep": drive}, tmp_path)
+    path.write_text(path.read_text() + "9,0.6,0.1,1e-05,1e-05\n")
+    _parted([path, *written[:1]], [])
     assert capsys.readouterr().err == ""
 
 

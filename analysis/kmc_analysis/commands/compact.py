@@ -21,6 +21,7 @@ compact = typer.Typer(
     help="Fit compact models to traces, and write them for circuit simulators.",
 )
 MOST_NAMED = 4  # devices or traces in a warning
+MOST_LOST = 0.01  # of the voltage, before a warning
 Given = Annotated[
     list[Path],
     typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV."),
@@ -131,12 +132,21 @@ def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list
         names = [one.name for path, one in fitted.items() if path in unseen]
         print(f"held out, and not fitted: {_shown(names, ', ')}", file=sys.stderr)
     traces, predicted = ([one.read() for one in group.values()] for group in (kept, unseen))
-    against = [one for one in [*traces, *predicted] if one.against]
+    _told([*traces, *predicted])
+    return traces, data.typical(predicted)
+
+
+def _told(traces: list[Any]) -> None:
+    """What of the traces is not fitted."""
+    against = [one for one in traces if one.against]
     if against:
         shown = _shown([f"{one.name}: {one.against}" for one in against], ", ")
         print(f"warning: {sum(one.against for one in against)} points have no current or one against the "
               f"voltage, and are left out ({shown})", file=sys.stderr)  # fmt: skip
-    return traces, data.typical(predicted)
+    most = max(traces, key=lambda one: one.lost)
+    if most.lost > MOST_LOST:
+        print(f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
+              f"({most.name}), all of which a fit gives to the device", file=sys.stderr)  # fmt: skip
 
 
 def _shown(names: list[str], between: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kmc import dataset
 from kmc_analysis.compact import simulated
+from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.measured import check_limit, measured_columns
 from kmc_analysis.compact.reference import Drive, Response
 
@@ -32,7 +33,7 @@ class Trace:
     (see `typical`); each: log10 of the conductance of these [replicates, n]; seeds: what their names end in,
     by which one device is known in several protocols. device: stack and choices of a simulation, "" of a
     measurement. against: the points of a measurement that are not used as the current is none, or against the
-    voltage.
+    voltage. lost: see `_lost`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Trace:
     seeds: tuple[str, ...] = ()
     device: str = ""
     against: int = 0
+    lost: float = 0.0
 
     def predicted(self, response: Response) -> np.ndarray:
         """log10 of the conductance in S that a model shows at the same points [n]."""
@@ -128,14 +130,24 @@ def trace(
     source."""
     volt = source if device is None else device
     used = (np.abs(volt) > LEAST_V) & np.isfinite(current) & np.isfinite(volt)
+    drive = Drive.of(time - time[0], source, compliance)
     return Trace(
         name,
-        Drive.of(time - time[0], source, compliance),
+        drive,
         log_conductance(current, volt),
         used,
         np.ones(time.size),
         device is None,
+        lost=_lost(drive, np.abs(current), np.abs(volt), used),
     )
+
+
+def _lost(drive: Drive, current: np.ndarray, volt: np.ndarray, used: np.ndarray) -> float:
+    """The largest share of the source's voltage that neither the device has nor the reference's limiter,
+    where it is open: that of a resistance in series, which is no part of a fit."""
+    there = used & (current < 0.9 * drive.compliance)
+    source, limited = np.abs(drive.voltage[there]), np.arctanh((current / drive.compliance)[there])
+    return float(np.max(1.0 - (volt[there] + SOFTNESS_V * limited) / source, initial=0.0))
 
 
 def weighted(traces: Sequence[Trace]) -> list[Trace]:
