@@ -10,7 +10,16 @@ import xarray as xr
 
 from kmc import provenance
 from kmc.outfolder import describe
-from kmc_analysis.figures import controls, nonvolatile, programmed, pulses, series, thermogram, volatile
+from kmc_analysis.figures import (
+    controls,
+    nonvolatile,
+    programmed,
+    pulses,
+    series,
+    stressed,
+    thermogram,
+    volatile,
+)
 from kmc_analysis.figures.controls import ratio
 from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
@@ -106,11 +115,11 @@ def test_a_device_is_one_trial_of_reconfiguration(monkeypatch: pytest.MonkeyPatc
 
 def test_twenty_devices_owe_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """S33 asks for twenty written devices each."""
-    monkeypatch.setattr(series, "is_written", lambda ds, least_S: True)
-    monkeypatch.setattr(series, "was_reset", lambda ds: ds == 1.0)
-    assert series._returning([1.0] * 20, [100.0] * 20).owed == programmed.VOLATILE_OWED
-    assert "20 devices" in series._returning([1.0] * 19, [100.0] * 20).owed
-    found = series._returning([1.0] * 20, [100.0] * 20)
+    monkeypatch.setattr(stressed, "is_written", lambda ds, least_S: True)
+    monkeypatch.setattr(stressed, "was_reset", lambda ds: ds == 1.0)
+    assert stressed._returning([1.0] * 20, [100.0] * 20).owed == programmed.VOLATILE_OWED
+    assert "20 devices" in stressed._returning([1.0] * 19, [100.0] * 20).owed
+    found = stressed._returning([1.0] * 20, [100.0] * 20)
     assert found.value == 1.0
     assert 0.7 < found.low < 0.85  # though all of a group agree
     assert "20 of 20 written crystals returned (20 were run)" in found.note

@@ -8,7 +8,7 @@ from importlib import import_module
 from kmc_analysis.figures.definition import Figure
 
 # In the order in which they are run: what costs least comes first.
-_MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "pulses")
+_MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "pulses", "stressed")
 
 
 def all_figures() -> list[Figure]:

@@ -1,4 +1,4 @@
-"""Thickness, size, compliance, and crystals against a thin film (S19, S20, S21, S28, S32, S33, note 7)."""
+"""Thickness, size, compliance, and thresholds of crystals and a thin film (S19, S20, S21, S28, note 7)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,16 @@ from kmc_analysis.figures.programmed import (
     CLOSED_S,
     READ,
     RESET,
-    VOLATILE_OWED,
-    cycle,
-    held,
     is_written,
-    kept,
     written,
 )
 from kmc_analysis.measured_law import mean_conductance
 from kmc_analysis.metrics import set_voltage
-from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage, was_reset
+from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage
 from kmc_analysis.reproduce.measured import (
     Measured,
     bootstrap,
     bootstrap_groups,
-    difference_of_shares,
-    few,
     known,
     mean,
     median,
@@ -213,13 +207,11 @@ def _draw_law(runs: Runs, path: Path) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
-# --- note 7, S32, S33: crystals and film ----------------------------------------------------------------
+# --- note 7: crystals and film ---------------------------------------------------------------------------
 
 PAIR = ("ogb_100nm", "thin_film_100nm")
 _THRESHOLDS = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=devices)
                for name, devices in zip(PAIR, (6, 2), strict=True)]  # fmt: skip
-_STRESSED = [Program(f"1 mA {name}", name, cycle(1), devices=1) for name in PAIR]
-_HELD = [Program(f"1 mA kept {name}", name, held(1, CLOSED_S), devices=1) for name in PAIR]
 
 
 def _voltages(runs: Runs) -> dict[str, Measured]:
@@ -236,42 +228,6 @@ def _voltages(runs: Runs) -> dict[str, Measured]:
     return {"N7_same_voltages": found, "N7_film_volatile_endurance": bound}
 
 
-def _stressed(runs: Runs) -> dict[str, Measured]:
-    crystals, film = (runs[program.name] for program in _STRESSED)
-    return {"S32_retention_ratio": _ratio_of_retention(*(runs[program.name] for program in _HELD)),
-            "S32_endurance_ratio": not_run("thousands of cycles of minutes each are out of reach, and the "
-                                           "residue that a cycle leaves needs resets that succeed"),
-            "S33_film_not_reconfigurable": _returning(crystals, film)}  # fmt: skip
-
-
-def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
-    """Retention of the crystals over the film's: a bound where the crystals kept their state to the end."""
-    pair = [kept(crystals, CLOSED_S), kept(film, CLOSED_S)]
-    if any(one.value is None for one in pair):
-        return not_run(f"crystals: {pair[0].note}; film: {pair[1].note}")
-    if pair[1].high == np.inf:
-        return not_run("the film kept its state to the end of what was simulated too: the ratio is open")
-    value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
-    fewest = min(one.n for one in pair)
-    return Measured(value, low, pair[0].high / pair[1].low, fewest,
-                    "a bound" if pair[0].high == np.inf else "", owed=few(fewest))  # fmt: skip
-
-
-def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
-    """Share of written devices at high resistance after the RESET, crystals less film."""
-    groups = [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)])
-              for group in (crystals, film)]  # fmt: skip
-    if not all(len(group) for group in groups):
-        return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
-                       f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
-    told = ", ".join(f"{int(group.sum())} of {len(group)} written {name} returned ({len(devices)} were run)"
-                     for name, group, devices in (("crystals", groups[0], crystals),
-                                                  ("films", groups[1], film)))  # fmt: skip
-    found = difference_of_shares(groups, told)
-    fewer = f"the target asks for {ASKED} devices each; " if min(map(len, groups)) < ASKED else ""
-    return replace(found, owed=fewer + VOLATILE_OWED)
-
-
 FIGURES = [
     Figure("N7", "crystals and film, thresholds", ("N7_same_voltages", "N7_film_volatile_endurance"),
            tuple(_THRESHOLDS), _voltages, _UP),
@@ -285,9 +241,4 @@ FIGURES = [
            f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
            f"a read; written is what conducts {1e6 * CLOSED_S:g} uS, else the on-off ratio is 1",
            _draw_thickness),
-    Figure("S32_S33", "crystals and film, stressed",
-           ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
-           (*_STRESSED, *_HELD), _stressed,
-           f"as figures S29 and S8 (until {5e5 * CLOSED_S:g} uS are left), written once; written is what "
-           f"conducts {1e6 * CLOSED_S:g} uS"),
 ]  # fmt: skip

@@ -1,0 +1,64 @@
+"""Crystals and a thin film at 1 mA (S32, S33): last of all, for a device takes half an hour and more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from kmc_analysis.figures.definition import Figure, Program, Runs
+from kmc_analysis.figures.programmed import CLOSED_S, VOLATILE_OWED, cycle, held, is_written, kept
+from kmc_analysis.figures.series import PAIR
+from kmc_analysis.metrics.states import was_reset
+from kmc_analysis.reproduce.measured import Measured, difference_of_shares, few, not_run
+
+ASKED = 20  # devices each
+
+_STRESSED = [Program(f"1 mA {name}", name, cycle(1), devices=1) for name in PAIR]
+_HELD = [Program(f"1 mA kept {name}", name, held(1, CLOSED_S), devices=1) for name in PAIR]
+
+
+def _stressed(runs: Runs) -> dict[str, Measured]:
+    crystals, film = (runs[program.name] for program in _STRESSED)
+    return {"S32_retention_ratio": _ratio_of_retention(*(runs[program.name] for program in _HELD)),
+            "S32_endurance_ratio": not_run("thousands of cycles of minutes each are out of reach, and the "
+                                           "residue that a cycle leaves needs resets that succeed"),
+            "S33_film_not_reconfigurable": _returning(crystals, film)}  # fmt: skip
+
+
+def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
+    """Retention of the crystals over the film's: a bound where the crystals kept their state to the end."""
+    pair = [kept(crystals, CLOSED_S), kept(film, CLOSED_S)]
+    if any(one.value is None for one in pair):
+        return not_run(f"crystals: {pair[0].note}; film: {pair[1].note}")
+    if pair[1].high == np.inf:
+        return not_run("the film kept its state to the end of what was simulated too: the ratio is open")
+    value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
+    fewest = min(one.n for one in pair)
+    return Measured(value, low, pair[0].high / pair[1].low, fewest,
+                    "a bound" if pair[0].high == np.inf else "", owed=few(fewest))  # fmt: skip
+
+
+def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
+    """Share of written devices at high resistance after the RESET, crystals less film."""
+    groups = [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)])
+              for group in (crystals, film)]  # fmt: skip
+    if not all(len(group) for group in groups):
+        return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
+                       f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
+    told = ", ".join(f"{int(group.sum())} of {len(group)} written {name} returned ({len(devices)} were run)"
+                     for name, group, devices in (("crystals", groups[0], crystals),
+                                                  ("films", groups[1], film)))  # fmt: skip
+    found = difference_of_shares(groups, told)
+    fewer = f"the target asks for {ASKED} devices each; " if min(map(len, groups)) < ASKED else ""
+    return replace(found, owed=fewer + VOLATILE_OWED)
+
+
+FIGURES = [
+    Figure("S32_S33", "crystals and film, stressed",
+           ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
+           (*_STRESSED, *_HELD), _stressed,
+           f"as figures S29 and S8 (until {5e5 * CLOSED_S:g} uS are left), written once; written is what "
+           f"conducts {1e6 * CLOSED_S:g} uS"),
+]  # fmt: skip
