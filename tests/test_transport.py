@@ -174,7 +174,7 @@ def test_an_island_by_the_electrode_has_the_electrodes_potential() -> None:
 
 
 def test_an_atom_has_one_channel_to_an_electrode_and_what_is_on_it() -> None:
-    """A tip two sites under the silver, an atom on that 2.2 sites away: the link of the tip is the shorter."""
+    """A tip two sites under the silver, an atom on that 2.2 sites away: the tip has the shorter link."""
     alone, beside = (device([*chain(12), *more])[1].conductance for more in ((), ((13, 4, 6),)))
     network = device([])[0]
     assert alone > network.link[4]
