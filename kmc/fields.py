@@ -58,6 +58,7 @@ class Potential:
         self.sheet_voltage = 0.0
         #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
         self.plated = np.zeros(0, np.int32)
+        self.mark = np.zeros(lattice.region.size, bool)  # False between calls
         #: first site of the plane from which on the lattice is sharpened around metal
         self.floor = 0
         if len(self.sheet):
@@ -107,7 +108,10 @@ class Potential:
 
         Returns the sites whose potential this moves.
         """
-        gone = np.setdiff1d(self._plated(state), sites)
+        before = self._plated(state)
+        self.mark[sites] = True
+        gone = before[~self.mark[before]]
+        self.mark[sites] = False
         new = sites[self.fields["charge"][sites] != self.sheet_voltage]
         self.fields["charge"][gone] = 0.0
         self.plated = sites

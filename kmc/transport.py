@@ -72,9 +72,10 @@ class Network:
         self.label[film] = 0
         scratch = np.zeros(len(film) + 1, np.int32)
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
-        self.plated = film[self.label[film] == tk.PLATED]
-        state.bridge[film] = self.label[film] == tk.BRIDGE
-        if (self.label[film] == tk.BRIDGE).any():
+        own = self.label[film]
+        self.plated = film[own == tk.PLATED]
+        state.bridge[film] = own == tk.BRIDGE
+        if (own == tk.BRIDGE).any():
             return self._bridged(state, fields, film, foot, layer, labels)
         return self._tunnelling(fields, film, foot, labels)
 
