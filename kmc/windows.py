@@ -192,7 +192,8 @@ class Windows:
         for device, part in zip(self.devices, saved["parts"], strict=True):
             if told := mismatch(device, part["device"]):
                 raise UserError(f"the state is one of another {told}",
-                                next_step="start from a run of the same stack, window and mesh")  # fmt: skip
+                                next_step="give what the other run has of stack, choices, window, "
+                                "mesh_factor, spacing_factor, vacancies and space_charge")  # fmt: skip
         for device, generator, part in zip(self.devices, self.generators, saved["parts"], strict=True):
             restore_device(device, part["device"])
             streams.set_state(generator, part["events"])

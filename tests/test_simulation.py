@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import kmc
-from kmc import checkpoint, kernels, provenance, simulation
+from kmc import checkpoint, kernels, provenance, simulation, windows
 from kmc.bench_small import small
 from kmc.cli import main
 from kmc.errors import UserError
@@ -75,6 +76,16 @@ def test_a_state_of_another_lattice_is_refused() -> None:
                               (5.0, {"vacancies": "explicit"})):  # fmt: skip
         with pytest.raises(UserError, match="is one of another"):
             start(thickness, values)
+
+
+def test_a_refused_state_says_what_both_runs_must_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key of a run file that may be why, in the words of a run file."""
+    monkeypatch.setattr(windows, "mismatch", lambda device, saved: "kind of vacancies")
+    new = SimpleNamespace(devices=[None])
+    with pytest.raises(UserError) as caught:
+        windows.Windows.load_state_dict(new, {"parts": [{"device": {}}]})
+    for word in ("stack", "choices", "window", "mesh_factor", "spacing_factor", "vacancies", "space_charge"):
+        assert word in caught.value.next_step
 
 
 def test_two_runs_from_one_state_do_not_disturb_each_other() -> None:
