@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kmc.errors import UserError
 from kmc.steps import Step, StopCondition
-from kmc.typed import nested, parsed, positive
+from kmc.typed import Refused, nested, parsed, positive
 
 _Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
 _Second = Annotated[float, positive("s")]
 _Kelvin = Annotated[float | None, parsed("K", 1.0, 2000.0)]
 _Limit = Annotated[float | None, positive("A")]
 _Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+_JUMP = 1e-6  # steps: a line that takes no longer is a jump, and no line is cut once more for so little
 
 
 class Segment(BaseModel):
@@ -27,6 +29,7 @@ class Segment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    mend: ClassVar[str] = "add compliance: with the limit"
 
     compliance: _Limit = None
     temperature: _Kelvin = None
@@ -34,6 +37,18 @@ class Segment(BaseModel):
         StopCondition | None, nested(StopCondition, "until", "until: {conductance_above: 0.1 mS}")
     ] = None
     repeat: _Count = 1
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Segment:
+        """A condition that can never be met is a slip: the segment would silently run to its end."""
+        if self.until is not None and self.until.current_at_limit and not self.limited:
+            raise Refused(UserError("no current limit is set for current_at_limit", next_step=self.mend))
+        return self
+
+    @property
+    def limited(self) -> bool:
+        """Whether a current limit acts where it ends."""
+        return self.compliance is not None
 
     def levels(self) -> Iterator[tuple[float, float, int, int]]:
         """(duration in s, voltage in V, samples, cycle) of each step of one repeat."""
@@ -187,7 +202,7 @@ class Read(Hold):
 
 
 class Pwl(Segment):
-    """Straight lines through points [time, voltage], as a staircase of time `step`."""
+    """Straight lines through points [time, voltage]: each is a staircase of equal steps of `step` at most."""
 
     kind: ClassVar[str] = "pwl"
     example: ClassVar[str] = "pwl: {points: [[0 s, 0 V], [1 ms, 1 V]], step: 10 us}"
@@ -203,17 +218,23 @@ class Pwl(Segment):
             raise ValueError("the times of the points must rise")
         if times[0] != 0.0:
             raise ValueError("the first point must be at 0 s")
+        if not self.size():
+            raise ValueError("step is a million times as long as any line between two points, or more")
         return self
 
+    def _cuts(self) -> list[int]:
+        """Steps of each line: a corner is an edge, so that no pulse is lost; none for a jump."""
+        lines = ((later[0] - earlier[0]) / self.step for earlier, later in pairwise(self.points))
+        return [ceil(min(line, 1e9) - _JUMP) for line in lines]
+
     def size(self) -> int:
-        return max(1, round(min((self.points[-1][0] - self.points[0][0]) / self.step, 1e9)))
+        return sum(self._cuts())
 
     def levels(self) -> Iterator[tuple[float, float, int, int]]:
-        times, voltages = np.array(self.points).T
-        edges = np.linspace(times[0], times[-1], self.size() + 1)
-        middles = np.interp((edges[1:] + edges[:-1]) / 2, times, voltages)
-        for duration, voltage in zip(np.diff(edges), middles, strict=True):
-            yield float(duration), float(voltage), self.samples, 0
+        for (one, two), cuts in zip(pairwise(self.points), self._cuts(), strict=True):
+            for i in range(cuts):
+                voltage = one[1] + (two[1] - one[1]) * (i + 0.5) / cuts
+                yield (two[0] - one[0]) / cuts, voltage, self.samples, 0
 
 
 class Loop(Segment):
@@ -222,8 +243,13 @@ class Loop(Segment):
     """
 
     count: ClassVar[str] = ""
+    mend: ClassVar[str] = "add compliance: to its last segment, where the condition is asked"
 
     segments: tuple[Any, ...]
+
+    @property
+    def limited(self) -> bool:
+        return bool(self.segments[-1].limited)
 
     @property
     def turns(self) -> int:

@@ -137,7 +137,8 @@ def test_a_sweep_that_its_set_ends_is_one(levels: int) -> None:
     volts = [0.1 * k for k in range(1, levels + 1)]
     short = staircase(volts, [*(1e-9 * v for v in volts[:-1]), 1e-6], 1e-6)
     assert np.isnan(of_sweep(short)).all()
-    known = told(short, to="0.8 V", start="0.1 V", step="0.1 V", until={"current_at_limit": True})
+    known = told(short, to="0.8 V", start="0.1 V", step="0.1 V", compliance="1 uA",
+                 until={"current_at_limit": True})  # fmt: skip
     assert of_sweep(known)[:2] == [1.0, volts[-1]]
     held = short.assign_attrs(run=json.dumps({"protocol": Protocol.hold("0.1 V", "1 s").to_data()}))
     assert np.isnan(of_sweep(held)).all()

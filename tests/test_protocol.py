@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from math import inf
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +93,53 @@ def test_a_free_waveform_keeps_its_integral() -> None:
     assert len(steps) == 20
     assert sum(step.voltage_V * step.duration_s for step in steps) == pytest.approx(1.5e-3)
     assert protocol.duration_s == pytest.approx(2e-3)
+
+
+def test_every_corner_of_a_free_waveform_is_an_edge() -> None:
+    """A pulse between two steps is applied, at its voltage and for its time: only lines are cut."""
+    corners = [("0 s", 0), ("99 us", 0), ("100 us", 1), ("119 us", 1), ("120 us", 0), ("1 ms", 0)]
+    protocol = Protocol.pwl(corners, step="50 us", samples=2)
+    steps = protocol.steps()
+    assert [(round(step.duration_s * 1e6, 6), step.voltage_V) for step in steps[:5]] == [
+        (49.5, 0.0), (49.5, 0.0), (1.0, 0.5), (19.0, 1.0), (1.0, 0.5)]  # fmt: skip
+    assert len(steps) == 5 + 18 == protocol.segments[0].total()
+    assert all(step.duration_s <= 50e-6 * (1 + 1e-9) for step in steps)
+    assert protocol.duration_s == pytest.approx(1e-3)
+    assert sum(step.voltage_V * step.duration_s for step in steps) == pytest.approx(20e-6)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(-2, 2)), min_size=1, max_size=5))
+def test_corners_on_even_edges_leave_the_steps_even(lines: list[tuple[int, float]]) -> None:
+    """Lines of whole steps make the staircase of the midpoints of all time in equal steps."""
+    points, whole = [(0.0, 0.0)], 0
+    for count, volt in lines:
+        whole += count
+        points.append((whole * 1e-4, volt))
+    steps = Protocol.pwl(points, step="0.1 ms").steps()
+    assert [step.duration_s for step in steps] == pytest.approx([1e-4] * whole, rel=1e-9)
+    middles = np.interp((np.arange(whole) + 0.5) * 1e-4, *np.array(points).T)
+    assert [step.voltage_V for step in steps] == pytest.approx(middles.tolist(), abs=1e-9)
+
+
+def test_a_condition_on_a_limit_needs_a_limit() -> None:
+    """It could never be met: of a segment its own compliance, of a loop that in which its turn ends."""
+    until, hold = {"current_at_limit": True}, ("1 V", "1 ms")
+    limited, free = Protocol.hold(*hold, compliance="1 uA"), Protocol.hold(*hold)
+    assert (free + limited).repeated(2, until=until).segments[0].total() == 4
+    assert (free + limited.repeated(2)).repeated(2, until=until).segments[0].total() == 6
+    for build in (
+        lambda: Protocol.hold(*hold, until=until),
+        lambda: Protocol.sweep("1 V", rate="1 V/s", until=until),
+        lambda: (limited + free).repeated(2, until=until),
+        lambda: (limited + free.repeated(2)).repeated(2, until=until),
+    ):
+        with pytest.raises(UserError, match="current_at_limit") as caught:
+            build()
+        assert caught.value.next_step.startswith("add compliance:")
+    text = "- read: {}\n- hold: {voltage: 1 V, duration: 1 s, until: {current_at_limit: true}}\n"
+    with pytest.raises(UserError) as caught:
+        read_protocol(documents.parse(text, "run.yaml"))
+    assert caught.value.where == "run.yaml:2"
 
 
 def test_protocols_add() -> None:
@@ -233,6 +281,7 @@ def test_the_temperature_of_a_segment() -> None:
         lambda: Protocol.pwl([("0 s", "0 V")], step="1 ms"),
         lambda: Protocol.pwl([("1 s", "0 V"), ("0 s", "1 V")], step="1 ms"),
         lambda: Protocol.pwl([("1 ms", "0 V"), ("2 ms", "1 V")], step="0.1 ms"),
+        lambda: Protocol.pwl([("0 s", "0 V"), ("1 ps", "1 V")], step="1 ms"),
         lambda: Protocol.read(temperature="0.001 K"),
         lambda: Protocol.read(until={}),
         lambda: Protocol.read(until={"failure": "1 mS", "conductance_above": "1 mS"}),
