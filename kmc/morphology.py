@@ -209,11 +209,30 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
 
 
 def _stump(stack: Any, grid: Grid, film: Film, channel: channels.Channel) -> np.ndarray:
-    """Silver that forming left in and beside the seam, up to a gap below the electrode: bool [z, y, x]."""
+    """Silver that forming left in and beside the seam, up to a gap below the electrode: bool [z, y, x].
+
+    Above the seam the gap is counted straight up; silver that fell into crevices may be nearest from the side.
+    """
+    gap = grid.sites(stack.device.value("residue_gap"))
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0
     stump = _within(channel.path, grid.sites(stack.device.value("stump_radius"))) & (film.room != FULL)
-    stump[max(0, top - round(grid.sites(stack.device.value("residue_gap")))) :] = False
+    stump[max(0, top - round(gap)) :] = False
+    if stack.crevice_fraction > 0 and stump.any():
+        near = (stump & (_to_silver(film.region, gap) < gap)).any(axis=(1, 2))
+        stump[np.logical_or.accumulate(near)] = False
     return stump
+
+
+def _to_silver(region: np.ndarray, reach: float) -> np.ndarray:
+    """Distance of each site of the film from the electrode, sites: float64 [z, y, x], periodic in y and x.
+
+    What is farther than `reach` may be told as any distance over that.
+    """
+    nz, ny, nx = region.shape
+    y, x = (min(int(reach) + 1, n // 2 + 1) for n in (ny, nx))
+    free = np.pad(region != Region.ELECTRODE, ((0, 1), (0, 0), (0, 0)))  # silver lies on all of the film
+    free = np.pad(free, ((0, 0), (y, y), (x, x)), mode="wrap")
+    return ndimage.distance_transform_edt(free)[:nz, y : y + ny, x : x + nx]
 
 
 def _within(path: np.ndarray, radius: float) -> np.ndarray:

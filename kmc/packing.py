@@ -122,7 +122,7 @@ def _line(shape: Shape, window: float, long: bool, even: int, generator: np.rand
     gaps = shape.gaps(count, generator)
     # The period must be a whole number of field cells: crystals grow in turn by what is missing.
     missing = -int(lengths.sum() + gaps.sum()) % even
-    lengths[np.arange(missing) % count] += 1
+    np.add.at(lengths, np.arange(missing) % count, 1)
     starts = np.concatenate([[0], np.cumsum(lengths + gaps)[:-1]])
     return Line(starts, lengths, int(lengths.sum() + gaps.sum()))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from kmc import channels, grains, interstices, morphology, packing, relief
 from kmc import stack as stack_module
@@ -135,6 +136,20 @@ def test_the_stump_reaches_as_far_beside_the_seam_as_the_card_says(name: str, ra
     assert lattice.room[stump].all()
 
 
+@pytest.mark.parametrize(("name", "seed"), [("ogb_20nm", 0), ("ogb_20nm", 3), ("ogb_20nm", 4), ("ddab_20nm", 1)])
+def test_the_stump_keeps_its_gap_from_silver_in_crevices(name: str, seed: int) -> None:
+    """Silver that fell beside the seam is as far as the card's gap, too, and what is left of the stump stands."""
+    lattice, stack = window(name, seed, crevice_fraction=0.1), load_stack(name)
+    stump = lattice.residue & lattice.mask(*ACTIVE)
+    nz, ny, nx = lattice.shape
+    silver = cKDTree(np.argwhere(lattice.region == Region.ELECTRODE), boxsize=(3 * nz, ny, nx))
+    away = silver.query(np.argwhere(stump))[0] * lattice.spacing_nm
+    assert (away >= stack.value("device.residue_gap")).all()
+    planes = stump.any(axis=(1, 2))[lattice.organic_surface() :]
+    assert not (~planes[:-1] & planes[1:]).any(), "a part of the stump hangs above the rest"
+    assert stump.any() == (seed == 3)
+
+
 @pytest.mark.parametrize("name", BARE)
 def test_no_active_layer(name: str) -> None:
     """Silver lies on the organic of the card's thickness, and nothing of it is left in there."""
@@ -205,6 +220,18 @@ def test_gaps_of_a_superlattice(name: str) -> None:
     assert np.mean(gaps) == pytest.approx(shape.gap, rel=0.04)
     assert min(gaps) >= int(shape.gap)
     assert max(gaps) <= int(shape.gap) + 1
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.3, 0.5, 0.7, 0.8, 1.0])
+@pytest.mark.parametrize("name", ["ogb_20nm", "ogb_7nm", "ogb_13nm", "ddab_20nm"])
+def test_a_superlattice_is_whole_field_cells_wide(name: str, factor: float) -> None:
+    """However many cells two crystals lack to the next multiple."""
+    grid, shape = morphology._grid(load_stack(name), Settings(spacing_factor=factor)), shape_of(name)
+    for seed in range(50):
+        for window in (8.0, 24.0):
+            cells = window / grid.spacing / grid.block
+            plan = packing.plan(shape, "ordered", cells, grid.even, stream(seed, "morphology"))
+            assert (plan.ny % grid.even, plan.nx % grid.even) == (0, 0)
 
 
 def facing_gaps(plan: packing.Plan, boxes: np.ndarray) -> list[int]:
