@@ -35,7 +35,7 @@ def _carried(device: Device) -> dict[str, Any]:
     saved["potential"] = {name: getattr(device.potential, name) for name in _POTENTIAL}
     saved["solves"], saved["sheet_voltage"] = device.potential.solves, device.potential.sheet_voltage
     saved["density"], saved["charge_density"] = device.density, device.charge_density
-    saved["film"], saved["column"] = device.network.film, device.network.column
+    saved["silver"] = device.network.silver.saved()
     saved["plated"] = device.potential.plated
     saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
     saved["patches"] = {name: getattr(device.patches, name) for name in _PATCHES}
@@ -73,7 +73,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
-    device.network.film, device.network.column = saved["film"].copy(), saved["column"].copy()
+    device.network.silver.restore(saved["silver"])
     device.potential.plated = saved["plated"].copy()
     device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
     for name, value in saved["patches"].items():

@@ -15,7 +15,8 @@ from .lattice import Lattice
 from .leak import Leak
 from .model import build_model
 from .populate import populate
-from .state import METAL, Grid, grow
+from .silver import keep_little
+from .state import Grid, grow
 from .transport import CURRENT_LEAST, Network, Path
 from .units import K_B
 
@@ -94,20 +95,19 @@ class Device:
         run, state, fields = self.state.run, self.state, self.potential.fields
         changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["force_refresh"] = 0, 0
-        new = (changes["was"] == 0) | self.network.in_organic[changes["site"]]
-        metal = np.append(self.network.film, np.unique(changes["site"][new]))  # each site once
+        changed = np.unique(changes["site"])
+        silver = self.network.silver
+        metal = np.append(silver.film, changed[~silver.known[changed] | silver.in_organic[changed]])
         old, before = fields["unit"][metal], self.path.conductance
-        plated = self.trace_current()
+        plated = self.trace_current(changed)
         size = abs(float(run["voltage"][0]))
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
             size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
-        moved = np.abs(fields["unit"][metal] - old)
-        little = moved * max(size, 1.0) < patches.LEAST * self.thermal
-        fields["unit"][metal[little]] = old[little]  # not worth new rates: so none is stale
-        far = metal[~little & (moved * size > bound)]
-        if (state.sites["cation"][far] == METAL).any() or self.patches.count >= patches.MOST:
+        moved, far = keep_little(state.sites, fields, silver.in_organic, metal, old, size,
+                                 patches.LEAST * self.thermal, bound)
+        if far or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
             self.patches.clear()
@@ -121,13 +121,16 @@ class Device:
         if boxes is None:
             self.refresh()
             return
-        kernels.refresh_near(state, self.grid, fields, self.model, np.union1d(metal[~little], plated))
+        kernels.refresh_near(state, self.grid, fields, self.model, np.union1d(moved, plated))
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
-    def trace_current(self) -> np.ndarray:
-        """The filament of the present metal, and what lies on the organic alone: sites where that changed."""
-        self.path = self.network.update(self.state, self.potential.fields)
+    def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
+        """The filament of the present metal, and what lies on the organic alone: sites where that changed.
+
+        changed: as in `Network.update`.
+        """
+        self.path = self.network.update(self.state, self.potential.fields, changed)
         self._set_watch()
         return self.potential.plate(self.state, self.network.plated)
 

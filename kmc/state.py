@@ -23,6 +23,7 @@ DIRTY_LIMIT = 256
 PLENTY = 2**40  # atoms: no plane of a filament's has as many
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
+PIECE = 8  # most atoms of a piece that is seen to join or leave a closed filament by one atom
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype([
@@ -106,6 +107,7 @@ class State(NamedTuple):
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     spare: np.ndarray  # int64 [nz + 1]: atoms that a plane, last bonds that the electrode can lose, or PLENTY
     bridge: np.ndarray  # uint8 [N]: 1 on an atom of a closed filament, whose planes `spare` counts
+    piece: np.ndarray  # int64 [PIECE]: sites at work in `kmc.kernels_neck`
     run: np.ndarray  # RUN [1]
 
 
@@ -143,7 +145,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros(((2 * BEND_REACH + 3) ** 3, 7)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.full(region.shape[0] + 1, PLENTY),
-        np.zeros(region.size, np.uint8), np.zeros(1, RUN))
+        np.zeros(region.size, np.uint8), np.zeros(PIECE, np.int64), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

@@ -8,6 +8,7 @@ import numpy as np
 from . import bridge_kernels as bk
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
+from .silver import Silver
 from .state import METAL, PLENTY, State
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
@@ -57,27 +58,41 @@ class Network:
         self.tunnelling = tunnelling
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
-        self.film = np.zeros(0, np.int32)
+        self.silver = Silver(self.in_organic, self.shape, self.counter_top)
         self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
         #: what `State.spare` is for the present filament
         self.spare = np.full(self.shape[0] + 1, PLENTY)
-        self.column = np.zeros(self.shape[0], np.int64)  # silver atoms in the organic by plane
         plated = lattice.organic_surface() + 1 if stack.active is not None else 0
         self.film_floor = plated * self.shape[1] * self.shape[2]
 
-    def update(self, state: State, fields: np.ndarray) -> Path:
-        """Solve for the present metal; writes the unit potential of the atoms in the film into `fields`."""
-        film, foot, layer = self._gather(state, fields)
-        self.film, self.column, self.spare[:] = film, layer, PLENTY
-        self.label[film] = 0
-        scratch = np.zeros(len(film) + 1, np.int32)
-        labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, scratch, *self.shape)
+    @property
+    def film(self) -> np.ndarray:
+        """Sites of the silver above the organic, as of the last update."""
+        return self.silver.film
+
+    @property
+    def column(self) -> np.ndarray:
+        """Silver atoms in the organic by plane of sites, as of the last update."""
+        return self.silver.column
+
+    def update(self, state: State, fields: np.ndarray, changed: np.ndarray | None = None) -> Path:
+        """Solve for the present metal; writes the unit potential of its atoms into `fields`.
+
+        changed: the only sites where metal may differ from the last update; None: any.
+        """
+        if changed is None:
+            self.silver.take(np.flatnonzero(state.sites["cation"] == METAL), fields)
+        else:
+            self.silver.follow(state, fields, changed)
+        film, self.spare[:] = self.film, PLENTY
+        labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
         own = self.label[film]
-        self.plated = film[own == tk.PLATED]
-        state.bridge[film] = own == tk.BRIDGE
+        plated = own == tk.PLATED
+        self.plated = film[plated]
         if (own == tk.BRIDGE).any():
-            return self._bridged(state, fields, film, foot, layer, labels)
-        return self._tunnelling(fields, film, foot, labels)
+            return self._bridged(state, fields, own, labels)
+        fields["unit"][self.plated] = 0.0  # the many, without a link
+        return self._tunnelling(fields, film[~plated], own[~plated], labels)
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
         """Sites of the silver in the film, without what plates the organic and is neither foot nor heated."""
@@ -92,62 +107,43 @@ class Network:
             return 1
         return min(TUNNEL_REACH, math.ceil(1.0 + math.log(self.quantum / least) / self.decay))
 
-    def _gather(self, state: State, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Metal sites above the organic; height of the cathode by column; atoms in the organic by plane."""
-        nz, ny, nx = self.shape
-        foot = np.full((ny, nx), self.counter_top, np.int32)
-        layer = np.zeros(nz, np.int64)
-        film = np.empty(int(state.run["metal"][0]), np.int32)
-        taken = int(state.run["entities"][0])
-        count = tk.gather(state.entities, taken, self.in_organic, fields, film, foot, layer, ny, nx)
-        return film[:count], foot, layer
-
-    def _tunnelling(self, fields, atoms, foot, labels: int) -> Path:
+    def _tunnelling(self, fields, atoms, own, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
-        own = self.label[atoms]
-        plated = own == tk.PLATED  # the many, at zero, without a link
-        fields["unit"][atoms[plated]] = 0.0
-        atoms, own = atoms[~plated], own[~plated]
+        foot = self.silver.foot
         best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
         channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
         if self.tunnelling and len(atoms):
             tk.tunnelling_links(atoms, own, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
                                 *self.shape)
-            tk.cluster_links(own, best, planes, channels, matrix)
-        bare, direct = self._bare(foot)
-        matrix[tk.ANODE, tk.CATHODE] += direct.sum()
         linked = tk.linked(best, planes)
+        some, best, planes = own[linked], best[linked], planes[linked]
+        tk.cluster_links(some, best, planes, channels, matrix)
+        # Columns of the organic's silver that the electrode is linked to, no atom between.
+        bare, apart = tk.bare(self.roof, foot, self.counter_top, TUNNEL_REACH if self.tunnelling else 1)
+        direct = self.link[apart**2]
+        matrix[tk.ANODE, tk.CATHODE] += direct.sum()
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
-        floating = np.arange(tk.FLOATING, labels)
-        if len(floating):
-            unit[floating] = self._floating(fields, atoms, matrix, unit, floating)
+        if labels > tk.FLOATING:
+            unit[tk.FLOATING :] = self._floating(fields, atoms, own, matrix, unit)
         fields["unit"][atoms] = unit[own]
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
-        gap = self._gap(atoms, foot)
-        atoms, own, best, planes = atoms[linked], own[linked], best[linked], planes[linked]
-        counts = np.maximum(best.max(axis=1, initial=0.0), planes.max(axis=1)) > CURRENT_LEAST * conductance
-        above = atoms[counts & (own != tk.CATHODE)] // (self.shape[1] * self.shape[2])
-        self.lowest = min(self.lowest_roof, int(above.min(initial=self.lowest_roof)))
+        gap = float(tk.gap_sites(atoms, own, self.roof, foot) - 1) * self.spacing
+        atoms = atoms[linked]
+        self.lowest = tk.lowest_linked(atoms, some, best, planes, CURRENT_LEAST * conductance,
+                                       self.shape[1] * self.shape[2], self.lowest_roof)
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
-        tk.link_heat(own, best, planes, channels, unit, atom, electrode)
-        return Path(conductance, False, gap,
-                    *self._link_heat(atoms, foot, atom, electrode, bare, direct, conductance))
+        tk.link_heat(some, best, planes, channels, unit, atom, electrode)
+        return Path(conductance, False, gap, *self._link_heat(atoms, atom, electrode, bare, direct,
+                                                              conductance))
 
-    def _bare(self, foot) -> tuple[np.ndarray, np.ndarray]:
-        """Columns where the electrode is linked to silver in the organic, no atom between; the links, S."""
-        apart = (self.roof - foot).ravel()
-        reach = TUNNEL_REACH if self.tunnelling else 1
-        columns = np.flatnonzero((foot.ravel() > self.counter_top) & (apart <= reach))
-        return columns, self.link[apart[columns] ** 2]
-
-    def _link_heat(self, atoms, foot, atom, electrode, bare, direct, conductance: float
+    def _link_heat(self, atoms, atom, electrode, bare, direct, conductance: float
                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
         plane = self.shape[1] * self.shape[2]
         column = np.append(atoms.astype(np.int64) % plane, bare)
         sites = np.concatenate([atoms, self.roof.ravel()[column] * plane + column,
-                                foot.ravel()[column] * plane + column])
+                                self.silver.foot.ravel()[column] * plane + column])
         nothing = np.zeros(len(column))
         positive = np.concatenate([atom[:, 0], electrode[:, 0], direct, nothing])
         negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1], direct])
@@ -160,29 +156,18 @@ class Network:
         positive, negative = (part[counts] * (conductance / max(part[counts].sum(), 1e-300)) for part in heat)
         return sites[counts].astype(np.int64), positive, negative
 
-    def _floating(self, fields, atoms, matrix, unit, floating) -> np.ndarray:
+    def _floating(self, fields, atoms, own, matrix, unit) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, what they had."""
-        total = matrix[floating].sum(axis=1) + MATRIX_LEAK_S
-        own = self.label[atoms]
-        around = (np.bincount(own, fields["unit"][atoms]) / np.maximum(np.bincount(own), 1))[floating]
-        laplacian = np.diag(total) - matrix[np.ix_(floating, floating)]
-        right = matrix[floating][:, : tk.FLOATING] @ unit[: tk.FLOATING] + MATRIX_LEAK_S * around
+        total = matrix[tk.FLOATING :].sum(axis=1) + MATRIX_LEAK_S
+        around = np.bincount(own, fields["unit"][atoms])[tk.FLOATING :] / np.bincount(own)[tk.FLOATING :]
+        laplacian = np.diag(total) - matrix[tk.FLOATING :, tk.FLOATING :]
+        right = matrix[tk.FLOATING :, : tk.FLOATING] @ unit[: tk.FLOATING] + MATRIX_LEAK_S * around
         return np.linalg.solve(laplacian, right)
 
-    def _gap(self, atoms, foot) -> float:
-        """Shortest distance of the cathode's metal to the electrode above, surface to surface, nm."""
-        ny, nx = self.shape[1:]
-        cathode = atoms[self.label[atoms] == tk.CATHODE]
-        open_nm = float((self.roof - foot).min() - 1) * self.spacing
-        if len(cathode) == 0:
-            return open_nm
-        column = cathode % (ny * nx)
-        height = self.roof.ravel()[column] - cathode // (ny * nx)
-        return min(open_nm, float(height.min() - 1) * self.spacing)
-
-    def _bridged(self, state, fields, atoms, foot, layer, labels: int) -> Path:
+    def _bridged(self, state, fields, own, labels: int) -> Path:
         """A filament that joins the electrodes: the network of its bonds."""
-        nodes = atoms[self.label[atoms] == tk.BRIDGE]
+        atoms, foot = self.film, self.silver.foot
+        nodes = atoms[own == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
         neck = self._neck(state, nodes)
         links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
@@ -193,7 +178,6 @@ class Network:
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         bk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
-        own = self.label[atoms]
         for k, value in {tk.CATHODE: 0.0, tk.ANODE: 1.0, tk.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value
         if self.tunnelling and labels > tk.FLOATING:
@@ -201,12 +185,12 @@ class Network:
                                           labels, *self.shape)
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
-        return self._path(nodes, links, weight, unit, layer)
+        return self._path(nodes, links, weight, unit)
 
     def _neck(self, state, nodes) -> int:
         """The narrowest plane, the highest of such; -1 where the bonds to the electrode are fewer.
 
-        Only planes under all of those bonds part it from the rest.
+        Sets `spare` too. Only planes under all of those bonds part it from the rest.
         """
         contacts, most = bk.anode_contacts(state.sites, nodes, *self.shape)
         counts = np.bincount(nodes // (self.shape[1] * self.shape[2]))[: most + 1]
@@ -219,14 +203,14 @@ class Network:
         self.spare[-1] = contacts - min(contacts, least)
         return neck
 
-    def _path(self, nodes, links, weight, unit, layer) -> Path:
+    def _path(self, nodes, links, weight, unit) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""
         ends = np.append(unit, [0.0, 1.0])  # index -2 is the cathode, -1 the anode
         drop = ends[links[:, 1]] - ends[links[:, 0]]
         power = weight * drop**2
         conductance = float(power.sum())
         current = weight * np.abs(drop)
-        foot = self._foot_resistance(layer)
+        foot = self._foot_resistance()
         scale = 1.0 / (1.0 + conductance * foot)
         # Electrons of a positive voltage run to the higher potential; a ballistic neck heats that end alone.
         neck = weight < self.ohmic
@@ -237,6 +221,6 @@ class Network:
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
         return Path(conductance * scale, True, 0.0, *self._warm(sites, heat, conductance * scale))
 
-    def _foot_resistance(self, layer) -> float:
+    def _foot_resistance(self) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""
-        return float(np.sum(1.0 / (self.ohmic * layer[layer > 0])))
+        return float(np.sum(1.0 / (self.ohmic * self.column[self.column > 0])))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .cache import njit
-from .state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL
+from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
 #: labels; floating clusters are FLOATING, FLOATING + 1, ...
 CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
@@ -27,39 +27,17 @@ def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 
 @njit
-def gather(entities, taken: int, in_organic, fields, film, foot, layer, ny: int, nx: int) -> int:
-    """Split the metal atoms of the first `taken` entities: sites above the organic go to `film`; how many.
-
-    Those in the organic are at the cathode's potential; foot int32 [ny, nx]: raised to the highest of them;
-    layer [nz]: their number in each plane.
-    """
-    count = 0
-    plane = ny * nx
-    for k in range(taken):
-        if entities[k].kind != KIND_METAL:
-            continue
-        i = np.int64(entities[k].site)
-        if in_organic[i]:
-            z = i // plane
-            fields[i].unit = 0.0
-            layer[z] += 1
-            y, x = i // nx % ny, i % nx
-            foot[y, x] = max(foot[y, x], z)
-        else:
-            film[count] = i
-            count += 1
-    return count
-
-
-@njit
-def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx: int) -> int:
+def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
     Silver in the organic layer belongs to the cathode, as the counter electrode does. Silver that only lies
     on the organic (PLATED) has its potential, for the organic's carriers reach it; they carry no filament's
-    current. `label` is int32 [N], zero on all atoms at entry.
+    current. `label` int32 [N] and `bridge` [N] (1 on a closed filament) are written on all atoms.
     """
     following = FLOATING
+    stack = np.empty(atoms.size, np.int32)
+    for i in atoms:
+        label[i] = 0
     for first in atoms:
         if label[first] != 0:
             continue
@@ -98,6 +76,7 @@ def label_clusters(sites, in_organic, atoms, label, stack, nz: int, ny: int, nx:
             following += 1
         for k in range(top):
             label[stack[k]] = name
+            bridge[stack[k]] = name == BRIDGE
     return following
 
 
@@ -106,32 +85,34 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
                      ) -> None:
     """The shortest tunnelling links of each atom, S: one atom is one channel.
 
-    own [atoms]: labels, none of them PLATED. best [atoms, labels]: to an atom of another cluster; planes
-    [atoms, 2]: to the cathode of the organic below (`foot` [ny, nx], its highest site) and to the electrode
-    above (`roof`, its lowest); zero at entry.
+    atoms: sites, ascending; own [atoms]: labels, none of them PLATED. best [atoms, labels]: to an atom of
+    another cluster; planes [atoms, 2]: to the cathode of the organic below (`foot` [ny, nx], its highest
+    site) and to the electrode above (`roof`, its lowest); zero at entry.
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
     10^(-gap / decade), gap from surface to surface).
     """
     plane = ny * nx
     lowest, highest = roof.min(), foot.max()
-    many = np.argmax(np.bincount(own)) if own.size else 0
-    place = np.empty((atoms.size, 3), np.int32)
+    many = np.argmax(np.bincount(own))  # the links of the largest cluster are found from the others
+    start = plane_starts(atoms, plane, nz)
     for a in range(atoms.size):
-        place[a, 0], place[a, 1], place[a, 2] = atoms[a] // plane, atoms[a] // nx % ny, atoms[a] % nx
-    order, start = by_plane(place[:, 0], nz)
-    for a in range(atoms.size):
-        z, y, x = place[a, 0], place[a, 1], place[a, 2]
-        if own[a] != CATHODE and z - highest <= reach:
-            planes[a, 0] = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
-        if own[a] != ANODE and lowest - z <= reach:
-            planes[a, 1] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
-        if own[a] == many:  # its links are found from the other clusters
+        z = atoms[a] // plane
+        below = own[a] != CATHODE and z - highest <= reach
+        above = own[a] != ANODE and lowest - z <= reach
+        if own[a] == many and not (below or above):
             continue
-        for b in order[start[max(z - reach, 0)] : start[min(z + reach + 1, nz)]]:
+        y, x = atoms[a] // nx % ny, atoms[a] % nx
+        if below:
+            planes[a, 0] = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
+        if above:
+            planes[a, 1] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+        if own[a] == many:
+            continue
+        for b in range(start[max(z - reach, 0)], start[min(z + reach + 1, nz)]):
             if own[b] == own[a]:
                 continue
-            dz = place[b, 0] - z
-            dy, dx = abs(place[b, 1] - y), abs(place[b, 2] - x)
+            dz = atoms[b] // plane - z
+            dy, dx = abs(atoms[b] // nx % ny - y), abs(atoms[b] % nx - x)
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
             if squared <= reach * reach:
@@ -147,17 +128,12 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz
 
 
 @njit
-def by_plane(level, nz: int):
-    """Atoms by their plane: their numbers, plane after plane, and where each begins [nz + 1]."""
-    start = np.zeros(nz + 2, np.int64)
-    for z in level:
-        start[z + 2] += 1
-    start = np.cumsum(start)
-    order = np.empty(level.size, np.int64)
-    for a in range(level.size):
-        order[start[level[a] + 1]] = a
-        start[level[a] + 1] += 1
-    return order, start[: nz + 1]
+def plane_starts(atoms, plane: int, nz: int):
+    """Where the atoms of each plane begin among sites that ascend, int64 [nz + 1]."""
+    start = np.zeros(nz + 1, np.int64)
+    for i in atoms:
+        start[i // plane + 1] += 1
+    return np.cumsum(start)
 
 
 @njit
@@ -207,6 +183,50 @@ def linked(best, planes):
             found[count] = a
             count += 1
     return found[:count]
+
+
+@njit
+def lowest_linked(atoms, own, best, planes, least: float, plane: int, lowest: int) -> int:
+    """The lowest plane, `lowest` at most, of an atom over the gap whose link conducts over `least`, S."""
+    for a in range(atoms.size):
+        if own[a] != CATHODE and max(best[a].max(), planes[a].max()) > least:
+            lowest = min(lowest, atoms[a] // plane)
+    return lowest
+
+
+@njit
+def gap_sites(atoms, own, roof, foot) -> int:
+    """Shortest way up from the cathode's metal to the electrode above it, in sites from middle to middle.
+
+    atoms: sites, ascending; own: their labels.
+    """
+    ny, nx = roof.shape
+    least, lowest = np.int64((roof - foot).min()), roof.min()
+    for i, label in zip(atoms[::-1], own[::-1]):  # noqa: B905 -- numba knows no `strict`
+        z = i // (ny * nx)
+        if lowest - z >= least:
+            break
+        if label == CATHODE:
+            least = min(least, roof[i // nx % ny, i % nx] - z)
+    return int(least)
+
+
+@njit
+def bare(roof, foot, bottom: int, reach: int):
+    """Columns [m] where the electrode is linked to silver in the organic (above `bottom`), no atom between.
+
+    Also how far apart the two are, in sites [m].
+    """
+    columns, apart = np.empty(roof.size, np.int64), np.empty(roof.size, np.int64)
+    count, nx = 0, roof.shape[1]
+    if roof.min() - foot.max() > reach:
+        return columns[:0], apart[:0]
+    for k in range(roof.size):
+        y, x = k // nx, k % nx
+        if foot[y, x] > bottom and roof[y, x] - foot[y, x] <= reach:
+            columns[count], apart[count] = k, roof[y, x] - foot[y, x]
+            count += 1
+    return columns[:count], apart[:count]
 
 
 @njit

@@ -78,9 +78,8 @@ def currents(top: int) -> dict[str, np.ndarray]:
     """Clusters and tunnelling links of a column that ends below the electrode, or the network of a bridge."""
     state, atoms, _ = column(top)
     label, index = np.zeros((2, state.sites.size), np.int32)
-    scratch = np.zeros(64, np.int32)
     in_organic = state.sites["region"] == Region.ORGANIC
-    labels = tk.label_clusters(state.sites, in_organic, atoms, label, scratch, *SHAPE)
+    labels = tk.label_clusters(state.sites, in_organic, atoms, label, state.bridge, *SHAPE)
     roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
     best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
