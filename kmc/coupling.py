@@ -95,9 +95,8 @@ class Device:
         run, state, fields = self.state.run, self.state, self.potential.fields
         changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["force_refresh"] = 0, 0
-        changed = np.unique(changes["site"])
-        silver = self.network.silver
-        metal = np.append(silver.film, changed[~silver.known[changed] | silver.in_organic[changed]])
+        changed, silver = np.unique(changes["site"]), self.network.silver
+        metal = silver.beside(changed)
         old, before = fields["unit"][metal], self.path.conductance
         plated = self.trace_current(changed)
         size = abs(float(run["voltage"][0]))
@@ -126,9 +125,9 @@ class Device:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
     def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
-        """The filament of the present metal, and what lies on the organic alone: sites where that changed.
+        """The filament of the metal there is; `changed` as in `Network.update`.
 
-        changed: as in `Network.update`.
+        Returns the sites of silver that lies on the organic alone from now on, or no more.
         """
         self.path = self.network.update(self.state, self.potential.fields, changed)
         self._set_watch()

@@ -107,6 +107,10 @@ class Silver:
         """Sites of all silver that the current last saw."""
         return np.flatnonzero(self.known)
 
+    def beside(self, changed: np.ndarray) -> np.ndarray:
+        """The film's sites and those of `changed` that are none, each once: new there, or in the organic."""
+        return np.append(self.film, changed[~self.known[changed] | self.in_organic[changed]])
+
     def follow(self, state: State, fields: np.ndarray, changed: np.ndarray) -> None:
         """Metal may differ from the last time on these sites alone (ascending, each once)."""
         self.film = follow_changes(state.sites, fields, self.in_organic, self.bottom, changed, self.film,
