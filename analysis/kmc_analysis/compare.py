@@ -33,10 +33,11 @@ SHARES = ("set",)  # metrics of 0 or 1, whose mean is a share
 class Effect(NamedTuple):
     """What going from `base` to `level` of `axis` does to `metric`.
 
-    `kind` is difference (in `unit`) or ratio; `at` names the other axes' levels, "all" where the effect is
-    averaged over them seed by seed. `before` and `after` are means over the pairs (geometric for ratios),
-    [low, high] is the 95 % interval of `effect`, NaN where too few can tell it, and `clear` says whether it
-    excludes "no effect" (and, of a ratio, whether that is over 0.1 %).
+    `kind` is difference (in `unit`) or ratio; `at` names the levels of those other axes that have several,
+    "all" where none has, and where the effect is averaged over them seed by seed. `before` and `after` are
+    means over the pairs (geometric for ratios), [low, high] is the 95 % interval of `effect`, NaN where too
+    few can tell it, and `clear` says whether it excludes "no effect" (and, of a ratio, whether that is over
+    0.1 %).
     """
 
     metric: str
@@ -118,7 +119,8 @@ def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray, d
         if table.shape[1] > 1:
             yield _effect(between, "all", table[[0, k]], bool(exact[[0, k]].all()), draws, seed)
         for j, place in enumerate(np.ndindex(shape)):
-            at = ", ".join(f"{d} {label(whole, d, p)}" for d, p in zip(others, place, strict=True)) or "all"
+            several = [(d, p) for d, p in zip(others, place, strict=True) if whole.sizes[d] > 1]
+            at = ", ".join(f"{d} {label(whole, d, p)}" for d, p in several) or "all"
             yield _effect(between, at, table[[0, k], j : j + 1], bool(exact[[0, k], j].all()), draws, seed)
 
 

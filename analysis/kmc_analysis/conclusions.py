@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from kmc.units import format_si
-from kmc_analysis.compare import FEWEST, Effect
-from kmc_analysis.reproduce.measured import median
+from kmc_analysis.compare import FEWEST, REPLICATE, Effect, label
+from kmc_analysis.reproduce.measured import Measured, bootstrap_groups
 from kmc_analysis.tables import effect, number
 
 
@@ -23,7 +23,10 @@ class Claim(NamedTuple):
     metric: str
     limit_A: float
     words: str
-    verdict: Callable[[xr.Dataset, str, list[Effect]], str]
+    verdict: Verdict
+
+
+Verdict = Callable[[xr.Dataset, Claim, list[Effect]], str]
 
 
 def conclusions(values: xr.Dataset, found: list[Effect]) -> list[str]:
@@ -33,7 +36,7 @@ def conclusions(values: xr.Dataset, found: list[Effect]) -> list[str]:
     for axis in dict.fromkeys(one.axis for one in overall):
         told.append(_axis(axis, [one for one in overall if one.axis == axis]))
     told += [_held_against(claim, values, overall) for claim in CLAIMS
-             if claim.axis in values.dims and claim.metric in values]  # fmt: skip
+             if values.sizes.get(claim.axis, 0) > 1 and claim.metric in values]  # fmt: skip
     return told
 
 
@@ -66,7 +69,7 @@ def _axis(axis: str, found: list[Effect]) -> str:
 def _held_against(claim: Claim, values: xr.Dataset, overall: list[Effect]) -> str:
     """A claim, what the study says of it, and whether its currents are those of the experiment."""
     chosen = [one for one in overall if (one.axis, one.metric) == (claim.axis, claim.metric)]
-    told = f"Experiment ({claim.target}): {claim.words}. {claim.verdict(values, claim.metric, chosen)}"
+    told = f"Experiment ({claim.target}): {claim.words}. {claim.verdict(values, claim, chosen)}"
     most = values["current_most"].values if "current_most" in values else np.zeros(0)
     most = most[np.isfinite(most)]
     if len(most) and most.max() < claim.limit_A / 2:
@@ -75,10 +78,10 @@ def _held_against(claim: Claim, values: xr.Dataset, overall: list[Effect]) -> st
     return told
 
 
-def _within(share: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
+def _within(share: float) -> Verdict:
     """The relative change stays within `share`, with the whole of its interval."""
 
-    def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
+    def verdict(values: xr.Dataset, claim: Claim, chosen: list[Effect]) -> str:
         if not any(one.pairs for one in chosen):
             return "Nothing can be said: no two variants that switched share a seed."
         bounds = [sorted((one.low / one.before, one.high / one.before)) for one in chosen if one.before]
@@ -96,29 +99,46 @@ def _within(share: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
     return verdict
 
 
-def _medians_above(least: float) -> Callable[[xr.Dataset, str, list[Effect]], str]:
-    """The median of every level is `least` or more, with all of its interval; 1 of what did not switch."""
+def _medians_above(least: float) -> Verdict:
+    """The median of every level is `least` or more, with all of its interval."""
 
-    def verdict(values: xr.Dataset, metric: str, chosen: list[Effect]) -> str:
+    def verdict(values: xr.Dataset, claim: Claim, chosen: list[Effect]) -> str:
         if "set" not in values:
             return "Nothing can be said: it was not measured which runs switched."
-        table = values[metric].where(values["set"] != 0.0, 1.0)
-        axis = chosen[0].axis if chosen else str(table.dims[0])
-        rows = table.transpose(axis, ...).values.reshape(table.sizes[axis], -1)
         if not (values["set"] == 1.0).any():
             return "Nothing can be said: no run switched."
-        if not all(np.isfinite(row).any() for row in rows):
-            return f"Nothing can be said: some variants have no {metric}."
-        lowest = min((median(row) for row in rows), key=lambda one: (one.value, one.low))
-        shown = (f"the smallest median of {metric}, 1 of runs that did not switch, is {number(lowest.value)} "
-                 f"[{number(lowest.low)}, {number(lowest.high)}]")  # fmt: skip
-        if lowest.high < least:
+        rows = _with_failures(values, claim.metric).transpose(claim.axis, REPLICATE, ...)
+        levels = {label(rows, claim.axis, k): _median(rows[k].values) for k in range(rows.sizes[claim.axis])}
+        if any(one.value is None for one in levels.values()):
+            return f"Nothing can be said: some variants have no {claim.metric}."
+        below = {name: one for name, one in levels.items() if one.high < least and not one.owed}
+        unsure = {name: one for name, one in levels.items() if not one.low >= least or one.owed}
+        name, lowest = min((below or unsure or levels).items(), key=lambda item: float(item[1].value))
+        ends = f"[{number(lowest.low)}, {number(lowest.high)}]"
+        shown = (f"the median of {claim.metric} at {claim.axis} {name}, 1 of runs that did not switch or "
+                 f"were short at once, is {number(lowest.value)} {ends}")  # fmt: skip
+        if below:
             return f"This study does not agree: {shown}."
-        if lowest.low >= least and not lowest.owed:
-            return f"This study agrees: {shown}."
-        return f"Undecided: {shown}; more replicates would tell."
+        if unsure:
+            return f"Undecided: {shown}; more replicates would tell."
+        return f"This study agrees: {shown}."
 
     return verdict
+
+
+def _with_failures(values: xr.Dataset, metric: str) -> xr.DataArray:
+    """The ratio `metric` of every run, 1 of what did not switch and of what was short before it could: it has
+    a SET at its first step, and no current before that."""
+    ratio = values[metric].where(values["set"] != 0.0)
+    return ratio.fillna(1.0).where(values["set"].notnull())
+
+
+def _median(table: np.ndarray) -> Measured:
+    """The median over the variants and seeds of a table [seed, ...]: what is resampled are seeds, which the
+    variants share."""
+    table = table.reshape(len(table), -1)
+    there = table[np.isfinite(table).any(axis=1)]
+    return bootstrap_groups(lambda drawn: float(np.nanmedian(drawn[0])), [there])
 
 
 CLAIMS = (
