@@ -125,7 +125,7 @@ class Device:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
     def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
-        """The filament of the metal (`changed`: see `Network.update`); returns sites newly plated, or no more."""
+        """The filament of the metal (`changed`: see `Network.update`); sites newly plated, or no more."""
         self.path = self.network.update(self.state, self.potential.fields, changed)
         self._set_watch()
         return self.potential.plate(self.state, self.network.plated)
