@@ -211,7 +211,7 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
 def _stump(stack: Any, grid: Grid, film: Film, channel: channels.Channel) -> np.ndarray:
     """Silver that forming left in and beside the seam, up to a gap below the electrode: bool [z, y, x].
 
-    Above the seam the gap is counted straight up; silver that fell into crevices may be nearest from the side.
+    Over the seam the gap is counted straight up; silver that fell into crevices may be nearest from the side.
     """
     gap = grid.sites(stack.device.value("residue_gap"))
     top = int(film.ceiling[channel.path.any(axis=0)].min()) if channel.open else 0

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import kernels, streams
 from .acceleration import vacancy_cells
+from .errors import UserError
 from .lattice import Lattice, Region
 from .state import (
     COUNTER_METAL,
@@ -42,8 +43,30 @@ def electrode_surface(lattice: Lattice) -> np.ndarray:
     return np.flatnonzero(solid & open_near)
 
 
+def refuse_explicit(stack, settings) -> None:
+    """Explicit vacancies where they are not one halide site a unit cell. Raises UserError.
+
+    Halide sites are every second site of the lattice along each axis, and each holds one vacancy.
+    """
+    if stack.active is None or settings.vacancies != "explicit":
+        return
+    factor, limit = settings.spacing_factor, stack.active.card.value("vacancy_site_limit")
+    if round(1 / factor) != 2:
+        told, needed = f"spacing_factor is {factor:g}", "0.5: a halide site is every second one"
+    elif limit != 1.0:
+        told, needed = f"active.vacancy_site_limit is {limit:g}", "1: a halide site holds one vacancy"
+    else:
+        return
+    step = f"vacancies: explicit needs {needed}; or take vacancies: equilibrium"
+    raise UserError(f"{told}, and vacancies are explicit", next_step=step)
+
+
 def draw_vacancies(lattice: Lattice, stack, settings, seed: int, number: int = 0) -> np.ndarray:
-    """Halide sites of explicit vacancies, drawn with the built-in density; none where in equilibrium."""
+    """Halide sites of explicit vacancies, drawn with the built-in density; none where in equilibrium.
+
+    Raises UserError where more are drawn than there are sites.
+    """
+    refuse_explicit(stack, settings)
     if stack.active is None or settings.vacancies != "explicit":
         return np.zeros(0, np.int64)
     built_in, most = vacancy_cells(lattice, stack, 2)
@@ -51,7 +74,10 @@ def draw_vacancies(lattice: Lattice, stack, settings, seed: int, number: int = 0
     weight = np.where(most > 0.0, built_in, 0.0).ravel()
     if not weight.any():  # a perfect crystal
         return np.zeros(0, np.int64)
-    count = min(int(generator.poisson(built_in.sum())), int(np.count_nonzero(weight)))
+    count, sites = int(generator.poisson(built_in.sum())), int(np.count_nonzero(weight))
+    if count > sites:
+        raise UserError(f"{count} explicit vacancies were drawn for {sites} halide sites",
+                        next_step="lower the vacancy densities, or take vacancies: equilibrium")  # fmt: skip
     cells = generator.choice(weight.size, size=count, replace=False, p=weight / weight.sum())
     z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
     return np.ravel_multi_index((2 * z, 2 * y, 2 * x), lattice.shape)

@@ -136,9 +136,11 @@ def test_the_stump_reaches_as_far_beside_the_seam_as_the_card_says(name: str, ra
     assert lattice.room[stump].all()
 
 
-@pytest.mark.parametrize(("name", "seed"), [("ogb_20nm", 0), ("ogb_20nm", 3), ("ogb_20nm", 4), ("ddab_20nm", 1)])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("ogb_20nm", 0), ("ogb_20nm", 3), ("ogb_20nm", 4), ("ddab_20nm", 1)]
+)
 def test_the_stump_keeps_its_gap_from_silver_in_crevices(name: str, seed: int) -> None:
-    """Silver that fell beside the seam is as far as the card's gap, too, and what is left of the stump stands."""
+    """Silver that fell beside the seam is a gap away, too; what is left of the stump stands on the column."""
     lattice, stack = window(name, seed, crevice_fraction=0.1), load_stack(name)
     stump = lattice.residue & lattice.mask(*ACTIVE)
     nz, ny, nx = lattice.shape
