@@ -12,6 +12,7 @@ _CORE, _BOUNDARY = int(Region.CORE), int(Region.BOUNDARY)
 # Sites by which boundaries curve in the plane, and by which they lean over a film's height (assumed).
 _CURVE = 2.5
 _WANDER = 4.0
+_TILE = 8  # sites along a square whose sites look at the same centres
 
 
 def seeds(shape: tuple[int, int], size: float, generator: np.random.Generator) -> np.ndarray:
@@ -64,6 +65,26 @@ def _half_way(near, at, other):
 
 
 @njit
+def _close(centres, warp, top, left, ny, nx):
+    """Those of the centres [n, 2], in order, that may be among the three nearest of a site of a tile.
+
+    No site is farther than `reach` from the tile's middle, so none of its three is farther from there than
+    the middle's own third and twice that.
+    """
+    y, x, reach = top + _TILE / 2, left + _TILE / 2, 0.0
+    for a in range(top, min(top + _TILE, ny)):
+        for b in range(left, min(left + _TILE, nx)):
+            reach = max(reach, np.hypot(a + warp[0, a, b] - y, b + warp[1, a, b] - x))
+    near, _ = _nearest(centres, y, x, ny, nx)
+    most = np.sqrt(near[2]) + 2 * reach + 1e-6  # and what rounding takes
+    close = np.zeros(centres.shape[0], np.bool_)
+    for n in range(centres.shape[0]):
+        dy, dx = (centres[n, 0] - y) % ny, (centres[n, 1] - x) % nx
+        close[n] = np.hypot(min(dy, ny - dy), min(dx, nx - dx)) <= most
+    return centres[close]
+
+
+@njit
 def _voronoi(centres, warp, width, region, triple):
     """Write CORE and BOUNDARY; triple: bool, sites where three grains meet.
 
@@ -71,13 +92,15 @@ def _voronoi(centres, warp, width, region, triple):
     """
     nz, ny, nx = region.shape
     for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                near, at = _nearest(centres[z], y + warp[0, y, x], x + warp[1, y, x], ny, nx)
-                region[z, y, x] = _CORE
-                if _half_way(near, at, 1) < width / 2:
-                    region[z, y, x] = _BOUNDARY
-                    triple[z, y, x] = _half_way(near, at, 2) < width
+        for top in range(0, ny, _TILE):
+            for left in range(0, nx, _TILE):
+                some = _close(centres[z], warp, top, left, ny, nx)
+                for y in range(top, min(top + _TILE, ny)):
+                    for x in range(left, min(left + _TILE, nx)):
+                        near, at = _nearest(some, y + warp[0, y, x], x + warp[1, y, x], ny, nx)
+                        edge = _half_way(near, at, 1) < width / 2
+                        region[z, y, x] = _BOUNDARY if edge else _CORE
+                        triple[z, y, x] = edge and _half_way(near, at, 2) < width
 
 
 def film_regions(

@@ -47,6 +47,11 @@ class Grid:
     window: float
 
     @property
+    def cell(self) -> float:
+        """Edge of a cell (nm)."""
+        return self.spacing * self.block
+
+    @property
     def even(self) -> int:
         """Cells that divide the window: it is a whole number of four sites."""
         return int(np.lcm(_EVEN, self.block)) // self.block
@@ -94,21 +99,42 @@ def _grid(stack: Any, settings: Any) -> Grid:
 
 
 def refuse_too_large(stack: Any, settings: Any) -> None:
-    """Say so before hours of packing and a full memory. Raises UserError."""
-    grid, crystal = _grid(stack, settings), stack.crystal
-    least = 2 * (crystal.size_nm + stack.ligand.value("gap")) if crystal is not None else 0.0
-    height = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
-    count = grid.sites(max(grid.window, least)) ** 2 * grid.sites(height)
-    if count > MOST_SITES:
-        step = "give a smaller window, smaller crystals or thinner layers"
-        raise UserError(f"a window of {count:.2g} sites; {MOST_SITES:.0e} is the most", next_step=step)
+    """Say so before hours of packing and a full memory, and of crystals of no shape. Raises UserError."""
+    grid, layers = _grid(stack, settings), (stack.active, stack.organic)
+    area = float(grid.width() ** 2)
+    if stack.crystal is not None:
+        shape = _shape(stack, grid)
+        area = packing.area(shape, stack.crystal.order, grid.window / grid.cell) * grid.block**2
+    height = sum(grid.sites(layer.thickness_nm) for layer in layers if layer is not None)
+    count = area * (height + 2 * _ELECTRODE_PLANES)
+    if settings.windows * count > MOST_SITES:
+        told = f"{settings.windows} windows" if settings.windows > 1 else "a window"
+        step = "give a smaller window, fewer of them, smaller crystals or thinner layers"
+        raise UserError(f"{told} of {count:.2g} sites; {MOST_SITES:.0e} are the most", next_step=step)
+
+
+def least_thickness_nm(stack: Any, settings: Any) -> float:
+    """The thinnest active layer that is built: two cells of a film, or of a crystal in its ligand shell."""
+    grid = _grid(stack, settings)
+    return _least_cells(_shape(stack, grid) if stack.crystal is not None else None) * grid.cell
+
+
+def _least_cells(shape: packing.Shape | None) -> int:
+    return 2 if shape is None else round(shape.gap) + 2
+
+
+def _shape(stack: Any, grid: Grid) -> packing.Shape:
+    """The crystals of the stack in cells."""
+    crystal, gap = stack.crystal, stack.ligand.value("gap")
+    return packing.Shape(
+        crystal.size_nm / grid.cell, crystal.aspect_ratio, crystal.aspect_sigma, gap / grid.cell
+    )
 
 
 def _bare(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     """No active layer: silver lies on the organic, with that layer's relief."""
-    layer = stack.organic if stack.organic is not None else stack.counter
     width = grid.width()
-    height = relief((width, width), grid.sites(5.0), grid.sites(layer.roughness_nm), generator)
+    height = relief((width, width), grid.sites(5.0), grid.sites(stack.organic.roughness_nm), generator)
     ceiling = np.rint(height - height.min()).astype(np.int64)
     level = np.arange(int(ceiling.max()))[:, None, None]
     region = np.where(level < ceiling, np.uint8(Region.ORGANIC), np.uint8(Region.ELECTRODE))
@@ -117,15 +143,14 @@ def _bare(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
 
 def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     """Crystals in their ligand shells under a silver surface that follows them."""
-    crystal, ligand, cell = stack.crystal, stack.ligand, grid.spacing * grid.block
+    crystal, ligand, cell = stack.crystal, stack.ligand, grid.cell
     gap_nm, coverage = ligand.value("gap"), ligand.value("coverage")
-    shape = packing.Shape(crystal.size_nm / cell, crystal.aspect_ratio, crystal.aspect_sigma, gap_nm / cell)
+    shape = _shape(stack, grid)
     mean = window_thickness(stack.active.thickness_nm, stack.active.roughness_nm, generator) / cell
     plan = packing.plan(shape, crystal.order, grid.window / cell, grid.even, generator)
     ny, nx = plan.ny, plan.nx
     height = mean + relief((ny, nx), shape.edge, stack.active.roughness_nm / cell, generator)
-    least = round(shape.gap) + 2
-    ceiling = np.maximum(np.rint(height), least).astype(np.int64)
+    ceiling = np.maximum(np.rint(height), _least_cells(shape)).astype(np.int64)
     packed = packing.pack(shape, plan, ceiling, generator)
     open_ = _crevices(stack, grid, (ny * grid.block, nx * grid.block), crystal.size_nm, generator)
     owner = interstices.paint(packed.boxes, packed.ceiling, grid.block, open_)
@@ -154,7 +179,7 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     cells = width // grid.block
     rough = grid.sites(layer.roughness_nm) / grid.block
     height = mean + relief((cells, cells), min(size / grid.block, cells / 4), rough, generator)
-    ceiling = np.maximum(np.rint(height), 2).astype(np.int64)
+    ceiling = np.maximum(np.rint(height), _least_cells(None)).astype(np.int64)
     ceiling = np.repeat(np.repeat(ceiling, grid.block, 0), grid.block, 1) * grid.block
     shape = (int(ceiling.max()), width, width)
     region, triple = grains.film_regions(shape, size, boundary, generator)
@@ -188,8 +213,7 @@ def _fallen(ceiling: np.ndarray, open_: np.ndarray) -> np.ndarray:
 def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     """Put the counter, the organic layer and the silver electrode round the film; grow the residue."""
     nz, ny, nx = film.region.shape[0], *film.ceiling.shape
-    organic = stack.organic if stack.organic is not None else stack.counter
-    between = grid.planes(organic.thickness_nm) if stack.organic is not None or stack.active is None else 0
+    between = grid.planes(stack.organic.thickness_nm) if stack.organic is not None else 0
     floor = _ELECTRODE_PLANES + between
     total = -(-(floor + nz + _ELECTRODE_PLANES) // _EVEN) * _EVEN
     region = np.full((total, ny, nx), Region.ELECTRODE, dtype=np.uint8)

@@ -6,14 +6,18 @@ counted from the organic layer; y and x are periodic.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from kmc import deposit
+from kmc.errors import UserError
 from kmc.relief import blur, stochastic_round
 
 _LONGEST_EXCESS = 1.5
+# Sum of the exponents of the beta distribution of aspect ratios: with less all are at its two ends.
+_LEAST_SHARPNESS = 0.1
 # A crystal that the silver's surface would cut below this share of itself is left out; one that would leave
 # too little space for another above it grows by at most this factor.
 _LEAST_PART = 0.4
@@ -34,12 +38,27 @@ _SWEEPS = 12
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of the crystals and of what lies between them (in cells)."""
+    """Size of the crystals and of what lies between them (in cells). UserError for a spread that none has."""
 
     edge: float
     aspect_ratio: float
     aspect_sigma: float
     gap: float
+
+    def __post_init__(self) -> None:
+        mean, most = self._excess
+        largest = most * math.sqrt(mean * (1 - mean) / (1 + _LEAST_SHARPNESS))
+        if self.aspect_sigma > largest:
+            told = f"aspect ratios of at least 1 with a mean of {self.aspect_ratio:g}"
+            step = f"give aspect_ratio a sigma of at most {math.floor(100 * largest) / 100:g}"
+            raise UserError(f"{told} have no sigma of {self.aspect_sigma:g}", next_step=step)
+
+    @property
+    def _excess(self) -> tuple[float, float]:
+        """Of the aspect ratio over one: its mean as a share of the most, and the most."""
+        excess = self.aspect_ratio - 1
+        most = _LONGEST_EXCESS + 2 * excess
+        return excess / most, most
 
     @property
     def mean_pitch(self) -> float:
@@ -53,12 +72,10 @@ class Shape:
 
     def aspects(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Aspect ratios of at least 1 with the card's mean and sigma: one and a bounded (beta) excess."""
-        excess, sigma = self.aspect_ratio - 1, self.aspect_sigma
-        if excess <= 0 or sigma <= 0:
-            return np.full(count, max(self.aspect_ratio, 1.0))
-        most = _LONGEST_EXCESS + 2 * excess
-        mean = excess / most
-        sharpness = max(mean * (1 - mean) / (sigma / most) ** 2 - 1, 0.1)
+        if self.aspect_sigma <= 0:
+            return np.full(count, self.aspect_ratio)
+        mean, most = self._excess
+        sharpness = mean * (1 - mean) / (self.aspect_sigma / most) ** 2 - 1
         return 1 + most * generator.beta(mean * sharpness, (1 - mean) * sharpness, count)
 
     def gaps(self, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -103,8 +120,8 @@ def plan(shape: Shape, order: str, window: float, even: int, generator: np.rando
     """Size the window for `order` "ordered" or "random": at least two crystals and gaps, whole crystals
     only in a superlattice. even: cells that divide the period."""
     if order == "random":
-        count = max(2, round(window / shape.mean_pitch))
-        period = even * max(1, round(count * shape.mean_pitch / even))
+        length = _count(window, shape.mean_pitch) * shape.mean_pitch
+        period = even * max(1, round(length / even))
         return Plan(period, period)
     axis = int(generator.integers(3))
     y_line = _line(shape, window, axis == 1, even, generator)
@@ -113,10 +130,23 @@ def plan(shape: Shape, order: str, window: float, even: int, generator: np.rando
     return Plan(y_line.period, x_line.period, (y_line, x_line), axis, (int(shear[0]), int(shear[1])))
 
 
+def area(shape: Shape, order: str, window: float) -> float:
+    """Square cells of the window of a plan, about; of a superlattice whose long edges lie in the plane."""
+    square = shape.edge + shape.gap
+    long = shape.edge * shape.aspect_ratio + shape.gap
+    y, x = (square, long) if order == "ordered" else (shape.mean_pitch, shape.mean_pitch)
+    return _count(window, y) * y * _count(window, x) * x
+
+
+def _count(window: float, pitch: float) -> int:
+    """Crystals along one axis of the window: two at least, or there is no gap between crystals in it."""
+    return max(2, round(window / pitch))
+
+
 def _line(shape: Shape, window: float, long: bool, even: int, generator: np.random.Generator) -> Line:
     """A line of crystals about as long as the window; the long edges lie along it or not."""
     pitch = shape.edge * (shape.aspect_ratio if long else 1.0) + shape.gap
-    count = max(2, round(window / pitch))
+    count = _count(window, pitch)
     aspects = shape.aspects(count, generator) if long else np.ones(count)
     lengths = stochastic_round(shape.edge * aspects, generator)
     gaps = shape.gaps(count, generator)

@@ -145,7 +145,13 @@ def load_stack(name_or_path: str | Path, where: str = "", /, **choices: Any) -> 
 def _check(stack: Stack, where: str) -> None:
     """What the parts of a stack need of one another."""
     if stack.active is None:
-        spare = [role for role in ("ligand", "crystal", "grain") if getattr(stack, role) is not None]
+        if stack.organic is None:
+            raise UserError(
+                "a stack needs active: or organic:, else nothing lies between the electrodes",
+                where,
+                next_step="add organic: {card: ..., thickness: ...}, or a perovskite as active:",
+            )
+        spare = [role for role in ("ligand", "crystal", "grain", "crevice_fraction") if getattr(stack, role)]
         if spare:
             raise UserError(
                 f"a stack without an active layer has a {spare[0]}",
@@ -198,6 +204,7 @@ def _choose(stack: Stack, name: str, value: Any, where: str, beside: str) -> Sta
         crystal = _need(stack, "crystal", name, where)
         return stack.model_copy(update={"crystal": crystal.model_copy(update={"order": value})})
     if name == "crevice_fraction":
+        _need(stack, "active", name, where)
         number = quantities.override(name, value, STACK_KEYS[name], where)
         update = {name: number.internal, "own_numbers": Frozen({**stack.own_numbers, name: number})}
         return stack.model_copy(update=update)

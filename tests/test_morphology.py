@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,16 @@ def test_aspect_ratios_are_drawn_from_the_card(name: str) -> None:
     assert draws.std() == pytest.approx(shape.aspect_sigma, rel=0.1)
 
 
+@pytest.mark.parametrize(("ratio", "most"), [(1.0, 0.0), (1.05, 0.26), (1.26, 0.64)])
+def test_a_spread_that_no_aspect_ratios_have_is_refused(ratio: float, most: float) -> None:
+    """None is below one, so near one they cannot scatter far; the largest spread that is named is drawn."""
+    with pytest.raises(UserError, match=f"mean of {ratio:g} have no sigma of {most + 0.02:g}") as caught:
+        packing.Shape(15.0, ratio, most + 0.02, 4.0).aspects(9, stream(0, "aspects"))
+    assert caught.value.next_step.endswith(f"at most {most:g}")
+    draws = packing.Shape(15.0, ratio, most, 4.0).aspects(20000, stream(0, "aspects"))
+    assert (draws.mean(), draws.std()) == pytest.approx((ratio, most), abs=0.01)
+
+
 def test_packing_keeps_the_aspect_ratios() -> None:
     """The crystals that stay whole have the card's aspect ratio within 0.08 and its size within 4 %."""
     ratios, edges = [], []
@@ -526,6 +537,31 @@ def test_grains(name: str) -> None:
     assert (lattice.room[lattice.region == Region.CORE] == 0).all()
 
 
+@pytest.mark.parametrize(("size", "seed"), [(30.0, 0), (11.0, 1), (8.0, 2), (5.0, 3)])
+def test_grains_are_those_of_all_centres(size: float, seed: int) -> None:
+    """A site looks at the centres near its tile alone, and finds what it finds among all of them."""
+    shape, generator = (2, 44, 36), np.random.default_rng(seed)
+    points = grains.seeds(shape[1:], size, generator)
+    centres = points[None] + generator.normal(0, 3, (2, len(points), 2))
+    warp = generator.normal(0, 3, (2, *shape[1:]))
+    region, triple = np.empty(shape, np.uint8), np.ones(shape, np.bool_)
+    grains._voronoi(centres, warp, 2.0, region, triple)
+    for z, y, x in np.ndindex(shape):
+        near, at = grains._nearest(centres[z], y + warp[0, y, x], x + warp[1, y, x], *shape[1:])
+        edge = grains._half_way(near, at, 1) < 1.0
+        assert region[z, y, x] == (Region.BOUNDARY if edge else Region.CORE)
+        assert triple[z, y, x] == (edge and grains._half_way(near, at, 2) < 2.0)
+
+
+def test_many_grains_do_not_cost_more_than_few() -> None:
+    """Of the hundreds of a wide window a tile of sites looks at those around it."""
+    shape, generator = (160, 160), np.random.default_rng(0)
+    centres = grains.seeds(shape, 8.0, generator)
+    warp = np.zeros((2, *shape))
+    assert len(centres) == 400
+    assert 3 <= len(grains._close(centres, warp, 16, 152, *shape)) < 40
+
+
 def test_boundary_room_takes_its_share() -> None:
     """Part of the boundary, and all lines where three grains meet."""
     generator = stream(0, "grains")
@@ -618,6 +654,46 @@ def test_a_window_without_end_is_refused_at_once(size: str, choices: dict[str, A
     with pytest.raises(UserError, match=r"a window of .* sites"):
         window("ogb_20nm", size=size, **choices)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("order", ["ordered", "random"])
+@pytest.mark.parametrize(("edge", "ratio", "gap"), [(15.3, 1.26, 4.1), (51.0, 3.0, 4.1), (51.0, 10.0, 4.1)])
+def test_the_size_of_a_plan_is_known_before(order: str, edge: float, ratio: float, gap: float) -> None:
+    """Of rods, too, whose length widens the window; but for what two drawn lengths and rounding add."""
+    shape = packing.Shape(edge, ratio, 0.1, gap)
+    plans = [packing.plan(shape, order, 41.0, 2, stream(seed, "plan")) for seed in range(20)]
+    largest = max(plan.ny * plan.nx for plan in plans)
+    assert packing.area(shape, order, 41.0) == pytest.approx(largest, rel=0.15)
+
+
+def test_what_is_too_large_counts_rods_and_windows() -> None:
+    """Rods of 300 nm widen the window to two of them; and every window of a device is kept in memory."""
+    stack = load_stack("ogb_20nm")
+    crystal = stack.crystal.model_copy(update={"size_nm": 30.0, "aspect_ratio": 10.0})
+    with pytest.raises(UserError, match=r"a window of .* sites"):
+        morphology.refuse_too_large(stack.model_copy(update={"crystal": crystal}), Settings())
+    with pytest.raises(UserError, match=r"100 windows of .* sites") as caught:
+        morphology.refuse_too_large(stack, Settings(windows=100))
+    assert "fewer" in caught.value.next_step
+    morphology.refuse_too_large(stack, Settings(windows=20))
+
+
+@pytest.mark.parametrize("name", ["ogb_20nm", "ogb_90nm", "thin_film_100nm", "interlayers_only"])
+def test_the_number_of_sites_is_known_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a tenth and what relief and a window's own thickness add."""
+    count = window(name).sites
+    for most, refused in ((0.7 * count, True), (1.3 * count, False)):
+        monkeypatch.setattr(morphology, "MOST_SITES", most)
+        with pytest.raises(UserError, match="a window of") if refused else nullcontext():
+            morphology.refuse_too_large(load_stack(name), Settings())
+
+
+@pytest.mark.parametrize("choices", [{}, {"ligand": "ddab"}, {"ligand.gap": "10 nm"}])
+def test_the_thinnest_film_is_known_before(choices: dict[str, Any]) -> None:
+    """What is asked to be thinner is built so: its ligand shell and two cells of crystal."""
+    least = morphology.least_thickness_nm(load_stack("ogb_20nm", **choices), Settings())
+    lattice = window("ogb_20nm", **choices, thickness="0.5 nm", crystal_size="4 nm")
+    assert lattice.thickness_nm() == pytest.approx(least, abs=0.1)
 
 
 @pytest.mark.parametrize("spacing", [1.0, 0.25])

@@ -212,6 +212,25 @@ def test_a_choice_that_the_stack_has_no_part_for() -> None:
         load_stack("interlayers_only", ligand="ogb")
 
 
+def test_a_stack_of_nothing_between_electrodes_is_refused(tmp_path: Path) -> None:
+    """It would conduct nothing; a counter alone is no layer to conduct through."""
+    layer = "{card: pedot_pss, thickness: {value: 10, unit: nm, kind: assumed, why: a guess}}"
+    head = "family: stack\nelectrode: ag\n"
+    with pytest.raises(UserError, match="needs active: or organic:") as caught:
+        load_stack(write(tmp_path, "bare", f"{head}counter: {layer}\n"))
+    assert "add organic:" in caught.value.next_step
+    assert load_stack(write(tmp_path, "lined", f"{head}organic: {layer}\ncounter: {layer}\n")).active is None
+
+
+def test_crevices_need_a_layer_to_be_in(tmp_path: Path) -> None:
+    """As a choice and in a file."""
+    with pytest.raises(UserError, match="no active, so no crevice_fraction"):
+        load_stack("interlayers_only", crevice_fraction=0.1)
+    share = "crevice_fraction: {value: 0.1, kind: assumed, why: a guess}"
+    with pytest.raises(UserError, match="without an active layer has a crevice_fraction"):
+        load_stack(write(tmp_path, "open", f"extends: interlayers_only\n{share}\n"))
+
+
 def test_a_new_ligand_is_one_file_and_no_code(tmp_path: Path) -> None:
     """A user's stack beside the user's ligand, by name, from any working directory."""
     write(
