@@ -106,17 +106,24 @@ def refuse_too_large(stack: Any, settings: Any) -> None:
         shape = _shape(stack, grid)
         area = packing.area(shape, stack.crystal.order, grid.window / grid.cell) * grid.block**2
     height = sum(grid.sites(layer.thickness_nm) for layer in layers if layer is not None)
-    count = area * (height + 2 * _ELECTRODE_PLANES)
+    count = area * height
     if settings.windows * count > MOST_SITES:
         told = f"{settings.windows} windows" if settings.windows > 1 else "a window"
         step = "give a smaller window, fewer of them, smaller crystals or thinner layers"
         raise UserError(f"{told} of {count:.2g} sites; {MOST_SITES:.0e} are the most", next_step=step)
 
 
-def least_thickness_nm(stack: Any, settings: Any) -> float:
-    """The thinnest active layer that is built: two cells of a film, or of a crystal in its ligand shell."""
+def built_thicker(stack: Any, settings: Any) -> str:
+    """What to tell of an active layer that is asked to be thinner than the thinnest there is, else ""."""
+    if stack.active is None:
+        return ""
     grid = _grid(stack, settings)
-    return _least_cells(_shape(stack, grid) if stack.crystal is not None else None) * grid.cell
+    least = _least_cells(_shape(stack, grid) if stack.crystal is not None else None) * grid.cell
+    asked, shell = stack.active.thickness_nm, "a gap of the ligand and " if stack.crystal is not None else ""
+    if asked >= least:
+        return ""
+    told = f"the active layer is built {least:.3g} nm thick where {asked:g} nm were asked for"
+    return f"{told}: it holds {shell}two cells"
 
 
 def _least_cells(shape: packing.Shape | None) -> int:

@@ -304,6 +304,43 @@ def test_check_refuses_a_window_that_no_run_builds(more: str, tmp_path: Path) ->
     assert caught.value.where == f"{path}:1"
 
 
+@pytest.mark.parametrize(("more", "says"), [
+    ("settings: {windows: 100}\n", "100 windows of"),
+    ("settings: {vacancies: explicit, spacing_factor: 1.0}\n", "spacing_factor is 1"),
+    ("settings: {vacancies: explicit}\nchoices: {active.vacancy_site_limit: 2}\n", "vacancy_site_limit is 2"),
+])  # fmt: skip
+def test_check_refuses_what_no_run_builds(more: str, says: str, tmp_path: Path) -> None:
+    """More windows than memory holds; explicit vacancies that are not one a unit cell."""
+    path = tmp_path / "run.yaml"
+    path.write_text(READ + more)
+    with pytest.raises(UserError, match=says) as caught:
+        check([str(path)])
+    assert caught.value.where == f"{path}:1"
+
+
+def test_check_refuses_a_spread_of_no_crystals(tmp_path: Path) -> None:
+    """Aspect ratios of cubes with a spread."""
+    path = tmp_path / "cubes.yaml"
+    path.write_text("family: stack\nextends: ogb_20nm\ncrystal:\n"
+                    "  size: {value: 9, unit: nm, kind: assumed, why: a}\n"
+                    "  aspect_ratio: {value: 1, sigma: 0.1, kind: assumed, why: a}\n")  # fmt: skip
+    with pytest.raises(UserError, match=r"have no sigma of 0\.1; give aspect_ratio a sigma of at most 0"):
+        check([str(path)])
+
+
+def test_check_tells_of_a_film_that_is_built_thicker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once a file, on the error stream: what is asked is not what is simulated."""
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{READ}variants: {{thickness: [2 nm, 20 nm], crystal_size: [7 nm, 9 nm]}}\n")
+    check([str(path)])
+    said = capsys.readouterr()
+    told = "the active layer is built 3.52 nm thick where 2 nm were asked for"
+    assert said.err == f"warning: {path}: {told}: it holds a gap of the ligand and two cells\n"
+    assert said.out.startswith("ok ")
+
+
 def test_check_tells_each_file_that_is_wrong(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a file, in their order, and none about the good one between them; exit code 2."""
     bad = repository / "tests/bad"

@@ -689,11 +689,16 @@ def test_the_number_of_sites_is_known_before(name: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("choices", [{}, {"ligand": "ddab"}, {"ligand.gap": "10 nm"}])
-def test_the_thinnest_film_is_known_before(choices: dict[str, Any]) -> None:
+def test_the_thinnest_film_is_told_before(choices: dict[str, Any]) -> None:
     """What is asked to be thinner is built so: its ligand shell and two cells of crystal."""
-    least = morphology.least_thickness_nm(load_stack("ogb_20nm", **choices), Settings())
-    lattice = window("ogb_20nm", **choices, thickness="0.5 nm", crystal_size="4 nm")
-    assert lattice.thickness_nm() == pytest.approx(least, abs=0.1)
+    thin = {**choices, "crystal_size": "4 nm", "thickness": "0.5 nm"}
+    told = morphology.built_thicker(load_stack("ogb_20nm", **thin), Settings())
+    least = float(told.split()[5])
+    assert window("ogb_20nm", **thin).thickness_nm() == pytest.approx(least, abs=0.1)
+    assert "where 0.5 nm were asked for" in told
+    for name in ("ogb_20nm", "thin_film_100nm", "pedot_only"):
+        assert not morphology.built_thicker(load_stack(name), Settings())
+    assert "1.17 nm" in morphology.built_thicker(load_stack("thin_film_100nm", thickness="1 nm"), Settings())
 
 
 @pytest.mark.parametrize("spacing", [1.0, 0.25])

@@ -150,23 +150,28 @@ def _read_stack(path: Path) -> dict[str, Any]:
 
 
 def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any) -> dict[str, Any]:
-    _refuse_too_large(path, [(stack, settings)])
+    _refuse(path, [(stack, settings)])
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
             "numbers": dict(stack.numbers()), "stack": stack, "settings": settings}  # fmt: skip
 
 
-def _refuse_too_large(path: Path, devices: list[tuple[Any, Any]]) -> None:
-    """Windows that no run would build. Raises UserError."""
+def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
+    """Windows that no run would build; tells of films that are built thicker. Raises UserError."""
     from importlib import import_module
 
     from kmc.errors import UserError
 
-    morphology = import_module("kmc.morphology")
+    morphology, populate = import_module("kmc.morphology"), import_module("kmc.populate")
+    thicker = set()
     try:
         for stack, settings in devices:
             morphology.refuse_too_large(stack, settings)
+            populate.refuse_explicit(stack, settings)
+            thicker.add(morphology.built_thicker(stack, settings))
     except UserError as error:
         raise error.at(f"{path}:1") from None
+    for told in sorted(thicker - {""}):
+        typer.echo(f"warning: {path}: {told}", err=True)
 
 
 def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -182,7 +187,7 @@ def _read_study(path: Path) -> dict[str, Any]:
     from importlib import import_module
 
     study = import_module("kmc.study").load_study(path)
-    _refuse_too_large(path, [(run.device, run.settings) for run in study.runs])
+    _refuse(path, [(run.device, run.settings) for run in study.runs])
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
             "numbers": {}, "stack": None, "says": _size(study)}  # fmt: skip
 
