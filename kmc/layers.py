@@ -98,7 +98,8 @@ class Reader:
         }
 
     def _card(self, role: str, family: str, default: str | None = None) -> Card | None:
-        name, holder = self.entries.get(role, (default, self.header))
+        entry, holder = self.entries.get(role, (None, self.header))
+        name = default if entry is None else entry
         if name is None:
             return None
         if not isinstance(name, str):

@@ -220,6 +220,9 @@ def _override(stack: Stack, path: str, value: Any, where: str) -> Stack:
         near = nearest(path, names)
         every = f"use one of: {', '.join(_CHOICES)}; or role.key with role one of {', '.join(found)}"
         raise UserError(f'no choice is called "{path}"', where, near, listed(names, near) if near else every)
+    if role == "void" and stack.ligand is not None:
+        told = f'the ligand fills the voids of the stack "{stack.name}", so {path} does nothing'
+        raise UserError(told, where, next_step=f"choose ligand.{key}")
     card = found[role].with_value(key, value, where)
     part = getattr(stack, role)
     return stack.model_copy(

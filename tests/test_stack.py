@@ -222,6 +222,29 @@ def test_a_stack_of_nothing_between_electrodes_is_refused(tmp_path: Path) -> Non
     assert load_stack(write(tmp_path, "lined", f"{head}organic: {layer}\ncounter: {layer}\n")).active is None
 
 
+def test_a_card_that_is_left_out_by_name_is_left_out(tmp_path: Path) -> None:
+    """null for one that has a default is that default, as where it is not named."""
+    plain = load_stack(write(tmp_path, "plain", "extends: ogb_20nm\n"))
+    nulls = load_stack(write(tmp_path, "nulls", "extends: ogb_20nm\ndevice: null\nvoid: ~\ncontact:\n"))
+    assert (nulls.device, nulls.void, nulls.contact) == (plain.device, plain.void, None)
+
+
+def test_void_counts_where_no_ligand_fills_it(ogb: Stack) -> None:
+    """What does nothing is no choice; the number that does something is named."""
+    film = load_stack("thin_film_100nm", **{"void.permittivity": 2})
+    assert film.value("void.permittivity") == 2
+    with pytest.raises(UserError, match="the ligand fills the voids") as caught:
+        ogb.choose(**{"void.permittivity": 2})
+    assert caught.value.next_step == "choose ligand.permittivity"
+
+
+def test_an_entry_of_an_extended_stack_is_replaced_whole(tmp_path: Path) -> None:
+    """As the reference says: what the new entry leaves out is not that of the other stack."""
+    size = "{value: 7, unit: nm, kind: assumed, why: a guess}"
+    crystal = load_stack(write(tmp_path, "cubes", f"extends: ogb_20nm\ncrystal: {{size: {size}}}\n")).crystal
+    assert (crystal.size_nm, crystal.aspect_ratio, crystal.aspect_sigma) == (7.0, 1.0, 0.0)
+
+
 def test_crevices_need_a_layer_to_be_in(tmp_path: Path) -> None:
     """As a choice and in a file."""
     with pytest.raises(UserError, match="no active, so no crevice_fraction"):

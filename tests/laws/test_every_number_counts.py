@@ -67,8 +67,9 @@ def lattice_hash(name: str, role: str = "", key: str = "", value: str = "") -> s
 
 
 def numbers(name: str) -> list[tuple[str, str]]:
-    """(role, key) of every number on the cards of a stack."""
-    cards = kmc.load_stack(name).cards()
+    """(role, key) of every number on the cards of a stack that may be chosen: a ligand fills voids."""
+    stack = kmc.load_stack(name)
+    cards = {role: card for role, card in stack.cards().items() if role != "void" or stack.ligand is None}
     return [(role, key) for role, card in cards.items() for key in card.values if key not in DEVICE]
 
 
