@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import xarray as xr
 from kmc import dataset
 from kmc.outputs import PICTURE
 from kmc.pictures import traces
+from kmc.pictures.passages import passages
 from kmc.protocol import Protocol
 from kmc.stack import load_stack
 from kmc.variables import TRACES
@@ -120,3 +122,118 @@ def test_no_pyplot_and_no_window(repository: Path) -> None:
               "t.traces.iv(t.swept()).savefig('/dev/null', format='png')\n"
               "assert 'matplotlib.pyplot' not in sys.modules")  # fmt: skip
     subprocess.run([sys.executable, "-c", script], cwd=repository, check=True, timeout=120)
+
+
+# --- passages of sweeps, and single looks ------------------------------------------------------------------
+
+
+def looped() -> xr.Dataset:
+    """Two turns of a sweep up, a hold at its top, a sweep down and a read (fake simulation)."""
+    sweep = {"rate": "1e8 V/s", "step": "50 mV", "back": False}
+    turn = (Protocol.sweep("0.5 V", **sweep) + Protocol.hold("0.5 V", "10 ns", samples=3)
+            + Protocol.sweep("-0.5 V", **sweep) + Protocol.read("0.1 V", "10 ns"))  # fmt: skip
+    return fake_simulation.simulate(load_stack("ogb_20nm"), Protocol.read() + turn.repeated(2), seed=3)
+
+
+def test_what_is_no_sweep_is_not_in_an_iv() -> None:
+    """Holds and reads of a loop are left out, and no line leads from one sweep to the next."""
+    axes = traces.iv(looped()).axes[0]
+    found = [line.get_xdata() for line in axes.lines]
+    assert [len(x) for x in found] == [11, 11, 11, 11]
+    assert [float(x[-1]) for x in found] == pytest.approx([0.5, -0.5, 0.5, -0.5])
+    steps = [arrow.xy[0] - arrow.xyann[0] for arrow in axes.texts if arrow.arrow_patch is not None]
+    assert steps == pytest.approx([0.05, 0.05, -0.05, -0.05])
+
+
+def columns(protocol: Protocol, segment: list[int], cycle: list[int], volts: list[float],
+            limited: list[int]) -> xr.Dataset:  # fmt: skip
+    """A dataset of these looks, of a run with `protocol`."""
+    rows = {name: np.arange(1.0, len(volts) + 1) for name in TRACES}
+    rows |= {"segment": np.array(segment), "cycle": np.array(cycle), "limited": np.array(limited),
+             "voltage_source": np.array(volts), "current": np.full(len(volts), 1e-9)}  # fmt: skip
+    return dataset.build(rows, (), {"run": json.dumps({"protocol": protocol.to_data()})})
+
+
+STOPPED = (Protocol.sweep("0.4 V", rate="1 V/s", step="0.1 V", back=False, compliance="1 uA",
+                          until={"current_at_limit": True})
+           + Protocol.hold("0.1 V", "1 s", samples=2)).repeated(2)  # fmt: skip
+LOOKS = [0.0, 0.1, 0.2, 0.1, 0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.1, 0.1]
+
+
+def test_a_sweep_that_ended_early_ends_there() -> None:
+    """The first turn's sweep reached the limit at 0.2 V: what comes next is the hold."""
+    ds = columns(STOPPED, [0] * 12, [0] * 5 + [1] * 7, LOOKS, [0, 0, 1, *[0] * 9])
+    assert [one.samples.tolist() for one in passages(ds)] == [[0, 1, 2], [5, 6, 7, 8, 9]]
+    going = ds.isel(time=slice(None, 8))
+    assert [one.samples.tolist() for one in passages(going)] == [[0, 1, 2], [5, 6, 7]]
+
+
+def test_looks_of_another_protocol_are_taken_by_their_cycle() -> None:
+    """Where the source did not do what the protocol says, and where there is no protocol."""
+    ds = columns(STOPPED, [0] * 12, [0] * 5 + [1] * 7, LOOKS, [0] * 12)
+    untold = ds.assign_attrs(run="{}")
+    for one in (ds, untold):
+        assert [part.samples.tolist() for part in passages(one)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10, 11]]
+
+
+def test_a_thousand_cycles_are_no_segment() -> None:
+    """Cycle 1000 of the first segment and cycle 0 of the second are two."""
+    ds = columns(Protocol.read(), [0, 0, 1, 1], [1000, 1000, 0, 0], LOOKS[:4], [0] * 4)
+    assert [(one.segment, one.cycle) for one in passages(ds)] == [(0, 1000), (1, 0)]
+
+
+def test_a_scale_is_for_cycles_and_a_legend_for_segments() -> None:
+    """Two sweeps are no cycles; a temperature of their own is told, and what is alike by its number."""
+    stack, program = load_stack("ogb_20nm"), {"rate": "100 V/s", "step": "50 mV"}
+    up, down = Protocol.sweep("0.5 V", cycles=3, **program), Protocol.sweep("-0.5 V", **program)
+    warm = Protocol.sweep("0.5 V", temperature="360 K", **program)
+    figure = traces.iv(fake_simulation.simulate(stack, up + down + warm, seed=3))
+    assert len(figure.axes) == 1
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["to 500 mV", "to -500 mV", "to 500 mV at 360 K"]
+    colours = [handle.get_color() for handle in legend.get_lines()]
+    assert len(set(colours)) == 3
+    assert colours[1] == figure.axes[0].lines[3].get_color()
+    alike = traces.iv(fake_simulation.simulate(stack, down + Protocol.read() + down, seed=3))
+    names = [text.get_text() for text in alike.legends[0].get_texts()]
+    assert names == ["to -500 mV (segment 0)", "to -500 mV (segment 2)"]
+    one = traces.iv(fake_simulation.simulate(stack, up + Protocol.read(), seed=3))
+    assert [axes.get_ylabel() for axes in one.axes[1:]] == ["cycle"]
+    assert not one.legends
+
+
+def test_more_sweeps_than_colours_are_told_apart() -> None:
+    """By the style of their lines."""
+    sweeps = [Protocol.sweep(f"{0.1 * k:.1f} V", rate="100 V/s", step="50 mV") for k in range(1, 10)]
+    figure = traces.iv(fake_simulation.simulate(load_stack("ogb_20nm"), sum(sweeps[1:], sweeps[0]), seed=3))
+    assert len({(line.get_color(), line.get_linestyle()) for line in figure.legends[0].get_lines()}) == 9
+
+
+def test_one_look_a_pulse_is_seen() -> None:
+    """Between looks at 0 V there is no line on a logarithmic axis, but a mark; elsewhere there is none."""
+    pulse = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=12, samples=1)
+    ds = fake_simulation.simulate(load_stack("ogb_20nm"), pulse, seed=3)
+    current = traces.trace(ds).axes[1].lines[0]
+    assert traces.trace(ds).axes[1].get_yscale() == "log"
+    assert current.get_marker() == "."
+    assert list(current.get_markevery()) == list(range(0, 24, 2))
+    assert traces.trace(pulsed()).axes[1].lines[0].get_marker() == "None"
+
+
+def test_a_trace_begins_at_zero() -> None:
+    """The first look comes at the end of its step: the source is drawn from where it begins."""
+    for line in traces.trace(pulsed()).axes[0].lines:
+        (start, first), (end, next_) = line.get_xydata()[:2]
+        assert start == 0.0
+        assert end > 0.0
+        assert first == next_ != 0.0
+
+
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    """A device that is called by a dollar is drawn."""
+    ds = swept()
+    run = json.loads(ds.attrs["run"])
+    run["stack"]["name"] = "a$x_{$"
+    path = traces.draw(ds.assign_attrs(run=json.dumps(run)), tmp_path / "iv.png")
+    assert path.read_bytes().startswith(PNG)

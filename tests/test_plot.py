@@ -6,15 +6,18 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fake_simulation
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
 import kmc
 from kmc import cli, dataset
+from kmc.stack import load_stack
 from kmc_analysis import overlay
 from kmc_analysis.compact import simulated
 
@@ -49,9 +52,9 @@ def test_what_traces_are_drawn_against(
     lines: list[tuple[str, np.ndarray]] = []
     drawn = overlay._line
 
-    def line(axes: Any, x: np.ndarray, columns: overlay.Columns, colour: str, name: str) -> None:
+    def line(axes: Any, x: np.ndarray, columns: overlay.Columns, style: dict[str, Any], name: str) -> None:
         lines.append((name, x))
-        drawn(axes, x, columns, colour, name)
+        drawn(axes, x, columns, style, name)
 
     monkeypatch.setattr(overlay, "_line", line)
     for paths, against, ends in (([sweep, mine], "auto", [0.0, 0.7]), ([sweep, hold, mine], "auto", None),
@@ -153,3 +156,70 @@ def test_what_cannot_be_drawn_is_refused(traces: Traces, tmp_path: Path, words: 
     assert said in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "mine.csv").read_text() == CSV
+
+
+# --- many, and what is hard to see or to name ------------------------------------------------------------
+
+
+def measurements(folder: Path, names: Sequence[str], text: str = CSV) -> list[Path]:
+    """Measurements, all of them alike."""
+    paths = [folder / f"{name}.csv" for name in names]
+    for path in paths:
+        path.write_text(text)
+    return paths
+
+
+@pytest.mark.parametrize("count", [6, 40])
+def test_no_two_curves_look_alike(tmp_path: Path, drawn: list[Axes], count: int) -> None:
+    """As many as one picture takes; the source's voltage has the look of its current."""
+    overlay.draw(measurements(tmp_path, [f"m{k}" for k in range(count)]), tmp_path / "a.png", "time")
+    looks = [[(str(line.get_color()), line.get_linestyle()) for line in axes.lines] for axes in drawn]
+    assert len(set(looks[0])) == count
+    assert looks[0] == looks[1]
+    assert len({style for _, style in looks[0]}) == (1 if count == 6 else 4)
+
+
+def test_names_are_told_as_they_are(tmp_path: Path, drawn: list[Axes]) -> None:
+    """A dollar begins no formula, and an underscore hides nothing."""
+    overlay.draw(measurements(tmp_path, ["a$x_{$", "$b$", "_mine"]), tmp_path / "a.png")
+    canvas = drawn[0].figure
+    names = [text.get_text() for text in canvas.legends[0].get_texts()]
+    assert names == [r"a\$x_{\$", r"\$b\$", "_mine"]
+
+
+def test_one_look_a_pulse_is_seen(tmp_path: Path, drawn: list[Axes]) -> None:
+    """Between looks at 0 V no line is drawn; a curve without such has no marks."""
+    rows = "".join(f"{k},{0.5 * (k % 2)},{1e-9 * (k % 2)}\n" for k in range(6))
+    alone = measurements(tmp_path, ["pulses"], CSV.splitlines(keepends=True)[0] + rows)
+    overlay.draw([*alone, *measurements(tmp_path, ["mine"])], tmp_path / "a.png", "time")
+    pulses, mine = drawn[0].lines
+    assert (pulses.get_marker(), list(pulses.get_markevery())) == (".", [1, 3, 5])
+    assert mine.get_marker() == "None"
+
+
+def test_short_times_have_their_unit(tmp_path: Path, drawn: list[Axes]) -> None:
+    """Microseconds are not 0.000025 s: such labels lie on each other."""
+    short = measurements(tmp_path, ["short"], CSV.replace("0.00", "0.00000"))
+    overlay.draw([*short, *measurements(tmp_path, ["shorter"], CSV.replace("0.00", "0.000000"))],
+                 tmp_path / "a.png", "time")
+    for axes in drawn:
+        assert axes.get_xlabel() == "time (µs)"
+        axes.figure.draw_without_rendering()
+        places = [text.get_window_extent() for text in axes.get_xticklabels() if text.get_text()]
+        assert "6" in [text.get_text() for text in axes.get_xticklabels()]
+        assert all(one.x1 < other.x0 for one, other in pairwise(places))
+
+
+def test_what_is_no_sweep_is_not_drawn_against_voltage(tmp_path: Path, drawn: list[Axes]) -> None:
+    """Of two turns of a sweep, a read and a sweep, four lines are left, with breaks between."""
+    sweep = {"rate": "1e8 V/s", "step": "50 mV", "back": False}
+    turn = (kmc.Protocol.sweep("0.2 V", start="50 mV", **sweep) + kmc.Protocol.read("0.1 V", "1 ns")
+            + kmc.Protocol.sweep("-0.2 V", start="-50 mV", **sweep))  # fmt: skip
+    ds = fake_simulation.simulate(load_stack("ogb_20nm"), turn.repeated(2), seed=3)
+    folder = tmp_path / "loop"
+    (folder / "segments").mkdir(parents=True)
+    dataset.write_segment(folder, 0, ds)
+    overlay.draw([folder], tmp_path / "a.png")
+    volts, amps = drawn[0].lines[0].get_data()
+    parts = np.split(volts, np.flatnonzero(np.isnan(amps)))
+    assert [(part[-1], len(part)) for part in parts] == [(0.2, 4), (-0.2, 5), (0.2, 5), (-0.2, 5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,78 @@ def test_a_share_in_a_trend_has_a_width(drawn: list[Figure]) -> None:
     (bars,) = drawn[0].axes[0].containers[0].lines[2]
     ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
     assert ends == [pytest.approx([0.0, 0.6024], abs=1e-4), pytest.approx([0.3976, 1.0], abs=1e-4)]
+
+
+def test_a_pause_at_zero_volt_breaks_the_line(drawn: list[Figure]) -> None:
+    """Two pulses with a dark pause between: no line leads across it, and no band."""
+    time, current = [[1.0, 2.0, 3.0, 4.0, 5.0]], [[1e-9, 2e-9, 0.0, 3e-9, 4e-9]]
+    study_figures.traces(study(time, current), Path("traces.png"))
+    axes = drawn[0].axes[0]
+    for line in axes.lines:
+        assert np.isnan(line.get_ydata()).tolist() == [False, False, True, False, False]
+    assert {len(band.get_paths()) for band in axes.collections} == {2}
+
+
+def test_dark_runs_count_in_a_median(drawn: list[Figure]) -> None:
+    """Four of five devices are dark: so is the median. Of two in five that are dark the median is bright, and
+    the band reaches down to the edge of the panel."""
+    for dark in (4, 2):
+        current = [[1e-17, 0.0]] * dark + [[1e-9, 1e-9]] * (5 - dark)
+        study_figures.traces(study([[1.0, 2.0]] * 5, current), Path("traces.png"))
+    no_line, line = (figure.axes[0].lines[0].get_ydata() for figure in drawn)
+    assert np.isnan(no_line).all()
+    np.testing.assert_allclose(line, 1e-9)
+    (path,) = drawn[1].axes[0].collections[0].get_paths()
+    assert path.vertices[:, 1].min() == 0.0
+    assert drawn[1].axes[0].get_ylim()[0] > 1e-12
+
+
+def test_a_look_between_pauses_has_a_mark(drawn: list[Figure]) -> None:
+    """One look a pulse: a line needs two, so that there would be nothing to see."""
+    study_figures.traces(study([[1.0, 2.0, 3.0, 4.0, 5.0]], [[0.0, 1e-9, 0.0, 2e-9, 3e-9]]), Path("t.png"))
+    line = drawn[0].axes[0].lines[0]
+    assert line.get_marker() == "."
+    assert list(line.get_markevery()) == [1]
+
+
+# --- distributions ---------------------------------------------------------------------------------------
+
+
+def metric(columns: int, value: float = 0.4) -> xr.Dataset:
+    """A set voltage of two ligands at some bond energies that were drawn."""
+    energies = 0.2 + 0.0123456 * np.arange(columns // 2)
+    axes = ("ligand", "electrode.bond_energy", "replicate")
+    return xr.Dataset({"set_voltage": (axes, np.full((2, columns // 2, 3), value)),
+                       "on_off": (axes, np.full((2, columns // 2, 3), 10 * value))},
+                      {"ligand": ["ogb", "ddab"],
+                       axes[1]: (axes[1], energies, {"units": "eV"})})  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [4, 16, 32, 400])
+def test_names_of_columns_do_not_overlap(drawn: list[Figure], columns: int) -> None:
+    """However many there are: the picture is wider, or some of the columns are named."""
+    assert study_figures.distributions(metric(columns), Path("distributions.png")) is not None
+    drawn[0].draw_without_rendering()
+    axes = drawn[0].axes[0]
+    places = [text.get_window_extent() for text in axes.get_xticklabels()]
+    assert all(one.x1 < other.x0 for one, other in pairwise(places))
+    assert len(axes.lines) == columns
+    assert axes.get_window_extent().height > 1.2 * drawn[0].dpi
+    assert 160 * drawn[0].get_size_inches().max() < 2**16  # dots that matplotlib can draw
+
+
+def test_a_drawn_value_has_three_digits(drawn: list[Figure]) -> None:
+    """0.212346 eV is 0.212 eV beside a column; 1200 nm is no 1.2e+03 nm."""
+    study_figures.distributions(metric(4), Path("distributions.png"))
+    names = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
+    assert names[1] == "ogb\n0.212 eV"
+    thick = metric(2).rename({"electrode.bond_energy": "thickness"})
+    thick["thickness"] = ("thickness", [1200.0], {"units": "nm"})
+    study_figures.distributions(thick, Path("distributions.png"))
+    assert drawn[1].axes[0].get_xticklabels()[0].get_text() == "ogb\n1200 nm"
+
+
+def test_nothing_measured_is_no_picture(drawn: list[Figure]) -> None:
+    """As of trends: axes from 0 to 1 say nothing."""
+    assert study_figures.distributions(metric(4, np.nan), Path("distributions.png")) is None
+    assert not drawn

@@ -124,10 +124,10 @@ def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray, d
             yield _effect(between, at, table[[0, k], j : j + 1], bool(exact[[0, k], j].all()), draws, seed)
 
 
-def label(values: xr.DataArray, axis: Any, k: int) -> str:
+def label(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
     """A level as text: a number with its unit."""
     value, unit = values[axis].values[k], values[axis].attrs.get("units", "")
-    text = f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+    text = f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
     return text if unit in ("", "1") else f"{text} {unit}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,13 +13,24 @@ from matplotlib.figure import Figure
 
 from kmc import dataset
 from kmc.errors import UserError
+from kmc.pictures.lines import STYLES, from_zero, lone, plain, time_axis
+from kmc.pictures.passages import passages
 from kmc.pictures.traces import is_swept
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.data import measured_columns
 from kmc_analysis.figures.pictures import panels
-from kmc_analysis.study_figures import COLOURS
+from kmc_analysis.study_figures import COLOURS, colour
 
 Columns = Mapping[str, np.ndarray]
+
+
+class Curve(NamedTuple):
+    """A trace by its name: its columns as a function of time, and of voltage."""
+
+    name: str
+    in_time: Columns
+    swept: Columns
+
 
 _MOST = 40  # curves: more say nothing to the eye
 _COLUMN = 20  # names of a legend above each other, as many as the height has room for
@@ -32,34 +44,46 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto") -> Path:
     `against` is one of AXES; "auto" takes the voltage where all simulated runs are swept, or, without one,
     where the first measurement has more than twenty voltages. Raises UserError.
     """
-    curves, swept = _curves(paths)
+    curves, all_swept = _curves(paths)
     if len(curves) > _MOST:
         step = f"name {_MOST} at most; kmc compare draws a study's medians"
         raise UserError(f"{len(curves)} traces are too many for one picture", next_step=step)
-    by_voltage = swept if against == "auto" else against == "voltage"
+    by_voltage = all_swept if against == "auto" else against == "voltage"
     titles = ("current against voltage",) if by_voltage else ("current", "source")
     with panels(out, titles) as places:
-        for k, (name, columns) in enumerate(curves):
-            colour = COLOURS[k % len(COLOURS)]
+        for k, (name, in_time, swept) in enumerate(curves):
+            style = {"color": colour(k, len(curves)), "linestyle": _line_style(k, len(curves))}
             if by_voltage:
-                _line(places[0], columns["voltage_source_V"], columns, colour, name)
+                _line(places[0], swept["voltage_source_V"], swept, style, name)
             else:
-                time = columns["time_s"]
-                _line(places[0], time, columns, colour, name)
-                places[1].plot(time, columns["voltage_source_V"], color=colour, drawstyle="steps-pre")
+                time = in_time["time_s"]
+                _line(places[0], time, in_time, style, name)
+                places[1].plot(time, in_time["voltage_source_V"], drawstyle="steps-pre", **style)
+        longest = max(float(one.in_time["time_s"].max(initial=0.0)) for one in curves)
         for axes in places:
-            axes.set_xlabel("source voltage (V)" if by_voltage else "time (s)")
+            axes.set_xlabel("source voltage (V)")
+            if not by_voltage:
+                time_axis(axes, longest)
         places[-1].set_ylabel("|current| (A)" if by_voltage else "source voltage (V)")
         places[0].set_ylabel("|current| (A)")
-        _names(places[0], len(curves))
+        _names(places[0], [one.name for one in curves])
     return out
 
 
-def _names(axes: Axes, count: int) -> None:
-    """The legend beside the axes, for which the picture becomes wider: many names would leave no room."""
+def _line_style(k: int, count: int) -> str:
+    """Where colours come near to each other, neighbours differ by their lines too."""
+    return STYLES[k % len(STYLES)] if count > len(COLOURS) else STYLES[0]
+
+
+def _names(axes: Axes, names: list[str]) -> None:
+    """The legend beside the axes, for which the picture becomes wider: many names would leave no room.
+
+    Named one by one, for matplotlib takes a name with a leading underscore for one to hide.
+    """
     canvas = axes.figure
     assert isinstance(canvas, Figure)
-    legend = canvas.legend(loc="outside right center", frameon=False, fontsize=7, ncols=-(-count // _COLUMN))
+    legend = canvas.legend(axes.lines, list(map(plain, names)), loc="outside right center", frameon=False,
+                           fontsize=7, ncols=-(-len(names) // _COLUMN))  # fmt: skip
     legend.set_in_layout(False)  # or measuring it would press the axes to nothing, with a warning
     canvas.draw_without_rendering()
     width, height = canvas.get_size_inches()
@@ -67,36 +91,46 @@ def _names(axes: Axes, count: int) -> None:
     legend.set_in_layout(True)
 
 
-def _curves(paths: Sequence[Path]) -> tuple[list[tuple[str, Columns]], bool]:
-    """Each trace by name, and whether the voltage is what to draw them against."""
-    curves: list[tuple[str, Columns]] = []
+def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
+    """Each trace, and whether the voltage is what to draw them against."""
+    curves: list[Curve] = []
     swept: list[bool] = []
     for path in paths:
         if path.suffix.lower() == ".csv":
             columns = measured_columns(path)
-            curves.append((path.stem, {**columns, "time_s": columns["time_s"] - columns["time_s"][0]}))
+            columns = {**columns, "time_s": columns["time_s"] - columns["time_s"][0]}
+            curves.append(Curve(path.stem, columns, columns))
             continue
         for name, ds in simulated.runs(path):
             dataset.require(ds, path)
             swept.append(is_swept(ds))
-            curves.append((name, _from_zero(ds)))
+            curves.append(Curve(name, _from_zero(ds), _swept(ds)))
     if swept:
         return curves, all(swept)
-    return curves, len(np.unique(np.round(curves[0][1]["voltage_source_V"], 6))) > 20
+    return curves, len(np.unique(np.round(curves[0].swept["voltage_source_V"], 6))) > 20
+
+
+def _swept(ds: xr.Dataset) -> Columns:
+    """The passages of a run's sweeps, with a dark point between, at which the line breaks."""
+    voltage, current = ds["voltage_source"].values, ds["current"].values
+    found = [one.samples for one in passages(ds)]
+    ends = np.cumsum([len(samples) for samples in found])[:-1]
+    at = np.concatenate([np.zeros(0, int), *found])
+    return {"voltage_source_V": np.insert(voltage[at], ends, 0.0),
+            "current_A": np.insert(current[at], ends, 0.0)}  # fmt: skip
 
 
 def _from_zero(ds: xr.Dataset) -> Columns:
-    """The columns of a run from time 0, where its first voltage begins: the first look comes at its end."""
-    voltage = ds["voltage_source"].values
-    first = voltage[:1]  # none of a run without a look
-    return {"time_s": np.append(0.0 * first, ds["time"].values),
-            "current_A": np.append(np.nan * first, ds["current"].values),
-            "voltage_source_V": np.append(first, voltage)}  # fmt: skip
+    """The columns of a run from time 0, at which there is no current yet."""
+    time, voltage = from_zero(ds["time"].values, ds["voltage_source"].values)
+    unknown = np.full(len(time) - ds.sizes["time"], np.nan)
+    current = np.append(unknown, ds["current"].values)
+    return {"time_s": time, "current_A": current, "voltage_source_V": voltage}
 
 
-def _line(axes: Axes, x: np.ndarray, columns: Columns, colour: str, name: str) -> None:
+def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], name: str) -> None:
     """A curve through the points with a current: corners of the source have none, and are left out."""
     current = np.abs(columns["current_A"])
     known = np.isfinite(current)
     seen = np.where(current[known] < _DARKEST_A, np.nan, current[known])
-    axes.semilogy(x[known], seen, color=colour, label=name, linewidth=1.3)
+    axes.semilogy(x[known], seen, label=name, linewidth=1.3, **lone(seen), **style)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmc.pictures.lines import lone, plain, time_axis
 from kmc.pictures.saving import save
 from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
@@ -22,6 +23,8 @@ _BAND = (0.1, 0.9)
 _DARKEST_A = 1e-15
 _MOST_PANELS = 6
 _MOST_TIMES = 4000  # more than a panel has dots
+_PANEL_IN, _WIDEST_IN, _HEIGHT_IN = 4.2, 16.0, 2.6  # inches: a panel's width at least and at most, its height
+_LABEL_IN, _LETTER_IN, _LINE_IN = 0.8, 0.06, 0.12  # of its vertical axis; of a column's name
 _SAME = 1 + 1e-9  # times nearer than that are one, summed in another way
 
 
@@ -39,11 +42,13 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     for k, axes in zip(shown, places, strict=True):
         part = study.isel({first: k}) if first != last else study
         for j in range(part.sizes[last]):
-            named = f"{last} {label(study[last], last, j)}"
-            _band(axes, part.isel({last: j}), _colour(j, part.sizes[last]), named)
+            named = f"{last} {_level(study[last], last, j)}"
+            _band(axes, part.isel({last: j}), colour(j, part.sizes[last]), named)
         axes.set_yscale("log")
-        axes.set_xlabel("time (s)")
-        axes.set_title(f"{first} {label(study[first], first, k)}" if first != last else "", fontsize=10)
+        axes.set_title(f"{first} {_level(study[first], first, k)}" if first != last else "", fontsize=10)
+    longest = max((float(axes.dataLim.x1) for axes in places if axes.lines), default=1.0)
+    for axes in places:
+        time_axis(axes, longest)
     places[0].set_ylabel("|current| (A)")
     _legend(places[::-1])
     if len(shown) < levels:
@@ -52,15 +57,18 @@ def traces(study: xr.Dataset, path: Path) -> Path:
 
 
 def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str) -> None:
+    """What is too dark to draw counts, and breaks the line; the band reaches down to the edge there."""
     current = np.abs(part["current"].values).reshape(-1, part.sizes["sample"])
-    time = part["time"].values.reshape(current.shape)
-    along, current = _on_one_grid(time, np.where(current < _DARKEST_A, np.nan, current))
-    seen = np.isfinite(current).any(axis=0)
-    if not seen.any():
+    along, current = _on_one_grid(part["time"].values.reshape(current.shape), current)
+    there = np.isfinite(current).any(axis=0)
+    if not there.any():
         return
-    low, middle, high = np.nanquantile(current[:, seen], [_BAND[0], 0.5, _BAND[1]], axis=0)
-    axes.fill_between(along[seen], low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(along[seen], middle, color=colour, linewidth=1.5, label=named)
+    found = np.full((3, len(along)), np.nan)
+    found[:, there] = np.nanquantile(current[:, there], [_BAND[0], 0.5, _BAND[1]], axis=0)
+    low, middle, high = np.where(found < _DARKEST_A, 0.0, found)
+    axes.fill_between(along, low, high, high > 0.0, color=colour, alpha=0.2, linewidth=0)
+    middle[middle == 0.0] = np.nan
+    axes.plot(along, middle, color=colour, linewidth=1.5, label=named, **lone(middle))
 
 
 def _on_one_grid(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,22 +90,56 @@ def _on_one_grid(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.n
     return grid, rows
 
 
-def distributions(values: xr.Dataset, path: Path) -> Path:
-    """Each run's value of each metric as a point, a panel a metric, a column a variant; bars are medians."""
+class _Columns(NamedTuple):
+    """The names of a picture's columns, turned where they have no room beside each other, and each `step`th
+    where they have none even so; the inches that a panel with them takes."""
+
+    names: list[str]
+    turned: bool
+    step: int
+    width: float
+    height: float
+
+
+def distributions(values: xr.Dataset, path: Path) -> Path | None:
+    """Each run's value of each metric as a point, a panel a metric, a column a variant; bars are medians.
+
+    None where no metric has a number.
+    """
     names = [name for name in values.data_vars if np.isfinite(values[name].values).any()]
-    figure, places = _figure(max(len(names), 1), columns=2, height=2.6)
-    for axes, name in zip(places, names, strict=False):
-        _points(axes, values[name])
+    if not names:
+        return None
+    columns = _columns(values[names[0]])
+    figure, places = _figure(len(names), 2, columns.height, columns.width)
+    for axes, name in zip(places, names, strict=True):
+        _points(axes, values[name], columns)
         unit = METRICS[str(name)].unit
         axes.set_ylabel(str(name) if unit == "1" else f"{name} ({unit})")
     return _saved(figure, path)
 
 
-def _points(axes: Axes, values: xr.DataArray) -> None:
+def _variants(values: xr.DataArray) -> tuple[list[str], list[tuple[int, ...]]]:
+    """The axes of the variants, and the place of each on them."""
     dims = [str(dim) for dim in values.dims if dim != REPLICATE]
-    shape = tuple(values.sizes[dim] for dim in dims)
-    ticks = []
-    for column, place in enumerate(np.ndindex(shape)):
+    return dims, list(np.ndindex(*(values.sizes[dim] for dim in dims)))
+
+
+def _columns(values: xr.DataArray) -> _Columns:
+    dims, places = _variants(values)
+    words = [[min(_level(values, dim, k, 3), _level(values, dim, k), key=len)
+              for dim, k in zip(dims, place, strict=True)] for place in places]  # fmt: skip
+    names = ["\n".join(part) for part in words]
+    long = _LETTER_IN * max(len(word) for part in words for word in part)
+    if (long + _LETTER_IN) * len(names) <= _PANEL_IN - _LABEL_IN:
+        return _Columns(names, False, 1, _PANEL_IN, _HEIGHT_IN)
+    needed = _LINE_IN * (len(dims) + 0.5) * len(names)
+    width = float(np.clip(needed + _LABEL_IN, _PANEL_IN, _WIDEST_IN))
+    return _Columns(names, True, int(np.ceil(needed / (width - _LABEL_IN))), width, _HEIGHT_IN + long)
+
+
+def _points(axes: Axes, values: xr.DataArray, columns: _Columns) -> None:
+    _, places = _variants(values)
+    for column, place in enumerate(places):
         found = values[place].values
         found = found[np.isfinite(found)]
         shade = place[-1] % len(COLOURS)
@@ -105,8 +147,9 @@ def _points(axes: Axes, values: xr.DataArray) -> None:
         axes.plot(column + spread, found, MARKERS[shade], color=COLOURS[shade], markersize=4, alpha=0.7)
         if len(found):
             axes.hlines(np.median(found), column - 0.3, column + 0.3, color=INK, linewidth=1.5)
-        ticks.append("\n".join(label(values, dim, k) for dim, k in zip(dims, place, strict=True)))
-    axes.set_xticks(range(len(ticks)), ticks, fontsize=7)
+    named = range(0, len(places), columns.step)
+    axes.set_xticks(named, [columns.names[k] for k in named], fontsize=7, rotation=90 * columns.turned)
+    axes.set_xlim(-0.6, len(places) - 0.4)
     positive = np.isfinite(values.values).any() and np.nanmin(values.values) > 0
     if METRICS[str(values.name)].ratio and positive:
         axes.set_yscale("log")
@@ -122,15 +165,15 @@ def trends(values: xr.Dataset, path: Path) -> Path | None:
     pairs = [(axis, name) for axis in numeric if values.sizes[axis] > 1 for name in names]
     if not pairs:
         return None
-    figure, places = _figure(len(pairs), height=2.6)
+    figure, places = _figure(len(pairs), height=_HEIGHT_IN)
     for axes, (axis, name) in zip(places, pairs, strict=True):
         others = [dim for dim in values[name].dims if dim not in (axis, REPLICATE)]
         count = values.sizes[others[0]] if others else 1
         for k in range(count):
             part = values[name].isel({others[0]: k}) if others else values[name]
-            named = f"{others[0]} {label(values[name], others[0], k)}" if others else ""
+            named = f"{others[0]} {_level(values[name], others[0], k)}" if others else ""
             marker = MARKERS[k % len(MARKERS)]
-            _trend(axes, part, axis, {"color": _colour(k, count), "marker": marker, "label": named})
+            _trend(axes, part, axis, {"color": colour(k, count), "marker": marker, "label": named})
         unit = METRICS[name].unit
         axes.set_ylabel(name if unit == "1" else f"{name} ({unit})")
         axes.set_xlabel(f"{axis} ({values[axis].attrs.get('units', '1')})")
@@ -159,7 +202,12 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> 
     axes.errorbar(place, middle, errors, capsize=2, linewidth=1.2, markersize=4, **style)
 
 
-def _colour(k: int, count: int) -> Any:
+def _level(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
+    """A level as text of a picture."""
+    return plain(label(values, axis, k, digits))
+
+
+def colour(k: int, count: int) -> Any:
     """Each of `count` levels has a colour of its own."""
     return COLOURS[k] if count <= len(COLOURS) else colormaps["viridis"](k / (count - 1))
 
@@ -171,10 +219,11 @@ def _legend(places: list[Any]) -> None:
         most.legend(frameon=False, fontsize=8)
 
 
-def _figure(panels: int, columns: int = 3, height: float = 3.4) -> tuple[Figure, list[Any]]:
+def _figure(panels: int, columns: int = 3, height: float = 3.4,
+            width: float = _PANEL_IN) -> tuple[Figure, list[Any]]:  # fmt: skip
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(max(4.8, 4.2 * columns), height * rows), layout="constrained")
+    figure = Figure(figsize=(max(4.8, width * columns), height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[panels:]:
         axes.remove()

@@ -5,15 +5,16 @@ Figures are made without pyplot, so that no window opens and no global state is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.pictures.lines import STYLES, from_zero, lone, plain, si, time_unit
+from kmc.pictures.passages import Passage, flat, passages
 from kmc.pictures.saving import save
 from kmc.provenance import run_of
-from kmc.units import format_si
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, GREEN, RED = "#1f6feb", "#d9822b", "#138a5e", "#c2334d"
-_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_HUES = ((BLUE, "Blues"), (ORANGE, "Oranges"), (GREEN, "Greens"), (RED, "Reds"), ("#7b4fc9", "Purples"),
+         ("#4a5568", "Greys"))  # fmt: skip
 _DARKEST_A = 1e-15  # below any instrument; |I| is not drawn below
 
 
@@ -42,41 +44,31 @@ def is_swept(ds: xr.Dataset) -> bool:
 
 def segments(ds: xr.Dataset) -> list[tuple[str, dict[str, Any]]]:
     """(kind, settings) of the protocol's segments, those inside of repeats too."""
-    return list(_flat(run_of(ds).get("protocol") or []))
-
-
-def _flat(items: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for item in items:
-        for kind, values in item.items():
-            if "segments" in values:
-                yield from _flat(values["segments"])
-            else:
-                yield kind, values
+    return list(flat(run_of(ds).get("protocol") or []))
 
 
 def iv(ds: xr.Dataset) -> Figure:
-    """|I| on a logarithmic axis against the source's voltage, a colour a cycle, arrows along the sweep."""
+    """|I| on a logarithmic axis against the source's voltage: a line each time through a sweep, a colour a
+    cycle or a segment, and arrows along the last of each sweep."""
     figure, (axes,) = _figure(6.4, 4.8, 1)
-    swept = [index for index, item in enumerate(run_of(ds).get("protocol") or []) if _sweeps(item)]
-    chosen = np.isin(ds["segment"].values, swept) if swept else np.ones(ds.sizes["time"], bool)
-    voltage = ds["voltage_source"].values[chosen]
-    current = np.abs(ds["current"].values[chosen])
+    voltage, current = ds["voltage_source"].values, np.abs(ds["current"].values)
     current[current < _DARKEST_A] = np.nan
-    turns = 1000 * ds["segment"].values[chosen] + ds["cycle"].values[chosen]
-    cycles = np.unique(turns)
-    shades = _shades(len(cycles))
-    for shade, cycle in zip(shades, cycles, strict=True):
-        here = turns == cycle
-        axes.plot(voltage[here], current[here], color=shade, linewidth=1.5, solid_joinstyle="round")
-    if len(cycles):
-        here = turns == cycles[-1]
-        _arrows(axes, voltage[here], current[here], shades[-1])
+    found = passages(ds)
+    styles = _styles(found)
+    for one in found:
+        seen = current[one.samples]
+        axes.plot(voltage[one.samples], seen, linewidth=1.5, solid_joinstyle="round", **lone(seen),
+                  **styles[one.segment, one.cycle])  # fmt: skip
+    for one in {(one.segment, one.words): one for one in found}.values():
+        colour = styles[one.segment, one.cycle]["color"]
+        _arrows(axes, voltage[one.samples], current[one.samples], colour)
     axes.set_yscale("log")
-    _room(axes, current)
-    _limits(axes, ds, current)
+    drawn = current[np.concatenate([one.samples for one in found])] if found else current
+    _room(axes, drawn)
+    _limits(axes, ds, drawn)
     axes.set_xlabel("source voltage (V)")
     axes.set_ylabel("|current| (A)")
-    _cycle_scale(figure, axes, len(cycles))
+    _tell_colours(figure, axes, found, styles)
     _title(figure, ds)
     return figure
 
@@ -84,17 +76,20 @@ def iv(ds: xr.Dataset) -> Figure:
 def trace(ds: xr.Dataset) -> Figure:
     """Voltage, current, conductance and temperature against time, one above the other."""
     figure, axes = _figure(7.2, 7.2, 4)
-    scale, unit = _time_unit(float(ds["time"].values[-1]) if ds.sizes["time"] else 1.0)
+    scale, unit = time_unit(float(ds["time"].values[-1]) if ds.sizes["time"] else 1.0)
     time = ds["time"].values / scale
     volts, amps, siemens, kelvin = axes
-    volts.plot(time, ds["voltage_source"], color=FAINT, linewidth=1.2, drawstyle="steps-pre", label="source")
-    volts.plot(time, ds["voltage_device"], color=BLUE, linewidth=1.4, drawstyle="steps-pre", label="device")
+    for name, colour, width in (("source", FAINT, 1.2), ("device", BLUE, 1.4)):
+        volts.plot(*from_zero(time, ds[f"voltage_{name}"].values), color=colour, linewidth=width,
+                   drawstyle="steps-pre", label=name)  # fmt: skip
     volts.set_ylabel("voltage (V)")
     _positive(amps, time, ds["current"].values, ORANGE, "|current| (A)")
     _limits(amps, ds, np.abs(ds["current"].values))
     _positive(siemens, time, ds["conductance"].values, GREEN, "conductance (S)")
-    kelvin.plot(time, ds["temperature_filament"], color=RED, linewidth=1.4, label="hottest place in the film")
-    kelvin.plot(time, ds["temperature_surface"], color=FAINT, linewidth=1.2, label="surface")
+    for name, place, colour, width in (("filament", "hottest place in the film", RED, 1.4),
+                                       ("surface", "surface", FAINT, 1.2)):  # fmt: skip
+        values = ds[f"temperature_{name}"].values
+        kelvin.plot(time, values, color=colour, linewidth=width, label=place, **lone(values))
     kelvin.set_ylabel("temperature (K)")
     kelvin.ticklabel_format(axis="y", useOffset=False)
     for one in (volts, kelvin):
@@ -135,7 +130,7 @@ def _title(figure: Figure, ds: xr.Dataset) -> None:
     first = f"{device} ({choices})" if choices else device
     second = "  ·  ".join([*_program(ds), f"seed {run['seed']}"] if "seed" in run else _program(ds))
     axes = figure.axes[0]
-    axes.set_title(first, loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
+    axes.set_title(plain(first), loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
     axes.annotate(second, (0.0, 1.0), (0, 11), xycoords="axes fraction", textcoords="offset points",
                   fontsize=9, color=FAINT)  # fmt: skip
 
@@ -145,11 +140,11 @@ def _program(ds: xr.Dataset) -> list[str]:
     words: list[str] = []
     for kind, values in segments(ds):
         if kind == "sweep":
-            words.append(f"{_si(values['rate'], 'V/s')} to {_si(values['to'], 'V')}")
+            words.append(f"{si(values['rate'], 'V/s')} to {si(values['to'], 'V')}")
         if kind == "pulses":
-            shape = f"{_si(values['amplitude'], 'V')}, {_si(values['width'], 's')}"
+            shape = f"{si(values['amplitude'], 'V')}, {si(values['width'], 's')}"
             words.append(f"{values.get('count') or len(values.get('pattern', ''))} pulses of {shape}")
-    limits = [f"compliance {_si(limit, 'A')}" for limit in compliances(ds)]
+    limits = [f"compliance {si(limit, 'A')}" for limit in compliances(ds)]
     found = list(dict.fromkeys([*limits, *words]))
     return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
 
@@ -165,12 +160,8 @@ def _limits(axes: Axes, ds: xr.Dataset, current: np.ndarray) -> None:
     for limit in compliances(ds):
         if limit <= 30.0 * top:
             axes.axhline(limit, color=FAINT, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
-            axes.annotate(f"compliance {_si(limit, 'A')}", (0.0, limit), (4, 3), fontsize=8, color=FAINT,
+            axes.annotate(f"compliance {si(limit, 'A')}", (0.0, limit), (4, 3), fontsize=8, color=FAINT,
                           xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
-
-
-def _si(value: float, unit: str) -> str:
-    return format_si(value, unit, 3).replace(" u", " µ")
 
 
 def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
@@ -180,7 +171,7 @@ def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: 
     if positive.size and positive.max() > 30.0 * positive.min():
         sizes = np.where(sizes > 0, sizes, np.nan)
         axes.set_yscale("log")
-    axes.plot(x, sizes, color=color, linewidth=1.4)
+    axes.plot(x, sizes, color=color, linewidth=1.4, **lone(sizes))
     axes.set_ylabel(label)
 
 
@@ -208,11 +199,41 @@ def _room(axes: Axes, current: np.ndarray) -> None:
         axes.set_ylim(10 ** (np.log10(seen.min()) - 0.4), 10 ** (np.log10(seen.max()) + 0.6))
 
 
-def _shades(count: int) -> list[Any]:
-    """From a light to a dark blue; one cycle is the plain blue."""
+def _styles(found: Sequence[Passage]) -> dict[tuple[int, int], dict[str, Any]]:
+    """The line of each segment's cycles: a hue a segment, and a style where hues come again; from light to
+    dark in the order of its cycles."""
+    cycles: dict[int, dict[int, None]] = {}
+    for one in found:
+        cycles.setdefault(one.segment, {})[one.cycle] = None
+    return {(segment, cycle): {"color": shade, "linestyle": STYLES[k // len(_HUES) % len(STYLES)]}
+            for k, (segment, turns) in enumerate(cycles.items())
+            for cycle, shade in zip(turns, _shades(len(turns), *_HUES[k % len(_HUES)]), strict=True)}
+
+
+def _shades(count: int, plain_one: str, scale: str) -> list[Any]:
+    """From a light to a dark colour; one cycle has the plain one."""
     from matplotlib import colormaps
 
-    return [BLUE] if count == 1 else [colormaps["Blues"](value) for value in np.linspace(0.35, 0.95, count)]
+    return [plain_one] if count == 1 else [colormaps[scale](x) for x in np.linspace(0.35, 0.95, count)]
+
+
+def _tell_colours(figure: Figure, axes: Axes, found: Sequence[Passage],
+                  styles: dict[tuple[int, int], dict[str, Any]]) -> None:  # fmt: skip
+    """A scale for the cycles of one segment; of several a legend, for they are no cycles of one thing."""
+    from matplotlib.lines import Line2D
+
+    words: dict[int, dict[str, None]] = {}
+    for one in found:
+        words.setdefault(one.segment, {})[one.words] = None
+    if len(words) < 2:
+        _cycle_scale(figure, axes, len(styles))
+        return
+    names = [" and ".join(ways) for ways in words.values()]
+    last = {segment: style for (segment, _), style in styles.items()}
+    handles = [Line2D([], [], linewidth=1.5, **style) for style in last.values()]
+    told = [f"{name} (segment {segment})" if names.count(name) > 1 else name
+            for name, segment in zip(names, words, strict=True)]  # fmt: skip
+    figure.legend(handles, told, loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK)
 
 
 def _cycle_scale(figure: Figure, axes: Axes, count: int) -> None:
@@ -230,11 +251,3 @@ def _cycle_scale(figure: Figure, axes: Axes, count: int) -> None:
     bar.set_label("cycle", color=INK, fontsize=9)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=8, length=0)
-
-
-def _sweeps(item: dict[str, Any]) -> bool:
-    return any(kind == "sweep" for kind, _ in _flat([item]))
-
-
-def _time_unit(value: float) -> tuple[float, str]:
-    return next((unit for unit in _TIMES if value >= unit[0]), _TIMES[-1])

@@ -119,8 +119,8 @@ def _comparison(study: xr.Dataset, values: xr.Dataset, found: list[compare.Effec
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "picture.png"
         body += picture(study_figures.traces(study, path), _TRACES)
-        body += picture(study_figures.distributions(values, path), _DISTRIBUTIONS)
-        body += "" if study_figures.trends(values, path) is None else picture(path, _TRENDS)
+        for draw, told in ((study_figures.distributions, _DISTRIBUTIONS), (study_figures.trends, _TRENDS)):
+            body += "" if draw(values, path) is None else picture(path, told)
     return Section("comparison", "Comparison", body)
 
 

@@ -1,0 +1,50 @@
+"""What pictures of traces share: lines that hide no point, staircases from time 0, units, names as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.units import format_si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STYLES = ("-", "--", ":", "-.")  # of lines that share a colour, or have one too near to another's
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def lone(values: np.ndarray) -> dict[str, Any]:
+    """Style of a line through `values`: a mark where a point has no neighbour, for a line needs two."""
+    known = np.concatenate([[False], np.isfinite(values), [False]])
+    alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    return {"marker": ".", "markevery": alone.tolist()} if len(alone) else {}
+
+
+def from_zero(time: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A staircase from time 0, where its first level begins: a look comes at the end of its step."""
+    first = levels[:1]  # none of a run without a look
+    return np.append(0.0 * first, time), np.append(first, levels)
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """The unit that a time axis of this length is told in, in s, and its name."""
+    return next((unit for unit in _TIMES if longest_s >= unit[0]), _TIMES[-1])
+
+
+def time_axis(axes: Axes, longest_s: float) -> None:
+    """Name the axis of times in s, and its ticks, in the unit that fits: 0.000025 s takes too much room."""
+    scale, unit = time_unit(longest_s)
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / scale:g}")
+    axes.set_xlabel(f"time ({unit})")
+
+
+def si(value: float, unit: str) -> str:
+    """Three digits with the prefix that fits: "500 mV"."""
+    return format_si(value, unit, 3).replace(" u", " µ")
+
+
+def plain(name: str) -> str:
+    """A user's name as text, of which no part is taken for a formula."""
+    return name.replace("$", r"\$")
