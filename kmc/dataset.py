@@ -218,17 +218,23 @@ def _schema_problems(ds: xr.Dataset) -> list[str]:
             json.loads(ds.attrs[key])
         except (KeyError, TypeError, ValueError):
             found.append(f"the attribute {key} is missing or not JSON")
-    for name in TRACES:
-        if name not in ds.variables:
-            found.append(f"the variable {name} is missing")
+    newer = _second(version) - _second(SCHEMA_VERSION)  # a higher second number has more
+    if newer >= 0:
+        found += [f"the variable {name} is missing" for name in TRACES if name not in ds.variables]
     for label, variable in ds.variables.items():
         name = str(label)
         known = ALL.get(name)
         if known is None:
-            found.append(f"the variable {name} is not in the schema")
+            found += [f"the variable {name} is not in the schema"] if newer <= 0 else []
         elif str(variable.dtype) != known.dtype or variable.attrs.get("units") != known.units:
             found.append(f"{name} is {variable.dtype} in {variable.attrs.get('units')}, "
                          f"not {known.dtype} in {known.units}")  # fmt: skip
     if "time" in ds.variables and np.any(np.diff(ds["time"].values) < 0):
         found.append("time runs backwards")
     return found
+
+
+def _second(version: str) -> int:
+    """The second number of a schema's version, 0 where there is none."""
+    number = version.partition(".")[2]
+    return int(number) if number.isdecimal() else 0

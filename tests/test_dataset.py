@@ -222,6 +222,20 @@ def test_the_schema_is_checked(tmp_path: Path) -> None:
     assert "backwards" in found
 
 
+@pytest.mark.parametrize(("version", "unknown", "missing"), [
+    ("1.0", True, False), ("1.1", True, False), ("1.2", True, True), ("1.10", False, True),
+])  # fmt: skip
+def test_a_second_number_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str,
+                                     unknown: bool, missing: bool) -> None:  # fmt: skip
+    """A later one may have more, an earlier one less: both are sound; today's has what is in the table."""
+    monkeypatch.setattr(dataset, "SCHEMA_VERSION", "1.2")
+    ds = dataset.build(rows_of(5), (), about()).assign_attrs(schema_version=version)
+    for name, change, fault in (("more", {"mine": ("time", np.zeros(5))}, unknown), ("less", {}, missing)):
+        changed = ds.assign(change) if change else ds.drop_vars("gap")
+        found = dataset.verify(dataset.write(tmp_path / f"{name}.nc", changed))
+        assert len(found) == fault, (name, found)
+
+
 def test_verify_needs_something(tmp_path: Path) -> None:
     """An empty folder and a wrong path are the user's to mend."""
     with pytest.raises(UserError, match="holds no dataset"):
