@@ -164,7 +164,8 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
         paths = [path.with_suffix(".vti")]
     else:
         paths = [path.with_name(f"{path.stem}_{index:04d}.vti") for index in range(count)]
-    for target in (path, *paths):
+    series = path.with_suffix(".pvd")
+    for target in (path, *paths, *([series] if count > 1 else [])):
         check_file(target, VTK)
     for index, target in enumerate(paths):
         image = _image(pyvista, ds.isel(snapshot_time=index))
@@ -174,7 +175,7 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
             os.replace(temporary, target)
     if count == 1:
         return paths
-    return [_series(path.with_suffix(".pvd"), paths, ds["snapshot_time"].values), *paths]
+    return [_series(series, paths, ds["snapshot_time"].values), *paths]
 
 
 def _image(pyvista: Any, snapshot: xr.Dataset) -> Any:

@@ -120,6 +120,20 @@ def test_vtk_is_read_by_pyvista(ds: xr.Dataset, tmp_path: Path) -> None:
     assert one.name == "one.vti"
 
 
+def test_a_series_of_the_users_is_kept(ds: xr.Dataset, tmp_path: Path) -> None:
+    """The .pvd with the times takes the place of an earlier one only, and before that nothing is written."""
+    pytest.importorskip("pyvista")
+    mine = tmp_path / "fields.pvd"
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"fields\.pvd holds something else"):
+        export.write_vtk(ds, tmp_path / "fields.vti")
+    assert [path.name for path in tmp_path.iterdir()] == ["fields.pvd"]
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    for _ in range(2):
+        assert export.write_vtk(ds, tmp_path / "fields.vti")[0] == mine
+
+
 def test_vtk_says_what_is_missing(ds: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyvista there is one plain message and no file."""
     real = builtins.__import__
