@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -122,6 +123,10 @@ class Protocol:
         """All steps in order."""
         return list(self._steps)
 
+    def conditions(self) -> Iterator[StopCondition]:
+        """What may end a segment or a loop early."""
+        return _conditions(self.segments)
+
     @cached_property
     def duration_s(self) -> float:
         """The time of all steps, if no stop condition ends a segment early."""
@@ -130,6 +135,14 @@ class Protocol:
     def to_data(self) -> list[dict[str, Any]]:
         """Plain data in internal units, for provenance and hashes; read_protocol takes it back."""
         return [_segment_data(segment) for segment in self.segments]
+
+
+def _conditions(segments: tuple[Segment, ...]) -> Iterator[StopCondition]:
+    for segment in segments:
+        if segment.until is not None:
+            yield segment.until
+        if isinstance(segment, Loop):
+            yield from _conditions(segment.segments)
 
 
 def _looks(segment: Segment) -> int:

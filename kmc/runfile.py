@@ -72,19 +72,30 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
     stack = load_stack(stack_path, document.where("stack"))
     device = stack.choose(lambda key: place_of(document, "choices", key), str(path), **choices)
     items = documents.need(document, "protocol", "the run file", "protocol: [sweep: {...}]")
+    protocol = read_protocol(items, document.where("protocol"))
     return RunFile(
         path=str(path),
         name=_run_name(path),
         stack=str(stack_path),
         device=device,
         choices=choices,
-        protocol=read_protocol(items, document.where("protocol")),
+        protocol=protocol,
         seed=streams.checked(document.get("seed", 0), document.where("seed")),
-        settings=read_settings(document.get("settings"), document.where("settings")),
+        settings=_settings(document, protocol),
         snapshots=_snapshots(document),
         initial=_initial(document, path, must_exist),
         description=_description(document),
     )
+
+
+def _settings(document: Mapping, protocol: Protocol) -> Settings:
+    given = document.get("settings")
+    settings = read_settings(given, document.where("settings"))
+    if not settings.compliance and any(until.current_at_limit for until in protocol.conditions()):
+        where = documents.place(given, "compliance")
+        raise UserError("without compliance current_at_limit is never met", where,
+                        next_step="give until: another condition")  # fmt: skip
+    return settings
 
 
 def apply_sets(
@@ -92,14 +103,20 @@ def apply_sets(
 ) -> None:
     """Put each "path=value" over `document`: keys and list places joined by dots, and a value in YAML.
 
-    A path that is given twice is refused: one of its values would be lost.
+    A path that is given twice is refused, or again by a part of it: one of the values would be lost.
     """
     seen: dict[str, str] = {}
     for text in sets:
         path, _, value = (part.strip() for part in text.partition("="))
+        where = f"--set {path[:80]}"
         if path in seen:
             raise UserError(f"{path[:80]} is given twice, as {seen[path][:40]} and as {value[:40]}",
-                            f"--set {path[:80]}", next_step="keep one of the two")  # fmt: skip
+                            where, next_step="keep one of the two")  # fmt: skip
+        parts = _parts(path)
+        for one in seen:
+            if _parts(one)[: len(parts)] == parts:
+                step = f"give {path[:80]} first, or only one of the two"
+                raise UserError(f"{path[:80]} would undo {one[:80]}", where, next_step=step)
         seen[path] = value
         _apply_set(document, text, keys, what)
 
@@ -109,15 +126,16 @@ def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> 
     where = f"--set {path.strip()[:80]}"
     if not equals or not path.strip():
         raise UserError(f'"{text[:60]}" is not path=value', "--set", next_step="write e.g. --set seed=3")
-    parts = path.strip().split(".")
+    parts = _parts(path.strip())
     if parts[0] not in keys:
         raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
-    if parts[0] in _FLAT and len(parts) > 2 and not _is_nested(document, parts):
-        parts = [parts[0], ".".join(parts[1:])]
+    if parts[0] in _FLAT and len(parts) > 1:
+        _flatten(document, parts[0])
     node: Any = document
     for part in parts[:-1]:
         node = _step_into(node, part, where)
     parsed = documents.parse(value, where)
+    _place(parsed, document.file, where)
     if isinstance(node, Mapping):
         node[parts[-1]] = parsed
         node.lines[parts[-1]] = where
@@ -127,10 +145,29 @@ def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> 
         raise UserError(f'"{path}" leads into a plain value', where, next_step="shorten the path")
 
 
-def _is_nested(document: Mapping, parts: list[str]) -> bool:
-    """Whether the file has {electrode: {bond_energy: ...}}, and not "electrode.bond_energy"."""
-    given = document.get(parts[0])
-    return isinstance(given, Mapping) and isinstance(given.get(parts[1]), Mapping)
+def _parts(path: str) -> list[str]:
+    """The keys and list places of a path; "electrode.bond_energy" is one key."""
+    first, *rest = path.split(".", 1) if path.partition(".")[0] in _FLAT else path.split(".")
+    return [first, *rest]
+
+
+def _flatten(document: Mapping, part: str) -> None:
+    """{electrode: {bond_energy: ...}} as "electrode.bond_energy": another electrode leaves it as it is."""
+    values = flat(document, part)
+    lines = {key: place_of(document, part, key) for key in values}
+    if values:
+        document[part].clear()
+        document[part].update(values)
+        document[part].lines |= lines
+
+
+def _place(value: Any, file: str, where: str) -> None:
+    """In the errors of a value is the option that gave it; what it names lies beside the run file."""
+    if isinstance(value, Mapping):
+        value.file, value.lines = file, dict.fromkeys([None, *value], where)
+    if isinstance(value, (Mapping, Sequence)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            _place(inner, file, where)
 
 
 def _step_into(node: Any, part: str, where: str) -> Any:

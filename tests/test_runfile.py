@@ -198,6 +198,71 @@ def test_a_set_is_given_once(tmp_path: Path) -> None:
         "ligand": "ddab", "thickness": "40 nm"}  # fmt: skip
 
 
+def test_a_set_does_not_replace_another(tmp_path: Path) -> None:
+    """One that holds the place of an earlier one would undo it; the other way round both count."""
+    sweep = "protocol.0.sweep={to: 1 V, rate: 1 V/s}"
+    for path, sets in (("settings", ["settings.window=12 nm", "seed=1", "settings={spacing_factor: 1}"]),
+                       ("protocol.0.sweep", ["protocol.0.sweep.to=2 V", sweep]),
+                       ("choices", ["choices.electrode.bond_energy=0.3 eV", "choices={ligand: ddab}"])):
+        with pytest.raises(UserError, match=f": {path} would undo {sets[0].partition('=')[0]};") as caught:
+            load_run(write(tmp_path), sets)
+        assert caught.value.where == f"--set {path}"
+        assert "first" in caught.value.next_step
+    run = load_run(write(tmp_path), [sweep, "protocol.0.sweep.to=2 V"])
+    assert max(step.voltage_V for step in run.protocol.steps()) == 2.0
+    run = load_run(write(tmp_path), ["choices.electrode.bond_energy=0.3 eV", "choices.electrode=au"])
+    assert run.choices == {"electrode.bond_energy": "0.3 eV", "electrode": "au"}
+
+
+@pytest.mark.parametrize("choices", [
+    "{electrode: {bond_energy: 0.31 eV}}", "{electrode.bond_energy: 0.31 eV}",
+])  # fmt: skip
+def test_a_choice_in_a_mapping_is_one_with_a_dot(tmp_path: Path, choices: str) -> None:
+    """A card that --set chooses leaves the file's number on it, however the file has it."""
+    path = write(tmp_path, RUN + f"choices: {choices}\n")
+    run = load_run(path, ["choices.electrode=au"])
+    assert run.choices == {"electrode.bond_energy": "0.31 eV", "electrode": "au"}
+    run = load_run(path, ["choices.electrode.isolated_redox_factor=1"])
+    assert run.choices == {"electrode.bond_energy": "0.31 eV", "electrode.isolated_redox_factor": 1}
+    with pytest.raises(UserError, match="no card is called") as caught:
+        load_run(path, ["choices.electrode=aux"])
+    assert caught.value.where.startswith("--set")
+    with pytest.raises(UserError) as caught:
+        load_run(write(tmp_path, RUN + f"choices: {choices.replace('eV', 'nm')}\n"), ["choices.electrode=au"])
+    assert caught.value.where == f"{path}:4"
+
+
+def test_a_file_that_a_set_names_is_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that the run file names, wherever the command is given; errors tell the option."""
+    (tmp_path / "runs").mkdir()
+    path = write(tmp_path / "runs")
+    (tmp_path / "mine.csv").write_text("0 0\n1e-3 0.5\n")
+    monkeypatch.chdir("/")
+    segment = "{pwl: {file: ../mine.csv, step: 1 ms}}"
+    for text in (f"protocol=[{segment}]", f"protocol.0={segment}",
+                 f"protocol.0={{repeat: {{times: 1, segments: [{segment}]}}}}"):
+        assert load_run(path, [text]).protocol.duration_s == pytest.approx(1e-3)
+    for text in ("protocol=[{pwl: {file: 3, step: 1 ms}}]", "settings={windw: 3}",
+                 "protocol.0={sweep: {to: 2 eV, rate: 1 V/s}}"):
+        with pytest.raises(UserError) as caught:
+            load_run(path, [text])
+        assert caught.value.where.startswith(f"--set {text.partition('=')[0]}"), text
+
+
+def test_a_limiter_that_is_off_meets_no_condition(tmp_path: Path) -> None:
+    """`settings.compliance: false` beside a condition on the limit, in a loop too."""
+    until = "until: {current_at_limit: true}"
+    hold = "hold: {voltage: 1 V, duration: 1 ms, compliance: 1 uA"
+    for segment in (f"{hold}, {until}}}", f"repeat_until: {{{until}, most: 2, segments: [{hold}}}]}}"):
+        path = write(tmp_path, f"stack: ogb_20nm\nprotocol:\n  - {segment}\n")
+        assert load_run(path).settings.compliance
+        with pytest.raises(UserError, match="current_at_limit") as caught:
+            load_run(path, ["settings.compliance=false"])
+        assert caught.value.where == "--set settings.compliance"
+        assert caught.value.next_step
+    assert not load_run(write(tmp_path), ["settings.compliance=false"]).settings.compliance
+
+
 def test_what_a_run_starts_from_must_be_there(tmp_path: Path) -> None:
     """For kmc run; kmc check takes a chain of runs that has not begun, and says so."""
     path = write(tmp_path, RUN + "initial: nowhere.nc\n")
