@@ -6,6 +6,7 @@ adds commands by entry points of the group kmc.commands that name functions ("pa
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -25,6 +26,35 @@ BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "ci
 _NO_WAY = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _CONTROL_C = 130  # the parser's own exit code, where it was interrupted before the command
 _SUMMARY = re.compile(r'"""(?:kmc [\w-]+: )?(.+?)(?:"""|\n)')
+
+
+class _Listener:
+    """Standard error: from the moment that nobody listens what is said is dropped, and stops nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As that of the stream."""
+        return self._tried(self._stream.write, text) or 0
+
+    def flush(self) -> None:
+        """As that of the stream."""
+        self._tried(self._stream.flush)
+
+    def _tried(self, do: Any, *given: Any) -> Any:
+        try:
+            return do(*given)
+        except OSError:
+            with contextlib.suppress(OSError):  # what it still holds goes there too, at the program's end
+                _to_nowhere(self._stream)
+
+
+def _to_nowhere(stream: Any) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Interrupted(UserError):
@@ -95,14 +125,20 @@ class LazyGroup(TyperGroup):
             formatter.write_dl([(name, summary(target)) for name, target in commands().items()])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; ctrl-C is exit code 3, a closed pipe no error."""
+        """Run the command; ctrl-C is exit code 3, an output that nobody reads to its end no error."""
         try:
-            return super().invoke(ctx)
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        except BrokenPipeError as error:
+            try:
+                print(flush=True)  # only a try tells: what failed may be kept for another one or not
+            except BrokenPipeError:
+                _to_nowhere(sys.stdout)
+                return 0
+            raise RuntimeError("a pipe broke that is not the output") from error
 
 
 def _app(**options: Any) -> typer.Typer:
@@ -148,7 +184,16 @@ def _program() -> Any:
 
 def main(argv: list[str] | None = None) -> int:
     """Run `kmc` with `argv` (without the program's name; sys.argv if None) and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by `2>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    listener: Any = _Listener(sys.stderr)
+    with contextlib.redirect_stderr(listener):
+        return _run(list(sys.argv[1:] if argv is None else argv) or ["--help"])
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command with its arguments; errors of the user's are told."""
     try:
         code = _program().main(args=arguments, prog_name="kmc", standalone_mode=False)
     except UserError as error:

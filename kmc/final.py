@@ -21,7 +21,7 @@ def checkpoint_of(path: Path) -> Path:
 def load_state(path: Path) -> dict[str, Any]:
     """The Simulation's state at the end of the run that `path` stands for.
 
-    Raises UserError and CorruptFile.
+    A file that checkpoint.save made of a Simulation.state_dict() will do. Raises UserError and CorruptFile.
     """
     found = checkpoint_of(path)
     if not found.is_file():
@@ -29,4 +29,7 @@ def load_state(path: Path) -> dict[str, Any]:
     saved = checkpoint.load(found)
     if not saved.get("finished", True):
         raise UserError(f"{path} was stopped before its end", next_step="go on with it first: kmc resume")
-    return saved["simulation"]
+    state = saved.get("simulation", saved)
+    if not isinstance(state, dict) or not {"seed", "windows"} <= state.keys():
+        raise UserError(f"{found} holds no state of a run", next_step="give the output folder of a run")
+    return state

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from kmc import checkpoint, dataset, outputs, provenance
 from kmc.errors import CorruptFile, UserError
-from kmc.final import CHECKPOINT, load_state
+from kmc.final import CHECKPOINT, checkpoint_of, load_state
 from kmc.runfile import RunFile
 
 RECORD = "run.json"
@@ -62,12 +62,21 @@ class _Record(BaseModel):
     command: _Command
 
 
-def describe(run: RunFile) -> dict[str, Any]:
-    """The resolved run, with the content hash of the state that it starts from."""
-    initial = None if run.initial is None else checkpoint.digest(load_state(run.initial))
+def describe(run: RunFile, out: Path | None = None) -> dict[str, Any]:
+    """The resolved run, with the content hash of the state that it starts from; one that goes on in `out`
+    from a checkpoint of its own needs that state no more, and where it is gone keeps the hash."""
+    initial = None if run.initial is None else _kept(run.initial, out) or checkpoint.digest(
+        load_state(run.initial))  # fmt: skip
     resolved = provenance.describe(run.device, run.protocol, run.settings, run.seed, name=run.name,
                                    initial=initial, snapshots=run.snapshots)  # fmt: skip
     return {**resolved, "description": run.description}
+
+
+def _kept(initial: Path, out: Path | None) -> str | None:
+    """The hash of the state that the run in `out` began with, if that state is gone and no longer needed."""
+    if out is None or checkpoint_of(initial).is_file() or not (out / CHECKPOINT).is_file():
+        return None
+    return (read_record(out) or {"run": {}})["run"].get("initial")
 
 
 def read_record(out: Path) -> dict[str, Any] | None:
@@ -111,15 +120,26 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def verify_checkpoints(path: Path) -> list[dataset.Problem]:
-    """What is wrong with the checkpoint `path`, or with those below a folder."""
+    """What is wrong with the checkpoint `path`, or with those below a folder, and beside them."""
     found = [path] if path.suffix == ".npz" else sorted(path.rglob(CHECKPOINT)) if path.is_dir() else []
     problems = []
     for file in found:
         try:
-            covered = checkpoint.load(file).get("segments", 0)
+            saved = checkpoint.load(file)
         except CorruptFile as error:
             problems.append(dataset.Problem(file, error.message.removeprefix(f"{file} ")))
             continue
-        missing = [i for i in range(covered) if not dataset.segment_path(file.parent, i).is_file()]
-        problems += [dataset.Problem(dataset.segment_path(file.parent, i), "is missing") for i in missing]
+        if "segments" in saved:  # a run's, and no state that was kept by hand
+            problems += _verify_beside(file.parent, saved["segments"])
+    return problems
+
+
+def _verify_beside(out: Path, covered: int) -> list[dataset.Problem]:
+    """What a run needs beside its checkpoint to go on."""
+    needed = [out / RECORD, *(dataset.segment_path(out, i) for i in range(covered))]
+    problems = [dataset.Problem(path, "is missing") for path in needed if not path.is_file()]
+    try:
+        read_record(out)
+    except CorruptFile as error:
+        problems.append(dataset.Problem(out / RECORD, error.message.removeprefix(f"{out / RECORD} ")))
     return problems

@@ -65,9 +65,9 @@ def execute(
     Simulation of the run that is under way and of which nothing was written, after `spent_s`. UserError
     when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
     """
-    record = {"run": describe(run), "command": command or {}}
-    warnings = claim(out, record["run"], resume)
-    session = _Session(run, out, record, progress, should_stop, checkpoint_every_s, warnings)
+    record = {"run": describe(run, out if resume else None), "command": command or {}}
+    claim(out, record["run"], resume)
+    session = _Session(run, out, record, progress, should_stop, checkpoint_every_s)
     session.simulation = begun
     session.started -= spent_s
     with outputs.folder(out):
@@ -77,6 +77,7 @@ def execute(
             except UserError as error:
                 raise error.at(f"{run.path}:1") from None
         with files.only_one(out):
+            session.warnings += claim(out, record["run"], resume)  # another may have taken it meanwhile
             return session.go()
 
 
@@ -102,11 +103,10 @@ class _Session:
         progress: Progress | None,
         should_stop: Callable[[], bool] | None,
         every_s: float,
-        warnings: list[str],
     ) -> None:
         self.run, self.out, self.record = run, out, record
         self.progress, self.asked, self.every_s = progress, should_stop or (lambda: False), every_s
-        self.warnings = warnings
+        self.warnings: list[str] = []
         self.started = time.monotonic()
         self.before_s = 0.0  # computing time of earlier sessions
         self.covered = 0
@@ -140,14 +140,20 @@ class _Session:
         if saved is not None:
             self.covered, self.before_s = saved["segments"], saved["wall_s"]
             self.sessions = saved["sessions"] + 1
+        self._keep_covered()
+        return saved
+
+    def _keep_covered(self) -> None:
+        """Just the segments that the checkpoint covers. Raises CorruptFile where one of them is not there."""
         files.make_folder(self.out / "segments")
         files.sweep(self.out / "segments")
-        for segment in dataset.segment_paths(self.out)[self.covered :]:
-            segment.unlink()
-        if len(dataset.segment_paths(self.out)) != self.covered:
+        found = {path: int(path.stem) for path in dataset.segment_paths(self.out)}
+        if [index for index in found.values() if index < self.covered] != list(range(self.covered)):
             raise CorruptFile(f"{self.out} lacks segments that its checkpoint covers",
                               next_step="start the run in another folder")  # fmt: skip
-        return saved
+        for path, index in found.items():
+            if index >= self.covered:
+                path.unlink()
 
     def fresh(self) -> Any:
         """A Simulation at the start of the run."""

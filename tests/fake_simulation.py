@@ -28,7 +28,7 @@ class Simulation:
 
     def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int,
                  initial: dict[str, Any] | None = None) -> None:
-        self.protocol, self.settings = protocol, settings
+        self.protocol, self.settings, self.seed = protocol, settings, seed
         self.lattice = SimpleNamespace(spacing_nm=0.5, shape=(8, 48, 48))  # as wide as settings ask for
         self.steps = protocol.steps()
         self.random = streams.stream(seed, "events")
@@ -95,13 +95,14 @@ class Simulation:
                 "temperature": 300.0 + height, "region": np.full(SHAPE, 2, np.uint8)}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"level": self.level, "sites": self.sites.copy(), "random": streams.get_state(self.random),
+        return {"seed": self.seed, "windows": {}, "level": self.level, "sites": self.sites.copy(),
+                "random": streams.get_state(self.random),
                 "place": {"time_s": self.time_s, "step": self.step, "sample": self.sample,
                           "calls": self.calls, "events": self.events}}
 
     @classmethod
     def from_state_dict(cls, stack: Any, protocol: Any, settings: Any, d: dict[str, Any]) -> Simulation:
-        self = cls(stack, protocol, settings, seed=0)
+        self = cls(stack, protocol, settings, seed=d["seed"])
         self.level, self.sites = d["level"], d["sites"].copy()
         streams.set_state(self.random, d["random"])
         for name, value in d["place"].items():

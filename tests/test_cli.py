@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -370,6 +372,172 @@ def test_a_run_starts_from_anothers_end(run_file: Path, tmp_path: Path, capsys: 
     assert not (tmp_path / "third").exists()
 
 
+def test_a_run_goes_on_when_the_other_is_gone(run_file: Path, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Its own checkpoint holds all: the state that it began with is known by its hash in run.json."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    second, out = tmp_path / "second.yaml", tmp_path / "second_out"
+    second.write_text(RUN + "initial: quick\n")
+    started = ["run", str(second), "--quiet", "--no-picture", "--out"]
+    assert cli.main([*started, str(tmp_path / "whole")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", stopping_after(50))
+        assert cli.main([*started, str(out)]) == 3
+    (run_file.parent / "out").rename(tmp_path / "away")
+    capsys.readouterr()
+    assert cli.main([*started, str(tmp_path / "new")]) == 2
+    assert "has no checkpoint to start from" in plain_error(capsys)
+    run_file.unlink()
+    run_file.parent.rmdir()
+    assert cli.main([*started, str(tmp_path / "new")]) == 2
+    assert 'initial "quick" does not exist' in plain_error(capsys)
+    assert cli.main(["resume", str(out), "--quiet"]) == 0
+    ends = [kmc.open(folder).attrs["content_sha256"] for folder in (out, tmp_path / "whole")]
+    assert ends[0] == ends[1]
+    second.write_text(RUN.replace("seed: 3", "seed: 4") + "initial: quick\n")
+    capsys.readouterr()
+    assert cli.main(["resume", str(out), "--quiet"]) == 2
+    assert "seed differs" in plain_error(capsys)
+
+
+def test_a_run_that_began_from_nothing_takes_no_missing_state(run_file: Path,
+                                                              capsys: pytest.CaptureFixture[str]) -> None:
+    """An `initial` that was written into the run file since, and leads nowhere, is not the same run."""
+    assert cli.main(["run", str(run_file), "--quiet", "--no-picture"]) == 0
+    run_file.write_text(RUN + "initial: nowhere\n")
+    capsys.readouterr()
+    assert cli.main(["resume", str(run_file.parent), "--quiet"]) == 2
+    assert "nowhere" in plain_error(capsys)
+
+
+def test_a_state_kept_by_hand_is_a_start(run_file: Path, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """What checkpoint.save made of a Simulation.state_dict(); another content of such a file is refused."""
+    assert cli.main(["run", str(run_file), "--quiet"]) == 0
+    state = checkpoint.load(run_file.parent / "out" / "checkpoint.npz")["simulation"]
+    second, told = tmp_path / "second.yaml", []
+    second.write_text(RUN + "initial: mine.npz\n")
+    checkpoint.save(tmp_path / "mine.npz", state)
+    assert cli.main(["run", str(second), "--quiet", "--out", str(tmp_path / "by_hand")]) == 0
+    assert cli.main(["run", str(second), "--quiet", "--set", "initial=quick", "--out",
+                     str(tmp_path / "whole")]) == 0  # fmt: skip
+    for name in ("by_hand", "whole"):
+        told.append(kmc.open(tmp_path / name).attrs["content_sha256"])
+    assert told[0] == told[1]
+    capsys.readouterr()
+    for wrong in ({"finished": True}, {"simulation": 3}, {"simulation": {"seed": 3}}):
+        checkpoint.save(tmp_path / "mine.npz", wrong)
+        assert cli.main(["run", str(second), "--out", str(tmp_path / "third")]) == 2
+        assert "mine.npz holds no state of a run" in plain_error(capsys)
+
+
+def test_a_folder_that_another_run_took_is_refused(run_file: Path, monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Both found it empty; the slower one must not go on with what the faster one wrote."""
+    from kmc import runner
+
+    real, out = runner.fresh, run_file.parent / "out"
+
+    def slow(run: Any) -> Any:
+        monkeypatch.setattr(runner, "fresh", real)
+        assert cli.main(["run", str(run_file), "--seed", "8", "--quiet", "--no-picture"]) == 0
+        capsys.readouterr()
+        taken.update(tree(out))
+        return real(run)
+
+    for more, words in (([], "is not empty"), (["--resume"], "seed differs (8 there, 3 here)")):
+        taken: dict[str, bytes] = {}
+        monkeypatch.setattr(runner, "fresh", slow)
+        assert cli.main(["run", str(run_file), "--quiet", "--no-picture", *more]) == 2
+        assert words in plain_error(capsys)
+        assert tree(out) == taken
+        shutil.rmtree(out)
+
+
+def test_a_hole_among_the_segments_is_told(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """A lost one and one that no checkpoint covers are as many as there should be, and are not the same."""
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", stopping_after(50))
+        assert cli.main(["run", str(run_file), "--quiet"]) == 3
+    segments = run_file.parent / "out" / "segments"
+    (segments / "0000.nc").rename(segments / "0001.nc")
+    capsys.readouterr()
+    before = tree(segments)
+    assert cli.main(["resume", str(run_file.parent), "--quiet"]) == 3
+    assert "lacks segments that its checkpoint covers" in plain_error(capsys)
+    assert tree(segments) == before
+
+
+class Gone(io.StringIO):
+    """A stream to which nobody listens any more."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_lost_listener_stops_no_run(run_file: Path, monkeypatch: pytest.MonkeyPatch,
+                                      capsys: pytest.CaptureFixture[str], number: int,
+                                      terminal: bool) -> None:  # fmt: skip
+    """A reader of the progress that ended, or a terminal that was closed: the dataset is whole."""
+    monkeypatch.setattr("kmc.progress._LINE_EVERY_S", 0.0)
+    gone = Gone(number)
+    gone.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", gone)
+    assert cli.main(["run", str(run_file)]) == 0
+    assert capsys.readouterr().out == f"{run_file.parent / 'out' / 'quick.nc'}\n"
+    assert kmc.open(run_file.parent).sizes["time"] == 61
+    assert sys.stderr is gone
+    assert cli.main(["check", "no_such_card"]) == 2
+
+
+def test_a_closed_standard_error_is_none(run_file: Path, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """`2>&-`: nothing of it comes on standard output."""
+    monkeypatch.setattr("kmc.progress._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["run", str(run_file)]) == 0
+    assert capsys.readouterr().out == f"{run_file.parent / 'out' / 'quick.nc'}\n"
+    assert cli.main(["check", "no_such_card"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_only_a_lost_reader_of_the_output_is_no_error(run_file: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """As with `| head`; another broken pipe is a bug, and not a success."""
+    def broken(self: Any) -> None:
+        raise BrokenPipeError(errno.EPIPE, "of a worker")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_simulation.Simulation, "_call", broken)
+        with pytest.raises(RuntimeError) as caught:
+            cli.main(["run", str(run_file), "--quiet"])
+        assert isinstance(caught.value.__cause__, BrokenPipeError)
+    for through in (False, True):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with io.TextIOWrapper(open(writer, "wb", buffering=0), write_through=through) as output:
+            monkeypatch.setattr(sys, "stdout", output)
+            assert cli.main(["run", str(run_file), "--quiet", "--resume"]) == 0
+    assert kmc.open(run_file.parent).sizes["time"] == 61
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_a_wish_to_stop_needs_no_listener(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The end of a terminal is a signal and an error of writing to it: the signal counts."""
+    monkeypatch.setattr(sys, "stderr", Gone(number))
+    with stopping() as asked:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
 def test_what_is_ignored_stays_ignored() -> None:
     """`nohup` has the end of a terminal ignored: a run goes on; without it that is a wish to stop."""
@@ -539,6 +707,20 @@ def test_verify_looks_at_a_run_without_rows(run_file: Path, capsys: pytest.Captu
     path.unlink()
     assert cli.main(["verify", str(run_file.parent)]) == 2
     assert "holds no dataset" in plain_error(capsys)
+
+
+def test_verify_reads_the_record(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a sound run.json there is no going on: garbage is told, and so is none."""
+    assert cli.main(["run", str(run_file), "--quiet", "--no-picture"]) == 0
+    path = run_file.parent / "out" / "run.json"
+    for text, words in (("{", "cannot be read"), (None, "is missing")):
+        path.unlink() if text is None else path.write_text(text)
+        for given in (run_file.parent, run_file.parent / "out" / "checkpoint.npz"):
+            capsys.readouterr()
+            assert cli.main(["verify", str(given), "--json"]) == 3
+            assert json.loads(capsys.readouterr().out)["problems"] == [{"path": str(path), "problem": words}]
+    checkpoint.save(run_file.parent / "state.npz", {"seed": 1, "windows": {}})
+    assert cli.main(["verify", str(run_file.parent / "state.npz")]) == 0  # no run's, but kept by hand
 
 
 def test_export_prints_its_path(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

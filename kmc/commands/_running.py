@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,12 +35,14 @@ class Options:
 
 def go(run_file: Path, sets: list[str], options: Options) -> int:
     """Run `run_file` with `sets` in options.out; returns the exit code. Raises UserError."""
+    from kmc.final import CHECKPOINT
     from kmc.observers import interval
     from kmc.runfile import load_run
     from kmc.runner import execute
 
     every_s = interval(options.checkpoint_every, "--checkpoint-every")
-    run = load_run(run_file, sets)
+    goes_on = options.resume and (options.out / CHECKPOINT).is_file()  # it needs no other run any more
+    run = load_run(run_file, sets, must_exist=not goes_on)
     command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
     with stopping() as asked, shown(run.name, not options.quiet) as progress:
         outcome = execute(run, options.out, resume=options.resume, progress=progress, should_stop=asked,
@@ -100,9 +101,11 @@ def stopping() -> Iterator[Callable[[], bool]]:
     def stop(number: int, frame: FrameType | None) -> None:
         if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not asked.is_set() and sys.stderr is not None:
-            say("stopping after this step ...")
+        first = not asked.is_set()
         asked.set()
+        if first:
+            with contextlib.suppress(OSError, RuntimeError):  # nobody listens, or a line is being written
+                say("stopping after this step ...")
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

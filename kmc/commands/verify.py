@@ -15,7 +15,7 @@ def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Datasets or folders of them.")],
     as_json: Json = False,
 ) -> int:
-    """Check every dataset below the paths: its bytes, its content and its schema, and checkpoints too.
+    """Check every dataset below the paths: its bytes, content and schema; and what runs need to go on.
 
     Exit code 3 when something is wrong; each bad file is named.
 
