@@ -16,6 +16,7 @@ from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
+SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
 FEW = 30_000  # sites of a box that is not worth splitting
 SOLVE_ETA = 1e-4
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
@@ -59,12 +60,14 @@ class Potential:
         #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
         self.plated = np.zeros(0, np.int32)
         self.mark = np.zeros(lattice.region.size, bool)  # False between calls
+        plane = self.shape[1] * self.shape[2]
+        low, high = (int(f(self.sheet)) // plane if len(self.sheet) else -1 for f in (np.min, np.max))
+        #: planes above the carriers, which are in the middle of no cell: the lattice is relaxed there always
+        self.above_sheet = (low + 1, min(high + 2 + factor, self.shape[0] - 1))
+        if low < 0 or factor == 1:
+            self.above_sheet = (0, 0)
         #: first site of the plane from which on the lattice is sharpened around metal
-        self.floor = 0
-        if len(self.sheet):
-            # Silver that plates the organic shares the sheet's potential: the lattice is sharpened above it.
-            plane = self.shape[1] * self.shape[2]
-            self.floor = (int(self.sheet.min()) // plane + 3) * plane
+        self.floor = (low + 3) * plane if len(self.sheet) else 0
         mark = np.zeros(lattice.region.size, bool)
         mark[self.sheet] = True
         self.sheet_cells = mark.reshape([v for n in cells for v in (n, factor)]).any(axis=(1, 3, 5))
@@ -153,6 +156,9 @@ class Potential:
         if len(above):
             for box in self.cover(above, SHARPEN_REACH):
                 self.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA)
+        low, high = self.above_sheet
+        if high > low:
+            self.relax(state, (low, high, 0, self.shape[1], 0, self.shape[2]), SHEET_SWEEPS, SHEET_OMEGA)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""

@@ -48,6 +48,33 @@ def test_it_is_at_the_potential_of_the_sheet(name: str, factor: int) -> None:
     assert not d.potential.fields["charge"][grounded].any()
 
 
+@pytest.mark.parametrize("name", LAYERED)
+def test_above_the_sheet_the_lattice_tells_the_potential(name: str) -> None:
+    """After a whole solution as after a change nearby: the lattice's equations hold there to 0.1 kT/e.
+
+    So rates of what plates the organic do not depend on when something happened near.
+    """
+    d = device(reduced(name))
+    assert off_the_lattice(d, d.potential.above_sheet) < 0.1 * d.thermal
+
+
+def test_the_mesh_alone_does_not() -> None:
+    """Negative control: its cells do not end where the sheet does, and it is off by more than 0.3 kT/e."""
+    d = device(reduced("ogb_20nm"))
+    planes, d.potential.above_sheet = d.potential.above_sheet, (0, 0)
+    assert off_the_lattice(d, planes) > 0.3 * d.thermal
+
+
+def off_the_lattice(d: Device, planes: tuple[int, int]) -> float:
+    """How far potentials move when planes are relaxed to the end after a whole solution, V."""
+    d.state.run["voltage"] = VOLT
+    d.solve_fields()
+    fields, box = d.potential.fields, (*planes, 0, d.grid.ny, 0, d.grid.nx)
+    before = VOLT * fields["unit"] + fields["charge"]
+    d.potential.relax(d.state, box, 600, 1.5)
+    return float(np.abs(VOLT * fields["unit"] + fields["charge"] - before).max())
+
+
 def way_to_the_column(d: Device, atom: int) -> list[int]:
     """Free sites from a plated atom to silver in the organic, along its plane and then down."""
     silver = np.flatnonzero((d.state.sites["cation"] == METAL) & d.network.in_organic)
