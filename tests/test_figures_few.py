@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kmc import provenance
 from kmc.outfolder import describe
@@ -265,3 +269,60 @@ def test_the_surface_is_as_warm_as_the_runs_own_substrate_makes_it(
     assert drawn == [pytest.approx(resistance)]
     none = {one.name: [warm(one, changes, written=False)] for one in programs}
     assert nonvolatile._heats(none)["S30_nonvolatile_heat"].value == pytest.approx(5e-4 * resistance)
+
+
+# --- pictures --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[Axes]]:
+    """The axes of every picture of the two modes."""
+    found: list[list[Axes]] = []
+
+    @contextmanager
+    def panels(path: Path, titles: Sequence[str]) -> Iterator[list[Axes]]:
+        found.append([Figure().add_subplot(title=title) for title in titles])
+        yield found[-1]
+
+    for module in (volatile, nonvolatile):
+        monkeypatch.setattr(module, "panels", panels)
+    return found
+
+
+def words(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_the_picture_of_switching_shows_what_is_judged(drawn: list[list[Axes]]) -> None:
+    """S3: the sweeps of the definitions, without their negative side; the rest at 0 V is of faster ones. A
+    panel without a run says so."""
+    runs = {one.name: [] for one in (*volatile.SLOW, volatile.OGB, volatile.DDAB)}
+    runs[controls.BOTH_WAYS.name] = [both_ways(7e-6)] * 2
+    volatile._draw_switching(runs, Path("S3.png"))
+    ddab, ogb, rest = drawn[0]
+    assert [len(line.get_xdata()) for line in ogb.lines] == [25, 25]
+    assert [words(axes) for axes in (ddab, ogb, rest)] == [["no run"], [], ["no run"]]
+    assert all(controls.DEFINED_RATE in axes.get_title() for axes in (ddab, ogb))
+    runs[volatile.DDAB.name] = [swept(0.2)]
+    volatile._draw_switching(runs, Path("S3.png"))
+    assert [words(axes) for axes in drawn[1]] == [["no run"], [], []]
+    assert len(drawn[1][2].lines) == 1
+    assert controls.RATE in drawn[1][2].get_title()
+
+
+def test_the_picture_of_the_profile_shows_the_pairs(drawn: list[list[Axes]],
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """S17: of the devices that were written, and beside each its unwritten twin; else that there is none."""
+    monkeypatch.setattr(nonvolatile, "paired", lambda one, other: list(zip(one, other, strict=True)))
+    monkeypatch.setattr(nonvolatile, "is_written", lambda ds: ds > 0)
+    monkeypatch.setattr(nonvolatile, "_last_before_reset", lambda ds: 0)
+    monkeypatch.setattr(nonvolatile, "depth_profile", lambda ds, snapshot=-1: (np.arange(3), np.full(3, ds)))
+    runs = {nonvolatile.OGB.name: [2.0, -1.0, 3.0], nonvolatile._OFF.name: [0.2, 0.1, 0.3]}
+    nonvolatile._draw_profile(runs, Path("S17.png"))
+    both, over = drawn[0]
+    assert [float(line.get_ydata()[0]) for line in both.lines] == [2.0, 0.2, 3.0, 0.3]
+    assert [text.get_text() for text in both.get_legend().get_texts()] == ["ON", "OFF, the same devices"]
+    assert over.get_title() == "silver, ON over OFF"
+    assert [float(line.get_ydata()[0]) for line in over.lines] == pytest.approx([10.0, 10.0])
+    nonvolatile._draw_profile({nonvolatile.OGB.name: [-1.0], nonvolatile._OFF.name: [0.1]}, Path("S17.png"))
+    assert [words(axes) for axes in drawn[1]] == [["no run"], ["no run"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from kmc import morphology
+from kmc.finding import find_data
 from kmc.pictures import structure
 from kmc.settings import Settings
 from kmc.stack import load_stack
@@ -44,6 +46,16 @@ def test_every_kind_of_stack(tmp_path: Path, name: str, choices: dict, views: in
     assert "nm" in axes.get_xlabel()
     assert "nm" in axes.get_ylabel()
     assert path.stat().st_size > 10_000
+
+
+def test_heights_are_above_what_is_there(tmp_path: Path) -> None:
+    """A stack without an organic has none to count heights from."""
+    file = tmp_path / "bare.yaml"
+    file.write_text(re.sub(r"organic:\n(?:  .*\n)+", "", find_data("stack", "ogb_20nm").read_text()))
+    for stack, words in ((load_stack("ogb_20nm", **SMALL), "organic layer"),
+                         (load_stack(file, **SMALL), "counter electrode")):  # fmt: skip
+        axes = structure.draw(stack, settings=SETTINGS)
+        assert axes.get_ylabel() == f"height above the {words} (nm)"
 
 
 def test_the_legend_names_what_is_shown() -> None:

@@ -47,8 +47,8 @@ def compare(
 
     Every axis's values are held against its first. Prints a table and what it says in words, and writes
     effects.csv (all effects, also at each level of the other axes), effects.tex, metrics.csv (one row a run),
-    traces.png, distributions.png and, where an axis is a number, trends.png. A star marks an interval that
-    excludes "no effect".
+    traces.png, distributions.png where a metric has a number, and trends.png where an axis is one, too. A
+    star marks an interval that excludes "no effect".
 
     --metric chooses what the table, effects.tex and the pictures of metrics show. Both CSV files hold all
     metrics whatever is shown, and what is said in words rests on all of them.

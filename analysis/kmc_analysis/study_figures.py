@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmc.pictures.lines import lone, plain, time_axis
+from kmc.pictures.lines import lone, plain, say_if_empty, time_axis
 from kmc.pictures.saving import save
 from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
@@ -49,6 +49,7 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     longest = max((float(axes.dataLim.x1) for axes in places if axes.lines), default=1.0)
     for axes in places:
         time_axis(axes, longest)
+        say_if_empty(axes, "no current to draw")
     places[0].set_ylabel("|current| (A)")
     _legend(places[::-1])
     if len(shown) < levels:

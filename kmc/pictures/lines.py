@@ -40,6 +40,12 @@ def time_axis(axes: Axes, longest_s: float) -> None:
     axes.set_xlabel(f"time ({unit})")
 
 
+def say_if_empty(axes: Axes, words: str = "no run") -> None:
+    """A word in place of curves where there are none: empty axes look like a fault."""
+    if not any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines):
+        axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes)
+
+
 def si(value: float, unit: str) -> str:
     """Three digits with the prefix that fits: "500 mV"."""
     return format_si(value, unit, 3).replace(" u", " µ")

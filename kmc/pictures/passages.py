@@ -78,14 +78,16 @@ def _taken(ds: xr.Dataset, steps: Sequence[Step]) -> np.ndarray:
     """The step of each sample, by the exits that the device took; none where the source had other levels."""
     count, volts = ds.sizes["time"], ds["voltage_source"].values
     conductance, limited = ds["conductance"].values, ds["limited"].values
-    taken: list[int] = []
-    k = 0
-    while k < len(steps) and len(taken) < count:
-        taken += [k] * steps[k].samples
-        last = min(len(taken), count) - 1
+    order: list[int] = []
+    k = seen = 0
+    while k < len(steps) and seen < count:
+        order.append(k)
+        seen += steps[k].samples
+        last = min(seen, count) - 1
         k += steps[k].after(float(conductance[last]), bool(limited[last]))
-    levels = [steps[k].voltage_V for k in taken[:count]]
-    return np.array(taken[:count] if len(levels) == count and np.allclose(levels, volts) else [], int)
+    taken = np.repeat(np.array(order, int), [steps[k].samples for k in order])[:count]
+    levels = np.array([step.voltage_V for step in steps])[taken]
+    return taken if len(taken) == count and np.allclose(levels, volts) else np.zeros(0, int)
 
 
 def _by_cycle(ds: xr.Dataset, protocol: list[Any]) -> Iterator[Passage]:

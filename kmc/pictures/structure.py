@@ -183,7 +183,7 @@ def _colours(shade: np.ndarray) -> np.ndarray:
 
 
 def _cut(axes: Any, scene: _Scene) -> None:
-    """The cut across the layers, through the foot of the channel; heights count from the organic's top."""
+    """The cut across the layers, through the foot of the channel; heights count from what the film is on."""
     lattice, step = scene.lattice, scene.lattice.spacing_nm
     margin = round(_MARGIN_NM / step)
     shade = scene.shade[:, scene.shape[1] // 2 + scene.aside]
@@ -195,7 +195,8 @@ def _cut(axes: Any, scene: _Scene) -> None:
         # A way that leaves the cut is drawn as its shadow on it.
         _outline(axes, np.any(scene.path, axis=1), (left, -floor * step), step)
     title = f"a   cut at {scene.axes[1]} = {_number((scene.aside + 0.5) * step)} nm"
-    _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", "height above the organic layer (nm)", title))
+    ground = "organic layer" if "organic" in scene.names else "counter electrode"
+    _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", f"height above the {ground} (nm)", title))
     _name_layers(axes, scene, extent)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from kmc.pictures.lines import say_if_empty
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.definition import Figure, Program, Runs, paired
 from kmc_analysis.figures.pictures import panels
@@ -191,8 +192,13 @@ def _last_before_reset(ds: xr.Dataset) -> int:
 # --- S17: the silver profile -----------------------------------------------------------------------------
 
 
+def _pairs(runs: Runs) -> list[tuple[xr.Dataset, ...]]:
+    """The devices that were written, each with its unwritten twin."""
+    return [pair for pair in paired(runs[OGB.name], runs[_OFF.name]) if is_written(pair[0])]
+
+
 def _profile(runs: Runs) -> dict[str, Measured]:
-    good = [pair for pair in paired(runs[OGB.name], runs[_OFF.name]) if is_written(pair[0])]
+    good = _pairs(runs)
     if len(good) < 2:
         return {"S17_silver_profile": not_run("fewer than two devices were written")}
     ratios, lost = [], []
@@ -208,12 +214,21 @@ def _profile(runs: Runs) -> dict[str, Measured]:
 
 
 def _draw_profile(runs: Runs, path: Path) -> None:
-    with panels(path, ("silver, ON over OFF",)) as (axes,):
-        for ds in runs[OGB.name]:
-            height, planes = depth_profile(ds, snapshot=_last_before_reset(ds))
-            axes.plot(height, planes, color=COLOURS[0])
-        axes.set_xlabel("height above the counter electrode (nm)")
-        axes.set_ylabel("silver after mixing (atoms a plane)")
+    """The silver of the pairs that are judged, and what is judged at the interface: how much more ON has."""
+    with panels(path, ("silver, ON and OFF", "silver, ON over OFF")) as (both, over):
+        for on, off in _pairs(runs):
+            height, written = depth_profile(on, snapshot=_last_before_reset(on))
+            pristine = depth_profile(off)[1]
+            both.plot(height, written, color=COLOURS[0], label="ON")
+            both.plot(height, pristine, color=COLOURS[1], linestyle="--", label="OFF, the same devices")
+            over.plot(height, written / np.where(pristine > 0.0, pristine, np.nan), color=COLOURS[0])
+        both.set_ylabel("silver after mixing (atoms a plane)")
+        over.set_ylabel("ratio")
+        for axes in (both, over):
+            axes.set_xlabel("height above the counter electrode (nm)")
+            say_if_empty(axes)
+        if both.lines:
+            both.legend(handles=both.lines[:2], frameon=False, fontsize=8)
 
 
 # --- S7, fig. 3b: endurance ------------------------------------------------------------------------------

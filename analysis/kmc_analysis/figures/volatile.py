@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.leak import Leak
+from kmc.pictures.lines import say_if_empty
 from kmc.stack import Stack
 from kmc_analysis.figures.controls import (
     BOTH_WAYS,
@@ -80,16 +81,19 @@ def _left_at_the_end(ds: xr.Dataset) -> float:
 
 
 def _draw_switching(runs: Runs, path: Path) -> None:
-    with panels(path, ("DDAB, 1 uA", "OGB, 1 uA", "at 0 V")) as (left, middle, right):
-        for axes, program, colour in ((left, DDAB, COLOURS[1]), (middle, OGB, COLOURS[0])):
-            for ds in runs[program.name]:
-                current_voltage(axes, [ds.isel(time=ds["segment"].values == 0)], colour=colour)
-                rest = ds["segment"].values == 1
-                time = ds["time"].values[rest]
-                siemens = ds["conductance"].values[rest]
+    """The sweeps that are judged; beside them the time at 0 V, which the faster ones alone have."""
+    titles = (f"DDAB, 1 uA, {DEFINED_RATE}", f"OGB, 1 uA, {DEFINED_RATE}", f"at 0 V, after {RATE}")
+    with panels(path, titles) as (left, middle, right):
+        for axes, slow, fast, colour in zip((middle, left), SLOW, (OGB, DDAB), COLOURS, strict=False):
+            current_voltage(axes, [part(ds, 0) for ds in runs[slow.name]], colour=colour)
+            for ds in runs[fast.name]:
+                rest = part(ds, 1)
+                time, siemens = rest["time"].values, rest["conductance"].values
                 right.loglog(time - time[0] + 2e-3, siemens, color=colour, alpha=0.7)
         right.set_xlabel("time at 0 V (s)")
         right.set_ylabel("conductance (S)")
+        for axes in (left, middle, right):
+            say_if_empty(axes)
 
 
 # --- S30, volatile ---------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ def _good_cycles(ds: xr.Dataset) -> tuple[int, bool]:
 FIGURES = [
     Figure("S3", "volatile switching", ("S3_volatile_switching", "S3_ddab_switches"), (*SLOW, OGB, DDAB),
            _switching, f"0 V to {TOP_V} V and back at {DEFINED_RATE} in steps of {STEP}, 1 uA; beside it, "
-           f"and in the picture, {_LINES}", _draw_switching),
+           f"and in the picture at 0 V, {_LINES}", _draw_switching),
     Figure("S30_volatile", "heat of the volatile mode", ("S30_volatile_heat",), (OGB,), _heat, _LINES),
     Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (OGB,), _bound, _LINES),
     Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (ENDURANCE,),
