@@ -339,8 +339,8 @@ def test_another_limit_than_the_experiments_is_said() -> None:
     """Microamperes are held against a claim at 1 mA and so told; on/off has a verdict of its own."""
     voltage, ratio = said(1.0, 0.05)[-2:]
     assert voltage.endswith("The experiment's limit was 1 mA; no current here exceeds 1.07 uA.")
-    assert ("This study agrees: the median of on_off at thickness 20 nm, 1 of runs that did not switch or were "
-            "short at once, is 398") in ratio  # fmt: skip
+    assert ("This study agrees: the median of on_off at thickness 20 nm, 1 of runs that did not switch or "
+            "were short at once, is 398") in ratio  # fmt: skip
     assert "This study does not agree: the median of on_off at thickness 90 nm" in said(1.0, -0.6)[-1]
 
 
