@@ -185,6 +185,9 @@ class _Session:
             y, x = sides
             self.warnings.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: "
                                  "it holds whole crystals")  # fmt: skip
+        morphology = import_module("kmc.morphology")
+        if thicker := morphology.built_thicker(self.simulation.stack, self.run.settings):
+            self.warnings.append(thicker)
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

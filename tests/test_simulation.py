@@ -165,6 +165,16 @@ def test_snapshots_are_those_of_a_run_file(tmp_path: Path) -> None:
         kmc.simulate("ogb_7nm", protocol, snapshots="0 s")
 
 
+def test_a_film_that_is_built_thicker_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run says what `kmc check` says; a film that can be had is built without a word."""
+    path = tmp_path / "run.yaml"
+    for thickness, warned in ((2, True), (20, False)):
+        path.write_text(f"stack: ogb_7nm\nchoices: {{thickness: {thickness} nm}}\nsettings: {{window: 8 nm}}\n"
+                        "protocol: [{hold: {voltage: 0 V, duration: 1 ns, samples: 1}}]\n")  # fmt: skip
+        assert main(["run", str(path), "--out", str(tmp_path / str(thickness)), "-q", "--no-picture"]) == 0
+        assert ("nm thick where 2 nm were asked for" in capsys.readouterr().err) is warned
+
+
 def test_the_window_that_there_is_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Crystals of 20 nm make 30 nm 24.7 nm: kept with the trace, and warned of; 24 nm is near enough."""
     path = tmp_path / "run.yaml"
