@@ -169,7 +169,8 @@ def test_a_film_that_is_built_thicker_is_told(tmp_path: Path, capsys: pytest.Cap
     """A run says what `kmc check` says; a film that can be had is built without a word."""
     path = tmp_path / "run.yaml"
     for thickness, warned in ((2, True), (20, False)):
-        path.write_text("stack: ogb_7nm\nsettings: {window: 8 nm}\n" f"choices: {{thickness: {thickness} nm}}\n"
+        path.write_text("stack: ogb_7nm\nsettings: {window: 8 nm}\n"
+                        f"choices: {{thickness: {thickness} nm}}\n"
                         "protocol: [{hold: {voltage: 0 V, duration: 1 ns, samples: 1}}]\n")  # fmt: skip
         assert main(["run", str(path), "--out", str(tmp_path / str(thickness)), "-q", "--no-picture"]) == 0
         assert ("nm thick where 2 nm were asked for" in capsys.readouterr().err) is warned
