@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_stacks
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -101,7 +102,8 @@ def test_residue_stands_under_the_channel(name: str) -> None:
     lattice, stack = window(name), load_stack(name)
     below = lattice.residue & lattice.mask(Region.ORGANIC)
     planes = below.any(axis=(1, 2))
-    assert planes[2]
+    first = int(np.flatnonzero((lattice.region == Region.ORGANIC).any(axis=(1, 2)))[0])
+    assert planes[first]
     height = stack.value("device.residue_height") * stack.organic.thickness_nm
     assert np.count_nonzero(planes) * lattice.spacing_nm == pytest.approx(height, abs=2 * lattice.spacing_nm)
     # What stands higher stands in the room of the crystals, with a gap to the silver.
@@ -109,10 +111,10 @@ def test_residue_stands_under_the_channel(name: str) -> None:
     assert lattice.room[above].all()
     if above.any():
         assert np.nonzero(above.any(axis=(1, 2)))[0].max() < lattice.silver_surface().max()
-    area = np.count_nonzero(lattice.residue[2]) * lattice.spacing_nm**2
+    area = np.count_nonzero(lattice.residue[first]) * lattice.spacing_nm**2
     assert area == pytest.approx(np.pi * stack.value("device.residue_radius") ** 2, rel=0.1)
     channel = channels.of(lattice)
-    middle = np.roll(lattice.residue[2], (-channel.y, -channel.x), (0, 1))
+    middle = np.roll(lattice.residue[first], (-channel.y, -channel.x), (0, 1))
     assert middle[0, 0]
     for axis in (0, 1):
         assert np.array_equal(middle, np.roll(np.flip(middle, axis), 1, axis)), "not centred on the foot"
@@ -739,3 +741,15 @@ def test_the_ends_of_what_cards_allow(choices: dict[str, Any], order: str) -> No
     bare = lattice.silver_surface() == lattice.organic_surface()
     assert bare.mean() <= choices.get("crevice_fraction", 0.0)  # silver falls into a wide crevice
     assert lattice.mask(*ACTIVE).any()
+
+
+@pytest.mark.parametrize("organic_nm", [1.0, 2.0, 3.0, 20.0])
+def test_the_film_begins_with_a_cell_of_the_mesh(organic_nm: float) -> None:
+    """However thick the organic is: what gathers on it is in the lowest cell, which holds no site below."""
+    stack = small_stacks.reduced("ogb_20nm", organic_nm)
+    lattice = morphology.build(stack, small_stacks.settings(), stream(1, "morphology"))
+    organic = np.flatnonzero((lattice.region == Region.ORGANIC).any(axis=(1, 2)))
+    assert len(organic) == pytest.approx(organic_nm / lattice.spacing_nm, abs=1.0)
+    assert (organic[-1] + 1) % 4 == 0
+    counter = np.flatnonzero((lattice.region == Region.COUNTER).all(axis=(1, 2)))
+    assert 2 <= len(counter) < 6
