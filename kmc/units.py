@@ -107,7 +107,7 @@ def factor(given: str, unit: str, what: str = "value") -> float:
 
     source, target = _expression(given, what), _expression(unit, what) or "dimensionless"
     try:
-        return float(_registry().Quantity(1.0, source).to(target).magnitude)
+        one, none = (float(_registry().Quantity(n, source).to(target).magnitude) for n in (1.0, 0.0))
     except pint.UndefinedUnitError:
         raise UserError(
             f'{what}: unknown unit "{given}"', nearest=nearest(given, _COMMON), next_step=_example(unit)
@@ -119,6 +119,9 @@ def factor(given: str, unit: str, what: str = "value") -> float:
         ) from None
     except Exception:  # pint's own parser fails in many ways on a malformed unit
         raise UserError(f'{what}: cannot read the unit "{given}"', next_step=_example(unit)) from None
+    if none != 0.0:  # Fahrenheit's zero is not nothing
+        raise UserError(f'{what}: "{given}" is not read', next_step="give a temperature in K or degC")
+    return one
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,14 @@ from kmc.errors import UserError
 from kmc.families import FAMILIES, STACK_KEYS
 
 
+@pytest.mark.parametrize("unit", ["degF", "fahrenheit", "degreeC", "degRe"])
+def test_a_scale_with_another_zero_is_refused(unit: str) -> None:
+    """A factor alone made 5 degF 1280 K. Celsius by its usual names is read."""
+    with pytest.raises(UserError, match="not read"):
+        units.parse(f"5 {unit}", "K")
+    assert units.parse("5 °C", "K") == 278.15
+
+
 def test_constants_against_codata() -> None:
     """CODATA 2018, to the digits it prints."""
     assert units.K_B == pytest.approx(8.617333262e-5, rel=1e-9)
