@@ -36,7 +36,7 @@ _METAL = {
         "V", -1.0, 2.5, True, "standard potential where bromide complexes the ion"
     ),
     "reduction_barrier": Key(
-        "eV", 0.0, 2.0, True, "barrier of reducing an ion when the reaction energy is zero"
+        "eV", 0.0, 2.0, True, "barrier of reducing an ion where no voltage drives it, whatever the bonds"
     ),
     "exchange_barrier": Key("eV", 0.0, 2.0, True, "barrier of an ion's return into a kink of the electrode"),
     "isolated_redox_factor": Key(
@@ -51,8 +51,11 @@ _METAL = {
     ),
     "thermal_conductivity": Key("W/m/K", 0.01, 5000.0, True, "thermal conductivity of the electrode"),
     "electron_phonon_coupling": Key(
-        "W/m3/K", 1e13, 1e23, False,
-        "heat from electrons to lattice for each kelvin between them; left out, they share one temperature"
+        "W/m3/K",
+        1e13,
+        1e23,
+        False,
+        "heat from electrons to lattice for each kelvin between them; left out, they share one temperature",
     ),
     "bond_conductance": Key(
         "uS", 0.1, 1e4, True, "conductance of one metal-metal bond (a chain of one atom)"
@@ -86,12 +89,12 @@ _PEROVSKITE = {
     ),
     "vacancy_site_limit": Key("", 0.0, 3.0, True, "most vacancies in one cell"),
     "electrode_exchange_barrier": Key(
-        "eV", 0.0, 3.0, True, "barrier of silver, bromide to AgBr, vacancy, electron"
+        "eV", 0.0, 3.0, True, "barrier of a vacancy's filling at the electrode (from AgBr)"
     ),
-    "electrode_exchange_energy": Key("eV", -3.0, 3.0, True, "energy of that exchange"),
-    "ohmic_conductivity": Key(
-        "S/cm", 0.0, 1e3, True, "conductivity at small voltage and the stage temperature"
+    "electrode_exchange_energy": Key(
+        "eV", -3.0, 3.0, True, "making a vacancy there costs this more than its filling"
     ),
+    "ohmic_conductivity": Key("S/cm", 0.0, 1e3, True, "conductivity at small voltage and 300 K"),
     "mobility": Key("cm2/V/s", 0.0, 1e4, True, "mobility of the charge carriers in the film"),
     "trap_density": Key("cm-3", 0.0, 1e21, True, "density of carrier traps"),
     "trap_depth": Key("eV", 0.0, 2.0, True, "depth of the carrier traps"),
@@ -108,7 +111,9 @@ _PEROVSKITE = {
     "boundary_vacancy_density": Key(
         "1/nm2", 0.0, 20.0, False, "bromide vacancies in a grain boundary's area (films)"
     ),
-    "metal_adhesion": Key("eV", -1.0, 2.0, False, "bond of a metal atom to bare perovskite (films)"),
+    "metal_adhesion": Key(
+        "eV", -1.0, 2.0, False, "bond of a metal atom to each site of bare perovskite beside it (films)"
+    ),
 }
 
 _LIGAND = {
@@ -121,12 +126,16 @@ _LIGAND = {
     "insertion_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier, both ways, of a silver atom that pushes chains aside outside the seam"
     ),
-    "gap_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion for each site of a gap"),
+    "gap_barrier": Key(
+        "eV", 0.0, 3.0, True, "barrier of a silver ion, or an explicit vacancy, for each site of a gap"
+    ),
     "gap_ion_energy": Key("eV", -2.0, 4.0, True, "ion energy in a gap above a surface site"),
     "surface_vacancy_density": Key(
         "1/nm2", 0.0, 20.0, True, "bromide vacancies that the ligand leaves on a surface"
     ),
-    "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to a surface with this ligand"),
+    "metal_adhesion": Key(
+        "eV", -1.0, 2.0, True, "bond of a metal atom to each surface or gap site beside it, six at most"
+    ),
     "permittivity": Key("", 1.0, 100.0, True, "static relative permittivity"),
     "thermal_conductivity": Key("W/m/K", 0.001, 100.0, True, "thermal conductivity"),
 }
