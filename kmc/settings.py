@@ -65,7 +65,9 @@ class _Fields(BaseModel):
     ion_pairs: Annotated[bool, Field(description="ions act on each other at short range")] = True
     tunnelling: Annotated[bool, Field(description="current tunnels across gaps")] = True
     compliance: Annotated[bool, Field(description="the limiter acts")] = True
-    space_charge: Annotated[bool, Field(description="charges bend the potential, and the organic takes its share")] = True
+    space_charge: Annotated[
+        bool, Field(description="charges bend the potential, and the organic takes its share")
+    ] = True
 
 
 class Settings(_Fields):
