@@ -352,16 +352,16 @@ def test_a_computed_figure_is_done_again_when_what_it_reads_changes(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Its code, a model's equations and a fit decide the readout; what compiling leaves does not."""
     from kmc_analysis.figures import all_figures
-    from kmc_analysis.reproduce import run as module
+    from kmc_analysis.reproduce import decided as module
 
     figure = next(one for one in all_figures() if one.compute is not None)
     for folder in figure.depends:
         (tmp_path / folder / "__pycache__").mkdir(parents=True)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "reproduce" / "run.py"))
-    seen = [module._digest(figure, 1, 2)]
+    seen = [module.computed(figure, 1, 2)]
     for name in ("a.py", "silver.yaml", "fitted.json"):
         (tmp_path / figure.depends[0] / name).write_text("1")
-        seen.append(module._digest(figure, 1, 2))
+        seen.append(module.computed(figure, 1, 2))
     assert len(set(seen)) == len(seen)
     (tmp_path / figure.depends[0] / "__pycache__" / "a.pyc").write_text("1")
-    assert module._digest(figure, 1, 2) == seen[-1]
+    assert module.computed(figure, 1, 2) == seen[-1]

@@ -105,10 +105,24 @@ def _print(made: Reproduction, as_json: bool) -> None:
     rows = list(made.rows.values())
     if as_json:
         print(json.dumps(made.result(), indent=1))
+        _warn(made)
         return
     show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
     say(board.summary(rows))
+    _warn(made)
+    print(made.out / board.CSV_NAME)
+
+
+def _warn(made: Reproduction) -> None:
+    """Say which rows do not compare with what would be made today."""
+    from kmc.progress import say
+
     if made.outdated():
         say(f"runs of another engine are among those of {', '.join(made.outdated())}; another "
             "--out makes them again")  # fmt: skip
-    print(made.out / board.CSV_NAME)
+    if made.different:
+        say(f"other cards, programs or sources than today's decided {', '.join(made.different)}, which stay "
+            "from before; their keys make them again")  # fmt: skip
+    if made.unknown:
+        say(f"what decided {', '.join(made.unknown)} is unknown, which stay from before; their keys make "
+            "them again")  # fmt: skip

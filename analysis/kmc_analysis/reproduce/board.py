@@ -24,7 +24,7 @@ HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "u
 
 class Row(NamedTuple):
     """One target on the scoreboard, plain data. `interval` is None where there is none; `engines` are the
-    hashes of the sources that its runs were made by."""
+    hashes of the sources that its runs were made by, `decided` is one of all else that decides it."""
 
     key: str
     figure: str
@@ -39,9 +39,10 @@ class Row(NamedTuple):
     reason: str
     engines: Sequence[str] = ()
     what: str = ""
+    decided: str = ""
 
 
-def row(target: Target, found: Measured, engines: Sequence[str] = ()) -> Row:
+def row(target: Target, found: Measured, engines: Sequence[str] = (), decided: str = "") -> Row:
     """A target with what was measured, judged."""
     verdict = judge(target, found)
     interval = None
@@ -49,7 +50,7 @@ def row(target: Target, found: Measured, engines: Sequence[str] = ()) -> Row:
         interval = [_plain(found.low), _plain(found.high)]
     return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
                target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason,
-               list(engines), target.what)  # fmt: skip
+               list(engines), target.what, decided)  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 from kmc.errors import UserError
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure
-from kmc_analysis.reproduce import board
-from kmc_analysis.reproduce.session import Extent
+from kmc_analysis.reproduce import board, decided
+from kmc_analysis.reproduce.session import Changes, Extent, Session
 from kmc_analysis.reproduce.targets import targets
+from kmc_analysis.reproduce.verdict import NOT_RUN
 
 
 def rows(out: Path, asked: Collection[str], extent: Extent,
@@ -35,6 +36,17 @@ def rows(out: Path, asked: Collection[str], extent: Extent,
     if made != extent and (kept or not extent.covers(made, figures_of(there))):
         raise _other(out, "devices")
     return kept
+
+
+def compared(rows: Mapping[str, board.Row], out: Path, extent: Extent,
+             changes: Changes) -> tuple[list[str], list[str]]:  # fmt: skip
+    """Keys of the rows with a result that something else decided than would today (cards, programs, sources),
+    and of those that do not say what did."""
+    there = {key: rows[key] for key in targets() if key in rows and rows[key].verdict != NOT_RUN}
+    session = Session(figures_of({key for key, one in there.items() if one.decided}), out, extent, changes)
+    today = {key: decided.figure(figure, session) for figure in session.figures for key in figure.keys}
+    return ([key for key, one in there.items() if one.decided and one.decided != today[key]],
+            [key for key, one in there.items() if not one.decided])  # fmt: skip
 
 
 def _extent(found: Mapping[str, Any], extent: Extent, figures: Iterable[Figure]) -> Extent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,13 +12,12 @@ from kmc import files, provenance
 from kmc.errors import one_line
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
-from kmc_analysis.reproduce import board, earlier
+from kmc_analysis.reproduce import board, decided, earlier
 from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target, targets
 
 _MOST_FAILURES = 2  # named in a row's reason
-_SOURCES = (".py", ".yaml", ".json")
 
 
 @dataclass
@@ -44,6 +42,7 @@ class Reproduction:
         self.figures = figures_of(asked)
         self.changed = {**self.changes.choices, **self.changes.settings}
         self.earlier = earlier.rows(self.out, asked, self.extent, self.changed)
+        self.different, self.unknown = earlier.compared(self.earlier, self.out, self.extent, self.changes)
         self.session = Session(self.figures, self.out, self.extent, self.changes)
         for one in self.targets:
             self.rows[one.key] = board.row(one, not_run("not reached yet: the same command goes on"))
@@ -73,19 +72,20 @@ class Reproduction:
         return one_line(f"{told}; the same command tries them again") if failures else ""
 
     def outdated(self) -> list[str]:
-        """Keys with runs that another engine made than the one there is."""
-        present = provenance.versions()["engine"]
-        return [one.key for one in self.rows.values() if any(name != present for name in one.engines)]
+        """Keys with runs that another engine made than the one there is, also of rows that stay."""
+        there = {**self.earlier, **self.rows}
+        return [key for key in targets() if key in there and decided.others(there[key].engines)]
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
         self.taken.add(figure.name)
         runs = self.session.of(figure)
         found = self._measured(figure, runs)
-        failures, engines = self.session.failed(figure), _engines(runs)
+        failures, engines = self.session.failed(figure), decided.engines(runs)
+        decides = decided.figure(figure, self.session)
         for one in self.targets:
             if one.key in figure.keys:
-                self.rows[one.key] = board.row(one, _told(found[one.key], failures), engines)
+                self.rows[one.key] = board.row(one, _told(found[one.key], failures), engines, decides)
         if self.picture and figure.draw is not None and any(runs.values()):
             figure.draw(runs, self.out / f"{figure.name}.png")
         self._write()
@@ -108,9 +108,10 @@ class Reproduction:
         """What a figure computes itself, once for the same seeds and versions."""
         assert figure.compute is not None
         count = self.extent.count(figure.seeds, figure.quick_seeds)
-        path = self.out / "computed" / f"{_digest(figure, self.extent.seed, count)}.json"
-        if path.is_file():
-            return {key: Measured(**one) for key, one in json.loads(path.read_text()).items()}
+        path = self.out / "computed" / f"{decided.computed(figure, self.extent.seed, count)}.json"
+        there = _read(path)
+        if set(figure.keys) <= set(there):
+            return there
         if self.done_only or not count:
             return dict.fromkeys(figure.keys, not_run("left out of --quick" if not count else "not done yet"))
         found = figure.compute(self.extent.seed, count)
@@ -130,21 +131,12 @@ class Reproduction:
         board.write(self._board({key: there[key] for key in targets() if key in there}), self.out)
 
 
-def _engines(runs: Runs) -> list[str]:
-    """Hashes of the sources that runs were made by, sorted, before there were any those of the kernels alone;
-    a run is kept when they change."""
-    made = [provenance.run_of(ds).get("versions", {}) for devices in runs.values() for ds in devices]
-    return sorted({versions.get("engine") or f"kernels {versions.get('kernels', '')}" for versions in made})
-
-
-def _digest(figure: Figure, seed: int, count: int) -> str:
-    """What decides the result of a figure that computes itself: its seeds, sources, models and fits."""
-    digest = hashlib.sha256(f"{figure.name} {seed} {count}".encode())
-    for folder in figure.depends:
-        for path in sorted((Path(__file__).parent.parent / folder).rglob("*")):
-            if path.suffix in _SOURCES:
-                digest.update(path.read_bytes())
-    return digest.hexdigest()[:20]
+def _read(path: Path) -> dict[str, Measured]:
+    """What a figure computed, none where the file is not there or damaged: then it is computed again."""
+    try:
+        return {key: Measured(**one) for key, one in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _told(found: Measured, failures: list[str]) -> Measured:

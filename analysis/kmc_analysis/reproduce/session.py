@@ -186,10 +186,10 @@ class Session:
         """Why runs of a figure, or of all, failed in this session or before."""
         names = dict.fromkeys(name for (whose, _), some in self.names.items() for name in some
                               if figure is None or whose == figure.name)  # fmt: skip
-        found = [(self.runs[name], self._why_failed(name)) for name in names]
+        found = [(self.runs[name], self.why_failed(name)) for name in names]
         return [f"seed {run.seed} of {run.description}: {why}" for run, why in found if why]
 
-    def _why_failed(self, name: str) -> str:
+    def why_failed(self, name: str) -> str:
         """The reason, "" for a run that is done or was not tried. One that was killed when it was done may
         have left the reason of a try before."""
         if name in self.failures:

@@ -1,0 +1,148 @@
+"""What decides a row of the scoreboard: it is kept with the row, and told where it is no longer so."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kmc_analysis
+from kmc import cli, provenance
+from kmc.stack import Stack
+from kmc_analysis.figures import all_figures
+from kmc_analysis.figures.definition import Figure
+from kmc_analysis.reproduce import board, decided
+from kmc_analysis.reproduce.measured import Measured, exact
+from kmc_analysis.reproduce.run import Reproduction
+from kmc_analysis.reproduce.session import Extent
+from kmc_analysis.reproduce.targets import targets
+
+KEY, BARE = "S11_roughness", "S16_interlayers_only"
+
+
+def reproduce(out: Path, *words: str) -> int:
+    """The command in the folder `out`, without pictures."""
+    return cli.main(["reproduce", *words, "--out", str(out), "-q", "--no-picture", "--done"])
+
+
+def changed(out: Path, key: str, **values: Any) -> None:
+    """Change a row of the board in `out`; None takes an entry away."""
+    found = json.loads((out / "scoreboard.json").read_text())
+    (row,) = [one for one in found["targets"] if one["key"] == key]
+    for name, value in values.items():
+        row[name] = value
+        if value is None:
+            del row[name]
+    (out / "scoreboard.json").write_text(json.dumps(found))
+
+
+@pytest.fixture
+def out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A folder with a board of which BARE has a result of today's engine."""
+    assert reproduce(tmp_path, BARE, KEY) == 0
+    changed(tmp_path, BARE, verdict="hit", simulated=0.1, engines=[provenance.versions()["engine"]])
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_rows_that_stay_are_compared(out: Path, monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """With the runs that today's cards ask for; nothing is said of those that are the same."""
+    assert reproduce(out, KEY) == 0
+    assert BARE not in capsys.readouterr().err
+    before = (out / "scoreboard.json").read_text()
+    monkeypatch.setattr(Stack, "hash", "other cards")
+    for _ in range(2):  # the row stays what it was, and so does what is said of it
+        assert reproduce(out, KEY) == 0
+        assert f"other cards, programs or sources than today's decided {BARE}" in capsys.readouterr().err
+        assert (out / "scoreboard.json").read_text() == before
+    assert reproduce(out, KEY, BARE) == 0
+    assert "other cards" not in capsys.readouterr().err
+
+
+def test_engines_of_rows_that_stay_are_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As those of the rows that were asked for."""
+    changed(out, BARE, engines=["before"])
+    assert reproduce(out, KEY) == 0
+    assert f"runs of another engine are among those of {BARE}" in capsys.readouterr().err
+
+
+def test_rows_of_before_are_unknown(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A board that says nothing of it goes on; what has no result is not spoken of."""
+    changed(out, BARE, decided=None)
+    assert reproduce(out, KEY) == 0
+    assert f"what decided {BARE} is unknown" in capsys.readouterr().err
+    changed(out, BARE, decided=None, verdict="not run")
+    assert reproduce(out, KEY) == 0
+    assert BARE not in capsys.readouterr().err
+
+
+def test_the_kept_board_can_be_read_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its rows say nothing of what decided them, or do; no row is lost."""
+    found = board.kept()
+    assert found is not None
+    assert [one.key for one in board.rows_of(found)] == list(targets())
+    (tmp_path / "scoreboard.json").write_text(json.dumps(found))
+    assert reproduce(tmp_path, KEY, "--seeds", str(len(found["seeds"]))) == 0
+    assert list(targets()) == [row["key"] for row in json.loads(
+        (tmp_path / "scoreboard.json").read_text())["targets"]]  # fmt: skip
+
+
+# --- what a figure computes itself -----------------------------------------------------------------------
+
+
+def computed() -> Figure:
+    """The figure of the readout."""
+    return next(one for one in all_figures() if one.compute is not None)
+
+
+def test_all_that_the_readout_imports_decides_it() -> None:
+    """The law and the metrics beside its own folders; what only tells does not."""
+    package = Path(kmc_analysis.__file__).parent
+    found = {str(path.relative_to(package)) for path in decided.sources_of(["kmc_analysis.figures.readout"])}
+    assert {"measured_law.py", "compare.py", "figures/readout.py", "metrics/pulses.py", "metrics/states.py",
+            "compact/model.py", "reservoir/pipeline.py"} <= found  # fmt: skip
+    assert not {"commands/reproduce.py", "report/build.py"} & found
+    for name in found:
+        for node in ast.walk(ast.parse((package / name).read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kmc_analysis"):
+                base = package.parent.joinpath(*str(node.module).split("."))
+                assert base.is_dir() or str(base.with_suffix(".py").relative_to(package)) in found
+
+
+def test_versions_and_imports_decide_the_readout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another numpy or another law is another result."""
+    figure, law = computed(), tmp_path / "law.py"
+    law.write_text("1")
+    monkeypatch.setattr(decided, "sources_of", lambda modules: [law])
+    seen = [decided.computed(figure, 1, 2), decided.computed(figure, 1, 2)]
+    law.write_text("2")
+    seen.append(decided.computed(figure, 1, 2))
+    monkeypatch.setattr(provenance, "versions", lambda: {"numpy": "9"})
+    seen.append(decided.computed(figure, 1, 2))
+    assert (len(seen), len(set(seen))) == (4, 3)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b'{"T1_gap": {"x": 1}}', b'{"S": 3}', b"\xff"])
+def test_a_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                            damage: bytes) -> None:  # fmt: skip
+    """As if it were not there; a whole one is read."""
+    calls: list[int] = []
+
+    def compute(first: int, count: int) -> dict[str, Measured]:
+        calls.append(count)
+        return dict.fromkeys(figure.keys, exact(1.0))
+
+    figure = replace(computed(), compute=compute)
+    monkeypatch.setattr(decided, "computed", lambda *given: "name")
+    (tmp_path / "computed").mkdir()
+    (tmp_path / "computed" / "name.json").write_bytes(damage)
+    monkeypatch.setattr("kmc_analysis.reproduce.run.figures_of", lambda keys: [figure])
+    made = Reproduction([targets()["T1_gap"]], tmp_path, Extent())
+    for _ in range(2):
+        assert made._computed(figure) == dict.fromkeys(figure.keys, exact(1.0))
+    assert len(calls) == 1
