@@ -16,6 +16,7 @@ from kmc_analysis.calibrate.loss import calibration_targets, loss
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.calibrate.trials import deciding, given_up, opened, optuna
 from kmc_analysis.figures import figures_of
+from kmc_analysis.reproduce import decided
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import Changes, Extent, Session
 
@@ -49,19 +50,27 @@ class Simulated:
 
     def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
         """Raises Failed when runs failed, Stopped when it was asked to stop; the runs that are done are
-        kept."""
+        kept. UserError where another engine made some of them: what it did moves a figure too."""
         session = Session(self.figures, self.out, self.extent, Changes(choices))
+        self._check_engine(session)
+        before = {name for name in session.runs if session.why_failed(name)}
         finished = session.go(self.workers, lambda figure: None, None, self.should_stop)
         if session.failures:
-            raise _failed(session)
+            raise _failed(session, again=not before.isdisjoint(session.failures))
         if not finished:
             raise Stopped("interrupted; the runs that are done are kept")
+        self._check_engine(session)  # the workers of a long session may be of newer sources
         found: dict[str, Measured] = {}
         for figure in self.figures:
             if not session.left_out(figure):
                 measured = figure.measure(session.of(figure))
                 found |= {key: one for key, one in measured.items() if key in self.keys}
         return found
+
+    def _check_engine(self, session: Session) -> None:
+        made = {name for figure in self.figures for name in decided.engines(session.of(figure))}
+        if decided.others(made):
+            raise UserError(f"{self.out} holds runs of another engine", next_step="choose another --out")
 
 
 class Stopped(UserError):
@@ -71,18 +80,22 @@ class Stopped(UserError):
 
 
 class Failed(UserError):
-    """Numbers that were asked for are not there to be judged. The command line leaves with exit code 3."""
+    """Numbers that were asked for are not there to be judged, `again` where runs failed that had failed
+    before. The command line leaves with exit code 3."""
 
     exit_code = 3
+    again = False
 
 
-def _failed(session: Session) -> Failed:
+def _failed(session: Session, again: bool) -> Failed:
     """Why the first of the runs failed that did. What the others say is no loss of these choices."""
     failed = [(session.runs[name], why) for name, why in session.failures.items()]
     told = [f"seed {run.seed} of {run.description}: {why}" for run, why in failed[:_MOST_FAILURES]]
     told += [f"and {len(failed) - _MOST_FAILURES} more"] * (len(failed) > _MOST_FAILURES)
-    return Failed(f"{len(failed)} of {len(session.runs)} runs failed: {', '.join(told)}",
-                  next_step="what is done is kept, and the same command goes on")  # fmt: skip
+    error = Failed(f"{len(failed)} of {len(session.runs)} runs failed: {', '.join(told)}",
+                   next_step="what is done is kept, and the same command goes on")  # fmt: skip
+    error.again = again
+    return error
 
 
 def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, seed: int = 0,

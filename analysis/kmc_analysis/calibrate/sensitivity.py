@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kmc.errors import UserError
+from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
@@ -50,6 +51,23 @@ def check(targets: Sequence[Target]) -> None:
     for one in targets:
         if one.key not in run:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
+
+
+class Lasting:
+    """What `judge` says, nothing for numbers of which runs failed before and failed again: these would end
+    every go at the same point. `lost` says why."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge, self.lost = judge, list[str]()
+
+    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+        try:
+            return self.judge(choices)
+        except Failed as error:
+            if not error.again:
+                raise
+            self.lost.append(error.message)
+            return {}
 
 
 def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Judge, trajectories: int,

@@ -14,7 +14,8 @@ from kmc.stack import load_stack
 from kmc_analysis.calibrate.loss import calibration_targets
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
-from kmc_analysis.reproduce.session import Extent
+from kmc_analysis.reproduce import decided
+from kmc_analysis.reproduce.session import Extent, Maker
 
 NAME = "trials.db"
 _FAILED = "failed"  # a trial of which runs failed, not one that was stopped
@@ -29,6 +30,8 @@ _DIFFERENCES = {
     "bounds": ("with other starting values or bounds", _OTHER),
     "stacks": ("with other cards or stacks", _OTHER),
     "targets": ("for other targets or tolerances", _OTHER),
+    "programs": ("by other programs", _OTHER),
+    "sources": ("by other sources of the figures", _OTHER),
 }  # fmt: skip
 
 
@@ -46,15 +49,18 @@ def optuna() -> Any:
 def deciding(parameters: Sequence[Free], extent: Extent | None) -> dict[str, str]:
     """What decides the loss of a choice, by the names of _DIFFERENCES: losses of another do not compare."""
     fitted = calibration_targets()
-    stacks = {program.stack for figure in figures_of(fitted) for program in figure.programs
-              if (extent or Extent()).seeds(program)}  # fmt: skip
+    figures = [one for one in figures_of(fitted) if one.compute is None]
+    programs = [one for figure in figures for one in figure.programs if (extent or Extent()).seeds(one)]
+    maker, modules = Maker(), {figure.measure.__module__ for figure in figures}
     return {
         "engine": provenance.versions()["engine"],
         "parameters": ", ".join(one.path for one in parameters),
         "devices": repr(extent),
         "bounds": repr(list(parameters)),
-        "stacks": repr({name: load_stack(name).hash for name in sorted(stacks)}),
+        "stacks": repr({name: load_stack(name).hash for name in sorted({one.stack for one in programs})}),
         "targets": repr({key: one.accept for key, one in fitted.items()}),
+        "programs": repr(sorted({maker.run(one, seed=0).name for one in programs})),
+        "sources": decided.digest(decided.sources_of(modules)),
     }
 
 

@@ -44,12 +44,12 @@ def sensitivity(
 
     Examples:
 
-        kmc sensitivity S18c_activation_energy --parameter active.leak_activation_energy
+        kmc sensitivity S18c_activation_energy --parameter active.injection_limit
     """
     from kmc.commands._running import stopping
     from kmc.files import write_whole
     from kmc.outputs import folder
-    from kmc.progress import spinner
+    from kmc.progress import say, spinner
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.calibrate.fit import Simulated
     from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -60,11 +60,14 @@ def sensitivity(
     effects.check(wanted)
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
         keyed = {one.key for one in wanted}
-        judge = Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed)
+        judge = effects.Lasting(Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed))
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
     _print(found, as_json)
-    return 0
+    if judge.lost:
+        count = f"{len(judge.lost)} point{'s' * (len(judge.lost) > 1)} without a number"
+        say(f"{count}: {judge.lost[0]}")
+    return 3 if judge.lost else 0
 
 
 def _print(found: list[Influence], as_json: bool) -> None:
