@@ -75,7 +75,7 @@ def test_rows_of_before_are_unknown(out: Path, capsys: pytest.CaptureFixture[str
     """A board that says nothing of it goes on; what has no result is not spoken of."""
     changed(out, BARE, decided=None)
     assert reproduce(out, KEY) == 0
-    assert f"what decided {BARE} is unknown" in capsys.readouterr().err
+    assert f"unknown is what decided {BARE}:" in capsys.readouterr().err
     changed(out, BARE, decided=None, verdict="not run")
     assert reproduce(out, KEY) == 0
     assert BARE not in capsys.readouterr().err

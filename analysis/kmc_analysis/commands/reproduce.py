@@ -121,8 +121,8 @@ def _warn(made: Reproduction) -> None:
         say(f"runs of another engine are among those of {', '.join(made.outdated())}; another "
             "--out makes them again")  # fmt: skip
     if made.different:
-        say(f"other cards, programs or sources than today's decided {', '.join(made.different)}, which stay "
-            "from before; their keys make them again")  # fmt: skip
+        say(f"other cards, programs or sources than today's decided {', '.join(made.different)}: rows that "
+            "stay from before; their keys make them again")  # fmt: skip
     if made.unknown:
-        say(f"what decided {', '.join(made.unknown)} is unknown, which stay from before; their keys make "
+        say(f"unknown is what decided {', '.join(made.unknown)}: rows that stay from before; their keys make "
             "them again")  # fmt: skip

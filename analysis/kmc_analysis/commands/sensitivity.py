@@ -49,7 +49,7 @@ def sensitivity(
     from kmc.commands._running import stopping
     from kmc.files import write_whole
     from kmc.outputs import folder
-    from kmc.progress import say, spinner
+    from kmc.progress import spinner
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.calibrate.fit import Simulated
     from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -64,10 +64,16 @@ def sensitivity(
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
     _print(found, as_json)
-    if judge.lost:
-        count = f"{len(judge.lost)} point{'s' * (len(judge.lost) > 1)} without a number"
-        say(f"{count}: {judge.lost[0]}")
-    return 3 if judge.lost else 0
+    return _end(judge.lost)
+
+
+def _end(lost: list[str]) -> int:
+    """The exit code, once said how many points have no number and why the first."""
+    from kmc.progress import say
+
+    if lost:
+        say(f"{len(lost)} point{'s' * (len(lost) > 1)} without a number: {lost[0]}")
+    return 3 if lost else 0
 
 
 def _print(found: list[Influence], as_json: bool) -> None:
