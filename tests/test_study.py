@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import kmc
-from kmc import cli, dataset, files
+from kmc import cli, dataset, files, provenance
 from kmc.errors import CorruptFile, UserError
 from kmc.study import load_study
 from kmc.study.engine import Outcome, execute, execute_one, prepare, status
@@ -460,6 +460,77 @@ def test_a_damaged_manifest_is_said(folder: Path) -> None:
         kmc.open(folder)
     path.unlink()
     assert done(folder).already == TASKS
+
+
+# --- versions, and others in the folder ------------------------------------------------------------------
+
+
+def other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on the program is one whose engine has changed."""
+    found = {**provenance.versions(), "engine": "f" * 16}
+    monkeypatch.setattr(provenance, "_versions", lambda: found)
+
+
+def test_results_of_two_versions_are_told_as_long_as_they_are_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By each go, status and --slurm, whoever wrote the manifest last; not where all are of one version."""
+    out = folder / "out"
+    assert done(folder, "replicates=1").warnings == []
+    assert not status(out)["other_versions"]
+    with monkeypatch.context() as newer:
+        other_versions(newer)
+        for _ in range(2):
+            (told,) = done(folder).warnings
+            assert told.startswith(f"4 of 8 tasks in {out} were done by other versions of the program")
+            assert status(out)["other_versions"]
+        assert cli.main(["study", "status", str(folder)]) == 0
+        assert "  some were done by other versions of the program\n" in capsys.readouterr().out
+        assert cli.main(["study", str(folder / "study.yaml"), "--slurm", str(folder / "job.sh")]) == 0
+        assert capsys.readouterr().err == f"warning: {told}\n"
+    assert status(out)["other_versions"]  # as the manifest, four results are of the newer one
+    assert done(folder, "replicates=1").warnings == []
+
+
+def test_a_task_tells_that_the_study_is_of_other_versions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It looks at the manifest alone: thousands of tasks cannot each look at the results of all."""
+    command, out = ["study", str(folder / "study.yaml"), "--task"], folder / "out"
+    assert cli.main([*command, "0"]) == 0
+    assert capsys.readouterr().err == ""
+    with monkeypatch.context() as newer:
+        other_versions(newer)
+        assert cli.main([*command, "1"]) == 0
+        told = f"warning: {out} was begun with other versions; what is done is kept as it is\n"
+        assert capsys.readouterr().err == told
+    assert status(folder / "out")["other_versions"]  # task 1 is
+
+
+def test_no_script_is_written_for_a_study_that_runs(folder: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Its manifest stays as it is."""
+    prepare(load_study(folder / "study.yaml"), folder / "out")
+    before = (folder / "out" / "study.json").read_bytes()
+    command = ["study", str(folder / "study.yaml"), "--slurm", str(folder / "job.sh"), "--set", "seed=9"]
+    with files.only_one(folder / "out"):
+        assert cli.main(command) == 2
+    assert "another process is writing" in capsys.readouterr().err
+    assert (folder / "out" / "study.json").read_bytes() == before
+    assert not (folder / "job.sh").exists()
+
+
+def test_files_that_a_task_is_writing_are_not_swept(folder: Path) -> None:
+    """A cluster's tasks hold no lock. What a killed one left an hour ago goes."""
+    prepare(load_study(folder / "study.yaml"), folder / "out")
+    left = folder / "out" / "tasks" / ".0.nc.7.part"
+    left.touch()
+    os.utime(left, (time.time() - 4000.0,) * 2)
+    with files.replacing(folder / "out" / "tasks" / "1.nc") as temporary:
+        temporary.touch()
+        prepare(load_study(folder / "study.yaml"), folder / "out")
+        assert temporary.exists()
+    assert not left.exists()
 
 
 # --- one task, a cluster ---------------------------------------------------------------------------------

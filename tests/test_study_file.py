@@ -230,11 +230,42 @@ def refused(file: Path, capsys: pytest.CaptureFixture[str], where: str, words: s
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.parametrize(("more", "words"), [
+    ("variants: {crystal_size: [9 nm, 90 nm], thickness: [20 nm, 200 nm]}\n", "a window of "),
+    ("variants: {settings.vacancies: [equilibrium, explicit]}\nsettings: {spacing_factor: 1.0}\n",
+     "spacing_factor is 1, and vacancies are explicit"),
+])  # fmt: skip
+def test_what_no_task_could_build_is_refused(file: Path, capsys: pytest.CaptureFixture[str], more: str,
+                                             words: str) -> None:  # fmt: skip
+    """As `kmc check` and `kmc run` do; not as hundreds of failed tasks."""
+    file.write_text(READ + more)
+    refused(file, capsys, f"{file}:1: ", words)
+
+
+THICKER = "the active layer is built 3.52 nm thick where 2 nm were asked for"
+
+
+def test_a_film_that_is_built_thicker_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, whichever variants ask for it."""
+    file.write_text(f"{READ}variants: {{thickness: [2 nm, 20 nm], crystal_size: [7 nm, 9 nm]}}\n")
+    assert [told.startswith(THICKER) for told in load_study(file).warnings] == [True]
+    assert cli.main(["study", str(file), "--slurm", str(file.parent / "job.sh")]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {THICKER}")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["study", "no-such.yaml"], "no-such.yaml: no such file"),
     (["study", "status", "no-such"], "no-such holds no study"),
     (["study", "study.yaml", "more"], "one argument too many"),
     (["study", "study.yaml", "--task", "0", "--slurm", "x"], "do not go together"),
+    (["study", "study.yaml", "--task", "0", "--workers", "2"], "--task and --workers do not go together"),
+    (["study", "study.yaml", "--slurm", "x", "--workers", "2"], "--slurm and --workers do not go together"),
+    (["study", "study.yaml", "--scheduler", "tcp://a:1", "--workers", "2"], "do not go together"),
+    *((["study", "status", "out", f"--{name}", value], f"--{name} does not go with status")
+      for name, value in (("out", "x"), ("workers", "7"), ("set", "a=b"), ("task", "0"), ("slurm", "x.sh"),
+                          ("scheduler", "foo"))),
     (["study", "study.yaml", "--task", "36"], "the study has no task 36"),
     (["study", "study.yaml", "--task", "-1"], "the study has no task -1"),
     (["study", "study.yaml", "--set", "replicate=2"], 'did you mean "replicates"?'),

@@ -69,9 +69,10 @@ def study(
     from kmc.study import load_study
 
     if what == "status" and (folder is not None or not Path(what).exists()):
+        _refuse_beside_status(out=out, workers=workers, task=task, slurm=slurm, scheduler=scheduler, set=sets)
         return _status(folder, as_json)
     path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
-    _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler)
+    _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler, workers=workers)
     loaded = load_study(path, sets or [])
     target = path.parent / "out" if out is None else out
     _refuse_growth(loaded, task=task, slurm=slurm)
@@ -80,6 +81,15 @@ def study(
     if task is not None:
         return _one(loaded, target, task, as_json)
     return _whole(loaded, target, workers, scheduler, as_json, quiet)
+
+
+def _refuse_beside_status(**given: Any) -> None:
+    """What is for a study that is run would go unheard."""
+    from kmc.errors import UserError
+
+    for name, value in given.items():
+        if value not in (None, []):
+            raise UserError(f"--{name} does not go with status", next_step="kmc study status DIR")
 
 
 def _refuse_mixtures(folder: Path | None, **given: Any) -> None:
@@ -116,8 +126,7 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
         outcome = do(loaded, out, workers=workers or threads.cores(), telling=telling, should_stop=asked,
                      runner=runner)  # fmt: skip
     loaded = loaded.with_replicates(outcome.tasks * len(loaded.seeds) // loaded.count)
-    for warning in outcome.warnings:
-        say(f"warning: {warning}")
+    _warn(outcome.warnings)
     _list_failures(loaded, outcome)
     if outcome.left:
         say(f"interrupted; {outcome.already + outcome.done} of {outcome.tasks} tasks are kept. "
@@ -151,6 +160,13 @@ def _list_failures(loaded: Study, outcome: Outcome) -> None:
             "The same command tries them again")  # fmt: skip
 
 
+def _warn(warnings: list[str]) -> None:
+    from kmc.progress import say
+
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
 def _place(loaded: Study, index: int) -> str:
     """The choices and the seed of a task in a few words."""
     run = loaded.task(index)
@@ -174,7 +190,8 @@ def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
     from kmc.study.task import STOPPED
 
     with stopping() as asked:
-        result = execute_one(loaded, out, index, asked)
+        result, warnings = execute_one(loaded, out, index, asked)
+    _warn(warnings)
     path = result_path(out, loaded.hashes[index])
     if as_json:
         print(json.dumps({"task": index, "dataset": str(path), **result._asdict()}, indent=2))
@@ -193,7 +210,7 @@ def _script(loaded: Study, out: Path, path: Path, as_json: bool) -> int:
     from kmc.study.slurm import SCRIPT, write_script
 
     check_file(path, SCRIPT, "--slurm")
-    prepare(loaded, out)
+    _warn(prepare(loaded, out))
     write_script(loaded, out, path)
     told = {"script": str(path), "out": str(out), "tasks": loaded.count}
     print(json.dumps(told, indent=2) if as_json else path)
@@ -214,6 +231,8 @@ def _status(out: Path | None, as_json: bool) -> int:
         return 0
     print(f"{told['name']}: {told['done']} of {told['tasks']} tasks done, {told['failed']} failed, "
           f"{told['missing']} missing")  # fmt: skip
+    if told["other_versions"]:
+        print("  some were done by other versions of the program")
     if told["running"] is not None:
         for index, share in told["running"].items():
             print(f"  task {index} at {100 * share:.0f} %")

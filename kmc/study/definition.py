@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Study:
     """A checked study file. `axes` are the variants and, where there are several, the protocols.
 
     `runs` holds one run for each combination of the axes, replicates left out, in the order of the tasks.
+    `warnings` tell of what is simulated otherwise than asked.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Study:
     seeds: tuple[int, ...]
     sets: tuple[str, ...] = ()
     growth: Growth | None = None
+    warnings: tuple[str, ...] = ()
 
     def with_replicates(self, count: int) -> Study:
         """The same study with the first `count` seeds."""
@@ -117,10 +120,11 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, protocols)
     axes = _told(axes, runs, len(protocols))
+    thicker = _thicker(document, runs[:: len(protocols)])
     if len(protocols) > 1 or "protocols" in document:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
-                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth)  # fmt: skip
+                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, thicker)  # fmt: skip
     _refuse_twins(study, document)
     return study
 
@@ -219,6 +223,23 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis],
         runs += [replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
                  for protocol in protocols.values()]  # fmt: skip
     return runs
+
+
+def _thicker(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
+    """What to tell of films that are built thicker than asked. Raises UserError for what no task could build.
+
+    What knows of it imports scipy and numba, which reading a run file does without.
+    """
+    morphology, populate = import_module("kmc.morphology"), import_module("kmc.populate")
+    found: set[str] = set()
+    try:
+        for run in runs:
+            morphology.refuse_too_large(run.device, run.settings)
+            populate.refuse_explicit(run.device, run.settings)
+            found.add(morphology.built_thicker(run.device, run.settings))
+    except UserError as error:
+        raise error.at(document.where()) from None
+    return tuple(sorted(found - {""}))
 
 
 def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:

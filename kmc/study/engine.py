@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kmc import files, provenance
+from kmc import files
 from kmc.errors import UserError
 from kmc.study import manifest as records
+from kmc.study import versions
 from kmc.study.definition import Study
 from kmc.study.manifest import DONE, FAILED, MISSING, Failure, Manifest
 from kmc.study.pool import Task, run_locally
@@ -22,6 +23,7 @@ from kmc.study.task import Result, perform
 
 PROGRESS = "progress.json"
 _TELL_S = 2.0  # between two writes of the file that `kmc study status` reads
+_LEFT_S = 3600.0  # a temporary file is written within seconds: one this old was left by a killed process
 
 Telling = Callable[[dict[str, Any]], None]
 Runner = Callable[..., None]
@@ -61,41 +63,53 @@ def execute(
     `runner` has the signature of pool.run_locally, which is taken if none is given. Raises UserError when
     `out` is in use or holds something else, and WriteFailed on a full disk.
     """
-    warnings = records.claim(out, study)
-    found = records.manifest_of(study, out)
-    files.make_folder(out)
-    with files.only_one(out):
-        _prepare(out, found)
-        session = _Session(study, out, found, telling, warnings, leave)
+    with _held(study, out) as found:
+        session = _Session(study, out, found, telling, leave)
         if session.todo:
             session.go(runner or run_locally, workers, should_stop or (lambda: False))
         return session.end()
 
 
-def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], bool] | None = None) -> Result:
-    """Do task `index` of `study` in this process, for a cluster's job. Any number may run at once.
+def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], bool] | None = None
+                ) -> tuple[Result, list[str]]:  # fmt: skip
+    """Do task `index` of `study` in this process, for a cluster's job; returns warnings too.
 
-    Raises UserError for a task that there is not, and when the study is not the one in `out`.
+    Any number may run at once, so that none looks at the results of all. Raises UserError for a task that
+    there is not, and when the study is not the one in `out`.
     """
     if not 0 <= index < study.count:
         raise UserError(f"the study has no task {index}", "--task", next_step=f"give 0 to {study.count - 1}")
     records.claim(out, study)
-    found = records.manifest_of(study, out)
+    found, warnings = records.manifest_of(study, out), list(study.warnings)
     if not records.is_study(out):
         records.write_manifest(out, found)
-    elif records.read_manifest(out).hash != found.hash:
+    old = records.read_manifest(out)
+    if old.hash != found.hash:
         raise UserError(f"the study has changed since {out / records.MANIFEST} was written", study.path,
                         next_step="write it again with kmc study ... --slurm FILE")  # fmt: skip
-    return perform(study.task(index), out, None, should_stop)
+    if old.versions != found.versions:
+        warnings.append(f"{out} was begun with other versions; what is done is kept as it is")
+    return perform(study.task(index), out, None, should_stop), warnings
 
 
-def prepare(study: Study, out: Path) -> Manifest:
-    """Write the manifest alone, for tasks that others run. Raises UserError and WriteFailed."""
+def prepare(study: Study, out: Path) -> list[str]:
+    """Write the manifest alone, for tasks that others run; returns warnings.
+
+    Raises UserError, when a study runs in `out` too, and WriteFailed.
+    """
+    with _held(study, out) as found:
+        return [*study.warnings, *versions.warnings(out, found)]
+
+
+@contextlib.contextmanager
+def _held(study: Study, out: Path) -> Iterator[Manifest]:
+    """The manifest of `study` in `out`, which is made ready and is this process's meanwhile."""
     records.claim(out, study)
     found = records.manifest_of(study, out)
     files.make_folder(out)
-    _prepare(out, found)
-    return found
+    with files.only_one(out):
+        _prepare(out, found)
+        yield found
 
 
 def _prepare(out: Path, found: Manifest) -> None:
@@ -104,19 +118,26 @@ def _prepare(out: Path, found: Manifest) -> None:
         records.write_manifest(out, found)
     for folder in (out, out / "tasks", out / "failed", out / "work"):
         files.make_folder(folder)  # copies of a study leave empty ones out
-        files.sweep(folder)
+        _sweep(folder)
     for work in (out / "work").iterdir():
         if records.result_path(out, work.name).is_file():
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that killed processes left, not those of tasks under way on any machine."""
+    for leftover in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError), files.explained(leftover):
+            if time.time() - leftover.stat().st_mtime > _LEFT_S:
+                leftover.unlink()
 
 
 class _Session:
     """One go at the tasks that are not done."""
 
     def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
-                 warnings: list[str], leave: frozenset[str]) -> None:  # fmt: skip
+                 leave: frozenset[str]) -> None:  # fmt: skip
         self.study, self.out, self.manifest, self.telling = study, out, found, telling
-        self.warnings = warnings
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
         self.already = before.count(DONE)
@@ -173,16 +194,17 @@ class _Session:
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
+        warnings = [*self.study.warnings, *versions.warnings(self.out, self.manifest)]
         try:
             records.write_table(self.out, self.manifest)
         except files.WriteFailed as error:  # the tasks have their own results and reasons
-            self.warnings.append(str(error))
+            warnings.append(str(error))
         with contextlib.suppress(OSError):
             (self.out / PROGRESS).unlink(missing_ok=True)
         self.failed.sort()
         left = len(self.todo) - self.done - len(self.failed)
         return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s,
-                       self.warnings)  # fmt: skip
+                       warnings)  # fmt: skip
 
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:
@@ -208,7 +230,7 @@ def status(out: Path) -> dict[str, Any]:
         "left_s": None if told is None else told["left_s"],
         "failures": [{"task": index, **found.place(index), "reason": reason}
                      for index, reason in records.failures(out, found, now)],
-        "other_versions": found.versions != provenance.versions(),
+        "other_versions": versions.others(out, found) > 0,
     }  # fmt: skip
 
 

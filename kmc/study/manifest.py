@@ -130,16 +130,13 @@ def read_manifest(out: Path) -> Manifest:
     return found
 
 
-def claim(out: Path, study: Study) -> list[str]:
-    """Whether `study` may use `out`; returns warnings. Writes nothing. Raises UserError."""
+def claim(out: Path, study: Study) -> None:
+    """Whether `study` may use `out`. Writes nothing. Raises UserError."""
     if not outputs.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
-        return []
+        return
     old = read_manifest(out)
     if old.name != study.name:
         raise UserError(f'{out} holds the study "{old.name}"', next_step="choose another --out")
-    if old.versions != provenance.versions():
-        return [f"{out} was begun with other versions; what is done is kept as it is"]
-    return []
 
 
 def write_manifest(out: Path, manifest: Manifest) -> None:
