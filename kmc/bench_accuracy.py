@@ -158,33 +158,40 @@ def _compared(found: Sample, tightest: Sample) -> dict[str, float]:
         both = np.isfinite(found[key]) & np.isfinite(tightest[key])
         mine, best = found[key][both], tightest[key][both]
         ratio = float(mine.mean() / best.mean())
-        error = float((mine - ratio * best).std(ddof=1) / math.sqrt(len(mine)) / best.mean())
+        error = _error(mine - ratio * best) / float(best.mean())
         out |= {key: float(mine.mean()), f"{name}_ratio": ratio, f"{name}_error": error}
     change = found["decades"] - tightest["decades"]
     change = change[np.isfinite(change)]
     out |= {"decades": float(np.nanmean(found["decades"])), "decades_change": float(change.mean()),
-            "decades_error": float(change.std(ddof=1) / math.sqrt(len(change)))}
+            "decades_error": _error(change)}
     return out | {key: float(found[key].mean()) for key in ("cpu_s", "events", "solves")}
 
 
 def _of_seeds(found: Sample | None) -> list[dict[str, Any]]:
-    """The first halves of the seeds against all, with the standard error of each mean."""
+    """The first halves of the seeds against all, with the standard error of each mean: of two or more."""
     rows: list[dict[str, Any]] = []
     for share in SHARES if found is not None else ():
         there = np.isfinite(found["set_s"] + found["decades"]) if found is not None else slice(0)
         whole = {key: values[there] for key, values in (found or {}).items()}
         some = {key: values[: len(values) // share] for key, values in whole.items()}
         count = len(some["set_s"])
+        if count < 2:
+            continue
         row: dict[str, Any] = {"knob": "seeds", "setting": count, "default": False}
         for key, name in (("set_s", "set"), ("off_s", "off")):
             mean = float(whole[key].mean())
             row |= {key: float(some[key].mean()), f"{name}_ratio": float(some[key].mean()) / mean,
-                    f"{name}_error": float(some[key].std(ddof=1)) / math.sqrt(count) / mean}
+                    f"{name}_error": _error(some[key]) / mean}
         row |= {"decades": float(some["decades"].mean()),
                 "decades_change": float(some["decades"].mean() - whole["decades"].mean()),
-                "decades_error": float(some["decades"].std(ddof=1)) / math.sqrt(count)}
+                "decades_error": _error(some["decades"])}
         rows.append(row)
     return rows
+
+
+def _error(values: np.ndarray) -> float:
+    """Standard error of a mean; NaN for that of one value, which has no spread."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def _rates(knob: str, value: float) -> dict[str, float | None]:

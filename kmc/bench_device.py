@@ -113,10 +113,15 @@ def longest(case: Case) -> float:
 def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Medians of the columns, how many rows there were, and the first reason why one was cut short."""
     columns = [key for key in rows[0] if key != "reason"]
-    found: dict[str, Any] = {key: statistics.median(row[key] for row in rows) for key in columns}
+    found: dict[str, Any] = {key: _median([row[key] for row in rows]) for key in columns}
     reasons = [row["reason"] for row in rows if row["reason"]]
     more = f" (and {len(reasons) - 1} more of {len(rows)} seeds)" if len(reasons) > 1 else ""
     return found | {"seeds": len(rows), "reason": reasons[0] + more if reasons else ""}
+
+
+def _median(values: list[float]) -> float:
+    """Of those that are known; NaN where none is."""
+    return statistics.median([value for value in values if not math.isnan(value)] or [math.nan])
 
 
 def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str, Any], Simulation]:
@@ -136,7 +141,7 @@ def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str
     error = rate_errors(simulation)
     if end is not None:
         simulation = Simulation.from_state_dict(simulation.stack, case.protocol, some, end)
-    conductance = rows["conductance"] if len(rows["time"]) else np.ones(1)
+    conductance = rows["conductance"] if len(rows["time"]) else np.full(1, np.nan)  # nobody looked
     return {"wall_s": wall, "cpu_s": worked, **_speeds(events, metal, wall), **_errors(error),
             "reached_s": simulation.time_s, "asked_s": case.protocol.duration_s,
             "finished": float(simulation.finished), "change_G": float(conductance.max() / conductance[0]),

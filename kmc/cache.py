@@ -6,6 +6,7 @@ served stale. So the cache folder is keyed by a hash of all sources that kernels
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
-_KEEP_DAYS = 30
+_KEEP_DAYS, _DAY_S = 30, 86400.0
 # `kernel` and `inlined` are njit with options (kernels_near).
 _NJIT = re.compile(r"^\s*@(?:\w+\.)?(?:njit|kernel|inlined)\b", re.MULTILINE)
 _IMPORT = re.compile(
@@ -93,7 +94,10 @@ def cache_dir() -> Path:
 
 @lru_cache(maxsize=1)
 def _prepare() -> bool:
-    """Point numba at `cache_dir()`; False where nothing can be written there (then nothing is cached)."""
+    """Point numba at `cache_dir()`; False where nothing can be written there (then nothing is cached).
+
+    Once a day the folder's date becomes now: what numba does within leaves it alone, and `sweep` goes by it.
+    """
     import numba
 
     folder = cache_dir()
@@ -103,6 +107,9 @@ def _prepare() -> bool:
         return False
     if not os.access(folder, os.W_OK):
         return False
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime > _DAY_S:
+            os.utime(folder)
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
     return True
 
@@ -126,7 +133,7 @@ def sweep() -> list[Path]:
     removed: list[Path] = []
     parent = cache_root() / "kernels"
     for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-        age_days = (time.time() - folder.stat().st_mtime) / 86400
+        age_days = (time.time() - folder.stat().st_mtime) / _DAY_S
         if folder.name != source_hash() and age_days > _KEEP_DAYS:
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kmc import bench_accuracy as bench
@@ -50,6 +51,24 @@ def test_rows_and_figure(few: None, tmp_path: Path) -> None:
         path = tmp_path / f"figure.{suffix}"
         bench.draw(rows, path)
         assert path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("known", "settings"), [(8, [8, 4, 2]), (3, [3]), (1, []), (0, [])])
+def test_a_share_of_seeds_has_two_of_them(known: int, settings: list[int]) -> None:
+    """One seed has no spread, none no mean; seeds that lack an observable count for none."""
+    values = np.where(np.arange(8) < known, 1.0 + np.arange(8), np.nan)
+    rows = bench._of_seeds({"set_s": values, "off_s": np.ones(8), "decades": np.ones(8)})
+    assert [row["setting"] for row in rows] == settings
+    assert all(row["set_error"] > 0.0 and row["decades_error"] == 0.0 for row in rows)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_seed_has_no_error() -> None:
+    """Without a warning of numpy's."""
+    one = {key: np.ones(1) for key in ("set_s", "off_s", "decades", "cpu_s", "events", "solves")}
+    row = bench._compared(one, one)
+    assert row["set_ratio"] == 1.0
+    assert all(math.isnan(row[key]) for key in ("set_error", "off_error", "decades_error"))
 
 
 def test_what_is_compared_is_the_same_configuration() -> None:

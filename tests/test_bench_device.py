@@ -58,6 +58,17 @@ def test_rows_of_devices(small: None) -> None:
     assert len(told) == 8
 
 
+def test_a_case_that_nobody_looked_at_conducts_an_unknown_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped before its first look: no conductance, rather than 1 S. Medians are of what is known."""
+    monkeypatch.setattr(bench_device, "load_stack", reduced)
+    monkeypatch.setenv(bench_device.LIMIT_VARIABLE, "1e-9")
+    row, _ = bench_device._measure(Case("never", Protocol.hold("0.4 V", "1e5 s", "1 mA"), 1.0), 1, None)
+    assert np.isnan([row["G_end_S"], row["change_G"]]).all()
+    found = bench_device._medians([row, row | {"G_end_S": 2.0}, row | {"G_end_S": 3.0}])
+    assert found["G_end_S"] == 2.5
+    assert np.isnan(found["change_G"])
+
+
 def test_an_error_of_the_rates_is_seen() -> None:
     """Right after a full solution there is next to none: vacancies are solved to 2 mV, from where they were.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -759,6 +760,27 @@ def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str],
     result = json.loads(capsys.readouterr().out)
     assert result[0]["sites"] == 10**6
     assert cli.main(["bench", "min"]) == 2
+    assert cli.main(["bench", "--figure", "x.png"]) == 2
+    told = capsys.readouterr().err
+    assert told.endswith("--figure needs a benchmark's name; kmc bench accuracy --figure x.png\n")
+
+
+def test_a_bench_that_is_interrupted_tells_its_rows(capsys: pytest.CaptureFixture[str],
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """With exit code 3, as all that is not done; ctrl-C is then as it was."""
+    def run(progress: Any) -> list[dict[str, Any]]:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return [{"sites": 5}]
+
+    point = SimpleNamespace(name="mine", load=lambda: run)
+    monkeypatch.setattr("kmc.bench.metadata.entry_points", lambda group: [point] if "bench" in group else [])
+    before = signal.getsignal(signal.SIGINT)
+    assert cli.main(["bench", "mine", "--json", "--quiet"]) == 3
+    told = capsys.readouterr()
+    assert json.loads(told.out) == [{"sites": 5}]
+    assert told.err == "interrupted; the rows are of what was measured before\n"
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_bench_draws_its_rows_if_it_can(tmp_path: Path, capsys: pytest.CaptureFixture[str],
@@ -814,6 +836,22 @@ def test_a_wrong_name_has_its_nearest() -> None:
     """As everywhere."""
     with pytest.raises(AttributeError, match="did you mean 'load_stack'"):
         kmc.load_stac  # noqa: B018
+
+
+def test_a_cache_in_use_is_as_good_as_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading kernels changes no folder's date by itself: a month after they were compiled they would go."""
+    monkeypatch.setenv("KMC_CACHE", str(tmp_path))
+    monkeypatch.setattr("numba.config.CACHE_DIR", "")
+    monkeypatch.setattr(cache, "source_hash", lambda: "mine")
+    folder = tmp_path / "kernels" / "mine"
+    for age_days, touched in ((40.0, True), (0.5, False)):
+        folder.mkdir(parents=True, exist_ok=True)
+        before = time.time() - age_days * 86400
+        os.utime(folder, (before, before))
+        assert cache._prepare.__wrapped__()
+        assert (folder.stat().st_mtime > before + 1.0) is touched
+    monkeypatch.setattr(cache, "source_hash", lambda: "next")
+    assert cache.sweep() == []
 
 
 def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

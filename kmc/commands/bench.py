@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,9 +33,13 @@ def bench(
         kmc bench accuracy --figure accuracy.png
     """
     from kmc import bench as benches
-    from kmc.progress import spinner
+    from kmc.errors import UserError
+    from kmc.progress import say, spinner
 
     if name is None:
+        if figure is not None:
+            step = f"kmc bench accuracy --figure {figure}"
+            raise UserError("--figure needs a benchmark's name", next_step=step)
         names = benches.names()
         typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
         return 0
@@ -39,7 +47,7 @@ def bench(
     draw = benches.drawer(name) if figure is not None else None
     if figure is not None:
         check_file(figure, PICTURE, "--figure")
-    with spinner(f"bench {name}", quiet) as progress:
+    with _noted() as interrupted, spinner(f"bench {name}", quiet) as progress:
         result = benches.run(name, progress)
     if draw is not None and figure is not None:
         draw(result["rows"], figure)
@@ -47,7 +55,28 @@ def bench(
         typer.echo(json.dumps(result["rows"], indent=2))
     else:
         _print_table(result)
-    return 0
+    if interrupted.is_set():
+        say("interrupted; the rows are of what was measured before")
+    return 3 if interrupted.is_set() else 0
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[threading.Event]:
+    """Whether ctrl-C came, which interrupts as ever: a benchmark may end there with the rows that it has."""
+    came = threading.Event()
+
+    def note(*_: object) -> None:
+        came.set()
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # it is ignored, or another's
+        yield came
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _print_table(result: dict[str, Any]) -> None:
