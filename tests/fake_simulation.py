@@ -28,7 +28,7 @@ class Simulation:
 
     def __init__(self, stack: Any, protocol: Any, settings: Any, seed: int,
                  initial: dict[str, Any] | None = None) -> None:
-        self.protocol, self.settings, self.seed = protocol, settings, seed
+        self.stack, self.protocol, self.settings, self.seed = stack, protocol, settings, seed
         self.lattice = SimpleNamespace(spacing_nm=0.5, shape=(8, 48, 48))  # as wide as settings ask for
         self.steps = protocol.steps()
         self.random = streams.stream(seed, "events")
