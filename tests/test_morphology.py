@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small_stacks
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -741,15 +740,3 @@ def test_the_ends_of_what_cards_allow(choices: dict[str, Any], order: str) -> No
     bare = lattice.silver_surface() == lattice.organic_surface()
     assert bare.mean() <= choices.get("crevice_fraction", 0.0)  # silver falls into a wide crevice
     assert lattice.mask(*ACTIVE).any()
-
-
-@pytest.mark.parametrize("organic_nm", [1.0, 2.0, 3.0, 20.0])
-def test_the_film_begins_with_a_cell_of_the_mesh(organic_nm: float) -> None:
-    """However thick the organic is: what gathers on it is in the lowest cell, which holds no site below."""
-    stack = small_stacks.reduced("ogb_20nm", organic_nm)
-    lattice = morphology.build(stack, small_stacks.settings(), stream(1, "morphology"))
-    organic = np.flatnonzero((lattice.region == Region.ORGANIC).any(axis=(1, 2)))
-    assert len(organic) == pytest.approx(organic_nm / lattice.spacing_nm, abs=1.0)
-    assert (organic[-1] + 1) % 4 == 0
-    counter = np.flatnonzero((lattice.region == Region.COUNTER).all(axis=(1, 2)))
-    assert 2 <= len(counter) < 6
