@@ -33,16 +33,10 @@ def bench(
         kmc bench accuracy --figure accuracy.png
     """
     from kmc import bench as benches
-    from kmc.errors import UserError
     from kmc.progress import say, spinner
 
     if name is None:
-        if figure is not None:
-            step = f"kmc bench accuracy --figure {figure}"
-            raise UserError("--figure needs a benchmark's name", next_step=step)
-        names = benches.names()
-        typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
-        return 0
+        return _list(benches.names(), figure, as_json)
     benches.load(name)  # a wrong name is said before any progress
     draw = benches.drawer(name) if figure is not None else None
     if figure is not None:
@@ -58,6 +52,16 @@ def bench(
     if interrupted.is_set():
         say("interrupted; the rows are of what was measured before")
     return 3 if interrupted.is_set() else 0
+
+
+def _list(names: list[str], figure: Path | None, as_json: bool) -> int:
+    from kmc.errors import UserError
+
+    if figure is not None:
+        step = f"kmc bench accuracy --figure {figure}"
+        raise UserError("--figure needs a benchmark's name", next_step=step)
+    typer.echo(json.dumps({"benches": names}) if as_json else "\n".join(names))
+    return 0
 
 
 @contextlib.contextmanager

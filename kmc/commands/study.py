@@ -66,21 +66,27 @@ def study(
 
         kmc study runs/ligand_thickness/study.yaml --slurm job.sh
     """
-    from kmc.study import load_study
-
     if what == "status" and (folder is not None or not Path(what).exists()):
         _refuse_beside_status(out=out, workers=workers, task=task, slurm=slurm, scheduler=scheduler, set=sets)
         return _status(folder, as_json)
     path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
-    _refuse_mixtures(folder, task=task, slurm=slurm, scheduler=scheduler, workers=workers)
-    loaded = load_study(path, sets or [])
+    loaded = _load(path, sets, folder, task=task, slurm=slurm, scheduler=scheduler, workers=workers)
     target = path.parent / "out" if out is None else out
-    _refuse_growth(loaded, task=task, slurm=slurm)
     if slurm is not None:
         return _script(loaded, target, slurm, as_json)
     if task is not None:
         return _one(loaded, target, task, as_json)
     return _whole(loaded, target, workers, scheduler, as_json, quiet)
+
+
+def _load(path: Path, sets: list[str] | None, folder: Path | None, **given: Any) -> Study:
+    """The study, once what was given beside it makes sense together and for it."""
+    from kmc.study import load_study
+
+    _refuse_mixtures(folder, **given)
+    loaded = load_study(path, sets or [])
+    _refuse_growth(loaded, task=given["task"], slurm=given["slurm"])
+    return loaded
 
 
 def _refuse_beside_status(**given: Any) -> None:

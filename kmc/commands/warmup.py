@@ -74,5 +74,6 @@ def _compile(vacancies: str) -> None:
     device.solve_fields()
     simulation.run()
     arrays = device.state, device.grid, device.potential.fields, device.model
-    kernels.refresh_near(*arrays, seam)
+    device.follow_metal()  # nothing changed: it goes all the way for that
+    kernels.refresh_near(*arrays, seam.astype(np.int64))
     kernels.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)
