@@ -9,6 +9,7 @@ conserved number, and the fixed counter-charge of a neutral film
 import numpy as np
 
 from .errors import UserError
+from .fields import Screen
 from .lattice import ACTIVE, Lattice, Region
 from .multigrid import Hierarchy
 from .state import KIND_VACANCY, State
@@ -32,6 +33,9 @@ class VacancyEquilibrium:
         self.factor, self.thermal = factor, K_B * stage_K
         self.scale = 1.0 / (EPS0 * lattice.spacing_nm * factor)
         self.fixed_charge, self.most = vacancy_cells(lattice, stack, factor)
+        #: the same by region of a site, over EPS0 and the spacing
+        built_in, most = vacancy_sites(stack, lattice.spacing_nm)
+        self.built_in, self.room = (part / (EPS0 * lattice.spacing_nm) for part in (built_in, most))
         self.fixed_charge[~free] = 0.0
         self.total = float(self.fixed_charge.sum())
         self.number = self.fixed_charge.copy()
@@ -40,8 +44,10 @@ class VacancyEquilibrium:
         self.sink = np.zeros_like(self.most)
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
-    def solve(self, potential, voltage: float, others: np.ndarray) -> None:
+    def solve(self, potential, voltage: float, others: np.ndarray) -> Screen:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
+
+        Returns what tells their number site by site.
 
         That is where a convex free energy is least, of the field and of the vacancies' mixing. So Newton's
         step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
@@ -55,7 +61,7 @@ class VacancyEquilibrium:
             change = self._step(potential)
             self._descend(potential, change, voltage, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
-                return
+                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal)
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 
@@ -135,30 +141,33 @@ class VacancyEquilibrium:
         self.number[sites] = most * share
 
 
-def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Built-in vacancies and the most a mesh cell can hold, both [cells].
+def vacancy_sites(stack, spacing_nm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Built-in vacancies and the most that a site can hold, by region.
 
     Built in: the card's bulk density in perovskite, plus the ligand's vacancies per area of crystal surface,
-    or the film's per area of grain boundary, spread over its width. UserError for more than there is room.
+    or the film's per area of grain boundary, spread over its width.
     """
     card = stack.active.card
-    cell_volume = card.value("lattice_constant") ** 3
-    region = lattice.region
-    inside = np.isin(region, [Region.CORE, Region.SURFACE, Region.BOUNDARY])
-    volume = lattice.spacing_nm**3
-    number = inside * card.value("vacancy_density") * volume
+    volume = spacing_nm**3
+    number, most = np.zeros(len(Region)), np.zeros(len(Region))
+    number[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = card.value("vacancy_density") * volume
     if stack.ligand is not None:
-        surface = stack.ligand.value("surface_vacancy_density")
-        number = number + (region == Region.SURFACE) * surface * lattice.spacing_nm**2
+        number[Region.SURFACE] += stack.ligand.value("surface_vacancy_density") * spacing_nm**2
     else:
         boundary = card.get("boundary_vacancy_density", 0.0)
-        width = max(stack.grain.boundary_nm, lattice.spacing_nm)
-        number = number + (region == Region.BOUNDARY) * boundary * volume / width
-    most = np.isin(region, ACTIVE) * card.value("vacancy_site_limit") * volume / cell_volume
+        number[Region.BOUNDARY] += boundary * volume / max(stack.grain.boundary_nm, spacing_nm)
+    most[list(ACTIVE)] = card.value("vacancy_site_limit") * volume / card.value("lattice_constant") ** 3
+    return number, most
+
+
+def vacancy_cells(lattice: Lattice, stack, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Built-in vacancies and the most a mesh cell can hold, both [cells]. UserError: they have no room."""
+    by_region = vacancy_sites(stack, lattice.spacing_nm)
+    number, most = (part[lattice.region] for part in by_region)
     if number.sum() > most.sum():
         told = f"{number.sum():.3g} bromide vacancies are built in where {most.sum():.3g} have room"
         raise UserError(told, next_step="lower the vacancy densities or raise active.vacancy_site_limit")
-    shape = tuple(v for n in region.shape for v in (n // factor, factor))
+    shape = tuple(v for n in lattice.shape for v in (n // factor, factor))
     return number.reshape(shape).sum(axis=(1, 3, 5)), most.reshape(shape).sum(axis=(1, 3, 5))
 
 

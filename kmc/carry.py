@@ -17,7 +17,7 @@ _PLAIN = (
 )  # fmt: skip
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
 _PATCHES = ("drift", "count", "sites")
-_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share")
+_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "on_site", "ions")
 
 
 def device_state(device: Device) -> dict[str, Any]:

@@ -166,14 +166,16 @@ class Device:
         potential.hold_charge(self.state)
         self.charge_density[:] = self.density
         self.charge_metal = int(self.state.run["metal"][0])
+        screen = None
         if self.vacancies is not None:
-            self.vacancies.solve(potential, voltage, self.density)
+            screen = self.vacancies.solve(potential, voltage, self.density)
         else:
             vacancies = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
             potential.set_charge(self.density + vacancies)
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
-        potential.publish(self.state, True)
+        potential.lay_charge(self.density)
+        potential.publish(self.state, True, screen)
 
     # -- circuit and heat ------------------------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
-"""Compiled passes between the coarse field mesh and the lattice sites: coarsen, prolong, relax."""
+"""Compiled passes between the coarse field mesh and the lattice sites: coarsen, prolong, relax, screen."""
+
+import math
 
 import numpy as np
 
@@ -7,55 +9,62 @@ from .state import METAL
 
 
 @njit
-def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, fixed, unit, share):
+def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet, skipped: int, fixed, unit,
+            share):
     """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
-    fixed: uint8 [nz/f, ny/f, nx/f]; unit: float64, same shape, written where fixed; share: float64, same
-    shape, of a cell's charge on each of its open sites, over their shorter edge.
+    start [nz/f]: first plane of a cell that is above the sheet or all below it: before it metal alone counts;
+    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose silver lies too low in its cell to hold it;
+    unit: float64, same shape, written where fixed; share: float64, same shape, of a cell's charge on each of
+    its open sites, over their shorter edge.
     """
     cz, cy, cx = fixed.shape
     for kz in range(cz):
         count, total = np.zeros((cy, cx), np.int64), np.zeros((cy, cx))
+        closed = np.zeros((cy, cx), np.int64)
         for z in range(kz * factor, min(kz * factor + factor, nz)):
             for y in range(ny):
                 ky, row = y // factor, (z * ny + y) * nx
                 for kx in range(cx):
                     for i in range(row + kx * factor, row + min(kx * factor + factor, nx)):
-                        if sites[i].cation >= METAL or sites[i].held:
+                        metal = sites[i].cation >= METAL
+                        if metal or z < start[kz] or sites[i].held:
+                            closed[ky, kx] += 1
+                        if metal and z != skipped:
                             count[ky, kx] += 1
                             total[ky, kx] += fields[i].unit
         for ky in range(cy):
             for kx in range(cx):
-                fixed[kz, ky, kx] = count[ky, kx] > 0
-                share[kz, ky, kx] = factor / max(factor**3 - count[ky, kx], 1)
-                if count[ky, kx] > 0:
-                    unit[kz, ky, kx] = total[ky, kx] / count[ky, kx]
+                fixed[kz, ky, kx] = count[ky, kx] > 0 or sheet[kz, ky, kx] > 0
+                share[kz, ky, kx] = factor / max(factor**3 - closed[ky, kx], 1)
+                if fixed[kz, ky, kx]:
+                    unit[kz, ky, kx] = total[ky, kx] / max(count[ky, kx], 1)
 
 
 @njit
-def _weight(i: int, factor: int, count: int, wrap: bool) -> tuple[int, int, float]:
-    """Cells below and above a site centre along one axis, and the weight of the upper one."""
+def _weight(i: int, factor: int, count: int) -> tuple[int, int, float]:
+    """Cells below and above a site's middle along a periodic axis, and the weight of the upper one."""
     place = (i + 0.5) / factor - 0.5
     low = int(np.floor(place))
-    upper = place - low
-    high = low + 1
-    if wrap:
-        return low % count, high % count, upper
-    return max(low, 0), min(high, count - 1), upper
+    return low % count, (low + 1) % count, place - low
 
 
 @njit
-def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge, with_charge: bool):
-    """Trilinear values of the mesh at all sites whose potential is not given."""
-    cz, cy, cx = unit.shape
+def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, below, above, weight, unit, charge,
+            with_charge: bool):
+    """Trilinear values of the mesh at all sites whose potential is not given.
+
+    below, above, weight [nz]: of each plane the cells on its two sides, and how much of the upper one it has.
+    """
+    cy, cx = unit.shape[1:]
     place, part = np.empty((nx, 2), np.int64), np.empty(nx)
     for x in range(nx):
-        place[x, 0], place[x, 1], part[x] = _weight(x, factor, cx, True)
+        place[x, 0], place[x, 1], part[x] = _weight(x, factor, cx)
     first, second = np.empty(cx), np.empty(cx)
     for z in range(nz):
-        z0, z1, wz = _weight(z, factor, cz, False)
+        z0, z1, wz = below[z], above[z], weight[z]
         for y in range(ny):
-            y0, y1, wy = _weight(y, factor, cy, True)
+            y0, y1, wy = _weight(y, factor, cy)
             a, b, c, d = (1 - wz) * (1 - wy), (1 - wz) * wy, wz * (1 - wy), wz * wy
             for x in range(cx):  # one row of cells first: its sites need only two of them each
                 first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x]
@@ -73,13 +82,24 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, unit, charge,
 
 
 @njit
-def _weights(sites, fields, face, source, share, factor: int, nz: int, ny: int, nx: int, box, weight, unit,
-             charge):
+def lay(source, share, factor: int, nz: int, ny: int, nx: int, on_site):
+    """The charge of each cell on its open sites, all alike: on_site [nz*ny*nx], V times permittivity."""
+    cy, cx = ny // factor, nx // factor
+    for z in range(nz):
+        for y in range(ny):
+            ky, i = min(y // factor, cy - 1), (z * ny + y) * nx
+            for x in range(nx):
+                kx = min(x // factor, cx - 1)
+                on_site[i + x] = source[z // factor, ky, kx] * share[z // factor, ky, kx]
+
+
+@njit
+def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, weight, unit, charge):
     """Take a box with its shell out of the lattice: [z, y, x] with one site more on each side.
 
-    weight [z, y, x, 7]: of the six neighbours (they sum to one) and of the charge in the site; 0 where held.
+    weight [z, y, x, 9]: of the six neighbours (they sum to one), what the charge in the site adds, what
+    screening leaves of the neighbours' charge potential, and of a charge in the site; 0 where held.
     """
-    cy, cx = ny // factor, nx // factor
     plane = ny * nx
     deep, wide, long = unit.shape
     for a in range(deep):
@@ -91,8 +111,7 @@ def _weights(sites, fields, face, source, share, factor: int, nz: int, ny: int, 
                 unit[a, b, c], charge[a, b, c] = fields[i].unit, fields[i].charge
                 inner = 0 < a < deep - 1 and 0 < b < wide - 1 and 0 < c < long - 1
                 if inner and sites[i].cation < METAL and not sites[i].held:
-                    here = sites[i].region
-                    row = face[here]
+                    row = face[sites[i].region]
                     w = weight[a, b, c]
                     w[0] = row[sites[i - 1 if x > 0 else i + nx - 1].region]
                     w[1] = row[sites[i + 1 if x < nx - 1 else i - nx + 1].region]
@@ -100,10 +119,8 @@ def _weights(sites, fields, face, source, share, factor: int, nz: int, ny: int, 
                     w[3] = row[sites[i + nx if y < ny - 1 else i - plane + nx].region]
                     w[4], w[5] = row[sites[i - plane].region], row[sites[i + plane].region]
                     total = w[0] + w[1] + w[2] + w[3] + w[4] + w[5]
-                    kz, ky = (box[0] + a - 1) // factor, min(y // factor, cy - 1)
-                    kx = min(x // factor, cx - 1)
-                    w[6] = source[kz, ky, kx] * share[kz, ky, kx]
-                    for d in range(7):
+                    w[6], w[7], w[8] = on_site[i] / total, 1.0, 1.0 / total
+                    for d in range(6):
                         w[d] /= total
                 x = x + 1 if x < nx - 1 else 0
 
@@ -131,11 +148,12 @@ def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, roun
                 u = w[2] * unit[a, b - 1, c] + w[3] * unit[a, b + 1, c] + w[4] * unit[a - 1, b, c]
                 u += w[5] * unit[a + 1, b, c] + w[1 - late] * unit[a, b, c + step]
                 q = w[2] * charge[a, b - 1, c] + w[3] * charge[a, b + 1, c] + w[4] * charge[a - 1, b, c]
-                q += w[5] * charge[a + 1, b, c] + w[1 - late] * charge[a, b, c + step] + w[6]
+                q += w[5] * charge[a + 1, b, c] + w[1 - late] * charge[a, b, c + step]
                 last = omega * w[late]
                 change = omega * (u - unit[a, b, c]) + last * unit[a, b, c - step]
                 unit[a, b, c] += change
-                charge[a, b, c] += omega * (q - charge[a, b, c]) + last * charge[a, b, c - step]
+                q = w[7] * q + w[6] - charge[a, b, c]
+                charge[a, b, c] += omega * q + last * w[7] * charge[a, b, c - step]
                 if edge or n == 1 or n == long - 2:
                     spill = max(spill, abs(change))
                     if round_y and (b == 1 or b == wide - 2):
@@ -148,27 +166,69 @@ def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, roun
 
 
 @njit
-def relax(sites, fields, face, source, share, factor: int, nz: int, ny: int, nx: int, box, sweeps: int,
-          omega: float) -> float:
+def relax(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, sweeps: int, omega: float) -> float:
     """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
-    face: permittivity between two regions [8, 8]; source: V times permittivity per mesh cell; share: of it on
-    an open site. Returns the
-    largest change of the unit potential at the box's edge in any sweep: what spills over.
+    face: permittivity between two regions [8, 8]; on_site: charge on each site, V times permittivity. Returns
+    the largest change of the unit potential at the box's edge in any sweep: what spills over.
     """
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
-    weight = np.zeros((*shape, 7))
+    weight = np.zeros((*shape, 9))
     unit, charge = np.empty(shape), np.empty(shape)
-    _weights(sites, fields, face, source, share, factor, nz, ny, nx, box, weight, unit, charge)
+    _weights(sites, fields, face, on_site, nz, ny, nx, box, weight, unit, charge)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
     spill = 0.0
     for sweep in range(sweeps):
         spill = max(spill, _sweep(weight, unit, charge, omega, sweep % 2 == 0, *round_))
-    for a in range(1, shape[0] - 1):
-        for b in range(1, shape[1] - 1):
+    _put(fields, ny, nx, box, weight, unit, charge)
+    return spill
+
+
+@njit
+def _put(fields, ny: int, nx: int, box, weight, unit, charge):
+    """Potentials of a box back on the lattice."""
+    deep, wide, long = unit.shape
+    for a in range(1, deep - 1):
+        for b in range(1, wide - 1):
             row = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx
-            for c in range(1, shape[2] - 1):
+            for c in range(1, long - 1):
                 if weight[a, b, c, 0] > 0.0:
                     here = fields[row + (box[4] + c - 1) % nx]
                     here.unit, here.charge = unit[a, b, c], charge[a, b, c]
-    return spill
+
+
+@njit
+def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny: int, nx: int, box,
+             rounds: int, sweeps: int, omega: float, most, built_in, voltage: float, mu: float,
+             thermal: float):
+    """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
+
+    most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
+    """
+    shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
+    weight = np.zeros((*shape, 9))
+    unit, charge = np.empty(shape), np.empty(shape)
+    _weights(sites, fields, face, on_site, nz, ny, nx, box, weight, unit, charge)
+    round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
+    cy, cx = ny // factor, nx // factor
+    for k in range(rounds + 1):
+        for a in range(1, shape[0] - 1):
+            kz = (box[0] + a - 1) // factor
+            for b in range(1, shape[1] - 1):
+                y = (box[2] + b - 1) % ny
+                for c in range(1, shape[2] - 1):
+                    x = (box[4] + c - 1) % nx
+                    w, i = weight[a, b, c], ((box[0] + a - 1) * ny + y) * nx + x
+                    here = sites[i].region
+                    if w[0] == 0.0 or most[here] == 0.0:
+                        continue
+                    energy = (voltage * unit[a, b, c] + charge[a, b, c] - mu) / thermal
+                    part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
+                    slope = most[here] * part * (1.0 - part) / thermal
+                    cell = (kz, min(y // factor, cy - 1), min(x // factor, cx - 1))
+                    on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
+                    w[7] = 1.0 / (1.0 + w[8] * slope)
+                    w[6] = w[8] * (on_site[i] + slope * charge[a, b, c]) * w[7]
+        for sweep in range(sweeps if k < rounds else 0):
+            _sweep(weight, unit, charge, omega, sweep % 2 == 0, *round_)
+    _put(fields, ny, nx, box, weight, unit, charge)

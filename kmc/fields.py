@@ -5,10 +5,13 @@ as voltage * unit + charge: a new voltage costs no solve. `unit` has the metal a
 one volt, `charge` has the space charge with all metal grounded.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from . import field_kernels as fk
 from .lattice import Lattice, Region
+from .mesh import Mesh, carrier_sheet
 from .model import face_table, permittivities
 from .multigrid import Hierarchy
 from .state import FIELD, METAL, State
@@ -16,75 +19,65 @@ from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
+SCREEN_ROUNDS = 8  # of Newton's method for the vacancies among those sweeps
 SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
 FEW = 30_000  # sites of a box that is not worth splitting
 SOLVE_ETA = 1e-4
-CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 
-def carrier_sheet(lattice: Lattice) -> np.ndarray:
-    """Top plane of the organic layer: where its mobile carriers gather against the crystals' poor conduction.
+class Screen(NamedTuple):
+    """Vacancies in equilibrium: by region most and built in on a site (V times permittivity); V, mu, kT/e."""
 
-    They make the interface an equipotential within microseconds (Maxwell-Wagner; the layer's own space-charge
-    current refills it), at the voltage the leak leaves to the organic.
-    """
-    organic = lattice.region == Region.ORGANIC
-    above = np.roll(lattice.region, -1, axis=0)
-    ends = (above != Region.ORGANIC) & (above != Region.ELECTRODE)  # silver that fell there has its own
-    return np.flatnonzero(organic & ends & ~lattice.residue)
+    most: np.ndarray
+    built_in: np.ndarray
+    voltage: float
+    mu: float
+    thermal: float
 
 
 class Potential:
     """`fields["unit"]` and `fields["charge"]` on the sites for the present metal and space charge."""
-
-    faces: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     def __init__(self, lattice: Lattice, stack, factor: int):
         self.shape = lattice.shape
         self.factor = factor
         self.spacing = lattice.spacing_nm
         self.fields = np.zeros(lattice.region.size, FIELD)
-        values = permittivities(stack)
-        self.face = face_table(values)
-        cells = tuple(-(-n // factor) for n in self.shape)
+        self.face = face_table(permittivities(stack))
+        self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
+        self.mesh = Mesh(lattice, factor, self.sheet)
+        cells = self.mesh.cells
         self.fixed = np.zeros(cells, np.uint8)
         self.unit, self.charge = np.zeros(cells), np.zeros(cells)
         #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
         self.source = np.zeros(cells)
+        #: of that charge, V times permittivity, on each site; of the ions alone in each cell
+        self.on_site, self.ions = np.zeros(lattice.region.size, np.float32), np.zeros(cells)
         #: of a cell's charge, on each of its open sites and over their shorter edge
         self.share = np.full(cells, 1.0 / factor**2)
         self.hierarchy: Hierarchy | None = None
         self.solves = 0
-        self.sheet = carrier_sheet(lattice) if stack.active is not None else np.zeros(0, np.int64)
         self.sheet_voltage = 0.0
         #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
         self.plated = np.zeros(0, np.int32)
         self.mark = np.zeros(lattice.region.size, bool)  # False between calls
-        plane = self.shape[1] * self.shape[2]
-        low, high = (int(f(self.sheet)) // plane if len(self.sheet) else -1 for f in (np.min, np.max))
-        #: planes above the carriers, which are in the middle of no cell: the lattice is relaxed there always
-        self.above_sheet = (low + 1, min(high + 2 + factor, self.shape[0] - 1))
-        if low < 0 or factor == 1:
+        #: planes above the carriers, where the potential bends most: the lattice is relaxed there always
+        self.above_sheet = (self.mesh.base, min(self.mesh.base + 1 + factor, self.shape[0] - 1))
+        if not self.mesh.base or factor == 1:
             self.above_sheet = (0, 0)
         #: first site of the plane from which on the lattice is sharpened around metal
-        self.floor = (low + 3) * plane if len(self.sheet) else 0
-        mark = np.zeros(lattice.region.size, bool)
-        mark[self.sheet] = True
-        self.sheet_cells = mark.reshape([v for n in cells for v in (n, factor)]).any(axis=(1, 3, 5))
+        self.floor = (self.mesh.base + 2) * self.shape[1] * self.shape[2] if self.mesh.base else 0
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
-        values = values.copy()
-        values[[Region.COUNTER, Region.ELECTRODE]] = CONDUCTOR
-        resistance = 1.0 / values[lattice.region]
-        beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
-        held = self.sheet_cells.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
-        beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
         #: permittivities of the mesh's faces, gz, gy and gx
-        self.faces = mesh_faces(resistance, beyond, factor)
+        self.faces = self.mesh.faces(lattice, stack)
+        self.planes = self.mesh.planes()
 
     def prepare(self, state: State) -> bool:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
         before = self.fixed.copy(), self.unit[self.fixed == 1]
-        fk.coarsen(state.sites, self.fields, self.factor, *self.shape, self.fixed, self.unit, self.share)
+        mesh = self.mesh
+        fk.coarsen(state.sites, self.fields, self.factor, *self.shape, mesh.start, mesh.sheet, mesh.skipped,
+                   self.fixed, self.unit, self.share)
         if self.hierarchy is None:
             self.hierarchy = Hierarchy(*self.faces, None, self.fixed)
         else:
@@ -104,7 +97,7 @@ class Potential:
 
     def without_charge(self) -> None:
         """No space charge and no sheet of carriers."""
-        self.charge[:], self.source[:], self.sheet_voltage = 0.0, 0.0, 0.0
+        self.charge[:], self.source[:], self.on_site[:], self.sheet_voltage = 0.0, 0.0, 0.0, 0.0
 
     def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
         """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.
@@ -129,9 +122,9 @@ class Potential:
         self.charge[self.fixed == 1] = 0.0
         metal = np.flatnonzero(state.sites["cation"] >= METAL)
         some, plated = (self._count(sites) for sites in (metal, self._plated(state)))
-        held = plated > 0
+        held = (plated > 0) & (self.fixed == 1)
         self.charge[held] = self.sheet_voltage * plated[held] / some[held]
-        self.charge[self.sheet_cells] = self.sheet_voltage
+        self.charge[self.mesh.sheet == 1] = self.sheet_voltage
 
     def _count(self, sites: np.ndarray) -> np.ndarray:
         """How many of some sites are in each cell of the mesh."""
@@ -143,9 +136,18 @@ class Potential:
         """Sites of the atoms that plate the organic and are still there."""
         return self.plated[state.sites["cation"][self.plated] == METAL]
 
-    def publish(self, state: State, with_charge: bool) -> None:
-        """Values of the mesh at the sites, relaxed on the lattice where there is metal."""
-        fk.prolong(state.sites, self.fields, self.factor, *self.shape, self.unit, self.charge, with_charge)
+    def lay_charge(self, ions: np.ndarray) -> None:
+        """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
+        self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
+        fk.lay(self.source, self.share, self.factor, *self.shape, self.on_site)
+
+    def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
+        """Values of the mesh at the sites, relaxed on the lattice where there is metal.
+
+        With `screen` vacancies are in equilibrium there site by site, else where they were.
+        """
+        fk.prolong(state.sites, self.fields, self.factor, *self.shape, *self.planes, self.unit, self.charge,
+                   with_charge)
         if not with_charge:
             self.fields["charge"] = 0.0
         metal = np.flatnonzero(state.sites["cation"] == METAL)
@@ -155,7 +157,12 @@ class Potential:
         above = metal[metal >= self.floor]
         if len(above):
             for box in self.cover(above, SHARPEN_REACH):
-                self.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA)
+                if screen is None or self.factor == 1:
+                    self.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA)
+                else:
+                    fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share,
+                                self.factor, *self.shape, box, SCREEN_ROUNDS, SHARPEN_SWEEPS // SCREEN_ROUNDS,
+                                SHARPEN_OMEGA, *screen)
         low, high = self.above_sheet
         if high > low:
             self.relax(state, (low, high, 0, self.shape[1], 0, self.shape[2]), SHEET_SWEEPS, SHEET_OMEGA)
@@ -205,8 +212,7 @@ class Potential:
     def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
-        return fk.relax(state.sites, self.fields, self.face, self.source, self.share, self.factor,
-                        *self.shape, box, sweeps, omega)
+        return fk.relax(state.sites, self.fields, self.face, self.on_site, *self.shape, box, sweeps, omega)
 
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
@@ -228,31 +234,3 @@ def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:
     low = int(ordered[(k + 1) % len(ordered)])
     high = int(ordered[k])
     return (low, high) if high >= low else (low, high + n)
-
-
-def mesh_faces(resistance: np.ndarray, beyond: np.ndarray, factor: int
-               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Permittivities of the faces between mesh cells [z, y, x], z open, y and x periodic.
-
-    resistance: one over the permittivity of each site; beyond: the same seen from below. Between the middles
-    of two cells the sites of a column are in series and the columns side by side, so that layers across the
-    field are exact however they lie on the mesh.
-    """
-    faces = []
-    for axis in range(3):
-        upper = _halves(beyond if axis == 0 else resistance, axis, factor)[1]
-        lower = _halves(resistance, axis, factor)[0]
-        series = np.moveaxis(upper + np.roll(lower, -1, 0), 0, axis)
-        blocks = [v for a, n in enumerate(series.shape)
-                  for v in ((n, 1) if a == axis else (n // factor, factor))]
-        faces.append((1.0 / series).reshape(blocks).sum(axis=(1, 3, 5)) / factor)
-    return faces[0][:-1].copy(), faces[1], faces[2]
-
-
-def _halves(resistance: np.ndarray, axis: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the lower and the upper half of each cell along an axis, which comes first."""
-    along = np.moveaxis(resistance, axis, 0)
-    if factor == 1:
-        return along / 2, along / 2
-    parts = along.reshape(-1, 2, factor // 2, *along.shape[1:]).sum(axis=2)
-    return parts[:, 0], parts[:, 1]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .lattice import Region
+from .lattice import ACTIVE, Region
 from .rates import hop_prefactor, screened_pair_energy
 
 REGIONS = len(Region)
@@ -87,8 +87,13 @@ def permittivities(stack) -> np.ndarray:
 
 
 def face_table(values: np.ndarray) -> np.ndarray:
-    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode."""
+    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode.
+
+    Half a cell also from the film to the organic, for its carriers are a sheet at its surface.
+    """
     table = 2 * values[:, None] * values[None, :] / (values[:, None] + values[None, :])
+    film = np.array(ACTIVE)
+    table[Region.ORGANIC, film] = table[film, Region.ORGANIC] = 2 * values[film]
     for region in (Region.COUNTER, Region.ELECTRODE):
         table[region, :], table[:, region] = 2 * values, 2 * values
     return table

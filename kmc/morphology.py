@@ -221,11 +221,12 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     """Put the counter, the organic layer and the silver electrode round the film; grow the residue."""
     nz, ny, nx = film.region.shape[0], *film.ceiling.shape
     between = grid.planes(stack.organic.thickness_nm) if stack.organic is not None else 0
-    floor = _ELECTRODE_PLANES + between
+    # Vacancies gather in the film's first plane: it is the last in a cell of the mesh, and so one by itself.
+    floor = _ELECTRODE_PLANES + between + (-1 - _ELECTRODE_PLANES - between) % _EVEN
     total = -(-(floor + nz + _ELECTRODE_PLANES) // _EVEN) * _EVEN
     region = np.full((total, ny, nx), Region.ELECTRODE, dtype=np.uint8)
-    region[:_ELECTRODE_PLANES] = Region.COUNTER
-    region[_ELECTRODE_PLANES:floor] = Region.ORGANIC
+    region[: floor - between] = Region.COUNTER
+    region[floor - between : floor] = Region.ORGANIC
     region[floor : floor + nz] = film.region
     room = (region == Region.ORGANIC).astype(np.uint8)
     room[floor : floor + nz] = film.room
@@ -233,7 +234,7 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     if stack.active is not None and between:
         channel = channels.widest(film.room == OPEN, film.ceiling)
         column, planes = _residue(stack, grid, channel, film.ceiling.shape, between)
-        residue[_ELECTRODE_PLANES : _ELECTRODE_PLANES + planes, column] = True
+        residue[floor - between : floor - between + planes, column] = True
         if planes == between:
             residue[floor : floor + nz] = _stump(stack, grid, film, channel)
     return Lattice(grid.spacing, region, room, residue)

@@ -64,14 +64,23 @@ def potentials() -> dict[str, np.ndarray]:
     cells = tuple(n // 2 for n in SHAPE)
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
     share = np.zeros(fixed.shape)
-    fk.coarsen(state.sites, fields, 2, *SHAPE, fixed, unit, share)
+    start, sheet = 2 * np.arange(cells[0]), np.zeros(cells, np.uint8)
+    fk.coarsen(state.sites, fields, 2, *SHAPE, start, sheet, -1, fixed, unit, share)
     coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
     rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
-    fk.prolong(state.sites, fields, 2, *SHAPE, unit, charge, True)
+    place = (np.arange(SHAPE[0]) + 0.5) / 2 - 0.5
+    below = np.floor(place).astype(np.int64)
+    low, high = (np.clip(below + k, 0, cells[0] - 1) for k in (0, 1))
+    fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
-    spill = fk.relax(state.sites, fields, face, charge, share, 2, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    on_site = np.zeros(state.sites.size, np.float32)
+    fk.lay(charge, share, 2, *SHAPE, on_site)
+    spill = fk.relax(state.sites, fields, face, on_site, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
+    fk.screened(state.sites, fields, face, on_site, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, most,
+                built_in, 0.4, 0.1, 0.026)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
-            "charge": np.array(fields["charge"]), "rounds": np.array([rounds, spill])}
+            "charge": np.array(fields["charge"]), "on_site": on_site, "rounds": np.array([rounds, spill])}
 
 
 def currents(top: int) -> dict[str, np.ndarray]:

@@ -35,17 +35,24 @@ def plated(name: str, **values: object) -> tuple[Device, int]:
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("name", LAYERED)
 def test_it_is_at_the_potential_of_the_sheet(name: str, factor: int) -> None:
-    """On the site and in its cell of the mesh, so nothing pulls ions to it. The column is grounded."""
+    """So nothing pulls ions to it, and its cell of the mesh stays free. The column is grounded.
+
+    A second atom on it holds the cell, at the sheet's potential too.
+    """
     d, atom = plated(name, mesh_factor=factor)
     volts = d.potential.sheet_voltage
     assert volts > 1e-5
     assert d.potential.fields["charge"][atom] == volts
     assert d.potential.fields["unit"][atom] == 0.0
-    cell = tuple(k // factor for k in np.unravel_index(atom, d.lattice.shape))
-    assert d.potential.charge[cell] == pytest.approx(volts)
     grounded = (d.state.sites["cation"] == METAL) & d.network.in_organic
     assert grounded.any()
     assert not d.potential.fields["charge"][grounded].any()
+    above = atom + d.grid.ny * d.grid.nx
+    cells = [tuple(k // factor for k in np.unravel_index(site, d.lattice.shape)) for site in (atom, above)]
+    assert not d.potential.fixed[cells[0]]
+    put_silver(d, np.array([above]))
+    assert d.potential.fixed[cells[1]]
+    assert d.potential.charge[cells[1]] == pytest.approx(volts)
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -100,7 +107,7 @@ def test_it_is_grounded_once_it_joins_the_column() -> None:
 
 
 def test_a_cell_of_both_is_at_the_mean() -> None:
-    """A needle on the sheet, five atoms high: its cells above the sheet's own are at its potential.
+    """A needle on the sheet, five atoms high: its cells above the lowest are at its potential.
     With an electrode's sites in the cell it is less by their number."""
     d, atom = plated("ogb_20nm", mesh_factor=4)
     _, ny, nx = d.lattice.shape
@@ -112,7 +119,7 @@ def test_a_cell_of_both_is_at_the_mean() -> None:
     metal = (d.state.sites["cation"] >= METAL).reshape(d.lattice.shape)
     volts, counts = d.potential.sheet_voltage, []
     for z, y, x in dict.fromkeys(inside):
-        if d.potential.sheet_cells[z, y, x]:
+        if z == d.potential.mesh.first:  # the lowest atom, which does not hold it, is in it
             continue
         count = int(metal[4 * z:4 * z + 4, 4 * y:4 * y + 4, 4 * x:4 * x + 4].sum())
         assert d.potential.charge[z, y, x] == pytest.approx(volts * inside.count((z, y, x)) / count)

@@ -1,0 +1,105 @@
+"""The coarse mesh of the potential: where its nodes are, what lies between them, what the sheet holds."""
+
+import numpy as np
+
+from .lattice import Lattice, Region
+from .model import permittivities
+
+CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
+
+
+def carrier_sheet(lattice: Lattice) -> np.ndarray:
+    """Top plane of the organic layer: where its mobile carriers gather against the crystals' poor conduction.
+
+    They make the interface an equipotential within microseconds (Maxwell-Wagner; the layer's own space-charge
+    current refills it), at the voltage the leak leaves to the organic.
+    """
+    organic = lattice.region == Region.ORGANIC
+    above = np.roll(lattice.region, -1, axis=0)
+    ends = (above != Region.ORGANIC) & (above != Region.ELECTRODE)  # silver that fell there has its own
+    return np.flatnonzero(organic & ends & ~lattice.residue)
+
+
+class Mesh:
+    """Cells of `factor` sites along each axis, [z, y, x]; a node in the middle of each, in z of what is free.
+
+    The sheet of carriers is at its own potential, and vacancies gather right above it. So no cell reaches
+    across it: of the one in which it ends, `base` being the first plane above it, only what is above counts,
+    and the whole cell below is held.
+    """
+
+    def __init__(self, lattice: Lattice, factor: int, sheet: np.ndarray):
+        self.factor = factor
+        ny, nx = lattice.shape[1:]
+        self.cells = tuple(-(-n // factor) for n in lattice.shape)
+        self.base = int(sheet.max()) // (ny * nx) + 1 if len(sheet) else 0
+        self.first = self.base // factor  # the first cell above the sheet; part of it may be below
+        #: uint8 [cells]: those that the sheet holds
+        self.sheet = np.zeros(self.cells, np.uint8)
+        if self.base:
+            carriers = np.zeros(ny * nx, bool)
+            carriers[sheet % (ny * nx)] = True
+            blocks = carriers.reshape(ny // factor, factor, nx // factor, factor)
+            self.sheet[self.first - 1] = blocks.any(axis=(1, 3))
+        start = np.arange(self.cells[0]) * factor
+        self.end = start + factor
+        self.start = np.maximum(start, np.where(self.end > self.base, self.base, 0))
+        self.node = (self.start + self.end) / 2
+        #: plane whose silver does not hold its cell; -1: none
+        self.skipped = self.base if self.base and factor > 1 else -1
+
+    def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each plane of sites: the cells below and above it, and the weight of the upper one.
+
+        From its middle to `base` a held cell has one potential.
+        """
+        height, cell = list(self.node), list(range(len(self.node)))
+        if self.base:
+            height.insert(self.first, self.base)
+            cell.insert(self.first, self.first - 1)
+        at = np.arange(self.end[-1]) + 0.5
+        upper = np.clip(np.searchsorted(height, at), 1, len(height) - 1)
+        below, above = np.array(height)[upper - 1], np.array(height)[upper]
+        part = np.clip((at - below) / (above - below), 0.0, 1.0)
+        return np.array(cell)[upper - 1], np.array(cell)[upper], part
+
+    def faces(self, lattice: Lattice, stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Permittivities of the faces between cells, gz, gy and gx; z open, y and x periodic.
+
+        Between two nodes the sites of a column are in series and the columns side by side, so that layers
+        across the field are exact however they lie on the mesh.
+        """
+        values = permittivities(stack)
+        values[[Region.COUNTER, Region.ELECTRODE]] = CONDUCTOR
+        resistance = 1.0 / values[lattice.region]
+        z = np.arange(len(resistance))
+        low = np.clip(np.repeat(self.node, self.factor) - z, 0.0, 1.0)
+        free = z >= np.repeat(self.start, self.factor)
+        beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
+        held = self.sheet.astype(bool).repeat(self.factor, 0).repeat(self.factor, 1).repeat(self.factor, 2)
+        beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
+        upper = self._sum(beyond * (free * (1.0 - low))[:, None, None])
+        lower = self._sum(resistance * (free * low)[:, None, None])
+        gz = self._area(1.0 / (upper[:-1] + lower[1:]), 0)
+        return gz, self._side(resistance, free, 1), self._side(resistance, free, 2)
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the planes of each cell, by column of sites."""
+        return values.reshape(self.cells[0], self.factor, *values.shape[1:]).sum(axis=1)
+
+    def _side(self, resistance: np.ndarray, free: np.ndarray, axis: int) -> np.ndarray:
+        """Faces along y or x."""
+        parts = np.moveaxis(resistance, axis, 0)
+        if self.factor == 1:
+            lower = upper = parts / 2
+        else:
+            parts = parts.reshape(-1, 2, self.factor // 2, *parts.shape[1:]).sum(axis=2)
+            lower, upper = parts[:, 0], parts[:, 1]
+        series = np.moveaxis(upper + np.roll(lower, -1, 0), 0, axis)
+        return self._area(free[:, None, None] / series, axis)
+
+    def _area(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """Conductances of columns of sites side by side, for each face along an axis."""
+        blocks = [v for a, n in enumerate(values.shape)
+                  for v in ((n, 1) if a == axis else (n // self.factor, self.factor))]
+        return values.reshape(blocks).sum(axis=(1, 3, 5)) / self.factor
