@@ -11,6 +11,7 @@ import numpy as np
 from .errors import UserError
 from .fields import Screen
 from .lattice import ACTIVE, Lattice, Region
+from .mesh import Mesh
 from .multigrid import Hierarchy
 from .state import KIND_VACANCY, State
 from .units import EPS0, K_B
@@ -20,6 +21,7 @@ TOLERANCE_V, TOLERANCE_KT = 2e-3, 0.1  # the lesser: a step is about kT/e where 
 SLOPES = 30  # of the free energy that are looked at along a step, at most
 NEARLY_FLAT = 0.1  # of the slope at its start: there a step ends
 INNER_ETA = 0.01
+SCREEN_K = 200.0  # at 100 K Newton's method for each site, which is not damped, leads nowhere
 
 
 class VacancyEquilibrium:
@@ -44,10 +46,10 @@ class VacancyEquilibrium:
         self.sink = np.zeros_like(self.most)
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
-    def solve(self, potential, voltage: float, others: np.ndarray) -> Screen:
+    def solve(self, potential, voltage: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 
-        Returns what tells their number site by site.
+        Returns what tells their number site by site, if there are any and it is warm enough to find it.
 
         That is where a convex free energy is least, of the field and of the vacancies' mixing. So Newton's
         step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
@@ -61,7 +63,8 @@ class VacancyEquilibrium:
             change = self._step(potential)
             self._descend(potential, change, voltage, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
-                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal)
+                warm = self.total > 0.0 and self.thermal >= K_B * SCREEN_K
+                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal) if warm else None
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 
@@ -187,10 +190,14 @@ def explicit_charge(state: State, lattice: Lattice, stack, factor: int) -> np.nd
     return out * (len(sites) - 1) / len(sites)
 
 
-def density_cells(state: State, lattice: Lattice, factor: int) -> np.ndarray:
-    """Residence times of ions (kept in cells of two sites) on the mesh's cells, s."""
-    nz, ny, nx = lattice.shape
-    cells = state.density.reshape(nz // 2, ny // 2, nx // 2)
+def density_cells(state: State, lattice: Lattice, mesh: Mesh) -> np.ndarray:
+    """Residence times of ions (kept in cells of two sites) on the mesh's cells, s.
+
+    Those right below the sheet of carriers, in the cell that begins above it, are not the film's.
+    """
+    (nz, ny, nx), factor = lattice.shape, mesh.factor
+    cells = state.density.reshape(nz // 2, ny // 2, nx // 2).copy()
+    cells[mesh.first * factor // 2 : mesh.base // 2] = 0.0
     if factor == 1:
         return np.repeat(np.repeat(np.repeat(cells, 2, 0), 2, 1), 2, 2) / 8.0
     f = factor // 2

@@ -290,7 +290,7 @@ class Device:
             return
         kernels.settle_all(self.state, self.grid)
         weight = -math.expm1(-elapsed / DENSITY_MEMORY_S)
-        fresh = density_cells(self.state, self.lattice, self.settings.mesh_factor) / elapsed
+        fresh = density_cells(self.state, self.lattice, self.potential.mesh) / elapsed
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
         self.density_time = float(run["time"][0])

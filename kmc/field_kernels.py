@@ -14,7 +14,7 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet,
     """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
     start [nz/f]: first plane of a cell that is above the sheet or all below it: before it metal alone counts;
-    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose silver lies too low in its cell to hold it;
+    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose atoms do not hold their cell;
     unit: float64, same shape, written where fixed; share: float64, same shape, of a cell's charge on each of
     its open sites, over their shorter edge.
     """
@@ -30,7 +30,7 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet,
                         metal = sites[i].cation >= METAL
                         if metal or z < start[kz] or sites[i].held:
                             closed[ky, kx] += 1
-                        if metal and z != skipped:
+                        if metal and (z != skipped or sites[i].cation > METAL):
                             count[ky, kx] += 1
                             total[ky, kx] += fields[i].unit
         for ky in range(cy):
@@ -82,15 +82,18 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, below, above,
 
 
 @njit
-def lay(source, share, factor: int, nz: int, ny: int, nx: int, on_site):
-    """The charge of each cell on its open sites, all alike: on_site [nz*ny*nx], V times permittivity."""
-    cy, cx = ny // factor, nx // factor
+def lay(source, share, factor: int, nz: int, ny: int, nx: int, start, on_site):
+    """The charge of each cell on its open sites, all alike: on_site [nz*ny*nx], V times permittivity.
+
+    start: as in `coarsen`; what is below has none.
+    """
     for z in range(nz):
+        kz = z // factor
         for y in range(ny):
-            ky, i = min(y // factor, cy - 1), (z * ny + y) * nx
+            ky, i = y // factor, (z * ny + y) * nx
             for x in range(nx):
-                kx = min(x // factor, cx - 1)
-                on_site[i + x] = source[z // factor, ky, kx] * share[z // factor, ky, kx]
+                kx = x // factor
+                on_site[i + x] = source[kz, ky, kx] * share[kz, ky, kx] if z >= start[kz] else 0.0
 
 
 @njit
@@ -210,7 +213,6 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
     unit, charge = np.empty(shape), np.empty(shape)
     _weights(sites, fields, face, on_site, nz, ny, nx, box, weight, unit, charge)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
-    cy, cx = ny // factor, nx // factor
     for k in range(rounds + 1):
         for a in range(1, shape[0] - 1):
             kz = (box[0] + a - 1) // factor
@@ -225,7 +227,7 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
                     energy = (voltage * unit[a, b, c] + charge[a, b, c] - mu) / thermal
                     part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
                     slope = most[here] * part * (1.0 - part) / thermal
-                    cell = (kz, min(y // factor, cy - 1), min(x // factor, cx - 1))
+                    cell = (kz, y // factor, x // factor)
                     on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
                     w[7] = 1.0 / (1.0 + w[8] * slope)
                     w[6] = w[8] * (on_site[i] + slope * charge[a, b, c]) * w[7]

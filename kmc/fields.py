@@ -19,6 +19,7 @@ from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
+FACING_REACH, FACING_SWEEPS = 4, 24  # the same along the electrode
 SCREEN_ROUNDS = 8  # of Newton's method for the vacancies among those sweeps
 SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
 FEW = 30_000  # sites of a box that is not worth splitting
@@ -66,11 +67,13 @@ class Potential:
         if not self.mesh.base or factor == 1:
             self.above_sheet = (0, 0)
         #: first site of the plane from which on the lattice is sharpened around metal
-        self.floor = (self.mesh.base + 2) * self.shape[1] * self.shape[2] if self.mesh.base else 0
+        self.floor = (self.mesh.base + 1) * self.shape[1] * self.shape[2] if self.mesh.base else 0
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
         #: permittivities of the mesh's faces, gz, gy and gx
         self.faces = self.mesh.faces(lattice, stack)
         self.planes = self.mesh.planes()
+        #: boxes along the rough electrode: cells of the mesh are held however little of it is in them
+        self.facing = self.cover(facing(lattice), FACING_REACH) if factor > 1 else []
 
     def prepare(self, state: State) -> bool:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
@@ -139,7 +142,7 @@ class Potential:
     def lay_charge(self, ions: np.ndarray) -> None:
         """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
         self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
-        fk.lay(self.source, self.share, self.factor, *self.shape, self.on_site)
+        fk.lay(self.source, self.share, self.factor, *self.shape, self.mesh.start, self.on_site)
 
     def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal.
@@ -154,18 +157,23 @@ class Potential:
         self.fields["charge"][metal] = 0.0
         self.fields["charge"][self.sheet] = self.sheet_voltage
         self.fields["charge"][self._plated(state)] = self.sheet_voltage
+        for box in self.facing:
+            self._sharpen(state, box, FACING_SWEEPS, screen)
         above = metal[metal >= self.floor]
         if len(above):
             for box in self.cover(above, SHARPEN_REACH):
-                if screen is None or self.factor == 1:
-                    self.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA)
-                else:
-                    fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share,
-                                self.factor, *self.shape, box, SCREEN_ROUNDS, SHARPEN_SWEEPS // SCREEN_ROUNDS,
-                                SHARPEN_OMEGA, *screen)
+                self._sharpen(state, box, SHARPEN_SWEEPS, screen)
         low, high = self.above_sheet
         if high > low:
             self.relax(state, (low, high, 0, self.shape[1], 0, self.shape[2]), SHEET_SWEEPS, SHEET_OMEGA)
+
+    def _sharpen(self, state: State, box: tuple[int, ...], sweeps: int, screen: Screen | None) -> None:
+        """Relax the lattice in a box by metal, with vacancies in equilibrium on each site where they are."""
+        if screen is None or self.factor == 1:
+            self.relax(state, box, sweeps, SHARPEN_OMEGA)
+            return
+        fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share, self.factor,
+                    *self.shape, box, SCREEN_ROUNDS, sweeps // SCREEN_ROUNDS, SHARPEN_OMEGA, *screen)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
@@ -217,6 +225,16 @@ class Potential:
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
+
+
+def facing(lattice: Lattice) -> np.ndarray:
+    """Sites of the electrode beside others."""
+    electrode = lattice.region == Region.ELECTRODE
+    within = electrode.copy()
+    within[1:] &= electrode[:-1]
+    for axis in (1, 2):
+        within &= np.roll(electrode, 1, axis) & np.roll(electrode, -1, axis)
+    return np.flatnonzero(electrode & ~within)
 
 
 def volume(box: tuple[int, ...]) -> int:

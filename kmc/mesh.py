@@ -5,6 +5,7 @@ import numpy as np
 from .lattice import Lattice, Region
 from .model import permittivities
 
+HEIGHT = 0.6  # sites; with it potentials in 20 nm are those of the finest mesh to a quarter of kT/e
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 
@@ -21,11 +22,11 @@ def carrier_sheet(lattice: Lattice) -> np.ndarray:
 
 
 class Mesh:
-    """Cells of `factor` sites along each axis, [z, y, x]; a node in the middle of each, in z of what is free.
+    """Cells of `factor` sites along each axis, [z, y, x], with a node in the middle of each.
 
     The sheet of carriers is at its own potential, and vacancies gather right above it. So no cell reaches
     across it: of the one in which it ends, `base` being the first plane above it, only what is above counts,
-    and the whole cell below is held.
+    and the whole cell below is held. The node of the first cell above is near the sheet, as vacancies are.
     """
 
     def __init__(self, lattice: Lattice, factor: int, sheet: np.ndarray):
@@ -45,7 +46,9 @@ class Mesh:
         self.end = start + factor
         self.start = np.maximum(start, np.where(self.end > self.base, self.base, 0))
         self.node = (self.start + self.end) / 2
-        #: plane whose silver does not hold its cell; -1: none
+        if self.base:
+            self.node[self.first] = self.base + (HEIGHT if factor > 1 else 0.5)
+        #: plane whose atoms do not hold their cell; -1: none
         self.skipped = self.base if self.base and factor > 1 else -1
 
     def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -73,13 +76,15 @@ class Mesh:
         values[[Region.COUNTER, Region.ELECTRODE]] = CONDUCTOR
         resistance = 1.0 / values[lattice.region]
         z = np.arange(len(resistance))
-        low = np.clip(np.repeat(self.node, self.factor) - z, 0.0, 1.0)
-        free = z >= np.repeat(self.start, self.factor)
+        low = np.clip(np.repeat(self.node, self.factor) - z, 0.0, 1.0)[:, None, None]
+        free = np.ones(resistance.shape, bool) & (z >= np.repeat(self.start, self.factor))[:, None, None]
         beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
         held = self.sheet.astype(bool).repeat(self.factor, 0).repeat(self.factor, 1).repeat(self.factor, 2)
+        if self.base:
+            free |= ~held[self.base // self.factor * self.factor - 1]  # silver fell on the organic there
         beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
-        upper = self._sum(beyond * (free * (1.0 - low))[:, None, None])
-        lower = self._sum(resistance * (free * low)[:, None, None])
+        upper = self._sum(beyond * free * (1.0 - low))
+        lower = self._sum(resistance * free * low)
         gz = self._area(1.0 / (upper[:-1] + lower[1:]), 0)
         return gz, self._side(resistance, free, 1), self._side(resistance, free, 2)
 
@@ -96,7 +101,8 @@ class Mesh:
             parts = parts.reshape(-1, 2, self.factor // 2, *parts.shape[1:]).sum(axis=2)
             lower, upper = parts[:, 0], parts[:, 1]
         series = np.moveaxis(upper + np.roll(lower, -1, 0), 0, axis)
-        return self._area(free[:, None, None] / series, axis)
+        blocks = np.take(free, np.arange(0, free.shape[axis], self.factor), axis)
+        return self._area((blocks & np.roll(blocks, -1, axis)) / series, axis)
 
     def _area(self, values: np.ndarray, axis: int) -> np.ndarray:
         """Conductances of columns of sites side by side, for each face along an axis."""

@@ -221,8 +221,8 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     """Put the counter, the organic layer and the silver electrode round the film; grow the residue."""
     nz, ny, nx = film.region.shape[0], *film.ceiling.shape
     between = grid.planes(stack.organic.thickness_nm) if stack.organic is not None else 0
-    # Vacancies gather in the film's first plane: it is the last in a cell of the mesh, and so one by itself.
-    floor = _ELECTRODE_PLANES + between + (-1 - _ELECTRODE_PLANES - between) % _EVEN
+    # Vacancies gather in the film's first planes: two of them are in a cell of the mesh by themselves.
+    floor = _ELECTRODE_PLANES + between + -between % _EVEN
     total = -(-(floor + nz + _ELECTRODE_PLANES) // _EVEN) * _EVEN
     region = np.full((total, ny, nx), Region.ELECTRODE, dtype=np.uint8)
     region[: floor - between] = Region.COUNTER

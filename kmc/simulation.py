@@ -170,12 +170,14 @@ class Simulation:
             "region": self.lattice.region.copy()}
 
     def _vacancy(self) -> np.ndarray:
-        """Vacancies of the cell that each site is in."""
+        """Vacancies around each site, in as much as two sites are long, wide and high."""
         device = self.device
         if device.vacancies is not None:
-            f = self.settings.mesh_factor
-            cells = device.vacancies.number * (2 / f) ** 3
-            return cells.repeat(f, 0).repeat(f, 1).repeat(f, 2)
+            mesh = device.potential.mesh
+            f, sites = mesh.factor, np.repeat(mesh.end - mesh.start, mesh.factor) * mesh.factor**2
+            number = device.vacancies.number.repeat(f, 0).repeat(f, 1).repeat(f, 2)
+            above = np.arange(len(number)) >= np.repeat(mesh.start, f)
+            return number * (above * 8.0 / sites)[:, None, None]
         taken = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
         return taken.repeat(2, 0).repeat(2, 1).repeat(2, 2)
 

@@ -25,7 +25,7 @@ FLOORS: dict[str, float] = {
     "kernels_neck": 5.7, "kernels_events": 5.8, "kernels_glide": 5.9,
     "silver": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8, "bridge_kernels": 5.9,
     "surroundings": 5.8, "heat_kernels": 5.7, "heat_nodes": 5.9,
-    "leak": 6, "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
+    "mesh": 5.9, "leak": 6, "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
     "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "coupling": 7.5,
     "carry": 7.8, "windows": 7.9,
     "variables": 7.5, "netcdf": 7.5, "migrate": 7.6, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
