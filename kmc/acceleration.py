@@ -21,7 +21,6 @@ TOLERANCE_V, TOLERANCE_KT = 2e-3, 0.1  # the lesser: a step is about kT/e where 
 SLOPES = 30  # of the free energy that are looked at along a step, at most
 NEARLY_FLAT = 0.1  # of the slope at its start: there a step ends
 INNER_ETA = 0.01
-SCREEN_K = 200.0  # at 100 K Newton's method for each site, which is not damped, leads nowhere
 
 
 class VacancyEquilibrium:
@@ -49,7 +48,7 @@ class VacancyEquilibrium:
     def solve(self, potential, voltage: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 
-        Returns what tells their number site by site, if there are any and it is warm enough to find it.
+        Returns what tells their number site by site, if there are any.
 
         That is where a convex free energy is least, of the field and of the vacancies' mixing. So Newton's
         step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
@@ -63,8 +62,8 @@ class VacancyEquilibrium:
             change = self._step(potential)
             self._descend(potential, change, voltage, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
-                warm = self.total > 0.0 and self.thermal >= K_B * SCREEN_K
-                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal) if warm else None
+                some = self.total > 0.0
+                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal) if some else None
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 

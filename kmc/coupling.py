@@ -174,7 +174,7 @@ class Device:
             potential.set_charge(self.density + vacancies)
             assert potential.hierarchy is not None  # `prepare` made it
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
-        potential.lay_charge(self.density)
+        potential.lay_charge(self.state, self.density)
         potential.publish(self.state, True, screen)
 
     # -- circuit and heat ------------------------------------------------------------------------------------

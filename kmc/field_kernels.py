@@ -82,7 +82,7 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, below, above,
 
 
 @njit
-def lay(source, share, factor: int, nz: int, ny: int, nx: int, start, on_site):
+def lay(sites, source, share, factor: int, nz: int, ny: int, nx: int, start, on_site):
     """The charge of each cell on its open sites, all alike: on_site [nz*ny*nx], V times permittivity.
 
     start: as in `coarsen`; what is below has none.
@@ -92,8 +92,8 @@ def lay(source, share, factor: int, nz: int, ny: int, nx: int, start, on_site):
         for y in range(ny):
             ky, i = y // factor, (z * ny + y) * nx
             for x in range(nx):
-                kx = x // factor
-                on_site[i + x] = source[kz, ky, kx] * share[kz, ky, kx] if z >= start[kz] else 0.0
+                open_ = z >= start[kz] and sites[i + x].cation < METAL
+                on_site[i + x] = source[kz, ky, x // factor] * share[kz, ky, x // factor] if open_ else 0.0
 
 
 @njit
@@ -207,7 +207,12 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
     """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
     most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
+    A site that is too full counts on the slope down to where it is neutral: where it is full it has none.
     """
+    few, neutral = np.maximum(built_in, 0.01 * most), np.zeros(most.size)
+    for here in range(most.size):
+        if most[here] > few[here]:
+            neutral[here] = math.log(most[here] / few[here] - 1.0)
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
     weight = np.zeros((*shape, 9))
     unit, charge = np.empty(shape), np.empty(shape)
@@ -227,6 +232,9 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
                     energy = (voltage * unit[a, b, c] + charge[a, b, c] - mu) / thermal
                     part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
                     slope = most[here] * part * (1.0 - part) / thermal
+                    above = (neutral[here] - energy) * thermal
+                    if above > 1e-3 * thermal:
+                        slope = max(slope, (most[here] * part - few[here]) / above)
                     cell = (kz, y // factor, x // factor)
                     on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
                     w[7] = 1.0 / (1.0 + w[8] * slope)

@@ -20,7 +20,7 @@ from .units import EPS0
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
 FACING_REACH, FACING_SWEEPS = 4, 24  # the same along the electrode
-SCREEN_ROUNDS = 8  # of Newton's method for the vacancies among those sweeps
+SCREEN_SWEEPS = 2  # of those, after which the vacancies follow by a step of Newton's method
 SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
 FEW = 30_000  # sites of a box that is not worth splitting
 SOLVE_ETA = 1e-4
@@ -73,7 +73,7 @@ class Potential:
         self.faces = self.mesh.faces(lattice, stack)
         self.planes = self.mesh.planes()
         #: boxes along the rough electrode: cells of the mesh are held however little of it is in them
-        self.facing = self.cover(facing(lattice), FACING_REACH) if factor > 1 else []
+        self.facing = self.cover(lattice.electrode_surface(), FACING_REACH) if factor > 1 else []
 
     def prepare(self, state: State) -> bool:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
@@ -139,10 +139,10 @@ class Potential:
         """Sites of the atoms that plate the organic and are still there."""
         return self.plated[state.sites["cation"][self.plated] == METAL]
 
-    def lay_charge(self, ions: np.ndarray) -> None:
+    def lay_charge(self, state: State, ions: np.ndarray) -> None:
         """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
         self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
-        fk.lay(self.source, self.share, self.factor, *self.shape, self.mesh.start, self.on_site)
+        fk.lay(state.sites, self.source, self.share, self.factor, *self.shape, self.mesh.start, self.on_site)
 
     def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal.
@@ -173,7 +173,7 @@ class Potential:
             self.relax(state, box, sweeps, SHARPEN_OMEGA)
             return
         fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share, self.factor,
-                    *self.shape, box, SCREEN_ROUNDS, sweeps // SCREEN_ROUNDS, SHARPEN_OMEGA, *screen)
+                    *self.shape, box, sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
 
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
@@ -225,16 +225,6 @@ class Potential:
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
-
-
-def facing(lattice: Lattice) -> np.ndarray:
-    """Sites of the electrode beside others."""
-    electrode = lattice.region == Region.ELECTRODE
-    within = electrode.copy()
-    within[1:] &= electrode[:-1]
-    for axis in (1, 2):
-        within &= np.roll(electrode, 1, axis) & np.roll(electrode, -1, axis)
-    return np.flatnonzero(electrode & ~within)
 
 
 def volume(box: tuple[int, ...]) -> int:

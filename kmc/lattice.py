@@ -113,6 +113,15 @@ class Lattice:
         below = self.mask(Region.COUNTER, Region.ORGANIC).any(axis=(1, 2))
         return int(np.count_nonzero(below))
 
+    def electrode_surface(self) -> np.ndarray:
+        """Sites of the silver electrode with an open neighbour."""
+        solid = self.region == Region.ELECTRODE
+        open_near = np.zeros_like(solid)
+        for axis in (1, 2):
+            open_near |= ~np.roll(solid, 1, axis) | ~np.roll(solid, -1, axis)
+        open_near[1:] |= ~solid[:-1]
+        return np.flatnonzero(solid & open_near)
+
     def thickness_nm(self) -> float:
         """Mean distance of the silver from the organic layer (nm); 0 without an active layer."""
         if not self.mask(*ACTIVE).any():

@@ -5,7 +5,7 @@ import numpy as np
 from .lattice import Lattice, Region
 from .model import permittivities
 
-HEIGHT = 0.6  # sites; with it potentials in 20 nm are those of the finest mesh to a quarter of kT/e
+HEIGHT = 0.6  # sites; with it the mean potential in 20 nm is that of the finest mesh to a quarter of kT/e
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 

@@ -22,7 +22,7 @@ def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, nu
     """State of a window before its first event; `sheet`: sites whose potential is held; its number."""
     region = lattice.region
     places = (
-        (KIND_EMITTER, electrode_surface(lattice)), (KIND_METAL, np.flatnonzero(lattice.residue)),
+        (KIND_EMITTER, lattice.electrode_surface()), (KIND_METAL, np.flatnonzero(lattice.residue)),
         (KIND_VACANCY, draw_vacancies(lattice, stack, settings, seed, number)))  # fmt: skip
     state = allocate(region, lattice.room, sum(len(sites) for _, sites in places) + 4096)
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
@@ -31,16 +31,6 @@ def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, nu
     for kind, sites in places:
         kernels.place_many(state, Grid(*lattice.shape, False), kind, sites.astype(np.int32))
     return state
-
-
-def electrode_surface(lattice: Lattice) -> np.ndarray:
-    """Sites of the silver electrode with an open neighbour."""
-    solid = lattice.region == Region.ELECTRODE
-    open_near = np.zeros_like(solid)
-    for axis in (1, 2):
-        open_near |= ~np.roll(solid, 1, axis) | ~np.roll(solid, -1, axis)
-    open_near[1:] |= ~solid[:-1]
-    return np.flatnonzero(solid & open_near)
 
 
 def refuse_explicit(stack, settings) -> None:

@@ -74,7 +74,7 @@ def potentials() -> dict[str, np.ndarray]:
     fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
     on_site = np.zeros(state.sites.size, np.float32)
-    fk.lay(charge, share, 2, *SHAPE, on_site)
+    fk.lay(state.sites, charge, share, 2, *SHAPE, start, on_site)
     spill = fk.relax(state.sites, fields, face, on_site, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
     fk.screened(state.sites, fields, face, on_site, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, most,

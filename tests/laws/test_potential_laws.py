@@ -128,7 +128,7 @@ def test_a_space_charge_bends_the_sites_as_it_bends_the_mesh(factor: int) -> Non
     p.hold_charge(state)
     assert p.hierarchy is not None
     p.hierarchy.solve(p.source, p.charge, 1e-9)
-    p.lay_charge(p.ions)
+    p.lay_charge(state, p.ions)
     p.publish(state, True)
     before = p.fields["charge"].copy()
     box = p.box_of((36 * 24 + 12) * 24 + 12, 10)
