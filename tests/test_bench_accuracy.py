@@ -20,7 +20,7 @@ from kmc.simulation import Simulation
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seeds, two settings of two knobs, a short way, in this process."""
     monkeypatch.setattr(bench, "KNOBS", {"refresh_bound": (0.1, 2.0), "flight_reach": (0, 2)})
-    monkeypatch.setattr(bench_small, "MOST_S", 5e-5)
+    monkeypatch.setattr(bench_small, "MOST_S", 1e-4)
     monkeypatch.setattr(bench_small, "FADING_S", 1e-4)
     monkeypatch.setattr(bench_small, "KEPT_S", 5e-5)
     monkeypatch.setattr(bench, "FADES", 1)
