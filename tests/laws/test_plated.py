@@ -66,7 +66,7 @@ def test_above_the_sheet_the_lattice_tells_the_potential(name: str) -> None:
 
 
 def test_the_mesh_alone_does_not() -> None:
-    """Negative control: its cells do not end where the sheet does, and it is off by more than 0.3 kT/e."""
+    """Negative control: between its nodes the potential is bent, and it is off by more than 0.3 kT/e."""
     d = device(reduced("ogb_20nm"))
     planes, d.potential.above_sheet = d.potential.above_sheet, (0, 0)
     assert off_the_lattice(d, planes) > 0.3 * d.thermal
