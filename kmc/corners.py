@@ -49,7 +49,7 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
         rows = [line.split() for line in lines]
     else:
         point = (",", ".") if mark == ";" else ("", "")
-        cut = csv.reader(lines, delimiter=mark)
+        cut = csv.reader(lines, delimiter=mark, quoting=csv.QUOTE_NONE)  # cells are numbers
         rows = [[cell.strip().replace(*point) for cell in row] for row in cut]
     return [(line, row) for line, row in enumerate(rows, start=1) if row]
 

@@ -170,9 +170,12 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
     for index, target in enumerate(paths):
         image = _image(pyvista, ds.isel(snapshot_time=index))
         temporary = target.with_name(f".{target.stem}.{os.getpid()}.part.vti")  # pyvista goes by the suffix
-        with explained(target):
-            image.save(temporary)
-            os.replace(temporary, target)
+        try:
+            with explained(target):
+                image.save(temporary)
+                os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     if count == 1:
         return paths
     return [_series(series, paths, ds["snapshot_time"].values), *paths]

@@ -67,8 +67,8 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
-        if isinstance(error, RuntimeError):  # netCDF hides what the system said
-            number = _refusal(path)
+        if isinstance(error, RuntimeError) or number == errno.EACCES:  # netCDF hides what the system said
+            number = _refusal(path) or number
         if number in _FULL:
             step = "free some space, then give the command again (kmc run: with --resume)"
             raise WriteFailed(f"cannot write {path}: no space left on the disk (or the quota is used up)",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from kmc import checkpoint, dataset
+from kmc import checkpoint, dataset, provenance
 from kmc.errors import UserError
+from kmc.study.manifest import is_study
 
 CHECKPOINT = "checkpoint.npz"
+RECORD = "run.json"
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -25,7 +28,9 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     found = checkpoint_of(path)
     if not found.is_file():
-        raise UserError(f"{path} has no checkpoint to start from", next_step="run the other run first")
+        raise _without_state(path)
+    if path.suffix == ".nc":
+        _refuse_other(path, found.with_name(RECORD))
     saved = checkpoint.load(found)
     if not saved.get("finished", True):
         raise UserError(f"{path} was stopped before its end", next_step="go on with it first: kmc resume")
@@ -33,3 +38,23 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"seed", "windows"} <= state.keys():
         raise UserError(f"{found} holds no state of a run", next_step="give the output folder of a run")
     return state
+
+
+def _without_state(path: Path) -> UserError:
+    """A study keeps results alone; a run has a state once it has begun."""
+    homes = path.parents if path.suffix == ".nc" else (dataset.out_of(path), *path.parents)
+    if any(is_study(home) for home in homes):
+        return UserError(f"{path} is of a study, whose tasks keep no state to start from",
+                         next_step="run that task by itself: kmc run")  # fmt: skip
+    return UserError(f"{path} has no checkpoint to start from", next_step="run the other run first")
+
+
+def _refuse_other(path: Path, record: Path) -> None:
+    """A dataset that was put beside another run's checkpoint says nothing of the state there."""
+    try:
+        run = json.loads(record.read_bytes())["run"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a state that was kept by hand
+    if provenance.run_hash(run) != provenance.run_hash(provenance.run_of(dataset.open(path))):
+        raise UserError(f"{path} is of another run than the checkpoint beside it",
+                        next_step="name the output folder of the run to start from")  # fmt: skip

@@ -38,11 +38,16 @@ def write(path: Path, ds: xr.Dataset) -> Path:
             chunk = (1, *variable.shape[1:]) if variable.dims[0] == "snapshot_time" else variable.shape
             encoding[str(name)].update(zlib=True, complevel=4, shuffle=True, chunksizes=chunk)
     with replacing(path) as temporary:
-        ds.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
+        ds.to_netcdf(_plain(temporary), format="NETCDF4", engine="netcdf4", encoding=encoding)
         digest = _file_digest(temporary, temporary.stat().st_size)
         with temporary.open("ab") as file:
             file.write(b"\nkmc sha256 " + digest.encode() + b"\n")
     return path
+
+
+def _plain(path: Path) -> str:
+    """The path as the system takes it: xarray would read a folder called ~ as the user's home."""
+    return os.path.abspath(path)
 
 
 def content_hash(ds: xr.Dataset) -> str:
@@ -80,7 +85,7 @@ def lazily(path: Path) -> xr.Dataset:
     if trouble:  # a damaged file is not handed to the HDF5 library
         raise _unreadable(path, trouble)
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        return xr.open_dataset(_plain(path), engine="netcdf4")
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise _unreadable(path, _first_line(error)) from error
 

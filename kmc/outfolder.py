@@ -10,17 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from kmc import checkpoint, dataset, outputs, provenance
 from kmc.errors import CorruptFile, UserError
-from kmc.final import CHECKPOINT, checkpoint_of, load_state
-from kmc.runfile import RunFile
-
-RECORD = "run.json"
-
-
-def _one_word(name: str) -> str:
-    """The name of a file in the folder itself: a record leads nowhere else."""
-    if name in ("", ".", "..") or len(name) > 200 or not name.isprintable() or set(name) & set("/\\"):
-        raise ValueError("not the name of a file")
-    return name
+from kmc.final import CHECKPOINT, RECORD, checkpoint_of, load_state
+from kmc.runfile import RunFile, one_word
 
 
 class _Stack(BaseModel):
@@ -36,7 +27,7 @@ class _Run(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    name: Annotated[str, AfterValidator(_one_word)]
+    name: Annotated[str, AfterValidator(one_word)]
     stack: _Stack
     protocol: list[Any]
     settings: dict[str, Any]

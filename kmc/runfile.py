@@ -20,6 +20,7 @@ KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snap
 OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
 BEGIN = "stack: ogb_20nm"
 # Mappings whose keys may hold a dot, and what one looks like.
+_LONGEST_NAME = 200  # of a dataset, in bytes: temporary names are longer, and 255 is what systems take
 _FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 
 
@@ -190,8 +191,23 @@ def _place_in(node: Sequence, part: str, where: str) -> int:
 
 
 def _run_name(path: Path) -> str:
-    """The folder's name for runs/<name>/run.yaml, else the file's own."""
-    return path.resolve().parent.name or "run" if path.name == "run.yaml" else path.stem
+    """The folder's name for runs/<name>/run.yaml, else the file's own. UserError: no dataset can have it."""
+    name = path.resolve().parent.name or "run" if path.name == "run.yaml" else path.stem
+    try:
+        return one_word(name)
+    except ValueError as error:
+        step = "give the file, or the folder of a run.yaml, a plain name"
+        told = f"the dataset of this run would be called {name[:40]!r}, {error}"
+        raise UserError(told, f"{str(path)!r:.80}", next_step=step) from None
+
+
+def one_word(name: str) -> str:
+    """The name of a file in a folder itself. Raises ValueError for what leads elsewhere or is too long."""
+    if len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+        raise ValueError(f"over {_LONGEST_NAME} bytes long")
+    if name in ("", ".", "..") or not name.isprintable() or set(name) & set("/\\"):
+        raise ValueError("not the name of a file")
+    return name
 
 
 def flat(document: Mapping, part: str) -> dict[str, Any]:

@@ -126,6 +126,7 @@ class _Session:
             reason = self._loop(self.simulation)
             if reason:
                 return self._outcome(None, False, reason, resumed)
+            (self.out / f"{self.record['run']['name']}.nc").unlink(missing_ok=True)  # of an earlier go
         return self._outcome(self._merged(), True, "finished", resumed)
 
     def _saved(self) -> dict[str, Any] | None:

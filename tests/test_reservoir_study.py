@@ -105,3 +105,25 @@ def test_a_study_of_ones_own_protocols_is_refused(compared: Compared, made: Path
     code, said = compared("", "mine")
     assert (code, said.count("\n")) == (2, 1)
     assert "b00 is no pattern of writes and a read" in said
+
+
+def test_the_study_of_a_plan_finds_its_stack_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                           ) -> None:  # fmt: skip
+    """A stack beside the plan; the study lies in another folder and is read from a third."""
+    home = Path(str(kinetic.__file__)).parents[3] / "materials" / "stacks" / "ogb_20nm.yaml"
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "my_stack.yaml").write_text(home.read_text())
+    plan = tmp_path / "plans" / "plan.yaml"
+    plan.write_text(PLAN.replace("{samples: 4}", "{samples: 4, stack: ./my_stack.yaml}"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    assert cli.main(["reservoir", str(plan), "--write-study", "studies/states.yaml"]) == 0
+    monkeypatch.chdir("/")
+    assert cli.main(["check", str(tmp_path / "studies" / "states.yaml")]) == 0
+
+
+def test_ways_to_run_that_exclude_each_other(compared: Compared) -> None:
+    """Not the first of them in silence."""
+    for words in ("--sweep", "--seeds 3"):
+        code, told = compared(words)
+        assert (code, "do not go together" in told) == (2, True)

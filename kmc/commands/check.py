@@ -129,7 +129,7 @@ def _read_card(path: Path) -> dict[str, Any]:
 
     card = load_card(path)
     return {"path": str(path), "kind": "card", "name": card.name, "family": card.family, "hash": card.hash,
-            "numbers": dict(card.values), "stack": None}  # fmt: skip
+            "numbers": dict(card.values), "stack": None, "devices": []}  # fmt: skip
 
 
 def _read_run(path: Path) -> dict[str, Any]:
@@ -152,7 +152,8 @@ def _read_stack(path: Path) -> dict[str, Any]:
 def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any) -> dict[str, Any]:
     _refuse(path, [(stack, settings)])
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
-            "numbers": dict(stack.numbers()), "stack": stack, "settings": settings}  # fmt: skip
+            "numbers": dict(stack.numbers()), "stack": stack, "settings": settings,
+            "devices": [stack]}  # fmt: skip
 
 
 def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
@@ -188,8 +189,10 @@ def _read_study(path: Path) -> dict[str, Any]:
 
     study = import_module("kmc.study").load_study(path)
     _refuse(path, [(run.device, run.settings) for run in study.runs])
+    numbers = {name: one for run in study.runs for name, one in run.device.numbers().items()}
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
-            "numbers": {}, "stack": None, "says": _size(study)}  # fmt: skip
+            "numbers": numbers, "stack": None, "says": _size(study),
+            "devices": [run.device for run in study.runs]}  # fmt: skip
 
 
 def _size(study: Any) -> str:
@@ -264,12 +267,9 @@ def _sentence(numbers: Any) -> str:
     shares = _shares(numbers)
     if not shares["total"]:
         return "no numbers of its own"
-    others = ", ".join(
-        f"{shares[kind]} {kind}" for kind in ("measured", "computed", "fitted") if shares[kind]
-    )
-    share = (
-        f"{shares['assumed']} of {shares['total']} numbers assumed ({100 * shares['assumed_share']:.0f} %)"
-    )
+    kinds = ("measured", "computed", "fitted")
+    others = ", ".join(f"{shares[kind]} {kind}" for kind in kinds if shares[kind])
+    share = f"{shares['assumed']} of {shares['total']} numbers assumed ({shares['assumed_share']:.0%})"
     return f"{share}; {others}" if others else share
 
 

@@ -32,7 +32,7 @@ def cite(
     from kmc.cards import bibliography
     from kmc.progress import say
 
-    keys, beside = ([], None) if what is None else _sources(what)
+    keys, beside = ([], ()) if what is None else _sources(what)
     known = bibliography(beside)
     wanted = [key for key in dict.fromkeys(["halide_kmc", "john2022", *keys]) if key in known]
     for key in sorted(set(keys) - set(known)):
@@ -43,22 +43,20 @@ def cite(
         typer.echo("\n\n".join(known[key] for key in wanted))
 
 
-def _sources(what: str) -> tuple[list[str], Path | None]:
-    """The keys that `what` rests on, and the file beside which they are found."""
+def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
+    """The keys that `what` rests on, and the files beside which they are found."""
     path = Path(what)
     begun = any((path / name).exists() for name in ("run.yaml", "study.yaml"))
     if path.suffix == ".nc" or (path.is_dir() and not begun):
-        return _of_dataset(path), None
+        home = path.absolute()  # a run's out lies beside its run file, and a study's tasks deeper
+        return _of_dataset(path), (home, *home.parents[:3])
     from kmc.commands.check import read_input
 
     item = read_input(what)
-    numbers = list(item["numbers"].values())
-    if item["kind"] == "study":
-        from kmc.study import load_study
-
-        numbers = [one for run in load_study(item["path"]).runs for one in run.device.numbers().values()]
-    keys = sorted({source for quantity in numbers for source in quantity.source})
-    return keys, Path(item["stack"].path if item["stack"] is not None else item["path"])
+    keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})
+    beside = [file for stack in item["devices"]
+              for file in (stack.path, *(card.path for card in stack.cards().values()))]  # fmt: skip
+    return keys, tuple(map(Path, dict.fromkeys([item["path"], *beside])))
 
 
 def _of_dataset(path: Path) -> list[str]:

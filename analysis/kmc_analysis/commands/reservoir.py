@@ -55,6 +55,7 @@ def reservoir(
     from kmc.outputs import folder
     from kmc_analysis.reservoir import settings
 
+    _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study})
     plan = settings.load(file, set or [], seed)
     target = file.parent / "out" if out is None else out
     if write_study is not None:
@@ -65,6 +66,17 @@ def reservoir(
         if study is not None:
             return _compare(plan, study, target, as_json, quiet, picture)
         return _run(plan, seeds, target, as_json, quiet, picture)
+
+
+def _refuse_mixtures(seeds: int | None, **given: Any) -> None:
+    """One of the ways to run at a time, and --seeds with those that go through seeds."""
+    from kmc.errors import UserError
+
+    chosen = [name for name, value in given.items() if value is not None]
+    if seeds is not None and chosen and chosen[0] != "sweep":
+        chosen.append("seeds")
+    if len(chosen) > 1:
+        raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
 
 
 def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:

@@ -35,6 +35,8 @@ def read_changes(model: CompactModel, given: Sequence[str]) -> dict[str, float]:
         if not sign:
             raise UserError(f'"{text:.40}" sets nothing', next_step='write e.g. "V_th=0.4 V"')
         parameter = model.parameter(name.strip())
+        if parameter.name in found:
+            raise UserError(f"{parameter.name} is given twice", next_step="keep one of the two")
         found[parameter.name] = _within(
             model, parameter.name, units.parse(value.strip(), parameter.unit, name)
         )

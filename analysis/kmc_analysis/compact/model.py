@@ -29,6 +29,7 @@ Shown = Literal[
     "set voltage", "reset voltage", "hold voltage", "fading time",
 ]  # fmt: skip
 Text = Annotated[str, BeforeValidator(lambda value: str(value))]
+Line = Annotated[str, BeforeValidator(lambda value: " ".join(str(value).split()))]  # exports comment it out
 
 
 class Parameter(BaseModel):
@@ -46,7 +47,7 @@ class Parameter(BaseModel):
     scale: Literal["linear", "log"] = "linear"
     fitted: bool = True
     shows: Shown | None = None
-    meaning: str
+    meaning: Line
 
 
 _AMBIENT = Parameter(
@@ -59,9 +60,9 @@ class _Document(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     name: str
-    title: str
-    source: str
-    validity: str
+    title: Line
+    source: Line
+    validity: Line
     parameters: dict[str, Any]
     states: dict[str, Any]
     let: dict[str, Text] = {}
@@ -74,7 +75,7 @@ class _State(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     initial: Text
     rate: Text
-    meaning: str
+    meaning: Line
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def places(path: Path) -> list[tuple[str, Path]]:
 
 def _task_name(found: Manifest, k: int) -> str:
     place = found.place(k)
-    words = [str(place[axis.name]).replace(" ", "") for axis in found.axes]
+    # a level may be a path, or "1 V/s": the name of a file in one folder, whatever it is
+    words = [re.sub(r"[^\w.+-]", "_", str(place[axis.name]).replace(" ", "")) for axis in found.axes]
     return "_".join([*words, f"seed{place['seed']}"])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.errors import UserError
 from kmc.files import make_folder, write_whole
 from kmc_analysis.compact import report
 from kmc_analysis.compact.data import Trace
@@ -28,13 +29,15 @@ def fits(
 ) -> dict[str, Fit]:
     """The fit of each model, by its name; `tell` hears how far it is.
 
-    UserError where the traces cannot tell that many parameters.
+    UserError where the traces cannot tell that many parameters, or two models have one name.
     """
-    found = {}
-    for name in names:
-        model = load_model(name)
-        found[model.name] = fit(model, traces, held_out, seed, generations=generations, tell=tell)
-    return found
+    models = [load_model(name) for name in names]
+    for k, model in enumerate(models):
+        if any(model.name == other.name for other in models[:k]):
+            raise UserError(f'two of the models are called "{model.name}"',
+                            next_step="give each once, and another name in its file")  # fmt: skip
+    return {model.name: fit(model, traces, held_out, seed, generations=generations, tell=tell)
+            for model in models}  # fmt: skip
 
 
 def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:

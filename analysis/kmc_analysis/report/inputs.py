@@ -17,10 +17,11 @@ Runs = list[dict[str, Any]]  # the attribute `run` of datasets
 
 def cards(runs: Runs, known: Iterable[Card]) -> Section:
     """The cards by role, each with its numbers where a card of `known` is the very same, and the sources."""
+    known = list(known)
     by_hash = {card.hash: card for card in known}
     seen = {(role, card["name"], card["hash"]): None for run in runs for role, card in run["cards"].items()}
     body = "".join(_card(*one, by_hash.get(one[2])) for one in seen)
-    entries = bibliography(None)
+    entries = bibliography(tuple(card.path for card in known))
     keys = dict.fromkeys(["halide_kmc", "john2022", *sorted({key for run in runs for key in run["sources"]})])
     sources = "\n\n".join(entries.get(key, f"{key}: not in sources.bib here") for key in keys)
     return Section("cards", "Cards and sources", body + folded("Sources (BibTeX)", block(sources, "Sources")))

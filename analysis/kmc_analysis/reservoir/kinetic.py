@@ -9,14 +9,16 @@ cycle and from device to device are one here: a device meets each pattern once.
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 import kmc
+from kmc.cards import find_data
 from kmc.errors import UserError
 from kmc.files import write_whole
 from kmc.outputs import Kind
@@ -80,8 +82,9 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     """The study file of the patterns [samples, nodes, slots], on the stack of the plan's `kinetic`."""
     unique = np.unique(found.reshape(-1, found.shape[2]), axis=0)
     settings = plan.kinetic
-    lines = ["description: >-", f"  {ABOUT}", f"stack: {settings.stack}"]
-    for key, entries in (("choices", settings.choices), ("settings", settings.settings)):
+    lines = ["description: >-", f"  {ABOUT}", f"stack: {_found('stack', settings.stack, plan)}"]
+    choices = {role: _found("card", value, plan) for role, value in settings.choices.items()}
+    for key, entries in (("choices", choices), ("settings", settings.settings)):
         if entries:
             lines += [f"{key}:", *(f"  {name}: {value}" for name, value in entries.items())]
     lines += [f"replicates: {plan.feeding.devices or plan.feeding.nodes}", f"seed: {seed}", "protocols:"]
@@ -89,6 +92,13 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
         lines.append(f"  {name_of(pattern)}:")
         lines += [f"    {line}" for line in protocol(pattern, plan.encoding, plan.devices.compliance)]
     return "\n".join(lines) + "\n"
+
+
+def _found(kind: Literal["card", "stack"], value: Any, plan: Plan) -> Any:
+    """A path as seen from anywhere, for the study may lie elsewhere than the plan; all else as it is."""
+    if not isinstance(value, str) or not ("/" in value or value.endswith((".yaml", ".yml"))):
+        return value
+    return json.dumps(str(find_data(kind, value, plan.path).resolve()), ensure_ascii=False)
 
 
 def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int) -> dict[str, Any]:
@@ -134,7 +144,7 @@ def read(path: Path) -> States:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 found.setdefault(row[HEAD[0]], {})[int(row[HEAD[1]])] = float(row[HEAD[2]])
-    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError, csv.Error):
         raise UserError("holds no states of patterns", str(path), next_step=step) from None
     if not found or not all(re.fullmatch("b[01]+", name) for name in found):
         raise UserError("holds no states of patterns", str(path), next_step=step)

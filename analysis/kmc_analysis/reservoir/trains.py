@@ -117,8 +117,9 @@ def _csv(path: Path) -> dict[str, tuple[str, list[float]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read ({getattr(error, 'strerror', None) or 'not text in UTF-8'})",
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        told = str(error) if isinstance(error, csv.Error) else "not text in UTF-8"
+        raise UserError(f"cannot be read ({getattr(error, 'strerror', None) or told})",
                         str(path), next_step="check the path") from None  # fmt: skip
     if not rows or tuple(word.strip() for word in rows[0]) != HEAD:
         raise UserError("does not begin with sample,label,time_s", f"{path}:1",
