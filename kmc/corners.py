@@ -49,8 +49,11 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
         rows = [line.split() for line in lines]
     else:
         point = (",", ".") if mark == ";" else ("", "")
-        cut = csv.reader(lines, delimiter=mark, quoting=csv.QUOTE_NONE)  # cells are numbers
-        rows = [[cell.strip().replace(*point) for cell in row] for row in cut]
+        cut = csv.reader(lines, delimiter=mark)
+        try:
+            rows = [[cell.strip().replace(*point) for cell in row] for row in cut]
+        except csv.Error as error:  # a quotation mark that nothing closes
+            raise UserError(str(error), f"{path}:{cut.line_num}", next_step="look for a stray \"") from None
     return [(line, row) for line, row in enumerate(rows, start=1) if row]
 
 

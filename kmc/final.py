@@ -8,10 +8,10 @@ from typing import Any
 
 from kmc import checkpoint, dataset, provenance
 from kmc.errors import UserError
-from kmc.study.manifest import is_study
 
 CHECKPOINT = "checkpoint.npz"
 RECORD = "run.json"
+_OF_A_STUDY = "study.json"
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -43,7 +43,7 @@ def load_state(path: Path) -> dict[str, Any]:
 def _without_state(path: Path) -> UserError:
     """A study keeps results alone; a run has a state once it has begun."""
     homes = path.parents if path.suffix == ".nc" else (dataset.out_of(path), *path.parents)
-    if any(is_study(home) for home in homes):
+    if any((home / _OF_A_STUDY).is_file() for home in homes):
         return UserError(f"{path} is of a study, whose tasks keep no state to start from",
                          next_step="run that task by itself: kmc run")  # fmt: skip
     return UserError(f"{path} has no checkpoint to start from", next_step="run the other run first")

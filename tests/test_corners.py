@@ -118,3 +118,12 @@ def test_a_wrong_segment_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_protocol([{"pwl": {"file": str(tmp_path / "mime.csv"), "step": "1 ms"}}])
     assert caught.value.nearest == "mine.csv"
+
+
+def test_a_quotation_mark_that_nothing_closes(tmp_path: Path) -> None:
+    """The reader of tables gives up after 128 kB: one line that names the file, no traceback."""
+    rows = [f"{k},0.1" for k in range(20_000)]
+    path = written(tmp_path, "\n".join([*rows[:5], '"5,0.1', *rows[6:]]))
+    with pytest.raises(UserError, match="field larger") as error:
+        corners.read(path)
+    assert str(path) in str(error.value)

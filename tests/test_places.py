@@ -33,7 +33,7 @@ def test_a_level_that_is_a_path_stays_in_the_folder(tmp_path: Path) -> None:
     source = Path(str(simulated.__file__)).parents[3] / "materials" / "stacks" / "interlayers_only.yaml"
     mine.write_text(source.with_name("pedot_only.yaml").read_text())
     study = tmp_path / "study.yaml"
-    one, two = (f"[hold: {{voltage: {volts} V, duration: 1 ms, samples: 2}}]" for volts in (0.1, 0.2))
+    one, two = (f"[hold: {{voltage: {volts} V, duration: 1 ms, samples: 4}}]" for volts in (0.1, 0.2))
     study.write_text(f"variants: {{stack: [{mine}, interlayers_only]}}\n"
                      f"protocols: {{1V/s: {one}, 10V/s: {two}}}\nreplicates: 1\nseed: 0\n")  # fmt: skip
     assert cli.main(["study", str(study), "--out", str(tmp_path / "out"), "--quiet", "--workers", "1"]) == 0
