@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .cache import njit
+from .model import METAL_FACE
 from .state import METAL
 
 
@@ -97,6 +98,12 @@ def lay(sites, source, share, factor: int, nz: int, ny: int, nx: int, start, on_
 
 
 @njit
+def _material(sites, i: int) -> int:
+    """What a face to site i leads into: its region, or metal."""
+    return METAL_FACE if sites[i].cation >= METAL else sites[i].region
+
+
+@njit
 def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, weight, unit, charge):
     """Take a box with its shell out of the lattice: [z, y, x] with one site more on each side.
 
@@ -116,11 +123,11 @@ def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, weigh
                 if inner and sites[i].cation < METAL and not sites[i].held:
                     row = face[sites[i].region]
                     w = weight[a, b, c]
-                    w[0] = row[sites[i - 1 if x > 0 else i + nx - 1].region]
-                    w[1] = row[sites[i + 1 if x < nx - 1 else i - nx + 1].region]
-                    w[2] = row[sites[i - nx if y > 0 else i + plane - nx].region]
-                    w[3] = row[sites[i + nx if y < ny - 1 else i - plane + nx].region]
-                    w[4], w[5] = row[sites[i - plane].region], row[sites[i + plane].region]
+                    w[0] = row[_material(sites, i - 1 if x > 0 else i + nx - 1)]
+                    w[1] = row[_material(sites, i + 1 if x < nx - 1 else i - nx + 1)]
+                    w[2] = row[_material(sites, i - nx if y > 0 else i + plane - nx)]
+                    w[3] = row[_material(sites, i + nx if y < ny - 1 else i - plane + nx)]
+                    w[4], w[5] = row[_material(sites, i - plane)], row[_material(sites, i + plane)]
                     total = w[0] + w[1] + w[2] + w[3] + w[4] + w[5]
                     w[6], w[7], w[8] = on_site[i] / total, 1.0, 1.0 / total
                     for d in range(6):

@@ -5,6 +5,7 @@ as voltage * unit + charge: a new voltage costs no solve. `unit` has the metal a
 one volt, `charge` has the space charge with all metal grounded.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,7 @@ class Potential:
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
         #: permittivities of the mesh's faces, gz, gy and gx
         self.faces = self.mesh.faces(lattice, stack)
+        self.faces_with = partial(self.mesh.faces, lattice, stack)  # metal where a cell is a site
         self.planes = self.mesh.planes()
         #: boxes along the rough electrode: cells of the mesh are held however little of it is in them
         self.facing = self.cover(lattice.electrode_surface(), FACING_REACH) if factor > 1 else []
@@ -81,10 +83,14 @@ class Potential:
         mesh = self.mesh
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, mesh.start, mesh.sheet, mesh.skipped,
                    self.fixed, self.unit, self.share)
+        changed = np.argwhere(before[0] != self.fixed)
+        if self.factor == 1 and (self.hierarchy is None or len(changed)):
+            fine = self.faces_with(state.sites["cation"].reshape(self.shape) == METAL)
+            for old, new in zip(self.faces, fine, strict=True):
+                old[:] = new
         if self.hierarchy is None:
             self.hierarchy = Hierarchy(*self.faces, None, self.fixed)
         else:
-            changed = np.argwhere(before[0] != self.fixed)
             if len(changed) == 0 and np.array_equal(before[1], self.unit[self.fixed == 1]):
                 return False
             if len(changed):

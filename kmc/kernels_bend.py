@@ -1,12 +1,15 @@
 """The potential right around a changed metal site, bent within the event, for `kmc.kernels`.
 
-Metal that comes or goes changes the potential around it by a number times the lattice's Green function of
-its site, all other metal held: one shape for both potentials. It is relaxed in a box of a few sites; what
-passes the box's edge is left to `kmc.patches`, and told.
+Metal that comes or goes changes what holds its neighbours, all other metal held: its potential, and its
+surface, which is half a site nearer. What follows is relaxed in a box of a few sites; what passes the box's
+edge is left to `kmc.patches`, and told.
 """
 
+import numpy as np
+
 from .kernels_groups import touch
-from .kernels_near import beside, decode, index, inlined, kernel, outdate
+from .kernels_near import beside, decode, face_to, index, inlined, kernel, outdate, without
+from .model import METAL_FACE
 from .state import BEND_REACH, METAL
 from .units import K_B
 
@@ -20,22 +23,63 @@ NEAR = 1.0  # of kT/e: a change larger than this takes the larger box
 
 @kernel
 def bend(state, grid, fields, model, site: int, unit: float, charge: float) -> float:
-    """Give `site` other potentials (V) and let those around it follow; returns what passes beyond, V."""
-    here = fields[site]
-    size = max(abs(state.run[0].voltage), LEAST_V)
+    """Give `site` other potentials (V) and let those around it follow; returns what passes beyond, V.
+
+    It is metal now, or no more: what holds its neighbours is half a site nearer, or farther.
+    """
+    here, metal = fields[site], state.sites[site].cation >= METAL
     thermal = K_B * here.temperature
-    rise_unit, rise_charge = unit - here.unit, charge - here.charge
-    shift = size * abs(rise_unit) + abs(rise_charge)
+    shift = drive(state, grid, fields, model, site, unit, charge, metal)
     if shift < LEAST * thermal:
         here.unit, here.charge = unit, charge
         return shift
-    reach = BEND_REACH if shift > NEAR * thermal else BEND_REACH - 1
-    reach = min(reach, (min(grid.nx, grid.ny) - 1) // 2)
-    shape(state, grid, model, site, reach)
-    far, passed = spread(state, grid, fields, site, reach, rise_unit, rise_charge, LEAST * thermal / shift)
-    here.unit, here.charge = unit, charge  # to the last bit
+    reach = reach_of(grid, shift, thermal)
+    shape(state, grid, fields, model, site, reach, unit, charge, metal)
+    far, passed = spread(state, grid, fields, site, reach, LEAST * thermal)
+    here.unit, here.charge = unit, charge
     touch_box(state, grid, site, far + 1 + (model.explicit_vacancies > 0))
-    return shift * passed
+    return passed
+
+
+@inlined
+def reach_of(grid, shift: float, thermal: float) -> int:
+    """How far a box reaches from its middle, sites."""
+    reach = BEND_REACH if shift > NEAR * thermal else BEND_REACH - 1
+    return min(reach, (min(grid.nx, grid.ny) - 1) // 2)
+
+
+@inlined
+def size_of(state, unit: float, charge: float) -> float:
+    """A change of the two potentials, V."""
+    return max(abs(state.run[0].voltage), LEAST_V) * abs(unit) + abs(charge)
+
+
+@inlined
+def driven(old: float, new: float, there: float, ratio: float) -> float:
+    """By how much what holds a neighbour moves: new - there, for `ratio` times old - there before."""
+    return new - there - ratio * (old - there)
+
+
+@inlined
+def face_ratio(state, model, j: int, region: int, metal: bool) -> float:
+    """The face from j to a site of `region` before it became metal (or was it no more), over that after."""
+    ratio = without(state, model, j, region)
+    return 1.0 / ratio if metal else ratio
+
+
+@kernel
+def drive(state, grid, fields, model, site: int, unit: float, charge: float, metal: bool) -> float:
+    """The largest change of what holds a neighbour of a site that changes, V."""
+    here, region = fields[site], np.int64(state.sites[site].region)
+    x, y, z = decode(grid, site)
+    most = size_of(state, unit - here.unit, charge - here.charge)
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation < METAL and not state.sites[j].held:
+            ratio = face_ratio(state, model, j, region, metal)
+            du = driven(here.unit, unit, fields[j].unit, ratio)
+            most = max(most, size_of(state, du, driven(here.charge, charge, fields[j].charge, ratio)))
+    return most
 
 
 @inlined
@@ -48,10 +92,11 @@ def place(grid, x: int, y: int, z: int) -> int:
 
 
 @kernel
-def shape(state, grid, model, site: int, reach: int) -> None:
-    """Column 6 of `state.bend`: the change around `site` for a change of one there, in a box with a shell.
+def shape(state, grid, fields, model, site: int, reach: int, unit: float, charge: float, metal: bool) -> None:
+    """Columns 6 and 7 of `state.bend`: the changes of both potentials around a site that changes.
 
-    Columns 0-5: weights of the neighbours, which sum to one; all 0 where the potential is held.
+    Columns 0-5: weights of the neighbours, which sum to one; all 0 where the potential is held. 8 and 9: what
+    the site itself adds, next to it. The box has a shell.
     """
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -59,31 +104,39 @@ def shape(state, grid, model, site: int, reach: int) -> None:
         for b in range(-reach - 1, reach + 2):
             for a in range(-reach - 1, reach + 2):
                 row = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1]
-                row[0], row[6] = 0.0, 0.0
+                row[0], row[6], row[7], row[8], row[9] = 0.0, 0.0, 0.0, 0.0, 0.0
                 inner = abs(a) <= reach and abs(b) <= reach and abs(c) <= reach
                 if not inner or z0 + c < 1 or z0 + c > grid.nz - 2:
                     continue
                 j = place(grid, x0 + a, y0 + b, z0 + c)
-                if j == site:
-                    row[6] = 1.0
-                elif state.sites[j].cation < METAL and not state.sites[j].held:
-                    weigh(state, grid, model, j, row)
+                if j != site and state.sites[j].cation < METAL and not state.sites[j].held:
+                    weigh(state, grid, fields, model, j, row, site, unit, charge, metal)
     for sweep in range(SWEEPS):
         relax(state, side, sweep % 2 == 0)
 
 
 @inlined
-def weigh(state, grid, model, site: int, row) -> None:
-    """Weights of the neighbours of a site by the permittivity of the faces between them."""
-    x, y, z = decode(grid, site)
-    here = state.sites[site].region
-    total = 0.0
+def weigh(state, grid, fields, model, j: int, row, site: int, unit: float, charge: float, metal: bool
+          ) -> None:
+    """Weights of the neighbours of site j by the permittivity of the faces between them; its sources."""
+    x, y, z = decode(grid, j)
+    here = np.int64(state.sites[j].region)
+    region = np.int64(state.sites[site].region)
+    total, part = 0.0, -1
     for d in range(6):
-        row[d] = model.face[here, state.sites[beside(grid, site, x, y, z, d)].region]
+        k = beside(grid, j, x, y, z, d)
+        if k == site:
+            part = d
+            row[d] = model.face[here, METAL_FACE if metal else region]
+        else:
+            row[d] = face_to(state, model, here, k)
         total += row[d]
-    part = 1.0 / total
     for d in range(6):
-        row[d] *= part
+        row[d] /= total
+    if part >= 0:
+        ratio = face_ratio(state, model, j, region, metal)
+        row[8] = row[part] * driven(fields[site].unit, unit, fields[j].unit, ratio)
+        row[9] = row[part] * driven(fields[site].charge, charge, fields[j].charge, ratio)
 
 
 @kernel
@@ -91,24 +144,24 @@ def relax(state, side: int, upward: bool) -> None:
     """One sweep over the box. What the last step changed comes in last, so that each waits little for it."""
     step, plane = 1 if upward else -1, side * side
     first = plane if upward else plane * (side - 1) - 1
-    late = 0 if upward else 1
+    late, box = 0 if upward else 1, state.bend
     for n in range(plane * (side - 2)):
         k = index(first + n * step)
-        row = state.bend[k]
+        row = box[k]
         if row[0] > 0.0:
-            new = row[2] * state.bend[index(k - side), 6] + row[3] * state.bend[index(k + side), 6]
-            new += row[4] * state.bend[index(k - plane), 6] + row[5] * state.bend[index(k + plane), 6]
-            new += row[1 - late] * state.bend[index(k + step), 6]
-            kept = row[6] + OMEGA * (new - row[6])
-            row[6] = kept + OMEGA * row[late] * state.bend[index(k - step), 6]
+            for q in range(6, 8):
+                new = row[q + 2] + row[2] * box[index(k - side), q] + row[3] * box[index(k + side), q]
+                new += row[4] * box[index(k - plane), q] + row[5] * box[index(k + plane), q]
+                new += row[1 - late] * box[index(k + step), q]
+                kept = row[q] + OMEGA * (new - row[q])
+                row[q] = kept + OMEGA * row[late] * box[index(k - step), q]
 
 
 @kernel
-def spread(state, grid, fields, site: int, reach: int, unit: float, charge: float, least: float
-           ) -> tuple[int, float]:
-    """Add a change at `site` and its shape around it where that is over `least`.
+def spread(state, grid, fields, site: int, reach: int, least: float) -> tuple[int, float]:
+    """Add the changes around `site` where they are over `least` (V).
 
-    Returns how far the change was made, and the largest share of it that was not, or that passes the edge.
+    Returns how far that was, and the largest change that was not made, or that passes the edge, V.
     """
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -116,16 +169,17 @@ def spread(state, grid, fields, site: int, reach: int, unit: float, charge: floa
     for c in range(-reach, reach + 1):
         for b in range(-reach, reach + 1):
             for a in range(-reach, reach + 1):
-                share = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1, 6]
+                row = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1]
+                size = size_of(state, row[6], row[7])
                 distance = max(abs(a), abs(b), abs(c))
                 if distance == reach:
-                    passed = max(passed, TAIL * share)
-                elif share < least:
-                    passed = max(passed, share)
-                if share >= least:
+                    passed = max(passed, TAIL * size)
+                elif size < least:
+                    passed = max(passed, size)
+                if size >= least:
                     there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
-                    there.unit += share * unit
-                    there.charge += share * charge
+                    there.unit += row[6]
+                    there.charge += row[7]
                     far = max(far, distance)
     return far, passed
 

@@ -7,13 +7,13 @@ ionisations is left out, and the others go by the chain on the condition that th
 What is neglected is the time of the flight and what others do in it.
 """
 
-from .kernels_bend import LEAST_V, NEAR, place, shape
+from .kernels_bend import drive, place, reach_of, shape
 from .kernels_groups import touch
 from .kernels_near import beside, decode, index, inlined, kernel, opened, put
 from .kernels_pairs import crowded, sum_pairs
 from .kernels_rates import ion_rates
 from .model import NO_HOP
-from .state import BEND_REACH, CHANNELS, EMPTY, KIND_METAL, METAL
+from .state import CHANNELS, EMPTY, KIND_METAL, METAL
 from .units import K_B
 
 HOME, ION_AT, ATOM_AT, INTO_ELECTRODE = 0, 1, 2, 3
@@ -71,13 +71,10 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
     if way > 0.0:
         here = fields[site]
         unit, charge = opened(state, grid, fields, model, site)
-        rise_unit, rise_charge = unit - here.unit, charge - here.charge
-        size = max(abs(state.run[0].voltage), LEAST_V)
-        shift = size * abs(rise_unit) + abs(rise_charge)
-        reach = BEND_REACH if shift > NEAR * K_B * here.temperature else BEND_REACH - 1
-        reach = min(reach, (min(grid.nx, grid.ny) - 1) // 2)
+        shift = drive(state, grid, fields, model, site, unit, charge, False)
+        reach = reach_of(grid, shift, K_B * here.temperature)
         state.kept[middle, 2] = reach
-        shape(state, grid, model, site, reach)
+        shape(state, grid, fields, model, site, reach, unit, charge, False)
     reach = int(state.kept[middle, 2])
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -85,13 +82,14 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
     for c in range(-reach, reach + 1):
         for b in range(-reach, reach + 1):
             for a in range(-reach, reach + 1):
-                share = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1, 6]
-                if share > 0.0:
+                row = state.bend[((c + reach + 1) * side + b + reach + 1) * side + a + reach + 1]
+                own = a == 0 and b == 0 and c == 0
+                if own or row[0] > 0.0:
                     there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
                     if way > 0.0:
                         state.kept[k, 0], state.kept[k, 1] = there.unit, there.charge
-                        there.unit += share * rise_unit
-                        there.charge += share * rise_charge
+                        there.unit = unit if own else there.unit + row[6]
+                        there.charge = charge if own else there.charge + row[7]
                     else:
                         there.unit, there.charge = state.kept[k, 0], state.kept[k, 1]
                 k += 1

@@ -7,12 +7,13 @@ the kernels whatever their width in the arrays: numba compiles each function aga
 import numpy as np
 
 from .cache import njit
-from .model import NO_HOP
+from .model import METAL_FACE, NO_HOP
 from .state import COUNTER_METAL, ELECTRODE_METAL, EPOCH, METAL
 
 # Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: far from
-# metal Watson's integral; on a plane, an edge, in a corner of metal by images; deeper in by its neighbours.
-RETURNS = (0.0, 0.03, 0.06, 0.11, 0.15, 0.206, 0.340537)
+# metal Watson's integral; on a plane of metal, half a site away, 1/7 by its image; on an edge, in a corner, a
+# trench and a pit as a box of 41 sites has it.
+RETURNS = (0.0, 0.018, 0.033, 0.05, 0.08, 1.0 / 7.0, 0.340537)
 
 # Without reference counting (it cost a factor of 7) and without a branch for each division by zero.
 kernel = njit(_nrt=False, error_model="numpy")
@@ -134,27 +135,51 @@ def electron_potential(state, grid, fields, site: int) -> float:
     return total / metals if metals > 0 else voltage * applied / 6.0
 
 
+@inlined
+def face_to(state, model, region: int, j: int) -> float:
+    """Permittivity of the face from a site of `region` to site j: half a cell where that is metal."""
+    there = METAL_FACE if state.sites[j].cation >= METAL else np.int64(state.sites[j].region)
+    return model.face[region, there]
+
+
 @kernel
 def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
     """Unit and charge potential that a metal site would have without its atom: Laplace's equation there, V.
 
-    The neighbours are where the atom holds them and will follow: RETURNS of a change comes back from them.
+    Its open neighbours are where the atom holds them, by a face of half a cell. They will follow, to a face
+    of a whole one: RETURNS of a change comes back from them.
     """
     here = fields[site]
+    region = np.int64(state.sites[site].region)
     x, y, z = decode(grid, site)
-    unit, charge, weights, n = 0.0, 0.0, 0.0, 0
+    weights, free, n = 0.0, 0.0, 0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
-        weight = model.face[state.sites[site].region, state.sites[j].region]
-        unit += weight * fields[j].unit
-        charge += weight * fields[j].charge
+        weight = face_to(state, model, region, j)
         weights += weight
-        n += state.sites[j].cation < METAL
+        if state.sites[j].cation < METAL:
+            free += weight
+            n += 1
     if n == 0 or state.sites[site].held:
         return here.unit, here.charge
-    own = 1.0 - RETURNS[n]
-    unit, charge = unit / weights - here.unit, charge / weights - here.charge
+    back = RETURNS[n] * weights / free
+    unit, charge = 0.0, 0.0
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        weight = face_to(state, model, region, j)
+        if state.sites[j].cation < METAL:
+            weight *= 1.0 + (without(state, model, j, region) - 1.0) * back
+        unit += weight * (fields[j].unit - here.unit)
+        charge += weight * (fields[j].charge - here.charge)
+    own = weights * (1.0 - RETURNS[n])
     return here.unit + unit / own, here.charge + charge / own
+
+
+@inlined
+def without(state, model, j: int, region: int) -> float:
+    """The face of site j to metal, over that to a site of `region` without it."""
+    there = np.int64(state.sites[j].region)
+    return model.face[there, METAL_FACE] / model.face[there, region]
 
 
 @kernel

@@ -66,22 +66,26 @@ class Mesh:
         part = np.clip((at - below) / (above - below), 0.0, 1.0)
         return np.array(cell)[upper - 1], np.array(cell)[upper], part
 
-    def faces(self, lattice: Lattice, stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def faces(self, lattice: Lattice, stack, metal: np.ndarray | None = None
+              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Permittivities of the faces between cells, gz, gy and gx; z open, y and x periodic.
 
         Between two nodes the sites of a column are in series and the columns side by side, so that layers
-        across the field are exact however they lie on the mesh.
+        across the field are exact however they lie on the mesh. metal, bool [z, y, x]: what is as an
+        electrode, half a site from its neighbours; of the finest mesh alone, where a cell is a site.
         """
         values = permittivities(stack)
         values[[Region.COUNTER, Region.ELECTRODE]] = CONDUCTOR
         resistance = 1.0 / values[lattice.region]
+        if metal is not None:
+            resistance[metal] = 1.0 / CONDUCTOR
         z = np.arange(len(resistance))
         low = np.clip(np.repeat(self.node, self.factor) - z, 0.0, 1.0)[:, None, None]
         free = np.ones(resistance.shape, bool) & (z >= np.repeat(self.start, self.factor))[:, None, None]
         beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
         held = self.sheet.astype(bool).repeat(self.factor, 0).repeat(self.factor, 1).repeat(self.factor, 2)
         if self.base:
-            free |= ~held[self.base // self.factor * self.factor - 1]  # silver fell on the organic there
+            free |= ~held[self.first * self.factor - 1]  # silver fell on the organic there
         beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
         upper = self._sum(beyond * free * (1.0 - low))
         lower = self._sum(resistance * free * low)

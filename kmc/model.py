@@ -9,6 +9,7 @@ REGIONS = len(Region)
 PAIR_UNIT = 2.0**-40  # eV
 PAIR_REACH = 4  # sites; also the edge of a cell of the neighbour list
 NO_HOP = 1e3  # eV: a barrier that is never crossed
+METAL_FACE = int(Region.ELECTRODE)  # of `face_table`: what a face to any metal leads into
 
 
 #: One stack's tables as a record (a pointer to the kernels); regions index the tables. eV, 1/s, nm.
@@ -87,9 +88,11 @@ def permittivities(stack) -> np.ndarray:
 
 
 def face_table(values: np.ndarray) -> np.ndarray:
-    """Permittivity of the face between two sites by their regions: harmonic; half a cell to an electrode.
+    """Permittivity of the face between two sites by their regions: harmonic; half a cell to metal.
 
-    Half a cell also from the film to the organic, for its carriers are a sheet at its surface.
+    A metal's potential is that of its surface, half a site beyond the middle of its last atoms, whether they
+    are an electrode's or a filament's. Half a cell also from the film to the organic, for its carriers are a
+    sheet at its surface.
     """
     table = 2 * values[:, None] * values[None, :] / (values[:, None] + values[None, :])
     film = np.array(ACTIVE)

@@ -12,6 +12,7 @@ from kmc import kernels
 from kmc.kernels_events import apply, hop_ion
 from kmc.kernels_near import RETURNS, exchange_cell, neighbour, two_steps
 from kmc.kernels_rates import survives
+from kmc.model import METAL_FACE
 from kmc.state import ELECTRODE_METAL, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 from kmc.units import K_B
 
@@ -70,11 +71,17 @@ def around(w: Window, site: int, metal: bool) -> float:
 def opened(w: Window, site: int) -> float:
     """What the kernel takes for the potential of a metal site without its atom: mean flux nil, V."""
     near = [neighbour(w.grid, site, d) for d in range(6)]
-    region = w.state.sites["region"]
-    weight = w.model["face"][region[site], region[near]]
-    mean = float(weight @ [potential(w, j) for j in near] / weight.sum())
-    free = int((w.state.sites["cation"][near] < METAL).sum())
-    return potential(w, site) + (mean - potential(w, site)) / (1.0 - RETURNS[free])
+    sites = w.state.sites
+    there = np.where(sites["cation"][near] >= METAL, METAL_FACE, sites["region"][near])
+    weight = w.model["face"][sites["region"][site], there]
+    free = sites["cation"][near] < METAL
+    returns = RETURNS[int(free.sum())]
+    rise = weight * [potential(w, j) - potential(w, site) for j in near]
+    if free.any():  # a face to metal is half a cell, to a site without it a whole one
+        region = sites["region"][near]
+        ratio = w.model["face"][region, METAL_FACE] / w.model["face"][region, sites["region"][site]]
+        rise *= np.where(free, 1.0 + (ratio - 1.0) * returns * weight.sum() / weight[free].sum(), 1.0)
+    return potential(w, site) + float(rise.sum()) / (weight.sum() * (1.0 - returns))
 
 
 class Event(NamedTuple):

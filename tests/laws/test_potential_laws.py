@@ -14,11 +14,12 @@ from kmc.coupling import Device
 from kmc.errors import UserError
 from kmc.fields import Potential
 from kmc.kernels_events import add_charge
+from kmc.kernels_near import opened
 from kmc.lattice import Lattice, Region
-from kmc.model import permittivities
+from kmc.model import build_model, permittivities
 from kmc.populate import populate
 from kmc.stack import Stack, load_stack
-from kmc.state import KIND_ION, KIND_VACANCY, METAL
+from kmc.state import KIND_ION, KIND_VACANCY, METAL, Grid
 from kmc.units import EPS0
 
 SPACING_NM = 0.2935
@@ -105,6 +106,67 @@ def test_layers_take_the_voltage_as_capacitors_in_series(name: str, factor: int,
 
 
 # -- charges ----------------------------------------------------------------------------------------------
+
+
+def published(lattice: Lattice, silver: np.ndarray | None = None) -> np.ndarray:
+    """Unit potential on the sites of the finest mesh, [z, y, x]; `silver`: sites of atoms at the anode's."""
+    stack = perfect("ogb_20nm")
+    potential = Potential(lattice, stack, 1)
+    state = populate(lattice, stack, settings(), 1, potential.sheet)
+    if silver is not None:
+        state.sites["cation"][silver] = METAL
+        potential.fields["unit"][silver] = 1.0
+    potential.prepare(state)
+    potential.publish(state, True)
+    return potential.fields["unit"].reshape(lattice.shape)
+
+
+def under_electrode(planes: int) -> tuple[Lattice, np.ndarray]:
+    """A flat window of layers, and the sites of some planes right under its electrode."""
+    lattice = layers(perfect("ogb_20nm"))
+    plane = int((lattice.region[:, 0, 0] == Region.ELECTRODE).argmax())
+    sites = np.arange(lattice.region.size).reshape(lattice.shape)
+    return lattice, sites[plane - planes : plane].ravel()
+
+
+def test_a_plane_of_atoms_on_an_electrode_is_an_electrode_that_is_thicker() -> None:
+    """Metal begins half a site beyond the middle of its last atoms, whoever put them there.
+
+    Negative control: an electrode that is not thicker.
+    """
+    lattice, silver = under_electrode(1)
+    region = lattice.region.copy()
+    region.ravel()[silver] = Region.ELECTRODE
+    thick = Lattice(SPACING_NM, region, lattice.room, lattice.residue)
+    found, right, other = published(lattice, silver), published(thick), published(lattice)
+    assert found == pytest.approx(right, abs=1e-4)
+    assert np.abs(other - right).max() > 1e-2
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_a_site_without_its_atom_is_where_it_is_told_to_be(gone: int) -> None:
+    """`opened`, of an atom in the lowest of two planes and of one that lies under them by itself, to 2 %.
+
+    Negative control: the middle of its neighbours.
+    """
+    lattice, silver = under_electrode(2)
+    plane = lattice.shape[1] * lattice.shape[2]
+    site = int(silver[3 * lattice.shape[2] + 3]) - (gone - 1) * plane
+    atoms = np.append(silver, site) if gone == 2 else silver
+    stack = perfect("ogb_20nm")
+    potential = Potential(lattice, stack, 1)
+    state = populate(lattice, stack, settings(), 1, potential.sheet)
+    state.sites["cation"][atoms] = METAL
+    potential.fields["unit"][atoms] = 1.0
+    potential.prepare(state)
+    potential.publish(state, True)
+    model = build_model(stack, lattice.spacing_nm, settings())[0]
+    told, _ = opened(state, Grid(*lattice.shape, False), potential.fields, model, site)
+    right = published(lattice, atoms[atoms != site]).ravel()[site]
+    assert 1.0 - told == pytest.approx(1.0 - right, rel=0.02)
+    row = lattice.shape[2]
+    near = [potential.fields["unit"][site + step] for step in (-plane, plane, -row, row, -1, 1)]
+    assert 1.0 - np.mean(near) != pytest.approx(1.0 - right, rel=0.1)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
