@@ -4,23 +4,99 @@ import numpy as np
 
 from .cache import njit
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
-from .transport_kernels import BRIDGE, FLOATING, PLATED, near, plane_link
+from .transport_kernels import FLOATING, PLATED, near, plane_link
+
+ANODE_END, CATHODE_END, NONE = -1, -2, -3  # of `bonds`, beside the numbers of nodes
+BEGUN = 6  # no face: a way begins here
 
 
 @njit
-def anode_contacts(sites, atoms, nz: int, ny: int, nx: int) -> tuple[int, int]:
-    """Bonds of `atoms` to the electrode, and the highest plane above which all of them lie.
-
-    An upward bond lies above its atom's own plane, one sideways above the plane below.
-    """
-    count, most = 0, nz
-    for i in atoms:
+def bonds(sites, in_organic, nodes, index, nz: int, ny: int, nx: int):
+    """Number of the node beyond each face of `nodes`, int32 [n, 6]; ANODE_END, CATHODE_END or NONE."""
+    out = np.full((nodes.size, 6), NONE, np.int32)
+    for k in range(nodes.size):
         for d in range(6):
-            j = near(i, d, nz, ny, nx)
-            if j >= 0 and sites[j].cation == ELECTRODE_METAL:
-                count += 1
-                most = min(most, i // (ny * nx) - (0 if d == 5 else 1))
-    return count, most
+            j = near(nodes[k], d, nz, ny, nx)
+            if j < 0:
+                continue
+            cation = sites[j].cation
+            if cation == ELECTRODE_METAL:
+                out[k, d] = ANODE_END
+            elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
+                out[k, d] = CATHODE_END
+            elif cation == METAL:
+                out[k, d] = index[j]
+    return out
+
+
+@njit
+def narrowest(to, flow, above) -> int:
+    """How many bonds are cut where a filament is narrowest; `above` uint8 [n] receives 1 on the anode's side.
+
+    to: as `bonds` gives it; flow, int8 [n, 6], 0 at entry, receives what leaves a node through each face. The
+    largest flow of one unit a bond, by shortest ways (Edmonds & Karp, J. ACM 19, 248 (1972)); what its last
+    search from the anode reaches ends at the narrowest place next to that.
+    """
+    count = 0
+    while way(to, flow, above, -1):
+        count += 1
+    return count
+
+
+@njit
+def way(to, flow, reached, start: int) -> bool:
+    """Let one more unit flow to the cathode, from a node or (-1) from the anode, if there is a way left.
+
+    reached, uint8 [n]: receives 1 on the nodes that were looked at.
+    """
+    came, queue = np.empty(to.shape[0], np.int8), np.empty(to.shape[0], np.int32)
+    first, last = 0, 0
+    reached[:] = 0
+    if start >= 0:
+        reached[start], came[start], queue[0] = 1, BEGUN, start
+        last = 1
+    else:
+        for k in range(to.shape[0]):
+            for d in range(6):
+                if to[k, d] == ANODE_END and flow[k, d] == 0 and reached[k] == 0:
+                    reached[k], came[k], queue[last] = 1, d, k
+                    last += 1
+    while first < last:
+        k = queue[first]
+        first += 1
+        for d in range(6):
+            m = to[k, d]
+            if flow[k, d] > 0 or m == NONE or m == ANODE_END:
+                continue
+            if m == CATHODE_END:
+                flow[k, d] += 1
+                _trace_back(to, flow, came, k)
+                return True
+            if reached[m] == 0:
+                reached[m], came[m], queue[last] = 1, d ^ 1, m
+                last += 1
+    return False
+
+
+@njit
+def _trace_back(to, flow, came, k: int):
+    """The flow of a way that ends at node k; came: face through which each was reached."""
+    while came[k] != BEGUN:
+        d = np.int64(came[k])
+        flow[k, d] -= 1
+        if to[k, d] < 0:
+            return
+        k = to[k, d]
+        flow[k, d ^ 1] += 1
+
+
+@njit
+def is_cut(to, above, k: int, d: int) -> bool:
+    """Whether the bond through a face is one of the narrowest place."""
+    m = to[k, d]
+    if m >= 0:
+        return above[k] != above[m]
+    return above[k] == (0 if m == ANODE_END else 1)
 
 
 @njit
@@ -58,41 +134,82 @@ def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, cou
 
 
 @njit
-def bridge_network(sites, in_organic, atoms, label, index, ohmic: float, quantum: float, neck: int,
-                   nz: int, ny: int, nx: int, links, weight) -> int:
+def bridge_network(nodes, to, above, ohmic: float, quantum: float, steps, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
-    Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end.
-
-    Bonds that cross from plane `neck` upwards carry one conductance quantum in series (Landauer); where
-    `neck` is negative, those to the electrode do.
+    Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end. Bonds of
+    the narrowest place carry one conductance quantum in series (Landauer).
     """
     count = 0
     narrow = 1.0 / (1.0 / ohmic + 1.0 / quantum)
-    plane = ny * nx
-    for i in atoms:
-        if label[i] != BRIDGE:
-            continue
+    for k in range(nodes.size):
         for d in range(6):
-            j = near(i, d, nz, ny, nx)
-            if j < 0:
+            m = to[k, d]
+            if m == NONE or (0 <= m < k):
                 continue
-            low, high = min(i // plane, j // plane), max(i // plane, j // plane)
-            cation = sites[j].cation
-            if neck >= 0:
-                g = narrow if low == neck and high == neck + 1 else ohmic
-            else:
-                g = narrow if cation == ELECTRODE_METAL else ohmic
-            if cation == ELECTRODE_METAL:
-                other = -1
-            elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
-                other = -2
-            elif cation == METAL and j > i:
-                other = index[j]
-            else:
-                continue
-            links[count, 0], links[count, 1], links[count, 2] = index[i], other, j
-            weight[count] = g
+            links[count, 0], links[count, 1] = k, m
+            links[count, 2] = nodes[m] if m >= 0 else near(nodes[k], d, *steps)
+            weight[count] = narrow if is_cut(to, above, k, d) else ohmic
+            count += 1
+    return count
+
+
+@njit
+def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
+    """Lowest and highest plane of the bonds at the narrowest place."""
+    low, high = 1 << 30, 0
+    for k in range(nodes.size):
+        for d in range(6):
+            if to[k, d] != NONE and is_cut(to, above, k, d):
+                z = nodes[k] // plane
+                low = min(low, z - (d == 4))
+                high = max(high, z + (d == 5))
+    return low, high
+
+
+@njit
+def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, table, ny: int, nx: int,
+               links, weight, count: int) -> int:
+    """Tunnelling links beside the narrowest place, from the cathode's side to the anode's; returns the links.
+
+    One atom is one channel, which a bond there takes. As between clusters, the side with fewer decides; and
+    each, the best first, needs a way of its own from the cathode.
+    """
+    plane = ny * nx
+    free = np.ones(nodes.size, np.bool_)
+    for k in range(nodes.size):
+        free[k] = low - reach < nodes[k] // plane < high + reach
+        for d in range(6):
+            if to[k, d] != NONE and is_cut(to, above, k, d):
+                free[k] = False
+    best, partner = np.zeros(nodes.size), np.full(nodes.size, NONE, np.int32)
+    some = np.flatnonzero(free)
+    lower, upper = some[above[some] == 0], some[above[some] == 1]
+    for a in lower:
+        x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // plane
+        best[a] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+        partner[a] = ANODE_END
+        for b in upper:
+            dz = nodes[b] // plane - z
+            dx, dy = abs(nodes[b] % nx - x), abs(nodes[b] // nx % ny - y)
+            dx, dy = min(dx, nx - dx), min(dy, ny - dy)
+            squared = dx * dx + dy * dy + dz * dz
+            if squared <= reach * reach:
+                best[b] = max(best[b], table[squared])
+                if table[squared] > best[a]:
+                    best[a], partner[a] = table[squared], b
+    to_silver = lower[partner[lower] >= 0]
+    offered = best[to_silver].sum()
+    if offered > 0.0:
+        best[to_silver] *= min(1.0, best[upper].sum() / offered)
+    reached = np.zeros(nodes.size, np.uint8)
+    for a in lower[np.argsort(-best[lower], kind="mergesort")]:
+        if best[a] > 0.0 and way(to, flow, reached, a):
+            column = nodes[a] % plane
+            there = roof[column // nx, column % nx] * plane + column
+            links[count, 0], links[count, 1] = a, partner[a]
+            links[count, 2] = nodes[partner[a]] if partner[a] >= 0 else there
+            weight[count] = best[a]
             count += 1
     return count
 

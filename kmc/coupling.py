@@ -133,7 +133,7 @@ class Device:
     def _set_watch(self) -> None:
         """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""
         run = self.state.run
-        run["stale"], self.state.spare[:] = 0.0, self.network.spare
+        run["stale"], (run["neck_low"], run["neck_high"]) = 0.0, self.network.neck
         if self.path.bridged:
             run["watch"] = np.inf
             run["stale_bound"] = CURRENT_LEAST * self.path.conductance / self.network.ohmic

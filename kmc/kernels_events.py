@@ -25,10 +25,19 @@ from .kernels_near import (
     put,
     two_steps,
 )
-from .kernels_neck import count_spare
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
-from .state import EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+from .state import (
+    EMPTY,
+    IN_FILAMENT,
+    ION,
+    KIND_EMITTER,
+    KIND_ION,
+    KIND_METAL,
+    KIND_VACANCY,
+    METAL,
+    ON_WAY,
+)
 
 MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and takes one
 
@@ -39,7 +48,7 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
 
     Potentials: what passes beyond the box of `bend`, and a difference of metal that the site joins or parts.
     Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2
-    in units of one bond), and by far more where another place of it gets narrowest (`state.spare`).
+    in units of one bond), and by far more where a way through it ends, or by its neck.
     """
     run, here = state.run[0], fields[site]
     low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0
@@ -68,11 +77,27 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     elif not state.sites[site].held:
         shift += bend(state, grid, fields, model, site, unit, charge)
     run.metal_events += 1
-    narrows = count_spare(state, grid, site, added)
-    if z >= run.watch or run.stale > run.stale_bound or narrows:  # here an atom changes the current
+    if z >= run.watch or run.stale > run.stale_bound or by_neck(state, grid, site, added):  # of current
         run.force_refresh |= 1
     note_change(state, grid, site, not added, shift)
     forget(state, grid, model, site)
+
+
+@kernel
+def by_neck(state, grid, site: int, added: bool) -> bool:
+    """Whether an atom ends a way through a closed filament, or belongs to it within tunnelling of its neck.
+
+    Without one that is on no way the neck is as wide as before; what makes it wider is by it.
+    """
+    x, y, z = decode(grid, site)
+    if added:
+        state.bridge[site] = 0
+        for d in range(6):
+            j = beside(grid, site, x, y, z, d)
+            if state.sites[j].cation == METAL and state.bridge[j]:
+                state.bridge[site] = IN_FILAMENT
+    near = state.run[0].neck_low <= z <= state.run[0].neck_high
+    return state.bridge[site] > 0 and (near or (not added and state.bridge[site] == ON_WAY))
 
 
 @kernel

@@ -20,10 +20,9 @@ OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
-PLENTY = 2**40  # atoms: no plane of a filament's has as many
+IN_FILAMENT, ON_WAY = 1, 2  # of `State.bridge`
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
-PIECE = 8  # most atoms of a piece that is seen to join or leave a closed filament by one atom
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype([
@@ -56,7 +55,7 @@ RUN = np.dtype(
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
         "touched", "regrouped",
-        "epoch")])  # fmt: skip
+        "epoch", "neck_low", "neck_high")])  # fmt: skip
 CHANGE = np.dtype([
     ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
     ("shift", "f8"),  # what of its change of potential passed beyond the box that followed at once, V
@@ -105,9 +104,7 @@ class State(NamedTuple):
     domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
     kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
-    spare: np.ndarray  # int64 [nz + 1]: atoms that a plane, last bonds that the electrode can lose, or PLENTY
-    bridge: np.ndarray  # uint8 [N]: 1 on an atom of a closed filament, whose planes `spare` counts
-    piece: np.ndarray  # int64 [PIECE]: sites at work in `kmc.kernels_neck`
+    bridge: np.ndarray  # uint8 [N]: of a closed filament; on one of as many ways through it as its neck has
     run: np.ndarray  # RUN [1]
 
 
@@ -144,8 +141,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 10)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
-        np.zeros(DIRTY_LIMIT, CHANGE), np.full(region.shape[0] + 1, PLENTY),
-        np.zeros(region.size, np.uint8), np.zeros(PIECE, np.int64), np.zeros(1, RUN))
+        np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(region.size, np.uint8), np.zeros(1, RUN))
 
 
 def grow(state: State, capacity: int) -> State:

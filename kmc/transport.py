@@ -9,11 +9,14 @@ from . import bridge_kernels as bk
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
 from .silver import Silver
-from .state import METAL, PLENTY, State
+from .state import METAL, ON_WAY, State
 
 TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
 TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a volt, conductance 1e-6
+NECK_REACH = 3  # sites beside the neck of a closed filament over which silver is linked by tunnelling
+NO_NECK = (1, 0)  # from a plane to one below it
+LEAST_STUMP = 1e-3  # of the links' resistance: less of the stumps' is not looked at
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
@@ -60,8 +63,8 @@ class Network:
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
         self.silver = Silver(self.in_organic, self.shape, self.counter_top)
         self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
-        #: what `State.spare` is for the present filament
-        self.spare = np.full(self.shape[0] + 1, PLENTY)
+        #: planes between which changes of a closed filament ask for the current
+        self.neck = NO_NECK
         plated = lattice.organic_surface() + 1 if stack.active is not None else 0
         self.film_floor = plated * self.shape[1] * self.shape[2]
 
@@ -84,7 +87,7 @@ class Network:
             self.silver.take(np.flatnonzero(state.sites["cation"] == METAL), fields)
         else:
             self.silver.follow(state, fields, changed)
-        film, self.spare[:] = self.film, PLENTY
+        film, self.neck = self.film, NO_NECK
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
         own = self.label[film]
         plated = own == tk.PLATED
@@ -129,16 +132,37 @@ class Network:
         fields["unit"][atoms] = unit[own]
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
         gap = float(tk.gap_sites(atoms, own, self.roof, foot) - 1) * self.spacing
-        atoms = atoms[linked]
-        self.lowest = tk.lowest_linked(atoms, some, best, planes, CURRENT_LEAST * conductance,
+        tips = atoms[linked]
+        self.lowest = tk.lowest_linked(tips, some, best, planes, CURRENT_LEAST * conductance,
                                        self.shape[1] * self.shape[2], self.lowest_roof)
         atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
         tk.link_heat(some, best, planes, channels, unit, atom, electrode)
-        return Path(conductance, False, gap, *self._link_heat(atoms, atom, electrode, bare, direct,
-                                                              conductance))
+        sites, *heat = self._link_heat(tips, atom, electrode, bare, direct)
+        if conductance * self.shape[0] / self.ohmic > LEAST_STUMP:  # with an atom a plane
+            stumps, ohms = self._stumps(atoms, own)
+            share = conductance * ohms.sum()  # of the stumps' resistance, over that of the links
+            sites, conductance = np.append(sites, stumps), conductance / (1.0 + share)
+            heat = [np.append(part / part.sum(), ohms * conductance * (1.0 + share)) for part in heat]
+        return Path(conductance, False, gap, *self._warm(sites, heat, conductance))
 
-    def _link_heat(self, atoms, atom, electrode, bare, direct, conductance: float
-                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _stumps(self, atoms, own) -> tuple[np.ndarray, np.ndarray]:
+        """Atoms of the two stumps, and what each adds to their resistance, V/A: their planes are in series.
+
+        The silver in the organic counts with the film's lowest plane: electrons of a stump end there. Of
+        silver on the electrode what is below all of that counts.
+        """
+        plane = self.shape[1] * self.shape[2]
+        hangs = (own == tk.ANODE) & (atoms // plane < self.lowest_roof)
+        parts = []
+        for stump in (atoms[own == tk.CATHODE], atoms[hangs]):
+            z = stump // plane
+            count = np.bincount(z)[z]
+            parts.append(1.0 / (self.ohmic * count**2.0))
+            if len(parts) == 1 and len(z):
+                parts[0][z == z[0]] += self._foot_resistance() / count[0]
+        return np.concatenate([atoms[own == tk.CATHODE], atoms[hangs]]), np.concatenate(parts)
+
+    def _link_heat(self, atoms, atom, electrode, bare, direct) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
         plane = self.shape[1] * self.shape[2]
         column = np.append(atoms.astype(np.int64) % plane, bare)
@@ -147,7 +171,7 @@ class Network:
         nothing = np.zeros(len(column))
         positive = np.concatenate([atom[:, 0], electrode[:, 0], direct, nothing])
         negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1], direct])
-        return self._warm(sites, [positive, negative], conductance)
+        return sites, positive, negative
 
     def _warm(self, sites, heat, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The sites that count, and their heat, scaled to the conductance."""
@@ -165,16 +189,11 @@ class Network:
         return np.linalg.solve(laplacian, right)
 
     def _bridged(self, state, fields, own, labels: int) -> Path:
-        """A filament that joins the electrodes: the network of its bonds."""
+        """A filament that joins the electrodes: the network of its bonds, and of links beside its neck."""
         atoms, foot = self.film, self.silver.foot
         nodes = atoms[own == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
-        neck = self._neck(state, nodes)
-        links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
-        count = bk.bridge_network(
-            state.sites, self.in_organic, nodes, self.label, self.index, self.ohmic, self.quantum, neck,
-            *self.shape, links, weight)
-        links, weight = links[:count], weight[:count]
+        links, weight = self._links(state, nodes)
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         bk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
@@ -187,21 +206,20 @@ class Network:
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
         return self._path(nodes, links, weight, unit)
 
-    def _neck(self, state, nodes) -> int:
-        """The narrowest plane, the highest of such; -1 where the bonds to the electrode are fewer.
-
-        Sets `spare` too. Only planes under all of those bonds part it from the rest.
-        """
-        contacts, most = bk.anode_contacts(state.sites, nodes, *self.shape)
-        counts = np.bincount(nodes // (self.shape[1] * self.shape[2]))[: most + 1]
-        counts[counts == 0] = PLENTY
-        least = int(counts.min(initial=PLENTY))
-        neck = -1 if contacts < least else len(counts) - 1 - int(np.argmin(counts[::-1]))
-        # As narrow as the neck, a plane above it is that, and any plane where the bonds to the electrode are;
-        # other planes and those bonds where narrower.
-        self.spare[: len(counts)] = counts - min(contacts, least) - (np.arange(len(counts)) > neck)
-        self.spare[-1] = contacts - min(contacts, least)
-        return neck
+    def _links(self, state, nodes) -> tuple[np.ndarray, np.ndarray]:
+        """Bonds and links of the closed filament, and their conductances; sets `neck`, and marks the ways."""
+        to = bk.bonds(state.sites, self.in_organic, nodes, self.index, *self.shape)
+        flow, above = np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8)
+        bk.narrowest(to, flow, above)
+        low, high = bk.neck_planes(nodes, to, above, self.shape[1] * self.shape[2])
+        self.neck = (low - 1, high)
+        links, weight = np.zeros((7 * len(nodes), 3), np.int32), np.zeros(7 * len(nodes))
+        count = bk.bridge_network(nodes, to, above, self.ohmic, self.quantum, self.shape, links, weight)
+        if self.tunnelling:
+            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, NECK_REACH, self.link,
+                                  *self.shape[1:], links, weight, count)
+        state.bridge[nodes[(flow > 0).any(axis=1)]] = ON_WAY
+        return links[:count], weight[:count]
 
     def _path(self, nodes, links, weight, unit) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""

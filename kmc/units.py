@@ -146,9 +146,13 @@ def _expression(unit: str, what: str) -> str:
     return _FACTOR.sub(lambda m: f" {m[1]}**({m[2]}) " if m[2] else f" {m[1]} ", text).strip()
 
 
+_PREFIXED = re.compile(r"[munpfkMG](m|s|A|V|S|W|ohm)\b|\w*\d")  # nm, and nm2 or m2, whose prefix is squared
+
+
 def format_si(value: float, unit: str, digits: int = 4) -> str:
     """`value` in `unit` with an SI prefix: format_si(0.005, "s") is "5 ms"."""
-    if value == 0 or not math.isfinite(value) or not unit or unit in ("eV", "K", "%") or unit[0] == "1":
+    whole = unit in ("", "eV", "K", "%") or unit[0] == "1" or _PREFIXED.match(unit)
+    if value == 0 or not math.isfinite(value) or whole:
         return f"{value:.{digits}g} {unit}".rstrip()
     size = float(f"{abs(value):.{digits - 1}e}")
     for scale, prefix in _PREFIXES:

@@ -35,7 +35,7 @@ def events(name: str) -> dict[str, np.ndarray]:
     model = build_model(loaded(name), SPACING_NM, Settings(vacancies="explicit", flight_reach=reach))
     w = Window(w.state, w.grid, w.fields, answering(model)[0])
     kernels.refresh_all(*w)
-    run(w, np.random.default_rng(11), np.inf, TRIALS)
+    run(w, np.random.default_rng(20), np.inf, TRIALS)
     mine = live(w)
     return {"sites": np.array(w.state.sites).view("u1"), "site": np.array(w.state.entities["site"][mine]),
             "rates": w.state.rates[mine],
@@ -99,15 +99,21 @@ def currents(top: int) -> dict[str, np.ndarray]:
     tk.cluster_links(label[atoms], best, planes, channels, matrix)
     tk.link_heat(label[atoms], best, planes, channels, potential, atom, electrode)
     index[atoms] = np.arange(len(atoms))
-    links, weight = np.zeros((6 * len(atoms), 3), np.int32), np.zeros(6 * len(atoms))
-    unit = np.full(len(atoms), 0.5)
-    count = bk.bridge_network(
-        state.sites, in_organic, atoms, label, index, 3e-3, 77e-6, 8, *SHAPE, links, weight)
+    links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
+    unit, above = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
+    to = bk.bonds(state.sites, in_organic, atoms, index, *SHAPE)
+    flow = np.zeros((len(atoms), 6), np.int8)
+    cut = bk.narrowest(to, flow, above)
+    low, high = bk.neck_planes(atoms, to, above, SHAPE[1] * SHAPE[2])
+    count = bk.bridge_network(atoms, to, above, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
+    if cut:
+        near = (roof, low, high, 3, table, *SHAPE[1:])
+        count = bk.neck_links(atoms, to, flow, above, *near, links, weight, count)
     rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
             "planes": planes, "atom": atom, "electrode": electrode, "links": links[:count],
             "weight": weight[:count], "unit": unit,
-            "rounds": np.array([rounds])}
+            "rounds": np.array([rounds, cut]), "above": above, "flow": flow}
 
 
 def everything() -> dict[str, np.ndarray]:

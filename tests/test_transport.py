@@ -8,6 +8,7 @@ import pytest
 
 import kmc
 from kmc import bridge_kernels as bk
+from kmc import transport
 from kmc.lattice import Lattice, Region
 from kmc.leak import Leak
 from kmc.state import FIELD, KIND_METAL, Grid, allocate
@@ -104,6 +105,71 @@ def test_a_chain_that_closes_sideways_has_a_quantum_too() -> None:
         _, path, _, _ = device(chain(top), wall=5)
         assert path.bridged
         assert 0.5 * G0 < path.conductance <= G0
+
+
+def column(k: int, planes: range, x: int = 2, y: int = 2) -> list[tuple[int, int, int]]:
+    """k by k atoms in some planes."""
+    return [(z, y + b, x + a) for z in planes for b in range(k) for a in range(k)]
+
+
+@pytest.mark.parametrize("gap", [13, 9])
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_no_atom_more_lowers_the_conductance(k: int, gap: int) -> None:
+    """A column of k by k atoms but for one plane, whose atoms come one by one; and is as good as whole then.
+
+    Negative control: bonds alone, without the channels beside them, conduct less once the first atom closes
+    a gap of three by three.
+    """
+    most = column(k, range(2, gap)) + column(k, range(gap + 1, 14))
+    plane = column(k, range(gap, gap + 1))
+    found = [device(most + plane[:n])[1] for n in range(k * k + 1)]
+    assert [path.bridged for path in found] == [n > 0 for n in range(k * k + 1)]
+    assert all(b.conductance >= a.conductance for a, b in pairwise(found))
+    if k >= 3:
+        assert device(most + plane[:1], tunnelling=False)[1].conductance < found[0].conductance
+
+
+def test_the_neck_is_where_bonds_are_fewest() -> None:
+    """Two necks of an atom in different planes conduct as two in one; a branch that ends adds nothing.
+
+    Control: a second neck in the same plane is one more quantum.
+    """
+    def necked(x: int, y: int, plane: int) -> list[tuple[int, int, int]]:
+        rest = [z for z in range(2, 14) if z != plane]
+        return [a for z in rest for a in column(2, range(z, z + 1), x, y)] + [(plane, y, x)]
+
+    one = device(necked(0, 0, 8), tunnelling=False)[1].conductance
+    same, other = (device(necked(0, 0, 8) + necked(4, 4, z), tunnelling=False)[1].conductance for z in (8, 6))
+    assert 1.9 * one < same == pytest.approx(2 * one, rel=0.01)
+    assert other == pytest.approx(same, rel=0.05)
+    branch = [*column(2, range(2, 8), 2, 0), (8, 0, 2), (8, 1, 3)]  # beside the neck, from below alone
+    assert device(necked(0, 0, 8) + branch, tunnelling=False)[1].conductance < 1.1 * one
+
+
+def test_a_neck_that_lies_sideways_has_a_quantum() -> None:
+    """One atom wide, along x between two columns that are two by two."""
+    lower, upper = column(2, range(2, 8), 0), column(2, range(7, 14), 5)
+    lying = [(7, 2, x) for x in (2, 3, 4)]
+    _, path, _, _ = device([*lower, *upper, *lying], tunnelling=False)
+    assert path.bridged
+    assert 0.5 * G0 < path.conductance < G0
+
+
+def test_an_open_column_has_its_own_resistance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One plane short, planes in series with the links, and their heat where it arises.
+
+    Control: a chain whose link is a thousand times the column's resistance.
+    """
+    network, path, _, _ = device(column(3, range(2, 13)))
+    far = device(chain(9))[1].conductance
+    monkeypatch.setattr(transport, "LEAST_STUMP", math.inf)
+    links = device(column(3, range(2, 13)))[1].conductance
+    assert device(chain(9))[1].conductance == far
+    ohms = 11 / (network.ohmic * 9)  # two of the planes are in the organic
+    assert path.conductance == pytest.approx(1 / (1 / links + ohms), rel=1e-6)
+    assert path.heat_positive.sum() == pytest.approx(path.conductance)
+    below = path.heat_sites // 64 < 11
+    assert path.heat_positive[below].sum() == pytest.approx(path.conductance**2 * ohms * 9 / 11, rel=1e-3)
 
 
 def test_silver_that_only_lies_on_the_organic_carries_no_current() -> None:

@@ -14,7 +14,6 @@ from kmc.coupling import Device
 from kmc.kernels_events import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import OPEN, TIGHT, Region
-from kmc.state import PLENTY
 from kmc.units import K_B
 
 VOLT = 0.4
@@ -287,7 +286,7 @@ def test_a_filaments_current_is_asked_for_by_power(name: str) -> None:
         asked, quiet = asked + asks, quiet + (not asks)
         assert asks or abs(without / before - 1.0) < 0.05
     assert asked
-    run["stale"], run["stale_bound"], run["force_refresh"], d.state.spare[:] = 0.0, math.inf, 0, PLENTY
+    run["stale"], run["stale_bound"], run["force_refresh"], d.state.bridge[:] = 0.0, math.inf, 0, 0
     remove(d, int(d.network.film[-1]))
     assert not run["force_refresh"][0] & 1
 

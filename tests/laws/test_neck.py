@@ -7,24 +7,25 @@ import pytest
 from small_filament import closed
 from small_stacks import LAYERED
 
+from kmc import bridge_kernels as bk
 from kmc.coupling import Device
-from kmc.kernels_events import add_metal, remove_metal
-from kmc.state import METAL, PLENTY
+from kmc.kernels_events import remove_metal
+from kmc.state import METAL, ON_WAY
 
 TAKEN = 60
 
 
-def whittled(name: str, seed: int, counted: bool = True) -> tuple[float, int]:
+def whittled(name: str, seed: int, counted: bool = True) -> tuple[list[float], int]:
     """Atoms taken from a thin filament in a random order while it is closed.
 
-    Largest relative change of the conductance that did not ask for the current; how often it was asked for.
+    Relative changes of the conductance that did not ask for the current; how often it was asked for.
     """
     d = closed(name, wide=3)
-    asked, worst, run = 0, 0.0, d.state.run
+    asked, unseen, run = 0, [], d.state.run
     for site in np.random.default_rng(seed).permutation(d.network.film)[:TAKEN]:
         run["dirty"], run["force_refresh"] = 0, 0
         if not counted:
-            d.state.spare[:] = PLENTY
+            d.state.bridge[:] = 0
         remove(d, int(site))
         held, kept = d.path.conductance, d.potential.fields.copy()
         if run["force_refresh"][0] & 1:
@@ -33,71 +34,67 @@ def whittled(name: str, seed: int, counted: bool = True) -> tuple[float, int]:
             if not d.path.bridged:
                 break
             continue
-        spare = d.network.spare.copy()
-        worst = max(worst, abs(d.network.update(d.state, d.potential.fields).conductance / held - 1.0))
-        d.potential.fields[:], d.network.spare[:] = kept, spare
-    return worst, asked
+        bridge, neck = d.state.bridge.copy(), d.network.neck
+        unseen.append(abs(d.network.update(d.state, d.potential.fields).conductance / held - 1.0))
+        d.potential.fields[:], d.state.bridge[:], d.network.neck = kept, bridge, neck
+    return unseen, asked
 
 
 @pytest.mark.parametrize("name", LAYERED)
 def test_no_place_gets_narrowest_unseen(name: str) -> None:
-    """What does not ask for the current moves the conductance by under 4 %."""
-    worst, asked = zip(*(whittled(name, seed) for seed in (1, 2)), strict=True)
-    assert max(worst) < 0.04
-    assert 0 < max(asked) < TAKEN // 2
+    """What does not ask for the current moves the conductance by under 4 %, but for one in ten.
+
+    Those are of filaments with two places as narrow as each other, of which one has the quantum: the upper.
+    """
+    found = [whittled(name, seed) for seed in (1, 2)]
+    unseen = [change for changes, _ in found for change in changes]
+    assert np.mean(np.array(unseen) > 0.04) < 0.1
+    assert max(unseen) < 0.2
+    assert 0 < max(asked for _, asked in found) < 0.75 * TAKEN
 
 
 def test_by_power_alone_it_does() -> None:
-    """Negative control: by the bonds' power, without the planes' numbers, changes of 15 % stay unseen."""
-    assert max(whittled(name, 1, counted=False)[0] for name in ("ogb_20nm", "ogb_13nm")) > 0.15
+    """Negative control: by the bonds' power, without the ways, one in four moves it by more."""
+    unseen = np.array(whittled("ogb_20nm", 1, counted=False)[0] + whittled("ogb_20nm", 2, counted=False)[0])
+    assert np.mean(unseen > 0.04) > 0.2
 
 
 @pytest.mark.parametrize("name", LAYERED)
-def test_what_comes_and_goes_leaves_the_planes_numbers(name: str) -> None:
-    """Two atoms side by side far from all metal, and one that hangs on another: in any order of going.
+def test_ways_are_as_many_as_the_neck_is_wide(name: str) -> None:
+    """Without an atom that is on none the neck is as wide; without one that is on one it may be narrower.
 
-    Those far from it count for no plane while they are there; one beside it does. Negative control: an atom
-    of the filament that goes leaves its plane one fewer.
+    Negative control: of the latter some do make it narrower.
     """
     d = closed(name, wide=3)
-    before = d.state.spare.copy()
-    alone, beside = (pair_of(d, near)[0] for near in (False, True))
-    for site, counts in ((alone, 0), (beside, 1)):
-        add_metal(d.state, d.grid, d.potential.fields, d.model, site)
-        assert d.state.spare.sum() - before.sum() == counts
-        remove(d, site)
-    for pair in (pair_of(d, near=False), pair_of(d, near=True)):
-        for order in (1, -1):
-            for site in pair:
-                add_metal(d.state, d.grid, d.potential.fields, d.model, site)
-            for site in pair[::order]:
-                remove(d, site)
-            np.testing.assert_array_equal(d.state.spare, before)
-    atom = int(d.network.film[len(d.network.film) // 2])
-    remove(d, atom)
-    assert d.state.spare[atom // (d.grid.ny * d.grid.nx)] < before[atom // (d.grid.ny * d.grid.nx)]
+    wide = width(d)
+    for site in np.random.default_rng(1).permutation(d.network.film)[:TAKEN]:
+        remove(d, int(site))
+    d.trace_current()
+    if not d.path.bridged:
+        return
+    wide = width(d)
+    film = d.network.film[d.state.bridge[d.network.film] > 0]
+    on_way = d.state.bridge[film] == ON_WAY
+    assert on_way.any()
+    narrower = []
+    for site, way in zip(film, on_way, strict=True):
+        d.state.sites["cation"][site] = 0
+        found = width(d, film[film != site])
+        d.state.sites["cation"][site] = METAL
+        assert way or found == wide
+        narrower.append(found < wide)
+    assert any(narrower)
+
+
+def width(d: Device, atoms: np.ndarray | None = None) -> int:
+    """Bonds of the narrowest place of a closed filament (of some of its atoms)."""
+    nodes = d.network.film[d.state.bridge[d.network.film] > 0] if atoms is None else atoms
+    index = np.full(d.lattice.region.size, bk.NONE, np.int32)
+    index[nodes] = np.arange(len(nodes))
+    to = bk.bonds(d.state.sites, d.network.in_organic, nodes, index, *d.lattice.shape)
+    return bk.narrowest(to, np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8))
 
 
 def remove(d: Device, site: int) -> None:
     """Take an atom away as an event does."""
     remove_metal(d.state, d.grid, d.potential.fields, d.model, int(d.state.sites["entity"][site]))
-
-
-def pair_of(d: Device, near: bool) -> tuple[int, int]:
-    """Two free sites of a plane: the first beside the filament or not, the second beside none."""
-    film = np.isin(np.arange(d.lattice.region.size), d.network.film).reshape(d.lattice.shape)
-    free = (d.state.sites["cation"] == 0).reshape(d.lattice.shape)
-    apart = free & ~around((d.state.sites["cation"] >= METAL).reshape(d.lattice.shape))
-    first = (free & around(film) if near else apart) & np.roll(apart, -1, 2)
-    first[:, :, -1] = False
-    levels = np.isin(np.arange(d.lattice.shape[0]), d.network.film // (d.grid.ny * d.grid.nx))
-    site = int(np.flatnonzero(first & levels[:, None, None])[0])
-    return site, site + 1
-
-
-def around(sites: np.ndarray) -> np.ndarray:
-    """The sites beside some."""
-    found = np.zeros_like(sites)
-    for axis in range(3):
-        found |= np.roll(sites, 1, axis) | np.roll(sites, -1, axis)
-    return found
