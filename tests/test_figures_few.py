@@ -45,6 +45,11 @@ def groups(program_names: list[str], *values: list[float]) -> dict[str, list[xr.
     return {name: [rise(one) for one in part] for name, part in zip(program_names, values, strict=True)}
 
 
+def named(names: list[str], *values: list) -> dict[str, list]:
+    """Runs of programs that are what their measure is told of them."""
+    return dict(zip(names, values, strict=True))
+
+
 def test_a_set_at_the_second_step_counts_on_a_way_up() -> None:
     """A way up that ends at 0.10 V has three levels, too few for a sweep; at the first step: no ratio."""
     assert np.isnan(set_voltage(rise(0.10)))
@@ -69,8 +74,11 @@ def test_a_film_that_sets_early_is_not_one_that_never_sets() -> None:
     assert never.high == np.inf
     some = found([0.30] * 5 + [0.90])
     assert some.value == pytest.approx(0.0)
-    assert "1 devices have no such voltage" in some.owed
-    assert not found([0.30] * 6).owed
+    assert "1 devices have no such voltage" in some.open
+    assert not found([0.30] * 6).open
+    assert found([0.30] * 6).owed == controls.TOO_FAST
+    crystals[:] = [0.30] * 3 + [0.90] * 3  # then those that never set may need more than the film
+    assert found([0.90] * 6).value is None
 
 
 def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,12 +89,15 @@ def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.Monkey
     assert pulses._rising(levels, curve).holds is True
     few = [pulses._rising(levels, part[:4]) for part in (curve, curve[:, ::-1])]
     assert [one.holds for one in few] == [True, False]
-    assert "4 devices" in few[0].owed
+    assert "4 devices" in few[0].open
     line = levels + 0.01 * stream.standard_normal((8, 5))
     assert pulses._rising(levels, line).holds is None
     assert pulses._rising(levels, curve[:, ::-1]).holds is False
     mixed = np.concatenate([curve[:3] * np.array([[1.0], [3.0], [9.0]]), np.ones((3, 5))])
     assert pulses._rising(levels, mixed).holds is None  # few that differ are no proof against it
+    last = np.tile([1.0, 3.0, 4.0, 4.6, 4.6], (6, 1))
+    last[:, 4] += [-0.09, 0.1, 0.1, 0.1, 0.1, 0.1]
+    assert pulses._rising(levels, last).holds is None  # the interval of its last step reaches below nil
 
 
 def test_levels_that_were_not_run_are_owed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +113,7 @@ def test_levels_that_were_not_run_are_owed(monkeypatch: pytest.MonkeyPatch) -> N
     for program in series._LEVELS[3:]:
         runs[program.name] = []
     part = series._law(runs)["S28_conductance_law"]
-    assert "30 to 150 uA" in part.owed
+    assert "30 to 150 uA" in part.open
     assert "at 90 uA" in part.note
 
 
@@ -233,11 +244,59 @@ def test_a_cycle_without_a_set_is_none() -> None:
 
 
 def test_opposite_changes_by_a_read_do_not_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S25: half lost in one device and half gained in another are a change by a half."""
+    """S25: half lost in one device and half gained in another are a change by a half.
+
+    Devices that the write has not closed have nothing to lose: alone they tell nothing.
+    """
     monkeypatch.setattr(pulses, "paired", lambda one, other: list(zip(one, other, strict=True)))
-    monkeypatch.setattr(pulses, "reads", lambda ds, volt: np.array([[0.0, ds]]))
-    runs = {pulses._DISTURBED.name: [0.5, 1.5] * 3, pulses._LEFT.name: [1.0] * 6}
-    assert pulses._disturbed(runs)["S25_read_disturb"].value == pytest.approx(0.5)
+    monkeypatch.setattr(pulses, "reads", lambda ds, volt: np.array([[0.0, float(ds["g"])]]))
+
+    def runs(left: list[float], right: list[float], closed: list[bool]) -> dict[str, list[xr.Dataset]]:
+        pair = ((pulses._DISTURBED.name, left), (pulses._LEFT.name, right))
+        return {name: [xr.Dataset({"g": one, "limited": ("time", [shut])})
+                       for one, shut in zip(values, closed, strict=True)] for name, values in pair}
+
+    found = pulses._disturbed(runs([0.5, 1.5] * 3, [1.0] * 6, [True] * 6))["S25_read_disturb"]
+    assert found.value == pytest.approx(0.5)
+    mixed = pulses._disturbed(runs([0.5] * 2 + [1.0] * 10, [1.0] * 12, [True] * 2 + [False] * 10))
+    assert mixed["S25_read_disturb"].value == pytest.approx(0.5)
+    assert "2 of 12" in mixed["S25_read_disturb"].note
+    assert pulses._disturbed(runs([1.0] * 6, [1.0] * 6, [False] * 6))["S25_read_disturb"].value is None
+
+
+def test_the_lesser_median_has_the_interval_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S19: a device that was not written counts as one, in the thickness with the greater median too."""
+    thin, thick = [6904.7, 6904.8, 9e3, 3e5, 309405.0, 309405.0], [1.0, 1.6e5, 1.7e5, 1.8e5, 1.9e5, 2e5]
+    monkeypatch.setattr(series, "_on_off_written", lambda ds: ds)
+    monkeypatch.setattr(series, "is_written", lambda ds, least: ds > 1.0)
+    monkeypatch.setattr(series, "_way_up", lambda ds: ds)
+    monkeypatch.setattr(series, "_change", lambda *_: measured.not_run(""))
+    names = [program.name for program in series._THICK]
+    found = series._thickness(named(names, thin, thick))["S19_thickness_on_off"]
+    assert (found.value, found.low) == (pytest.approx(np.median(thin)), 1.0)
+
+
+def test_the_wider_loop_has_the_interval_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16: of two stacks the one with the lesser median may have the wider loop."""
+    monkeypatch.setattr(controls, "loop_opening", lambda ds: ds)
+    names = [program.name for program in controls._BARE]
+    found = controls._bare(named(names, [0.1] * 6, [0.02] * 4 + [0.9] * 2))["S16_interlayers_only"]
+    assert found.value == pytest.approx(0.1)
+    assert found.high > 0.2
+    assert controls._bare(named(names, [np.nan] * 6, [0.02] * 6))["S16_interlayers_only"].value is None
+
+
+def test_devices_that_never_set_are_no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5: without a SET on the positive side a sweep of equal magnitude says nothing; nor does S21's trend."""
+    monkeypatch.setattr(controls, "part", lambda ds, k: ds[k])
+    monkeypatch.setattr(controls, "mirrored", lambda ds: ds)
+    monkeypatch.setattr(controls, "has_set", float)
+    devices = named([controls.BOTH_WAYS.name], [(0.0, 0.0)] * 72)
+    assert controls._negative(devices)["S5_unidirectional"].value is None
+    monkeypatch.setattr(series, "ratio", lambda ds, least: ds)
+    names = [program.name for program in series._SIZES]
+    flat = series._sizes(named(names, [1.0] * 20, [1.0] * 20, [1.0] * 20))["S21_size_trend"]
+    assert "do not set" in flat.open
 
 
 def warm(program: Program, changes: Changes, written: bool = True) -> xr.Dataset:

@@ -31,7 +31,7 @@ def test_a_bound_is_sure_of_however_few_devices() -> None:
     """What the circuit lets through at most, where 60 K are asked for: a miss of one device. The same numbers
     from a bootstrap are a guess, and a bound is no hit where something is owed."""
     heat = targets()["S30_nonvolatile_heat"]
-    most = Measured(2.5, 0.0, 2.5, 1, owed="the first cycle stands in", bound=True)
+    most = Measured(2.5, 0.0, 2.5, 1, owed="the first cycle stands in", bound=True, open="one device")
     assert judge(heat, most).verdict == MISS
     assert judge(heat, replace(most, bound=False)).verdict == UNCLEAR
     assert judge(heat, replace(most, value=86.0, low=80.0, high=90.0)).verdict == UNCLEAR

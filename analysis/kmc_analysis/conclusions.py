@@ -111,8 +111,8 @@ def _medians_above(least: float) -> Verdict:
         levels = {label(rows, claim.axis, k): _median(rows[k].values) for k in range(rows.sizes[claim.axis])}
         if any(one.value is None for one in levels.values()):
             return f"Nothing can be said: some variants have no {claim.metric}."
-        below = {name: one for name, one in levels.items() if one.high < least and not one.owed}
-        unsure = {name: one for name, one in levels.items() if not one.low >= least or one.owed}
+        below = {name: one for name, one in levels.items() if one.high < least and not one.open}
+        unsure = {name: one for name, one in levels.items() if not one.low >= least or one.open}
         name, lowest = min((below or unsure or levels).items(), key=lambda item: float(item[1].value))
         ends = f"[{number(lowest.low)}, {number(lowest.high)}]"
         shown = (f"the median of {claim.metric} at {claim.axis} {name}, 1 of runs that did not switch or "

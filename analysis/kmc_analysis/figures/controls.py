@@ -11,12 +11,13 @@ from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, pai
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.metrics import LEAST_LEVELS, has_set, loop_opening, on_off
 from kmc_analysis.metrics.states import HIGH_RESISTANCE
-from kmc_analysis.reproduce.measured import Measured, median, not_run, share
+from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, known, median, not_run, share
 from kmc_analysis.study_figures import COLOURS
 
 # The sweep that sets the full device (figure S3), for its cost at ten times the rate of the definitions where
 # many ions move. The experiment's text gives neither its rate nor its end.
 TOP_V, RATE, DEFINED_RATE, STEP = 0.6, "10 V/s", "1 V/s", "50 mV"
+TOO_FAST = f"swept at {RATE} where the definitions have {DEFINED_RATE}"  # owed where the rate matters
 VOLATILE_A, NONVOLATILE_A = "1 uA", "1 mA"
 
 
@@ -45,16 +46,17 @@ def part(ds: xr.Dataset, segment: int) -> xr.Dataset:
 
 
 def _negative(runs: Runs) -> dict[str, Measured]:
-    """A device is one trial: it is good where its negative side, after the positive one, has no SET.
+    """A device that sets on its positive side is one trial: it is good where its negative side has no SET.
 
     One that conducts still may reach the limit by that alone: the definitions call it a SET.
     """
-    devices = runs[BOTH_WAYS.name]
+    devices = [ds for ds in runs[BOTH_WAYS.name] if has_set(part(ds, 0)) == 1.0]
     good = [has_set(mirrored(part(ds, 1))) == 0.0 for ds in devices]
     still = [not gone and part(ds, 0)["conductance"].values[-1] > HIGH_RESISTANCE * first_step(ds)
              for ds, gone in zip(devices, good, strict=True)]  # fmt: skip
-    note = (f"share of devices that do not set on their negative side; of {len(good) - sum(good)} that do "
-            f"{sum(still)} conducted still after the positive one")  # fmt: skip
+    note = (f"share of the {len(good)} of {len(runs[BOTH_WAYS.name])} devices with a SET on their positive "
+            f"side that have none on the negative one; of {len(good) - sum(good)} that do {sum(still)} "
+            "conducted still after the positive one")  # fmt: skip
     return {"S5_unidirectional": share(sum(good), len(good), note)}
 
 
@@ -100,12 +102,13 @@ _BARE = [Program(name, name, sweep(limit=NONVOLATILE_A, rate=DEFINED_RATE), devi
 
 
 def _bare(runs: Runs) -> dict[str, Measured]:
-    found = {name: median([loop_opening(ds) for ds in some]) for name, some in runs.items() if some}
-    if len(found) < len(_BARE):
-        return {"S16_interlayers_only": not_run("a device without crystals was not run")}
-    worst = max(found, key=lambda name: float(np.nan_to_num(found[name].value, nan=-1.0)))
-    told = ", ".join(f"{name} {one.value:.3g}" for name, one in found.items() if one.value is not None)
-    return {"S16_interlayers_only": found[worst].noted(f"the wider loop of {told}")}
+    loops = {one.name: known([loop_opening(ds) for ds in runs[one.name]]) for one in _BARE}
+    if not all(map(len, loops.values())):
+        return {"S16_interlayers_only": not_run("a device without crystals has no loop, or was not run")}
+    told = ", ".join(f"{name} {np.median(table):.3g}" for name, table in loops.items())
+    return {"S16_interlayers_only": bootstrap_groups(
+        lambda parts: max(float(np.median(part)) for part in parts), list(loops.values()),
+        f"the wider loop of {told}")}  # fmt: skip
 
 
 def _draw_bare(runs: Runs, path: Path) -> None:

@@ -100,13 +100,15 @@ def _reconfigured(runs: Runs) -> dict[str, Measured]:
 
 
 def heat(devices: list[xr.Dataset], note: str) -> Measured:
-    """Rise of the surface at the greatest power of the RESET, K; without a written device, the most that the
-    circuit gives in it."""
-    if any(map(is_written, devices)):
-        return _of_written(devices, lambda ds: surface_rise(ds, negative=True), note)
+    """Rise of the surface at the greatest power of the RESET, K, up to the most that the circuit gives in it,
+    in a later cycle too; without a written device, that alone."""
     if not devices:
         return not_run("no run of it is done yet")
     most = RESET_V * LIMIT_A * thermogram.substrate_resistance(devices[0])
+    if any(map(is_written, devices)):
+        told = f"{note}; its upper end is what the circuit gives in the RESET of any cycle"
+        found = _of_written(devices, lambda ds: surface_rise(ds, negative=True), told)
+        return replace(found, high=most, bound=True)
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
     return Measured(most, 0.0, most, len(devices), told, bound=True)
 
@@ -124,7 +126,7 @@ def _heats(runs: Runs) -> dict[str, Measured]:
     found = {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab,
              "S31_heat_order": order}  # fmt: skip
     found = {key: replace(one.noted(_OWED), owed=_OWED) for key, one in found.items()}
-    # The circuit bounds the power of every cycle; nothing bounds their order.
+    # Nothing bounds their order.
     return found | {"S31_heat_order": _open(found["S31_heat_order"])}
 
 
@@ -210,7 +212,8 @@ def _profile(runs: Runs) -> dict[str, Measured]:
     holds = bool(ratio.low > 1 and pad.low > 0) or (None if ratio.high > 1 and pad.high > 0 else False)
     note = (f"{len(good)} devices that were written, each beside its unwritten twin; the pad lost "
             f"{pad.value:.0f} atoms a window ({pad.low:.0f} to {pad.high:.0f})")  # fmt: skip
-    return {"S17_silver_profile": Measured(ratio.value, ratio.low, ratio.high, ratio.n, note, holds=holds)}
+    return {"S17_silver_profile": Measured(ratio.value, ratio.low, ratio.high, ratio.n, note, holds=holds,
+                                           open=ratio.open or pad.open)}  # fmt: skip
 
 
 def _draw_profile(runs: Runs, path: Path) -> None:

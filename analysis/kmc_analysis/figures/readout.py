@@ -23,7 +23,7 @@ def _readout(first: int, count: int) -> dict[str, Measured]:
 
 def _measured(one: dict[str, Any]) -> Measured:
     low, high = one["interval"] or (math.nan, math.nan)
-    return Measured(one["simulated"], low, high, one["n"], _NOTE, owed=few(one["n"]))
+    return Measured(one["simulated"], low, high, one["n"], _NOTE, open=few(one["n"]))
 
 
 FIGURES = [

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc_analysis.figures.controls import RATE, STEP, ratio
+from kmc_analysis.figures.controls import RATE, STEP, TOO_FAST, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import (
@@ -29,7 +29,6 @@ from kmc_analysis.reproduce.measured import (
     bootstrap_groups,
     known,
     mean,
-    median,
     not_run,
 )
 from kmc_analysis.study_figures import COLOURS
@@ -71,15 +70,18 @@ def _way_up(ds: xr.Dataset) -> xr.Dataset:
 def _thickness(runs: Runs) -> dict[str, Measured]:
     ways = [list(map(_way_up, runs[program.name])) for program in _THICK]
     groups = [[ds for ds in runs[program.name] if is_written(ds, CLOSED_S)] for program in _THICK]
-    ratios = [median(list(map(_on_off_written, runs[program.name]))) for program in _THICK]
-    lesser = min(ratios, key=lambda one: -np.inf if one.value is None else one.value)
+    ratios = [np.array(list(map(_on_off_written, runs[program.name]))) for program in _THICK]
     told = ", ".join(
         f"{len(group)} of {len(runs[program.name])} {program.stack} written"
         for program, group in zip(_THICK, groups, strict=True)
     )
-    return {"S19_thickness_set": _change(ways, _set, "1 mA"),
+    return {"S19_thickness_set": _too_fast(_change(ways, _set, "1 mA")),
             "S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
-            "S19_thickness_on_off": lesser.noted(told)}  # fmt: skip
+            "S19_thickness_on_off": bootstrap_groups(_least_median, ratios, told)}  # fmt: skip
+
+
+def _least_median(parts: list[np.ndarray]) -> float:
+    return min(float(np.median(part)) for part in parts)
 
 
 def _on_off_written(ds: xr.Dataset) -> float:
@@ -99,8 +101,13 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
                              f"means {told}; {note}")  # fmt: skip
     without = sum(len(group) - len(table) for table, group in zip(tables, groups, strict=True))
     if without:  # they would need more than was given: the means are too low
-        found = replace(found, owed=f"{without} devices have no such voltage within what was applied")
+        found = replace(found, open=f"{without} devices have no such voltage within what was applied")
     return found
+
+
+def _too_fast(found: Measured) -> Measured:
+    """What a sweep tells that was not at the rate of the definitions."""
+    return replace(found, owed="; ".join(filter(None, (found.owed, TOO_FAST)))).noted(TOO_FAST)
 
 
 def _draw_thickness(runs: Runs, path: Path) -> None:
@@ -126,13 +133,16 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     few = min(map(len, tables)) < ASKED
     note = f"{', '.join(str(len(table)) for table in tables)} devices of 13, 9, 7 nm, way up at 1 uA"
     trend = bootstrap_groups(lambda parts: _slope(size, parts), tables, note)
-    least = bootstrap_groups(lambda parts: 10 ** min(float(np.median(part)) for part in parts), tables, note)
+    least = bootstrap_groups(lambda parts: 10 ** _least_median(parts), tables, note)
     good = [float((table >= np.log10(300)).mean()) for table in tables]
     told = f"yields {', '.join(f'{one:.2g}' for one in good)} of 13, 9, 7 nm"
     tied = [float(one) for one, share in zip(size, good, strict=True) if share == max(good)]
     best = Measured(tied[0] if len(tied) == 1 else tied, n=min(map(len, tables)), note=told)
     owed = f"the target asks for {ASKED} devices a size" if few else ""
-    return {keys[0]: replace(trend, owed=owed), keys[1]: replace(least, owed=owed), keys[2]: best}
+    if not all(np.median(table) > 0.0 for table in tables):  # a ratio of one whatever the size is no trend
+        trend = replace(trend, open="at one of the sizes half of the devices do not set")
+    asked = (replace(one, owed=owed) for one in (trend, least))
+    return dict(zip(keys, (*map(_too_fast, asked), best), strict=True))
 
 
 def _slope(size: np.ndarray, parts: list[np.ndarray]) -> float:
@@ -179,8 +189,8 @@ def _law(runs: Runs) -> dict[str, Measured]:
                       for k, one in zip(there, table.mean(axis=0), strict=True))  # fmt: skip
     found = [bootstrap(partial(_of_line, limit, k), table, f"mean G {means}") for k in (0, 1)]
     if len(there) < len(LIMITS_UA):
-        owed = f"the target asks for {LIMITS_UA[0]} to {LIMITS_UA[-1]} uA"
-        found = [replace(one, owed=owed) for one in found]
+        other = f"the target asks for {LIMITS_UA[0]} to {LIMITS_UA[-1]} uA"
+        found = [replace(one, open=other) for one in found]
     return dict(zip(keys, found, strict=True))
 
 
@@ -221,11 +231,12 @@ def _voltages(runs: Runs) -> dict[str, Measured]:
     bound = not_run("a whole cycle of the film was not run; T2_ogb_volatile_endurance says what a bound is")
     crystals, film = (known([_set(ds) for ds in group]) for group in groups)
     found = _change(groups, _set, told)
-    if len(crystals) and len(groups[1]) and not len(film):  # the film needs more than the sweep gave
+    # All crystals set, and the film needs more than the sweep gave.
+    if 0 < len(crystals) == len(groups[0]) and len(groups[1]) and not len(film):
         highest = mean(list(crystals)).high if len(crystals) > 1 else float(crystals[0])
         least = TOP_V / highest - 1
         found = Measured(least, least, np.inf, min(map(len, groups)), f"a bound, from {TOP_V:g} V on; {told}")
-    return {"N7_same_voltages": found, "N7_film_volatile_endurance": bound}
+    return {"N7_same_voltages": _too_fast(found), "N7_film_volatile_endurance": bound}
 
 
 FIGURES = [

@@ -37,7 +37,7 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
     value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
     fewest = min(one.n for one in pair)
     return Measured(value, low, pair[0].high / pair[1].low, fewest,
-                    "a bound" if pair[0].high == np.inf else "", owed=few(fewest))  # fmt: skip
+                    "a bound" if pair[0].high == np.inf else "", open=few(fewest))  # fmt: skip
 
 
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:

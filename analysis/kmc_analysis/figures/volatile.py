@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from kmc_analysis.figures.controls import (
     DEFINED_RATE,
     RATE,
     STEP,
+    TOO_FAST,
     TOP_V,
     first_step,
     part,
@@ -164,8 +166,8 @@ def _endurance(runs: Runs) -> dict[str, Measured]:
     if not all(ended):
         low = float(min(good))
         told = f"{note}; a bound: {MOST_CYCLES} cycles were followed"
-        return {key: Measured(float(np.mean(good)), low, np.inf, len(good), told)}
-    return {key: mean(list(map(float, good)), note)}
+        return {key: Measured(float(np.mean(good)), low, np.inf, len(good), told, owed=TOO_FAST)}
+    return {key: replace(mean(list(map(float, good)), f"{note}; {TOO_FAST}"), owed=TOO_FAST)}
 
 
 def _good_cycles(ds: xr.Dataset) -> tuple[int, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.compare import CONFIDENCE, FEWEST, interval, tails
+from kmc_analysis.compare import CONFIDENCE, FEWEST, GRAIN, alike, interval, tails
 from kmc_analysis.metrics.pulses import APART, separated
 
 DRAWS = 2000
@@ -22,9 +22,11 @@ class Measured:
 
     `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
     whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
-    not done: then there is no hit. `bound` marks an interval that holds for certain, however few the devices:
-    what a limit lets through. `value` is None for what was not simulated,
-    and `note` says why; else it says what the reader must know: how many devices failed, what was assumed.
+    not done: then there is no hit. `open` says why the interval tells nothing for sure: that devices are too
+    few for it, or that another thing was measured than is asked for; then there is no miss either, but by a
+    `bound`, an interval that holds for certain, however few the devices: what a limit lets through. `value`
+    is None for what was not simulated, and `note` says why; else it says what the reader must know: how many
+    devices failed, what was assumed.
     """
 
     value: Any = None
@@ -36,6 +38,7 @@ class Measured:
     holds: bool | None = None
     owed: str = ""
     bound: bool = False
+    open: str = ""
 
     def noted(self, note: str) -> Measured:
         """The same with a further remark."""
@@ -68,8 +71,8 @@ def mean(values: Sequence[float], note: str = "") -> Measured:
     if not len(found):
         return not_run("no device has this number").noted(note)
     low, high = interval(found)
-    owed = few(len(found)) if low == high else ""
-    return Measured(float(found.mean()), low, high, len(found), note, owed=owed)
+    same = alike(found, GRAIN * float(np.abs(found).max()))
+    return Measured(float(found.mean()), low, high, len(found), note, open=few(len(found)) if same else "")
 
 
 def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
@@ -81,7 +84,7 @@ def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
     drawn = np.median(found[generator.integers(len(found), size=(DRAWS, len(found)))], axis=1)
     low, high = np.quantile(drawn, tails(len(found)))
     n = len(found)
-    return Measured(float(np.median(found)), float(low), float(high), n, note, owed=few(n))
+    return Measured(float(np.median(found)), float(low), float(high), n, note, open=few(n))
 
 
 def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: str = "") -> Measured:
@@ -91,14 +94,14 @@ def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: st
         return median(values, note)
     n = len(low)
     if n < 2:
-        return Measured(float(low[0]), float(low[0]), math.inf, n, f"{note}: a bound", owed=few(n))
+        return Measured(float(low[0]), float(low[0]), math.inf, n, f"{note}: a bound", open=few(n))
     drawn = np.random.Generator(np.random.PCG64(0)).integers(n, size=(DRAWS, n))
     high = np.where(known_ends, low, np.inf)
     ends = [np.median(part[drawn], axis=1) for part in (low, high)]
     tail = tails(n)
     return Measured(float(np.median(low)), float(np.quantile(ends[0], tail[0])),
                     float(np.quantile(ends[1], tail[1], method="higher")), n, f"{note}: bounds among them",
-                    owed=few(n))  # fmt: skip
+                    open=few(n))  # fmt: skip
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:
@@ -138,7 +141,7 @@ def separable(table: np.ndarray, note: str = "") -> Measured:
     scale = math.sqrt(n / 2)  # from sigma to the standard error of a distance
     ends = stats.nct.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], 2 * n - 2, APART * scale) / scale
     low, high = (separated(table, float(end)) for end in ends)
-    return Measured(separated(table), low, high, n, note, owed=few(n))
+    return Measured(separated(table), low, high, n, note, open=few(n))
 
 
 def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note: str = "",
@@ -164,7 +167,7 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
     low, high = np.nanquantile(drawn, tails(n))
-    return Measured(value, float(low), float(high), n, note, owed=few(n))
+    return Measured(value, float(low), float(high), n, note, open=few(n))
 
 
 def few(n: int) -> str:

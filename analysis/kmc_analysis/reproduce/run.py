@@ -91,6 +91,8 @@ class Reproduction:
         self._write()
 
     def _measured(self, figure: Figure, runs: Runs) -> dict[str, Measured]:
+        if figure.compute is not None and self.changed:
+            return dict.fromkeys(figure.keys, not_run("changes of cards and settings do not reach it"))
         if figure.compute is not None:
             return self._computed(figure)
         found = figure.measure(runs)
@@ -102,7 +104,8 @@ class Reproduction:
             return {key: one.noted(owed) if one.value is None else one for key, one in found.items()}
         reason = ("left out of --quick" if self.session.left_out(figure)
                   else "no run of it is done yet" if self.done_only else "all runs failed")  # fmt: skip
-        return {key: not_run(reason) if one.value is None else one for key, one in found.items()}
+        return {key: not_run(one.note).noted(reason) if one.value is None else one
+                for key, one in found.items()}  # fmt: skip
 
     def _computed(self, figure: Figure) -> dict[str, Measured]:
         """What a figure computes itself, once for the same seeds and versions."""

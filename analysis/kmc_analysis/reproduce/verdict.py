@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from kmc_analysis.compare import FEWEST
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 
@@ -24,15 +23,17 @@ def judge(target: Target, found: Measured) -> Verdict:
     """The verdict on what was measured.
 
     Hit: the point estimate lies in the band and the 95 % interval is no wider than a band with two ends, or
-    lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise, and where too few
-    devices make no interval (a bound is no guess, and stays).
+    lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise, where something that
+    is asked for was not done (a hit would not be one), and where the interval tells nothing for sure: but a
+    bound does.
     """
     if found.value is None:
         return Verdict(NOT_RUN, found.note)
     verdict = _judge(target, found)
     bound = found.bound or not (math.isfinite(found.low) and math.isfinite(found.high))
-    guessed = found.n < FEWEST and not bound
-    if found.owed and (verdict.verdict == HIT or (verdict.verdict == MISS and guessed)):
+    if found.open and (verdict.verdict == HIT or (verdict.verdict == MISS and not bound)):
+        return Verdict(UNCLEAR, _with(found, found.open))
+    if found.owed and verdict.verdict == HIT:
         return Verdict(UNCLEAR, _with(found, found.owed))
     return verdict
 
