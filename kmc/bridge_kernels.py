@@ -38,14 +38,14 @@ def narrowest(to, flow, above) -> int:
     search from the anode reaches ends at the narrowest place next to that.
     """
     count = 0
-    while way(to, flow, above, -1):
+    while way(to, flow, above, ANODE_END, CATHODE_END):
         count += 1
     return count
 
 
 @njit
-def way(to, flow, reached, start: int) -> bool:
-    """Let one more unit flow to the cathode, from a node or (-1) from the anode, if there is a way left.
+def way(to, flow, reached, start: int, goal: int) -> bool:
+    """Let one more unit flow from a node or ANODE_END to a node or CATHODE_END, if there is a way left.
 
     reached, uint8 [n]: receives 1 on the nodes that were looked at.
     """
@@ -64,15 +64,19 @@ def way(to, flow, reached, start: int) -> bool:
     while first < last:
         k = queue[first]
         first += 1
+        if k == goal:
+            _trace_back(to, flow, came, k)
+            return True
         for d in range(6):
             m = to[k, d]
             if flow[k, d] > 0 or m == NONE or m == ANODE_END:
                 continue
             if m == CATHODE_END:
-                flow[k, d] += 1
-                _trace_back(to, flow, came, k)
-                return True
-            if reached[m] == 0:
+                if goal == CATHODE_END:
+                    flow[k, d] += 1
+                    _trace_back(to, flow, came, k)
+                    return True
+            elif reached[m] == 0:
                 reached[m], came[m], queue[last] = 1, d ^ 1, m
                 last += 1
     return False
@@ -168,12 +172,13 @@ def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
 
 
 @njit
-def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, table, ny: int, nx: int,
-               links, weight, count: int) -> int:
+def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, table, least: float,
+               ny: int, nx: int, links, weight, count: int) -> int:
     """Tunnelling links beside the narrowest place, from the cathode's side to the anode's; returns the links.
 
     One atom is one channel, which a bond there takes. As between clusters, the side with fewer decides; and
-    each, the best first, needs a way of its own from the cathode.
+    each, the best first, needs ways of its own from both electrodes. What gives less than `least` (S) is
+    left out.
     """
     plane = ny * nx
     free = np.ones(nodes.size, np.bool_)
@@ -182,15 +187,49 @@ def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, ta
         for d in range(6):
             if to[k, d] != NONE and is_cut(to, above, k, d):
                 free[k] = False
-    best, partner = np.zeros(nodes.size), np.full(nodes.size, NONE, np.int32)
     some = np.flatnonzero(free)
     lower, upper = some[above[some] == 0], some[above[some] == 1]
+    best, partner = nearest_across(nodes, lower, upper, roof, reach, table, ny, nx)
+    to_silver = lower[partner[lower] >= 0]
+    offered = best[to_silver].sum()
+    if offered > 0.0:
+        best[to_silver] *= min(1.0, best[upper].sum() / offered)
+    reached = np.zeros(nodes.size, np.uint8)
+    for a in lower[np.argsort(-best[lower], kind="mergesort")]:
+        if best[a] < least or not both_ways(to, flow, reached, a, partner[a]):
+            continue
+        column = nodes[a] % plane
+        there = roof[column // nx, column % nx] * plane + column
+        links[count, 0], links[count, 1] = a, partner[a]
+        links[count, 2] = nodes[partner[a]] if partner[a] >= 0 else there
+        weight[count] = best[a]
+        count += 1
+    return count
+
+
+@njit
+def both_ways(to, flow, reached, a: int, b: int) -> bool:
+    """Let one more unit flow from the anode to b (a node, or itself) and from a to the cathode, if it can."""
+    if b < 0:
+        return way(to, flow, reached, a, CATHODE_END)
+    before = flow.copy()
+    if way(to, flow, reached, ANODE_END, b) and way(to, flow, reached, a, CATHODE_END):
+        return True
+    flow[:] = before
+    return False
+
+
+@njit
+def nearest_across(nodes, lower, upper, roof, reach: int, table, ny: int, nx: int):
+    """The best link of each atom of two sides, S [n], and whereto: number of a node, or ANODE_END [n]."""
+    best, partner = np.zeros(nodes.size), np.full(nodes.size, ANODE_END, np.int32)
     for a in lower:
-        x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // plane
+        x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // (ny * nx)
         best[a] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
-        partner[a] = ANODE_END
         for b in upper:
-            dz = nodes[b] // plane - z
+            dz = nodes[b] // (ny * nx) - z
+            if abs(dz) > reach:
+                continue
             dx, dy = abs(nodes[b] % nx - x), abs(nodes[b] // nx % ny - y)
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
@@ -198,20 +237,7 @@ def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, ta
                 best[b] = max(best[b], table[squared])
                 if table[squared] > best[a]:
                     best[a], partner[a] = table[squared], b
-    to_silver = lower[partner[lower] >= 0]
-    offered = best[to_silver].sum()
-    if offered > 0.0:
-        best[to_silver] *= min(1.0, best[upper].sum() / offered)
-    reached = np.zeros(nodes.size, np.uint8)
-    for a in lower[np.argsort(-best[lower], kind="mergesort")]:
-        if best[a] > 0.0 and way(to, flow, reached, a):
-            column = nodes[a] % plane
-            there = roof[column // nx, column % nx] * plane + column
-            links[count, 0], links[count, 1] = a, partner[a]
-            links[count, 2] = nodes[partner[a]] if partner[a] >= 0 else there
-            weight[count] = best[a]
-            count += 1
-    return count
+    return best, partner
 
 
 @njit

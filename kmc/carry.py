@@ -68,6 +68,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     restore_state(device, saved["state"])
     for name in _POTENTIAL:
         getattr(device.potential, name)[:] = saved["potential"][name]
+    device.potential.renew_faces()
     nz, ny, nx = device.potential.fixed.shape
     assert device.potential.hierarchy is not None  # a new window has solved its potential
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))

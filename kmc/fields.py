@@ -84,10 +84,8 @@ class Potential:
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, mesh.start, mesh.sheet, mesh.skipped,
                    self.fixed, self.unit, self.share)
         changed = np.argwhere(before[0] != self.fixed)
-        if self.factor == 1 and (self.hierarchy is None or len(changed)):
-            fine = self.faces_with(state.sites["cation"].reshape(self.shape) == METAL)
-            for old, new in zip(self.faces, fine, strict=True):
-                old[:] = new
+        if self.hierarchy is None or len(changed):
+            self.renew_faces()
         if self.hierarchy is None:
             self.hierarchy = Hierarchy(*self.faces, None, self.fixed)
         else:
@@ -99,6 +97,13 @@ class Potential:
         self.hierarchy.solve(None, self.unit, SOLVE_ETA)
         self.solves += 1
         return True
+
+    def renew_faces(self) -> None:
+        """Faces of the finest mesh for the held metal; of others they are the layers' alone."""
+        if self.factor == 1:
+            fine = self.faces_with((self.fixed == 1) & (self.mesh.sheet == 0))
+            for old, new in zip(self.faces, fine, strict=True):
+                old[:] = new
 
     def forget(self) -> None:
         """Have the mesh solved anew: permittivities may be others than those that its values are of."""

@@ -27,6 +27,7 @@ from .kernels_near import (
 )
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
+from .model import ORGANIC_REGION
 from .state import (
     EMPTY,
     IN_FILAMENT,
@@ -71,10 +72,9 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
         unit, charge = opened(state, grid, fields, model, site)
     elif metals > 0:
         unit, charge = unit / metals, charge / metals
-    if metals == 0:  # an atom by itself is where its surroundings are
-        if not added:
-            here.unit, here.charge = unit, charge
-    elif not state.sites[site].held:
+    else:  # an atom by itself is where its surroundings are
+        unit, charge = here.unit, here.charge
+    if not state.sites[site].held:
         shift += bend(state, grid, fields, model, site, unit, charge)
     run.metal_events += 1
     if z >= run.watch or run.stale > run.stale_bound or by_neck(state, grid, site, added):  # of current
@@ -96,6 +96,11 @@ def by_neck(state, grid, site: int, added: bool) -> bool:
             j = beside(grid, site, x, y, z, d)
             if state.sites[j].cation == METAL and state.bridge[j]:
                 state.bridge[site] = IN_FILAMENT
+    elif state.sites[site].region == ORGANIC_REGION:  # a foot: what stands on it may have no other
+        for d in range(6):
+            j = beside(grid, site, x, y, z, d)
+            if state.sites[j].cation == METAL and state.bridge[j] == ON_WAY:
+                return True
     near = state.run[0].neck_low <= z <= state.run[0].neck_high
     return state.bridge[site] > 0 and (near or (not added and state.bridge[site] == ON_WAY))
 

@@ -116,25 +116,6 @@ def bonds_at(state, grid, model, site: int, without: int) -> tuple[float, int]:
     return energy, metals
 
 
-@kernel
-def electron_potential(state, grid, fields, site: int) -> float:
-    """Potential of the metal that gives or takes the electron: mean over metal neighbours, V.
-
-    Without one the electron comes through the matrix, at the applied potential alone: again the mean over
-    neighbours, which the event itself does not change.
-    """
-    voltage = state.run[0].voltage
-    total, applied, metals = 0.0, 0.0, 0
-    x, y, z = decode(grid, site)
-    for d in range(6):
-        j = beside(grid, site, x, y, z, d)
-        applied += fields[j].unit
-        if state.sites[j].cation >= METAL and j != site:
-            total += voltage * fields[j].unit + fields[j].charge
-            metals += 1
-    return total / metals if metals > 0 else voltage * applied / 6.0
-
-
 @inlined
 def face_to(state, model, region: int, j: int) -> float:
     """Permittivity of the face from a site of `region` to site j: half a cell where that is metal."""
@@ -168,7 +149,8 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
         j = beside(grid, site, x, y, z, d)
         weight = face_to(state, model, region, j)
         if state.sites[j].cation < METAL:
-            weight *= 1.0 + (without(state, model, j, region) - 1.0) * back
+            ratio = without(state, model, j, region)  # a neighbour of more permittivity follows less
+            weight *= 1.0 + 2.0 * (1.0 - 1.0 / ratio) * back
         unit += weight * (fields[j].unit - here.unit)
         charge += weight * (fields[j].charge - here.charge)
     own = weights * (1.0 - RETURNS[n])
@@ -180,6 +162,28 @@ def without(state, model, j: int, region: int) -> float:
     """The face of site j to metal, over that to a site of `region` without it."""
     there = np.int64(state.sites[j].region)
     return model.face[there, METAL_FACE] / model.face[there, region]
+
+
+@kernel
+def electron_potential(state, grid, fields, model, site: int) -> float:
+    """Potential of the metal that gives or takes the electron: mean over metal neighbours, V.
+
+    Without one the electron comes through the matrix, at the applied potential alone of the site, without the
+    atom: the same before and after the event.
+    """
+    voltage = state.run[0].voltage
+    total, metals = 0.0, 0
+    x, y, z = decode(grid, site)
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation >= METAL and j != site:
+            total += voltage * fields[j].unit + fields[j].charge
+            metals += 1
+    if metals > 0:
+        return total / metals
+    if state.sites[site].cation >= METAL:
+        return voltage * opened(state, grid, fields, model, site)[0]
+    return voltage * fields[site].unit
 
 
 @kernel

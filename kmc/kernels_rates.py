@@ -36,7 +36,7 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     """
     bonds, metals = bonds_at(state, grid, model, site, -1)
     chemical = model.ion_energy[state.sites[site].region] + bonds
-    field = phi - electron_potential(state, grid, fields, site)
+    field = phi - electron_potential(state, grid, fields, model, site)
     attempt = model.attempt if metals > 0 else model.attempt * model.isolated
     saddle = model.reduction + crowding(state, model, site)
     if oxidise:

@@ -10,6 +10,7 @@ PAIR_UNIT = 2.0**-40  # eV
 PAIR_REACH = 4  # sites; also the edge of a cell of the neighbour list
 NO_HOP = 1e3  # eV: a barrier that is never crossed
 METAL_FACE = int(Region.ELECTRODE)  # of `face_table`: what a face to any metal leads into
+ORGANIC_REGION = int(Region.ORGANIC)
 
 
 #: One stack's tables as a record (a pointer to the kernels); regions index the tables. eV, 1/s, nm.

@@ -210,13 +210,14 @@ class Network:
         """Bonds and links of the closed filament, and their conductances; sets `neck`, and marks the ways."""
         to = bk.bonds(state.sites, self.in_organic, nodes, self.index, *self.shape)
         flow, above = np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8)
-        bk.narrowest(to, flow, above)
+        cut = bk.narrowest(to, flow, above)
         low, high = bk.neck_planes(nodes, to, above, self.shape[1] * self.shape[2])
         self.neck = (low - 1, high)
         links, weight = np.zeros((7 * len(nodes), 3), np.int32), np.zeros(7 * len(nodes))
         count = bk.bridge_network(nodes, to, above, self.ohmic, self.quantum, self.shape, links, weight)
         if self.tunnelling:
-            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, NECK_REACH, self.link,
+            least = CURRENT_LEAST * self.quantum * cut
+            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, NECK_REACH, self.link, least,
                                   *self.shape[1:], links, weight, count)
         state.bridge[nodes[(flow > 0).any(axis=1)]] = ON_WAY
         return links[:count], weight[:count]

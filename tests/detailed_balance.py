@@ -59,29 +59,34 @@ def potential(w: Window, site: int) -> float:
     return float(w.state.run["voltage"][0] * w.fields["unit"][site] + w.fields["charge"][site])
 
 
-def around(w: Window, site: int, metal: bool) -> float:
-    """Mean potential over the metal or the other neighbours of a site; without metal that applied, V."""
-    all_near = [neighbour(w.grid, site, d) for d in range(6)]
-    near = [j for j in all_near if (w.state.sites["cation"][j] >= METAL) == metal]
+def around(w: Window, site: int) -> float:
+    """Mean potential over the metal beside an atom; without any what is applied there without the atom, V."""
+    near = [j for d in range(6) if w.state.sites["cation"][j := neighbour(w.grid, site, d)] >= METAL]
     if not near:
-        return float(w.state.run["voltage"][0] * w.fields["unit"][all_near].mean())
+        unit = w.fields["unit"][site] if w.state.sites["held"][site] else opened(w, site, "unit")
+        return float(w.state.run["voltage"][0] * unit)
     return float(np.mean([potential(w, j) for j in near]))
 
 
-def opened(w: Window, site: int) -> float:
-    """What the kernel takes for the potential of a metal site without its atom: mean flux nil, V."""
+def opened(w: Window, site: int, part: str = "") -> float:
+    """What the kernel takes for the potential of a metal site without its atom: mean flux nil, V.
+
+    part: of "unit" or "charge" alone.
+    """
     near = [neighbour(w.grid, site, d) for d in range(6)]
+    there_is = (lambda j: float(w.fields[part][j])) if part else (lambda j: potential(w, j))
     sites = w.state.sites
     there = np.where(sites["cation"][near] >= METAL, METAL_FACE, sites["region"][near])
     weight = w.model["face"][sites["region"][site], there]
     free = sites["cation"][near] < METAL
     returns = RETURNS[int(free.sum())]
-    rise = weight * [potential(w, j) - potential(w, site) for j in near]
+    rise = weight * [there_is(j) - there_is(site) for j in near]
     if free.any():  # a face to metal is half a cell, to a site without it a whole one
         region = sites["region"][near]
+        back = returns * weight.sum() / weight[free].sum()
         ratio = w.model["face"][region, METAL_FACE] / w.model["face"][region, sites["region"][site]]
-        rise *= np.where(free, 1.0 + (ratio - 1.0) * returns * weight.sum() / weight[free].sum(), 1.0)
-    return potential(w, site) + float(rise.sum()) / (weight.sum() * (1.0 - returns))
+        rise *= np.where(free, 1.0 + 2.0 * (1.0 - 1.0 / ratio) * back, 1.0)
+    return there_is(site) + float(rise.sum()) / (weight.sum() * (1.0 - returns))
 
 
 class Event(NamedTuple):
@@ -122,7 +127,7 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         near = [neighbour(w.grid, site, d) for d in range(6)]
         if all(w.state.sites["cation"][j] >= METAL for j in near):
             return None  # buried
-        cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site, True)
+        cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site)
         return Event("oxidation", entity, channel, site, cost, warm[site], 6)
     cost = potential(w, j) - potential(w, site)
     return Event("ionisation" if hop else "exchange", entity, channel, j, cost, warm[j], 7 if hop else 6)

@@ -107,7 +107,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
     low, high = bk.neck_planes(atoms, to, above, SHAPE[1] * SHAPE[2])
     count = bk.bridge_network(atoms, to, above, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
     if cut:
-        near = (roof, low, high, 3, table, *SHAPE[1:])
+        near = (roof, low, high, 3, table, 1e-7, *SHAPE[1:])
         count = bk.neck_links(atoms, to, flow, above, *near, links, weight, count)
     rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,

@@ -287,7 +287,7 @@ def test_the_wider_loop_has_the_interval_of_both(monkeypatch: pytest.MonkeyPatch
 
 
 def test_devices_that_never_set_are_no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S5: without a SET on the positive side a sweep of equal magnitude says nothing; nor does S21's trend."""
+    """S5: without a SET on the positive side a sweep of equal magnitude says nothing. S21: no trend in it"""
     monkeypatch.setattr(controls, "part", lambda ds, k: ds[k])
     monkeypatch.setattr(controls, "mirrored", lambda ds: ds)
     monkeypatch.setattr(controls, "has_set", float)

@@ -146,6 +146,23 @@ def test_the_neck_is_where_bonds_are_fewest() -> None:
     assert device(necked(0, 0, 8) + branch, tunnelling=False)[1].conductance < 1.1 * one
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_tunnelling_beside_a_neck_needs_a_way_on_both_sides(turned: bool) -> None:
+    """A neck between two plates, one of which hangs on two by one atoms: what passes has two ways at most.
+
+    So the second atom of the neck does not lower it. Either plate may be the one that hangs.
+    """
+    def all_of(planes: range) -> list[tuple[int, int, int]]:
+        return [(z, y, x) for z in planes for y in range(8) for x in range(8)]
+
+    thin = [(z, 4, x) for z in (range(2, 7) if turned else range(9, 14)) for x in (4, 5)]
+    plates = all_of(range(7, 9)) + all_of(range(10, 14) if turned else range(2, 6))
+    z = 9 if turned else 6
+    one, two = (device([*thin, *plates, *((z, 4, x) for x in wide)])[1] for wide in ((4,), (4, 5)))
+    assert one.bridged
+    assert one.conductance <= two.conductance < 2 * G0
+
+
 def test_a_neck_that_lies_sideways_has_a_quantum() -> None:
     """One atom wide, along x between two columns that are two by two."""
     lower, upper = column(2, range(2, 8), 0), column(2, range(7, 14), 5)

@@ -86,6 +86,18 @@ def test_ways_are_as_many_as_the_neck_is_wide(name: str) -> None:
     assert any(narrower)
 
 
+def test_a_foot_that_goes_is_seen() -> None:
+    """Silver in the organic is no part of the network, but where it goes the filament may be open."""
+    d = closed("ogb_20nm", wide=1)
+    plane = d.grid.ny * d.grid.nx
+    feet = [int(site) - plane for site in d.network.film if d.state.bridge[site] == ON_WAY
+            and d.network.in_organic[site - plane] and d.state.sites["cation"][site - plane] == METAL]
+    assert feet
+    d.state.run["force_refresh"] = 0
+    remove(d, feet[0])
+    assert d.state.run["force_refresh"][0] & 1
+
+
 def width(d: Device, atoms: np.ndarray | None = None) -> int:
     """Bonds of the narrowest place of a closed filament (of some of its atoms)."""
     nodes = d.network.film[d.state.bridge[d.network.film] > 0] if atoms is None else atoms

@@ -10,13 +10,14 @@ from small_stacks import LAYERED, STACKS, device, put_silver, reduced, seam, set
 
 from kmc import kernels
 from kmc.acceleration import explicit_charge, vacancy_cells
+from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
 from kmc.errors import UserError
 from kmc.fields import Potential
 from kmc.kernels_events import add_charge
-from kmc.kernels_near import opened
+from kmc.kernels_near import RETURNS, opened
 from kmc.lattice import Lattice, Region
-from kmc.model import build_model, permittivities
+from kmc.model import METAL_FACE, build_model, permittivities
 from kmc.populate import populate
 from kmc.stack import Stack, load_stack
 from kmc.state import KIND_ION, KIND_VACANCY, METAL, Grid
@@ -167,6 +168,44 @@ def test_a_site_without_its_atom_is_where_it_is_told_to_be(gone: int) -> None:
     row = lattice.shape[2]
     near = [potential.fields["unit"][site + step] for step in (-plane, plane, -row, row, -1, 1)]
     assert 1.0 - np.mean(near) != pytest.approx(1.0 - right, rel=0.1)
+
+
+def test_a_lone_atom_between_materials_leaves_its_site_where_it_was() -> None:
+    """`opened`, of an atom in a gap beside a crystal at the potential there: off by little of what is about.
+
+    A crystal's site follows to a face that is no more by what `opened` takes. Negative control: by what a
+    site of the atom's own permittivity would.
+    """
+    stack, lattice = perfect("ogb_20nm"), layers(perfect("ogb_20nm"))
+    column, plane = lattice.region[:, 0, 0], lattice.shape[1] * lattice.shape[2]
+    last = int(np.flatnonzero((column[:-1] == Region.GAP) & (column[1:] == Region.SURFACE))[0])
+    site = int(np.ravel_multi_index((last, 3, 3), lattice.shape))
+    bare = solved(lattice, stack, 1).fields["unit"]
+    potential = Potential(lattice, stack, 1)
+    state = populate(lattice, stack, settings(), 1, potential.sheet)
+    state.sites["cation"][site] = METAL
+    potential.fields["unit"][site] = bare[site]
+    potential.prepare(state)
+    potential.publish(state, True)
+    model, unit = build_model(stack, lattice.spacing_nm, settings())[0], potential.fields["unit"]
+    told, _ = opened(state, Grid(*lattice.shape, False), potential.fields, model, site)
+    about = np.ptp(bare[[site - plane, site + plane]])
+    assert abs(told - bare[site]) < 0.15 * about
+    above = (bare[site + plane] - bare[site]) / (unit[site + plane] - unit[site])
+    ratio = model["face"][Region.SURFACE, METAL_FACE] / model["face"][Region.SURFACE, Region.GAP]
+    assert above == pytest.approx(1.0 + 2.0 * (1.0 - 1.0 / ratio) * RETURNS[6], rel=0.25)
+    assert 1.0 + (ratio - 1.0) * RETURNS[6] > 2.0 * above
+
+
+def test_a_restored_window_of_the_finest_mesh_has_the_same_faces() -> None:
+    """Those at silver are not kept: they follow from what was held at the last solution."""
+    d, other = (device("ogb_20nm", mesh_factor=1) for _ in range(2))
+    put_silver(d, seam(d)[: len(seam(d)) // 2])
+    d.state.sites["cation"][seam(d)[-1]] = METAL  # since then
+    assert not all(map(np.array_equal, d.potential.faces, other.potential.faces))
+    restore_device(other, device_state(d))
+    for mine, its in zip(d.potential.faces, other.potential.faces, strict=True):
+        np.testing.assert_array_equal(mine, its)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
