@@ -19,8 +19,8 @@ from kmc.stack import Stack, load_stack
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
 OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
 BEGIN = "stack: ogb_20nm"
-# Mappings whose keys may hold a dot, and what one looks like.
 _LONGEST_NAME = 200  # of a dataset, in bytes: temporary names are longer, and 255 is what systems take
+# Mappings whose keys may hold a dot, and what one looks like.
 _FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 
 
