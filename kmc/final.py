@@ -11,7 +11,7 @@ from kmc.errors import UserError
 
 CHECKPOINT = "checkpoint.npz"
 RECORD = "run.json"
-_OF_A_STUDY = "study.json"
+_OF_A_STUDY = "study.json"  # the manifest of `kmc.study`, which is a floor above
 
 
 def checkpoint_of(path: Path) -> Path:

@@ -269,7 +269,7 @@ def _sentence(numbers: Any) -> str:
         return "no numbers of its own"
     kinds = ("measured", "computed", "fitted")
     others = ", ".join(f"{shares[kind]} {kind}" for kind in kinds if shares[kind])
-    share = f"{shares['assumed']} of {shares['total']} numbers assumed ({shares['assumed_share']:.0%})"
+    share = f"{shares['assumed']} of {shares['total']} numbers assumed ({100 * shares['assumed_share']:.0f} %)"
     return f"{share}; {others}" if others else share
 
 
