@@ -265,11 +265,11 @@ def _line(item: dict[str, Any]) -> str:
 
 def _sentence(numbers: Any) -> str:
     shares = _shares(numbers)
-    if not shares["total"]:
+    total, percent = shares["total"], 100 * shares["assumed_share"]
+    if not total:
         return "no numbers of its own"
-    kinds = ("measured", "computed", "fitted")
-    others = ", ".join(f"{shares[kind]} {kind}" for kind in kinds if shares[kind])
-    share = f"{shares['assumed']} of {shares['total']} numbers assumed ({100 * shares['assumed_share']:.0f} %)"
+    others = ", ".join(f"{shares[k]} {k}" for k in ("measured", "computed", "fitted") if shares[k])
+    share = f"{shares['assumed']} of {total} numbers assumed ({percent:.0f} %)"
     return f"{share}; {others}" if others else share
 
 
