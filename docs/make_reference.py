@@ -7,16 +7,17 @@ of a dataset variable: `python docs/make_reference.py`. A test compares the page
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from kmc import schemas
+from kmc import cli, schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
 from kmc_analysis.figures import all_figures
 from kmc_analysis.reproduce import board, literature
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("reference/cards.md", "reference/dataset.md", "reference/scoreboard.md")
+PAGES = ("reference/cards.md", "reference/command-line.md", "reference/dataset.md", "reference/scoreboard.md")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -55,8 +56,26 @@ def compared() -> str:
     return table(literature.HEADS, [*literature.REPORTED, *literature.simulated(rows)])
 
 
+def options() -> str:
+    """Every option of every command, as --help has it."""
+    return table(("command", "option", "meaning"), _options("kmc", cli._program(), None))
+
+
+def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, str]]:
+    with command.make_context(name, [], parent=context, resilient_parsing=True) as inner:
+        if hasattr(command, "list_commands"):
+            for sub in command.list_commands(inner):
+                yield from _options(f"{name} {sub}", command.get_command(inner, sub), inner)
+            return
+        for one in command.get_params(inner):
+            if one.param_type_name == "option" and "--help" not in one.opts:
+                names = [*one.opts, *one.secondary_opts]
+                shown = ", ".join(f"`{part}`" for part in names)
+                yield f"`{name}`", shown, " ".join((one.help or "").split()).replace("|", "\\|")
+
+
 MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
-        "traces": lambda: variables(TRACES),
+        "options": options, "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 
 

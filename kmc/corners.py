@@ -27,7 +27,7 @@ def with_points(values: dict[str, Any]) -> dict[str, Any]:
         raise UserError("pwl has both points and a file", where, next_step="keep one of the two")
     given = copy(values)  # with the lines of its keys, where it has any
     path = given.pop("file")
-    if not isinstance(path, str):
+    if not isinstance(path, str) or not path.strip() or not path.isprintable():
         raise UserError(f"file in pwl is {path!r:.40}, not a path", where, next_step="write file: mine.csv")
     beside = Path(values.file).parent if isinstance(values, Mapping) else Path()
     given["points"] = read(beside / path)
@@ -39,16 +39,21 @@ def with_points(values: dict[str, Any]) -> dict[str, Any]:
 def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     """The lines of a table that hold something: their numbers, and their cells.
 
-    Cells are parted by semicolons (then a comma is a decimal point), else by commas, else by spaces or tabs;
-    what begins with one of * # ; is a comment. Raises UserError for a file that cannot be read.
+    Cells are parted by semicolons, or by tabs where the first line has no comma but others do (then a comma
+    is a decimal point), else by commas, else by spaces or tabs; what begins with one of * # ; is a comment.
+    Raises UserError for a file that cannot be read.
     """
     text = documents.read_text(path, ".csv", SIZE_LIMIT)
     lines = ["" if line.lstrip().startswith(_COMMENT) else line for line in text.splitlines()]
-    mark = next((mark for mark in ";," if any(mark in line for line in lines)), None)
+    first = next((line for line in lines if line.strip()), "")
+    marks = ";\t," if "\t" in first and "," not in first else ";,"
+    mark = next((mark for mark in marks if any(mark in line for line in lines)), None)
+    if mark == "\t" and not any("," in line for line in lines):
+        mark = None
     if mark is None:
         rows = [line.split() for line in lines]
     else:
-        point = (",", ".") if mark == ";" else ("", "")
+        point = (",", ".") if mark in ";\t" else ("", "")
         cut = csv.reader(lines, delimiter=mark)
         try:
             rows = [[cell.strip().replace(*point) for cell in row] for row in cut]

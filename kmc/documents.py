@@ -28,7 +28,7 @@ class Mapping(dict):
         self.lines: dict[Any, int | str] = {}  # a text says that the value came from elsewhere
 
     def where(self, key: Any = None) -> str:
-        line = self.lines.get(key, self.line)
+        line = self.lines.get(key, self.lines.get(None, self.line))
         return line if isinstance(line, str) else f"{self.file}:{line}"
 
 
@@ -49,7 +49,7 @@ def sibling(path: Path, kind: str = ".yaml") -> str | None:
     """The name of the file of a kind most like the missing `path` in its folder, or None."""
     try:
         names = [one.name for one in path.parent.iterdir() if one.suffix.replace(".yml", ".yaml") == kind]
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return None
     return nearest(path.name, names)
 
@@ -149,7 +149,7 @@ def _mapping(node: Any, file: str, depth: int) -> Mapping:
         place = f"{file}:{key_node.start_mark.line + 1}"
         if not isinstance(key, str):
             raise UserError(
-                f"the key {str(key_node.value)[:40]!r} is not a word",
+                f"the key {key!r:.40} is not a word",
                 place,
                 next_step="quote it, or remove it",
             )

@@ -185,6 +185,9 @@ def _check(stack: Stack, where: str) -> None:
 def _choose(stack: Stack, name: str, value: Any, where: str, beside: str) -> Stack:
     """`stack` with one choice made."""
     if name in ("ligand", "electrode"):
+        if not isinstance(value, (Card, str, Path)) or value == "":
+            raise UserError(f"{name} is {value!r:.40}, not a name", where,
+                            next_step="write the name or the path of a card")  # fmt: skip
         asking = tuple(file for file in (beside, stack.path) if file)
         card = value if isinstance(value, Card) else cards.load_card(value, asking, ROLES[name], where)
         return stack.model_copy(update={name: card})

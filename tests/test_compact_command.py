@@ -234,9 +234,10 @@ def test_what_drops_before_the_device_is_told(tmp_path: Path, capsys: pytest.Cap
         assert said in told
         assert told.count("\n") == bool(said)
     model, drive = load_model("vteam"), Drive.sweep(0.6, 1.0, 1e-5)
-    written = exports._tables(model, model.values(), {"sweep": drive}, tmp_path)
+    written = exports._tables(model, model.values(), {"sweep": drive})[0]
+    (tmp_path / "made.csv").write_text(written["sweep.csv"])
     path.write_text(path.read_text() + "9,0.6,0.1,1e-05,1e-05\n")
-    _parted([path, *written[:1]], [])
+    _parted([path, tmp_path / "made.csv"], [])
     assert capsys.readouterr().err == ""
 
 

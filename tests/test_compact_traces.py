@@ -11,6 +11,7 @@ import xarray as xr
 from kmc import cli, dataset, provenance
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
+from kmc.variables import TRACES
 from kmc_analysis.compact import data, exports, programmed, simulated
 from kmc_analysis.compact.fit import fit
 from kmc_analysis.compact.model import load_model
@@ -35,6 +36,7 @@ def run_of(protocol: Protocol, conductance_S: float = 1e-6, told: bool = True) -
                 rows[name].append(value)
         begin += step.duration_s
     run = {"name": "resistor", "protocol": protocol.to_data()} if told else {"name": "resistor"}
+    rows |= {name: [0.0] * len(rows["time"]) for name in TRACES if name not in rows}
     return dataset.build(rows, [], provenance.attributes(run))
 
 
@@ -124,8 +126,9 @@ def test_a_table_of_a_run_without_its_limit_is_no_source(tmp_path: Path) -> None
 def test_what_an_export_writes_fits_back(tmp_path: Path) -> None:
     """The reference's own sweep, under its limit, tells the parameters that made it."""
     model, made = load_model("vteam"), {"Ron": 2e3, "v_on": 0.41}
-    written = exports._tables(model, model.values(made), {"sweep": Drive.sweep(0.6, 1.0, 1e-4)}, tmp_path)
-    found = fit(model, data.read_all(written[:1]), free=list(made), generations=0)
+    written, _ = exports._tables(model, model.values(made), {"sweep": Drive.sweep(0.6, 1.0, 1e-4)})
+    (tmp_path / "sweep.csv").write_text(written["sweep.csv"])
+    found = fit(model, data.read_all([tmp_path / "sweep.csv"]), free=list(made), generations=0)
     assert {name: found.values[name] for name in made} == pytest.approx(made, rel=0.01)
 
 

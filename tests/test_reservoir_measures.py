@@ -120,9 +120,10 @@ def test_energy_is_bounded_by_the_limit(small: settings.Plan, result: pipeline.R
     assert found["write_pulses"] > 0.0
 
 
-def test_node_gives_the_same_states(small: settings.Plan) -> None:
-    """reservoirpy's series, slot by slot, end in the states of the population."""
-    plain = small.changed(devices={"cycle_spread": 0.0}, data={"samples": 12, "test": 4})
+@pytest.mark.parametrize("encoding", [{}, {"read_amplitude": "0.1 V", "read_width": "1 ms"}])
+def test_node_gives_the_same_states(small: settings.Plan, encoding: dict[str, str]) -> None:
+    """reservoirpy's series, slot by slot, end in the states of the population, with a positive read too."""
+    plain = small.changed(devices={"cycle_spread": 0.0}, data={"samples": 12, "test": 4}, encoding=encoding)
     data, wiring, features = pipeline.states(plain, 3)
     node = SpikeDevices(plain, 3)
     inputs = node.inputs(patterns(data, wiring, plain.encoding))

@@ -191,7 +191,7 @@ def test_the_hash_is_of_the_device_not_of_its_name(ogb: Stack) -> None:
         ({"electrod.bond_energy": "1 eV"}, "no choice is called", "electrode.bond_energy"),
         ({"thickness": "-1 nm"}, "outside", None),
         ({"crevice_fraction": 1.5}, "outside 0 to 0.9", None),
-        ({"ligand": 3}, "no card is called", None),
+        ({"ligand": 3}, "ligand is 3, not a name", None),
     ],
 )
 def test_a_wrong_choice_is_refused(

@@ -64,6 +64,7 @@ def inputs(path: Path) -> dict[str, Any]:
     if path.is_dir() and is_study(out):
         return _of_study(out)
     with kmc.open(path) as ds:
+        dataset.require(ds, path)
         found = provenance.run_of(ds)
     return _with_numbers(_kept(found), _device(out, found))
 

@@ -114,7 +114,7 @@ def _swept(ds: xr.Dataset) -> Columns:
     """The passages of a run's sweeps, with a dark point between, at which the line breaks."""
     voltage, current = ds["voltage_source"].values, ds["current"].values
     found = [one.samples for one in passages(ds)]
-    ends = np.cumsum([len(samples) for samples in found])[:-1]
+    ends = np.cumsum([len(samples) for samples in found], dtype=int)[:-1]
     at = np.concatenate([np.zeros(0, int), *found])
     return {"voltage_source_V": np.insert(voltage[at], ends, 0.0),
             "current_A": np.insert(current[at], ends, 0.0)}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kmc.commands._options import Json
+from kmc.errors import UserError
 
 
 def cite(
@@ -52,6 +53,9 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
         return _of_dataset(path), (home, *home.parents[:3])
     from kmc.commands.check import read_input
 
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        raise UserError("rests on nothing that is cited", what,
+                        next_step="name a card, stack, run file, dataset or its folder")  # fmt: skip
     item = read_input(what)
     keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})
     beside = [file for stack in item["devices"]
@@ -62,5 +66,7 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
 def _of_dataset(path: Path) -> list[str]:
     from importlib import import_module
 
-    dataset = import_module("kmc.dataset").open(path)
+    module = import_module("kmc.dataset")
+    dataset = module.open(path)
+    module.require(dataset, path)
     return [str(key) for key in import_module("kmc.provenance").run_of(dataset).get("sources", [])]

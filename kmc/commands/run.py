@@ -25,7 +25,7 @@ def run(
 ) -> int:
     """Run a run file; print the path of its dataset last, and draw the I-V or the trace beside it.
 
-    ctrl-C stops after the current step and keeps what was done; --resume goes on from there and ends with
+    ctrl-C stops within a second or so and keeps what was done; --resume goes on from there and ends with
     the same dataset as a run that was never stopped.
 
     Examples:

@@ -106,8 +106,17 @@ def fit(
     with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, single, found.values, spread or [])
+    _untold(loaded, spread or [])
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
+
+
+def _untold(model: Any, names: list[str]) -> None:
+    """Which of the spreads that were asked for the traces did not tell."""
+    missing = [name for name in names if name not in model.spread["device"]]
+    if missing:
+        print(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
+              "spread", file=sys.stderr)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -133,6 +142,10 @@ def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list
         print(f"held out, and not fitted: {_shown(names, ', ')}", file=sys.stderr)
     traces, predicted = ([one.read() for one in group.values()] for group in (kept, unseen))
     _told([*traces, *predicted])
+    for one in predicted:
+        if not one.used.any():
+            raise UserError(f"{one.name} has no point to predict: none has a current along its voltage",
+                            next_step="do not hold it out")  # fmt: skip
     return traces, data.typical(predicted)
 
 
@@ -233,7 +246,7 @@ def export(
     out: Folder,
     parameters: Annotated[
         Path | None,
-        typer.Option("--parameters", help="parameters.json of a fit; the model's own if not given."),
+        typer.Option("--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own."),
     ] = None,
     set: Annotated[
         list[str] | None,
@@ -249,6 +262,8 @@ def export(
     Examples:
 
         kmc compact export silver --out silver
+
+        kmc compact export silver --parameters ogb_20nm --out ogb
 
         kmc compact export silver --parameters fit/parameters.json --out silver
 

@@ -14,8 +14,10 @@ current. Only the device's current is multiplied here; a rate reads that of one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+from kmc.errors import UserError
 from kmc.units import K_B
 from kmc_analysis.compact.expressions import to_circuit, to_source
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
@@ -25,6 +27,8 @@ from kmc_analysis.compact.reference import Drive
 SHUNT_F = 10e-12
 STATE_F = 1e-6
 _LINE = 110
+JUMP = 1e-6  # of a drive's duration: how long a jump of the source takes
+LEAST_OHM = 1e-3  # of a series resistance: none at all is no conductance
 _BRIDGE_C = 27.0  # of the limiter's diodes, whatever the circuit's: theirs is a law, not a junction
 _THERMAL_V = K_B * (_BRIDGE_C + 273.15)
 # reltol is how far Newton goes, too: what it leaves adds up over the steps, however short, and conductance is
@@ -49,7 +53,8 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     plain = {"kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
     lines += [f".param let_{name}={{{to_circuit(model.let[name], plain)}}}" for name in model.fixed]
     if inner == "d":
-        lines.append(_wrapped(f"Bseries p d I = {{m}}*V(p,d)/({to_source(model.series, names)})"))
+        ohm = f"max({to_source(model.series, names)},{LEAST_OHM!r})"
+        lines.append(_wrapped(f"Bseries p d I = {{m}}*V(p,d)/{ohm}"))
     lines.append(f"Vsense {inner} q 0")
     lines.append(_wrapped(f"Bdevice q n I = {{m}}*({to_source(model.current, names)})"))
     for state in model.states:
@@ -120,12 +125,19 @@ def pwl(drive: Drive) -> str:
 
 
 def pwl_points(drive: Drive) -> list[tuple[float, float]]:
-    """The corners of the source with strictly rising times; points on a straight line are left out."""
-    times, volts = drive.time.tolist(), drive.voltage.tolist()
+    """The corners of the source with rising times, from 0 s on; points on a straight line are left out.
+
+    Of points at one time the last comes JUMP of the whole later: a circuit's source knows no jump.
+    """
+    times, volts = (drive.time - drive.time[0]).tolist(), drive.voltage.tolist()
+    rise = JUMP * times[-1]
     kept = [(times[0], volts[0])]
     for k in range(1, len(times)):
         if times[k] <= kept[-1][0]:
-            kept[-1] = (kept[-1][0], volts[k])
+            if len(kept) > 1 and kept[-1][0] - kept[-2][0] <= 2.0 * rise:  # already a jump: to where it ends
+                kept[-1] = (kept[-1][0], volts[k])
+            elif volts[k] != kept[-1][1]:
+                kept.append((kept[-1][0] + rise, volts[k]))
             continue
         if k + 1 < len(times) and times[k + 1] > times[k]:
             share = (times[k] - kept[-1][0]) / (times[k + 1] - kept[-1][0])
@@ -147,10 +159,10 @@ def bench(
     """A whole ngspice deck: source, limiter, one device, and the trace written by wrdata to `results`.
 
     `library` is the file with the subcircuits; `osdi` the compiled Verilog-A, whose device is used instead.
-    The limit is the drive's first; `step` (s) bounds the simulator's own; `source` stands in for the PWL.
+    The limit is one, or none; `step` (s) bounds the simulator's own; `source` stands in for the PWL.
     One thread: with more, ngspice spends its time waiting between them at every call of a compiled device.
     """
-    limit, end = float(drive.compliance[0]), float(drive.time[-1] - drive.time[0])
+    end = float(drive.time[-1] - drive.time[0])
     step = end / 4000.0 if step is None else step
     device = f"N1 x 0 mod_{model.name}" if osdi else f"X1 x 0 kmc_{model.name}"
     card = f".model mod_{model.name} kmc_{model.name}_va" if osdi else ""
@@ -163,7 +175,7 @@ def bench(
         card,
         _OPTIONS,
         f"Vsource s 0 {source or pwl(drive)}",
-        f"Xlimit s d 0 kmc_limiter icc={limit!r}",
+        _limit(drive, "d"),
         "Vdevice d x 0",
         device,
         f".tran {step!r} {end!r} 0 {step!r} uic",
@@ -172,6 +184,17 @@ def bench(
         ".end",
     ]
     return "\n".join(line for line in lines if line) + "\n"
+
+
+def _limit(drive: Drive, node: str) -> str:
+    """The limiter between source and `node`; without a limit what it leaves there, 10 pF."""
+    limit = float(drive.compliance[0])
+    if (drive.compliance != limit).any():
+        raise UserError("a circuit's limiter has one compliance, and the drive has several",
+                        next_step="write a deck for each")  # fmt: skip
+    if math.isfinite(limit):
+        return f"Xlimit s {node} 0 kmc_limiter icc={limit!r}"
+    return f"Vlimit s {node} 0\nClimit {node} 0 {SHUNT_F!r}"
 
 
 def crossbar(
@@ -187,13 +210,13 @@ def crossbar(
 
     `parameters` gives each device its own values, row by row; the current of each column is written.
     """
-    limit, end = float(drive.compliance[0]), float(drive.time[-1] - drive.time[0])
+    end = float(drive.time[-1] - drive.time[0])
     lines = [
         f"* {rows}x{columns} crossbar of {model.title}",
         f".include {library}",
         _OPTIONS,
         f"Vsource s 0 {pwl(drive)}",
-        f"Xlimit s r0 0 kmc_limiter icc={limit!r}",
+        _limit(drive, "r0"),
     ]
     lines += [f"Rrow{i} r{i} 0 1e6\nCrow{i} r{i} 0 {SHUNT_F!r}" for i in range(1, rows)]
     for j in range(columns):
@@ -247,7 +270,7 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
     lines += [f"    let_{name} = {to_circuit(tree, names)};" for name, tree in model.let.items()]
     lines += [f"    amp = {to_circuit(model.current, names)};", f"    I({inner}, n) <+ amp;"]
     if inner == "d":
-        lines.append(f"    I(p, d) <+ V(p, d) / ({to_circuit(model.series, names)});")
+        lines.append(f"    I(p, d) <+ V(p, d) / max({to_circuit(model.series, names)}, {LEAST_OHM!r});")
     for s in model.states:
         lines.append(
             f"    I(n_{s.name}) <+ {STATE_F!r} * (ddt(V(n_{s.name})) - ({to_circuit(s.rate, names)}));"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kmc import dataset
+from kmc.errors import UserError
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.measured import check_limit, measured_columns
@@ -88,14 +89,19 @@ class Place:
             along = columns["current_A"] * volt > 0.0  # else it has no logarithm: an instrument's floor
             return replace(one, used=one.used & along, against=int(np.sum(one.used & ~along)))
         ds = dataset.open(self.path)
-        return replace(of_columns(self.name, simulated.columns(ds)), device=simulated.device_of(ds))
+        dataset.require(ds, self.path)
+        try:
+            return replace(of_columns(self.name, simulated.columns(ds)), device=simulated.device_of(ds))
+        except UserError as error:
+            raise error.at(str(self.path)) from None
 
 
 def places(paths: Sequence[Path]) -> dict[Path, Place]:
     """What `paths` stand for, by the true path of each file: what is named twice is there once."""
     found: dict[Path, Place] = {}
     for path in paths:
-        tables = sorted(path.glob("*.csv")) if path.is_dir() and not simulated.holds(path) else []
+        plain = path.is_dir() and not simulated.holds(path)
+        tables = sorted(filter(_is_table, path.iterdir())) if plain else []
         for one in tables or [path]:
             for name, file in [(one.stem, one)] if _is_table(one) else simulated.places(one):
                 found.setdefault(file.resolve(), Place(name, file))

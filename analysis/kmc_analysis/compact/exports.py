@@ -23,6 +23,7 @@ SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA
 SWEEP_V, RATE_V_PER_S = 0.6, 1.0
 PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
 PULSE_LIMIT_A = 1e-4
+FITTED = Path(__file__).parent / "fitted"  # parameters that come with the program
 _LARGEST = 1e300
 PULSE_STEP_S = 5e-4  # of ngspice at most: a tenth of a pulse
 
@@ -115,10 +116,20 @@ def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Ite
         yield name, float(value)
 
 
+def fitted(name: str, where: str = "") -> Path:
+    """The parameters that come with the program for a device. Raises UserError with the nearest name."""
+    known = sorted(path.stem for path in FITTED.glob("*.json"))
+    if name not in known:
+        raise unknown(f'no fit is called "{name}"', name, known, where)
+    return FITTED / f"{name}.json"
+
+
 def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
-    """The model with values and spreads of a fit's parameters.json as its own."""
+    """The model with values and spreads of a fit as its own: of a parameters.json, or a name for `fitted`."""
     if path is None:
         return model
+    if path.name == str(path) and not path.suffix and not path.exists():
+        path = fitted(path.name)
     values = read_parameters(model, path)
     own = model.with_parameters(
         p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
@@ -148,9 +159,12 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
         texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
     grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
     texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
-    texts |= _learning(model, values)
+    tables, arrays = _tables(model, values, {**drives, "pulses": pulses})  # before anything is written
+    texts |= _learning(model, values) | tables
     paths = [_text(out / name, text) for name, text in texts.items()]
-    return paths + _tables(model, values, {**drives, "pulses": pulses}, out)
+    with replacing(out / "traces.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return [*paths, out / "traces.npz"]
 
 
 def _learning(model: CompactModel, values: Mapping[str, float]) -> dict[str, str]:
@@ -176,11 +190,11 @@ def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, obj
 
 
 def _tables(
-    model: CompactModel, values: Mapping[str, float], drives: Mapping[str, Drive], out: Path
-) -> list[Path]:
-    """The reference's traces as one CSV a drive, and all of them as one NPZ."""
+    model: CompactModel, values: Mapping[str, float], drives: Mapping[str, Drive]
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The reference's traces: one CSV a drive by its name, and the columns of all of them."""
     arrays: dict[str, np.ndarray] = {}
-    paths = []
+    texts = {}
     for name, drive in drives.items():
         response = simulate(model, drive, values)
         columns = {
@@ -192,11 +206,9 @@ def _tables(
         }
         arrays |= {f"{name}_{head}": column for head, column in columns.items()}
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        text = ",".join(columns) + "\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows)
-        paths.append(_text(out / f"{name}.csv", text))
-    with replacing(out / "traces.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    return [*paths, out / "traces.npz"]
+        lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
+        texts[f"{name}.csv"] = "\n".join(lines) + "\n"
+    return texts, arrays
 
 
 def _text(path: Path, text: str) -> Path:

@@ -77,7 +77,7 @@ def check_names(tree: ast.expr, known: Iterable[str], where: str = "") -> None:
 
 
 def check_powers(tree: ast.expr, known: Mapping[str, bool], where: str = "") -> None:
-    """Raises UserError where a base that may be below zero has an exponent that is no number.
+    """Raises UserError where a base that may be below zero has an exponent that is no whole number.
 
     known: name -> whether it is never below zero. The languages disagree on the sign of such a power, and it
     takes the number to choose the function that has Python's.
@@ -85,18 +85,18 @@ def check_powers(tree: ast.expr, known: Mapping[str, bool], where: str = "") -> 
     for node in ast.walk(tree):
         match node:
             case ast.BinOp(left=base, op=ast.Pow(), right=power):
-                if not (_is_number(power) or never_negative(base, known)):
+                if not (_is_whole(power) or never_negative(base, known)):
                     raise UserError(
                         f'the base of "{ast.unparse(node).replace("**", "^"):.60}" may be below zero',
                         where,
-                        next_step="write pos() or abs() around the base, or a number as the exponent",
+                        next_step="write pos() or abs() around the base, or a whole number as the exponent",
                     )
 
 
-def _is_number(tree: ast.expr) -> bool:
+def _is_whole(tree: ast.expr) -> bool:
     match tree:
-        case ast.Constant() | ast.UnaryOp(operand=ast.Constant()):
-            return True
+        case ast.Constant(value=value) | ast.UnaryOp(operand=ast.Constant(value=value)):
+            return isinstance(value, (int, float)) and float(value).is_integer()
     return False
 
 

@@ -123,7 +123,8 @@ def _outcome(
     chi_squared = float(residuals @ residuals) / freedom
     _, singular, directions = np.linalg.svd(jacobian, full_matrices=False)
     spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-300))
-    sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
+    with np.errstate(over="ignore"):  # of what the data do not tell at all
+        sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
     half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma
     if bootstrap:
         low, high = intervals.bootstrapped(problem, places, residuals, seed, bootstrap)

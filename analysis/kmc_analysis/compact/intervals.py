@@ -117,7 +117,7 @@ def tell_devices(traces: Sequence[Trace]) -> bool:
 
 def of_devices(traces: Sequence[Trace], places: np.ndarray, jacobian: np.ndarray, seed: int) -> np.ndarray:
     """Half the widths [free] of the intervals of the typical device, from whole traces drawn with replacement
-    (those of one device in all protocols at once) in place of the devices there are.
+    (those of one device in all protocols that it was given, at once) in place of the devices there are.
 
     The fit follows their medians to first order and within its bounds, by its Jacobian at the optimum. As the
     median of few has few values, it is the standard deviation over the draws that tells, and Student's t of
@@ -131,12 +131,21 @@ def of_devices(traces: Sequence[Trace], places: np.ndarray, jacobian: np.ndarray
     stream, moves = streams.stream(seed, "compact devices"), []
     turned, small = np.linalg.qr(jacobian)  # as many rows as parameters, not as points
     for _ in range(_DRAWS):
-        drawn: dict[tuple[str, ...], np.ndarray] = {}
         parts = []
-        for one in traces:
+        for one, rows in zip(traces, _redrawn(traces, stream), strict=True):
             assert one.each is not None
-            rows = drawn.setdefault(one.seeds, stream.integers(len(one.each), size=len(one.each)))
             parts.append(((np.median(one.each[rows], axis=0) - one.log_g) / one.sigma)[one.used])
         moves.append(lsq_linear(small, turned.T @ np.concatenate(parts), (-places, 1.0 - places)).x)
     freedom = min(one.replicates for one in traces) - 1
     return float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * np.std(moves, axis=0)
+
+
+def _redrawn(traces: Sequence[Trace], stream: np.random.Generator) -> list[list[int]]:
+    """Of each trace the replicates of as many devices, drawn with replacement, as there are in all; none is
+    without one."""
+    devices = sorted(set().union(*(one.seeds for one in traces)))
+    while True:
+        drawn = stream.choice(devices, len(devices)).tolist()
+        rows = [[one.seeds.index(device) for device in drawn if device in one.seeds] for one in traces]
+        if all(rows):
+            return rows

@@ -43,8 +43,13 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     first, head = rows.pop(0) if rows else (1, [])
     _check_head(head, f"{path}:{first}")
     table = _numbers(rows, head, path)
-    if len(table) < 3 or np.any(np.diff(table[:, head.index("time_s")]) < 0.0):
-        raise UserError("needs three rows or more, in the order of time", f"{path}:2", next_step="sort them")
+    if len(table) < 3:
+        raise UserError("needs three rows or more", f"{path}:{rows[-1][0] if rows else first}",
+                        next_step="give more of the trace")  # fmt: skip
+    back = np.flatnonzero(np.diff(table[:, head.index("time_s")]) < 0.0)
+    if back.size:
+        raise UserError("its time is before that of the row above", f"{path}:{rows[back[0] + 1][0]}",
+                        next_step="sort the rows by time")  # fmt: skip
     return {name: table[:, i] for i, name in enumerate(head)}
 
 
@@ -99,7 +104,7 @@ def _numbers(rows: list[tuple[int, list[str]]], head: list[str], path: Path) -> 
         named = dict(zip(head, numbers, strict=True))
         if not named.pop(_LIMIT, np.inf) > 0.0:
             raise UserError(f"the limit {_LIMIT} is not above 0 A", where, next_step="give inf for no limit")
-        if not np.all(np.isfinite([n for name, n in named.items() if name not in _MAY_BE_NONE])):
+        if not all(np.isfinite(n) or (np.isnan(n) and name in _MAY_BE_NONE) for name, n in named.items()):
             raise UserError("a number is not finite", where, next_step="leave the row out")
         found.append(numbers)
     return np.array(found).reshape(-1, len(head))

@@ -32,7 +32,8 @@ def from_unit(parameter: Parameter, place: float) -> float:
     """The value at a place between the bounds."""
     low, high = _scaled(parameter)(parameter.low), _scaled(parameter)(parameter.high)
     value = low + place * (high - low)
-    return math.exp(value) if parameter.scale == "log" else value
+    value = math.exp(value) if parameter.scale == "log" else value
+    return min(max(value, parameter.low), parameter.high)  # rounding may pass a bound
 
 
 def _scaled(parameter: Parameter) -> Callable[[float], float]:

@@ -174,13 +174,14 @@ def follow(
     kernel: ModuleType, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
 ) -> Response | None:
     """The response of a device with the parameters `vector` from `states`, which move on, by a `compiled`
-    model; None where the equations have no answer."""
+    model; None where the equations have no answer, or one that is no number."""
     count = drive.time.size
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
     steps = kernel.integrate(
         drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
     )
-    return None if steps < 0 else Response(volts, amps, path, steps)
+    answered = steps >= 0 and bool(np.isfinite(amps).all())
+    return Response(volts, amps, path, steps) if answered else None
 
 
 def unanswered(model: CompactModel) -> UserError:

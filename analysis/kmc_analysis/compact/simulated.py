@@ -128,7 +128,11 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
     for name, ds in (one for path in paths for one in runs(path)):
         if name in texts:
             raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
-        rows = np.array(list(columns(ds).values())).T
+        dataset.require(ds, name)
+        try:
+            rows = np.array(list(columns(ds).values())).T
+        except UserError as error:
+            raise error.at(name) from None
         # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
         lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
         texts[name] = "\n".join([",".join(COLUMNS), *lines, ""])

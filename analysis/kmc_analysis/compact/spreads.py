@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,8 +30,9 @@ def spreads(
     """Standard deviations of the logarithm, {"device": {name: sigma}, "cycle": {name: sigma}}.
 
     traces: single ones, named PROTOCOL_seedN; values: all parameters, of which each trace moves only `names`,
-    together. A trace that does not tell a parameter is left out of its table. UserError for parameters that
-    have no logarithm and for fewer than two devices or protocols.
+    together. A trace that does not tell a parameter is left out of its table; a parameter that too few tell
+    is not in what is returned. UserError for parameters that have no logarithm and for fewer than two devices
+    or protocols.
     """
     check(model, names, [one.name for one in traces])
     tables: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
@@ -43,7 +44,8 @@ def spreads(
             tables[name][place["protocol"], place["seed"]] = value
     found: dict[str, dict[str, float]] = {"device": {}, "cycle": {}}
     for name, table in tables.items():
-        found["device"][name], found["cycle"][name] = components(table)
+        if _freedom(set(table)) > 0:
+            found["device"][name], found["cycle"][name] = components(table)
     return found
 
 
@@ -61,19 +63,24 @@ def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> N
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
     places = [place for place in map(_SEED.match, traces) if place is not None]
     if names:
-        _check_table({(place["protocol"], place["seed"]) for place in places})
+        _told({(place["protocol"], place["seed"]) for place in places})
 
 
 def added(
     model: CompactModel, traces: Sequence[Trace], values: Mapping[str, float], names: Sequence[str]
 ) -> CompactModel:
-    """The model with these spreads in place of its own, which it keeps where no parameter is named.
+    """The model with these spreads in place of its own, which it keeps where no parameter is named, and of a
+    parameter that too few traces tell.
 
     Raises UserError as `spreads` does.
     """
     if not names:
         return model
-    return replace(model, spread=spreads(model, traces, values, names))
+    found = spreads(model, traces, values, names)
+    for kind, there in found.items():
+        own = model.spread.get(kind, {})
+        there |= {name: own[name] for name in names if name in own and name not in there}
+    return replace(model, spread=found)
 
 
 def _of_trace(
@@ -100,28 +107,46 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     has too few entries to tell.
     """
     protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
-    freedom = _check_table(set(table))
+    freedom = _told(set(table))
     value = np.array(list(table.values()))
-    of_protocol = np.array([[key[0] == name for name in protocols] for key in table], float)
-    of_device = np.array([[key[1] == name for name in devices] for key in table], float)
+    of_protocol, of_device = (_design(table, i, names) for i, names in ((0, protocols), (1, devices)))
     both, without = (_left(value, part) for part in (np.hstack([of_protocol, of_device]), of_protocol))
     cycle = both / freedom
-    # Expected drop of the sum of squares when devices are taken out: (devices - 1) cycle + c device^2.
+    # Expected drop of the sum of squares when devices are taken out: (added ranks) cycle + c device^2.
+    more = _rank(of_protocol, of_device) - _rank(of_protocol)
     weight = np.trace(of_device.T @ _residual_maker(of_protocol) @ of_device)
-    device = (without - both - (len(devices) - 1) * cycle) / weight
+    device = (without - both - more * cycle) / weight
     return math.sqrt(max(device, 0.0)), math.sqrt(cycle)
 
 
-def _check_table(places: set[tuple[str, str]]) -> int:
+def _told(places: set[tuple[str, str]]) -> int:
     """Degrees of freedom of the cycle in a table with these places (protocol, device). UserError for none."""
-    protocols, devices = (len({place[i] for place in places}) for i in (0, 1))
-    freedom = len(places) - protocols - devices + 1
-    if devices < 2 or protocols < 2 or freedom < 1:
+    freedom = _freedom(places)
+    if freedom < 1:
         raise UserError(
             "too few traces tell the parameter to part devices from cycles",
             next_step="give two protocols or more, with the same two seeds or more each, not held out",
         )
     return freedom
+
+
+def _freedom(places: set[tuple[str, str]]) -> int:
+    """Degrees of freedom of the cycle, 0 where it cannot be parted from the device.
+
+    By ranks: protocols that share no device make tables of their own, each of which has a mean to lose.
+    """
+    protocols, devices = (sorted({place[i] for place in places}) for i in (0, 1))
+    if len(devices) < 2 or len(protocols) < 2:
+        return 0
+    return len(places) - _rank(_design(places, 0, protocols), _design(places, 1, devices))
+
+
+def _design(places: Iterable[tuple[str, str]], i: int, names: Sequence[str]) -> np.ndarray:
+    return np.array([[place[i] == name for name in names] for place in places], float)
+
+
+def _rank(*designs: np.ndarray) -> int:
+    return int(np.linalg.matrix_rank(np.hstack(designs)))
 
 
 def _residual_maker(design: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:
                 "model": name,
                 "parameters": len(one.estimates),
                 "not_told": [e.parameter.name for e in one.estimates if not e.identified],
-                "misfit_decades": math.sqrt(one.mean_square),
+                "misfit_decades": math.sqrt(one.mean_square) if math.isfinite(one.mean_square) else None,
                 "median_error": report.finite(one.errors),
                 "median_error_held_out": report.finite(one.held_out),
                 "scatter": report.finite(one.scatter),
@@ -82,8 +82,9 @@ def text(made: Sequence[Mapping[str, Any]]) -> str:
         errors = [*row["median_error"].values(), *row["median_error_held_out"].values()]
         shown = ["none" if error is None else f"{error:.1%}" for error in errors]
         slope = "none" if row["slope_per_V"] is None else f"{row['slope_per_V']:.3g}"
+        misfit = "none" if row["misfit_decades"] is None else f"{row['misfit_decades']:.3f}"
         cells = [row["model"], str(row["parameters"]), str(len(row["not_told"]))]
-        lines.append("| " + " | ".join([*cells, f"{row['misfit_decades']:.3f}", *shown, slope]) + " |")
+        lines.append("| " + " | ".join([*cells, misfit, *shown, slope]) + " |")
     scatter = made[0]["scatter"]
     if scatter:
         shown = [f"{scatter[name]:.1%}" if name in scatter else "-" for name in names]

@@ -15,13 +15,12 @@ import numpy as np
 from kmc import units
 from kmc.documents import place, unknown
 from kmc.errors import UserError
-from kmc_analysis import compact
+from kmc_analysis.compact import exports
 from kmc_analysis.compact.exports import _within, read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
 
-FITTED = Path(compact.__file__).parent / "fitted"  # parameters that come with the program
 RTOL = 1e-3  # of the states: features are off by 0.013 at most, and by 0.0006 on average
 EDGE = 1e-2  # of a slot: the rise of a pulse
 LOOKS = (0.9, 0.95, 1.0)  # of the read, its last tenth: the conductance is their mean
@@ -70,10 +69,7 @@ def fitted(name: str, plan: Plan) -> Path:
     """
     if name.endswith(".json"):
         return plan.beside(name)
-    known = sorted(path.stem for path in FITTED.glob("*.json"))
-    if name not in known:
-        raise unknown(f'no fit is called "{name}"', name, known, str(plan.path))
-    return FITTED / f"{name}.json"
+    return exports.fitted(name, str(plan.path))
 
 
 @dataclass(frozen=True)

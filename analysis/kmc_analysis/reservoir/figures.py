@@ -56,7 +56,7 @@ def accuracy(results: list[Result], path: Path) -> Path:
         values = table.accuracies(results, name)
         experiment = table.told(results[0], name)
         for part, label in enumerate(("training", "testing")):
-            mean, sd = values[:, :, part].mean(axis=0), values[:, :, part].std(axis=0)
+            mean, sd = values[:, :, part].mean(axis=0), values[:, :, part].std(axis=0, ddof=len(values) > 1)
             place.errorbar(np.arange(mean.size), mean, sd, color=COLOURS[part], marker=MARKERS[part],
                            label=label)  # fmt: skip
             if experiment is not None:

@@ -35,6 +35,7 @@ WRITE_LOOKS = 2  # samples of each slot
 ABOUT = "every pattern of writes that occurs, then a read; replicates are devices"
 STUDY = Kind((".yaml", ".yml"), ABOUT.encode())
 HEAD = ("pattern", "replicate", "conductance_S")
+MOST_DEVICES = 1000  # as of a plan
 States = dict[str, np.ndarray]
 
 
@@ -141,9 +142,14 @@ def read(path: Path) -> States:
     step = "name a study's folder, or the kinetic_states.csv of kmc reservoir"
     found: dict[str, dict[int, float]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                found.setdefault(row[HEAD[0]], {})[int(row[HEAD[1]])] = float(row[HEAD[2]])
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            for row in table:
+                replicate = int(row[HEAD[1]])
+                if not 0 <= replicate < MOST_DEVICES:
+                    raise UserError(f"has no device {replicate}: they are 0 to {MOST_DEVICES - 1}",
+                                    f"{path}:{table.line_num}", next_step=step)  # fmt: skip
+                found.setdefault(row[HEAD[0]], {})[replicate] = float(row[HEAD[2]])
     except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError, csv.Error):
         raise UserError("holds no states of patterns", str(path), next_step=step) from None
     if not found or not all(re.fullmatch("b[01]+", name) for name in found):

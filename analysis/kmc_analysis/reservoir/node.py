@@ -82,7 +82,7 @@ class SpikeDevices(Node):
         on.
         """
         encoding = self.plan.encoding
-        width = encoding.read_width if volt < 0.0 else encoding.slot
+        width = encoding.read_width if volt == encoding.read_amplitude else encoding.slot
         time = np.array([0.0, EDGE * encoding.slot, *(share * width for share in LOOKS)])
         source = np.array([before_V, *[volt] * (len(LOOKS) + 1)])
         drive = Drive.of(time, source, self.population.limit_A)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from kmc import streams
-from kmc_analysis.compare import tails
+from kmc_analysis.compare import FEWEST, interval, tails
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 
 # John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.
@@ -122,16 +122,19 @@ def _hardest(results: list[Result]) -> dict[str, Any]:
 
 
 def _mean(values: np.ndarray) -> dict[str, Any]:
+    """The mean over the seeds; of few Student's interval, as everywhere on the scoreboard."""
+    if 1 < len(values) < FEWEST:
+        return {"simulated": float(values.mean()), "interval": list(interval(values)), "n": len(values)}
     return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values))
 
 
 def _bootstrapped(figure: Any, count: int) -> dict[str, Any]:
-    """A figure of all seeds, and its percentiles over resampled seeds (none for a single seed).
+    """A figure of all seeds, and its percentiles over resampled seeds, of FEWEST or more.
 
     They are expanded for few seeds as everywhere on the scoreboard.
     """
     every = np.arange(count)
     stream = streams.stream(0, "reservoir bootstrap")
-    drawn = [figure(stream.choice(every, count)) for _ in range(RESAMPLES)] if count > 1 else []
-    interval = [float(v) for v in np.quantile(drawn, tails(count))] if drawn else None
-    return {"simulated": figure(every), "interval": interval, "n": count}
+    drawn = [figure(stream.choice(every, count)) for _ in range(RESAMPLES)] if count >= FEWEST else []
+    ends = [float(v) for v in np.quantile(drawn, tails(count))] if drawn else None
+    return {"simulated": figure(every), "interval": ends, "n": count}

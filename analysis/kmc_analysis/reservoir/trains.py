@@ -16,6 +16,7 @@ from kmc_analysis.reservoir.settings import Data
 
 HEAD = ("sample", "label", "time_s")
 CLASS_COLUMN = "label"
+ON_GRID = 1e-9  # of a slot: a spike on its beginning is in it, whatever a division rounds to
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Trains:
         count = round(self.duration_s / slot_s)
         found = np.zeros((len(self.times), count), bool)
         for row, times in zip(found, self.times, strict=True):
-            row[np.minimum((times / slot_s).astype(int), count - 1)] = True
+            row[np.minimum((times / slot_s + ON_GRID).astype(int), count - 1)] = True
         spikes = found.copy()
         for shift in range(1, held):
             found[:, shift:] |= spikes[:, :-shift]

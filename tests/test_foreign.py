@@ -1,0 +1,110 @@
+"""Files that are nearly what a command asks for: refused by name, and nothing is taken for a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from kmc import cli, dataset, provenance
+from kmc.protocol import Protocol
+from kmc.settings import Settings
+from kmc.stack import load_stack
+from kmc.variables import TRACES
+
+
+def made(samples: int = 5) -> xr.Dataset:
+    """A dataset of a run that was never made."""
+    rows = {name: np.ones(samples) for name in TRACES} | {"time": np.arange(float(samples))}
+    protocol = Protocol.hold("0.1 V", "5 s")
+    run = provenance.describe(load_stack("ogb_20nm"), protocol, Settings(), 1)
+    return dataset.build(rows, (), provenance.attributes(run))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *given: str | Path) -> str:
+    """What is said of a mistake."""
+    assert cli.main([str(one) for one in given]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("cite",), ("plot",), ("report",), ("compact", "traces")])
+def test_a_foreign_netcdf_is_no_run(command: tuple[str, ...], tmp_path: Path,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is a dataset from which a trace was taken; control: the dataset itself is cited."""
+    foreign, cut, good = (tmp_path / name for name in ("other.nc", "cut.nc", "good.nc"))
+    xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(foreign)
+    dataset.write(good, made())
+    dataset.write(cut, made().drop_vars(["voltage_device", "conductance"]))
+    name = {"cite": "", "plot": "out.png", "report": "out.html"}.get(command[0], "out")
+    out = ["--out", tmp_path / name] if name else []
+    for path in (foreign, cut):
+        told = refused(capsys, *command, path, *out)
+        assert "is no dataset of kmc: it has no" in told
+        assert path.stem in told
+    assert not list(tmp_path.glob("out*"))
+    assert cli.main(["cite", str(good)]) == 0
+
+
+def test_a_comparison_with_a_foreign_netcdf_is_refused(tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no inputs that could differ."""
+    foreign, good = tmp_path / "other.nc", tmp_path / "good.nc"
+    xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(foreign)
+    dataset.write(good, made())
+    assert "other.nc is no dataset" in refused(capsys, "compare", foreign, good)
+
+
+def test_a_run_without_samples_is_drawn(tmp_path: Path) -> None:
+    """An empty picture; and traces of it say which file is too short."""
+    dataset.write(tmp_path / "empty.nc", made().isel(time=slice(0, 0)))
+    assert cli.main(["plot", str(tmp_path / "empty.nc"), "--out", str(tmp_path / "empty.png")]) == 0
+    assert (tmp_path / "empty.png").is_file()
+
+
+def test_a_short_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several the one that is too short."""
+    for name, samples in (("long", 5), ("short", 1)):
+        dataset.write(tmp_path / f"{name}.nc", made(samples))
+    told = refused(capsys, "compact", "traces", tmp_path / "long.nc", tmp_path / "short.nc",
+                   "--out", tmp_path / "out")  # fmt: skip
+    assert "short: the run has fewer than three samples" in told
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ('stack: "a\\0b/c.yaml"', "no such file"), ('stack: "\\ud800/x"', "no such file"),
+    ("stack: ogb_20nm\nchoices: {ligand: [ogb]}", "ligand is ['ogb'], not a name"),
+    ("stack: ogb_20nm\nchoices: {ligand: ''}", "ligand is '', not a name"),
+    ("stack: ogb_20nm\n? [a, b]\n: c", "the key ['a', 'b'] is not a word"),
+])  # fmt: skip
+def test_names_that_are_none(text: str, words: str, tmp_path: Path,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    """No file can have them, no card does; told in the user's words."""
+    (tmp_path / "run.yaml").write_text(f"{text}\nprotocol: [read: {{}}]\n")
+    told = refused(capsys, "check", tmp_path / "run.yaml")
+    assert words in told
+    assert "run.yaml:" in told
+
+
+def test_what_a_set_lacks_is_said_of_the_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not of the first line of the file."""
+    (tmp_path / "run.yaml").write_text("stack: ogb_20nm\nprotocol: [read: {}]\n")
+    told = refused(capsys, "run", tmp_path / "run.yaml", "--set", "snapshots={}", "--out", tmp_path / "out")
+    assert "--set snapshots" in told
+
+
+@pytest.mark.parametrize("path", ['""', r'"\ud800.csv"'])
+def test_a_source_that_is_no_path_is_refused_at_its_line(path: str, tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """With the line of the run file."""
+    text = f"stack: ogb_20nm\nprotocol:\n  - pwl: {{file: {path}, step: 1 us}}\n"
+    (tmp_path / "run.yaml").write_text(text)
+    told = refused(capsys, "check", tmp_path / "run.yaml")
+    assert "run.yaml:3: file in pwl is" in told
+
+
+def test_what_rests_on_nothing_is_not_cited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A picture or a checkpoint is no YAML."""
+    (tmp_path / "x.npz").write_bytes(b"PK\3\4")
+    assert "name a card, stack, run file" in refused(capsys, "cite", tmp_path / "x.npz")
