@@ -199,6 +199,9 @@ def _run(arguments: list[str]) -> int:
     except UserError as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:
+            _to_nowhere(sys.stdout)  # what it still holds has no room either
+            return _complain("the output cannot be written: no space is left; make room", 3)
         if error.errno not in _NO_WAY or error.filename is None:
             raise
         name = str(error.filename)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +110,27 @@ def test_what_rests_on_nothing_is_not_cited(tmp_path: Path, capsys: pytest.Captu
     """A picture or a checkpoint is no YAML."""
     (tmp_path / "x.npz").write_bytes(b"PK\3\4")
     assert "name a card, stack, run file" in refused(capsys, "cite", tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    (["reproduce", "--minutes", "nan", "--out", "out"], "greater than or equal to 0"),
+    (["schema", "ligand", "--reference"], "--reference is of all keys"),
+    (["schema", "ligan", "--reference"], 'did you mean "ligand"'),
+])  # fmt: skip
+def test_options_that_say_nothing_are_refused(given: list[str], words: str, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(capsys, *given)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_an_output_without_room_is_told() -> None:
+    """One line and exit code 3, no traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "kmc", "schema"], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == ["the output cannot be written: no space is left; make room"]

@@ -30,11 +30,14 @@ def schema(
     """
     from kmc import schemas
     from kmc.documents import unknown
+    from kmc.errors import UserError
 
+    if name is not None and name not in schemas.names():
+        raise unknown(f'no schema is called "{name}"', name, schemas.names(), "")
+    if reference and name is not None:
+        raise UserError("--reference is of all keys", next_step=f"leave out {name}, or --reference")
     if reference:
         typer.echo(schemas.reference(), nl=False)
         return
-    if name is not None and name not in schemas.names():
-        raise unknown(f'no schema is called "{name}"', name, schemas.names(), "")
     found = schemas.schema(name) if name else {each: schemas.schema(each) for each in schemas.names()}
     typer.echo(json.dumps(found, indent=2))
