@@ -30,7 +30,7 @@ LIMIT = 2
 LIMIT_VARIABLE = "KMC_BENCH_LIMIT"
 BUDGET = 10_000  # trials in a kernel call: the limit is looked at between calls
 UPDATES = 200  # changes of metal that are timed
-COMPARED = 20  # of them, whose rates are compared with those of a full solution
+COMPARED = 40  # of them, whose rates are compared with those of a full solution, by turns of both kinds
 AFFECTED = 1e-3  # relative change by which an event affects a rate
 
 
@@ -67,10 +67,11 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     """Rows of case, stack, wall_s, events, metal_events, events_per_s, metal_events_per_s, error_rates.
 
     error_rates: median relative error of the rates at the end against a full solution of everything,
-    error_rates_worst the largest. reached_s of asked_s: simulated time; change_G: largest over first
-    conductance, G_end_S the last; cpu_s: of the processor, for a machine that others use; reason: why a case
-    did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one update, cpu_s that
-    of all it takes. `progress` takes a line of text.
+    error_rates_worst the largest; error_fields, error_fields_worst: the same with the vacancies where they
+    are, which follow in microseconds and not with one event. reached_s of asked_s: simulated time; change_G:
+    largest over first conductance, G_end_S the last; cpu_s: of the processor, for a machine that others use;
+    reason: why a case did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one
+    update, cpu_s that of all it takes. `progress` takes a line of text.
     """
     say = progress or (lambda text: None)
     seeds = range(1, 1 + asked(REPEATS_VARIABLE, REPEATS))
@@ -137,12 +138,9 @@ def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str
     rows = simulation.take_rows()
     events, metal = (after - start for after, start in zip(
         simulation.device.state.run[["events", "metal_events"]][0].item(), counted, strict=True))  # fmt: skip
-    end = simulation.state_dict() if case.name == "set_1mA" else None
-    error = rate_errors(simulation)
-    if end is not None:
-        simulation = Simulation.from_state_dict(simulation.stack, case.protocol, some, end)
+    error, fields = (rate_errors(_copied(simulation), solve) for solve in (solve_all, solve_metal))
     conductance = rows["conductance"] if len(rows["time"]) else np.full(1, np.nan)  # nobody looked
-    return {"wall_s": wall, "cpu_s": worked, **_speeds(events, metal, wall), **_errors(error),
+    return {"wall_s": wall, "cpu_s": worked, **_speeds(events, metal, wall), **_errors(error, fields),
             "reached_s": simulation.time_s, "asked_s": case.protocol.duration_s,
             "finished": float(simulation.finished), "change_G": float(conductance.max() / conductance[0]),
             "G_end_S": float(conductance[-1]), "reason": _reason(simulation, limit)}, simulation  # fmt: skip
@@ -161,10 +159,10 @@ def _speeds(events: int, metal: int, wall_s: float) -> dict[str, float]:
             "events_per_s": events / wall_s, "metal_events_per_s": metal / wall_s}  # fmt: skip
 
 
-def _errors(error: np.ndarray) -> dict[str, float]:
-    if not len(error):
-        return {"error_rates": 0.0, "error_rates_worst": 0.0}
-    return {"error_rates": float(np.median(error)), "error_rates_worst": float(error.max())}
+def _errors(error: np.ndarray, fields: np.ndarray) -> dict[str, float]:
+    return {f"error_{name}{which}": float(of(found)) if len(found) else 0.0
+            for name, found in (("rates", error), ("fields", fields))
+            for which, of in (("", np.median), ("_worst", np.max))}  # fmt: skip
 
 
 def totals(simulation: Simulation) -> np.ndarray:
@@ -174,8 +172,38 @@ def totals(simulation: Simulation) -> np.ndarray:
     return np.where(state.entities["kind"][:taken] > 0, state.entities["total"][:taken], 0.0)
 
 
-def rate_errors(simulation: Simulation) -> np.ndarray:
-    """Relative error of each rate as it is, against a full solution of everything for the present metal.
+def solve_all(simulation: Simulation) -> None:
+    """Solve everything for the present metal; what is known of atoms' chances to come back stays."""
+    _solve(simulation, simulation.device.solve_fields)
+
+
+def solve_metal(simulation: Simulation) -> None:
+    """The same with the vacancies where they are."""
+    potential, state = simulation.device.potential, simulation.device.state
+
+    def fields() -> None:
+        potential.forget()
+        potential.prepare(state)
+        potential.publish(state, True)
+        simulation.device.patches.clear()
+
+    _solve(simulation, fields)
+
+
+def _solve(simulation: Simulation, fields: Callable[[], None]) -> None:
+    device = simulation.device
+    returns = device.state.entities["returns"].copy()
+    device.trace_current()
+    fields()
+    device.operated = ()
+    if not device.operate():
+        device._warm()
+    device.state.entities["returns"] = returns
+    kernels.refresh_all(device.state, device.grid, device.potential.fields, device.model)
+
+
+def rate_errors(simulation: Simulation, solve: Callable[[Simulation], None] = solve_all) -> np.ndarray:
+    """Relative error of each rate as it is, against a full solution for the present metal.
 
     What is known of an atom's chance to come back is left out of its rate in both. Ions that wait go on at
     once: a clock is no rate.
@@ -184,23 +212,10 @@ def rate_errors(simulation: Simulation) -> np.ndarray:
     device.state.entities["ahead"] = 0
     kernels.refresh_all(device.state, device.grid, device.potential.fields, device.model)
     held = totals(simulation)
-    solve_all(simulation)
+    solve(simulation)
     right = totals(simulation)
     some = right > 0.0
     return np.abs(held[some] / right[some] - 1.0)
-
-
-def solve_all(simulation: Simulation) -> None:
-    """Solve everything for the present metal; what is known of atoms' chances to come back stays."""
-    device = simulation.device
-    returns = device.state.entities["returns"].copy()
-    device.trace_current()
-    device.solve_fields()
-    device.operated = ()
-    if not device.operate():
-        device._warm()
-    device.state.entities["returns"] = returns
-    kernels.refresh_all(device.state, device.grid, device.potential.fields, device.model)
 
 
 def hop_update(seed: int) -> dict[str, Any]:
@@ -215,19 +230,22 @@ def hop_update(seed: int) -> dict[str, Any]:
     device.set_source(0.4, 1e-6)
     while device.advance(simulation.events, 5e-4, 1 << 30, False) != kernels.REACHED:
         pass
-    spent, errors, worked = [], [], time.process_time()
+    spent, worked = [], time.process_time()
+    errors: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for k in range(UPDATES):
-        compared = k % (UPDATES // COMPARED) == 0
+        compared, turn = k % (UPDATES // COMPARED) == 0, k // (UPDATES // COMPARED) % 2
         if compared:
             solve_all(simulation)
+            if turn:
+                solve_metal(simulation)
         begin_rates = _next_change(simulation)
         begin = time.perf_counter()
         device.follow_metal()
         spent.append(time.perf_counter() - begin)
         if compared:
-            errors.append(_affected_errors(simulation, begin_rates))
+            errors[turn].append(_affected_errors(simulation, begin_rates, solve_metal if turn else solve_all))
     wall = statistics.median(spent)
-    return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(np.concatenate(errors)),
+    return {"wall_s": wall, **_speeds(UPDATES, UPDATES, sum(spent)), **_errors(*map(np.concatenate, errors)),
             "cpu_s": time.process_time() - worked, "reached_s": simulation.time_s,
             "asked_s": simulation.time_s, "finished": 1.0, "change_G": 1.0,
             "G_end_S": simulation.windows.conductance(), "reason": ""}
@@ -244,11 +262,16 @@ def _next_change(simulation: Simulation) -> np.ndarray:
     return rates
 
 
-def _affected_errors(simulation: Simulation, before: np.ndarray) -> np.ndarray:
-    """Relative errors of the rates that the change affects, by a full solution on a copy."""
-    copy = Simulation.from_state_dict(simulation.stack, simulation.protocol, simulation.settings,
+def _copied(simulation: Simulation) -> Simulation:
+    return Simulation.from_state_dict(simulation.stack, simulation.protocol, simulation.settings,
                                       simulation.state_dict())  # fmt: skip
-    error = rate_errors(copy)
+
+
+def _affected_errors(simulation: Simulation, before: np.ndarray,
+                     solve: Callable[[Simulation], None]) -> np.ndarray:  # fmt: skip
+    """Relative errors of the rates that the change affects, by a full solution on a copy."""
+    copy = _copied(simulation)
+    error = rate_errors(copy, solve)
     right = totals(copy)
     count = min(len(before), len(right))
     some = right > 0.0

@@ -69,8 +69,6 @@ class Device:
         self.solve_fields()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
-    # -- what follows the metal ------------------------------------------------------------------------------
-
     def advance(self, generator: np.random.Generator, stop_s: float, budget: int, look: bool) -> int:
         """Run events until `stop_s` or the budget; fields, current and circuit follow the metal on the way.
 
@@ -96,16 +94,19 @@ class Device:
         changes = state.dirty[: run["dirty"][0]].copy()
         run["dirty"], run["force_refresh"] = 0, 0
         changed, silver = np.unique(changes["site"]), self.network.silver
+        felt = self.potential.felt(changes["site"], volts := float(run["voltage"][0]))
         metal = silver.beside(changed)
         old, before = fields["unit"][metal], self.path.conductance
         plated = self.trace_current(changed)
-        size = abs(float(run["voltage"][0]))
+        size = abs(volts)
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
             size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         moved, far = keep_little(state.sites, fields, silver.in_organic, metal, old, size,
                                  patches.LEAST * self.thermal, bound)
+        # A lone atom is born at its site's own potential; what plates the organic goes to the sheet's.
+        changes["shift"] += np.abs(self.potential.felt(changes["site"], volts) - felt)
         if far or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
@@ -176,8 +177,6 @@ class Device:
             potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
         potential.lay_charge(self.state, self.density)
         potential.publish(self.state, True, screen)
-
-    # -- circuit and heat ------------------------------------------------------------------------------------
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""

@@ -104,74 +104,79 @@ def _material(sites, i: int) -> int:
 
 
 @njit
-def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, weight, unit, charge):
-    """Take a box with its shell out of the lattice: [z, y, x] with one site more on each side.
+def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, omega: float, weight, inverse,
+             pair):
+    """Take a box with its shell of one site out of the lattice, flat: [z, y, x] of `box` and two sites more.
 
-    weight [z, y, x, 9]: of the six neighbours (they sum to one), what the charge in the site adds, what
-    screening leaves of the neighbours' charge potential, and of a charge in the site; 0 where held.
+    weight [n, 8]: omega times those of the six neighbours (which sum to one) and times what the charge in the
+    site adds, and what screening leaves of the neighbours' charge potential; nothing where held.
+    inverse [n]: what a charge in the site adds; pair [n, 2]: its unit and its charge potential.
     """
-    plane = ny * nx
-    deep, wide, long = unit.shape
+    plane, k = ny * nx, 0
+    deep, wide, long = box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2
     for a in range(deep):
         for b in range(wide):
             y = (box[2] + b - 1) % ny
             x = (box[4] - 1) % nx
             for c in range(long):
-                i = (box[0] + a - 1) * plane + y * nx + x
-                unit[a, b, c], charge[a, b, c] = fields[i].unit, fields[i].charge
+                i, w = (box[0] + a - 1) * plane + y * nx + x, weight[k]
+                pair[k, 0], pair[k, 1], w[0] = fields[i].unit, fields[i].charge, 0.0
                 inner = 0 < a < deep - 1 and 0 < b < wide - 1 and 0 < c < long - 1
                 if inner and sites[i].cation < METAL and not sites[i].held:
                     row = face[sites[i].region]
-                    w = weight[a, b, c]
                     w[0] = row[_material(sites, i - 1 if x > 0 else i + nx - 1)]
                     w[1] = row[_material(sites, i + 1 if x < nx - 1 else i - nx + 1)]
                     w[2] = row[_material(sites, i - nx if y > 0 else i + plane - nx)]
                     w[3] = row[_material(sites, i + nx if y < ny - 1 else i - plane + nx)]
                     w[4], w[5] = row[_material(sites, i - plane)], row[_material(sites, i + plane)]
-                    total = w[0] + w[1] + w[2] + w[3] + w[4] + w[5]
-                    w[6], w[7], w[8] = on_site[i] / total, 1.0, 1.0 / total
-                    for d in range(6):
-                        w[d] /= total
-                x = x + 1 if x < nx - 1 else 0
+                    inverse[k] = 1.0 / (w[0] + w[1] + w[2] + w[3] + w[4] + w[5])
+                    w[6], w[7] = on_site[i], 1.0
+                    for d in range(7):
+                        w[d] *= omega * inverse[k]
+                x, k = x + 1 if x < nx - 1 else 0, k + 1
 
 
-@njit
-def _sweep(weight, unit, charge, omega: float, upward: bool, round_y: bool, round_x: bool) -> float:
+@njit(error_model="numpy")
+def _sweep(weight, pair, shape, omega: float, upward: bool, round_y: bool, round_x: bool) -> float:
     """One pass over a box of `_weights`; returns the largest change of the unit potential at its edge.
 
-    Where the box goes all round the window, its shell is its own other side, and follows at once. What the
-    last step changed comes in last, so that each waits little for it.
+    Where the box goes all round the window, its shell is its own other side, and follows at once. The values
+    that each step has just found stay at hand for the next: through memory they would be waited for.
     """
-    deep, wide, long = unit.shape
-    step, late = (1, 0) if upward else (-1, 1)
-    spill = 0.0
+    deep, wide, long = shape
+    one, row, plane = np.uint64(1), np.uint64(long), np.uint64(wide * long)
+    late, early = (0, 1) if upward else (1, 0)
+    keep, spill = 1.0 - omega, 0.0
     for k in range(1, deep - 1):
         a = k if upward else deep - 1 - k
         for m in range(1, wide - 1):
             b = m if upward else wide - 1 - m
             edge = k == 1 or k == deep - 2 or m == 1 or m == wide - 2
+            i = np.uint64((a * wide + b) * long + (1 if upward else long - 2))
+            before = i - one if upward else i + one
+            u, q = pair[before, 0], pair[before, 1]
             for n in range(1, long - 1):
-                c = n if upward else long - 1 - n
-                w = weight[a, b, c]
+                w, was, had = weight[i], pair[i, 0], pair[i, 1]
+                ahead = i + one if upward else i - one
                 if w[0] == 0.0:
+                    u, q, i = was, had, ahead
                     continue
-                u = w[2] * unit[a, b - 1, c] + w[3] * unit[a, b + 1, c] + w[4] * unit[a - 1, b, c]
-                u += w[5] * unit[a + 1, b, c] + w[1 - late] * unit[a, b, c + step]
-                q = w[2] * charge[a, b - 1, c] + w[3] * charge[a, b + 1, c] + w[4] * charge[a - 1, b, c]
-                q += w[5] * charge[a + 1, b, c] + w[1 - late] * charge[a, b, c + step]
-                last = omega * w[late]
-                change = omega * (u - unit[a, b, c]) + last * unit[a, b, c - step]
-                unit[a, b, c] += change
-                q = w[7] * q + w[6] - charge[a, b, c]
-                charge[a, b, c] += omega * q + last * w[7] * charge[a, b, c - step]
+                most = (w[2] * pair[i - row, 0] + w[3] * pair[i + row, 0]) + (
+                    w[4] * pair[i - plane, 0] + w[5] * pair[i + plane, 0])
+                u = (most + (w[early] * pair[ahead, 0] + keep * was)) + w[late] * u
+                most = (w[2] * pair[i - row, 1] + w[3] * pair[i + row, 1]) + (
+                    w[4] * pair[i - plane, 1] + w[5] * pair[i + plane, 1])
+                q = (w[7] * (most + w[early] * pair[ahead, 1]) + (w[6] + keep * had)) + w[7] * w[late] * q
+                pair[i, 0], pair[i, 1] = u, q
                 if edge or n == 1 or n == long - 2:
-                    spill = max(spill, abs(change))
+                    spill = max(spill, abs(u - was))
                     if round_y and (b == 1 or b == wide - 2):
-                        other = wide - 1 if b == 1 else 0
-                        unit[a, other, c], charge[a, other, c] = unit[a, b, c], charge[a, b, c]
-                    if round_x and (c == 1 or c == long - 2):
-                        other = long - 1 if c == 1 else 0
-                        unit[a, b, other], charge[a, b, other] = unit[a, b, c], charge[a, b, c]
+                        other = i + (row * np.uint64(wide - 2)) if b == 1 else i - (row * np.uint64(wide - 2))
+                        pair[other, 0], pair[other, 1] = u, q
+                    if round_x and (n == 1 or n == long - 2):
+                        other = i + np.uint64(long - 2) if (n == 1) == upward else i - np.uint64(long - 2)
+                        pair[other, 0], pair[other, 1] = u, q
+                i = ahead
     return spill
 
 
@@ -183,28 +188,28 @@ def relax(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, sweeps: 
     the largest change of the unit potential at the box's edge in any sweep: what spills over.
     """
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
-    weight = np.zeros((*shape, 9))
-    unit, charge = np.empty(shape), np.empty(shape)
-    _weights(sites, fields, face, on_site, nz, ny, nx, box, weight, unit, charge)
+    count, spill = shape[0] * shape[1] * shape[2], 0.0
+    weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
+    _weights(sites, fields, face, on_site, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
-    spill = 0.0
     for sweep in range(sweeps):
-        spill = max(spill, _sweep(weight, unit, charge, omega, sweep % 2 == 0, *round_))
-    _put(fields, ny, nx, box, weight, unit, charge)
+        spill = max(spill, _sweep(weight, pair, shape, omega, sweep % 2 == 0, *round_))
+    _put(fields, ny, nx, box, weight, pair, shape)
     return spill
 
 
 @njit
-def _put(fields, ny: int, nx: int, box, weight, unit, charge):
+def _put(fields, ny: int, nx: int, box, weight, pair, shape):
     """Potentials of a box back on the lattice."""
-    deep, wide, long = unit.shape
+    deep, wide, long = shape
     for a in range(1, deep - 1):
         for b in range(1, wide - 1):
             row = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx
             for c in range(1, long - 1):
-                if weight[a, b, c, 0] > 0.0:
+                k = (a * wide + b) * long + c
+                if weight[k, 0] > 0.0:
                     here = fields[row + (box[4] + c - 1) % nx]
-                    here.unit, here.charge = unit[a, b, c], charge[a, b, c]
+                    here.unit, here.charge = pair[k, 0], pair[k, 1]
 
 
 @njit
@@ -221,22 +226,23 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
         if most[here] > few[here]:
             neutral[here] = math.log(most[here] / few[here] - 1.0)
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
-    weight = np.zeros((*shape, 9))
-    unit, charge = np.empty(shape), np.empty(shape)
-    _weights(sites, fields, face, on_site, nz, ny, nx, box, weight, unit, charge)
+    count = shape[0] * shape[1] * shape[2]
+    weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
+    _weights(sites, fields, face, on_site, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
-    for k in range(rounds + 1):
+    for turn in range(rounds + 1):
         for a in range(1, shape[0] - 1):
             kz = (box[0] + a - 1) // factor
             for b in range(1, shape[1] - 1):
                 y = (box[2] + b - 1) % ny
                 for c in range(1, shape[2] - 1):
                     x = (box[4] + c - 1) % nx
-                    w, i = weight[a, b, c], ((box[0] + a - 1) * ny + y) * nx + x
+                    k, i = (a * shape[1] + b) * shape[2] + c, ((box[0] + a - 1) * ny + y) * nx + x
+                    w, charge = weight[k], pair[k, 1]
                     here = sites[i].region
                     if w[0] == 0.0 or most[here] == 0.0:
                         continue
-                    energy = (voltage * unit[a, b, c] + charge[a, b, c] - mu) / thermal
+                    energy = (voltage * pair[k, 0] + charge - mu) / thermal
                     part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
                     slope = most[here] * part * (1.0 - part) / thermal
                     above = (neutral[here] - energy) * thermal
@@ -244,8 +250,8 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
                         slope = max(slope, (most[here] * part - few[here]) / above)
                     cell = (kz, y // factor, x // factor)
                     on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
-                    w[7] = 1.0 / (1.0 + w[8] * slope)
-                    w[6] = w[8] * (on_site[i] + slope * charge[a, b, c]) * w[7]
-        for sweep in range(sweeps if k < rounds else 0):
-            _sweep(weight, unit, charge, omega, sweep % 2 == 0, *round_)
-    _put(fields, ny, nx, box, weight, unit, charge)
+                    w[7] = 1.0 / (1.0 + inverse[k] * slope)
+                    w[6] = omega * inverse[k] * (on_site[i] + slope * charge) * w[7]
+        for sweep in range(sweeps if turn < rounds else 0):
+            _sweep(weight, pair, shape, omega, sweep % 2 == 0, *round_)
+    _put(fields, ny, nx, box, weight, pair, shape)

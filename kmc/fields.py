@@ -186,6 +186,10 @@ class Potential:
         fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share, self.factor,
                     *self.shape, box, sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
 
+    def felt(self, sites: np.ndarray, volts: float) -> np.ndarray:
+        """What an ion would feel on sites at this device voltage, V."""
+        return volts * self.fields["unit"][sites] + self.fields["charge"][sites]
+
     def box_of(self, site: int, reach: int) -> tuple[int, ...]:
         """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
         _, ny, nx = self.shape
@@ -204,6 +208,11 @@ class Potential:
         """The sites within `reach` of a box."""
         z0, z1, y0, y1, x0, x1 = box
         return self._clip(z0 - reach, z1 - 1 + reach, y0 - reach, y1 - 1 + reach, x0 - reach, x1 - 1 + reach)
+
+    def union(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+        """The smallest box that holds two, as they are placed."""
+        low, high = (tuple(map(pick, one[k::2], other[k::2])) for k, pick in ((0, min), (1, max)))
+        return self._clip(low[0], high[0] - 1, low[1], high[1] - 1, low[2], high[2] - 1)
 
     def around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
         """The smallest box around sites, and `reach` more."""
@@ -240,7 +249,7 @@ class Potential:
 
 def volume(box: tuple[int, ...]) -> int:
     """Sites in a box."""
-    return int(np.prod(np.array(box[1::2]) - np.array(box[::2])))
+    return (box[1] - box[0]) * (box[3] - box[2]) * (box[5] - box[4])
 
 
 def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:

@@ -97,11 +97,15 @@ def outflow(u, gz, gy, gx, out) -> None:
 @njit
 def substitute(y, factor, pivot) -> None:
     """Solve the tridiagonal systems along z of all modes in place, from their pivots and factors."""
-    for k in range(1, y.shape[0]):
-        y[k] -= factor[k - 1] * y[k - 1]
-    y /= pivot
-    for k in range(y.shape[0] - 2, -1, -1):
-        y[k] -= factor[k] * y[k + 1]
+    deep = y.shape[0]
+    flat, lower, middle = y.reshape(deep, -1), factor.reshape(deep, -1), pivot.reshape(deep, -1)
+    for k in range(1, deep):
+        for mode in range(flat.shape[1]):
+            flat[k, mode] -= lower[k - 1, mode] * flat[k - 1, mode]
+    flat /= middle
+    for k in range(deep - 2, -1, -1):
+        for mode in range(flat.shape[1]):
+            flat[k, mode] -= lower[k, mode] * flat[k + 1, mode]
 
 
 @njit

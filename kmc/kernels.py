@@ -58,8 +58,10 @@ def refresh_box(state, grid, fields, model, z0: int, z1: int, y0: int, y1: int, 
     outdate(state, grid, z0, z1, y0, y1, x0, x1)
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
-            for x in range(x0, x1):
-                site = (z * grid.ny + y % grid.ny) * grid.nx + x % grid.nx
+            row, x = (z * grid.ny + y % grid.ny) * grid.nx, x0 % grid.nx
+            for _ in range(x1 - x0):
+                site = index(row + x)
+                x = x + 1 if x < grid.nx - 1 else 0
                 if state.sites[site].entity >= 0:
                     touch(state, index(state.sites[site].entity))
                 if state.sites[site].vacancy >= 0:

@@ -73,9 +73,10 @@ def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -
     """Rates of an ion on the sites of a box (y, x periodic) are no longer what `state.table` has."""
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
-            row = (z * grid.ny + y % grid.ny) * grid.nx
-            for x in range(x0, x1):
-                state.table[row + x % grid.nx, EPOCH] = 0.0
+            row, x = (z * grid.ny + y % grid.ny) * grid.nx, x0 % grid.nx
+            for _ in range(x1 - x0):
+                state.table[index(row + x), EPOCH] = 0.0
+                x = x + 1 if x < grid.nx - 1 else 0
 
 
 @kernel

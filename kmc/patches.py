@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
+from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential, volume
 from .state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most
@@ -43,8 +43,10 @@ class Patches:
         """A box around each site that changed, where more passed beyond the event's own than may be left.
 
         An atom that flickered back leaves its site where the estimate of its leaving put it: let it settle.
+        Boxes that overlap are one, where that has fewer sites.
         """
-        boxes, kept = [], []
+        groups: list[tuple[Box, int, bool]] = []  # a box, its reach, whether all in it flickered back
+        kept = []
         for site, was, shift, _ in changes.tolist():
             same = (state.sites["cation"][site] == METAL) == was
             if not same:
@@ -53,12 +55,22 @@ class Patches:
                     self.drift += shift
                     continue
             reach = 1 if same else min(BEND_REACH + math.ceil(shift / (LEAST * thermal)), REACH)
-            spill = self.potential.relax(state, self.potential.box_of(site, reach), 2 * reach)
+            self._join(groups, (self.potential.box_of(site, reach), reach, same))
+        for box, reach, same in groups:
+            spill = self.potential.relax(state, box, 2 * reach)
             self.drift += 0.0 if same else spill * volts
-            boxes.append(self.potential.box_of(site, reach + SEEN))
         self.count += len(kept)
         self.sites = np.append(self.sites, np.array(kept, np.int64))
-        return boxes
+        return [self.potential.seen(box, SEEN) for box, _, _ in groups]
+
+    def _join(self, groups: list[tuple[Box, int, bool]], new: tuple[Box, int, bool]) -> None:
+        """Add a box to groups, or to the first with which it is one of no more sites than the two."""
+        for k, old in enumerate(groups):
+            both = self.potential.union(old[0], new[0])
+            if volume(both) <= volume(old[0]) + volume(new[0]):
+                groups[k] = both, max(old[1], new[1]), old[2] and new[2]
+                return
+        groups.append(new)
 
     def _wide(self, state: State, boxes: list[Box], volts: float) -> list[Box] | None:
         """Let what spilled over run out.

@@ -14,7 +14,8 @@ from kmc.settings import Settings
 from kmc.simulation import Simulation
 
 KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "metal_events_per_s",
-        "error_rates", "error_rates_worst", "reached_s", "asked_s", "finished", "change_G",
+        "error_rates", "error_rates_worst", "error_fields", "error_fields_worst", "reached_s",
+        "asked_s", "finished", "change_G",
         "G_end_S", "cpu_s", "seeds", "reason"}  # fmt: skip
 
 
@@ -78,6 +79,8 @@ def test_an_error_of_the_rates_is_seen() -> None:
     simulation.run()
     bench_device.rate_errors(simulation)
     assert bench_device.rate_errors(simulation).max() < 1e-3
+    bench_device.solve_metal(simulation)
+    assert bench_device.rate_errors(simulation, bench_device.solve_metal).max() < 1e-3
     fields = simulation.device.potential.fields
     free = fields["charge"] != 0.0
     fields["charge"][free] += 1e-3 * np.sign(np.arange(len(fields)) % 2 - 0.5)[free]
