@@ -238,7 +238,7 @@ def hop_update(seed: int) -> dict[str, Any]:
             solve_all(simulation)
             if turn:
                 solve_metal(simulation)
-        begin_rates = _next_change(simulation)
+        begin_rates = _next_change(simulation, compared)
         begin = time.perf_counter()
         device.follow_metal()
         spent.append(time.perf_counter() - begin)
@@ -251,12 +251,13 @@ def hop_update(seed: int) -> dict[str, Any]:
             "G_end_S": simulation.windows.conductance(), "reason": ""}
 
 
-def _next_change(simulation: Simulation) -> np.ndarray:
-    """Run to the next change of metal, the rates of everything near it up to date; the rates before it."""
+def _next_change(simulation: Simulation, watched: bool) -> np.ndarray:
+    """Run to the next change of metal, the rates of everything near it up to date; the rates before it, if
+    `watched`: to sum them at each trial takes longer than the trial."""
     device, run = simulation.device, simulation.device.state.run
     before, rates = int(run["metal_events"][0]), totals(simulation)
     while int(run["metal_events"][0]) == before or not len(device.state.dirty[: run["dirty"][0]]):
-        rates = totals(simulation)
+        rates = totals(simulation) if watched else rates
         kernels.advance(device.state, device.grid, device.potential.fields, device.model, simulation.events,
                         np.inf, 1, False)
     return rates
