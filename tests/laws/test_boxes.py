@@ -126,3 +126,23 @@ def test_a_whole_solution_is_relaxed_to_its_end(monkeypatch: pytest.MonkeyPatch)
     right = potential(400, 1.7)
     assert np.abs(potential(SHARPEN_SWEEPS, SHARPEN_OMEGA) - right).max() < 0.1
     assert np.abs(potential(16, 1.5) - right).max() > 0.2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_boxes_that_overlap_are_one_where_that_is_smaller(seed: int) -> None:
+    """All that the single boxes hold is in the joined ones, which have no more sites; some were joined, and
+    one far from the others stays alone. Sites near the edges run over them."""
+    d = device()
+    nz, ny, nx = d.lattice.shape
+    near = np.random.default_rng(seed).integers(-2, 3, (6, 3)) + np.array([nz // 2, 2, nx - 2])
+    far = [nz // 2, 2 + ny // 2, nx - 2 - nx // 2]
+    single, groups = [], []
+    for z, y, x in [*near.tolist(), far]:
+        box = d.potential.box_of((z * ny + y % ny) * nx + x % nx, 4)
+        single.append(box)
+        d.patches._join(groups, (box, 4, False))
+    joined = [box for box, _, _ in groups]
+    assert (inside(d, joined) >= inside(d, single)).all()
+    assert sum(map(volume, joined)) <= sum(map(volume, single))
+    assert 2 <= len(joined) < len(single)
+    assert single[-1] in joined
