@@ -46,10 +46,8 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     text = documents.read_text(path, ".csv", SIZE_LIMIT)
     lines = ["" if line.lstrip().startswith(_COMMENT) else line for line in text.splitlines()]
     first = next((line for line in lines if line.strip()), "")
-    marks = ";\t," if "\t" in first and "," not in first else ";,"
-    mark = next((mark for mark in marks if any(mark in line for line in lines)), None)
-    if mark == "\t" and not any("," in line for line in lines):
-        mark = None
+    tabs = "\t" in first and "," not in first and any("," in line for line in lines)
+    mark = next((mark for mark in (";\t" if tabs else ";,") if any(mark in line for line in lines)), None)
     if mark is None:
         rows = [line.split() for line in lines]
     else:

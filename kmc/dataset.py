@@ -168,7 +168,7 @@ def _refuse_other(path: Path) -> None:
 
 def require(ds: xr.Dataset, path: str | Path) -> None:
     """Raise UserError where a file is no dataset of this program, or lacks a trace that all of them have."""
-    missing = [name for name in ("time", *TRACES) if name not in ds.variables]
+    missing = [name for name in TRACES if name not in ds.variables]
     missing += [name for name in ("run",) if name not in ds.attrs]
     if missing:
         raise UserError(f"{path} is no dataset of kmc: it has no {missing[0]}",

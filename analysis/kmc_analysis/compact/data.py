@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from kmc import dataset
-from kmc.errors import UserError
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.measured import check_limit, measured_columns
@@ -89,11 +88,8 @@ class Place:
             along = columns["current_A"] * volt > 0.0  # else it has no logarithm: an instrument's floor
             return replace(one, used=one.used & along, against=int(np.sum(one.used & ~along)))
         ds = dataset.open(self.path)
-        dataset.require(ds, self.path)
-        try:
-            return replace(of_columns(self.name, simulated.columns(ds)), device=simulated.device_of(ds))
-        except UserError as error:
-            raise error.at(str(self.path)) from None
+        found = simulated.columns(ds, str(self.path))
+        return replace(of_columns(self.name, found), device=simulated.device_of(ds))
 
 
 def places(paths: Sequence[Path]) -> dict[Path, Place]:

@@ -67,13 +67,15 @@ def device_of(ds: xr.Dataset) -> str:
     return f"{stack.get('name', '')} ({choices})" if choices else str(stack.get("name", ""))
 
 
-def columns(ds: xr.Dataset) -> dict[str, np.ndarray]:
+def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
     """The trace of a run as COLUMNS, each [n]: samples, and before the first of each step its corner.
 
     A corner is where the staircase of the source jumps: its current and device voltage are not a number.
+    Raises UserError, at `where`, for what is no run or too short.
     """
-    if ds.sizes.get("time", 0) < 3:
-        raise UserError("the run has fewer than three samples", next_step="run it with more samples")
+    dataset.require(ds, where)
+    if ds.sizes["time"] < 3:
+        raise UserError("the run has fewer than three samples", where, next_step="run it with more samples")
     time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)
     limits, first = _known(ds)
     begins = np.concatenate([[0.0], time[:-1]])
@@ -128,11 +130,7 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
     for name, ds in (one for path in paths for one in runs(path)):
         if name in texts:
             raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
-        dataset.require(ds, name)
-        try:
-            rows = np.array(list(columns(ds).values())).T
-        except UserError as error:
-            raise error.at(name) from None
+        rows = np.array(list(columns(ds, name).values())).T
         # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
         lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
         texts[name] = "\n".join([",".join(COLUMNS), *lines, ""])

@@ -63,24 +63,19 @@ def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> N
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
     places = [place for place in map(_SEED.match, traces) if place is not None]
     if names:
-        _told({(place["protocol"], place["seed"]) for place in places})
+        _check_table({(place["protocol"], place["seed"]) for place in places})
 
 
 def added(
     model: CompactModel, traces: Sequence[Trace], values: Mapping[str, float], names: Sequence[str]
 ) -> CompactModel:
-    """The model with these spreads in place of its own, which it keeps where no parameter is named, and of a
-    parameter that too few traces tell.
+    """The model with these spreads in place of its own, which it keeps where no parameter is named.
 
     Raises UserError as `spreads` does.
     """
     if not names:
         return model
-    found = spreads(model, traces, values, names)
-    for kind, there in found.items():
-        own = model.spread.get(kind, {})
-        there |= {name: own[name] for name in names if name in own and name not in there}
-    return replace(model, spread=found)
+    return replace(model, spread=spreads(model, traces, values, names))
 
 
 def _of_trace(
@@ -107,7 +102,7 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     has too few entries to tell.
     """
     protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
-    freedom = _told(set(table))
+    freedom = _check_table(set(table))
     value = np.array(list(table.values()))
     of_protocol, of_device = (_design(table, i, names) for i, names in ((0, protocols), (1, devices)))
     both, without = (_left(value, part) for part in (np.hstack([of_protocol, of_device]), of_protocol))
@@ -119,7 +114,7 @@ def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     return math.sqrt(max(device, 0.0)), math.sqrt(cycle)
 
 
-def _told(places: set[tuple[str, str]]) -> int:
+def _check_table(places: set[tuple[str, str]]) -> int:
     """Degrees of freedom of the cycle in a table with these places (protocol, device). UserError for none."""
     freedom = _freedom(places)
     if freedom < 1:
