@@ -16,6 +16,7 @@ _PLAIN = (
     "flight_voltage",
 )  # fmt: skip
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
+_PATH = ("conductance", "bridged", "gap_nm", "heat_sites", "heat_positive", "heat_negative")
 _PATCHES = ("drift", "count", "sites")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "on_site", "ions")
 
@@ -37,7 +38,8 @@ def _carried(device: Device) -> dict[str, Any]:
     saved["density"], saved["charge_density"] = device.density, device.charge_density
     saved["silver"] = device.network.silver.saved()
     saved["plated"] = device.potential.plated
-    saved["path"], saved["point"] = asdict(device.path), asdict(device.point)
+    saved["path"] = {name: getattr(device.path, name) for name in _PATH}
+    saved["point"] = asdict(device.point)
     saved["patches"] = {name: getattr(device.patches, name) for name in _PATCHES}
     heat = device.heat
     saved["heat"] = {name: getattr(heat, name) for name in _HEAT}
@@ -76,7 +78,9 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
     device.network.silver.restore(saved["silver"])
     device.potential.plated = saved["plated"].copy()
-    device.path, device.point = Path(**saved["path"]), circuit.Operating(**saved["point"])
+    conductance, bridged, gap, *heat = (saved["path"][name] for name in _PATH)
+    device.path = Path(conductance, bridged, gap, lambda: tuple(heat))
+    device.point = circuit.Operating(**saved["point"])
     for name, value in saved["patches"].items():
         setattr(device.patches, name, copy.copy(value))
     for name, value in saved["heat"].items():

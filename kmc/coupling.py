@@ -15,7 +15,7 @@ from .lattice import Lattice
 from .leak import Leak
 from .model import build_model
 from .populate import populate
-from .silver import keep_little
+from .silver import begin, each_once, follow_shift, keep_little
 from .state import Grid, grow
 from .transport import CURRENT_LEAST, Network, Path
 from .units import K_B
@@ -41,6 +41,7 @@ class Device:
         self.network = Network(lattice, stack, settings.tunnelling)
         self.heat = Heat(lattice, stack, self.stage)
         self.leak = Leak(stack)
+        self.leakage = self.leak.current(0.1, self.stage) / 0.1  # of the layers at a low voltage, S
         device = stack.device
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
@@ -90,13 +91,10 @@ class Device:
 
     def follow_metal(self) -> None:
         """Current, potential, heat and circuit for metal that changed."""
-        run, state, fields = self.state.run, self.state, self.potential.fields
-        changes = state.dirty[: run["dirty"][0]].copy()
-        run["dirty"], run["force_refresh"] = 0, 0
-        changed, silver = np.unique(changes["site"]), self.network.silver
-        felt = self.potential.felt(changes["site"], volts := float(run["voltage"][0]))
-        metal = silver.beside(changed)
-        old, before = fields["unit"][metal], self.path.conductance
+        state, fields, silver = self.state, self.potential.fields, self.network.silver
+        changes, changed, felt, metal, old, volts = begin(state.dirty, state.run, fields, silver.film,
+                                                          silver.known, silver.in_organic)
+        before = self.path.conductance
         plated = self.trace_current(changed)
         size = abs(volts)
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
@@ -105,8 +103,7 @@ class Device:
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         moved, far = keep_little(state.sites, fields, silver.in_organic, metal, old, size,
                                  patches.LEAST * self.thermal, bound)
-        # A lone atom is born at its site's own potential; what plates the organic goes to the sheet's.
-        changes["shift"] += np.abs(self.potential.felt(changes["site"], volts) - felt)
+        follow_shift(changes, fields, felt, volts)
         if far or self.patches.count >= patches.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
@@ -121,7 +118,7 @@ class Device:
         if boxes is None:
             self.refresh()
             return
-        kernels.refresh_near(state, self.grid, fields, self.model, np.union1d(moved, plated))
+        kernels.refresh_near(state, self.grid, fields, self.model, each_once(np.append(moved, plated)))
         for box in boxes:
             kernels.refresh_box(state, self.grid, fields, self.model, *box)
 
@@ -140,7 +137,7 @@ class Device:
             run["stale_bound"] = CURRENT_LEAST * self.path.conductance / self.network.ohmic
         else:
             # Planes below it from which an atom's tunnelling counts beside what conducts now.
-            total = self.path.conductance + self.leak.current(0.1, self.stage) / 0.1
+            total = self.path.conductance + self.leakage
             run["watch"] = self.network.lowest - self.network.reach(CURRENT_LEAST * total) - 1
             run["stale_bound"] = np.inf
 
@@ -207,8 +204,8 @@ class Device:
     def _warm(self) -> bool:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
         path, heat, volt = self.path, self.heat, self.point.voltage
-        power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
-        if power.sum() > HEAT_LEAST_W:
+        if path.conductance * volt**2 > HEAT_LEAST_W:
+            power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
             film = self.network.filament(self.state, path.heat_sites)
             heat.solve(self.state, film, self.network.column, path.heat_sites, power)
         else:
@@ -272,6 +269,7 @@ class Device:
     def take_stage(self, kelvin: float) -> None:
         """The temperature of the stage in all that knows it; nothing is solved."""
         self.stage, self.thermal = kelvin, K_B * kelvin
+        self.leakage = self.leak.current(0.1, kelvin) / 0.1
         self.heat.take_stage(kelvin)
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
         if self.vacancies is not None:

@@ -230,14 +230,16 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
     weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
     _weights(sites, fields, face, on_site, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
+    columns = (box[4] - 1 + np.arange(shape[2])) % nx
+    cells = columns // factor
     for turn in range(rounds + 1):
         for a in range(1, shape[0] - 1):
             kz = (box[0] + a - 1) // factor
             for b in range(1, shape[1] - 1):
                 y = (box[2] + b - 1) % ny
+                row, ky = ((box[0] + a - 1) * ny + y) * nx, y // factor
                 for c in range(1, shape[2] - 1):
-                    x = (box[4] + c - 1) % nx
-                    k, i = (a * shape[1] + b) * shape[2] + c, ((box[0] + a - 1) * ny + y) * nx + x
+                    k, i = (a * shape[1] + b) * shape[2] + c, row + columns[c]
                     w, charge = weight[k], pair[k, 1]
                     here = sites[i].region
                     if w[0] == 0.0 or most[here] == 0.0:
@@ -248,7 +250,7 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
                     above = (neutral[here] - energy) * thermal
                     if above > 1e-3 * thermal:
                         slope = max(slope, (most[here] * part - few[here]) / above)
-                    cell = (kz, y // factor, x // factor)
+                    cell = (kz, ky, cells[c])
                     on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
                     w[7] = 1.0 / (1.0 + inverse[k] * slope)
                     w[6] = omega * inverse[k] * (on_site[i] + slope * charge) * w[7]

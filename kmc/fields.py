@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from . import field_kernels as fk
+from .boxes import Box, clip, volume
 from .lattice import Lattice, Region
 from .mesh import Mesh, carrier_sheet
 from .model import face_table, permittivities
 from .multigrid import Hierarchy
+from .silver import plate
 from .state import FIELD, METAL, State
 from .units import EPS0
 
@@ -62,7 +64,6 @@ class Potential:
         self.sheet_voltage = 0.0
         #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
         self.plated = np.zeros(0, np.int32)
-        self.mark = np.zeros(lattice.region.size, bool)  # False between calls
         #: planes above the carriers, where the potential bends most: the lattice is relaxed there always
         self.above_sheet = (self.mesh.base, min(self.mesh.base + 1 + factor, self.shape[0] - 1))
         if not self.mesh.base or factor == 1:
@@ -118,15 +119,8 @@ class Potential:
 
         Returns the sites whose potential this moves.
         """
-        before = self._plated(state)
-        self.mark[sites] = True
-        gone = before[~self.mark[before]]
-        self.mark[sites] = False
-        new = sites[self.fields["charge"][sites] != self.sheet_voltage]
-        self.fields["charge"][gone] = 0.0
-        self.plated = sites
-        self.fields["charge"][new] = self.sheet_voltage
-        return np.concatenate([gone, new])
+        before, self.plated = self.plated, sites
+        return plate(state.sites, self.fields, before, sites, self.sheet_voltage)
 
     def hold_charge(self, state: State) -> None:
         """Held values of the charge potential: metal grounded, the sheet of carriers at its own.
@@ -178,7 +172,7 @@ class Potential:
         if high > low:
             self.relax(state, (low, high, 0, self.shape[1], 0, self.shape[2]), SHEET_SWEEPS, SHEET_OMEGA)
 
-    def _sharpen(self, state: State, box: tuple[int, ...], sweeps: int, screen: Screen | None) -> None:
+    def _sharpen(self, state: State, box: Box, sweeps: int, screen: Screen | None) -> None:
         """Relax the lattice in a box by metal, with vacancies in equilibrium on each site where they are."""
         if screen is None or self.factor == 1:
             self.relax(state, box, sweeps, SHARPEN_OMEGA)
@@ -186,41 +180,14 @@ class Potential:
         fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share, self.factor,
                     *self.shape, box, sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
 
-    def felt(self, sites: np.ndarray, volts: float) -> np.ndarray:
-        """What an ion would feel on sites at this device voltage, V."""
-        return volts * self.fields["unit"][sites] + self.fields["charge"][sites]
-
-    def box_of(self, site: int, reach: int) -> tuple[int, ...]:
-        """The sites within `reach` of one along each axis: z0, z1, y0, y1, x0, x1; y, x may run over."""
-        _, ny, nx = self.shape
-        z, y, x = site // (ny * nx), site // nx % ny, site % nx
-        return self._clip(z - reach, z + reach, y - reach, y + reach, x - reach, x + reach)
-
-    def _clip(self, z0, z1, y0, y1, x0, x1) -> tuple[int, ...]:
-        """A box of sites (both ends in it) as half-open ranges, at most a period long, off the ends in z."""
-        nz, ny, nx = self.shape
-        spans = [(max(1, z0), min(nz - 1, z1 + 1))]
-        for low, high, n in ((y0, y1 + 1, ny), (x0, x1 + 1, nx)):
-            spans.append((0, n) if high - low >= n else (low, high))
-        return tuple(int(v) for pair in spans for v in pair)
-
-    def seen(self, box: tuple[int, ...], reach: int) -> tuple[int, ...]:
-        """The sites within `reach` of a box."""
-        z0, z1, y0, y1, x0, x1 = box
-        return self._clip(z0 - reach, z1 - 1 + reach, y0 - reach, y1 - 1 + reach, x0 - reach, x1 - 1 + reach)
-
-    def union(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-        """The smallest box that holds two, as they are placed."""
-        low, high = (tuple(map(pick, one[k::2], other[k::2])) for k, pick in ((0, min), (1, max)))
-        return self._clip(low[0], high[0] - 1, low[1], high[1] - 1, low[2], high[2] - 1)
-
-    def around(self, sites: np.ndarray, reach: int) -> tuple[int, ...]:
+    def around(self, sites: np.ndarray, reach: int) -> Box:
         """The smallest box around sites, and `reach` more."""
         z, y, x = np.unravel_index(sites, self.shape)
         (y0, y1), (x0, x1) = (periodic_span(v, n) for v, n in ((y, self.shape[1]), (x, self.shape[2])))
-        return self._clip(z.min() - reach, z.max() + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
+        z0, z1 = int(z.min()), int(z.max())
+        return clip(self.shape, z0 - reach, z1 + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
 
-    def cover(self, sites: np.ndarray, reach: int) -> list[tuple[int, ...]]:
+    def cover(self, sites: np.ndarray, reach: int) -> list[Box]:
         """Boxes around sites, and `reach` more: the one around all, halved as long as that saves volume.
 
         A filament that wanders, or atoms here and there on a plane, fill little of that one box.
@@ -237,7 +204,7 @@ class Potential:
         parts = self.cover(sites[low], reach) + self.cover(sites[~low], reach)
         return parts if sum(volume(part) for part in parts) < volume(box) else [box]
 
-    def relax(self, state: State, box: tuple[int, ...], sweeps: int, omega: float = 1.3) -> float:
+    def relax(self, state: State, box: Box, sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
         return fk.relax(state.sites, self.fields, self.face, self.on_site, *self.shape, box, sweeps, omega)
@@ -245,11 +212,6 @@ class Potential:
     def set_charge(self, cells: np.ndarray) -> None:
         """Take over the charge of the mesh cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
-
-
-def volume(box: tuple[int, ...]) -> int:
-    """Sites in a box."""
-    return (box[1] - box[0]) * (box[3] - box[2]) * (box[5] - box[4])
 
 
 def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:

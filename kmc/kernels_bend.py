@@ -145,16 +145,26 @@ def relax(state, side: int, upward: bool) -> None:
     step, plane = 1 if upward else -1, side * side
     first = plane if upward else plane * (side - 1) - 1
     late, box = 0 if upward else 1, state.bend
+    unit, charge = 0.0, 0.0  # what the last step found stays at hand: through memory it would be waited for
     for n in range(plane * (side - 2)):
         k = index(first + n * step)
         row = box[k]
-        if row[0] > 0.0:
-            for q in range(6, 8):
-                new = row[q + 2] + row[2] * box[index(k - side), q] + row[3] * box[index(k + side), q]
-                new += row[4] * box[index(k - plane), q] + row[5] * box[index(k + plane), q]
-                new += row[1 - late] * box[index(k + step), q]
-                kept = row[q] + OMEGA * (new - row[q])
-                row[q] = kept + OMEGA * row[late] * box[index(k - step), q]
+        if row[0] == 0.0:
+            unit, charge = 0.0, 0.0
+            continue
+        unit = followed(box, row, k, 6, side, plane, step, late, unit)
+        charge = followed(box, row, k, 7, side, plane, step, late, charge)
+        row[6], row[7] = unit, charge
+
+
+@inlined
+def followed(box, row, k: int, q: int, side: int, plane: int, step: int, late: int, last: float) -> float:
+    """The change of a potential, column `q`, after a step; `last`: of the place just before."""
+    new = row[q + 2] + row[2] * box[index(k - side), q] + row[3] * box[index(k + side), q]
+    new += row[4] * box[index(k - plane), q] + row[5] * box[index(k + plane), q]
+    new += row[1 - late] * box[index(k + step), q]
+    kept = row[q] + OMEGA * (new - row[q])
+    return kept + OMEGA * row[late] * last
 
 
 @kernel

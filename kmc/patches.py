@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
-from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential, volume
+from .boxes import Box, box_of, union, volume, wider
+from .cache import njit
+from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
 from .state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most
@@ -12,7 +14,48 @@ LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole 
 MOST = 400  # boxes until the mesh is looked at again
 SEEN = 2  # sites beyond a box whose rates its potential enters: a vacancy looks two sites far
 
-Box = tuple[int, ...]
+
+@njit
+def join(shape, groups, count: int, box, reach: int, back: bool) -> int:
+    """Add a box to `groups` [n, 8], or to the first with which it is one of no more sites than the two.
+
+    Columns: the box, the largest reach in it, whether all in it flickered back. Returns how many there are.
+    """
+    place, both = count, box
+    for k in range(count):
+        old = groups[k]
+        both = union(shape, old, box)
+        if volume(both) <= volume(old) + volume(box):
+            place, reach, back = k, max(reach, old[6]), back and old[7] > 0
+            break
+        both = box
+    for d in range(6):
+        groups[place, d] = both[d]
+    groups[place, 6], groups[place, 7] = reach, back
+    return max(count, place + 1)
+
+
+@njit
+def gather(sites, shape, changes, least: float, drift: float):
+    """Boxes to relax around changes (CHANGE [n]), as `join` has them; the sites that differ; the drift, V.
+
+    What passed beyond a site's event by `least` (V) or less is left, and adds to the drift.
+    """
+    groups, count = np.empty((changes.size, 8), np.int64), 0
+    kept, differ = np.empty(changes.size, np.int64), 0
+    for k in range(changes.size):
+        site, shift = np.int64(changes[k].site), changes[k].shift
+        back = (sites[site].cation == METAL) == (changes[k].was == 1)
+        reach = 1
+        if not back:
+            kept[differ] = site
+            differ += 1
+            if shift <= least:
+                drift += shift
+                continue
+            reach = min(BEND_REACH + math.ceil(shift / least), REACH)
+        count = join(shape, groups, count, box_of(shape, site, reach), reach, back)
+    return groups[:count], kept[:differ], drift
 
 
 class Patches:
@@ -45,32 +88,16 @@ class Patches:
         An atom that flickered back leaves its site where the estimate of its leaving put it: let it settle.
         Boxes that overlap are one, where that has fewer sites.
         """
-        groups: list[tuple[Box, int, bool]] = []  # a box, its reach, whether all in it flickered back
-        kept = []
-        for site, was, shift, _ in changes.tolist():
-            same = (state.sites["cation"][site] == METAL) == was
-            if not same:
-                kept.append(site)
-                if shift <= LEAST * thermal:
-                    self.drift += shift
-                    continue
-            reach = 1 if same else min(BEND_REACH + math.ceil(shift / (LEAST * thermal)), REACH)
-            self._join(groups, (self.potential.box_of(site, reach), reach, same))
-        for box, reach, same in groups:
-            spill = self.potential.relax(state, box, 2 * reach)
-            self.drift += 0.0 if same else spill * volts
+        groups, kept, self.drift = gather(state.sites, self.potential.shape, changes, LEAST * thermal,
+                                          self.drift)
+        boxes = []
+        for *ends, reach, back in groups.tolist():
+            spill = self.potential.relax(state, box := tuple(ends), 2 * reach)
+            self.drift += 0.0 if back else spill * volts
+            boxes.append(wider(self.potential.shape, box, SEEN))
         self.count += len(kept)
-        self.sites = np.append(self.sites, np.array(kept, np.int64))
-        return [self.potential.seen(box, SEEN) for box, _, _ in groups]
-
-    def _join(self, groups: list[tuple[Box, int, bool]], new: tuple[Box, int, bool]) -> None:
-        """Add a box to groups, or to the first with which it is one of no more sites than the two."""
-        for k, old in enumerate(groups):
-            both = self.potential.union(old[0], new[0])
-            if volume(both) <= volume(old[0]) + volume(new[0]):
-                groups[k] = both, max(old[1], new[1]), old[2] and new[2]
-                return
-        groups.append(new)
+        self.sites = np.append(self.sites, kept)
+        return boxes
 
     def _wide(self, state: State, boxes: list[Box], volts: float) -> list[Box] | None:
         """Let what spilled over run out.
@@ -87,4 +114,4 @@ class Patches:
         wide = self.potential.cover(sites, SHARPEN_REACH) if len(sites) else []
         spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA) for box in wide]
         self.drift = volts * max(spills, default=0.0)
-        return boxes + [self.potential.seen(box, SEEN) for box in wide]
+        return boxes + [wider(self.potential.shape, box, SEEN) for box in wide]

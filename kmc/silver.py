@@ -7,6 +7,18 @@ from .state import METAL, State
 
 
 @njit
+def each_once(sites):
+    """Sites, ascending, without repetitions."""
+    out = np.sort(sites)
+    count = 0
+    for i in out:
+        if count == 0 or i != out[count - 1]:
+            out[count] = i
+            count += 1
+    return out[:count]
+
+
+@njit
 def follow_changes(sites, fields, in_organic, bottom: int, changed, film, known, foot, column):
     """The film's sites after some changes, ascending; the rest is brought up to date in place.
 
@@ -50,11 +62,38 @@ def follow_changes(sites, fields, in_organic, bottom: int, changed, film, known,
 
 
 @njit
-def keep_little(sites, fields, in_organic, metal, old, size: float, least: float, bound: float):
-    """Sites of metal whose own potential an update moved; whether that of an atom there by over `bound`, V.
+def begin(dirty, run, fields, film, known, in_organic):
+    """Take over the changes of metal since the last update, before anything follows them.
 
-    metal: sites, each once; old: their potential before, at one volt; size: of the device voltage, V. What
-    moved by less than `least` (V) in the film is put back: it is not worth new rates, so none is stale.
+    Returns them (CHANGE [n]); their sites, ascending, each once; what an ion felt on the site of each, V; the
+    film's sites, and those of the changes that are none, each once: new there, or in the organic; their unit
+    potentials; and the device voltage.
+    """
+    count, volts = run[0].dirty, run[0].voltage
+    changes, felt = dirty[:count].copy(), np.empty(count)
+    run[0].dirty, run[0].force_refresh = 0, 0
+    for k in range(count):
+        here = fields[changes[k].site]
+        felt[k] = volts * here.unit + here.charge
+    changed = each_once(changes.site)
+    metal, n = np.empty(film.size + changed.size, np.int64), film.size
+    metal[:n] = film
+    for i in changed:
+        if not known[i] or in_organic[i]:
+            metal[n] = i
+            n += 1
+    old = np.empty(n)
+    for k in range(n):
+        old[k] = fields[metal[k]].unit
+    return changes, changed, felt, metal[:n], old, volts
+
+
+@njit
+def keep_little(sites, fields, in_organic, metal, old, size: float, least: float, bound: float):
+    """Sites of metal whose own potential an update moved; whether that of an atom by over `bound`, V.
+
+    metal, old: as `begin` gave them; size: of the device voltage, V. What moved by less than `least` (V) in
+    the film is put back: it is not worth new rates, so none is stale.
     """
     moved, count, far = np.empty(metal.size, np.int64), 0, False
     for k in range(metal.size):
@@ -67,6 +106,39 @@ def keep_little(sites, fields, in_organic, metal, old, size: float, least: float
         count += 1
         far = far or (change * size > bound and sites[i].cation == METAL)
     return moved[:count], far
+
+
+@njit
+def follow_shift(changes, fields, felt, volts: float) -> None:
+    """Add what the potential on each changed site moved since `begin` to its change's shift.
+
+    A lone atom is born at its site's own potential; what plates the organic goes to the sheet's.
+    """
+    for k in range(changes.size):
+        here = fields[changes[k].site]
+        changes[k].shift += abs(volts * here.unit + here.charge - felt[k])
+
+
+@njit
+def plate(sites, fields, before, now, sheet: float):
+    """Put silver that lies on the organic at the sheet's potential, and at none what did and does no more.
+
+    before, now: sites, ascending; all of `now` are metal. Returns the sites whose potential moves.
+    """
+    moved, count, k = np.empty(before.size + now.size, np.int64), 0, 0
+    for i in before:
+        while k < now.size and now[k] < i:
+            k += 1
+        if sites[i].cation == METAL and not (k < now.size and now[k] == i):
+            fields[i].charge = 0.0
+            moved[count] = i
+            count += 1
+    for i in now:
+        if fields[i].charge != sheet:
+            fields[i].charge = sheet
+            moved[count] = i
+            count += 1
+    return moved[:count]
 
 
 class Silver:
@@ -106,10 +178,6 @@ class Silver:
     def saved(self) -> np.ndarray:
         """Sites of all silver that the current last saw."""
         return np.flatnonzero(self.known)
-
-    def beside(self, changed: np.ndarray) -> np.ndarray:
-        """The film's sites and those of `changed` that are none, each once: new there, or in the organic."""
-        return np.append(self.film, changed[~self.known[changed] | self.in_organic[changed]])
 
     def follow(self, state: State, fields: np.ndarray, changed: np.ndarray) -> None:
         """Metal may differ from the last time on these sites alone (ascending, each once)."""

@@ -1,7 +1,8 @@
 """Electronic current of a frozen configuration: metal bonds and tunnelling across gaps."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -21,20 +22,41 @@ LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
 
-@dataclass
+Heated = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 class Path:
     """The filament as a two-terminal: conductance (S), and the heat on sites at one volt (W/V2).
 
     A ballistic or tunnelling electron leaves its energy in the metal that receives it: so the heat depends on
-    the polarity.
+    the polarity. It adds up to the conductance, and is worked out when it is first asked for: of most
+    filaments nobody does.
     """
 
-    conductance: float = 0.0
-    bridged: bool = False
-    gap_nm: float = math.inf
-    heat_sites: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    heat_positive: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    heat_negative: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    def __init__(self, conductance: float = 0.0, bridged: bool = False, gap_nm: float = math.inf,
+                 heat: Callable[[], Heated] | None = None):
+        self.conductance, self.bridged, self.gap_nm = conductance, bridged, gap_nm
+        self._heat = heat
+
+    @cached_property
+    def heat(self) -> Heated:
+        """Sites that count, and their heat at a positive and at a negative voltage."""
+        return self._heat() if self._heat else (np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+    @property
+    def heat_sites(self) -> np.ndarray:
+        """Sites that count."""
+        return self.heat[0]
+
+    @property
+    def heat_positive(self) -> np.ndarray:
+        """Their heat at a positive voltage, W/V2."""
+        return self.heat[1]
+
+    @property
+    def heat_negative(self) -> np.ndarray:
+        """The same at a negative one."""
+        return self.heat[2]
 
 
 class Network:
@@ -89,13 +111,10 @@ class Network:
             self.silver.follow(state, fields, changed)
         film, self.neck = self.film, NO_NECK
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
-        own = self.label[film]
-        plated = own == tk.PLATED
-        self.plated = film[plated]
-        if (own == tk.BRIDGE).any():
+        own, bridged, self.plated, atoms, names = tk.sorted_out(film, self.label, fields)
+        if bridged:
             return self._bridged(state, fields, own, labels)
-        fields["unit"][self.plated] = 0.0  # the many, without a link
-        return self._tunnelling(fields, film[~plated], own[~plated], labels)
+        return self._tunnelling(fields, atoms, names, labels)
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
         """Sites of the silver in the film, without what plates the organic and is neither foot nor heated."""
@@ -112,38 +131,32 @@ class Network:
 
     def _tunnelling(self, fields, atoms, own, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
-        foot = self.silver.foot
-        best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
-        channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
-        if self.tunnelling and len(atoms):
-            tk.tunnelling_links(atoms, own, self.roof, foot, best, planes, TUNNEL_REACH, self.link,
-                                *self.shape)
-        linked = tk.linked(best, planes)
-        some, best, planes = own[linked], best[linked], planes[linked]
-        tk.cluster_links(some, best, planes, channels, matrix)
-        # Columns of the organic's silver that the electrode is linked to, no atom between.
-        bare, apart = tk.bare(self.roof, foot, self.counter_top, TUNNEL_REACH if self.tunnelling else 1)
-        direct = self.link[apart**2]
+        foot, reach = self.silver.foot, TUNNEL_REACH if self.tunnelling else 1
+        tips, some, best, planes, channels, matrix, bare, apart = tk.open_links(
+            atoms, own, labels, self.roof, foot, self.counter_top, reach, self.link, *self.shape)
+        direct = self.link[apart**2]  # of columns where the electrode is linked to the organic's silver
         matrix[tk.ANODE, tk.CATHODE] += direct.sum()
         unit = np.zeros(labels)
         unit[tk.ANODE] = 1.0
         if labels > tk.FLOATING:
             unit[tk.FLOATING :] = self._floating(fields, atoms, own, matrix, unit)
-        fields["unit"][atoms] = unit[own]
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
-        gap = float(tk.gap_sites(atoms, own, self.roof, foot) - 1) * self.spacing
-        tips = atoms[linked]
-        self.lowest = tk.lowest_linked(tips, some, best, planes, CURRENT_LEAST * conductance,
-                                       self.shape[1] * self.shape[2], self.lowest_roof)
-        atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
-        tk.link_heat(some, best, planes, channels, unit, atom, electrode)
-        sites, *heat = self._link_heat(tips, atom, electrode, bare, direct)
-        if conductance * self.shape[0] / self.ohmic > LEAST_STUMP:  # with an atom a plane
-            stumps, ohms = self._stumps(atoms, own)
-            share = conductance * ohms.sum()  # of the stumps' resistance, over that of the links
-            sites, conductance = np.append(sites, stumps), conductance / (1.0 + share)
-            heat = [np.append(part / part.sum(), ohms * conductance * (1.0 + share)) for part in heat]
-        return Path(conductance, False, gap, *self._warm(sites, heat, conductance))
+        apart, self.lowest = tk.follow_open(fields, atoms, own, unit, tips, some, best, planes,
+                                            CURRENT_LEAST * conductance, self.roof, foot)
+        gap = float(apart - 1) * self.spacing
+        links = partial(self._link_heat, tips, some, best, planes, channels, unit, bare, direct)
+        if conductance * self.shape[0] / self.ohmic <= LEAST_STUMP:  # with an atom a plane
+            return Path(conductance, False, gap, lambda: self._warm(*links(), conductance))
+        stumps, ohms = self._stumps(atoms, own)
+        share = conductance * ohms.sum()  # of the stumps' resistance, over that of the links
+        whole = conductance / (1.0 + share)
+
+        def heat() -> Heated:
+            sites, *parts = links()
+            parts = [np.append(part / part.sum(), ohms * whole * (1.0 + share)) for part in parts]
+            return self._warm(np.append(sites, stumps), parts[0], parts[1], whole)
+
+        return Path(whole, False, gap, heat)
 
     def _stumps(self, atoms, own) -> tuple[np.ndarray, np.ndarray]:
         """Atoms of the two stumps, and what each adds to their resistance, V/A: their planes are in series.
@@ -162,8 +175,10 @@ class Network:
                 parts[0][z == z[0]] += self._foot_resistance() / count[0]
         return np.concatenate([atoms[own == tk.CATHODE], atoms[hangs]]), np.concatenate(parts)
 
-    def _link_heat(self, atoms, atom, electrode, bare, direct) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _link_heat(self, atoms, own, best, planes, channels, unit, bare, direct) -> Heated:
         """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
+        atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
+        tk.link_heat(own, best, planes, channels, unit, atom, electrode)
         plane = self.shape[1] * self.shape[2]
         column = np.append(atoms.astype(np.int64) % plane, bare)
         sites = np.concatenate([atoms, self.roof.ravel()[column] * plane + column,
@@ -173,12 +188,13 @@ class Network:
         negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1], direct])
         return sites, positive, negative
 
-    def _warm(self, sites, heat, conductance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _warm(self, sites, positive, negative, conductance: float) -> Heated:
         """The sites that count, and their heat, scaled to the conductance."""
-        both = heat[0] + heat[1]
+        both = positive + negative
         counts = both > LEAST_SHARE * both.sum()
-        positive, negative = (part[counts] * (conductance / max(part[counts].sum(), 1e-300)) for part in heat)
-        return sites[counts].astype(np.int64), positive, negative
+        heat = [part[counts] for part in (positive, negative)]
+        scaled = [part * (conductance / max(part.sum(), 1e-300)) for part in heat]
+        return sites[counts].astype(np.int64), *scaled
 
     def _floating(self, fields, atoms, own, matrix, unit) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, what they had."""
@@ -236,9 +252,10 @@ class Network:
         upper = np.where(neck, drop > 0.0, 0.5)
         below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
         sites = np.concatenate([nodes[links[:, 0]], links[:, 2]])
-        heat = [np.concatenate([power * (1.0 - part), power * part + below]) for part in (upper, 1.0 - upper)]
+        up, down = (np.concatenate([power * (1.0 - part), power * part + below])
+                    for part in (upper, 1.0 - upper))  # fmt: skip
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
-        return Path(conductance * scale, True, 0.0, *self._warm(sites, heat, conductance * scale))
+        return Path(conductance * scale, True, 0.0, partial(self._warm, sites, up, down, conductance * scale))
 
     def _foot_resistance(self) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""

@@ -12,8 +12,13 @@ CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
 @njit
 def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
     """Site next to i (y and x periodic), directions as `kernels_near.neighbour`; -1 past the ends of z."""
+    return beside(i, i % nx, i // nx % ny, d, nz, ny, nx)
+
+
+@njit
+def beside(i: int, x: int, y: int, d: int, nz: int, ny: int, nx: int) -> int:
+    """The same, of a site at x and y."""
     plane = ny * nx
-    x, y = i % nx, i // nx % ny
     if d == 0:
         return i - 1 if x > 0 else i + nx - 1
     if d == 1:
@@ -48,8 +53,9 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
         while top > count:  # breadth first; stack[:top] ends as the cluster
             i = stack[count]
             count += 1
+            x, y = i % nx, i // nx % ny
             for d in range(6):
-                j = near(i, d, nz, ny, nx)
+                j = beside(i, x, y, d, nz, ny, nx)
                 if j < 0:
                     continue
                 cation = sites[j].cation
@@ -78,6 +84,44 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
             label[stack[k]] = name
             bridge[stack[k]] = name == BRIDGE
     return following
+
+
+@njit
+def sorted_out(film, label, fields):
+    """Labels of the film's silver; whether it joins the electrodes; what only lies on the organic; all else.
+
+    Without a filament that joins them, the many that lie on the organic have the cathode's unit potential.
+    Returns own [film], a bool, sites [m], and the others' sites and labels [film - m].
+    """
+    own, plated, atoms = label[film], np.empty(film.size, film.dtype), np.empty(film.size, film.dtype)
+    names, count, lying, bridged = np.empty(film.size, own.dtype), 0, 0, False
+    for k in range(film.size):
+        bridged = bridged or own[k] == BRIDGE
+        if own[k] == PLATED:
+            plated[lying] = film[k]
+            lying += 1
+        else:
+            atoms[count], names[count] = film[k], own[k]
+            count += 1
+    for i in plated[: 0 if bridged else lying]:
+        fields[i].unit = 0.0
+    return own, bridged, plated[:lying], atoms[:count], names[:count]
+
+
+@njit
+def open_links(atoms, own, labels: int, roof, foot, bottom: int, reach: int, table, nz: int, ny: int, nx: int
+               ):
+    """All tunnelling links of an open filament (none at a `reach` of 1): the atoms that have one, their
+    labels, `best` and `planes`; channels and conductances of the clusters; and what `bare` gives."""
+    best, planes = np.zeros((atoms.size, labels)), np.zeros((atoms.size, 2))
+    if reach > 1 and atoms.size:
+        tunnelling_links(atoms, own, roof, foot, best, planes, reach, table, nz, ny, nx)
+    some = linked(best, planes)
+    names, best, planes = own[some], best[some], planes[some]
+    channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
+    cluster_links(names, best, planes, channels, matrix)
+    columns, apart = bare(roof, foot, bottom, reach)
+    return atoms[some], names, best, planes, channels, matrix, columns, apart
 
 
 @njit
@@ -186,12 +230,16 @@ def linked(best, planes):
 
 
 @njit
-def lowest_linked(atoms, own, best, planes, least: float, plane: int, lowest: int) -> int:
-    """The lowest plane, `lowest` at most, of an atom over the gap whose link conducts over `least`, S."""
+def follow_open(fields, atoms, own, unit, tips, names, best, planes, least: float, roof, foot):
+    """Give the atoms of an open filament their clusters' potentials; returns the shortest gap (`gap_sites`),
+    and the lowest plane of a tip over it whose link conducts over `least` (S); the electrode's at most."""
+    lowest = roof.min()
     for a in range(atoms.size):
-        if own[a] != CATHODE and max(best[a].max(), planes[a].max()) > least:
-            lowest = min(lowest, atoms[a] // plane)
-    return lowest
+        fields[atoms[a]].unit = unit[own[a]]
+    for a in range(tips.size):
+        if names[a] != CATHODE and max(best[a].max(), planes[a].max()) > least:
+            lowest = min(lowest, tips[a] // roof.size)
+    return gap_sites(atoms, own, roof, foot), lowest
 
 
 @njit

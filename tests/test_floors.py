@@ -23,7 +23,7 @@ FLOORS: dict[str, float] = {
     "model": 5.4, "kernels_near": 5.5, "kernels_pairs": 5.6, "kernels_groups": 5.6, "kernels_rates": 5.7,
     "kernels_entities": 5.7, "kernels_bend": 5.7, "kernels_flight": 5.75,
     "kernels_events": 5.8, "kernels_glide": 5.9,
-    "silver": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8, "bridge_kernels": 5.9,
+    "boxes": 5.8, "silver": 5.8, "field_kernels": 5.8, "transport_kernels": 5.8, "bridge_kernels": 5.9,
     "surroundings": 5.8, "heat_kernels": 5.7, "heat_nodes": 5.9,
     "mesh": 5.9, "leak": 6, "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
     "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "coupling": 7.5,

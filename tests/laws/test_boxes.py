@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from small_stacks import put_silver, seam
 
+from kmc.boxes import box_of, volume
 from kmc.coupling import Device
-from kmc.fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, volume
+from kmc.fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS
 from kmc.morphology import build
-from kmc.patches import SEEN, Box
+from kmc.patches import SEEN, Box, join
 from kmc.settings import Settings
 from kmc.stack import load_stack
 from kmc.streams import stream
@@ -136,12 +137,12 @@ def test_boxes_that_overlap_are_one_where_that_is_smaller(seed: int) -> None:
     nz, ny, nx = d.lattice.shape
     near = np.random.default_rng(seed).integers(-2, 3, (6, 3)) + np.array([nz // 2, 2, nx - 2])
     far = [nz // 2, 2 + ny // 2, nx - 2 - nx // 2]
-    single, groups = [], []
+    single, groups, count = [], np.empty((len(near) + 1, 8), np.int64), 0
     for z, y, x in [*near.tolist(), far]:
-        box = d.potential.box_of((z * ny + y % ny) * nx + x % nx, 4)
+        box = box_of(d.potential.shape, (z * ny + y % ny) * nx + x % nx, 4)
         single.append(box)
-        d.patches._join(groups, (box, 4, False))
-    joined = [box for box, _, _ in groups]
+        count = join(d.potential.shape, groups, count, box, 4, False)
+    joined = [tuple(row[:6]) for row in groups[:count].tolist()]
     assert (inside(d, joined) >= inside(d, single)).all()
     assert sum(map(volume, joined)) <= sum(map(volume, single))
     assert 2 <= len(joined) < len(single)

@@ -10,6 +10,7 @@ import pytest
 from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, reduced, seam, window_of
 
 from kmc import kernels, patches
+from kmc.boxes import box_of
 from kmc.coupling import Device
 from kmc.kernels_events import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
@@ -70,7 +71,7 @@ def test_a_patch_is_the_lattices_solution_nearby(name: str) -> None:
     error is left out. Negative control: the potential from before is ten times as far off at the worst site.
     """
     d, site = tipped(name)
-    wide = d.potential.box_of(site, 2 * patches.REACH)
+    wide = box_of(d.potential.shape, site, 2 * patches.REACH)
     d.potential.relax(d.state, wide, 600, 1.8)
     before = phi(d).copy()
     add_metal(d.state, d.grid, d.potential.fields, d.model, site)
@@ -90,7 +91,7 @@ def test_what_passes_the_bent_box_is_let_run_out(name: str) -> None:
     new to tell. Negative control: what the event itself bent is further off.
     """
     d, site = tipped(name)
-    wide = d.potential.box_of(site, 2 * patches.REACH)
+    wide = box_of(d.potential.shape, site, 2 * patches.REACH)
     d.potential.relax(d.state, wide, 600, 1.8)
     d.potential.prepare(d.state)
     add_metal(d.state, d.grid, d.potential.fields, d.model, site)
@@ -116,7 +117,7 @@ def test_the_event_tells_what_it_does_not_bend(name: str) -> None:
     Negative control: without bending it is off by more than five times that.
     """
     d, site = tipped(name)
-    wide = d.potential.box_of(site, 2 * patches.REACH)
+    wide = box_of(d.potential.shape, site, 2 * patches.REACH)
     d.potential.relax(d.state, wide, 600, 1.8)
     before = phi(d).copy()
     add_metal(d.state, d.grid, d.potential.fields, d.model, site)

@@ -10,6 +10,7 @@ from small_stacks import LAYERED, STACKS, device, put_silver, reduced, seam, set
 
 from kmc import kernels
 from kmc.acceleration import explicit_charge, vacancy_cells
+from kmc.boxes import box_of
 from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
 from kmc.errors import UserError
@@ -232,7 +233,7 @@ def test_a_space_charge_bends_the_sites_as_it_bends_the_mesh(factor: int) -> Non
     p.lay_charge(state, p.ions)
     p.publish(state, True)
     before = p.fields["charge"].copy()
-    box = p.box_of((36 * 24 + 12) * 24 + 12, 10)
+    box = box_of(p.shape, (36 * 24 + 12) * 24 + 12, 10)
     p.relax(state, box, 1500, 1.8)
     with_charge = p.fields["charge"].copy()
     p.on_site[:] = 0.0
