@@ -34,7 +34,7 @@ FLOORS: dict[str, float] = {
     "study": 10, "pictures": 10, "export": 10, "schemas": 10, "opening": 10.2,
     "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench_study": 10.8,
     "bench_device": 10.8, "bench_scaling": 10.8, "bench_small": 10.85, "bench_accuracy": 10.9,
-    "bench_profile": 10.9,
+    "bench_profile": 10.9, "bench_fading": 10.9,
     "bench": 11,
     "__init__": 12, "commands": 12.2, "cli": 12.4, "__main__": 12.6,
 }

@@ -1,0 +1,70 @@
+"""The benchmark of fading: its rows, and the silver that it puts elsewhere."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from small_stacks import reduced
+
+from kmc import bench_fading
+from kmc.bench_device import REPEATS_VARIABLE
+from kmc.protocol import Protocol
+from kmc.settings import Settings
+from kmc.simulation import Simulation
+from kmc.state import KIND_METAL, METAL
+
+CLOSED = cache(bench_fading.closed)
+KEYS = {"how", "stack", "cpu_s_per_s", "at_start", "at_end", "fades_in_s", "cpu_s", "speed_up"}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small device, costs of a moment."""
+    monkeypatch.setattr(bench_fading, "load_stack", reduced)
+    monkeypatch.setattr(bench_fading, "closed", CLOSED)
+    monkeypatch.setattr(bench_fading, "SETTLE_S", 0.0)
+    monkeypatch.setattr(bench_fading, "SPENT_S", 0.02)
+    monkeypatch.setattr(bench_fading, "GONE", 0.9)
+    monkeypatch.setattr(bench_fading, "BUDGET", 500)
+    monkeypatch.setenv(REPEATS_VARIABLE, "1")
+
+
+def test_rows_of_fading(small: None) -> None:
+    """One a choice of accelerations; each costs more than nothing; others are held against "all"."""
+    told: list[str] = []
+    rows = {row["how"]: row for row in bench_fading.run(told.append)}
+    assert list(rows) == list(bench_fading.WITHOUT)
+    assert all(set(row) == KEYS for row in rows.values())
+    assert all(row["cpu_s_per_s"] > 0.0 and row["fades_in_s"] == rows["all"]["fades_in_s"] > 0.0
+               for row in rows.values())  # fmt: skip
+    assert rows["all"]["speed_up"] == 1.0
+    assert all(row["speed_up"] == pytest.approx(row["cpu_s"] / rows["all"]["cpu_s"]) for row in rows.values())
+    assert len(told) == 2 + len(rows)
+
+
+def test_it_begins_where_the_limiter_acts_and_ends_at_a_share_of_that(small: None) -> None:
+    """Negative control: where it begins there is more than that share."""
+    state, conductance = bench_fading.closed(1)
+    start = bench_fading.left_alone(1, state, {})
+    assert start.windows.conductance() == pytest.approx(conductance)
+    assert conductance > 1e-7
+    end, fades_s, spent = bench_fading.faded(1, state, 0.5 * conductance)
+    assert bench_fading.left_alone(1, end, {}).windows.conductance() <= 0.5 * conductance
+    assert min(fades_s, spent) > 0.0
+
+
+def test_silver_is_put_where_another_device_has_it(small: None) -> None:
+    """Beside vacancies one by one as well: the same sites of metal, but for those where an ion was drawn.
+    Negative control: a new device has other ones."""
+    state, _ = bench_fading.closed(1)
+    metal = state["windows"]["parts"][0]["device"]["state"]["sites"]["cation"] == METAL
+    explicit = Settings(vacancies="explicit")
+    new = Simulation(reduced("ogb_20nm"), Protocol.read(), explicit, 1)
+    assert ((new.device.state.sites["cation"] == METAL) != metal).sum() > 5
+    other = bench_fading.left_alone(1, state, {"vacancies": "explicit"})
+    there = other.device.state.sites["cation"] == METAL
+    assert (there == metal).all()
+    assert int(other.device.state.run["vacancies"][0]) > 0
+    assert np.count_nonzero(other.device.state.entities["kind"] == KIND_METAL) == there.sum()
