@@ -53,7 +53,8 @@ def gather(sites, shape, changes, least: float, drift: float):
             if shift <= least:
                 drift += shift
                 continue
-            reach = min(BEND_REACH + math.ceil(shift / least), REACH)
+            far = shift / least
+            reach = BEND_REACH + math.ceil(far) if far < REACH - BEND_REACH else REACH
         count = join(shape, groups, count, box_of(shape, site, reach), reach, back)
     return groups[:count], kept[:differ], drift
 

@@ -29,8 +29,8 @@ class Path:
     """The filament as a two-terminal: conductance (S), and the heat on sites at one volt (W/V2).
 
     A ballistic or tunnelling electron leaves its energy in the metal that receives it: so the heat depends on
-    the polarity. It adds up to the conductance, and is worked out when it is first asked for: of most
-    filaments nobody does.
+    the polarity. It adds up to the conductance, and is worked out when it is first asked for, which is to be
+    before the network is updated again: of most filaments nobody does.
     """
 
     def __init__(self, conductance: float = 0.0, bridged: bool = False, gap_nm: float = math.inf,
@@ -141,9 +141,9 @@ class Network:
         if labels > tk.FLOATING:
             unit[tk.FLOATING :] = self._floating(fields, atoms, own, matrix, unit)
         conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
-        apart, self.lowest = tk.follow_open(fields, atoms, own, unit, tips, some, best, planes,
-                                            CURRENT_LEAST * conductance, self.roof, foot)
-        gap = float(apart - 1) * self.spacing
+        shortest, self.lowest = tk.follow_open(fields, atoms, own, unit, tips, some, best, planes,
+                                               CURRENT_LEAST * conductance, self.roof, foot)
+        gap = float(shortest - 1) * self.spacing
         links = partial(self._link_heat, tips, some, best, planes, channels, unit, bare, direct)
         if conductance * self.shape[0] / self.ohmic <= LEAST_STUMP:  # with an atom a plane
             return Path(conductance, False, gap, lambda: self._warm(*links(), conductance))

@@ -10,6 +10,7 @@ from small_stacks import reduced
 
 from kmc import bench_fading
 from kmc.bench_device import REPEATS_VARIABLE
+from kmc.errors import UserError
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.simulation import Simulation
@@ -68,3 +69,21 @@ def test_silver_is_put_where_another_device_has_it(small: None) -> None:
     assert (there == metal).all()
     assert int(other.device.state.run["vacancies"][0]) > 0
     assert np.count_nonzero(other.device.state.entities["kind"] == KIND_METAL) == there.sum()
+
+
+def test_what_does_not_set_or_fade_is_told(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a number of nothing: the seed, and how to go on."""
+    monkeypatch.setattr(bench_fading, "Protocol", Brief)
+    with pytest.raises(UserError, match="seed 3 is not set"):
+        CLOSED.__wrapped__(3)
+    state, conductance = CLOSED(1)
+    with pytest.raises(UserError, match="seed 1 still conducts over"):
+        bench_fading.faded(1, state, 1e-3 * conductance)
+
+
+class Brief(Protocol):
+    """Programs that last a microsecond."""
+
+    @classmethod
+    def hold(cls, voltage: str, duration: str, *more: str) -> Protocol:
+        return Protocol.hold(voltage, "1 us", *more)

@@ -36,6 +36,7 @@ from kmc.state import KIND_METAL
 protocol = kmc.Protocol.hold("0.6 V", "2 us", compliance="1 mA") + kmc.Protocol.hold("-1 V", "1 us")
 simulation = Simulation(kmc.load_stack("ddab_20nm"), protocol, kmc.Settings(window="12 nm"), 3)
 device, lattice = simulation.device, simulation.lattice
+simulation.state_dict()
 seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
 kernels.place_many(device.state, device.grid, KIND_METAL, np.flatnonzero(seam).astype(np.int32))
 device.trace_current()

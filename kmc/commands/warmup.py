@@ -63,6 +63,7 @@ def _compile(vacancies: str) -> None:
     settings = read_settings({"window": "8 nm", "vacancies": vacancies, "event_budget": 10_000})
     simulation = import_module("kmc.simulation").Simulation(load_stack("ogb_20nm"), protocol, settings, 0)
     simulation.run(should_stop=lambda: simulation.time_s >= 1e-6)
+    simulation.state_dict()  # it asks for the heat of an open filament, which a run does where it is hot
     device, lattice = simulation.device, simulation.lattice
     between = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
     seam = np.flatnonzero(between.ravel() & (device.state.sites["cation"] == EMPTY)).astype(np.int32)
@@ -75,5 +76,8 @@ def _compile(vacancies: str) -> None:
     simulation.run()
     arrays = device.state, device.grid, device.potential.fields, device.model
     device.follow_metal()  # nothing changed: it goes all the way for that
+    change = device.state.dirty[:1].copy()
+    change["site"], change["was"], change["shift"] = seam[0], 0, 1.0
+    device.patches.follow(device.state, change, 1.0, device.thermal, 1.0)
     kernels.refresh_near(*arrays, seam.astype(np.int64))
     kernels.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)
