@@ -95,13 +95,15 @@ def faded(seed: int, state: dict[str, Any], conductance: float) -> tuple[dict[st
 
 
 def _not_so(seed: int, told: str) -> UserError:
-    return UserError(f"seed {seed} {told}", next_step=f"give {REPEATS_VARIABLE}={seed - 1 or 1}")
+    step = f"give {REPEATS_VARIABLE}={seed - 1}" if seed > 1 else "look at it with kmc run"
+    return UserError(f"seed {seed} {told}", next_step=step)
 
 
 def left_alone(seed: int, state: dict[str, Any], without: dict[str, Any]) -> Simulation:
     """The silver of a state at 0 V, its clock at zero, with some settings changed."""
     settings, stack = Settings(event_budget=BUDGET).changed(**without), load_stack(STACK)
-    protocol = Protocol.hold("0 V", "100 s", "1 uA")
+    # Short steps first: the space charge is renewed so many times a step, and lags that long.
+    protocol = Protocol.hold("0 V", "100 s", "1 uA", spacing="log", samples=100)
     if settings.vacancies == "equilibrium":
         return Simulation(stack, protocol, settings, seed, initial=state)
     simulation = Simulation(stack, protocol, settings, seed)  # vacancies where a new device has them

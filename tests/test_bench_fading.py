@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,5 +86,5 @@ class Brief(Protocol):
     """Programs that last a microsecond."""
 
     @classmethod
-    def hold(cls, voltage: str, duration: str, *more: str) -> Protocol:
-        return Protocol.hold(voltage, "1 us", *more)
+    def hold(cls, voltage: str, duration: str, compliance: str, **spacing: Any) -> Protocol:
+        return Protocol.hold(voltage, "1 us", compliance)
