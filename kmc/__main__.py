@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import threading
+from types import FrameType
 from typing import Any
 
 INTERRUPTED = 3
@@ -13,7 +15,14 @@ AGAIN_S = 0.02  # until a ctrl-C that met a callback is tried again
 
 
 def keep_interrupts() -> None:
-    """A ctrl-C that meets a callback, as those of imports, is ignored by Python: let it come once more."""
+    """No ctrl-C is lost. While a module is imported it ends the program at once: nothing is written there, and
+    a library may ignore any exception. One that meets a callback, which Python ignores, comes once more."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _imports(frame):
+            os.write(2, b"interrupted\n")
+            os._exit(INTERRUPTED)
+        signal.default_int_handler(number, frame)
 
     def again(what: Any) -> None:
         if not issubclass(what.exc_type, KeyboardInterrupt):
@@ -23,7 +32,17 @@ def keep_interrupts() -> None:
         timer.daemon = True
         timer.start()
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background it is ignored
+        signal.signal(signal.SIGINT, stop)
     sys.unraisablehook = again
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in `frame` or in one that called it."""
+    importing = vars(sys.modules["_frozen_importlib"])
+    while frame is not None and frame.f_globals is not importing:
+        frame = frame.f_back
+    return frame is not None
 
 
 def run() -> None:

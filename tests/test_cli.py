@@ -902,6 +902,35 @@ def test_ctrl_c_that_meets_a_callback_is_not_lost() -> None:
         assert ("KeyboardInterrupt" in done.stderr) == (told == "lost")
 
 
+IMPORT = """
+import sys
+from kmc.__main__ import keep_interrupts
+if len(sys.argv) > 2:
+    keep_interrupts()
+sys.path.insert(0, sys.argv[1])
+import deaf
+print("lost")
+"""
+DEAF = """
+import signal
+try:
+    signal.raise_signal(signal.SIGINT)
+except:
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+def test_ctrl_c_that_meets_an_import_is_not_lost(tmp_path: Path) -> None:
+    """What a library imports may ignore every exception. Negative control: without the handler."""
+    (tmp_path / "deaf.py").write_text(DEAF)
+    for arguments, told in (([tmp_path, "hook"], (3, "", "interrupted\n")), ([tmp_path], (0, "lost\n", ""))):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT, *arguments], capture_output=True, text=True, timeout=60,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == told
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_ctrl_c_while_it_loads_is_exit_code_3(run_file: Path, tmp_path: Path) -> None:
     """At 12 moments of the first half second, once Python itself has come up; nothing is left half written.

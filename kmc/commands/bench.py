@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -67,20 +68,20 @@ def _list(names: list[str], figure: Path | None, as_json: bool) -> int:
 @contextlib.contextmanager
 def _noted() -> Iterator[threading.Event]:
     """Whether ctrl-C came, which interrupts as ever: a benchmark may end there with the rows that it has."""
-    came = threading.Event()
-
-    def note(*_: object) -> None:
-        came.set()
-        raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # it is ignored, or another's
+    came, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    if not callable(before):  # it is ignored
         yield came
         return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.set()
+        before(number, frame)
+
     signal.signal(signal.SIGINT, note)
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_table(result: dict[str, Any]) -> None:
