@@ -15,7 +15,7 @@ AGAIN_S = 0.02  # until a ctrl-C that met a callback is tried again
 
 
 def keep_interrupts() -> None:
-    """No ctrl-C is lost. While a module is imported it ends the program at once: nothing is written there, and
+    """No ctrl-C is lost. During an import it ends the program at once: nothing is written then, and
     a library may ignore any exception. One that meets a callback, which Python ignores, comes once more."""
 
     def stop(number: int, frame: FrameType | None) -> None:
