@@ -45,6 +45,13 @@ class VacancyEquilibrium:
         self.sink = np.zeros_like(self.most)
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
+    @classmethod
+    def wanted(cls, lattice: Lattice, stack, settings, free: np.ndarray) -> "VacancyEquilibrium | None":
+        """That of a stack with a film, if the settings want it."""
+        if stack.active is None or settings.vacancies != "equilibrium" or not settings.space_charge:
+            return None
+        return cls(lattice, stack, settings.mesh_factor, settings.temperature, free)
+
     def solve(self, potential, voltage: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 

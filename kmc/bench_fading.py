@@ -102,8 +102,7 @@ def _not_so(seed: int, told: str) -> UserError:
 def left_alone(seed: int, state: dict[str, Any], without: dict[str, Any]) -> Simulation:
     """The silver of a state at 0 V, its clock at zero, with some settings changed."""
     settings, stack = Settings(event_budget=BUDGET).changed(**without), load_stack(STACK)
-    # Short steps first: the space charge is renewed so many times a step, and lags that long.
-    protocol = Protocol.hold("0 V", "100 s", "1 uA", spacing="log", samples=100)
+    protocol = Protocol.hold("0 V", "100 s", "1 uA")
     if settings.vacancies == "equilibrium":
         return Simulation(stack, protocol, settings, seed, initial=state)
     simulation = Simulation(stack, protocol, settings, seed)  # vacancies where a new device has them

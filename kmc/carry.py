@@ -8,6 +8,7 @@ import numpy as np
 
 from . import circuit
 from .coupling import Device
+from .renewal import Renewal
 from .state import EPOCH, GROUPS, MADE, State, grow
 from .transport import Path
 
@@ -43,6 +44,7 @@ def _carried(device: Device) -> dict[str, Any]:
     saved["patches"] = {name: getattr(device.patches, name) for name in _PATCHES}
     heat = device.heat
     saved["heat"] = {name: getattr(heat, name) for name in _HEAT}
+    saved["renewal"] = asdict(device.renewal)
     if device.vacancies is not None:
         saved["vacancies"] = {"number": device.vacancies.number, "mu": device.vacancies.mu,
                               "response": device.vacancies.response}
@@ -81,6 +83,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     conductance, bridged, gap, *heat = (saved["path"][name] for name in _PATH)
     device.path = Path(conductance, bridged, gap, lambda: tuple(heat))
     device.point = circuit.Operating(**saved["point"])
+    device.renewal = Renewal(**saved["renewal"])
     for name, value in saved["patches"].items():
         setattr(device.patches, name, copy.copy(value))
     for name, value in saved["heat"].items():

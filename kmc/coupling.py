@@ -15,13 +15,13 @@ from .lattice import Lattice
 from .leak import Leak
 from .model import build_model
 from .populate import populate
+from .renewal import DENSITY_MEMORY_S, Renewal
 from .silver import begin, each_once, follow_shift, keep_little
 from .state import Grid, grow
-from .transport import CURRENT_LEAST, Network, Path
+from .transport import Network, Path
 from .units import K_B
 
 CHARGE_LEAST = 1.0  # ions of others' density that may change before the space charge is renewed
-DENSITY_MEMORY_S = 2e-5
 CHARGE_METAL = 20  # net silver atoms after which the space charge is renewed
 HEAT_LEAST_W = 2e-9  # which warms a thin tip by a kelvin at most
 FOLLOWS = 200  # most changes of metal that one call follows: of a hot filament, a second or two
@@ -46,7 +46,7 @@ class Device:
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
         self.potential.prepare(self.state)
-        self.vacancies = self._vacancies()
+        self.vacancies = VacancyEquilibrium.wanted(lattice, stack, settings, self.potential.fixed == 0)
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit, self.beside = 0.0, math.inf, 0.0  # beside: other windows' filaments, S
@@ -54,14 +54,9 @@ class Device:
         self.density = np.zeros(self.potential.source.shape)
         self.charge_density = np.zeros_like(self.density)  # at the last solution
         self.charge_voltage, self.charge_metal, self.density_time, self.flight_voltage = 0.0, 0, 0.0, 0.0
+        self.renewal = Renewal()
         self.patches = patches.Patches(self.potential)
         self._settle()
-
-    def _vacancies(self) -> VacancyEquilibrium | None:
-        s, free = self.settings, self.potential.fixed == 0
-        if self.stack.active is None or s.vacancies != "equilibrium" or not s.space_charge:
-            return None
-        return VacancyEquilibrium(self.lattice, self.stack, s.mesh_factor, self.stage, free)
 
     def _settle(self) -> None:
         """First solution of everything at zero volt."""
@@ -77,16 +72,22 @@ class Device:
         """
         spent = 0
         for _ in range(FOLLOWS):
-            before = self.state.run["trials"][0]
+            before, end = self.state.run["trials"][0], min(stop_s, self.renewal.end_s)
             status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator,
-                                     stop_s, budget - spent, look)
+                                     end, budget - spent, look and end < self.renewal.end_s)
             spent += int(self.state.run["trials"][0] - before)
             if status == kernels.FULL:
                 self.state = grow(self.state, 2 * self.state.entities.size)
             elif status == kernels.REFRESH:
                 self.follow_metal()
-            elif status == kernels.REACHED or spent >= budget:
+                if self._outgrown():
+                    self._renew_charge()
+            elif status == kernels.REACHED and end == self.renewal.end_s:
+                self._renew_charge()
+            if status == kernels.REACHED and end == stop_s:
                 return status
+            if spent >= budget:
+                break
         return kernels.BUDGET
 
     def follow_metal(self) -> None:
@@ -125,21 +126,8 @@ class Device:
     def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
         """The filament of the metal (`changed`: see `Network.update`); sites newly plated, or no more."""
         self.path = self.network.update(self.state, self.potential.fields, changed)
-        self._set_watch()
+        self.network.watch(self.state.run, self.path, self.leakage)
         return self.potential.plate(self.state, self.network.plated)
-
-    def _set_watch(self) -> None:
-        """Which changes of metal ask for the current: of a filament by power, else by the height of a tip."""
-        run = self.state.run
-        run["stale"], (run["neck_low"], run["neck_high"]) = 0.0, self.network.neck
-        if self.path.bridged:
-            run["watch"] = np.inf
-            run["stale_bound"] = CURRENT_LEAST * self.path.conductance / self.network.ohmic
-        else:
-            # Planes below it from which an atom's tunnelling counts beside what conducts now.
-            total = self.path.conductance + self.leakage
-            run["watch"] = self.network.lowest - self.network.reach(CURRENT_LEAST * total) - 1
-            run["stale_bound"] = np.inf
 
     def solve_fields(self, refresh: bool = True) -> None:
         """Solve the potential on the whole mesh, with the space charge if it counts."""
@@ -231,9 +219,10 @@ class Device:
         self.state.entities["returns"] = 0.0
         self.flight_voltage = float(self.state.run["voltage"][0])
 
-    def set_source(self, voltage: float, limit: float) -> None:
-        """A corner of the waveform."""
+    def set_source(self, voltage: float, limit: float, duration_s: float = math.inf) -> None:
+        """A corner of the waveform, and how long it is until the next."""
         self.source, self.limit = voltage, limit
+        self.renewal.begin(float(self.state.run["time"][0]), duration_s)
         self.operate()
         if self._lags():
             self.solve_fields()
@@ -279,12 +268,21 @@ class Device:
         """Whether the voltage moved by kT/e since the last whole solution; asked at corners and renewals."""
         return abs(self.point.voltage - self.charge_voltage) > self.thermal
 
-    def follow_density(self) -> None:
-        """Average the ions' density over the memory time and renew the space charge if it counts."""
+    def _outgrown(self) -> bool:
+        """Whether so much metal came or went that the space charge is another's."""
+        metal, now = int(self.state.run["metal"][0]), float(self.state.run["time"][0])
+        return abs(metal - self.charge_metal) > CHARGE_METAL and now - self.density_time >= DENSITY_MEMORY_S
+
+    def _renew_charge(self) -> None:
+        counted = self.follow_density()
+        self.renewal.next(float(self.state.run["time"][0]), counted)
+
+    def follow_density(self) -> bool:
+        """Average the ions' density over the memory time and renew the space charge if it counts: whether."""
         run = self.state.run
         elapsed = float(run["time"][0]) - self.density_time
         if elapsed <= 0.0 or not self.settings.space_charge:
-            return
+            return False
         kernels.settle_all(self.state, self.grid)
         weight = -math.expm1(-elapsed / DENSITY_MEMORY_S)
         fresh = density_cells(self.state, self.lattice, self.potential.mesh) / elapsed
@@ -293,5 +291,7 @@ class Device:
         self.density_time = float(run["time"][0])
         ions = self.density.sum()
         crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
-        if crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
+        counts = crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL
+        if counts:
             self.solve_fields()
+        return counts

@@ -100,6 +100,21 @@ class Network:
         """Silver atoms in the organic by plane of sites, as of the last update."""
         return self.silver.column
 
+    def watch(self, run: np.ndarray, path: Path, leakage: float) -> None:
+        """Which changes of metal ask for the current: of a filament by power, else by the height of a tip.
+
+        leakage: of the layers beside it, S.
+        """
+        run["stale"], (run["neck_low"], run["neck_high"]) = 0.0, self.neck
+        if path.bridged:
+            run["watch"] = np.inf
+            run["stale_bound"] = CURRENT_LEAST * path.conductance / self.ohmic
+        else:
+            # Planes below it from which an atom's tunnelling counts beside what conducts now.
+            total = path.conductance + leakage
+            run["watch"] = self.lowest - self.reach(CURRENT_LEAST * total) - 1
+            run["stale_bound"] = np.inf
+
     def update(self, state: State, fields: np.ndarray, changed: np.ndarray | None = None) -> Path:
         """Solve for the present metal; writes the unit potential of its atoms into `fields`.
 

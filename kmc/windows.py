@@ -20,14 +20,13 @@ import numpy as np
 from . import streams
 from .carry import device_state, mismatch, restore_device
 from .circuit import Operating
-from .coupling import DENSITY_MEMORY_S, VOLTAGE_STEP, Device
+from .coupling import VOLTAGE_STEP, Device
 from .errors import UserError
 from .kernels import BUDGET, REACHED
 from .kernels_pairs import link_all
 from .morphology import MOST_SITES, build
 
 FINEST = 1 / 1024  # of the longest slice
-RENEWALS = 64  # times a step at which the space charge is asked whether it must be renewed, at most
 
 
 class Windows:
@@ -52,7 +51,6 @@ class Windows:
             self.devices.append(device)
             self.generators.append(generator)
         self.longest, self.slice, self.slice_end = math.inf, math.inf, math.inf
-        self.renewal, self.renew_end = math.inf, math.inf
         self.voltage = 0.0  # at the last meeting
 
     def __iter__(self) -> Iterator[Device]:
@@ -95,10 +93,8 @@ class Windows:
         total = self.filaments()
         for device in self:
             device.beside = total - device.path.conductance
-            device.set_source(voltage, limit)
+            device.set_source(voltage, limit, duration_s)
         self.voltage = self.point().voltage
-        self.renewal = max(duration_s / RENEWALS, DENSITY_MEMORY_S)
-        self.renew_end = self.time_s + self.renewal
         if len(self.devices) > 1:
             self.longest = duration_s / self.slices
             self.slice = self.longest * FINEST
@@ -108,8 +104,8 @@ class Windows:
         """Run all windows to `stop_s` or until the budget of trials is spent: see `Device.advance`."""
         spent = 0
         while True:
-            end = min(self.slice_end, self.renew_end, stop_s)
-            keep = end != self.renew_end and (look or end < stop_s)  # the clock, at the last event
+            end = min(self.slice_end, stop_s)
+            keep = look or end < stop_s  # the clock, at the last event
             for device, generator in zip(self.devices, self.generators, strict=True):
                 if spent >= budget:
                     return BUDGET
@@ -118,10 +114,6 @@ class Windows:
                 spent += int(device.state.run["trials"][0] - before)
                 if status != REACHED:
                     return status
-            if end == self.renew_end:
-                for device in self:
-                    device.follow_density()
-                self.renew_end = end + self.renewal
             if end == stop_s:
                 return REACHED
             if end == self.slice_end:
@@ -182,7 +174,7 @@ class Windows:
         parts = [{"device": device_state(device), "events": streams.get_state(generator)}
                  for device, generator in zip(self.devices, self.generators, strict=True)]
         return {"parts": parts, "longest": self.longest, "slice": self.slice, "slice_end": self.slice_end,
-                "renewal": self.renewal, "renew_end": self.renew_end, "voltage": self.voltage}
+                "voltage": self.voltage}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken. Raises UserError for other windows."""
@@ -197,7 +189,7 @@ class Windows:
         for device, generator, part in zip(self.devices, self.generators, saved["parts"], strict=True):
             restore_device(device, part["device"])
             streams.set_state(generator, part["events"])
-        for name in ("longest", "slice", "slice_end", "renewal", "renew_end", "voltage"):
+        for name in ("longest", "slice", "slice_end", "voltage"):
             setattr(self, name, saved[name])
 
     def start_again(self) -> None:

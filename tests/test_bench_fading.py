@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -86,5 +85,5 @@ class Brief(Protocol):
     """Programs that last a microsecond."""
 
     @classmethod
-    def hold(cls, voltage: str, duration: str, compliance: str, **spacing: Any) -> Protocol:
+    def hold(cls, voltage: str, duration: str, compliance: str) -> Protocol:
         return Protocol.hold(voltage, "1 us", compliance)

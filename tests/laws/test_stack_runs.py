@@ -15,11 +15,11 @@ from small_stacks import LAYERED, STACKS, reduced, settings, window_of
 
 import kmc
 from kmc import kernels
-from kmc.coupling import DENSITY_MEMORY_S
 from kmc.errors import UserError
 from kmc.kernels_entities import drop_entity
 from kmc.kernels_events import add_metal, remove_metal
 from kmc.lattice import Region
+from kmc.renewal import DENSITY_MEMORY_S
 from kmc.simulation import Simulation
 from kmc.state import EPOCH, ION, KIND_METAL, MADE, METAL, State
 

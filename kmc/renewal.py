@@ -1,0 +1,34 @@
+"""When a window asks whether its space charge must be renewed.
+
+What follows a corner of the waveform takes from microseconds to the whole step: so the time between two asks
+begins with the memory of the ions' density and grows by a share of itself, up to a small part of the step. It
+begins anew after a renewal that counted. Error: the space charge is as old as a fifth of the time since then.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+DENSITY_MEMORY_S = 2e-5  # over which the ions' density is averaged: no renewal is closer to the last
+GROWTH = 1.25  # of the time from one to the next where the last did not count
+PARTS = 64  # of a step, within each of which it is asked at least once
+
+
+@dataclass(slots=True)
+class Renewal:
+    """The time of the next, s; the time between two now, and at most, s."""
+
+    end_s: float = math.inf
+    wait_s: float = math.inf
+    longest_s: float = math.inf
+
+    def begin(self, now_s: float, duration_s: float) -> None:
+        """A corner of the waveform, and how long it is until the next."""
+        self.longest_s = max(duration_s / PARTS, DENSITY_MEMORY_S)
+        self.next(now_s, True)
+
+    def next(self, now_s: float, counted: bool) -> None:
+        """After one that counted, or did not."""
+        self.wait_s = DENSITY_MEMORY_S if counted else min(GROWTH * self.wait_s, self.longest_s)
+        self.end_s = now_s + self.wait_s

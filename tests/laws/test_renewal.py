@@ -1,0 +1,72 @@
+"""When the space charge is renewed: from the beginning of any step, and whenever metal comes or goes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from small_stacks import LAYERED, device, free, put_silver, reduced, settings
+
+import kmc
+from kmc.coupling import CHARGE_METAL, Device
+from kmc.kernels_events import add_metal
+from kmc.lattice import ACTIVE
+from kmc.renewal import DENSITY_MEMORY_S, GROWTH
+from kmc.simulation import Simulation
+
+FIRST_S = 2e-3
+
+
+def oldest(growth: float, monkeypatch: pytest.MonkeyPatch, duration: str) -> float:
+    """Age of the space charge beside the time since the corner, in the first 2 ms of a hold."""
+    monkeypatch.setattr("kmc.renewal.GROWTH", growth)
+    some = settings(temperature=400.0, event_budget=300)
+    hold = kmc.Protocol.hold("0.5 V", duration, compliance="1 uA", samples=4)
+    simulation = Simulation(reduced("ogb_20nm"), hold, some, 1)
+    ages = []
+
+    def look() -> bool:
+        now = simulation.time_s
+        ages.append((now - simulation.device.density_time) / (now + 5 * DENSITY_MEMORY_S))
+        return now > FIRST_S
+
+    simulation.run(should_stop=look)
+    assert len(ages) > 20
+    return max(ages)
+
+
+@pytest.mark.parametrize("duration", ["10 ms", "1000 s"])
+def test_a_long_step_is_followed_from_its_beginning(duration: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is, the space charge is as old as a fifth of the time since the corner at most.
+
+    Negative control: parts of the step alone, of which the first of 1000 s is 16 s long.
+    """
+    assert oldest(GROWTH, monkeypatch, duration) < 0.21
+    if duration == "1000 s":
+        assert oldest(math.inf, monkeypatch, duration) > 0.8
+
+
+def grown(name: str, atoms: int) -> Device:
+    """Silver to which atoms were added that nothing has followed, long after the last renewal."""
+    d = device(name)
+    way = free(d, d.lattice.mask(*ACTIVE))
+    put_silver(d, way[:5])
+    d.set_source(0.4, 1e-6)
+    d.renewal.end_s = math.inf
+    d.density_time = -1.0
+    for site in way[5 : 5 + atoms]:
+        add_metal(d.state, d.grid, d.potential.fields, d.model, int(site))
+    d.state.run["force_refresh"] = 1
+    return d
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_metal_renews_the_space_charge_at_once(name: str) -> None:
+    """A tip that grows late in a long hold does not wait. Negative control: one that hardly grows."""
+    for atoms, renews in ((2 * CHARGE_METAL, True), (CHARGE_METAL // 4, False)):
+        d = grown(name, atoms)
+        before = d.charge_metal
+        d.advance(np.random.default_rng(1), math.inf, 50, True)
+        assert (d.charge_metal != before) is renews
+        assert math.isfinite(d.renewal.end_s) is renews
