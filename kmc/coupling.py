@@ -81,9 +81,11 @@ class Device:
             elif status == kernels.REFRESH:
                 self.follow_metal()
                 if self._outgrown():
-                    self._renew_charge()
+                    self.follow_density()
+                    self.renewal.again(float(self.state.run["time"][0]))
             elif status == kernels.REACHED and end == self.renewal.end_s:
-                self._renew_charge()
+                self.follow_density()
+                self.renewal.next(end)
             if status == kernels.REACHED and end == stop_s:
                 return status
             if spent >= budget:
@@ -273,16 +275,12 @@ class Device:
         metal, now = int(self.state.run["metal"][0]), float(self.state.run["time"][0])
         return abs(metal - self.charge_metal) > CHARGE_METAL and now - self.density_time >= DENSITY_MEMORY_S
 
-    def _renew_charge(self) -> None:
-        counted = self.follow_density()
-        self.renewal.next(float(self.state.run["time"][0]), counted)
-
-    def follow_density(self) -> bool:
-        """Average the ions' density over the memory time and renew the space charge if it counts: whether."""
+    def follow_density(self) -> None:
+        """Average the ions' density over the memory time and renew the space charge if it counts."""
         run = self.state.run
         elapsed = float(run["time"][0]) - self.density_time
         if elapsed <= 0.0 or not self.settings.space_charge:
-            return False
+            return
         kernels.settle_all(self.state, self.grid)
         weight = -math.expm1(-elapsed / DENSITY_MEMORY_S)
         fresh = density_cells(self.state, self.lattice, self.potential.mesh) / elapsed
@@ -291,7 +289,5 @@ class Device:
         self.density_time = float(run["time"][0])
         ions = self.density.sum()
         crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
-        counts = crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL
-        if counts:
+        if crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
             self.solve_fields()
-        return counts

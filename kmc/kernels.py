@@ -12,7 +12,7 @@ from .kernels_bend import touch_box
 from .kernels_entities import new_entity, settle_density, step_of
 from .kernels_events import apply, hop_ion
 from .kernels_glide import glide
-from .kernels_groups import choose, clear_groups, regroup, sum_bounds, touch
+from .kernels_groups import ask_for_next, choose, clear_groups, regroup, sum_bounds, touch
 from .kernels_near import index, inlined, kernel, outdate
 from .kernels_pairs import sum_pairs
 from .kernels_rates import entity_rates
@@ -109,7 +109,11 @@ def _events(state, grid, fields, model, generator, stop_s: float, budget: int, l
         spend(state, run.unspent / run.bound_total)
         run.unspent = generator.standard_exponential()
         done += 1
-        entity, rest = choose(state, generator.random())
+        if run.draw == 0.0:
+            run.draw = generator.random()
+        entity, rest = choose(state, run.draw)
+        run.draw = generator.random()
+        ask_for_next(state)
         if rest >= state.entities[entity].total:
             continue
         channel = 0

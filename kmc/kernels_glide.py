@@ -16,6 +16,7 @@ from .kernels_groups import touch
 from .kernels_near import index, inlined, kernel, place_of, put
 from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, unlink_charge
 from .kernels_rates import ion_rates
+from .prefetch import prefetch
 from .state import CHANNELS, EMPTY, ENDS, EPOCH, ION
 
 Sums = tuple[float, float, float, float, float, float, float]
@@ -46,6 +47,8 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
             # Where no charge is near, no ion is in the way, and the rate into metal is nil.
             if near == 0 or state.sites[target].cation == EMPTY:
                 site, x, y, z, hops = target, i, j, k, hops + 1
+        if near == 0:
+            ask_around(state, grid, site)
         if pair_cell(grid, x, y, z) != cell:
             cell = pair_cell(grid, x, y, z)
             near = gather(state, grid, model, x, y, z)
@@ -97,6 +100,18 @@ def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> 
     fourth = third + look[3]
     fifth = fourth + look[4]
     return ends, first, second, third, fourth, fifth, fifth + look[5]
+
+
+@inlined
+def ask_around(state, grid, site: int) -> None:
+    """Have the rows of the six sites next to one brought near; where the lattice closes on itself, others."""
+    plane = grid.nx * grid.ny
+    prefetch(state.table, site - 1)
+    prefetch(state.table, site + 1)
+    prefetch(state.table, site - grid.nx)
+    prefetch(state.table, site + grid.nx)
+    prefetch(state.table, site - plane)
+    prefetch(state.table, site + plane)
 
 
 @kernel

@@ -7,6 +7,7 @@ Thompson & Plimpton, J. Chem. Phys. 128, 205101 (2008)). Integer counts replace 
 import numpy as np
 
 from .kernels_near import index, inlined, kernel
+from .prefetch import prefetch
 from .state import GROUP_OFFSET, GROUPS
 
 
@@ -117,6 +118,14 @@ def choose(state, draw: float) -> tuple[int, float]:
     ratio = rest / bound
     member = index(min(int(ratio), state.groups[g].count - 1))
     return index(state.members[g, member]), (ratio - member) * bound
+
+
+@inlined
+def ask_for_next(state) -> None:
+    """Have the next entity brought near: its draw is made, and it is another only where groups change."""
+    entity = choose(state, state.run[0].draw)[0]
+    prefetch(state.entities, entity)
+    prefetch(state.rates, entity)
 
 
 @kernel

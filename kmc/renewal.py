@@ -2,7 +2,8 @@
 
 What follows a corner of the waveform takes from microseconds to the whole step: so the time between two asks
 begins with the memory of the ions' density and grows by a share of itself, up to a small part of the step. It
-begins anew after a renewal that counted. Error: the space charge is as old as a fifth of the time since then.
+begins anew where metal came or went. Error: the space charge is as old as a fifth of the time since then. The
+voltage of a filament on a limiter and the number of a few ions flicker all the time: they shorten nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ class Renewal:
     def begin(self, now_s: float, duration_s: float) -> None:
         """A corner of the waveform, and how long it is until the next."""
         self.longest_s = max(duration_s / PARTS, DENSITY_MEMORY_S)
-        self.next(now_s, True)
+        self.again(now_s)
 
-    def next(self, now_s: float, counted: bool) -> None:
-        """After one that counted, or did not."""
-        self.wait_s = DENSITY_MEMORY_S if counted else min(GROWTH * self.wait_s, self.longest_s)
+    def again(self, now_s: float) -> None:
+        """From short times on."""
+        self.wait_s = DENSITY_MEMORY_S
+        self.end_s = now_s + self.wait_s
+
+    def next(self, now_s: float) -> None:
+        """It was asked."""
+        self.wait_s = min(GROWTH * self.wait_s, self.longest_s)
         self.end_s = now_s + self.wait_s

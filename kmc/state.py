@@ -49,7 +49,7 @@ GROUP = np.dtype([
 ])  # fmt: skip
 RUN = np.dtype(
     [(name, "f8") for name in (
-        "time", "unspent", "bound_total", "voltage", "shift_bound", "pair_clock", "watch", "stale",
+        "time", "unspent", "draw", "bound_total", "voltage", "shift_bound", "pair_clock", "watch", "stale",
         "stale_bound")]
     + [(name, "i8") for name in (
         "entities", "free", "active", "dirty", "ions", "metal", "vacancies", "reservoir", "events", "trials",

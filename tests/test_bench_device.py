@@ -90,7 +90,7 @@ def test_an_error_of_the_rates_is_seen() -> None:
 
 def test_rows_of_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sizes: positive costs, more memory than the sites alone take."""
-    monkeypatch.setattr(bench_scaling, "SIZES", ((1000, "pedot_only", 3.0), (2000, "pedot_only", 6.0)))
+    monkeypatch.setattr(bench_scaling, "SIZES", ((1000, 12.0), (2000, 24.0)))
     monkeypatch.setattr(bench_scaling, "_alone", lambda function, *arguments: function(*arguments))
     monkeypatch.setattr(bench_scaling, "EVENTS", 1000)
     rows = bench_scaling.run()

@@ -19,7 +19,7 @@ FLOORS: dict[str, float] = {
     "interstices": 3.8, "morphology": 4, "state": 4,
     "multigrid_mesh_kernels": 4.4, "multigrid_group_kernels": 4.5, "multigrid_build_kernels": 4.6,
     "multigrid_cycle_kernels": 4.6, "multigrid_kernels": 4.7, "multigrid_window_kernels": 4.7,
-    "multigrid_near_kernels": 4.8, "rates": 5, "multigrid": 5,
+    "multigrid_near_kernels": 4.8, "rates": 5, "multigrid": 5, "prefetch": 5,
     "model": 5.4, "kernels_near": 5.5, "kernels_pairs": 5.6, "kernels_groups": 5.6, "kernels_rates": 5.7,
     "kernels_entities": 5.7, "kernels_bend": 5.7, "kernels_flight": 5.75,
     "kernels_events": 5.8, "kernels_glide": 5.9,
