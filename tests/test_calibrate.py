@@ -78,6 +78,7 @@ def test_only_shared_numbers_are_free() -> None:
     assert leak.low > 0
     with pytest.raises(UserError, match="not shared"):
         free(["ligand.gap_barrier"])
+    assert free(["ligand.gap_barrier"], shared=False)[0].low == pytest.approx(0.17)
     with pytest.raises(UserError, match="at most 8"):
         free([*DEFAULT, "electrode.resistivity"])
     with pytest.raises(UserError, match="bond_energy"):
@@ -116,6 +117,16 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
         search(parameters[:1], judged, tmp_path, 1)
     with pytest.raises(UserError, match="a search over other devices"):
         search(parameters, judged, tmp_path, 1, extent=Extent(quick=True))
+
+
+def test_a_ligands_number_moves_no_device_of_another() -> None:
+    """OGB's own number and a figure of OGB alone; not one of DDAB, or of devices without a ligand."""
+    own = free(["ligand.gap_barrier", PAIR[0]], shared=False)
+    check([targets()["S28_linearity"]], own)
+    check([targets()["S31_ddab_heat_50"]], own[1:])
+    for key in ("S31_ddab_heat_50", "S16_interlayers_only"):
+        with pytest.raises(UserError, match=f"gap_barrier is a number of ogb; {key}"):
+            check([targets()[key]], own)
 
 
 def test_what_no_run_tells_is_no_target_of_sensitivity() -> None:

@@ -1,4 +1,4 @@
-"""What may be fitted: numbers of cards that all devices share, within their sigma."""
+"""What may be fitted or varied within its sigma: numbers of cards that all devices share, or of one kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT = ("electrode.exchange_barrier", "electrode.bond_energy", "electrode.iso
            "electrode.surface_diffusion_barrier", "active.silver_ion_formation_energy",
            "active.injection_limit", "device.substrate_thermal_resistance", "device.residue_gap")  # fmt: skip
 _DECADES = 1.0  # that a value with a sigma as large as itself may go either way
-_OWN = ("ligand", "grain", "crystal")  # structure, or the ligand's own: never shared
+OWN = ("ligand", "grain", "crystal")  # structure, or the ligand's own: never shared
 
 
 class Free(NamedTuple):
@@ -33,21 +33,21 @@ class Free(NamedTuple):
         return f"{value:.8g} {self.unit}".strip() if self.unit != "1" else f"{value:.8g}"
 
 
-def free(paths: list[str] | tuple[str, ...] = DEFAULT) -> list[Free]:
-    """The parameters `paths` of the shared cards. UserError for more than eight, for one that is named twice,
-    is not shared or has no sigma."""
+def free(paths: list[str] | tuple[str, ...] = DEFAULT, shared: bool = True) -> list[Free]:
+    """The parameters `paths` of the cards, `shared` by all devices or not. UserError for more than eight, for
+    one that is named twice, is not shared or has no sigma."""
     twice = next((path for k, path in enumerate(paths) if path in paths[:k]), None)
     if twice:
         raise UserError(f"{twice} is named twice", next_step="name it once")
     if len(paths) > MOST:
         raise UserError(f"{len(paths)} parameters; at most {MOST} are fitted at once", next_step="name fewer")
     stack = load_stack(REFERENCE)  # whose cards say where a parameter starts and how far it may go
-    return [_free(stack, path) for path in paths]
+    return [_free(stack, path, shared) for path in paths]
 
 
-def _free(stack: Stack, path: str) -> Free:
+def _free(stack: Stack, path: str, shared: bool) -> Free:
     role, _, key = path.partition(".")
-    if role in _OWN:
+    if shared and role in OWN:
         raise UserError(f"{path} is not shared by all devices",
                         next_step="take a number of electrode, active, organic or device")  # fmt: skip
     stack.value(path)  # UserError with the nearest name

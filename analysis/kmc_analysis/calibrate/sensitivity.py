@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kmc.errors import UserError
+from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
-from kmc_analysis.calibrate.parameters import Free
+from kmc_analysis.calibrate.parameters import OWN, Free
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
 
 LEVELS = 4
@@ -44,13 +46,28 @@ def library() -> Any:
     return morris
 
 
-def check(targets: Sequence[Target]) -> None:
-    """UserError for a target that no run of a device tells: the cards' numbers do not reach it."""
+def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
+    """UserError for a target that no run of a device tells: the cards' numbers do not reach it; and for a
+    number of a ligand's own, say, where devices of another ligand are judged, too."""
     run = {key for figure in figures_of({one.key for one in targets}) if figure.programs
            for key in figure.keys}  # fmt: skip
     for one in targets:
         if one.key not in run:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
+    for parameter in parameters:
+        role = parameter.path.partition(".")[0]
+        if role in OWN:
+            _check_own(role, parameter.path, targets)
+
+
+def _check_own(role: str, path: str, targets: Sequence[Target]) -> None:
+    mine = load_stack(REFERENCE).cards()[role].name
+    for one in targets:
+        for program in (program for figure in figures_of({one.key}) for program in figure.programs):
+            card = load_stack(program.stack).choose(**program.choices).cards().get(role)
+            if card is None or card.name != mine:
+                told = f"{path} is a number of {mine}; {one.key} judges devices without it, too"
+                raise UserError(told, next_step="name another target, or a number that all share")
 
 
 class Lasting:

@@ -40,11 +40,14 @@ def sensitivity(
     Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
     decade either way, or a sigma above if that is more). A cell is the mean change of the figure
     over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
-    which way. Writes sensitivity.json. Needs SALib.
+    which way. A number of OGB's own (ligand.gap_barrier) may be named for figures of devices with OGB
+    alone. Writes sensitivity.json. Needs SALib.
 
     Examples:
 
         kmc sensitivity S18c_activation_energy --parameter active.injection_limit
+
+        kmc sensitivity S28_linearity --parameter ligand.gap_barrier --parameter electrode.bond_energy
     """
     from kmc.commands._running import stopping
     from kmc.files import write_whole
@@ -56,8 +59,8 @@ def sensitivity(
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    parameters, wanted = free(tuple(paths) if paths else DEFAULT), chosen(keys)
-    effects.check(wanted)
+    parameters, wanted = free(tuple(paths) if paths else DEFAULT, shared=False), chosen(keys)
+    effects.check(wanted, parameters)
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
         keyed = {one.key for one in wanted}
         judge = effects.Lasting(Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed))
