@@ -15,11 +15,11 @@ AGAIN_S = 0.02  # until a ctrl-C that met a callback is tried again
 
 
 def keep_interrupts() -> None:
-    """No ctrl-C is lost. During an import it ends the program at once: nothing is written then, and
-    a library may ignore any exception. One that meets a callback, which Python ignores, comes once more."""
+    """No ctrl-C is lost. During an import it ends the program at once, unless a file is half written, for a
+    library may ignore any exception. One that meets a callback, which Python ignores, comes once more."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if _imports(frame):
+        if _imports(frame) and not getattr(sys.modules.get("kmc.files"), "unfinished", ()):
             os.write(2, b"interrupted\n")
             os._exit(INTERRUPTED)
         signal.default_int_handler(number, frame)

@@ -101,6 +101,7 @@ class Again:
         generator = streams.numbered(simulation.seed, "events", number)
         simulation.windows.generators[0] = generator
         simulation.device.state.run["unspent"] = generator.standard_exponential()
+        simulation.device.state.run["draw"] = 0.0  # it is that of the stream before
         simulation.take_rows()
         return simulation
 

@@ -65,6 +65,11 @@ class Device:
         self.solve_fields()
         self.state.run["shift_bound"] = self.settings.refresh_bound * self.thermal
 
+    @property
+    def now_s(self) -> float:
+        """The window's own clock, s."""
+        return float(self.state.run["time"][0])
+
     def advance(self, generator: np.random.Generator, stop_s: float, budget: int, look: bool) -> int:
         """Run events until `stop_s` or the budget; fields, current and circuit follow the metal on the way.
 
@@ -72,7 +77,7 @@ class Device:
         """
         spent = 0
         for _ in range(FOLLOWS):
-            before, end = self.state.run["trials"][0], min(stop_s, self.renewal.end_s)
+            before, end = self.state.run["trials"][0], min(stop_s, self.renewal.due(self.now_s))
             status = kernels.advance(self.state, self.grid, self.potential.fields, self.model, generator,
                                      end, budget - spent, look and end < self.renewal.end_s)
             spent += int(self.state.run["trials"][0] - before)
@@ -81,11 +86,11 @@ class Device:
             elif status == kernels.REFRESH:
                 self.follow_metal()
                 if self._outgrown():
-                    self.follow_density()
-                    self.renewal.again(float(self.state.run["time"][0]))
-            elif status == kernels.REACHED and end == self.renewal.end_s:
+                    self.renewal.soon(self.density_time)
+            elif status == kernels.REACHED and end >= self.renewal.end_s:
+                follows = self.renewal.again if self._outgrown() else self.renewal.next
                 self.follow_density()
-                self.renewal.next(end)
+                follows(end)
             if status == kernels.REACHED and end == stop_s:
                 return status
             if spent >= budget:
@@ -134,6 +139,8 @@ class Device:
     def solve_fields(self, refresh: bool = True) -> None:
         """Solve the potential on the whole mesh, with the space charge if it counts."""
         voltage = float(self.state.run["voltage"][0])
+        self.charge_density[:] = self.density
+        self.charge_metal = int(self.state.run["metal"][0])
         if self.settings.space_charge and self.stack.active is not None:
             self._solve_charge(voltage)
         else:
@@ -152,8 +159,6 @@ class Device:
         potential.prepare(self.state)
         potential.sheet_voltage = self.leak.organic_voltage(voltage, self.stage)
         potential.hold_charge(self.state)
-        self.charge_density[:] = self.density
-        self.charge_metal = int(self.state.run["metal"][0])
         screen = None
         if self.vacancies is not None:
             screen = self.vacancies.solve(potential, voltage, self.density)
@@ -224,7 +229,7 @@ class Device:
     def set_source(self, voltage: float, limit: float, duration_s: float = math.inf) -> None:
         """A corner of the waveform, and how long it is until the next."""
         self.source, self.limit = voltage, limit
-        self.renewal.begin(float(self.state.run["time"][0]), duration_s)
+        self.renewal.begin(self.now_s, duration_s)
         self.operate()
         if self._lags():
             self.solve_fields()
@@ -272,13 +277,12 @@ class Device:
 
     def _outgrown(self) -> bool:
         """Whether so much metal came or went that the space charge is another's."""
-        metal, now = int(self.state.run["metal"][0]), float(self.state.run["time"][0])
-        return abs(metal - self.charge_metal) > CHARGE_METAL and now - self.density_time >= DENSITY_MEMORY_S
+        metal = int(self.state.run["metal"][0])
+        return self.settings.space_charge and abs(metal - self.charge_metal) > CHARGE_METAL
 
     def follow_density(self) -> None:
         """Average the ions' density over the memory time and renew the space charge if it counts."""
-        run = self.state.run
-        elapsed = float(run["time"][0]) - self.density_time
+        elapsed = self.now_s - self.density_time
         if elapsed <= 0.0 or not self.settings.space_charge:
             return
         kernels.settle_all(self.state, self.grid)
@@ -286,8 +290,8 @@ class Device:
         fresh = density_cells(self.state, self.lattice, self.potential.mesh) / elapsed
         self.density += weight * (fresh - self.density)
         self.state.density[:] = 0.0
-        self.density_time = float(run["time"][0])
+        self.density_time = self.now_s
         ions = self.density.sum()
         crowd = abs(ions - self.charge_density.sum()) > max(CHARGE_LEAST, 0.25 * ions)
-        if crowd or self._lags() or abs(int(run["metal"][0]) - self.charge_metal) > CHARGE_METAL:
+        if crowd or self._lags() or self._outgrown():
             self.solve_fields()

@@ -18,6 +18,9 @@ _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 
 
+unfinished: set[Path] = set()  # temporary files, each removed by whatever breaks its writing off
+
+
 class WriteFailed(UserError):
     """A disk that is full or may not be written. The command line leaves with exit code 3."""
 
@@ -47,6 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises WriteFailed for what the system refuses; the temporary file is removed on any error.
     """
     temporary = _temporary(path)
+    unfinished.add(temporary)
     try:
         with explained(path):
             yield temporary
@@ -58,6 +62,8 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+    finally:
+        unfinished.discard(temporary)
 
 
 @contextlib.contextmanager

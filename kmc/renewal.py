@@ -12,13 +12,13 @@ import math
 from dataclasses import dataclass
 
 DENSITY_MEMORY_S = 2e-5  # over which the ions' density is averaged: no renewal is closer to the last
-GROWTH = 1.25  # of the time from one to the next where the last did not count
+GROWTH = 1.25  # of the time from one to the next
 PARTS = 64  # of a step, within each of which it is asked at least once
 
 
 @dataclass(slots=True)
 class Renewal:
-    """The time of the next, s; the time between two now, and at most, s."""
+    """The time of the next, and between two: now, and at most; all s."""
 
     end_s: float = math.inf
     wait_s: float = math.inf
@@ -33,6 +33,14 @@ class Renewal:
         """From short times on."""
         self.wait_s = DENSITY_MEMORY_S
         self.end_s = now_s + self.wait_s
+
+    def soon(self, last_s: float) -> None:
+        """As soon as may be after the last one."""
+        self.end_s = min(self.end_s, last_s + DENSITY_MEMORY_S)
+
+    def due(self, now_s: float) -> float:
+        """When it is, s: what is overdue is due now."""
+        return max(self.end_s, now_s)
 
     def next(self, now_s: float) -> None:
         """It was asked."""

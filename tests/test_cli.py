@@ -907,6 +907,9 @@ import sys
 from kmc.__main__ import keep_interrupts
 if len(sys.argv) > 2:
     keep_interrupts()
+if sys.argv[2:] == ["writing"]:
+    from kmc import files
+    files.unfinished.add("half")
 sys.path.insert(0, sys.argv[1])
 import deaf
 print("lost")
@@ -922,9 +925,11 @@ except:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_ctrl_c_that_meets_an_import_is_not_lost(tmp_path: Path) -> None:
-    """What a library imports may ignore every exception. Negative control: without the handler."""
+    """What a library imports may ignore every exception. Where a file is half written, whatever writes it is
+    to break off, and not the program. Negative control: without the handler."""
     (tmp_path / "deaf.py").write_text(DEAF)
-    for arguments, told in (([tmp_path, "hook"], (3, "", "interrupted\n")), ([tmp_path], (0, "lost\n", ""))):
+    lost, ended = (0, "lost\n", ""), (3, "", "interrupted\n")
+    for arguments, told in (([tmp_path], lost), ([tmp_path, "hook"], ended), ([tmp_path, "writing"], lost)):
         done = subprocess.run(
             [sys.executable, "-c", IMPORT, *arguments], capture_output=True, text=True, timeout=60,
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))  # fmt: skip

@@ -13,10 +13,11 @@ import pytest
 from small_device import SHAPE, Window, live, problems, run, tally, window
 
 from kmc import kernels
-from kmc.cache import kernel_sources
+from kmc.cache import kernel_sources, njit
 from kmc.kernels_entities import drop_entity
 from kmc.kernels_events import apply_vacancy, hop_ion, remove_charge
 from kmc.kernels_near import exchange_cell, exchange_electrode, neighbour
+from kmc.prefetch import prefetch
 from kmc.state import ELECTRODE_METAL, KIND_ION, KIND_VACANCY, State, allocate, grow
 
 EVERY_KIND = ("metal_events", "emitted", "returned", "hops")
@@ -310,6 +311,17 @@ def test_no_cell_of_any_box_lies_outside_its_arrays(shape: tuple[int, int, int])
     z, y, x = nz - 1, ny - 1, nx - 1
     assert ((z // 4) * (ny // 4) + y // 4) * (nx // 4) + x // 4 < state.head.size
     assert ((z // 2) * (ny // 2) + y // 2) * (nx // 2) + x // 2 < state.density.size
+
+
+def test_memory_is_asked_for() -> None:
+    """The machine's own instruction, for any row, and nothing else: the array stays as it is."""
+    rows = np.arange(64.0).reshape(8, 8)
+    asked = njit(cache=False)(lambda rows, row: prefetch(rows, row))
+    for row in (0, 7, 8, -1, 10**6, -(10**6)):
+        asked(rows, row)
+    assert (rows == np.arange(64.0).reshape(8, 8)).all()
+    code = "".join(asked.inspect_asm().values())
+    assert any(word in code for word in ("prefetch", "prfm"))
 
 
 def test_a_call_leaves_nothing_behind() -> None:

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -73,9 +72,9 @@ def _noted() -> Iterator[threading.Event]:
         yield came
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(*_: object) -> None:
         came.set()
-        before(number, frame)
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, note)
     try:

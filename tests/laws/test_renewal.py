@@ -11,7 +11,7 @@ from small_stacks import LAYERED, device, free, put_silver, reduced, settings
 import kmc
 from kmc.coupling import CHARGE_METAL, Device
 from kmc.kernels_events import add_metal
-from kmc.lattice import ACTIVE
+from kmc.lattice import ACTIVE, Region
 from kmc.renewal import DENSITY_MEMORY_S, GROWTH
 from kmc.simulation import Simulation
 
@@ -47,10 +47,10 @@ def test_a_long_step_is_followed_from_its_beginning(duration: str, monkeypatch: 
         assert oldest(math.inf, monkeypatch, duration) > 0.8
 
 
-def grown(name: str, atoms: int) -> Device:
+def grown(name: str, atoms: int, **switches: bool) -> Device:
     """Silver to which atoms were added that nothing has followed, long after the last renewal."""
-    d = device(name)
-    way = free(d, d.lattice.mask(*ACTIVE))
+    d = device(name, **switches)
+    way = free(d, d.lattice.mask(*(ACTIVE if name in LAYERED else (Region.ORGANIC,))))
     put_silver(d, way[:5])
     d.set_source(0.4, 1e-6)
     d.renewal.end_s = math.inf
@@ -70,3 +70,27 @@ def test_metal_renews_the_space_charge_at_once(name: str) -> None:
         d.advance(np.random.default_rng(1), math.inf, 50, True)
         assert (d.charge_metal != before) is renews
         assert math.isfinite(d.renewal.end_s) is renews
+
+
+def test_metal_right_after_a_renewal_waits_for_the_memory() -> None:
+    """And no longer. Its time is that of the last and the memory; what is overdue is due at once."""
+    d = grown("ogb_20nm", 2 * CHARGE_METAL)
+    d.density_time = before = d.now_s
+    d.advance(np.random.default_rng(1), math.inf, 50, True)
+    assert d.now_s < DENSITY_MEMORY_S
+    assert d.renewal.end_s == before + DENSITY_MEMORY_S
+    d.renewal.end_s = -1.0
+    assert d.renewal.due(d.now_s) == d.now_s
+    d.advance(np.random.default_rng(1), math.inf, 1, True)
+    assert d.renewal.end_s > d.now_s >= d.density_time > before
+
+
+@pytest.mark.parametrize(("name", "switches"), [("pedot_only", {}), ("ogb_20nm", {"space_charge": False})])
+def test_metal_that_nothing_follows_asks_once(name: str, switches: dict[str, bool]) -> None:
+    """Without a film, or without space charge, grown metal does not ask for ever. Control: before."""
+    d = grown(name, 2 * CHARGE_METAL, **switches)
+    assert d._outgrown() is (not switches)
+    for _ in range(3):
+        d.density_time = -1.0
+        d.advance(np.random.default_rng(1), math.inf, 50, True)
+    assert not d._outgrown()

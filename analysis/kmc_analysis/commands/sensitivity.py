@@ -40,12 +40,9 @@ def sensitivity(
     Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
     decade either way, or a sigma above if that is more). A cell is the mean change of the figure
     over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
-    which way. A number of OGB's own (ligand.gap_barrier) may be named for figures of devices with OGB
-    alone. Writes sensitivity.json. Needs SALib.
+    which way. A number of OGB's own is for figures of devices with OGB alone. Writes sensitivity.json.
 
     Examples:
-
-        kmc sensitivity S18c_activation_energy --parameter active.injection_limit
 
         kmc sensitivity S28_linearity --parameter ligand.gap_barrier --parameter electrode.bond_energy
     """
