@@ -58,10 +58,9 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
         for how, without in WITHOUT.items():
             say(f"seed {seed}: {how}")
             costs = [cost(left_alone(seed, state, without)) for state in (start, end)]
-            each = spent / fades_s if how == "all" else min(costs)
-            found[how].append({"cpu_s_per_s": each, "at_start": costs[0], "at_end": costs[1],
-                               "fades_in_s": fades_s, "cpu_s": each * fades_s,
-                               "speed_up": each * fades_s / spent})  # fmt: skip
+            whole = spent if how == "all" else min(costs) * fades_s
+            found[how].append({"cpu_s_per_s": whole / fades_s, "at_start": costs[0], "at_end": costs[1],
+                               "fades_in_s": fades_s, "cpu_s": whole, "speed_up": whole / spent})  # fmt: skip
     return [{"how": how, "stack": STACK}
             | {name: statistics.median(row[name] for row in rows) for name in rows[0]}
             for how, rows in found.items()]  # fmt: skip
