@@ -89,8 +89,8 @@ def test_only_shared_numbers_are_free() -> None:
         free(["electrode"])
 
 
-def judged(choices: dict[str, str]) -> dict[str, Measured]:
-    """A device whose figures are right at a bond energy of 0.17 eV."""
+def judged(choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
+    """A device whose figures are right at a bond energy of 0.17 eV, and the same in every set of devices."""
     energy = float(choices["electrode.bond_energy"].split()[0])
     return {"S23a_echo_10ms": exact(118.0 + 500 * (energy - 0.17)), "S3_volatile_switching": exact(1e3)}
 
@@ -146,7 +146,7 @@ def test_a_bound_that_reaches_the_band_is_no_loss() -> None:
 
 def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     """The echo rises by 500 per eV over a range of 0.2 eV: 20 tolerances of 5; a constant is not moved, nor
-    anything by the leak; what has no number is a dash."""
+    anything by the leak, or by chance; what has no number is a dash."""
     pytest.importorskip("SALib")
     keys = [targets()[key] for key in ("S23a_echo_10ms", "S3_volatile_switching", "S8_ogb_retention")]
     found = influences(free(list(PAIR)), keys, judged, 3, seed=2)
@@ -154,7 +154,36 @@ def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     assert [one.strength for one in bond[:2]] == pytest.approx([20, 0])
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
-    assert table(found) == [[PAIR[0], "+20", "0", "-"], [PAIR[1], "0", "0", "-"]]
+    assert table(found) == [[PAIR[0], "+20", "0", "-"], [PAIR[1], "0", "0", "-"], ["chance", "0", "0", "-"]]
+
+
+def test_chance_is_told_beside_what_the_numbers_do() -> None:
+    """Each set of devices 3 points above the one before, four sets over the range: 9 points, so 1.8
+    tolerances, in the row of chance alone."""
+    pytest.importorskip("SALib")
+
+    def luck(choices: dict[str, str], others: int) -> dict[str, Measured]:
+        return {"S23a_echo_10ms": exact(118.0 + 3.0 * others)}
+
+    found = influences(free(list(PAIR)), [targets()["S23a_echo_10ms"]], luck, 3, seed=2)
+    assert [one.strength for one in found] == pytest.approx([0, 0, 1.8])
+
+
+def test_sets_of_devices_share_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seeds that are run for a set, of six devices each: no seed is of two sets."""
+    asked: list[set[int]] = []
+
+    def noted(tasks: Iterator[tuple[int, RunFile]], out: Path, workers: int,
+              on_done: Callable[[int, Result], None], *_: object) -> None:  # fmt: skip
+        asked.append({task.seed for _, task in tasks})
+
+    monkeypatch.setattr("kmc_analysis.reproduce.session.run_locally", noted)
+    judge = Simulated(tmp_path, Extent(devices=6), 1, lambda: False, {"S8_ogb_retention"})
+    for others in range(3):
+        with contextlib.suppress(Stopped):
+            judge({}, others)
+    assert [len(one) for one in asked] == [6, 6, 6]
+    assert len(set().union(*asked)) == 18
 
 
 class Figures:
@@ -163,7 +192,7 @@ class Figures:
     def __init__(self, *_: object) -> None:
         pass
 
-    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+    def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
         return judged(choices)
 
 

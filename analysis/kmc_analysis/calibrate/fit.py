@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import Changes, Extent, Session
 
 _MOST_FAILURES = 2  # named
+FURTHER = 10_000  # seeds from one set of devices to the next: more than a program has
 Tell = Callable[[str], None]
 Judge = Callable[[dict[str, str]], dict[str, Measured]]
 
@@ -48,10 +49,14 @@ class Simulated:
     def __post_init__(self) -> None:
         self.figures = [one for one in figures_of(self.keys) if one.compute is None]
 
-    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
-        """Raises Failed when runs failed, Stopped when it was asked to stop; the runs that are done are
-        kept. UserError where another engine made some of them: what it did moves a figure too."""
-        session = Session(self.figures, self.out, self.extent, Changes(choices))
+    def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
+        """`others` counts the set of devices, each with seeds of its own.
+
+        Raises Failed when runs failed, Stopped when it was asked to stop; the runs that are done are kept.
+        UserError where another engine made some of them: what it did moves a figure too.
+        """
+        first = self.extent.seed + others * FURTHER
+        session = Session(self.figures, self.out, replace(self.extent, seed=first), Changes(choices))
         self._check_engine(session)
         before = {name for name in session.runs if session.why_failed(name)}
         finished = session.go(self.workers, lambda figure: None, None, self.should_stop)

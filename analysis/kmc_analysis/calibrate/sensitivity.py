@@ -19,7 +19,9 @@ from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
 
 LEVELS = 4
-Judge = Callable[[dict[str, str]], dict[str, Measured]]
+#: the row that changes no number: its levels are other sets of devices, so an effect as small says nothing
+CHANCE = "chance"
+Judge = Callable[[dict[str, str], int], dict[str, Measured]]  # of numbers, for the devices of a set
 Tell = Callable[[str], None]
 
 
@@ -77,9 +79,9 @@ class Lasting:
     def __init__(self, judge: Judge) -> None:
         self.judge, self.lost = judge, list[str]()
 
-    def __call__(self, choices: dict[str, str]) -> dict[str, Measured]:
+    def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
         try:
-            return self.judge(choices)
+            return self.judge(choices, others)
         except Failed as error:
             if not error.again:
                 raise
@@ -89,21 +91,23 @@ class Lasting:
 
 def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Judge, trajectories: int,
                seed: int = 0, tell: Tell = lambda line: None) -> list[Influence]:  # fmt: skip
-    """Elementary effects of all parameters on all targets: `trajectories` x (parameters + 1) judgements.
+    """Elementary effects of all parameters, and of chance, on all targets: `trajectories` x (parameters + 2)
+    judgements.
 
     M. D. Morris, Technometrics 33, 161 (1991). Each trajectory changes one parameter after the other by two
-    thirds of its range; effects are scaled to the whole range.
+    thirds of its range; effects are scaled to the whole range. Chance is one more, which moves to other
+    devices: what a parameter does is told from their spread by it.
     """
-    count = len(parameters)
-    problem = {"num_vars": count, "names": [one.path for one in parameters], "bounds": [[0.0, 1.0]] * count}
+    names = [*(one.path for one in parameters), CHANCE]
+    problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
     points = library().sample(problem, trajectories, num_levels=LEVELS, seed=seed)
     scores = np.empty((len(points), len(targets)))
     for k, point in enumerate(points):
-        found = judge(_choices(parameters, point))
+        found = judge(_choices(parameters, point[:-1]), round(point[-1] * (LEVELS - 1)))
         scores[k] = [_score(one, found.get(one.key)) for one in targets]
         tell(f"{k + 1} of {len(points)} points judged")
-    return [_influence(parameters, j, target, points, scores[:, t], trajectories)
-            for t, target in enumerate(targets) for j in range(count)]  # fmt: skip
+    return [_influence(names, j, target, points, scores[:, t], trajectories)
+            for t, target in enumerate(targets) for j in range(len(names))]  # fmt: skip
 
 
 def _choices(parameters: Sequence[Free], point: np.ndarray) -> dict[str, str]:
@@ -122,17 +126,17 @@ def _score(target: Target, found: Measured | None) -> float:
     return math.log10(found.value) if found.value > 0 else math.nan
 
 
-def _influence(parameters: Sequence[Free], j: int, target: Target, points: np.ndarray, score: np.ndarray,
+def _influence(names: Sequence[str], j: int, target: Target, points: np.ndarray, score: np.ndarray,
                trajectories: int) -> Influence:  # fmt: skip
     """The effects of parameter `j`: the steps of each trajectory that move it."""
     steps, rises = np.diff(points, axis=0), np.diff(score)
-    size = len(parameters) + 1
+    size = len(names) + 1
     inside = np.arange(len(steps)) % size != size - 1  # not from one trajectory to the next
     moved = inside & (np.abs(steps[:, j]) > 1e-9)
     effects = (rises[moved] / steps[moved, j])[np.isfinite(rises[moved])]
     if not len(effects):
-        return Influence(parameters[j].path, target.key, math.nan, math.nan, 0, trajectories)
-    return Influence(parameters[j].path, target.key, float(np.abs(effects).mean()), float(effects.mean()),
+        return Influence(names[j], target.key, math.nan, math.nan, 0, trajectories)
+    return Influence(names[j], target.key, float(np.abs(effects).mean()), float(effects.mean()),
                      len(effects), trajectories)  # fmt: skip
 
 

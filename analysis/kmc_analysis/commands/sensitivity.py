@@ -40,7 +40,8 @@ def sensitivity(
     Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
     decade either way, or a sigma above if that is more). A cell is the mean change of the figure
     over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
-    which way. A number of OGB's own is for figures of devices with OGB alone. Writes sensitivity.json.
+    which way. The row "chance" changes no number but the devices: an effect that is no larger says nothing. A
+    number of OGB's own is for figures of devices with OGB alone. Needs SALib. Writes sensitivity.json.
 
     Examples:
 
