@@ -142,6 +142,23 @@ def test_twenty_devices_owe_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (small.low, small.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe's table II, a
 
 
+def test_the_first_cycle_bounds_the_ratio_of_endurance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S32: a film that stays closed has less than one cycle, crystals that come back one at least; where both
+    do the ratio is open, and where the film alone does it is below one."""
+    monkeypatch.setattr(stressed, "is_written", lambda ds, least_S: ds > 0.0)
+    monkeypatch.setattr(stressed, "was_reset", lambda ds: ds == 1.0)
+    found = stressed._ratio_of_endurance([1.0, 1.0, 2.0, 1.0], [2.0, 2.0])
+    assert (found.value, found.low, found.high, found.n) == (0.75, 0.75, np.inf, 2)
+    assert found.open  # two are few
+    worse = stressed._ratio_of_endurance([2.0], [1.0, 2.0])
+    assert (worse.value, worse.low, worse.high) == (2.0, 0.0, 2.0)
+    for pair in (([1.0], [1.0]), ([2.0], [2.0])):
+        unknown = stressed._ratio_of_endurance(*pair)
+        assert unknown.value is None
+        assert "open" in unknown.note
+    assert "written: 0 of 1 devices of crystals" in stressed._ratio_of_endurance([0.0], [1.0]).note
+
+
 def test_a_way_up_that_ends_early_has_set() -> None:
     """S19: 0.1 uS may be passed in steps that are each less than tenfold; who goes to the top has not set."""
     slow = rise(0.90).isel(time=slice(None, 9))

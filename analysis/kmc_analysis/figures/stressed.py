@@ -22,8 +22,7 @@ _HELD = [Program(f"1 mA kept {name}", name, held(1, CLOSED_S), devices=1) for na
 def _stressed(runs: Runs) -> dict[str, Measured]:
     crystals, film = (runs[program.name] for program in _STRESSED)
     return {"S32_retention_ratio": _ratio_of_retention(*(runs[program.name] for program in _HELD)),
-            "S32_endurance_ratio": not_run("thousands of cycles of minutes each are out of reach, and the "
-                                           "residue that a cycle leaves needs resets that succeed"),
+            "S32_endurance_ratio": _ratio_of_endurance(crystals, film),
             "S33_film_not_reconfigurable": _returning(crystals, film)}  # fmt: skip
 
 
@@ -40,13 +39,39 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
                     "a bound" if pair[0].high == np.inf else "", open=few(fewest))  # fmt: skip
 
 
+def _ratio_of_endurance(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
+    """What the first cycle bounds: a device that its RESET brings back has one good cycle or more, another
+    less than one. The value is the bound."""
+    groups = _returned(crystals, film)
+    if not all(map(len, groups)):
+        return _too_few_written(groups, crystals, film)
+    longer, shorter = (float(group.mean()) for group in groups)
+    low = 0.0 if shorter else longer
+    high = np.inf if longer or not shorter else 1.0 / shorter
+    n = min(map(len, groups))
+    told = (f"the first cycle brought back {longer:.2g} of {len(groups[0])} written crystals and "
+            f"{shorter:.2g} of {len(groups[1])} written films; more were not followed")  # fmt: skip
+    if not low and high == np.inf:
+        return not_run(f"{told}: the ratio is open")
+    return Measured(low or high, low, high, n, f"a bound; {told}", open=few(n))
+
+
+def _returned(*devices: list[xr.Dataset]) -> list[np.ndarray]:
+    """By group, one for each written device that is at high resistance after its RESET, zero for another."""
+    return [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)]) for group in devices]
+
+
+def _too_few_written(groups: list[np.ndarray], crystals: list[xr.Dataset], film: list[xr.Dataset]
+                     ) -> Measured:  # fmt: skip
+    return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
+                   f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
+
+
 def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     """Share of written devices at high resistance after the RESET, crystals less film."""
-    groups = [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)])
-              for group in (crystals, film)]  # fmt: skip
-    if not all(len(group) for group in groups):
-        return not_run(f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
-                       f"{len(groups[1])} of {len(film)} of the film")  # fmt: skip
+    groups = _returned(crystals, film)
+    if not all(map(len, groups)):
+        return _too_few_written(groups, crystals, film)
     told = ", ".join(f"{int(group.sum())} of {len(group)} written {name} returned ({len(devices)} were run)"
                      for name, group, devices in (("crystals", groups[0], crystals),
                                                   ("films", groups[1], film)))  # fmt: skip
