@@ -25,7 +25,7 @@ from kmc_analysis.reproduce import board, measured
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Changes, Extent, Maker, Session, _Going
-from kmc_analysis.reproduce.targets import FILE, Target, chosen, targets
+from kmc_analysis.reproduce.targets import FILE, Target, all_rows, chosen, targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, NOT_RUN, UNCLEAR, judge
 from kmc_analysis.reservoir import settings
 from kmc_analysis.reservoir.settings import Plan
@@ -125,7 +125,7 @@ def test_shares_are_those_of_clopper_and_pearson() -> None:
 def test_every_target_has_one_figure() -> None:
     """No key is said twice, none is lost, and every program can be made from the cards."""
     keys = [key for figure in all_figures() for key in figure.keys]
-    assert sorted(keys) == sorted(targets())
+    assert sorted(keys) == sorted(all_rows())
     names = [figure.name for figure in all_figures()]
     assert len(names) == len(set(names))
     for figure in all_figures():

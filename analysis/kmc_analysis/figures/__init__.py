@@ -1,4 +1,4 @@
-"""The figures of the experiment: one definition each, with its programs, observable and picture."""
+"""The figures, of the experiment and beyond: one definition each, with programs, observable and picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from importlib import import_module
 from kmc_analysis.figures.definition import Figure
 
 # In the order in which they are run: what costs least comes first.
-_MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "pulses", "stressed")
+_MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "pulses", "stressed",
+            "beyond")  # fmt: skip
 
 
 def all_figures() -> list[Figure]:

@@ -161,7 +161,7 @@ def _draw_sizes(runs: Runs, path: Path) -> None:
 LIMITS_UA = (30, 60, 90, 120, 150)
 
 
-def _programmed(limit_uA: int) -> Segments:
+def programmed(limit_uA: int) -> Segments:
     """At 0.6 V until the limiter acts, a millisecond more, and a read."""
     held = {"voltage": "0.6 V", "compliance": f"{limit_uA} uA", "samples": 1}
     turn = {
@@ -172,7 +172,7 @@ def _programmed(limit_uA: int) -> Segments:
     return [{"repeat_until": turn}, {"hold": {**held, "duration": "1 ms"}}, READ]
 
 
-_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", _programmed(one), devices=6) for one in LIMITS_UA]
+_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", programmed(one), devices=6) for one in LIMITS_UA]
 
 
 def _law(runs: Runs) -> dict[str, Measured]:

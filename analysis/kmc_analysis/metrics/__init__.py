@@ -1,9 +1,10 @@
 """Numbers that sum up one run: functions of its dataset alone, by the definitions that targets.yaml gives.
 
 Each takes an xarray.Dataset with one sample after the other and returns a float, NaN where the run has no
-such number (a set voltage without a SET, a loop without a sweep). Here are those of a sweep and of a run's
-end; `states` has reads and retention, `pulses` trains of pulses, `filament` the silver of a snapshot, `laws`
-slopes and activation energies, `endurance` cycles and their extrapolation.
+such number (a set voltage without a SET, a loop without a sweep), or a `Kept` for a time that may be a bound.
+Here are those of a sweep, of a SET and of a run's end; `states` has reads and retention, `pulses` trains of
+pulses, `filament` the silver of a snapshot, `laws` slopes and activation energies, `endurance` cycles and
+their extrapolation.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.provenance import run_of
+from kmc_analysis.metrics.states import Kept
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
 _NEAR_V = 1e-9
@@ -113,6 +115,23 @@ def set_voltage(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:
     sweep."""
     found = _jump(ds, least)
     return math.nan if found is None else float(found[1][0])
+
+
+def set_time(ds: xr.Dataset) -> Kept:
+    """Time under voltage until the current first reaches its limit; where it never does, the end, a bound."""
+    time, driven = ds["time"].values, np.flatnonzero(ds["voltage_source"].values != 0.0)
+    if not len(driven):
+        return Kept(math.nan, True)
+    start = float(time[driven[0] - 1]) if driven[0] > 0 else 0.0
+    held = np.flatnonzero(ds["limited"].values > 0)
+    end = held[0] if len(held) else driven[-1]
+    return Kept(float(time[end]) - start, not len(held))
+
+
+def residual_voltage(ds: xr.Dataset) -> float:
+    """V that a limiter leaves on the device that has set, at the last look at which it acts."""
+    held = np.flatnonzero(ds["limited"].values > 0)
+    return float(ds["voltage_device"].values[held[-1]]) if len(held) else math.nan
 
 
 def on_off(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:

@@ -107,6 +107,15 @@ def retention(ds: xr.Dataset) -> Kept:
     return Kept(float(time[np.argmax(gone)]), False) if gone.any() else Kept(float(time[-1]), True)
 
 
+def lifetime(ds: xr.Dataset, open_S: float) -> Kept:
+    """Time at 0 V until less than `open_S` conducts. Censored where more does to the end."""
+    time, conductance = at_rest(ds)
+    if not len(time):
+        return Kept(math.nan, True)
+    gone = np.flatnonzero(conductance < open_S)
+    return Kept(float(time[gone[0]]), False) if len(gone) else Kept(float(time[-1]), True)
+
+
 def reset_voltage(ds: xr.Dataset) -> float:
     """Most negative voltage of the negative sweep until a tenth is left of the conductance before it, V."""
     voltage, conductance = ds["voltage_source"].values, ds["conductance"].values

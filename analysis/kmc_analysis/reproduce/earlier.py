@@ -13,7 +13,7 @@ from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure
 from kmc_analysis.reproduce import board, decided
 from kmc_analysis.reproduce.session import Changes, Extent, Session
-from kmc_analysis.reproduce.targets import targets
+from kmc_analysis.reproduce.targets import all_rows
 from kmc_analysis.reproduce.verdict import NOT_RUN
 
 
@@ -26,7 +26,7 @@ def rows(out: Path, asked: Collection[str], extent: Extent,
     """
     try:
         found = json.loads((out / board.JSON_NAME).read_text(encoding="utf-8"))
-        there = {one.key: one for one in board.rows_of(found) if one.key in targets()}
+        there = {one.key: one for one in board.rows_of(found) if one.key in all_rows()}
         made, changed = _extent(found, extent, figures_of(there)), dict(found.get("changes", {}))
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -42,7 +42,7 @@ def compared(rows: Mapping[str, board.Row], out: Path, extent: Extent,
              changes: Changes) -> tuple[list[str], list[str]]:  # fmt: skip
     """Keys of the rows with a result that something else decided than would today (cards, programs, sources),
     and of those that do not say what did."""
-    there = {key: rows[key] for key in targets() if key in rows and rows[key].verdict != NOT_RUN}
+    there = {key: rows[key] for key in all_rows() if key in rows and rows[key].verdict != NOT_RUN}
     session = Session(figures_of({key for key, one in there.items() if one.decided}), out, extent, changes)
     today = {key: decided.figure(figure, session) for figure in session.figures for key in figure.keys}
     return ([key for key, one in there.items() if one.decided and one.decided != today[key]],

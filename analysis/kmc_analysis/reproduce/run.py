@@ -15,7 +15,7 @@ from kmc_analysis.figures.definition import Figure, Runs
 from kmc_analysis.reproduce import board, decided, earlier
 from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
-from kmc_analysis.reproduce.targets import Target, targets
+from kmc_analysis.reproduce.targets import Target, all_rows
 
 _MOST_FAILURES = 2  # named in a row's reason
 
@@ -74,7 +74,7 @@ class Reproduction:
     def outdated(self) -> list[str]:
         """Keys with runs that another engine made than the one there is, also of rows that stay."""
         there = {**self.earlier, **self.rows}
-        return [key for key in targets() if key in there and decided.others(there[key].engines)]
+        return [key for key in all_rows() if key in there and decided.others(there[key].engines)]
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""
@@ -131,7 +131,7 @@ class Reproduction:
 
     def _write(self) -> None:
         there = {**self.earlier, **self.rows}
-        board.write(self._board({key: there[key] for key in targets() if key in there}), self.out)
+        board.write(self._board({key: there[key] for key in all_rows() if key in there}), self.out)
 
 
 def _read(path: Path) -> dict[str, Measured]:

@@ -1,4 +1,4 @@
-"""The observations of the experiment, read from targets.yaml in this folder."""
+"""The observations of the experiment, read from targets.yaml in this folder, and what is only predicted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from kmc.documents import Mapping, unknown
 from kmc.errors import UserError
 
 FILE = Path(__file__).with_name("targets.yaml")
-ROLES = ("input", "consistency", "calibration", "validation", "report")
+BEYOND = FILE.with_name("predictions.yaml")
+ROLES = ("input", "consistency", "calibration", "validation", "report", "prediction")
 _ACCEPT = ("min", "max", "abs", "rel", "rule")
 
 
@@ -64,13 +65,20 @@ def targets() -> dict[str, Target]:
     return load()
 
 
+@lru_cache(maxsize=1)
+def all_rows() -> dict[str, Target]:
+    """The targets, and after them the predictions: what a scoreboard may have a row of."""
+    return {**targets(), **load(BEYOND)}
+
+
 def chosen(keys: list[str]) -> list[Target]:
-    """The targets named by `keys`, all if none is. Raises UserError with the nearest key."""
-    known = targets()
+    """Those named by `keys`, all targets if none is: predictions are asked for by name. Raises UserError with
+    the nearest key."""
+    known = all_rows()
     for key in keys:
         if key not in known:
             raise unknown(f'no target is called "{key}"', key, known, "")
-    return [known[key] for key in known if not keys or key in keys]
+    return [known[key] for key in known if key in (keys or targets())]
 
 
 def _target(key: str, row: Mapping) -> Target:
