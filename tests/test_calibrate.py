@@ -22,7 +22,7 @@ from kmc_analysis.calibrate.fit import Failed, Simulated, Stopped, finished, pos
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
-from kmc_analysis.calibrate.sensitivity import check, influences, table
+from kmc_analysis.calibrate.sensitivity import as_rows, check, influences, table
 from kmc_analysis.reproduce.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
@@ -184,6 +184,14 @@ def test_sets_of_devices_share_none(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             judge({}, others)
     assert [len(one) for one in asked] == [6, 6, 6]
     assert len(set().union(*asked)) == 18
+
+
+def test_influences_without_a_number_are_null() -> None:
+    """JSON has no NaN."""
+    pytest.importorskip("SALib")
+    found = influences(free(list(PAIR)), [targets()["S8_ogb_retention"]], judged, 2, seed=2)
+    assert [row["strength"] for row in as_rows(found)] == [None] * 3
+    json.dumps(as_rows(found), allow_nan=False)
 
 
 class Figures:

@@ -459,6 +459,7 @@ def test_a_changed_file_leaves_the_hashes(study: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(("arguments", "words"), [
     (["no-such", "out"], "no-such does not exist"),
     (["out", "out", "--metric", "set"], "--metric does not go with two runs"),
+    (["out", "out", "--all"], "--all does not go with two runs"),
 ])  # fmt: skip
 def test_bad_pairs_are_refused(study: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
                                monkeypatch: pytest.MonkeyPatch, words: str) -> None:  # fmt: skip

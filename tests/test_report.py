@@ -69,6 +69,18 @@ def page(study: Path) -> Path:
     return study / "report.html"
 
 
+def test_a_scoreboard_of_another_encoding_is_refused(study: Path, kmc_report: None, tmp_path: Path,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Written by a spreadsheet in Latin-1, say: named, exit code 2, and no page."""
+    (study / "scoreboard.csv").write_bytes(TABLE.encode() + "caf\u00e9\n".encode("latin-1"))
+    try:
+        assert cli.main(["report", str(study), "--out", str(tmp_path / "page.html"), "--quiet"]) == 2
+    finally:
+        (study / "scoreboard.csv").write_text(TABLE)
+    assert "scoreboard.csv" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 # --- what is in it ---------------------------------------------------------------------------------------
 
 

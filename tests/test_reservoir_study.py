@@ -127,3 +127,12 @@ def test_ways_to_run_that_exclude_each_other(compared: Compared) -> None:
     for words in ("--sweep", "--seeds 3"):
         code, told = compared(words)
         assert (code, "do not go together" in told) == (2, True)
+
+
+def test_a_study_that_is_written_has_no_folder(made: Path, monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """--out would go unheard."""
+    monkeypatch.chdir(made)
+    assert cli.main(["reservoir", "plan.yaml", "--write-study", "other.yaml", "--out", "o"]) == 2
+    assert "--write-study and --out do not go together" in capsys.readouterr().err
+    assert not (made / "other.yaml").exists()

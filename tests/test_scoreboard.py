@@ -305,13 +305,15 @@ def test_a_board_that_is_stopped_measures_what_there_is(tmp_path: Path) -> None:
     assert reasons[1] == "not done yet"
 
 
-def test_time_that_is_over_stops_a_board(tmp_path: Path) -> None:
-    """Without a minute nothing is begun, there is a scoreboard, and the exit status says that it is not done.
-    Negative control: what needs no run is done whatever the time."""
+def test_time_that_is_over_stops_a_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a minute nothing is begun, there is a scoreboard, and words and the exit status say that it is
+    not done. Negative control: what needs no run is done whatever the time."""
     assert reproduce(["S14_gold_electrode"], out=tmp_path / "a", minutes=0, workers=1, quiet=True) == 3
+    assert "stopped before its end; the same command goes on" in capsys.readouterr().err
     assert (tmp_path / "a" / "scoreboard.json").is_file()
     assert not any((tmp_path / "a" / "tasks").iterdir())
     assert reproduce(["S11_roughness"], out=tmp_path / "b", minutes=0, workers=1, quiet=True) == 0
+    assert "stopped" not in capsys.readouterr().err
 
 
 def test_what_is_owed_is_no_hit() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,20 +63,26 @@ def compare(
         kmc compare runs/quick/out runs/ogb_20nm/run.yaml
     """
     if other is not None:
-        return _inputs(folder, other, out, names, as_json)
+        _refuse({"--out": out, "--metric": names, "--all": every})
+        return _inputs(folder, other, as_json)
     return _effects(folder, out, names or [], every, as_json, quiet, picture)
 
 
-def _inputs(first: Path, second: Path, out: Path | None, names: list[str] | None, as_json: bool) -> int:
-    """What differs between the inputs of two runs."""
+def _refuse(given: dict[str, Any]) -> None:
+    """What is for a study would go unheard."""
     from kmc.errors import UserError
+
+    for option, value in given.items():
+        if value:
+            raise UserError(f"{option} does not go with two runs, of which the inputs are compared",
+                            next_step=f"remove {option}, or name one study")  # fmt: skip
+
+
+def _inputs(first: Path, second: Path, as_json: bool) -> int:
+    """What differs between the inputs of two runs."""
     from kmc_analysis.differences import Difference, differences
     from kmc_analysis.tables import show_rows
 
-    if out is not None or names:
-        option = "--out" if out is not None else "--metric"
-        raise UserError(f"{option} does not go with two runs, of which the inputs are compared",
-                        next_step=f"remove {option}, or name one study")  # fmt: skip
     found = differences(first, second)
     if as_json:
         print(json.dumps({"differences": [one._asdict() for one in found]}, indent=2))
@@ -94,6 +99,7 @@ def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_j
     from kmc.outputs import folder as made
     from kmc.progress import spinner
     from kmc_analysis import compare as comparing
+    from kmc_analysis import tables
     from kmc_analysis.conclusions import conclusions
 
     comparing.check_names(names)
@@ -109,7 +115,7 @@ def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_j
     files = _written(study, values, found, names, target, picture)
     shown = [one for one in found if one.metric in names]
     if as_json:
-        plain = [_plain(one) for one in shown]
+        plain = [tables.plain(one) for one in shown]
         print(json.dumps({"effects": plain, "conclusions": said, "files": files}, indent=2))
         return 0
     _show(study, shown, every)
@@ -164,9 +170,3 @@ def _show(study: xr.Dataset, found: list[Effect], every: bool) -> None:
 
     shown = [one for one in (found if every else _overall(found)) if one.pairs]
     show(shown, f"{study.attrs['study']}: effects, paired by seed")
-
-
-def _plain(one: Effect) -> dict[str, Any]:
-    """An effect as JSON can hold it: null for NaN."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in one._asdict().items()}  # fmt: skip

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from kmc_analysis.compare import Effect
 
@@ -19,6 +20,12 @@ def as_csv(found: list[Effect]) -> str:
     writer.writerow(Effect._fields)
     writer.writerows(found)
     return text.getvalue()
+
+
+def plain(one: Any) -> dict[str, Any]:
+    """A named tuple as strict JSON can hold it: null for a number that is none."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in one._asdict().items()}  # fmt: skip
 
 
 HEADS = ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", "")

@@ -17,6 +17,7 @@ from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
+from kmc_analysis.tables import plain
 
 LEVELS = 4
 #: the row that changes no number: its levels are other sets of devices, so an effect as small says nothing
@@ -163,4 +164,4 @@ def keys_of(found: Sequence[Influence]) -> list[str]:
 
 def as_rows(found: Sequence[Influence]) -> list[Mapping[str, Any]]:
     """Plain data."""
-    return [one._asdict() for one in found]
+    return [plain(one) for one in found]

@@ -85,6 +85,8 @@ def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, 
     failed = made.failed()
     if failed:
         say(failed)
+    if not finished:
+        say("stopped before its end; the same command goes on")
     _print(made, as_json)
     return 0 if finished and not failed else 3
 

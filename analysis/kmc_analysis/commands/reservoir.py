@@ -56,6 +56,8 @@ def reservoir(
     from kmc_analysis.reservoir import settings
 
     _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study})
+    if write_study is not None and out is not None:
+        _refuse_mixtures(None, **{"write-study": write_study, "out": out})
     plan = settings.load(file, set or [], seed)
     target = file.parent / "out" if out is None else out
     if write_study is not None:

@@ -65,6 +65,8 @@ def sensitivity(
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
     _print(found, as_json)
+    if not as_json:
+        print(out / "sensitivity.json")
     return _end(judge.lost)
 
 

@@ -38,20 +38,8 @@ def read_changes(model: CompactModel, given: Sequence[str]) -> dict[str, float]:
         parameter = model.parameter(name.strip())
         if parameter.name in found:
             raise UserError(f"{parameter.name} is given twice", next_step="keep one of the two")
-        found[parameter.name] = _within(
-            model, parameter.name, units.parse(value.strip(), parameter.unit, name)
-        )
+        found[parameter.name] = model.within(parameter.name, units.parse(value.strip(), parameter.unit, name))
     return found
-
-
-def _within(model: CompactModel, name: str, value: float) -> float:
-    bounds = model.parameter(name)
-    if not bounds.low <= value <= bounds.high:
-        raise UserError(
-            f"{name} = {value:g} is out of its bounds",
-            next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
-        )
-    return value
 
 
 def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
@@ -61,7 +49,7 @@ def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
     if AMBIENT not in model.names:  # files of earlier versions name it for every model
         entries = {name: entry for name, entry in entries.items() if name != AMBIENT}
     numbers = _numbers(model, entries, path)
-    return {name: _within(model, name, value) for name, value in numbers}
+    return {name: model.within(name, value) for name, value in numbers}
 
 
 def read_spreads(model: CompactModel, path: Path) -> Mapping[str, Mapping[str, float]]:

@@ -88,12 +88,7 @@ def fit(
 
     fixed = dict(fixed or {})
     for name, value in fixed.items():
-        bounds = model.parameter(name)
-        if not bounds.low <= value <= bounds.high:
-            raise UserError(
-                f"{name} = {value:g} is out of its bounds",
-                next_step=f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip(),
-            )
+        model.within(name, value)
     problem = Problem(model, data.weighted(traces), fixed, free, tell)
     points = sum(int(np.sum(one.used)) for one in problem.traces)
     if points <= len(problem.parameters):

@@ -139,6 +139,14 @@ class CompactModel:
             raise unknown(f'{self.name} has no parameter "{name}"', name, self.names, "")
         return self.parameters[self.names.index(name)]
 
+    def within(self, name: str, value: float) -> float:
+        """`value`, in the unit of the parameter `name`. Raises UserError where it leaves the bounds."""
+        bounds = self.parameter(name)
+        if not bounds.low <= value <= bounds.high:
+            step = f"give {bounds.low:g} to {bounds.high:g} {bounds.unit}".rstrip()
+            raise UserError(f"{name} = {value:g} is out of its bounds", next_step=step)
+        return value
+
     def values(self, changes: Mapping[str, float] | None = None) -> dict[str, float]:
         """All parameters, with `changes` in place of the file's values. UserError for an unknown name."""
         found = {parameter.name: parameter.value for parameter in self.parameters}

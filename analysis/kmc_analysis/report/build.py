@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import kmc
-from kmc import dataset, files, outputs
+from kmc import dataset, documents, files, outputs
 from kmc.errors import CorruptFile, UserError
 from kmc.outfolder import read_record
 from kmc.provenance import run_of
@@ -158,7 +158,7 @@ def _scoreboard(out: Path) -> list[Section]:
     path = out / SCOREBOARD
     if not path.is_file():
         return []
-    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.reader(io.StringIO(documents.read_text(path, ".csv"))))
     body = table(rows[0], rows[1:], "Scoreboard") if rows else paragraph("It is empty.")
     return [Section("scoreboard", "Scoreboard", body)]
 

@@ -32,7 +32,7 @@ def reproduction(out: Path) -> str:
         Section("figures", "Figures", _figures(out)),
         Section("versions", "Versions", listed([" ".join(one) for one in versions.items()])),
     ]  # fmt: skip
-    return page("Scoreboard", "The experiment's figures on the virtual devices.", sections)
+    return page("Scoreboard", paragraph("The experiment's figures on the virtual devices."), sections)
 
 
 def _figures(out: Path) -> str:

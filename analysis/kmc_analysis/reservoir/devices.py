@@ -16,7 +16,7 @@ from kmc import units
 from kmc.documents import place, unknown
 from kmc.errors import UserError
 from kmc_analysis.compact import exports
-from kmc_analysis.compact.exports import _within, read_parameters, read_spreads
+from kmc_analysis.compact.exports import read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
@@ -56,7 +56,7 @@ def _changes(model: CompactModel, settings: Devices,
         if name not in model.names:
             raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, where)
         try:
-            changes[name] = _within(model, name, units.parse(value, model.parameter(name).unit, name))
+            changes[name] = model.within(name, units.parse(value, model.parameter(name).unit, name))
         except UserError as error:
             raise error.at(where) from None
     return changes, model.spread
