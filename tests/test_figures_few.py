@@ -20,6 +20,7 @@ from kmc_analysis.figures import (
     programmed,
     pulses,
     series,
+    static,
     stressed,
     thermogram,
     volatile,
@@ -75,10 +76,57 @@ def test_a_film_that_sets_early_is_not_one_that_never_sets() -> None:
     some = found([0.30] * 5 + [0.90])
     assert some.value == pytest.approx(0.0)
     assert "1 devices have no such voltage" in some.open
-    assert not found([0.30] * 6).open
+    assert found([0.30] * 6).open == controls.TOO_FAST
     assert found([0.30] * 6).owed == controls.TOO_FAST
     crystals[:] = [0.30] * 3 + [0.90] * 3  # then those that never set may need more than the film
     assert found([0.90] * 6).value is None
+
+
+def test_what_may_rise_is_not_said_to_fall() -> None:
+    """S22: where true means rise by less than devices scatter, no more than 2.5 % of 400 groups of six are
+    said to fall, here 5 % at most (which 400 pass by chance but once in a thousand); where a step falls by
+    two standard deviations most are. Control: by the least step of resampled devices it would be two thirds.
+    """
+    stream, rising = np.random.default_rng(2), 0.01 * np.arange(5)
+    groups = [rising + stream.standard_normal((6, 5)) for _ in range(400)]
+    assert np.mean([pulses._falls(one) for one in groups]) < 0.05
+    falling = np.array([0.0, 1.0, -2.0, 0.0, 1.0])
+    assert np.mean([pulses._falls(falling + part - rising) for part in groups]) > 0.8
+    least = [np.diff(part[stream.integers(6, size=(100, 6))].mean(axis=1), axis=1).min(axis=1)
+             for part in groups[:100]]  # fmt: skip
+    assert np.mean([np.quantile(one, 0.975) < 0.0 for one in least]) > 0.3
+
+
+@pytest.mark.parametrize(("shorts", "verdict"), [
+    ((0, 0, 0, 0, 1), None), ((1, 1, 1, 2, 3), None), ((0, 0, 2, 5, 9), True), ((9, 6, 3, 0, 0), False),
+])  # fmt: skip
+def test_shorts_rise_by_more_than_chance(monkeypatch: pytest.MonkeyPatch, shorts: tuple[int, ...],
+                                         verdict: bool | None) -> None:  # fmt: skip
+    """S15, twelve films a share: one short at the greatest share falls there in one of five permutations; a
+    rise that chance may make is no miss; what falls for sure is one."""
+    films = [(share, float(k < count)) for share, count in zip(static.CREVICES, shorts, strict=True)
+             for k in range(12)]  # fmt: skip
+    monkeypatch.setattr(static, "_shorts", lambda runs: films)
+    found = static._poor_films({})["S15_poor_film_shorts"]
+    assert found.holds is verdict
+    if shorts == (0, 0, 0, 0, 1):
+        assert static._by_chance(*np.array(films).T) == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_set_on_the_way_back_of_the_negative_side_counts() -> None:
+    """S5: at -0.55 V after -0.6 V. Control: the same device without it is good."""
+    up = np.arange(0.0, 0.61, 0.05)
+    volts = np.concatenate([up, up[-2::-1], -up[1:], -up[-2::-1]])
+    segment = np.repeat([0, 1], [2 * len(up) - 1, 2 * len(up) - 2])
+    for back, share in ((False, 1.0), (True, 0.0)):
+        limited = ((segment == 0) & (np.abs(volts - 0.4) < 0.01)) | (
+            back & (segment == 1) & (np.abs(volts + 0.55) < 0.01) & (np.arange(len(volts)) > 3 * len(up) - 3))
+        current = np.where(limited, 1e-6 * np.sign(volts), 1e-9 * volts)
+        columns = {"voltage_source": volts, "current": current, "limited": limited.astype(np.int8),
+                   "conductance": np.full(len(volts), 1e-9), "segment": segment}  # fmt: skip
+        ds = xr.Dataset({name: ("time", values) for name, values in columns.items()})
+        found = controls._negative({controls.BOTH_WAYS.name: [ds] * 3})["S5_unidirectional"]
+        assert (found.value, found.n) == (share, 3)
 
 
 def test_a_rule_is_met_where_resampled_devices_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,20 @@ def test_a_negative_sweep_is_a_sweep() -> None:
     assert of_sweep(never) == [0.0, *[pytest.approx(math.nan, nan_ok=True)] * 2, 0.0]
 
 
+def test_a_set_on_the_way_back_is_a_set() -> None:
+    """At the limit from two steps after the top on, or tenfold without a limiter; on the negative side, too.
+    Control: a resistor, whose current falls on its way back, has none."""
+    volts = UP + UP[-2::-1]
+    late = [1e-6 if len(UP) < k < len(UP) + 4 else 1e-9 * v for k, v in enumerate(volts)]
+    for limit in (1e-6, math.inf):
+        there = staircase(volts, late, limit)
+        share, voltage, ratio, _ = of_sweep(there)
+        assert (share, voltage) == (1.0, volts[len(UP) + 1])
+        assert ratio == pytest.approx(1e-6 / (1e-9 * volts[len(UP)]))
+        assert of_sweep(mirrored(there))[:2] == [1.0, -voltage]
+    assert of_sweep(staircase(volts, [1e-9 * v for v in volts]))[0] == 0.0
+
+
 def test_a_device_at_the_limit_at_once_sets_there() -> None:
     """Its first level is the voltage; before it there is no current to take a ratio of."""
     volts = [0.3, 0.4, 0.5, 0.6]
@@ -147,7 +161,7 @@ def test_a_sweep_that_its_set_ends_is_one(levels: int) -> None:
 def by_the_book(volts: np.ndarray, current: np.ndarray, limited: np.ndarray) -> list[float]:
     """The metrics of 0 V to a positive voltage and back, as the definitions have them and nothing more."""
     top = int(np.argmax(volts))
-    rises = [k for k in range(1, top + 1) if limited[k] or (0 < current[k - 1] <= current[k] / 10)]
+    rises = [k for k in range(1, len(volts)) if limited[k] or (0 < current[k - 1] <= current[k] / 10)]
     grid = np.linspace(0.0, volts[top], 400)
     out, back = np.interp(grid, volts[: top + 1], current[: top + 1]), np.interp(
         grid, volts[top:][::-1], current[top:][::-1])  # fmt: skip

@@ -332,7 +332,8 @@ def test_two_devices_are_neither_a_hit_nor_a_miss() -> None:
     assert judge(endurance, measured.mean([5.0] * 6)).verdict == HIT
     assert judge(ratio, measured.median([10.0, 20.0])).verdict == UNCLEAR
     assert judge(ratio, measured.median([10.0, 20.0] * 3)).verdict == MISS
-    assert judge(ratio, replace(seen(10, -math.inf, 20, n=2), open="few")).verdict == MISS
+    assert judge(ratio, replace(seen(10, -math.inf, 20, n=2), open="few", bound=True)).verdict == MISS
+    assert judge(ratio, replace(seen(10, -math.inf, 20, n=2), open="few")).verdict == UNCLEAR
     assert judge(endurance, measured.mean([5.0, 5.0 * (1 + 1e-15)])).verdict == UNCLEAR
 
 

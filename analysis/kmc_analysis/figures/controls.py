@@ -52,7 +52,7 @@ def _negative(runs: Runs) -> dict[str, Measured]:
     """
     devices = [ds for ds in runs[BOTH_WAYS.name] if has_set(part(ds, 0)) == 1.0]
     good = [has_set(mirrored(part(ds, 1))) == 0.0 for ds in devices]
-    still = [not gone and part(ds, 0)["conductance"].values[-1] > HIGH_RESISTANCE * first_step(ds)
+    still = [not gone and part(ds, 0)["conductance"].values[-1] > HIGH_RESISTANCE * at_first(ds)
              for ds, gone in zip(devices, good, strict=True)]  # fmt: skip
     note = (f"share of the {len(good)} of {len(runs[BOTH_WAYS.name])} devices with a SET on their positive "
             f"side that have none on the negative one; of {len(good) - sum(good)} that do {sum(still)} "
@@ -60,9 +60,9 @@ def _negative(runs: Runs) -> dict[str, Measured]:
     return {"S5_unidirectional": share(sum(good), len(good), note)}
 
 
-def first_step(ds: xr.Dataset) -> float:
-    """Conductance at the first step of a sweep that has a voltage, S: the pristine one."""
-    return float(ds["conductance"].values[1])
+def at_first(ds: xr.Dataset) -> float:
+    """Conductance at the beginning of a sweep, at 0 V, S: the pristine one."""
+    return float(ds["conductance"].values[0])
 
 
 def _draw_negative(runs: Runs, path: Path) -> None:

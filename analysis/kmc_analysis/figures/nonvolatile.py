@@ -11,6 +11,7 @@ import xarray as xr
 
 from kmc.pictures.lines import say_if_empty
 from kmc_analysis.figures import thermogram
+from kmc_analysis.figures.controls import TOO_FAST
 from kmc_analysis.figures.definition import Figure, Program, Runs, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.programmed import (
@@ -108,7 +109,7 @@ def heat(devices: list[xr.Dataset], note: str) -> Measured:
     if any(map(is_written, devices)):
         told = f"{note}; its upper end is what the circuit gives in the RESET of any cycle"
         found = _of_written(devices, lambda ds: surface_rise(ds, negative=True), told)
-        return replace(found, high=most, bound=True)
+        return replace(found, low=0.0 if np.isnan(found.low) else found.low, high=most, bound=True)
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
     return Measured(most, 0.0, most, len(devices), told, bound=True)
 
@@ -175,9 +176,9 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     told = [f"{len(group)} of {len(runs[one.name])} devices" for group, one in zip(groups, (OGB, VOLATILE),
                                                                                    strict=True)]  # fmt: skip
     means = [f"{group.mean():.3g} atoms of {one}" for group, one in zip(groups, told, strict=True)]
-    note = f"means {means[0]} at 1 mA, {means[1]} at 1 uA"
-    return {"S4_S6_filament_size": measured.bootstrap_groups(
-        lambda parts: float(parts[0].mean() / parts[1].mean()), groups, note)}  # fmt: skip
+    note = f"means {means[0]} at 1 mA, {means[1]} at 1 uA; {TOO_FAST}"
+    found = measured.bootstrap_groups(lambda parts: float(parts[0].mean() / parts[1].mean()), groups, note)
+    return {"S4_S6_filament_size": replace(found, owed=TOO_FAST, open=TOO_FAST)}
 
 
 def _thick(ds: xr.Dataset) -> float:

@@ -27,6 +27,7 @@ from kmc_analysis.reproduce.measured import (
     Measured,
     bootstrap,
     bootstrap_groups,
+    few,
     known,
     mean,
     not_run,
@@ -107,7 +108,8 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
 
 def _too_fast(found: Measured) -> Measured:
     """What a sweep tells that was not at the rate of the definitions."""
-    return replace(found, owed="; ".join(filter(None, (found.owed, TOO_FAST)))).noted(TOO_FAST)
+    owed, undecided = ("; ".join(filter(None, (one, TOO_FAST))) for one in (found.owed, found.open))
+    return replace(found, owed=owed, open=undecided).noted(TOO_FAST)
 
 
 def _draw_thickness(runs: Runs, path: Path) -> None:
@@ -235,7 +237,8 @@ def _voltages(runs: Runs) -> dict[str, Measured]:
     if 0 < len(crystals) == len(groups[0]) and len(groups[1]) and not len(film):
         highest = mean(list(crystals)).high if len(crystals) > 1 else float(crystals[0])
         least = TOP_V / highest - 1
-        found = Measured(least, least, np.inf, min(map(len, groups)), f"a bound, from {TOP_V:g} V on; {told}")
+        n = min(map(len, groups))
+        found = Measured(least, least, np.inf, n, f"a bound, from {TOP_V:g} V on; {told}", open=few(n))
     return {"N7_same_voltages": _too_fast(found), "N7_film_volatile_endurance": bound}
 
 

@@ -18,7 +18,7 @@ from kmc_analysis.figures.controls import (
     STEP,
     TOO_FAST,
     TOP_V,
-    first_step,
+    at_first,
     part,
     ratio,
     sweep,
@@ -78,8 +78,8 @@ def _ratios(devices: list[xr.Dataset], faster: list[xr.Dataset]) -> Measured:
 
 
 def _left_at_the_end(ds: xr.Dataset) -> float:
-    """Conductance at the last step of a sweep, 0 V, over that of the first."""
-    return float(ds["conductance"].values[-1]) / first_step(ds)
+    """Conductance at the last step of a sweep, 0 V, over that of its beginning."""
+    return float(ds["conductance"].values[-1]) / at_first(ds)
 
 
 def _draw_switching(runs: Runs, path: Path) -> None:
@@ -166,8 +166,10 @@ def _endurance(runs: Runs) -> dict[str, Measured]:
     if not all(ended):
         low = float(min(good))
         told = f"{note}; a bound: {MOST_CYCLES} cycles were followed"
-        return {key: Measured(float(np.mean(good)), low, np.inf, len(good), told, owed=TOO_FAST)}
-    return {key: replace(mean(list(map(float, good)), f"{note}; {TOO_FAST}"), owed=TOO_FAST)}
+        found = Measured(float(np.mean(good)), low, np.inf, len(good), told)
+    else:
+        found = mean(list(map(float, good)), f"{note}; {TOO_FAST}")
+    return {key: replace(found, owed=TOO_FAST, open=TOO_FAST)}
 
 
 def _good_cycles(ds: xr.Dataset) -> tuple[int, bool]:

@@ -87,20 +87,21 @@ def _ways_out(volts: np.ndarray, first: int, end: int, least: int) -> list[tuple
 def _jump(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray | None, np.ndarray] | None:
     """The step before the first one that reaches the limit or a tenfold current, and that step itself.
 
-    None before a jump at the first level. Beside zero, or across it, the voltage itself rises manifold from
-    one level to the next, and with it the current of any resistor: no jump begins at less than half a step.
+    It may be one of the way back. None before a jump at the first level. Beside zero, or across it, the
+    voltage itself rises manifold from one level to the next, and with it the current of any resistor: no jump
+    begins at less than half a step.
     """
     found = branches(ds, least)
     if found is None:
         return None
-    out = found[0]
-    volts, current = out[:, 0], np.abs(out[:, 1])
+    steps = np.concatenate([found[0], found[1][1:]])
+    volts, current = steps[:, 0], np.abs(steps[:, 1])
     away = (volts[1:] * volts[:-1] > 0) & (np.abs(volts[:-1]) > _NEAR_ZERO * np.abs(np.diff(volts)))
     tenfold = (current[1:] >= 10 * current[:-1]) & (current[:-1] > 0) & away
-    places = np.flatnonzero(np.append(False, tenfold) | (out[:, 2] > 0))
+    places = np.flatnonzero(np.append(False, tenfold) | (steps[:, 2] > 0))
     if not len(places):
         return None
-    return out[places[0] - 1] if places[0] else None, out[places[0]]
+    return steps[places[0] - 1] if places[0] else None, steps[places[0]]
 
 
 def has_set(ds: xr.Dataset, least: int = LEAST_LEVELS) -> float:

@@ -30,8 +30,7 @@ def judge(target: Target, found: Measured) -> Verdict:
     if found.value is None:
         return Verdict(NOT_RUN, found.note)
     verdict = _judge(target, found)
-    bound = found.bound or not (math.isfinite(found.low) and math.isfinite(found.high))
-    if found.open and (verdict.verdict == HIT or (verdict.verdict == MISS and not bound)):
+    if found.open and (verdict.verdict == HIT or (verdict.verdict == MISS and not found.bound)):
         return Verdict(UNCLEAR, _with(found, found.open))
     if found.owed and verdict.verdict == HIT:
         return Verdict(UNCLEAR, _with(found, found.owed))
