@@ -114,9 +114,10 @@ def open_links(atoms, own, labels: int, roof, foot, bottom: int, reach: int, tab
     """All tunnelling links of an open filament (none at a `reach` of 1): the atoms that have one, their
     labels, `best` and `planes`; channels and conductances of the clusters; and what `bare` gives."""
     best, planes = np.zeros((atoms.size, labels)), np.zeros((atoms.size, 2))
+    linked = np.zeros(atoms.size, np.bool_)
     if reach > 1 and atoms.size:
-        tunnelling_links(atoms, own, roof, foot, best, planes, reach, table, nz, ny, nx)
-    some = linked(best, planes)
+        tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach, table, nz, ny, nx)
+    some = np.flatnonzero(linked)
     names, best, planes = own[some], best[some], planes[some]
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
     cluster_links(names, best, planes, channels, matrix)
@@ -125,45 +126,44 @@ def open_links(atoms, own, labels: int, roof, foot, bottom: int, reach: int, tab
 
 
 @njit
-def tunnelling_links(atoms, own, roof, foot, best, planes, reach: int, table, nz: int, ny: int, nx: int
-                     ) -> None:
+def tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach: int, table, nz: int, ny: int,
+                     nx: int) -> None:
     """The shortest tunnelling links of each atom, S: one atom is one channel.
 
     atoms: sites, ascending; own [atoms]: labels, none of them PLATED. best [atoms, labels]: to an atom of
     another cluster; planes [atoms, 2]: to the cathode of the organic below (`foot` [ny, nx], its highest
-    site) and to the electrode above (`roof`, its lowest); zero at entry.
+    site) and to the electrode above (`roof`, its lowest); linked bool [atoms]: who has one; zero at entry.
     table: conductance of a link of two atoms by squared distance in sites (Simmons at low bias:
     10^(-gap / decade), gap from surface to surface).
     """
-    plane = ny * nx
     lowest, highest = roof.min(), foot.max()
     many = np.argmax(np.bincount(own))  # the links of the largest cluster are found from the others
-    start = plane_starts(atoms, plane, nz)
+    start = plane_starts(atoms, ny * nx, nz)
+    x, y, z = atoms % nx, atoms // nx % ny, atoms // (ny * nx)
     for a in range(atoms.size):
-        z = atoms[a] // plane
-        below = own[a] != CATHODE and z - highest <= reach
-        above = own[a] != ANODE and lowest - z <= reach
+        below = own[a] != CATHODE and z[a] - highest <= reach
+        above = own[a] != ANODE and lowest - z[a] <= reach
         if own[a] == many and not (below or above):
             continue
-        y, x = atoms[a] // nx % ny, atoms[a] % nx
         if below:
-            planes[a, 0] = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
+            planes[a, 0] = plane_link(x[a], y[a], z[a], foot, -1, reach, table, ny, nx)
         if above:
-            planes[a, 1] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+            planes[a, 1] = plane_link(x[a], y[a], z[a], roof, 1, reach, table, ny, nx)
+        linked[a] = linked[a] or planes[a, 0] > 0.0 or planes[a, 1] > 0.0
         if own[a] == many:
             continue
-        for b in range(start[max(z - reach, 0)], start[min(z + reach + 1, nz)]):
+        for b in range(start[max(z[a] - reach, 0)], start[min(z[a] + reach + 1, nz)]):
             if own[b] == own[a]:
                 continue
-            dz = atoms[b] // plane - z
-            dy, dx = abs(atoms[b] // nx % ny - y), abs(atoms[b] % nx - x)
-            dx, dy = min(dx, nx - dx), min(dy, ny - dy)
+            dy, dx = abs(y[b] - y[a]), abs(x[b] - x[a])
+            dx, dy, dz = min(dx, nx - dx), min(dy, ny - dy), z[b] - z[a]
             squared = dx * dx + dy * dy + dz * dz
             if squared <= reach * reach:
                 g = table[squared]
                 best[a, own[b]] = max(best[a, own[b]], g)
                 best[b, own[a]] = max(best[b, own[a]], g)
-    for a in range(atoms.size):  # to an electrode and to silver on it there is one channel too
+                linked[a], linked[b] = True, True
+    for a in np.flatnonzero(linked):  # to an electrode and to silver on it there is one channel too
         for side, electrode in ((0, CATHODE), (1, ANODE)):
             if planes[a, side] > best[a, electrode]:
                 best[a, electrode] = 0.0
@@ -187,14 +187,19 @@ def plane_link(x: int, y: int, z: int, height, way: int, reach: int, table, ny: 
     way: 1 for an electrode that is solid from that height up, -1 for one from there down: beside its wall
     the nearest site is level with the atom.
     """
-    best = 0.0
-    for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            dz = max(0, way * (height[(y + dy) % ny, (x + dx) % nx] - z))
-            squared = dx * dx + dy * dy + dz * dz
-            if 0 < squared <= reach * reach:
-                best = max(best, table[squared])
-    return best
+    nearest = reach * reach + 1
+    for k in range(2 * reach + 1):  # sideways from the middle out: farther than the nearest is none nearer
+        dy = (k + 1) // 2 * (1 - 2 * (k % 2))
+        row = (y + dy) % ny
+        for m in range(2 * reach + 1):
+            dx = (m + 1) // 2 * (1 - 2 * (m % 2))
+            flat = dx * dx + dy * dy
+            if flat >= nearest:
+                break
+            dz = max(0, way * (height[row, (x + dx) % nx] - z))
+            if 0 < flat + dz * dz < nearest:
+                nearest = flat + dz * dz
+    return table[nearest] if nearest <= reach * reach else 0.0
 
 
 @njit
@@ -213,20 +218,6 @@ def cluster_links(own, best, planes, channels, matrix) -> None:
     for k in range(matrix.shape[0]):
         for other in range(matrix.shape[0]):
             matrix[k, other] += min(channels[k, other], channels[other, k])
-
-
-@njit
-def linked(best, planes):
-    """Which atoms have a link: of the many that are one with what plates the organic, few."""
-    found, count = np.empty(planes.shape[0], np.int64), 0
-    for a in range(planes.shape[0]):
-        some = planes[a, 0] > 0.0 or planes[a, 1] > 0.0
-        for other in range(best.shape[1]):
-            some = some or best[a, other] > 0.0
-        if some:
-            found[count] = a
-            count += 1
-    return found[:count]
 
 
 @njit
