@@ -95,12 +95,18 @@ def test_the_law_of_the_set_time_is_found() -> None:
     assert found.n == 6
     assert "ms at 0.35 V" in found.note
 
+    def level(volts: float, seed: int) -> xr.Dataset:
+        return waited(min(volts, 0.6), seed)
+
+    flat = beyond._set_times(runs(beyond._WAITING, level))["B1_set_time"]
+    assert flat.value == pytest.approx(DECADES_A_VOLT)
+
     def late(volts: float, seed: int) -> xr.Dataset:
-        return waited(volts if volts > 0.4 or seed < 6 else -0.4, seed)
+        return waited(volts if volts > 0.3 or seed < 6 else -0.4, seed)
 
     short = beyond._set_times(runs(beyond._WAITING, late))["B1_set_time"]
     assert short.value == pytest.approx(DECADES_A_VOLT)
-    assert "within 1 s 1 of 6 do not at 0.4 V, 1 of 6 do not at 0.35 V" in short.note
+    assert "within 1 s 1 of 6 do not at 0.3 V, 1 of 6 do not at 0.25 V" in short.note
     assert beyond._set_times(nothing(runs(beyond._WAITING, waited)))["B1_set_time"].value is None
 
 
