@@ -163,12 +163,12 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach: int, t
                 best[a, own[b]] = max(best[a, own[b]], g)
                 best[b, own[a]] = max(best[b, own[a]], g)
                 linked[a], linked[b] = True, True
-    for a in np.flatnonzero(linked):  # to an electrode and to silver on it there is one channel too
+    for k in np.flatnonzero(linked):  # to an electrode and to silver on it there is one channel too
         for side, electrode in ((0, CATHODE), (1, ANODE)):
-            if planes[a, side] > best[a, electrode]:
-                best[a, electrode] = 0.0
+            if planes[k, side] > best[k, electrode]:
+                best[k, electrode] = 0.0
             else:
-                planes[a, side] = 0.0
+                planes[k, side] = 0.0
 
 
 @njit
