@@ -15,9 +15,11 @@ from kmc import cli, schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
 from kmc_analysis.figures import all_figures
 from kmc_analysis.reproduce import board, literature
+from kmc_analysis.reproduce.targets import targets
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("reference/cards.md", "reference/command-line.md", "reference/dataset.md", "reference/scoreboard.md")
+PAGES = ("reference/cards.md", "reference/command-line.md", "reference/dataset.md", "reference/scoreboard.md",
+         "reference/predictions.md")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -38,10 +40,20 @@ def scoreboard() -> str:
     return "No full result is kept yet." if found is None else board.as_markdown(board.rows_of(found))
 
 
-def figures() -> str:
-    """What each figure does, from its definition."""
+def predictions() -> str:
+    """What is predicted beyond the experiment, with what it was made of."""
+    found = board.kept(board.PREDICTED)
+    rows = [] if found is None else board.rows_of(found)
+    head = ("key", "what", "simulated", "95 % interval", "unit", "n")
+    lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7))) for one in rows]
+    told = "\n".join(f"- `{one.key}`: {one.reason.partition('; ')[2]}." for one in rows)
+    return f"{table(head, lines)}\n\n{told}\n\n{figures(beyond=True)}"
+
+
+def figures(beyond: bool = False) -> str:
+    """What each figure does, from its definition: of the experiment, or beyond it."""
     rows = []
-    for figure in all_figures():
+    for figure in (one for one in all_figures() if set(one.keys).isdisjoint(targets()) == beyond):
         devices = [f"{one.name} ({one.devices})" for one in figure.programs]
         shown = devices if len(devices) < 6 else [*devices[:4], f"and {len(devices) - 4} more"]
         rows.append((figure.name, ", ".join(f"`{key}`" for key in figure.keys),
@@ -75,6 +87,7 @@ def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, 
 
 
 MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
+        "predictions": predictions,
         "options": options, "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 

@@ -249,3 +249,12 @@ def test_several_devices_in_one_fit_are_told(capsys: pytest.CaptureFixture[str])
     assert "2 devices are fitted as one (ogb_20nm; ogb_20nm (ligand ddab))" in capsys.readouterr().err
     _warned([one, one, measured])
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_written_is_told_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the other commands of the group do: the files, all of them there."""
+    out = tmp_path / "vteam"
+    assert cli.main(["compact", "export", "vteam", "--out", str(out), "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert len(files) > 3
+    assert sorted(files) == sorted(str(path) for path in out.rglob("*") if path.is_file())

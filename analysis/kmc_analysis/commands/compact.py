@@ -183,6 +183,12 @@ def _tell(told: str | dict[str, Any], files: list[str]) -> None:
     typer.echo("\n".join(lines))
 
 
+def _list(written: list[Path], as_json: bool) -> None:
+    """The files on standard output, a line each or as JSON."""
+    files = list(map(str, written))
+    typer.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
+
+
 @compact.command()
 def table(
     datasets: Given,
@@ -216,14 +222,14 @@ def table(
     written = tables.write(made, out)
     typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
     if not as_json:
-        for path in written:
-            typer.echo(str(path))
+        _list(written, as_json)
 
 
 @compact.command()
 def traces(
     datasets: Annotated[list[Path], typer.Argument(metavar="DATASET...", help="Runs, datasets or studies.")],
     out: Folder,
+    as_json: Json = False,
 ) -> None:
     """Write simulated runs as CSV, the source step by step, as fit and table read them.
 
@@ -236,8 +242,7 @@ def traces(
 
     with folder(out, "compact"):
         written = simulated.write(datasets, out)
-    for path in written:
-        typer.echo(str(path))
+    _list(written, as_json)
 
 
 @compact.command()
@@ -256,6 +261,7 @@ def export(
         str | None,
         typer.Option("--name", help="Of subcircuit, module and class (kmc_NAME); the model's if not given."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a model as ngspice subcircuit with test benches, Verilog-A, JSON and tables of its pulses.
 
@@ -279,5 +285,4 @@ def export(
         reserved.check_model(name)
     with folder(out, "compact"):
         written = exports.write(loaded, loaded.values(changes), out, name)
-    for path in written:
-        typer.echo(str(path))
+    _list(written, as_json)

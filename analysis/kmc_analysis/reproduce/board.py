@@ -17,6 +17,7 @@ from kmc_analysis.reproduce.verdict import HIT, VERDICTS, judge
 
 JSON_NAME, CSV_NAME = "scoreboard.json", "scoreboard.csv"
 KEPT = Path(__file__).parent.parent / "figures" / JSON_NAME
+PREDICTED = KEPT.with_name("predictions.json")
 COUNTED = ("calibration", "validation")
 HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "unit", "n", "tolerance",
          "verdict")  # fmt: skip
@@ -82,9 +83,10 @@ def rows_of(found: Mapping[str, Any]) -> list[Row]:
     return [Row(**one) for one in found["targets"]]
 
 
-def kept() -> dict[str, Any] | None:
-    """The last full result that the program carries, None where there is none."""
-    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else None
+def kept(path: Path = KEPT) -> dict[str, Any] | None:
+    """The last full result that the program carries, of the targets or of what is PREDICTED; None where there
+    is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def cells(one: Row) -> tuple[str, ...]:
