@@ -17,6 +17,7 @@ import numpy as np
 from . import heat_kernels as hk
 from .heat_nodes import HEAT_FACTOR, Nodes
 from .lattice import Lattice, Region
+from .model import fill_layers
 from .state import State
 from .surroundings import Surroundings
 from .units import K_B, LORENZ
@@ -31,20 +32,11 @@ TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
 def conductivities(stack) -> np.ndarray:
     """Thermal conductivity by region, W/(nm K)."""
-    values = np.zeros(len(Region))
-    void = stack.void.value("thermal_conductivity")
-    values[:] = void
-    values[Region.ELECTRODE] = stack.electrode.value("thermal_conductivity")
-    values[Region.COUNTER] = stack.counter.card.value("thermal_conductivity")
-    if stack.organic is not None:
-        values[Region.ORGANIC] = stack.organic.card.value("thermal_conductivity")
-    if stack.active is not None:
-        inside = stack.active.card.value("thermal_conductivity")
-        values[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = inside
-        between = stack.ligand.value("thermal_conductivity") if stack.ligand is not None else inside
-        values[Region.GAP] = between
-        values[Region.VOID] = between if stack.ligand is not None else void
-    return values
+    key = "thermal_conductivity"
+    values = np.full(len(Region), stack.void.value(key))
+    values[Region.ELECTRODE] = stack.electrode.value(key)
+    values[Region.COUNTER] = stack.counter.card.value(key)
+    return fill_layers(values, stack, key)
 
 
 def exchange(stack, spacing_nm: float) -> float:

@@ -74,15 +74,19 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
 
 def permittivities(stack) -> np.ndarray:
     """Relative permittivity by region; electrodes as perfect conductors."""
-    values = np.ones(len(Region))
-    void = stack.void.value("permittivity")
+    return fill_layers(np.ones(len(Region)), stack, "permittivity")
+
+
+def fill_layers(values: np.ndarray, stack, key: str) -> np.ndarray:
+    """`values` by region, with the cards' number `key` of all that is no electrode."""
+    void = stack.void.value(key)
     values[Region.VOID] = void
     if stack.organic is not None:
-        values[Region.ORGANIC] = stack.organic.card.value("permittivity")
+        values[Region.ORGANIC] = stack.organic.card.value(key)
     if stack.active is not None:
-        inside = stack.active.card.value("permittivity")
+        inside = stack.active.card.value(key)
         values[[Region.CORE, Region.SURFACE, Region.BOUNDARY]] = inside
-        values[Region.GAP] = stack.ligand.value("permittivity") if stack.ligand is not None else inside
+        values[Region.GAP] = stack.ligand.value(key) if stack.ligand is not None else inside
         # Ligand chains bend into the corners where crystals meet.
         values[Region.VOID] = values[Region.GAP] if stack.ligand is not None else void
     return values

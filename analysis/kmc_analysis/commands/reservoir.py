@@ -55,9 +55,8 @@ def reservoir(
     from kmc.outputs import folder
     from kmc_analysis.reservoir import settings
 
-    _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study})
-    if write_study is not None and out is not None:
-        _refuse_mixtures(None, **{"write-study": write_study, "out": out})
+    _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study,
+                               "out": None if write_study is None else out})  # fmt: skip
     plan = settings.load(file, set or [], seed)
     target = file.parent / "out" if out is None else out
     if write_study is not None:

@@ -48,7 +48,6 @@ def sensitivity(
         kmc sensitivity S28_linearity --parameter ligand.gap_barrier --parameter electrode.bond_energy
     """
     from kmc.commands._running import stopping
-    from kmc.files import write_whole
     from kmc.outputs import folder
     from kmc.progress import spinner
     from kmc_analysis.calibrate import sensitivity as effects
@@ -63,10 +62,7 @@ def sensitivity(
         keyed = {one.key for one in wanted}
         judge = effects.Lasting(Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed))
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
-    write_whole(out / "sensitivity.json", json.dumps(effects.as_rows(found), indent=1).encode())
-    _print(found, as_json)
-    if not as_json:
-        print(out / "sensitivity.json")
+    _tell(found, out / "sensitivity.json", as_json)
     return _end(judge.lost)
 
 
@@ -79,11 +75,16 @@ def _end(lost: list[str]) -> int:
     return 3 if lost else 0
 
 
-def _print(found: list[Influence], as_json: bool) -> None:
+def _tell(found: list[Influence], path: Path, as_json: bool) -> None:
+    """Write the table to `path`, and print it."""
+    from kmc.files import write_whole
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.tables import show_rows
 
+    rows = effects.as_rows(found)
+    write_whole(path, json.dumps(rows, indent=1).encode())
     if as_json:
-        print(json.dumps({"influences": effects.as_rows(found)}, indent=1))
+        print(json.dumps({"influences": rows}, indent=1))
     else:
         show_rows(["parameter", *effects.keys_of(found)], effects.table(found), "Sensitivity")
+        print(path)
