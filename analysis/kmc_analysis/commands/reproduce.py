@@ -51,6 +51,7 @@ def reproduce(
     Prints a row for each target: the figure, its role, the experiment's value, the simulated one with its
     95 % interval over devices, the tolerance, and the verdict. Writes scoreboard.json and .csv, where rows
     of other targets stay, and a picture a figure. Given again, it does what is missing. A miss is no error.
+    Predictions beyond the experiment (B1_set_time and others) are made where they are named.
 
     Examples:
 
