@@ -93,4 +93,5 @@ def _without_band(target: Target, found: Measured) -> Verdict:
 
 
 def _with(found: Measured, reason: str) -> str:
-    return "; ".join(part for part in (reason, found.note) if part)
+    """The reason before the note, once."""
+    return found.note if reason in found.note else f"{reason}; {found.note}".rstrip("; ")
