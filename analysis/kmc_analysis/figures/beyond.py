@@ -19,7 +19,7 @@ from kmc_analysis.study_figures import COLOURS
 
 # --- B1: time to SET -------------------------------------------------------------------------------------
 
-LEVELS_V = (0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5)
+LEVELS_V = (0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5)
 STEEP_V = 0.5  # up to here the slope is taken: the first devices showed that the times level off above it
 WAIT_S = 1.0
 
