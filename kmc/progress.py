@@ -64,10 +64,11 @@ def spinner(text: str, quiet: bool, lines: bool = True) -> Iterator[Callable[[st
             yield status.update
     else:
         say(text)
-        yield say if lines else _now_and_then()
+        yield say if lines else now_and_then()
 
 
-def _now_and_then() -> Callable[[str], None]:
+def now_and_then() -> Callable[[str], None]:
+    """A function that says a line, if the last was said ten seconds ago or more."""
     last = time.monotonic()
 
     def tell(line: str) -> None:

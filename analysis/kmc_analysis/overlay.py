@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from kmc import dataset
 from kmc.errors import UserError
-from kmc.pictures.lines import STYLES, from_zero, lone, plain, time_axis
+from kmc.pictures.lines import COLOURS, DARKEST_A, STYLES, from_zero, lone, plain, time_axis
 from kmc.pictures.passages import passages
 from kmc.pictures.traces import is_swept
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.data import measured_columns
 from kmc_analysis.figures.pictures import panels
-from kmc_analysis.study_figures import COLOURS, colour
+from kmc_analysis.study_figures import colour
 
 Columns = Mapping[str, np.ndarray]
 
@@ -34,7 +34,6 @@ class Curve(NamedTuple):
 
 _MOST = 40  # curves: more say nothing to the eye
 _COLUMN = 20  # names of a legend above each other, as many as the height has room for
-_DARKEST_A = 1e-15  # below any instrument
 AXES = ("auto", "time", "voltage")
 
 
@@ -132,5 +131,5 @@ def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], na
     """A curve through the points with a current: corners of the source have none, and are left out."""
     current = np.abs(columns["current_A"])
     known = np.isfinite(current)
-    seen = np.where(current[known] < _DARKEST_A, np.nan, current[known])
+    seen = np.where(current[known] < DARKEST_A, np.nan, current[known])
     axes.semilogy(x[known], seen, label=name, linewidth=1.3, **lone(seen), **style)

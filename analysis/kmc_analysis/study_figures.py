@@ -11,16 +11,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmc.pictures.lines import lone, plain, say_if_empty, time_axis
+from kmc.pictures.lines import COLOURS, DARKEST_A, GRID, INK, lone, plain, say_if_empty, time_axis
 from kmc.pictures.saving import save
 from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
 
-INK, GRID = "#1f2933", "#e4e7eb"
-COLOURS = ("#1f6feb", "#d9822b", "#138a5e", "#c2334d", "#7b4fc9", "#4a5568")  # told apart by markers too
 MARKERS = "os^Dv*"
 _BAND = (0.1, 0.9)
-_DARKEST_A = 1e-15
 _MOST_PANELS = 6
 _MOST_TIMES = 4000  # more than a panel has dots
 _PANEL_IN, _WIDEST_IN, _HEIGHT_IN = 4.2, 16.0, 2.6  # inches: a panel's width at least and at most, its height
@@ -66,7 +63,7 @@ def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str) -> None:
         return
     found = np.full((3, len(along)), np.nan)
     found[:, there] = np.nanquantile(current[:, there], [_BAND[0], 0.5, _BAND[1]], axis=0)
-    low, middle, high = np.where(found < _DARKEST_A, 0.0, found)
+    low, middle, high = np.where(found < DARKEST_A, 0.0, found)
     axes.fill_between(along, low, high, high > 0.0, color=colour, alpha=0.2, linewidth=0)
     middle[middle == 0.0] = np.nan
     axes.plot(along, middle, color=colour, linewidth=1.5, label=named, **lone(middle))

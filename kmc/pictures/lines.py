@@ -1,4 +1,4 @@
-"""What pictures of traces share: lines that hide no point, staircases from time 0, units, names as text."""
+"""What pictures share: colours, lines that hide no point, staircases from time 0, units, names as text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from kmc.units import format_si
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+COLOURS = ("#1f6feb", "#d9822b", "#138a5e", "#c2334d", "#7b4fc9", "#4a5568")  # told apart by markers too
+DARKEST_A = 1e-15  # below any instrument: |I| is not drawn below
 STYLES = ("-", "--", ":", "-.")  # of lines that share a colour, or have one too near to another's
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 

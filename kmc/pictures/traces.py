@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.pictures.lines import STYLES, from_zero, lone, plain, si, time_unit
+from kmc.pictures.lines import (
+    COLOURS,
+    DARKEST_A,
+    FAINT,
+    GRID,
+    INK,
+    STYLES,
+    from_zero,
+    lone,
+    plain,
+    si,
+    time_unit,
+)
 from kmc.pictures.passages import Passage, flat, passages
 from kmc.pictures.saving import save
 from kmc.provenance import run_of
@@ -21,11 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-BLUE, ORANGE, GREEN, RED = "#1f6feb", "#d9822b", "#138a5e", "#c2334d"
-_HUES = ((BLUE, "Blues"), (ORANGE, "Oranges"), (GREEN, "Greens"), (RED, "Reds"), ("#7b4fc9", "Purples"),
-         ("#4a5568", "Greys"))  # fmt: skip
-_DARKEST_A = 1e-15  # below any instrument; |I| is not drawn below
+BLUE, ORANGE, GREEN, RED = COLOURS[:4]
+_HUES = tuple(zip(COLOURS, ("Blues", "Oranges", "Greens", "Reds", "Purples", "Greys"), strict=True))
 
 
 def draw(ds: xr.Dataset, path: Path) -> Path:
@@ -52,7 +61,7 @@ def iv(ds: xr.Dataset) -> Figure:
     cycle or a segment, and arrows along the last of each sweep."""
     figure, (axes,) = _figure(6.4, 4.8, 1)
     voltage, current = ds["voltage_source"].values, np.abs(ds["current"].values)
-    current[current < _DARKEST_A] = np.nan
+    current[current < DARKEST_A] = np.nan
     found = passages(ds)
     styles = _styles(found)
     for one in found:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kmc.progress import say
+from kmc.progress import now_and_then
 
-_LINE_EVERY_S = 10.0
 _SHOWN = 3  # tasks under way that are named
 
 
@@ -49,15 +47,8 @@ def duration(seconds: float) -> str:
 
 
 def _lines(title: str) -> Callable[[dict[str, Any]], None]:
-    told = time.monotonic()
-
-    def tell(info: dict[str, Any]) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _LINE_EVERY_S:
-            told = time.monotonic()
-            say(f"{title}: {line(info)}")
-
-    return tell
+    tell = now_and_then()
+    return lambda info: tell(f"{title}: {line(info)}")
 
 
 @contextlib.contextmanager

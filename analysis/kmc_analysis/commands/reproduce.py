@@ -48,10 +48,9 @@ def reproduce(
 ) -> int:
     """Run the experiment's figures and hold the result against what it observed.
 
-    Prints a row for each target: the figure, its role, the experiment's value, the simulated one with its
-    95 % interval over devices, the tolerance, and the verdict. Writes scoreboard.json and .csv, where rows
-    of other targets stay, and a picture a figure. Given again, it does what is missing. A miss is no error.
-    Predictions beyond the experiment (B1_set_time and others) are made where they are named.
+    Prints a row a target: figure, role, the experiment's value, the simulated one with its 95 % interval,
+    tolerance and verdict. Writes scoreboard.json and .csv, where other rows stay, and pictures. Given
+    again, it does what is missing. A miss is no error. Predictions (B1_set_time, ...) are made by name.
 
     Examples:
 

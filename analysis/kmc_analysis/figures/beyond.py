@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from kmc.pictures.lines import COLOURS
 from kmc.units import G0
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
@@ -15,7 +16,6 @@ from kmc_analysis.figures.series import programmed
 from kmc_analysis.metrics import residual_voltage, set_time
 from kmc_analysis.metrics.states import Kept, lifetime, reads
 from kmc_analysis.reproduce.measured import Measured, bootstrap, known, mean, not_run
-from kmc_analysis.study_figures import COLOURS
 
 # --- B1: time to SET -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from kmc.pictures.lines import say_if_empty
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.controls import TOO_FAST
 from kmc_analysis.figures.definition import Figure, Program, Runs, paired
@@ -39,7 +39,6 @@ from kmc_analysis.metrics.laws import log_slope
 from kmc_analysis.metrics.states import left_over, was_reset
 from kmc_analysis.reproduce import measured
 from kmc_analysis.reproduce.measured import Measured, mean, not_run, share
-from kmc_analysis.study_figures import COLOURS
 
 # The write ends with 0.1 s at 0 V, so that snapshots as often as this see the state that it leaves.
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", cycle(), devices=6, snapshots=0.09)

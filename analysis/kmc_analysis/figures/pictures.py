@@ -11,10 +11,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from kmc.pictures.lines import COLOURS, DARKEST_A, GRID, INK
 from kmc.pictures.saving import save
-from kmc_analysis.study_figures import COLOURS, GRID, INK
-
-_DARK_A = 1e-15
 
 
 @contextmanager
@@ -36,7 +34,7 @@ def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", col
     """|I| against the source voltage on a log scale, one line a device."""
     for k, ds in enumerate(runs):
         current = np.abs(ds["current"].values[part])
-        axes.plot(ds["voltage_source"].values[part], np.where(current > _DARK_A, current, np.nan),
+        axes.plot(ds["voltage_source"].values[part], np.where(current > DARKEST_A, current, np.nan),
                   color=colour, linewidth=1.0, alpha=0.75, label=label if k == 0 else None)  # fmt: skip
     axes.set_yscale("log")
     axes.set_xlabel("voltage (V)")

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from kmc.pictures.lines import COLOURS
 from kmc_analysis.figures.controls import RATE, STEP, TOO_FAST, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
@@ -32,7 +33,6 @@ from kmc_analysis.reproduce.measured import (
     mean,
     not_run,
 )
-from kmc_analysis.study_figures import COLOURS
 
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
 

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from kmc.pictures.lines import COLOURS
 from kmc.stack import load_stack
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.metrics.laws import activation_energy, regimes
 from kmc_analysis.metrics.states import READ_V, reads
 from kmc_analysis.reproduce.measured import Measured, exact, mean, not_run
-from kmc_analysis.study_figures import COLOURS
 
 COMPOSITIONS = ("ddab_20nm", "ogb_20nm")
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.leak import Leak
-from kmc.pictures.lines import say_if_empty
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc.stack import Stack
 from kmc_analysis.figures.controls import (
     BOTH_WAYS,
@@ -30,7 +30,6 @@ from kmc_analysis.metrics import has_set
 from kmc_analysis.metrics.endurance import cycle_life
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V, greatest_power, left_over
 from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
-from kmc_analysis.study_figures import COLOURS
 
 _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip

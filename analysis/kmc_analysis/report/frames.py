@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from kmc.pictures.lines import DARKEST_A
+
 MOST_FRAMES = 120
 BUDGET = 8_000_000  # characters of changes in a page
 _POINTS = 400  # of the trace below the picture
 _KINDS = 4  # codes of `cation` in a snapshot: 0 empty, 1 ion, 2 metal
 _FILM = ("core", "surface", "gap", "void", "boundary")
 _ORDER = ("counter", "organic", "film", "electrode")  # from below
-_DARKEST_A = 1e-15
 
 
 def frames(ds: xr.Dataset, title: str, budget: int = BUDGET) -> dict[str, Any] | None:
@@ -63,7 +64,7 @@ def _told(ds: xr.Dataset, kept: np.ndarray) -> dict[str, Any]:
 
 def _trace(ds: xr.Dataset) -> list[list[float]]:
     """[time, log10 |current|] of some samples: of each stretch the one with the greatest current."""
-    current = np.maximum(np.nan_to_num(np.abs(ds["current"].values)), _DARKEST_A)
+    current = np.maximum(np.nan_to_num(np.abs(ds["current"].values)), DARKEST_A)
     parts = np.array_split(np.arange(len(current)), min(_POINTS, len(current)))
     places = [int(part[np.argmax(current[part])]) for part in parts]
     return [[float(ds["time"].values[k]), round(float(np.log10(current[k])), 3)] for k in places]

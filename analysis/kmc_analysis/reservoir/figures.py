@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kmc.pictures.lines import COLOURS, INK
 from kmc_analysis.reservoir import table
 from kmc_analysis.reservoir.costs import DRIFT_CYCLES
 from kmc_analysis.reservoir.feeding import patterns
 from kmc_analysis.reservoir.measures import Rank
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 from kmc_analysis.reservoir.settings import Plan
-from kmc_analysis.study_figures import COLOURS, INK, MARKERS, _saved
+from kmc_analysis.study_figures import MARKERS, _saved
 
 SHOWN_TRAINS = 4  # of each class
 CONFUSED = ("fp64", "measured", "simulated")
