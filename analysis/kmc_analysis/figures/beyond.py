@@ -134,7 +134,7 @@ def _quanta(ds: xr.Dataset) -> float:
 
 
 def _draw_limits(runs: Runs, path: Path) -> None:
-    with panels(path, ("voltage left by a limiter", "life at 0 V")) as (left, right):
+    with panels(path, ("voltage left by a limiter", "life at 0 V, colours as on the left")) as (left, right):
         for (limit, program), colour in zip(_FADING.items(), COLOURS, strict=False):
             for ds in runs[program.name]:
                 found = _life(ds)
