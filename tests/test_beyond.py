@@ -17,6 +17,7 @@ from kmc_analysis.figures import all_figures, beyond
 from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import residual_voltage, set_time
 from kmc_analysis.metrics.states import lifetime
+from kmc_analysis.reproduce import board
 from kmc_analysis.reproduce.targets import all_rows, chosen, targets
 from kmc_analysis.reproduce.verdict import UNCLEAR, judge
 
@@ -142,6 +143,15 @@ def test_predictions_are_asked_for_by_name(tmp_path: Path, capsys: pytest.Captur
     there = json.loads((tmp_path / "scoreboard.json").read_text())
     assert [row["key"] for row in there["targets"]] == keys
     assert there["targets"][1]["verdict"] == "not run"
+
+
+def test_the_predictions_that_are_kept_are_all() -> None:
+    """A row of each, of runs: the page shows them."""
+    found = board.kept(board.PREDICTED)
+    assert found is not None
+    rows = board.rows_of(found)
+    assert [one.key for one in rows] == [key for key in all_rows() if key not in targets()]
+    assert all(one.n >= 6 and one.engines for one in rows)
 
 
 def test_pictures_of_predictions_are_drawn(tmp_path: Path) -> None:
