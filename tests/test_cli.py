@@ -689,20 +689,6 @@ def test_verify_names_the_file(run_file: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["problems"][0]["path"] == str(path)
 
 
-def test_verify_tells_all_whatever_is_not_there(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2 for a path that is missing, and what is wrong with the others all the same, in JSON too."""
-    assert cli.main(["run", str(run_file), "--quiet"]) == 0
-    path = run_file.parent / "out" / "quick.nc"
-    path.write_bytes(path.read_bytes()[:-100])
-    capsys.readouterr()
-    assert cli.main(["verify", "none", str(path), "nothing"]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith(f"{path}: ")
-    assert [line.split()[0] for line in told[-2:]] == ["none", "nothing"]
-    assert cli.main(["verify", "none", str(path), "--json"]) == 2
-    assert json.loads(capsys.readouterr().out)["problems"][0]["path"] == str(path)
-
-
 def test_verify_looks_at_a_run_without_rows(run_file: Path, capsys: pytest.CaptureFixture[str],
                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """It has a checkpoint and no dataset yet: 0 where that is sound, 3 and its path where it is damaged."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kmc.commands._options import Json
-
-if TYPE_CHECKING:
-    from kmc.dataset import Problem
 
 
 def verify(
@@ -28,45 +25,24 @@ def verify(
 
         kmc verify runs
     """
-    from kmc.errors import UserError
-
-    problems: list[Problem] = []
-    checked: list[Path] = []
-    wrong: list[UserError] = []
-    for path in paths:
-        try:
-            _verify_one(path, problems, checked)
-        except UserError as error:
-            wrong.append(error)
-    if checked or not wrong:
-        _tell(problems, checked, as_json)
-    for one in wrong[:-1]:
-        typer.echo(str(one), err=True)
-    if wrong:
-        raise wrong[-1]
-    return 3 if problems else 0
-
-
-def _verify_one(path: Path, problems: list[Problem], checked: list[Path]) -> None:
-    """Add what is wrong with a dataset, or below a folder, and what was looked at. UserError for nothing."""
     from kmc import dataset
     from kmc.final import CHECKPOINT
     from kmc.outfolder import verify_checkpoints
 
-    kept = [path] if path.suffix == ".npz" else sorted(path.rglob(CHECKPOINT))
-    # A run that has no row yet has a checkpoint alone.
-    found = [] if kept and not any(path.rglob("*.nc")) else dataset.files_of(path)
-    problems += dataset.verify(path) if found else []
-    problems += verify_checkpoints(path)
-    checked += [*found, *kept]
-
-
-def _tell(problems: list[Problem], checked: list[Path], as_json: bool) -> None:
+    problems, checked = [], []
+    for path in paths:
+        kept = [path] if path.suffix == ".npz" else sorted(path.rglob(CHECKPOINT))
+        # A run that has no row yet has a checkpoint alone.
+        found = [] if kept and not any(path.rglob("*.nc")) else dataset.files_of(path)
+        problems += dataset.verify(path) if found else []
+        problems += verify_checkpoints(path)
+        checked += [*found, *kept]
     if as_json:
         bad = [{"path": str(p.path), "problem": p.message} for p in problems]
         typer.echo(json.dumps({"checked": [str(p) for p in checked], "problems": bad}, indent=2))
-        return
+        return 3 if problems else 0
     for problem in problems:
         typer.echo(str(problem), err=True)
     wrong = {problem.path for problem in problems}
     typer.echo(f"{len(checked)} datasets and checkpoints checked, {len(wrong)} files with problems")
+    return 3 if problems else 0
