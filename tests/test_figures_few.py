@@ -30,6 +30,8 @@ from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.reproduce import measured
 from kmc_analysis.reproduce.session import Changes, Maker
+from kmc_analysis.reproduce.targets import targets
+from kmc_analysis.reproduce.verdict import MISS, judge
 
 
 def rise(set_V: float, top_V: float = series.TOP_V) -> xr.Dataset:
@@ -80,6 +82,25 @@ def test_a_film_that_sets_early_is_not_one_that_never_sets() -> None:
     assert found([0.30] * 6).owed == controls.TOO_FAST
     crystals[:] = [0.30] * 3 + [0.90] * 3  # then those that never set may need more than the film
     assert found([0.90] * 6).value is None
+
+
+def test_one_written_device_bounds_the_heat_as_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S31: the circuit's 2.5 K lies below the band of 95 K, whether no device was written, one, or two."""
+    monkeypatch.setattr(nonvolatile, "is_written", lambda ds: ds > 0.0)
+    monkeypatch.setattr(nonvolatile, "surface_rise", lambda ds, negative: ds)
+    monkeypatch.setattr(nonvolatile.thermogram, "substrate_resistance", lambda ds: 5e3)
+    for devices in ([0.0], [0.07], [0.07, 0.06]):
+        found = nonvolatile.heat(devices, "first cycle")
+        assert (found.low >= 0.0, found.high, found.bound) == (True, 2.5, True)
+        assert judge(targets()["S31_ddab_heat_50"], found).verdict == MISS
+
+
+def test_back_is_at_the_voltage_at_which_it_began() -> None:
+    """S3: the first look is at 0 V as the last is; at 50 mV a pristine device conducts a seventh more."""
+    columns = {"conductance": [0.396e-9, 0.452e-9, 1e-6, 1.3e-9]}
+    ds = xr.Dataset({name: ("time", values) for name, values in columns.items()})
+    assert volatile._left_at_the_end(ds) == pytest.approx(1.3 / 0.396)
+    assert volatile._left_at_the_end(ds) > 3.0 > 1.3 / 0.452
 
 
 def test_what_may_rise_is_not_said_to_fall() -> None:
