@@ -97,7 +97,7 @@ def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Jud
 
     M. D. Morris, Technometrics 33, 161 (1991). Each trajectory changes one parameter after the other by two
     thirds of its range; effects are scaled to the whole range. Chance is one more, which moves to other
-    devices: what a parameter does is told from their spread by it.
+    devices: a parameter whose effect is no larger has none that is seen.
     """
     names = [*(one.path for one in parameters), CHANCE]
     problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}

@@ -222,7 +222,7 @@ def table(
     written = tables.write(made, out)
     typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
     if not as_json:
-        _list(written, as_json)
+        _list(written, as_json=False)
 
 
 @compact.command()
