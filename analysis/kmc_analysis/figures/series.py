@@ -11,7 +11,7 @@ import xarray as xr
 from scipy import stats
 
 from kmc.pictures.lines import COLOURS
-from kmc_analysis.figures.controls import RATE, STEP, TOO_FAST, ratio
+from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOO_FAST, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import (
@@ -37,10 +37,10 @@ from kmc_analysis.reproduce.measured import (
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
 
 
-def rise(limit: str, until: dict[str, object]) -> Segments:
+def rise(limit: str, until: dict[str, object], rate: str = RATE) -> Segments:
     """The way up of the sweep of figure S3, until the device has set."""
     return [
-        {"sweep": {"to": TOP, "rate": RATE, "step": STEP, "compliance": limit, "back": False, "until": until}}
+        {"sweep": {"to": TOP, "rate": rate, "step": STEP, "compliance": limit, "back": False, "until": until}}
     ]
 
 
@@ -53,7 +53,8 @@ def _set(ds: xr.Dataset) -> float:
     return last if np.isnan(found) and last < TOP_V - 1e-9 else found
 
 
-_UP = f"0 V up to {TOP} at most, {RATE}, steps of {STEP}, until the device has set"
+_UP, _UP_SLOWLY = (f"0 V up to {TOP} at most, {rate}, steps of {STEP}, until the device has set"
+                   for rate in (RATE, DEFINED_RATE))  # fmt: skip
 
 # --- S19: thickness --------------------------------------------------------------------------------------
 
@@ -122,8 +123,8 @@ def _draw_thickness(runs: Runs, path: Path) -> None:
 
 SIZES_NM = {"ogb_13nm": 13.0, "ogb_9nm": 9.0, "ogb_7nm": 7.0}
 ASKED = 20  # devices a size
-_SIZES = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}), devices=20)
-          for name in SIZES_NM]  # fmt: skip
+_SIZES = [Program(f"volatile {name}", name, rise("1 uA", {"current_at_limit": True}, DEFINED_RATE),
+                  devices=ASKED) for name in SIZES_NM]  # fmt: skip
 
 
 def _sizes(runs: Runs) -> dict[str, Measured]:
@@ -144,7 +145,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     if not all(np.median(table) > 0.0 for table in tables):  # a ratio of one whatever the size is no trend
         trend = replace(trend, open="at one of the sizes half of the devices do not set")
     asked = (replace(one, owed=owed) for one in (trend, least))
-    return dict(zip(keys, (*map(_too_fast, asked), best), strict=True))
+    return dict(zip(keys, (*asked, best), strict=True))
 
 
 def _slope(size: np.ndarray, parts: list[np.ndarray]) -> float:
@@ -249,7 +250,7 @@ FIGURES = [
            _law, "0.6 V until the limiter acts (60 ms at most), 1 ms more, a read at 0.1 V; one window each",
            _draw_law),
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
-           _sizes, _UP, _draw_sizes),
+           _sizes, _UP_SLOWLY, _draw_sizes),
     Figure("S19", "thickness", ("S19_thickness_set", "S19_thickness_reset", "S19_thickness_on_off"),
            tuple(_THICK), _thickness,
            f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
