@@ -50,9 +50,9 @@ def parsed(unit: str, low: float = -inf, high: float = inf, above: bool = False)
     return BeforeValidator(read)
 
 
-def positive(unit: str) -> BeforeValidator:
-    """Reads a field of more than zero."""
-    return parsed(unit, 0.0, above=True)
+def positive(unit: str, high: float = inf) -> BeforeValidator:
+    """Reads a field of more than zero, `high` at most."""
+    return parsed(unit, 0.0, high, above=True)
 
 
 def nested(model: type[BaseModel], what: str, example: str) -> BeforeValidator:

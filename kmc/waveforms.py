@@ -16,7 +16,8 @@ from kmc.steps import Step, StopCondition
 from kmc.typed import Refused, nested, parsed, positive
 
 _Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
-_Second = Annotated[float, positive("s")]
+_Second = Annotated[float, positive("s", 1e9)]  # thirty years
+_Since = Annotated[float, parsed("s", 0.0, 1e9)]
 _Kelvin = Annotated[float | None, parsed("K", 1.0, 2000.0)]
 _Limit = Annotated[float | None, positive("A")]
 _Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
@@ -86,7 +87,7 @@ class Sweep(Segment):
 
     to: _Volt
     start: _Volt = 0.0
-    rate: Annotated[float, positive("V/s")]
+    rate: Annotated[float, parsed("V/s", 1e-9, 1e15)]
     step: Annotated[float, positive("V")] = 0.01
     back: bool = True
     cycles: _Count = 1
@@ -131,7 +132,7 @@ class Pulses(Segment):
 
     amplitude: _Volt
     width: _Second
-    gap: Annotated[float, parsed("s", 0.0)] = 0.0
+    gap: _Since = 0.0
     count: _Count = 1
     base: _Volt = 0.0
     pattern: Annotated[str, Field(pattern="^[01]+$", max_length=100_000)] | None = None
@@ -207,7 +208,7 @@ class Pwl(Segment):
     kind: ClassVar[str] = "pwl"
     example: ClassVar[str] = "pwl: {points: [[0 s, 0 V], [1 ms, 1 V]], step: 10 us}"
 
-    points: Annotated[tuple[tuple[Annotated[float, parsed("s", 0.0)], _Volt], ...], Field(min_length=2)]
+    points: Annotated[tuple[tuple[_Since, _Volt], ...], Field(min_length=2)]
     step: _Second
     samples: _Count = 1
 
@@ -224,8 +225,7 @@ class Pwl(Segment):
 
     def _cuts(self) -> list[int]:
         """Steps of each line: a corner is an edge, so that no pulse is lost; none for a jump."""
-        lines = ((later[0] - earlier[0]) / self.step for earlier, later in pairwise(self.points))
-        return [ceil(min(line, 1e9) - _JUMP) for line in lines]
+        return [ceil(min((b[0] - a[0]) / self.step, 1e9) - _JUMP) for a, b in pairwise(self.points)]
 
     def size(self) -> int:
         return sum(self._cuts())

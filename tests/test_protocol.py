@@ -277,6 +277,8 @@ def test_the_temperature_of_a_segment() -> None:
         lambda: Protocol.pulses("1 V", width="5 ms", pattern="102"),
         lambda: Protocol.pulses("1 V", width="5 ms", repeat=10**9),
         lambda: Protocol.hold("0 V", "0 s"),
+        lambda: Protocol.hold("0 V", "1e308 s"),
+        lambda: Protocol.sweep("1 V", rate="1e-320 V/s"),
         lambda: Protocol.hold(float("nan"), "1 s"),
         lambda: Protocol.pwl([("0 s", "0 V")], step="1 ms"),
         lambda: Protocol.pwl([("1 s", "0 V"), ("0 s", "1 V")], step="1 ms"),
