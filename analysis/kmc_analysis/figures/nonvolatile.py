@@ -1,4 +1,4 @@
-"""The 1 mA mode: written, kept, read and reset (S4, S6, S7, S8, S17, S18a, S29, S30, S31, fig. 3b)."""
+"""The 1 mA mode: written, kept, read and reset (S4, S6, S8, S17, S18a, S30, S31)."""
 
 from __future__ import annotations
 
@@ -22,23 +22,20 @@ from kmc_analysis.figures.programmed import (
     LOW_READ,
     RESET_V,
     VERIFIED,
-    VOLATILE_OWED,
     WRITE,
     WRITE_LINES,
     cycle,
     held,
     is_written,
     kept,
-    none_written,
     rest_of,
 )
 from kmc_analysis.figures.volatile import OGB as VOLATILE
 from kmc_analysis.figures.volatile import surface_rise
 from kmc_analysis.metrics.filament import conducting_core, depth_profile, interface_silver
 from kmc_analysis.metrics.laws import log_slope
-from kmc_analysis.metrics.states import left_over, was_reset
 from kmc_analysis.reproduce import measured
-from kmc_analysis.reproduce.measured import Measured, mean, not_run, share
+from kmc_analysis.reproduce.measured import Measured, mean, not_run
 
 # The write ends with 0.1 s at 0 V, so that snapshots as often as this see the state that it leaves.
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", cycle(), devices=6, snapshots=0.09)
@@ -76,7 +73,7 @@ def _draw_retention(runs: Runs, path: Path) -> None:
         axes.set_ylabel("conductance (S)")
 
 
-# --- S18a, S29, S30, S31 ---------------------------------------------------------------------------------
+# --- S18a, S30, S31 --------------------------------------------------------------------------------------
 
 
 def _slope(ds: xr.Dataset) -> float:
@@ -86,17 +83,6 @@ def _slope(ds: xr.Dataset) -> float:
 
 def _low_resistance(runs: Runs) -> dict[str, Measured]:
     return {"S18a_lrs_slope": _of_written(runs[OGB.name], _slope)}
-
-
-def _reconfigured(runs: Runs) -> dict[str, Measured]:
-    """A device is one trial, good where the state is written and the RESET brings high resistance back: the
-    two switches of one device are not independent."""
-    devices = runs[OGB.name]
-    there = sum(is_written(ds) for ds in devices)
-    back = [was_reset(ds) for ds in devices if is_written(ds)]
-    note = (f"{there} of {len(devices)} written, {sum(back)} of {len(back)} parted by the RESET and at high "
-            "resistance 2 s later")  # fmt: skip
-    return {"S29_reconfigurable": replace(share(sum(back), len(devices), note), owed=VOLATILE_OWED)}
 
 
 def heat(devices: list[xr.Dataset], note: str) -> Measured:
@@ -154,15 +140,6 @@ def _rises(devices: list[xr.Dataset]) -> np.ndarray:
     return np.array([surface_rise(ds, negative=True) for ds in good])
 
 
-def _draw_modes(runs: Runs, path: Path) -> None:
-    """Conductance, look by look, of the write and the RESET."""
-    with panels(path, ("written, reset",)) as (axes,):
-        for ds in runs[OGB.name]:
-            axes.semilogy(np.arange(ds.sizes["time"]), ds["conductance"].values, color=COLOURS[0], alpha=0.7)
-        axes.set_xlabel("look")
-        axes.set_ylabel("conductance (S)")
-
-
 # --- S4, S6: the filament --------------------------------------------------------------------------------
 
 
@@ -177,7 +154,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     means = [f"{group.mean():.3g} atoms of {one}" for group, one in zip(groups, told, strict=True)]
     note = f"means {means[0]} at 1 mA, {means[1]} at 1 uA; {TOO_FAST}"
     found = measured.bootstrap_groups(lambda parts: float(parts[0].mean() / parts[1].mean()), groups, note)
-    return {"S4_S6_filament_size": replace(found, owed=TOO_FAST, open=TOO_FAST)}
+    return {"S4_S6_filament_size": replace(found, owed=TOO_FAST)}
 
 
 def _thick(ds: xr.Dataset) -> float:
@@ -234,36 +211,10 @@ def _draw_profile(runs: Runs, path: Path) -> None:
             both.legend(handles=both.lines[:2], frameon=False, fontsize=8)
 
 
-# --- S7, fig. 3b: endurance ------------------------------------------------------------------------------
-
-
-def _endurance(runs: Runs) -> dict[str, Measured]:
-    return {"S7_ddab_nonvolatile_endurance": _first_cycle(runs[DDAB.name]),
-            "fig3b_ogb_nonvolatile_endurance": _first_cycle(runs[OGB.name])}  # fmt: skip
-
-
-def _first_cycle(devices: list[xr.Dataset]) -> Measured:
-    """Cycles until a device cannot be reset, of the first alone: 0 where it failed, else a bound of one."""
-    there = [ds for ds in devices if is_written(ds)]
-    if not there:
-        return none_written(devices)
-    left, good = [left_over(ds) for ds in there], sum(map(was_reset, there))
-    note = (
-        f"{len(left)} of {len(devices)} devices were written, {good} of them were parted by the RESET of "
-        "their first cycle and at high resistance 2 s later, at "
-        f"{', '.join(f'{one:.3g}' for one in left)} times pristine; more cycles were not followed"
-    )
-    if good == 0:
-        return mean([0.0] * len(left), note)
-    return Measured(good / len(left), float(good == len(left)), np.inf, len(left), note)
-
-
 FIGURES = [
     Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",), (_RETENTION,), _retention,
            KEPT_LINES, _draw_retention),
     Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES),
-    Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (OGB,), _reconfigured, _LINES,
-           _draw_modes),
     Figure("S30_S31", "heat of the non-volatile mode",
            ("S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50", "S31_heat_order"),
            (OGB, DDAB, VOLATILE), _heats, _LINES, _draw_heat),
@@ -272,6 +223,4 @@ FIGURES = [
     Figure("S17", "silver profile", ("S17_silver_profile",), (OGB, _OFF), _profile,
            f"{_LINES}; ON is a device before its RESET, OFF the same device unwritten",
            _draw_profile),
-    Figure("S7", "endurance at 1 mA", ("S7_ddab_nonvolatile_endurance", "fig3b_ogb_nonvolatile_endurance"),
-           (DDAB, OGB), _endurance, _LINES),
 ]  # fmt: skip

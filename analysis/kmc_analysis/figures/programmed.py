@@ -43,12 +43,14 @@ def written(tries: int = 3) -> Segments:
 _CURVE = {"sweep": {"to": "0.2 V", "rate": "1 MV/s", "step": "10 mV", "compliance": LIMIT, "back": False}}
 # Until the next cycle, by which what the RESET left relaxes; the experiment's text gives no time. Set on the
 # calibration target of DDAB's cycles: of its devices 1 to 4 two are back after 2 s, none after 10 ms.
-_PAUSE = {"hold": {"voltage": "0 V", "duration": "2 s", "spacing": "log", "samples": 12}}
+PAUSE = {"hold": {"voltage": "0 V", "duration": "2 s", "spacing": "log", "samples": 12}}
+
+PAUSE_LINES = "2 s at 0 V"
 
 
 def cycle(tries: int = 3) -> Segments:
     """Write, curve, RESET, and reads between."""
-    return [LOW_READ, *written(tries), _CURVE, READ, RESET, READ, _PAUSE, LOW_READ]
+    return [LOW_READ, *written(tries), _CURVE, READ, RESET, READ, PAUSE, LOW_READ]
 
 
 def held(tries: int = 3, least_S: float = WRITTEN_S) -> Segments:

@@ -109,8 +109,7 @@ def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measur
 
 def _too_fast(found: Measured) -> Measured:
     """What a sweep tells that was not at the rate of the definitions."""
-    owed, undecided = ("; ".join(filter(None, (one, TOO_FAST))) for one in (found.owed, found.open))
-    return replace(found, owed=owed, open=undecided).noted(TOO_FAST)
+    return replace(found, owed="; ".join(filter(None, (found.owed, TOO_FAST)))).noted(TOO_FAST)
 
 
 def _draw_thickness(runs: Runs, path: Path) -> None:

@@ -1,22 +1,17 @@
-"""Volatile switching at 1 uA: the threshold, its return, its endurance and its heat (S3, S30, note 6)."""
+"""Volatile switching at 1 uA: the threshold, its return and its heat (S3, S30)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
-from kmc.leak import Leak
 from kmc.pictures.lines import COLOURS, say_if_empty
-from kmc.stack import Stack
 from kmc_analysis.figures.controls import (
     BOTH_WAYS,
     DEFINED_RATE,
     RATE,
     STEP,
-    TOO_FAST,
     TOP_V,
     at_first,
     part,
@@ -27,8 +22,7 @@ from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.thermogram import substrate_resistance
 from kmc_analysis.metrics import has_set
-from kmc_analysis.metrics.endurance import cycle_life
-from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V, greatest_power, left_over
+from kmc_analysis.metrics.states import HIGH_RESISTANCE, greatest_power, left_over
 from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
 
 _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
@@ -111,83 +105,9 @@ def _heat(runs: Runs) -> dict[str, Measured]:
     return {"S30_volatile_heat": found}
 
 
-# --- T2: lower bound on volatile cycles ------------------------------------------------------------------
-
-
-def _bound(runs: Runs) -> dict[str, Measured]:
-    residues = np.array([_residue(ds) for ds in runs[OGB.name]])
-    if len(residues) < 2:
-        return {"T2_ogb_volatile_endurance": not_run("needs two devices")}
-    room = np.median([_room(ds) for ds in runs[OGB.name]])
-    life = cycle_life(residues, float(room))
-    note = (
-        f"{residues.mean():.0f} atoms a cycle stay, mostly as a plate on the organic; "
-        f"critical is a film full of silver ({room:.0f} sites); random walk {life.walk:.3g} cycles"
-    )
-    return {"T2_ogb_volatile_endurance": Measured(life.linear, life.linear_low, life.linear_high,
-                                                  len(residues), note)}  # fmt: skip
-
-
-def _residue(ds: xr.Dataset) -> float:
-    """Silver that a cycle leaves in the film, atoms and ions."""
-    silver = ds["n_ag_metal"].values + ds["n_ag_ion"].values
-    return float(silver[-1] - silver[0])
-
-
-def _room(ds: xr.Dataset) -> float:
-    """Sites of the film where silver may be: all but crystals' cores, organic and electrodes."""
-    region = ds["region"].values
-    return float(np.isin(region, (3, 4, 5, 6)).sum())
-
-
-# --- note 6: DDAB's volatile endurance -------------------------------------------------------------------
-
-MOST_CYCLES = 6
-
-
-def _cycles(stack: Stack) -> Segments:
-    """Cycles of the switching itself, until one ends conducting: at three times pristine, which is the leak's
-    alone."""
-    failed_S = HIGH_RESISTANCE * Leak(stack).current(LOW_READ_V, STAGE_K) / LOW_READ_V
-    turn = {"until": {"failure": f"{failed_S:.4g} S"}, "most": MOST_CYCLES, "segments": [*sweep(), *_FADING]}
-    return [{"repeat_until": turn}]
-
-
-ENDURANCE = Program("cycles of ddab_20nm at 1 uA", "ddab_20nm", _cycles, devices=3)
-
-
-def _endurance(runs: Runs) -> dict[str, Measured]:
-    key, devices = "S3_ddab_volatile_endurance", runs[ENDURANCE.name]
-    if not devices:
-        return {key: not_run("no device was run")}
-    good, ended = zip(*(_good_cycles(ds) for ds in devices), strict=True)
-    note = f"cycles that returned, by device: {', '.join(map(str, good))}"
-    if not all(ended):
-        low = float(min(good))
-        told = f"{note}; a bound: {MOST_CYCLES} cycles were followed"
-        found = Measured(float(np.mean(good)), low, np.inf, len(good), told)
-    else:
-        found = mean(list(map(float, good)), f"{note}; {TOO_FAST}")
-    return {key: replace(found, owed=TOO_FAST, open=TOO_FAST)}
-
-
-def _good_cycles(ds: xr.Dataset) -> tuple[int, bool]:
-    """Cycles that set and ended at high resistance, and whether one ended conducting."""
-    cycle = ds["cycle"].values
-    turns = [ds.isel(time=cycle == one) for one in np.unique(cycle)]
-    pristine = float(ds["conductance"].values[np.flatnonzero(ds["voltage_source"].values)[0]])
-    ends = np.array([float(one["conductance"].values[-1]) for one in turns]) / pristine
-    sets = np.array([has_set(one) == 1.0 for one in turns])
-    return int((sets & (ends < HIGH_RESISTANCE)).sum()), bool((ends >= HIGH_RESISTANCE).any())
-
-
 FIGURES = [
     Figure("S3", "volatile switching", ("S3_volatile_switching", "S3_ddab_switches"), (*SLOW, OGB, DDAB),
            _switching, f"0 V to {TOP_V} V and back at {DEFINED_RATE} in steps of {STEP}, 1 uA; beside it, "
            f"and in the picture at 0 V, {_LINES}", _draw_switching),
     Figure("S30_volatile", "heat of the volatile mode", ("S30_volatile_heat",), (OGB,), _heat, _LINES),
-    Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (OGB,), _bound, _LINES),
-    Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (ENDURANCE,),
-           _endurance, f"cycles of {_LINES}, until one ends over {HIGH_RESISTANCE:g} times pristine, "
-           f"{MOST_CYCLES} at most; a cycle without a SET counts as none"),
 ]  # fmt: skip
