@@ -431,19 +431,26 @@ def test_the_picture_of_switching_shows_what_is_judged(drawn: list[list[Axes]]) 
     assert controls.RATE in drawn[1][2].get_title()
 
 
+def section(metal: int) -> xr.Dataset:
+    """A look at so many atoms in a plane, one above another in x."""
+    cation = np.zeros((1, 8, 2, 8), np.uint8)
+    cation[0, 4, 0, :metal] = 2
+    axes = {"z": 0.6 * np.arange(8), "x": 0.6 * np.arange(8), "snapshot_time": [0.0]}
+    return xr.Dataset({"cation": (("snapshot_time", "z", "y", "x"), cation)}, axes)
+
+
 def test_the_picture_of_the_profile_shows_the_pairs(drawn: list[list[Axes]],
                                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """S17: of the devices that were written, and beside each its unwritten twin; else that there is none."""
+    """S17: of the devices that were written, OFF over ON, and the sections of the first; else that there is
+    none."""
     monkeypatch.setattr(nonvolatile, "paired", lambda one, other: list(zip(one, other, strict=True)))
-    monkeypatch.setattr(nonvolatile, "is_written", lambda ds: ds > 0)
+    monkeypatch.setattr(nonvolatile, "is_written", lambda ds: int(ds["cation"].sum()) > 2)
     monkeypatch.setattr(nonvolatile, "_last_before_reset", lambda ds: 0)
-    monkeypatch.setattr(nonvolatile, "depth_profile", lambda ds, snapshot=-1: (np.arange(3), np.full(3, ds)))
-    runs = {nonvolatile.OGB.name: [2.0, -1.0, 3.0], nonvolatile._OFF.name: [0.2, 0.1, 0.3]}
+    on, off = nonvolatile.OGB.name, nonvolatile._OFF.name
+    runs = {on: [section(4), section(1), section(8)], off: [section(2), section(1), section(2)]}
     nonvolatile._draw_profile(runs, Path("S17.png"))
-    both, over = drawn[0]
-    assert [float(line.get_ydata()[0]) for line in both.lines] == [2.0, 0.2, 3.0, 0.3]
-    assert [text.get_text() for text in both.get_legend().get_texts()] == ["ON", "OFF, the same devices"]
-    assert over.get_title() == "silver, ON over OFF"
-    assert [float(line.get_ydata()[0]) for line in over.lines] == pytest.approx([10.0, 10.0])
-    nonvolatile._draw_profile({nonvolatile.OGB.name: [-1.0], nonvolatile._OFF.name: [0.1]}, Path("S17.png"))
-    assert [words(axes) for axes in drawn[1]] == [["no run"], ["no run"]]
+    over, written, pristine = drawn[0]
+    assert [float(line.get_ydata()[4]) for line in over.lines] == pytest.approx([0.5, 0.25])
+    assert [int(axes.images[0].get_array().sum()) for axes in (written, pristine)] == [4, 2]
+    nonvolatile._draw_profile({on: [section(1)], off: [section(1)]}, Path("S17.png"))
+    assert [words(axes) for axes in drawn[1]] == [["no run"], ["no run"], ["no run"]]

@@ -55,11 +55,13 @@ def _cycles(cycle: Segments, stack: Stack) -> Segments:
     return [LOW_READ, {"repeat_until": turn}]
 
 
-def _program(limit: str, cycle: Segments, stack: str) -> Program:
-    return Program(f"pulsed cycles of {stack} at {limit}", stack, partial(_cycles, cycle), devices=6)
+def _program(limit: str, cycle: Segments, stack: str, snapshots: float | None = None) -> Program:
+    return Program(f"pulsed cycles of {stack} at {limit}", stack, partial(_cycles, cycle), devices=6,
+                   snapshots=snapshots)  # fmt: skip
 
 
-WEAK_OGB, WEAK_DDAB = (_program("1 uA", _WEAK, stack) for stack in ("ogb_20nm", "ddab_20nm"))
+WEAK_OGB = _program("1 uA", _WEAK, "ogb_20nm", snapshots=2.0)  # which tell where silver has room
+WEAK_DDAB = _program("1 uA", _WEAK, "ddab_20nm")
 OGB, DDAB = (_program("1 mA", _STRONG, stack) for stack in ("ogb_20nm", "ddab_20nm"))
 #: Devices whose silver reaches further than others' from the start: does a RESET bring them back?
 SEEDED = [Program(f"RESET of silver up to {gap} nm", "ogb_20nm", [LOW_READ, *_STRONG], devices=2,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures import thermogram
-from kmc_analysis.figures.controls import TOO_FAST
+from kmc_analysis.figures.controls import TOO_FAST, part
 from kmc_analysis.figures.definition import Figure, Program, Runs, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.programmed import (
@@ -24,15 +25,15 @@ from kmc_analysis.figures.programmed import (
     VERIFIED,
     WRITE,
     WRITE_LINES,
+    at_rest,
     cycle,
     held,
     is_written,
     kept,
-    rest_of,
 )
 from kmc_analysis.figures.volatile import OGB as VOLATILE
 from kmc_analysis.figures.volatile import surface_rise
-from kmc_analysis.metrics.filament import conducting_core, depth_profile, interface_silver
+from kmc_analysis.metrics.filament import ION, METAL, conducting_core, depth_profile, interface_silver
 from kmc_analysis.metrics.laws import log_slope
 from kmc_analysis.reproduce import measured
 from kmc_analysis.reproduce.measured import Measured, mean, not_run
@@ -41,7 +42,8 @@ from kmc_analysis.reproduce.measured import Measured, mean, not_run
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", cycle(), devices=6, snapshots=0.09)
 _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=6, snapshots=5e-6)
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", cycle(), devices=6)
-_RETENTION = Program("1 mA kept ogb_20nm", "ogb_20nm", held(), devices=3)
+_RETENTION, _RETENTION_DDAB = (Program(f"1 mA kept {stack}", stack, held(), devices=3)
+                               for stack in ("ogb_20nm", "ddab_20nm"))  # fmt: skip
 
 _LINES = (
     f"a read at 50 mV, {WRITE_LINES}, a sweep to 0.2 V at 1 MV/s, a sweep to -{RESET_V} V and back at "
@@ -64,21 +66,33 @@ def _retention(runs: Runs) -> dict[str, Measured]:
 
 
 def _draw_retention(runs: Runs, path: Path) -> None:
-    with panels(path, ("retention, OGB",)) as (axes,):
-        for ds in runs[_RETENTION.name]:
-            rest = rest_of(ds)
-            time = rest["time"].values - rest["time"].values[0]
-            axes.loglog(time[1:], rest["conductance"].values[1:], color=COLOURS[0])
-        axes.set_xlabel("time at 0 V (s)")
-        axes.set_ylabel("conductance (S)")
+    with panels(path, ("retention, OGB", "retention, DDAB")) as places:
+        for axes, program in zip(places, (_RETENTION, _RETENTION_DDAB), strict=True):
+            at_rest(axes, runs[program.name])
 
 
 # --- S18a, S30, S31 --------------------------------------------------------------------------------------
 
 
 def _slope(ds: xr.Dataset) -> float:
-    part = ds.isel(time=ds["segment"].values == CURVE_SEGMENT)
-    return log_slope(part["voltage_device"].values, part["current"].values)
+    curve = part(ds, CURVE_SEGMENT)
+    return log_slope(curve["voltage_device"].values, curve["current"].values)
+
+
+def _draw_low_resistance(runs: Runs, path: Path) -> None:
+    """The curve of each written device on two log scales, and one of slope 1."""
+    with panels(path, ("low resistance",)) as (axes,):
+        for ds in filter(is_written, runs[OGB.name]):
+            curve = part(ds, CURVE_SEGMENT)
+            up = curve["voltage_device"].values > 0.0
+            axes.loglog(curve["voltage_device"].values[up], curve["current"].values[up], color=COLOURS[0])
+        if axes.lines:
+            x, y = (np.asarray(one, float) for one in axes.lines[0].get_data())
+            axes.loglog(x, y[-1] * x / x[-1], "--", color=COLOURS[5], label="slope 1")
+            axes.legend(frameon=False, fontsize=8)
+        axes.set_xlabel("device voltage (V)")
+        axes.set_ylabel("current (A)")
+        say_if_empty(axes)
 
 
 def _low_resistance(runs: Runs) -> dict[str, Measured]:
@@ -157,6 +171,27 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     return {"S4_S6_filament_size": replace(found, owed=TOO_FAST)}
 
 
+def _draw_sizes(runs: Runs, path: Path) -> None:
+    """Metal by height: of a volatile device at each look, of a written one before its RESET and after it."""
+    with panels(path, ("1 uA", "1 mA")) as (weak, strong):
+        for ds in runs[VOLATILE.name][:1]:
+            for k, when in enumerate(ds["snapshot_time"].values):
+                _metal_by_height(weak, ds, k, f"{1e3 * when:.3g} ms", COLOURS[k % len(COLOURS)])
+        for ds in [ds for ds in runs[OGB.name] if is_written(ds)][:1]:
+            for k, label in ((_last_before_reset(ds), "written"), (-1, "reset")):
+                _metal_by_height(strong, ds, k, label, COLOURS[k < 0])
+        for axes in (weak, strong):
+            axes.set_xlabel("height above the counter electrode (nm)")
+            axes.set_ylabel("silver atoms a plane")
+            say_if_empty(axes)
+
+
+def _metal_by_height(axes: Axes, ds: xr.Dataset, snapshot: int, label: str, colour: str) -> None:
+    metal = ds["cation"].isel(snapshot_time=snapshot).values == METAL
+    axes.plot(ds["z"].values, metal.sum(axis=(1, 2)), color=colour, label=label)
+    axes.legend(frameon=False, fontsize=8)
+
+
 def _thick(ds: xr.Dataset) -> float:
     """The core of the state that was verified."""
     return conducting_core(ds, _last_before_reset(ds))
@@ -194,32 +229,46 @@ def _profile(runs: Runs) -> dict[str, Measured]:
 
 
 def _draw_profile(runs: Runs, path: Path) -> None:
-    """The silver of the pairs that are judged, and what is judged at the interface: how much more ON has."""
-    with panels(path, ("silver, ON and OFF", "silver, ON over OFF")) as (both, over):
-        for on, off in _pairs(runs):
+    """OFF over ON by height after mixing, of the pairs that are judged; the cross sections of the first."""
+    pairs = _pairs(runs)
+    with panels(path, ("silver, OFF over ON", "ON, cross section", "OFF, cross section")) as (over, *maps):
+        for on, off in pairs:
             height, written = depth_profile(on, snapshot=_last_before_reset(on))
             pristine = depth_profile(off)[1]
-            both.plot(height, written, color=COLOURS[0], label="ON")
-            both.plot(height, pristine, color=COLOURS[1], linestyle="--", label="OFF, the same devices")
-            over.plot(height, written / np.where(pristine > 0.0, pristine, np.nan), color=COLOURS[0])
-        both.set_ylabel("silver after mixing (atoms a plane)")
+            over.plot(height, pristine / np.where(written > 0.0, written, np.nan), color=COLOURS[0])
+        over.set_xlabel("height above the counter electrode (nm)")
         over.set_ylabel("ratio")
-        for axes in (both, over):
-            axes.set_xlabel("height above the counter electrode (nm)")
-            say_if_empty(axes)
-        if both.lines:
-            both.legend(handles=both.lines[:2], frameon=False, fontsize=8)
+        if pairs:
+            (on, off), (left, right) = pairs[0], maps
+            _cross_section(left, on, _last_before_reset(on))
+            _cross_section(right, off, -1)
+        for axes in (over, *maps):
+            if not axes.images:
+                say_if_empty(axes)
+
+
+def _cross_section(axes: Axes, ds: xr.Dataset, snapshot: int) -> None:
+    """Silver summed along y, as the beam sees a section."""
+    silver = np.isin(ds["cation"].isel(snapshot_time=snapshot).values, (ION, METAL)).sum(axis=1)
+    x, z = ds["x"].values, ds["z"].values
+    axes.imshow(silver, origin="lower", aspect="auto", cmap="inferno",
+                extent=(float(x[0]), float(x[-1]), float(z[0]), float(z[-1])))  # fmt: skip
+    axes.grid(False)
+    axes.set_xlabel("x (nm)")
+    axes.set_ylabel("height (nm)")
 
 
 FIGURES = [
-    Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",), (_RETENTION,), _retention,
+    Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",),
+           (_RETENTION, _RETENTION_DDAB), _retention,
            KEPT_LINES, _draw_retention),
-    Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES),
+    Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES,
+           _draw_low_resistance),
     Figure("S30_S31", "heat of the non-volatile mode",
            ("S30_nonvolatile_heat", "S31_ogb_heat_50", "S31_ddab_heat_50", "S31_heat_order"),
            (OGB, DDAB, VOLATILE), _heats, _LINES, _draw_heat),
     Figure("S4_S6", "size of the filaments", ("S4_S6_filament_size",), (OGB, VOLATILE), _sizes,
-           f"the silver of S3 at the top of the sweep, and of the 1 mA state: {_LINES}"),
+           f"the silver of S3 at the top of the sweep, and of the 1 mA state: {_LINES}", _draw_sizes),
     Figure("S17", "silver profile", ("S17_silver_profile",), (OGB, _OFF), _profile,
            f"{_LINES}; ON is a device before its RESET, OFF the same device unwritten",
            _draw_profile),

@@ -39,5 +39,27 @@ def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", col
     axes.set_yscale("log")
     axes.set_xlabel("voltage (V)")
     axes.set_ylabel("|current| (A)")
-    if label:
+    if label and axes.lines:
         axes.legend(frameon=False, fontsize=8)
+
+
+def over_time(axes: Axes, runs: Sequence[xr.Dataset], name: str = "conductance", label: str = "",
+              colour: str = COLOURS[0]) -> None:  # fmt: skip
+    """`conductance` (uS) or `current` (uA) against time in ms, one line a device."""
+    for k, ds in enumerate(runs):
+        axes.plot(1e3 * ds["time"].values, 1e6 * ds[name].values, color=colour, linewidth=1.0, alpha=0.6,
+                  label=label if k == 0 else None)  # fmt: skip
+    axes.set_xlabel("time (ms)")
+    axes.set_ylabel(f"{name} ({'uS' if name == 'conductance' else 'uA'})")
+    if label and axes.lines:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def distribution(axes: Axes, ratios: Sequence[float] | np.ndarray, label: str, colour: str) -> None:
+    """The share of devices whose on-off ratio is no larger, against the ratio on a log scale."""
+    known = np.sort(np.asarray(ratios, float)[np.isfinite(ratios)])
+    axes.semilogx(known, np.arange(1, len(known) + 1) / max(len(known), 1), "o-", color=colour, label=label,
+                  drawstyle="steps-post", markersize=4)  # fmt: skip
+    axes.set_xlabel("on-off ratio")
+    axes.set_ylabel("share of devices")
+    axes.legend(frameon=False, fontsize=8)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Segments
 from kmc_analysis.metrics.states import Kept, retention
 from kmc_analysis.reproduce import measured
@@ -103,3 +105,14 @@ def rest_of(ds: xr.Dataset) -> xr.Dataset:
     """The long stretch at 0 V, with the sample before it."""
     whole = np.flatnonzero(ds["segment"].values == _HOLD)
     return ds.isel(time=slice(int(whole[0]) - 1, int(whole[-1]) + 1))
+
+
+def at_rest(axes: Axes, devices: list[xr.Dataset]) -> None:
+    """Conductance against the time at 0 V of `held`, on two log scales, one line a device."""
+    for ds in devices:
+        rest = rest_of(ds)
+        time = rest["time"].values - rest["time"].values[0]
+        axes.loglog(time[1:], rest["conductance"].values[1:], color=COLOURS[0])
+    axes.set_xlabel("time at 0 V (s)")
+    axes.set_ylabel("conductance (S)")
+    say_if_empty(axes)

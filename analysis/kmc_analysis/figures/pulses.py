@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc.pictures.lines import COLOURS
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
-from kmc_analysis.figures.pictures import panels
+from kmc_analysis.figures.pictures import over_time, panels
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
 from kmc_analysis.metrics.states import READ_V, reads
@@ -167,12 +167,7 @@ def _first_and_fourth(devices: list[xr.Dataset]) -> np.ndarray:
 def _draw_echo(runs: Runs, path: Path) -> None:
     with panels(path, tuple(f"{one} ms" for one in INTERVALS_MS)) as places:
         for axes, program in zip(places, _ECHOES, strict=True):
-            for ds in runs[program.name]:
-                axes.plot(
-                    1e3 * ds["time"].values, 1e6 * ds["conductance"].values, color=COLOURS[0], alpha=0.6
-                )
-            axes.set_xlabel("time (ms)")
-            axes.set_ylabel("conductance (uS)")
+            over_time(axes, runs[program.name])
 
 
 # --- S23d-g ----------------------------------------------------------------------------------------------
@@ -199,6 +194,14 @@ def _sign_change(runs: Runs) -> dict[str, Measured]:
     note = (f"mean growth of the last pulse {told} S at 10, 23, 41, 80 ms; 10 ms stands for always "
             "depression, 80 for always growth")  # fmt: skip
     return {"S23d_sign_change": found.noted(note)}
+
+
+def _draw_trains(runs: Runs, path: Path) -> None:
+    """The currents in answer to the ten pulses."""
+    with panels(path, tuple(f"last after {one} ms" for one in LAST_MS)) as places:
+        for axes, program in zip(places, _TRAINS, strict=True):
+            over_time(axes, runs[program.name], "current")
+            say_if_empty(axes)
 
 
 def crossing(growth: np.ndarray) -> float:
@@ -232,12 +235,15 @@ def _separable(runs: Runs) -> dict[str, Measured]:
 
 
 def _draw_separable(runs: Runs, path: Path) -> None:
-    with panels(path, ("conductance after four bits",)) as (axes,):
+    """How the conductance goes with each stream, coloured by its last bits, and where it ends."""
+    with panels(path, ("during the stream", "after four bits")) as (during, after):
         for k, program in enumerate(_STREAMS):
+            over_time(during, runs[program.name], colour=COLOURS[k % 4])
             final = [1e6 * float(reads(ds)[-1, 1]) for ds in runs[program.name]]
-            axes.semilogy([k] * len(final), final, "o", color=COLOURS[0], alpha=0.7)
-        axes.set_xticks(range(len(STREAMS)), STREAMS, rotation=90, fontsize=7)
-        axes.set_ylabel("conductance (uS)")
+            after.semilogy([k] * len(final), final, "o", color=COLOURS[k % 4], alpha=0.7)
+        during.set_yscale("log")
+        after.set_xticks(range(len(STREAMS)), STREAMS, rotation=90, fontsize=7)
+        after.set_ylabel("conductance (uS)")
 
 
 # --- S25 -------------------------------------------------------------------------------------------------
@@ -261,18 +267,32 @@ def _disturbed(runs: Runs) -> dict[str, Measured]:
         lambda part: float(np.abs(part[:, 0] / part[:, 1] - 1.0).mean()), table, note)}  # fmt: skip
 
 
+def _draw_disturbed(runs: Runs, path: Path) -> None:
+    """The waveform of write and read, and what it does beside devices that are left alone."""
+    with panels(path, ("source", "answer")) as (source, answer):
+        for ds in runs[_DISTURBED.name][:1]:
+            source.step(1e3 * ds["time"].values, ds["voltage_source"].values, where="pre", color=COLOURS[0])
+        source.set_xlabel("time (ms)")
+        source.set_ylabel("voltage (V)")
+        for program, colour in zip((_DISTURBED, _LEFT), COLOURS, strict=False):
+            over_time(answer, runs[program.name], label=program.name, colour=colour)
+        for axes in (source, answer):
+            say_if_empty(axes)
+
+
 FIGURES = [
     Figure("S23abc", "echo state", ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms", "S23abc_fading"),
            tuple(_ECHOES), _echo, f"two pairs of 1 V, 5 ms pulses, 5 ms within a pair (assumed); {_WINDOW}",
            _draw_echo),
     Figure("S25", "read disturbs", ("S25_read_disturb",), (_DISTURBED, _LEFT), _disturbed,
-           f"1 V for 20 ms, then 5 ms at -0.5 V or at 0 V, same seeds; {_ALONE}"),
+           f"1 V for 20 ms, then 5 ms at -0.5 V or at 0 V, same seeds; {_ALONE}", _draw_disturbed),
     Figure("S22", "amplitude, width, number", ("S22a_amplitude", "S22b_width", "S22c_number"),
            (_TRAIN, *_AMPLITUDES), _nonlinear,
            f"pulses of 25 ms, 25 ms apart (assumed); shorter widths are read off the first; {_ALONE}",
            _draw_nonlinear),
     Figure("S23d", "ten pulses", ("S23d_sign_change",), tuple(_TRAINS), _sign_change,
-           f"nine 1 V, 5 ms pulses 10 ms apart (assumed), the tenth after 10, 23, 41 or 80 ms; {_WINDOW}"),
+           f"nine 1 V, 5 ms pulses 10 ms apart (assumed), the tenth after 10, 23, 41 or 80 ms; {_WINDOW}",
+           _draw_trains),
     Figure("S24", "separability", ("S24_separability",), tuple(_STREAMS), _separable,
            f"16 streams of four bits, 1 V or nothing for 5 ms, then a read at 0.1 V; {_ALONE}",
            _draw_separable),

@@ -13,7 +13,7 @@ from scipy import stats
 from kmc.pictures.lines import COLOURS
 from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOO_FAST, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
-from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.figures.pictures import current_voltage, distribution, panels
 from kmc_analysis.figures.programmed import (
     CLOSED_S,
     READ,
@@ -113,9 +113,10 @@ def _too_fast(found: Measured) -> Measured:
 
 
 def _draw_thickness(runs: Runs, path: Path) -> None:
-    with panels(path, ("thickness, 1 mA",)) as (axes,):
+    with panels(path, ("thickness, 1 mA", "written over reset")) as (axes, ratios):
         for program, colour in zip(_THICK, COLOURS, strict=False):
             current_voltage(axes, list(map(_way_up, runs[program.name])), program.stack, colour)
+            distribution(ratios, list(map(_on_off_written, runs[program.name])), program.stack, colour)
 
 
 # --- S20, S21: size --------------------------------------------------------------------------------------
@@ -153,9 +154,11 @@ def _slope(size: np.ndarray, parts: list[np.ndarray]) -> float:
 
 
 def _draw_sizes(runs: Runs, path: Path) -> None:
-    with panels(path, tuple(SIZES_NM)) as places:
+    with panels(path, (*SIZES_NM, "on over off")) as (*places, ratios):
         for axes, program, colour in zip(places, _SIZES, COLOURS, strict=False):
             current_voltage(axes, runs[program.name], colour=colour)
+            distribution(ratios, [ratio(ds, _FEWEST_LEVELS) for ds in runs[program.name]], program.stack,
+                         colour)  # fmt: skip
 
 
 # --- S28: conductance against compliance ----------------------------------------------------------------
@@ -242,9 +245,15 @@ def _voltages(runs: Runs) -> dict[str, Measured]:
     return {"N7_same_voltages": _too_fast(found), "N7_film_volatile_endurance": bound}
 
 
+def _draw_voltages(runs: Runs, path: Path) -> None:
+    with panels(path, ("crystals and film, 1 uA",)) as (axes,):
+        for program, colour in zip(_THRESHOLDS, COLOURS, strict=False):
+            current_voltage(axes, runs[program.name], program.stack, colour)
+
+
 FIGURES = [
     Figure("N7", "crystals and film, thresholds", ("N7_same_voltages", "N7_film_volatile_endurance"),
-           tuple(_THRESHOLDS), _voltages, _UP),
+           tuple(_THRESHOLDS), _voltages, _UP, _draw_voltages),
     Figure("S28", "conductance against compliance", ("S28_conductance_law", "S28_linearity"), tuple(_LEVELS),
            _law, "0.6 V until the limiter acts (60 ms at most), 1 ms more, a read at 0.1 V; one window each",
            _draw_law),

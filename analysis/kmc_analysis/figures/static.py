@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc.pictures.lines import COLOURS
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc.stack import load_stack
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
@@ -130,11 +130,12 @@ def _shorts(runs: Runs) -> list[tuple[float, float]]:
 
 def _draw_films(runs: Runs, path: Path) -> None:
     with panels(path, ("poor films",)) as (axes,):
-        found = np.array(_shorts(runs))
+        found = np.array(_shorts(runs)).reshape(-1, 2)
         levels = np.unique(found[:, 0])
         axes.plot(levels, [found[found[:, 0] == level, 1].mean() for level in levels], "o-", color=COLOURS[0])
         axes.set_xlabel("crevice fraction")
         axes.set_ylabel("share of shorts")
+        say_if_empty(axes)
 
 
 FIGURES = [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from kmc.pictures.lines import say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs
-from kmc_analysis.figures.programmed import CLOSED_S, VOLATILE_OWED, cycle, held, is_written, kept
+from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.figures.programmed import CLOSED_S, VOLATILE_OWED, at_rest, cycle, held, is_written, kept
 from kmc_analysis.figures.series import PAIR
 from kmc_analysis.metrics.states import was_reset
 from kmc_analysis.reproduce.measured import Measured, difference_of_shares, few, not_run
@@ -80,10 +83,24 @@ def _returning(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     return replace(found, owed=fewer + VOLATILE_OWED)
 
 
+def _draw_stressed(runs: Runs, path: Path) -> None:
+    """Film left, crystals right: the RESET of a cycle, and the state at 0 V."""
+    names = [f"{name}, {what}" for name in ("film", "crystals") for what in ("RESET", "kept")]
+    with panels(path, names) as places:
+        for k, (stressed, kept_) in enumerate(zip(reversed(_STRESSED), reversed(_HELD), strict=True)):
+            current_voltage(places[2 * k], [_negative(ds) for ds in runs[stressed.name]])
+            say_if_empty(places[2 * k])
+            at_rest(places[2 * k + 1], runs[kept_.name])
+
+
+def _negative(ds: xr.Dataset) -> xr.Dataset:
+    return ds.isel(time=ds["voltage_source"].values < 0)
+
+
 FIGURES = [
     Figure("S32_S33", "crystals and film, stressed",
            ("S32_retention_ratio", "S32_endurance_ratio", "S33_film_not_reconfigurable"),
            (*_STRESSED, *_HELD), _stressed,
            f"as figures S29 and S8 (until {5e5 * CLOSED_S:g} uS are left), written once; written is what "
-           f"conducts {1e6 * CLOSED_S:g} uS"),
+           f"conducts {1e6 * CLOSED_S:g} uS", _draw_stressed),
 ]  # fmt: skip

@@ -1,0 +1,78 @@
+"""Every figure measures and draws runs that have the steps of its own protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+
+from kmc import provenance
+from kmc.outfolder import describe
+from kmc.stack import load_stack
+from kmc_analysis.figures import all_figures, pictures
+from kmc_analysis.figures.definition import Figure, Program
+from kmc_analysis.metrics.filament import ELECTRODE, METAL, ORGANIC
+from kmc_analysis.reproduce.session import Maker
+
+DRAWN = [figure for figure in all_figures() if figure.draw]
+OPEN_S, CLOSED_S = 4e-10, 3e-4
+SHAPE = 12, 6, 6
+
+
+def device(program: Program, seed: int) -> xr.Dataset:
+    """A run of all of the program's steps: closed from the first 0.3 V on, parted by a negative voltage.
+
+    A limit that acted once is what it conducts from then on. Seeds differ by a percent in all that they conduct.
+    """
+    steps = program.protocol(load_stack(program.stack, **program.choices)).steps()
+    count = [step.samples for step in steps]
+    volts = np.repeat([step.voltage_V for step in steps], count)
+    limit = np.repeat([step.compliance_A for step in steps], count)
+    closed = np.maximum.accumulate(volts >= 0.3) & ~np.maximum.accumulate(volts < 0)
+    most = np.minimum.accumulate(limit / np.maximum(np.abs(volts), 0.1))
+    limited = np.abs(np.where(closed, CLOSED_S, OPEN_S) * volts) > limit
+    siemens = np.where(closed, np.minimum(CLOSED_S, most), OPEN_S) * (1 + 0.01 * seed)
+    columns = {
+        "voltage_source": volts, "voltage_device": volts, "conductance": siemens,
+        "current": siemens * volts, "limited": limited.astype(np.int8),
+        "segment": np.repeat([step.segment for step in steps], count),
+        "cycle": np.repeat([step.cycle for step in steps], count),
+        "temperature_stage": np.repeat([step.temperature_K or 300.0 for step in steps], count),
+        "n_ag_metal": np.full(len(volts), 50.0), "n_ag_ion": np.zeros(len(volts)),
+    }  # fmt: skip
+    time = np.cumsum(np.repeat([step.duration_s / step.samples for step in steps], count))
+    ds = xr.Dataset({name: ("time", values) for name, values in columns.items()}, {"time": time},
+                    provenance.attributes(describe(Maker().run(program, seed))))  # fmt: skip
+    return ds if program.snapshots is None else ds.merge(looks(float(time[-1])))
+
+
+def looks(end_s: float) -> xr.Dataset:
+    """Four snapshots of a column of silver between an organic and an electrode."""
+    region, cation = np.full(SHAPE, 3, np.uint8), np.zeros((4, *SHAPE), np.uint8)
+    region[:2], region[-2:], cation[:, 2:-2, 2:4, 2:4] = ORGANIC, ELECTRODE, METAL
+    axes = {name: 0.6 * np.arange(size) for name, size in zip("zyx", SHAPE, strict=True)}
+    return xr.Dataset({"cation": (("snapshot_time", *"zyx"), cation), "region": (tuple("zyx"), region)},
+                      axes | {"snapshot_time": np.linspace(1e-3 * end_s, end_s, 4)})  # fmt: skip
+
+
+def marks(axes: Axes) -> int:
+    """Curves, marks and images with a number that can be seen."""
+    lines = [line for line in axes.lines if np.isfinite(np.asarray(line.get_ydata(), float)).any()]
+    return len(lines) + len(axes.images)
+
+
+@pytest.mark.parametrize("figure", DRAWN, ids=lambda figure: figure.name)
+def test_each_panel_shows_its_runs(figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two devices each program, and more than of none; every key is measured."""
+    seen: list[int] = []
+    monkeypatch.setattr(pictures, "save", lambda canvas, path, dpi: seen.append(
+        min(marks(axes) for axes in canvas.axes if axes.get_title())))  # fmt: skip
+    runs = {one.name: [device(one, seed) for seed in (1, 2)] for one in figure.programs}
+    assert figure.draw is not None
+    assert set(figure.measure(runs)) == set(figure.keys)
+    figure.draw(runs, tmp_path / "some.png")
+    figure.draw({name: [] for name in runs}, tmp_path / "none.png")
+    assert seen[0] > max(seen[1:], default=0)
