@@ -112,7 +112,10 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
     card = load_card(tmp_path / "ag_fitted.yaml")
     number = card.quantity("bond_energy")
     assert (number.kind, number.targets, number.run) == ("fitted", ("S23a_echo_10ms",), "test")
-    assert len(paths) == 2
+    names = {"ag_fitted.yaml", "cspbbr3_nanocrystal_fitted.yaml", "cspbbr3_film_fitted.yaml"}
+    assert {path.name for path in paths} == names  # crystals and film share what is fitted
+    shared = PAIR[1].partition(".")[2]
+    assert len({load_card(path).quantity(shared).value for path in paths[1:]}) == 1
     with pytest.raises(UserError, match="a search over electrode"):
         search(parameters[:1], judged, tmp_path, 1)
     with pytest.raises(UserError, match="a search over other devices"):

@@ -25,7 +25,7 @@ SHAPE = 12, 6, 6
 def device(program: Program, seed: int) -> xr.Dataset:
     """A run of all of the program's steps: closed from the first 0.3 V on, parted by a negative voltage.
 
-    A limit that acted once is what it conducts from then on. Seeds differ by a percent in all that they conduct.
+    A limit that acted once is what it conducts from then on. Seeds differ by a percent.
     """
     steps = program.protocol(load_stack(program.stack, **program.choices)).steps()
     count = [step.samples for step in steps]

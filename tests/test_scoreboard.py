@@ -181,6 +181,9 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
     rows = list(csv.reader((tmp_path / "out" / "scoreboard.csv").open()))
     assert rows[0][0] == "key"
     assert rows[1][0] == "S11_roughness"
+    table = list(csv.reader((tmp_path / "out" / "table2.csv").open()))
+    assert table[0][0] == "composition"
+    assert table[-2][0].startswith("OGB, 20 nm, simulated")
 
 
 @pytest.mark.parametrize("done", [False, True])

@@ -12,9 +12,12 @@ from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Posterior
 from kmc_analysis.reproduce.session import REFERENCE
 
+FILM = "thin_film_100nm"
+
 
 def write_cards(found: Sequence[Posterior], keys: Iterable[str], run: str, out: Path) -> list[Path]:
-    """One card for each role: it extends the card it came from with numbers of kind fitted.
+    """One card for each role: it extends the card it came from with numbers of kind fitted; of the active
+    layer one for crystals and one for the film, which share what is fitted.
 
     `keys` are the targets that were fitted to, `run` names the search. Raises WriteFailed, and UserError
     for a card that does not load.
@@ -23,20 +26,24 @@ def write_cards(found: Sequence[Posterior], keys: Iterable[str], run: str, out: 
     for one in found:
         role, _, key = one.free.path.partition(".")
         by_role[role].append((key, one))
-    cards, targets = load_stack(REFERENCE).cards(), ", ".join(sorted(keys))
+    stacks, told = [load_stack(name).cards() for name in (REFERENCE, FILM)], ", ".join(sorted(keys))
     paths = []
     for role, rows in by_role.items():
-        lines = [f"family: {cards[role].family}", f"extends: {cards[role].name}"]
-        lines += [f"symbol: {cards[role].symbol}"] * bool(cards[role].symbol)
-        for key, one in rows:
-            unit = "" if one.free.unit == "1" else f"unit: {one.free.unit}, "
-            lines.append(f"{key}: {{value: {one.best:.6g}, {unit}sigma: {one.sigma:.3g}, kind: fitted, "
-                         f"targets: [{targets}], run: {_quoted(run)}}}")  # fmt: skip
-        path = out / f"{cards[role].name}_fitted.yaml"
-        write_whole(path, ("\n".join(lines) + "\n").encode())
-        load_card(path)
-        paths.append(path)
+        lines = [_line(key, one, told, run) for key, one in rows]
+        for card in {cards[role].name: cards[role] for cards in stacks if role in cards}.values():
+            head = [f"family: {card.family}", f"extends: {card.name}"]
+            head += [f"symbol: {card.symbol}"] * bool(card.symbol)
+            path = out / f"{card.name}_fitted.yaml"
+            write_whole(path, ("\n".join(head + lines) + "\n").encode())
+            load_card(path)
+            paths.append(path)
     return paths
+
+
+def _line(key: str, one: Posterior, targets: str, run: str) -> str:
+    unit = "" if one.free.unit == "1" else f"unit: {one.free.unit}, "
+    return (f"{key}: {{value: {one.best:.6g}, {unit}sigma: {one.sigma:.3g}, kind: fitted, "
+            f"targets: [{targets}], run: {_quoted(run)}}}")  # fmt: skip
 
 
 def _quoted(text: str) -> str:

@@ -29,6 +29,8 @@ from kmc_analysis.figures.programmed import (
     RESET_V,
     WRITE_LINES,
     WRITTEN_S,
+    at_rest,
+    held,
     written,
 )
 from kmc_analysis.metrics.endurance import CycleLife, cycle_life
@@ -63,6 +65,7 @@ def _program(limit: str, cycle: Segments, stack: str, snapshots: float | None = 
 WEAK_OGB = _program("1 uA", _WEAK, "ogb_20nm", snapshots=2.0)  # which tell where silver has room
 WEAK_DDAB = _program("1 uA", _WEAK, "ddab_20nm")
 OGB, DDAB = (_program("1 mA", _STRONG, stack) for stack in ("ogb_20nm", "ddab_20nm"))
+_KEPT_DDAB = Program("1 mA kept ddab_20nm", "ddab_20nm", held(), devices=3)  # for the picture
 #: Devices whose silver reaches further than others' from the start: does a RESET bring them back?
 SEEDED = [Program(f"RESET of silver up to {gap} nm", "ogb_20nm", [LOW_READ, *_STRONG], devices=2,
                   choices={"device.residue_gap": f"{gap} nm"}) for gap in (3, 2, 1)]  # fmt: skip
@@ -199,10 +202,13 @@ def critical_silver(clean: list[xr.Dataset], seeded: list[list[xr.Dataset]]) -> 
     return critical, f"{told}: critical is {critical:.0f}"
 
 
-def _draw_cycles(programs: tuple[Program, ...], runs: Runs, path: Path) -> None:
-    """Conductance on and off, cycle by cycle, as the experiment's endurance panels."""
-    with panels(path, [program.name.removeprefix("pulsed cycles of ") for program in programs]) as places:
-        for axes, program in zip(places, programs, strict=True):
+def _draw_cycles(programs: tuple[Program, ...], runs: Runs, path: Path, kept: Program | None = None) -> None:
+    """Conductance on and off, cycle by cycle, as the experiment draws it, and what is `kept` at 0 V."""
+    titles = [program.name.removeprefix("pulsed cycles of ") for program in programs]
+    with panels(path, [*titles, kept.name] if kept else titles) as places:
+        if kept:
+            at_rest(places[-1], runs[kept.name])
+        for axes, program in zip(places, programs, strict=False):
             for ds in runs[program.name]:
                 states = np.array([levels(turn) for turn in turns(ds)])
                 for k, marker in enumerate("os"):
@@ -263,10 +269,10 @@ FIGURES = [
            lambda runs: {"S3_ddab_volatile_endurance": _counted(runs[WEAK_DDAB.name])},
            "as table 2", partial(_draw_cycles, (WEAK_DDAB,))),
     Figure("S7", "endurance at 1 mA", ("S7_ddab_nonvolatile_endurance", "fig3b_ogb_nonvolatile_endurance"),
-           (DDAB, OGB, *SEEDED), _nonvolatile,
+           (DDAB, OGB, *SEEDED, _KEPT_DDAB), _nonvolatile,
            f"pulsed cycles: {_STRONG_LINES}; until one ends over {HIGH_RESISTANCE:g} times pristine, "
            f"{MOST_CYCLES} at most; and single ones of devices whose silver reaches further",
-           partial(_draw_cycles, (DDAB, OGB))),
+           partial(_draw_cycles, (DDAB, OGB), kept=_KEPT_DDAB)),
     Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (_MODES,), _reconfigured,
            f"a cycle at 1 uA ({_WEAK_LINES}), one at 1 mA ({_STRONG_LINES}), one at 1 uA", _draw_modes),
 ]  # fmt: skip

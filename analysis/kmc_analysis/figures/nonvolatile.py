@@ -42,8 +42,7 @@ from kmc_analysis.reproduce.measured import Measured, mean, not_run
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", cycle(), devices=6, snapshots=0.09)
 _OFF = Program("unwritten ogb_20nm", "ogb_20nm", [LOW_READ], devices=6, snapshots=5e-6)
 DDAB = Program("1 mA ddab_20nm", "ddab_20nm", cycle(), devices=6)
-_RETENTION, _RETENTION_DDAB = (Program(f"1 mA kept {stack}", stack, held(), devices=3)
-                               for stack in ("ogb_20nm", "ddab_20nm"))  # fmt: skip
+_RETENTION = Program("1 mA kept ogb_20nm", "ogb_20nm", held(), devices=3)
 
 _LINES = (
     f"a read at 50 mV, {WRITE_LINES}, a sweep to 0.2 V at 1 MV/s, a sweep to -{RESET_V} V and back at "
@@ -58,7 +57,7 @@ def _of_written(devices: list[xr.Dataset], number: Callable[[xr.Dataset], float]
     return mean([number(ds) for ds in good], f"{told}; {note}" if note else told)
 
 
-# --- S8, S7c: retention ----------------------------------------------------------------------------------
+# --- S8: retention ---------------------------------------------------------------------------------------
 
 
 def _retention(runs: Runs) -> dict[str, Measured]:
@@ -66,9 +65,8 @@ def _retention(runs: Runs) -> dict[str, Measured]:
 
 
 def _draw_retention(runs: Runs, path: Path) -> None:
-    with panels(path, ("retention, OGB", "retention, DDAB")) as places:
-        for axes, program in zip(places, (_RETENTION, _RETENTION_DDAB), strict=True):
-            at_rest(axes, runs[program.name])
+    with panels(path, ("retention, OGB",)) as (axes,):
+        at_rest(axes, runs[_RETENTION.name])
 
 
 # --- S18a, S30, S31 --------------------------------------------------------------------------------------
@@ -259,8 +257,7 @@ def _cross_section(axes: Axes, ds: xr.Dataset, snapshot: int) -> None:
 
 
 FIGURES = [
-    Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",),
-           (_RETENTION, _RETENTION_DDAB), _retention,
+    Figure("S8", "retention of the 1 mA state", ("S8_ogb_retention",), (_RETENTION,), _retention,
            KEPT_LINES, _draw_retention),
     Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES,
            _draw_low_resistance),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ class Device(NamedTuple):
     cycles: str
 
 
+NAME = "table2.csv"
 HEADS = ("composition", "reconfigurable?", "volatile on/off", "volatile cycles", "non-volatile on/off",
          "retention (s)", "non-volatile cycles")  # fmt: skip
 # Composition, and the rest as the table gives it; its references are numbers 6 to 27 of the supplement.
@@ -56,3 +59,10 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
     ddab = ("", "S3_ddab_switches", "S3_ddab_volatile_endurance", "", "", "S7_ddab_nonvolatile_endurance")
     return [Device("OGB, 20 nm, simulated (share of switches that succeed)", *map(told, ogb)),
             Device("DDAB, 20 nm, simulated", *map(told, ddab))]  # fmt: skip
+
+
+def as_csv(rows: Mapping[str, Row]) -> str:
+    """The table with the simulated devices' rows below the literature's."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADS, *REPORTED, *simulated(rows)])
+    return text.getvalue()

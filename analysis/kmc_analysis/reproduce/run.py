@@ -12,7 +12,7 @@ from kmc import files, provenance
 from kmc.errors import one_line
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
-from kmc_analysis.reproduce import board, decided, earlier
+from kmc_analysis.reproduce import board, decided, earlier, literature
 from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target, all_rows
@@ -132,6 +132,7 @@ class Reproduction:
     def _write(self) -> None:
         there = {**self.earlier, **self.rows}
         board.write(self._board({key: there[key] for key in all_rows() if key in there}), self.out)
+        files.write_whole(self.out / literature.NAME, literature.as_csv(there).encode())
 
 
 def _read(path: Path) -> dict[str, Measured]:
