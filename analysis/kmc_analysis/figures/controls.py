@@ -122,8 +122,8 @@ _SWEEP = f"0 V to {TOP_V} V and back at {DEFINED_RATE} in steps of {STEP}, a swe
 FIGURES = [
     Figure("S14", "gold electrode", ("S14_gold_electrode",), tuple(_GOLD), _gold,
            f"{_SWEEP}, at 1 uA and at 1 mA", _draw_gold),
-    Figure("S16", "interlayers only", ("S16_interlayers_only",), tuple(_BARE), _bare, f"{_SWEEP}, at 1 mA",
-           _draw_bare),
+    Figure("S16", "interlayers only", ("S16_interlayers_only",), tuple(_BARE), _bare, f"{_SWEEP}, at 1 mA; "
+           "forming left no silver in them, for its place is in and beside the crystals", _draw_bare),
     Figure("S5", "no switching under reverse bias", ("S5_unidirectional",), (BOTH_WAYS,), _negative,
            f"0 V to {TOP_V} V, to -{TOP_V} V and back to 0 V at {DEFINED_RATE}, 1 uA", _draw_negative),
 ]  # fmt: skip

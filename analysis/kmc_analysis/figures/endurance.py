@@ -1,7 +1,7 @@
 """Cycles by pulses at 1 uA and 1 mA: how many, what silver they leave, and one mode after the other.
 
 Figures S7, S29 and 3b, note 6 and table 2. A cycle at 1 uA is a pulse and 2 s at 0 V; one at 1 mA is write
-and verify, a RESET pulse and 2 s at 0 V.
+and verify, a RESET pulse (in S29 a sweep) and 2 s at 0 V.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from kmc_analysis.figures.programmed import (
     PAUSE,
     PAUSE_LINES,
     READ,
+    RESET,
     RESET_V,
     WRITE_LINES,
     WRITTEN_S,
@@ -222,10 +223,11 @@ def _draw_cycles(programs: tuple[Program, ...], runs: Runs, path: Path, kept: Pr
 
 # --- S29: one mode after the other -----------------------------------------------------------------------
 
-# A weak cycle, a strong one, a weak one, and where the segments of each begin.
-_MODES = Program("modes of ogb_20nm", "ogb_20nm", [LOW_READ, *_WEAK, *_STRONG, *_WEAK], devices=36, quick=2)
+# A weak cycle, a strong one whose RESET is a sweep, a weak one, and where the segments of each begin.
+_SWEPT: Segments = [*written(), READ, RESET, READ, PAUSE, LOW_READ]
+_MODES = Program("modes of ogb_20nm", "ogb_20nm", [LOW_READ, *_WEAK, *_SWEPT, *_WEAK], devices=36, quick=2)
 _FIRST, _SECOND = 1, 1 + len(_WEAK)
-_BEGINNINGS = (_FIRST, _SECOND, _SECOND + len(_STRONG), _SECOND + len(_STRONG) + len(_WEAK))
+_BEGINNINGS = (_FIRST, _SECOND, _SECOND + len(_SWEPT), _SECOND + len(_SWEPT) + len(_WEAK))
 
 
 def _reconfigured(runs: Runs) -> dict[str, Measured]:
@@ -274,5 +276,6 @@ FIGURES = [
            f"{MOST_CYCLES} at most; and single ones of devices whose silver reaches further",
            partial(_draw_cycles, (DDAB, OGB), kept=_KEPT_DDAB)),
     Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (_MODES,), _reconfigured,
-           f"a cycle at 1 uA ({_WEAK_LINES}), one at 1 mA ({_STRONG_LINES}), one at 1 uA", _draw_modes),
+           f"a cycle at 1 uA ({_WEAK_LINES}), one at 1 mA ({WRITE_LINES}, a sweep to -{RESET_V} V and back "
+           f"at 1 V/s, {PAUSE_LINES}, reads between), one at 1 uA", _draw_modes),
 ]  # fmt: skip
