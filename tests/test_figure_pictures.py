@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 
 from kmc import provenance
 from kmc.outfolder import describe
-from kmc.stack import load_stack
 from kmc_analysis.figures import all_figures, pictures
 from kmc_analysis.figures.definition import Figure, Program
 from kmc_analysis.metrics.filament import ELECTRODE, METAL, ORGANIC
@@ -20,6 +19,7 @@ from kmc_analysis.reproduce.session import Maker
 DRAWN = [figure for figure in all_figures() if figure.draw]
 OPEN_S, CLOSED_S = 4e-10, 3e-4
 SHAPE = 12, 6, 6
+MAKER = Maker()  # reads a stack once
 
 
 def device(program: Program, seed: int) -> xr.Dataset:
@@ -27,7 +27,7 @@ def device(program: Program, seed: int) -> xr.Dataset:
 
     A limit that acted once is what it conducts from then on. Seeds differ by a percent.
     """
-    steps = program.protocol(load_stack(program.stack, **program.choices)).steps()
+    steps = MAKER.run(program, seed).protocol.steps()
     count = [step.samples for step in steps]
     volts = np.repeat([step.voltage_V for step in steps], count)
     limit = np.repeat([step.compliance_A for step in steps], count)
@@ -45,7 +45,7 @@ def device(program: Program, seed: int) -> xr.Dataset:
     }  # fmt: skip
     time = np.cumsum(np.repeat([step.duration_s / step.samples for step in steps], count))
     ds = xr.Dataset({name: ("time", values) for name, values in columns.items()}, {"time": time},
-                    provenance.attributes(describe(Maker().run(program, seed))))  # fmt: skip
+                    provenance.attributes(describe(MAKER.run(program, seed))))  # fmt: skip
     return ds if program.snapshots is None else ds.merge(looks(float(time[-1])))
 
 

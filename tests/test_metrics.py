@@ -316,6 +316,9 @@ def test_a_gap_is_crossed_by_tunnelling() -> None:
     """One site left open: all atoms of the chain carry, through its tip; so does an island in a gap."""
     assert filament.conducting_core(silver(CHAIN[:-1])) == 7
     assert filament.conducting_core(silver([*CHAIN[:3], *CHAIN[4:]])) == 7
+    beside = silver([*CHAIN[:-1], *((z, 0, 0) for z in range(2, 8))])  # whose gap is a site wider
+    assert filament.conducting_core(beside) == 13
+    assert filament.conducting_core(beside, decade_nm=0.05) == 7
 
 
 def test_mixing_keeps_the_silver_and_spreads_it() -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from kmc.protocol import Protocol, read_protocol
 from kmc.provenance import run_of
-from kmc.stack import Stack
+from kmc.stack import Stack, load_stack
 from kmc_analysis.reproduce.measured import Measured
 
 Runs = Mapping[str, list[xr.Dataset]]
@@ -22,6 +22,18 @@ def paired(*groups: list[xr.Dataset]) -> list[tuple[xr.Dataset, ...]]:
     """The runs of several programs by device: the seeds that each of the programs has, in their order."""
     by_seed = [{run_of(ds)["seed"]: ds for ds in group} for group in groups]
     return [tuple(one[seed] for one in by_seed) for seed in by_seed[0] if all(seed in one for one in by_seed)]
+
+
+def card_value(ds: xr.Dataset, path: str) -> float:
+    """A number such as device.substrate_thermal_resistance that a run was made with: the card's, or what was
+    chosen.
+
+    Only what was chosen of that card is read again: another card that was chosen may lie where this process
+    does not find it.
+    """
+    stack, role = run_of(ds)["stack"], path.partition(".")[0]
+    chosen = {name: value for name, value in stack["choices"].items() if name.partition(".")[0] == role}
+    return load_stack(stack["name"], **chosen).value(path)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.controls import TOO_FAST, part
-from kmc_analysis.figures.definition import Figure, Program, Runs, paired
+from kmc_analysis.figures.definition import Figure, Program, Runs, card_value, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.programmed import (
     CURVE_SEGMENT,
@@ -156,7 +156,7 @@ def _rises(devices: list[xr.Dataset]) -> np.ndarray:
 
 
 def _sizes(runs: Runs) -> dict[str, Measured]:
-    thin = [conducting_core(ds, 0) for ds in runs[VOLATILE.name]]
+    thin = [_core(ds, 0) for ds in runs[VOLATILE.name]]
     thick = [_thick(ds) for ds in runs[OGB.name] if is_written(ds)]
     groups = [np.array([one for one in part if one > 0]) for part in (thick, thin)]
     if not all(len(group) for group in groups):
@@ -192,7 +192,11 @@ def _metal_by_height(axes: Axes, ds: xr.Dataset, snapshot: int, label: str, colo
 
 def _thick(ds: xr.Dataset) -> float:
     """The core of the state that was verified."""
-    return conducting_core(ds, _last_before_reset(ds))
+    return _core(ds, _last_before_reset(ds))
+
+
+def _core(ds: xr.Dataset, snapshot: int) -> float:
+    return conducting_core(ds, snapshot, card_value(ds, "electrode.tunnelling_decade"))
 
 
 def _last_before_reset(ds: xr.Dataset) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from kmc.provenance import run_of
-from kmc.stack import load_stack
+from kmc_analysis.figures.definition import card_value
 from kmc_analysis.figures.pictures import panels
 
 GLASS_W_MK = 1.05  # thermal conductivity of the stage
@@ -20,14 +19,8 @@ _PIXELS = 121
 
 
 def substrate_resistance(ds: xr.Dataset) -> float:
-    """Thermal resistance of the substrate that a run was made with, K/W: the card's, or what was chosen.
-
-    Only what was chosen of that card is read again: another card that was chosen may lie where this process
-    does not find it.
-    """
-    stack = run_of(ds)["stack"]
-    chosen = {path: value for path, value in stack["choices"].items() if path.startswith("device.")}
-    return load_stack(stack["name"], **chosen).device.value("substrate_thermal_resistance")
+    """Thermal resistance of the substrate that a run was made with, K/W."""
+    return card_value(ds, "device.substrate_thermal_resistance")
 
 
 def spot_radius_um(resistance: float) -> float:

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 ION, METAL = 1, 2
 COUNTER, ORGANIC, ELECTRODE = 0, 1, 7
 CATHODE, ANODE = -2, -3
-DECADE_NM = 0.3  # of tunnelling, as on the silver card
+DECADE_NM = 0.3  # of tunnelling, as on the silver card: for runs with another say it
 BOND = 40.0  # conductance of a bond in metal over that of a link of two atoms (spacing / resistivity / G0)
 _REACH_NM = 2.4
 _CARRIES = 0.01  # of the current, at least, in a site of the core
@@ -29,24 +29,25 @@ class _Network(NamedTuple):
     weight: np.ndarray
 
 
-def conducting_core(ds: xr.Dataset, snapshot: int = -1) -> float:
+def conducting_core(ds: xr.Dataset, snapshot: int = -1, decade_nm: float = DECADE_NM) -> float:
     """Metal sites in the film that carry over 1 % of the current, 0 where nothing reaches the electrode.
 
     From `cation` and `region` of a snapshot: bonds between neighbouring atoms, tunnelling links (a decade
-    each 0.3 nm, the best of an atom) where a gap is left, the electrode above at 1, what lies under the film
-    at 0. Sideways the window is taken as closed: a filament lies inside it.
+    each `decade_nm`, the best of an atom) where a gap is left, the electrode above at 1, what lies under the
+    film at 0. Sideways the window is taken as closed: a filament lies inside it.
     """
     cation, region = ds["cation"].isel(snapshot_time=snapshot).values, ds["region"].values
     spacing = float(ds["z"].values[1] - ds["z"].values[0])
     atoms = np.argwhere((cation == METAL) & (region != ORGANIC))
     if not len(atoms):
         return 0.0
-    network = _links(atoms, cation, region, spacing)
+    network = _links(atoms, cation, region, spacing, decade_nm)
     share = _shares(network, len(atoms))
     return float((share > _CARRIES).sum())
 
 
-def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: float) -> _Network:
+def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: float,
+           decade_nm: float) -> _Network:  # fmt: skip
     """Bonds, then what a gap needs: links of each atom to the electrode above, and between clusters."""
     node = np.full(cation.shape, -1)
     node[tuple(atoms.T)] = np.arange(len(atoms))
@@ -59,7 +60,7 @@ def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: f
     ends, weight = [bonds], [np.full(len(bonds), BOND)]
     for found, far in (_upward(atoms, region, spacing), _between(atoms, label, spacing)):
         ends.append(found)
-        weight.append(10.0 ** (-far / DECADE_NM))
+        weight.append(10.0 ** (-far / decade_nm))
     return _Network(np.concatenate(ends), np.concatenate(weight))
 
 
