@@ -225,7 +225,7 @@ def _draw_cycles(programs: tuple[Program, ...], runs: Runs, path: Path, kept: Pr
 
 # A weak cycle, a strong one whose RESET is a sweep, a weak one, and where the segments of each begin.
 _SWEPT: Segments = [*written(), READ, RESET, READ, PAUSE, LOW_READ]
-_MODES = Program("modes of ogb_20nm", "ogb_20nm", [LOW_READ, *_WEAK, *_SWEPT, *_WEAK], devices=36, quick=2)
+_MODES = Program("modes of ogb_20nm", "ogb_20nm", [LOW_READ, *_WEAK, *_SWEPT, *_WEAK], devices=36)
 _FIRST, _SECOND = 1, 1 + len(_WEAK)
 _BEGINNINGS = (_FIRST, _SECOND, _SECOND + len(_SWEPT), _SECOND + len(_SWEPT) + len(_WEAK))
 
