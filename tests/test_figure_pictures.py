@@ -11,33 +11,35 @@ from matplotlib.axes import Axes
 
 from kmc import provenance
 from kmc.outfolder import describe
-from kmc_analysis.figures import all_figures, pictures
+from kmc_analysis.figures import all_figures, endurance, modes, pictures
 from kmc_analysis.figures.definition import Figure, Program
 from kmc_analysis.metrics.filament import ELECTRODE, METAL, ORGANIC
 from kmc_analysis.reproduce.session import Maker
 
 DRAWN = [figure for figure in all_figures() if figure.draw]
-OPEN_S, CLOSED_S = 4e-10, 3e-4
+OPEN_S, VOLATILE_S, CLOSED_S = 4e-10, 1e-5, 3e-4
 SHAPE = 12, 6, 6
 MAKER = Maker()  # reads a stack once
 
 
 def device(program: Program, seed: int) -> xr.Dataset:
-    """A run of all of the program's steps: closed from the first 0.3 V on, parted by a negative voltage.
-
-    A limit that acted once is what it conducts from then on. Seeds differ by a percent.
+    """A run of all of the program's steps: closed at 0.3 V and more, as far as the limit lets it; parted by a
+    negative voltage, and by 0 V where it conducts little. Seeds differ by a percent.
     """
     steps = MAKER.run(program, seed).protocol.steps()
     count = [step.samples for step in steps]
     volts = np.repeat([step.voltage_V for step in steps], count)
     limit = np.repeat([step.compliance_A for step in steps], count)
-    closed = np.maximum.accumulate(volts >= 0.3) & ~np.maximum.accumulate(volts < 0)
-    most = np.minimum.accumulate(limit / np.maximum(np.abs(volts), 0.1))
-    limited = np.abs(np.where(closed, CLOSED_S, OPEN_S) * volts) > limit
-    siemens = np.where(closed, np.minimum(CLOSED_S, most), OPEN_S) * (1 + 0.01 * seed)
+    siemens, limited, level = np.full(len(volts), OPEN_S), np.zeros(len(volts), np.int8), OPEN_S
+    for k, (volt, most) in enumerate(zip(volts, limit, strict=True)):
+        if volt >= 0.3:
+            level, limited[k] = min(CLOSED_S, most / volt), most / volt < CLOSED_S
+        elif volt < 0 or (volt == 0 and level < VOLATILE_S):
+            level = OPEN_S
+        siemens[k] = level * (1 + 0.01 * seed)
     columns = {
         "voltage_source": volts, "voltage_device": volts, "conductance": siemens,
-        "current": siemens * volts, "limited": limited.astype(np.int8),
+        "current": siemens * volts, "limited": limited,
         "segment": np.repeat([step.segment for step in steps], count),
         "cycle": np.repeat([step.cycle for step in steps], count),
         "temperature_stage": np.repeat([step.temperature_K or 300.0 for step in steps], count),
@@ -76,3 +78,14 @@ def test_each_panel_shows_its_runs(figure: Figure, tmp_path: Path, monkeypatch: 
     figure.draw(runs, tmp_path / "some.png")
     figure.draw({name: [] for name in runs}, tmp_path / "none.png")
     assert seen[0] > max(seen[1:], default=0)
+
+
+def test_modes_and_cycles_are_found_in_their_own_protocols() -> None:
+    """S29's three cycles, and the four of figures S7 and 3b and table 2, begin where they are looked for."""
+    assert modes.modes(device(modes.MODES, 1)) == (True, True, True, True)
+    for program in (endurance.OGB, endurance.DDAB, endurance.WEAK_OGB, endurance.WEAK_DDAB):
+        ds = device(program, 1)
+        assert endurance.good_cycles(ds) == (endurance.MOST_CYCLES, False)
+        assert len(endurance.residues(ds)) == endurance.MOST_CYCLES
+    for program in endurance.SEEDED:
+        assert endurance._is_seeded(device(endurance.OGB, 1), device(program, 1))

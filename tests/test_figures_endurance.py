@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from kmc_analysis.figures import endurance
-from kmc_analysis.metrics.endurance import cycle_life
+from kmc_analysis.figures import modes as figure
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.reproduce.verdict import HIT, UNCLEAR, judge
 
@@ -49,62 +49,111 @@ def strong(cycle: int, on: float = 3e-4, after: float = 1e-6, end: float = PRIST
     return 1, cycle, volts, [3e-5, on, on, after, after, end, end], metal
 
 
-def test_cycles_are_counted_until_one_ends_conducting() -> None:
-    """A cycle without a SET counts as none, and is no failure; one at three times pristine is."""
-    whole = run([first(), weak(0), weak(1, on=5e-10), weak(2), weak(3, end=2 * PRISTINE_S)])
-    assert endurance.good_cycles(whole) == (3, False)
-    failed = run([first(), weak(0), weak(1, end=3.1 * PRISTINE_S)])
-    assert endurance.good_cycles(failed) == (1, True)
-    unwritten = run([first(), strong(0), strong(1, on=1e-4)])
-    assert endurance.good_cycles(unwritten) == (1, False)
-    counted = endurance._counted([failed] * 6)
+def cycles(*parts: Part) -> xr.Dataset:
+    """A run of these cycles, the last again until there are as many as are followed."""
+    rest = [(segment, k, *more) for k in range(len(parts), endurance.MOST_CYCLES)
+            for segment, _, *more in parts[-1:]]  # fmt: skip
+    return run([first(), *parts, *rest])
+
+
+def test_cycles_are_counted_until_one_fails() -> None:
+    """A cycle without a SET counts as none, and is no failure; one at three times pristine is, and one whose
+    RESET parted nothing, though it forgot later. What comes after a failure counts no more."""
+    assert endurance.good_cycles(cycles(weak(0), weak(1, on=5e-10), weak(2))) == (3, False)
+    assert endurance.good_cycles(cycles(weak(0, end=2.9 * PRISTINE_S))) == (4, False)
+    assert endurance.good_cycles(cycles(weak(0), weak(1, end=3.1 * PRISTINE_S), weak(2))) == (1, True)
+    assert endurance.good_cycles(cycles(strong(0), strong(1, on=1e-4), strong(2))) == (3, False)
+    assert endurance.good_cycles(cycles(strong(0), strong(1, after=4e-5), strong(2))) == (1, True)
+    assert endurance.good_cycles(run([first(), weak(0), weak(1)])) == (1, True)  # cut short
+
+
+def test_the_number_of_cycles_is_a_bound_where_none_fails() -> None:
+    """And a number where all fail."""
+    counted = endurance._counted([cycles(weak(0), weak(1, end=1e-6))] * 6)
     assert (counted.value, counted.low, counted.high) == (1.0, 1.0, 1.0)
-    bound = endurance._counted([whole] * 6)
-    assert (bound.value, bound.low, bound.high) == (3.0, 3.0, np.inf)
+    bound = endurance._counted([cycles(weak(0))] * 6)
+    assert (bound.value, bound.low, bound.high) == (4.0, 4.0, np.inf)
     assert endurance._counted([]).value is None
 
 
 def test_what_silver_a_cycle_leaves() -> None:
     """Against the read before it, cycle by cycle, with its sign."""
-    cycles = run([first(100.0), weak(0, metal=107.0), weak(1, metal=104.0)])
-    assert endurance.residues(cycles) == pytest.approx([7.0, -3.0])
+    whole = run([first(100.0), weak(0, metal=107.0), weak(1, metal=104.0)])
+    assert endurance.residues(whole) == pytest.approx([7.0, -3.0])
+
+
+def pairs(amounts: list[float], **last: float) -> list[xr.Dataset]:
+    """Devices of seeds 1 and 2, which start with 1000 and 1300 atoms, and `amounts` more."""
+    return [run([first(base + more), strong(0, **last)]).assign_attrs(run=json.dumps({"seed": seed}))
+            for seed, base, more in zip((1, 2), (1000.0, 1300.0), amounts, strict=True)]  # fmt: skip
+
+
+CLEAN = pairs([0.0, 0.0])
+LOST = {"end": 1e-6}
 
 
 def test_the_silver_from_which_a_reset_fails() -> None:
-    """Halfway between what devices come back from and what they do not; more than all where all come back."""
-    clean = [run([first(1000.0), strong(0)])] * 3
-    back, lost = ([run([first(amount), strong(0, end=end)])] * 2
-                  for amount, end in ((1040.0, PRISTINE_S), (1100.0, 1e-6)))  # fmt: skip
-    assert endurance.critical_silver(clean, [back, lost])[0] == pytest.approx(70.0)
-    assert endurance.critical_silver(clean, [lost])[0] == pytest.approx(50.0)
-    critical, told = endurance.critical_silver(clean, [back, []])
-    assert critical == pytest.approx(40.0)
-    assert "more than 40" in told
-    assert np.isnan(endurance.critical_silver(clean, [[], []])[0])
+    """Between the most that devices come back from and the least that they do not, each beside the clean one
+    of its seed; open where all come back."""
+    few, more, most = pairs([40.0, 44.0]), pairs([100.0, 90.0], **LOST), pairs([200.0, 200.0], **LOST)
+    assert endurance.critical_silver(CLEAN, [few, more, most])[0] == (42.0, 95.0)
+    assert endurance.critical_silver(CLEAN, [more, most])[0] == (0.0, 95.0)
+    assert endurance.critical_silver(CLEAN, [few, []])[0] == (42.0, np.inf)
+
+
+@pytest.mark.parametrize("seeded", [
+    [[], []],
+    [pairs([100.0, 90.0], **LOST), pairs([200.0, 200.0])],  # more silver is no worse
+    [pairs([40.0, 40.0]), pairs([40.0, 40.0])],  # all the same
+    [pairs([40.0, 40.0], on=1e-5)],  # not written
+    [[one.assign(conductance=one["conductance"] * 10) for one in pairs([40.0, 40.0])]],  # it conducts
+])  # fmt: skip
+def test_without_a_critical_amount_there_is_none(seeded: list[list[xr.Dataset]]) -> None:
+    """Where nothing was run, amounts do not rise, or what decides is something else."""
+    assert np.isnan(endurance.critical_silver(CLEAN, seeded)[0]).all()
+
+
+def lives(seeded: list[list[xr.Dataset]], drift: float = 4.0) -> dict[str, list[xr.Dataset]]:
+    """Six devices of four cycles that leave some atoms each, more in some devices than in others."""
+    devices = []
+    for seed in range(1, 7):
+        steps = np.cumsum([drift + 0.2 * seed, drift - 1.0, drift, drift + 1.0])
+        parts = [strong(k, metal=1000.0 + float(step)) for k, step in enumerate(steps)]
+        devices.append(run([first(1000.0), *parts]).assign_attrs(run=json.dumps({"seed": seed})))
+    found = {one.name: part for one, part in zip(endurance.SEEDED, seeded, strict=True)}
+    return found | {endurance.OGB.name: devices}
 
 
 def test_life_is_extrapolated_where_no_device_fails() -> None:
-    """By both laws, whose intervals are joined; where one fails it is counted."""
-    steps = [5.0, 3.0, 4.0, 4.0]
-    devices = [run([first(1000.0), *(strong(k, metal=1000.0 + sum(steps[: k + 1])) for k in range(4))])] * 6
-    seeded = [[run([first(5000.0), strong(0)])] * 2, [run([first(13000.0), strong(0, end=1e-6)])] * 2, []]
-    runs = {one.name: part for one, part in zip(endurance.SEEDED, seeded, strict=True)}
-    runs |= {endurance.OGB.name: devices, endurance.DDAB.name: []}
-    found = endurance._nonvolatile(runs)["fig3b_ogb_nonvolatile_endurance"]
-    life = cycle_life(np.array(steps * 6), 8000.0)
-    assert found.value == pytest.approx(2000.0) == pytest.approx(life.linear)
-    assert found.low == pytest.approx(min(life.linear_low, life.walk_low))
-    assert found.high == pytest.approx(max(life.linear_high, life.walk_high))
-    runs[endurance.OGB.name] = [*devices[:5], run([first(1000.0), strong(0, end=1e-6)])]
-    counted = endurance._nonvolatile(runs)["fig3b_ogb_nonvolatile_endurance"]
+    """By the linear law half way between the amounts; the interval goes from the life to the first of them to
+    that to the second, by either law. Where a device fails it is counted."""
+    seeded = [pairs([4000.0, 3700.0]), pairs([12000.0, 11700.0], **LOST), []]
+    found = endurance._life(lives(seeded))["fig3b_ogb_nonvolatile_endurance"]
+    mean = 4.0 + 0.05 * 3.5
+    assert found.value == pytest.approx(8000.0 / mean)
+    assert found.low < 4000.0 / mean * 1.02
+    assert found.high > 12000.0**2  # the walk's, of residues that differ by an atom
+    assert found.n == 6
+    runs = lives(seeded)
+    runs[endurance.OGB.name][5] = run([first(1000.0), strong(0, end=1e-6)])
+    counted = endurance._life(runs)["fig3b_ogb_nonvolatile_endurance"]
     assert counted.value == pytest.approx(4.0)
     assert "1 of 6 failed" in counted.note
 
 
+def test_what_all_come_back_from_bounds_the_life_from_below() -> None:
+    """Critical is more than the most that was tried, so no life is too long: it is no miss above the band."""
+    found = endurance._life(lives([pairs([40.0, -260.0]), [], []]))["fig3b_ogb_nonvolatile_endurance"]
+    assert found.high == np.inf
+    assert judge(targets()["fig3b_ogb_nonvolatile_endurance"], found).verdict == UNCLEAR
+
+
 def test_without_a_gain_of_silver_the_walk_tells_the_life() -> None:
     """And the interval is open."""
-    found = endurance._extrapolated(np.array([10.0, -12.0, 9.0, -11.0]), 100.0, "")
-    assert found.value == pytest.approx(100.0**2 / np.var([10.0, -12.0, 9.0, -11.0], ddof=1))
+    runs = lives([pairs([4000.0, 3700.0]), pairs([12000.0, 11700.0], **LOST), []], drift=-4.0)
+    found = endurance._life(runs)["fig3b_ogb_nonvolatile_endurance"]
+    assert "linear inf cycles" in found.note
+    assert np.isfinite(found.value)
     assert found.high == np.inf
 
 
@@ -123,26 +172,16 @@ def modes(on: float = 7e-6, end: float = PRISTINE_S) -> xr.Dataset:
 def test_a_device_is_one_trial_of_reconfiguration() -> None:
     """S29: good where both volatile cycles and the written one came and went; 36 of 36 are a hit, 18 no."""
     good = modes()
-    assert endurance.modes(good) == (True, True, True, True)
-    assert endurance.modes(modes(on=6e-10)) == (True, True, True, False)  # no SET after it
-    assert endurance.modes(modes(end=1e-8)) == (True, True, True, False)  # it stays closed
+    assert figure.modes(good) == (True, True, True, True)
+    assert figure.modes(modes(on=6e-10)) == (True, True, True, False)  # no SET after it
+    assert figure.modes(modes(end=1e-8)) == (True, True, True, False)  # it stays closed
     stuck = good.copy(deep=True)
     stuck["conductance"].values[stuck["segment"].values == 7] = 2e-4  # the RESET left it closed
-    assert endurance.modes(stuck) == (True, True, False, True)
+    assert figure.modes(stuck) == (True, True, False, True)
     target = targets()["S29_reconfigurable"]
     for count, verdict in ((36, HIT), (18, UNCLEAR)):
-        found = endurance._reconfigured({endurance._MODES.name: [good] * count})["S29_reconfigurable"]
+        found = figure._reconfigured({figure.MODES.name: [good] * count})["S29_reconfigurable"]
         assert (found.value, found.n) == (1.0, count)
         assert judge(target, found).verdict == verdict
-    mixed = endurance._reconfigured({endurance._MODES.name: [good, stuck]})["S29_reconfigurable"]
+    mixed = figure._reconfigured({figure.MODES.name: [good, stuck]})["S29_reconfigurable"]
     assert mixed.value == 0.5
-
-
-def test_pictures_of_cycles_show_both_states(tmp_path: Path) -> None:
-    """One mark a cycle and state; without runs the axes say so."""
-    devices = [run([first(), weak(0), weak(1)])]
-    for runs in ({endurance.WEAK_OGB.name: devices}, {endurance.WEAK_OGB.name: []}):
-        endurance._draw_cycles((endurance.WEAK_OGB,), runs, tmp_path / "cycles.png")
-        assert (tmp_path / "cycles.png").stat().st_size > 5000
-    endurance._draw_modes({endurance._MODES.name: [modes()]}, tmp_path / "modes.png")
-    assert (tmp_path / "modes.png").stat().st_size > 5000

@@ -191,7 +191,7 @@ def test_twenty_devices_owe_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """S33 asks for twenty written devices each."""
     monkeypatch.setattr(stressed, "is_written", lambda ds, least_S: True)
     monkeypatch.setattr(stressed, "was_reset", lambda ds: ds == 1.0)
-    assert stressed._returning([1.0] * 20, [100.0] * 20).owed == programmed.VOLATILE_OWED
+    assert stressed._returning([1.0] * 20, [100.0] * 20).owed == stressed.VOLATILE_OWED
     assert "20 devices" in stressed._returning([1.0] * 19, [100.0] * 20).owed
     found = stressed._returning([1.0] * 20, [100.0] * 20)
     assert found.value == 1.0

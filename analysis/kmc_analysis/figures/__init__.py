@@ -8,8 +8,8 @@ from importlib import import_module
 from kmc_analysis.figures.definition import Figure
 
 # In the order in which they are run: what costs least comes first.
-_MODULES = ("static", "controls", "volatile", "nonvolatile", "endurance", "readout", "series", "pulses",
-            "stressed", "beyond")  # fmt: skip
+_MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "endurance", "pulses",
+            "modes", "stressed", "beyond")  # fmt: skip
 
 
 def all_figures() -> list[Figure]:

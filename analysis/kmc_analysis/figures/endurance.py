@@ -1,13 +1,11 @@
-"""Cycles by pulses at 1 uA and 1 mA: how many, what silver they leave, and one mode after the other.
+"""Cycles by pulses at 1 uA and 1 mA: how many, and what silver they leave (S7, fig. 3b, note 6, table 2).
 
-Figures S7, S29 and 3b, note 6 and table 2. A cycle at 1 uA is a pulse and 2 s at 0 V; one at 1 mA is write
-and verify, a RESET pulse (in S29 a sweep) and 2 s at 0 V.
+A cycle at 1 uA is a pulse and 2 s at 0 V; one at 1 mA is write and verify, a RESET pulse and 2 s at 0 V.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +16,15 @@ from kmc.leak import Leak
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc.stack import Stack
 from kmc_analysis.figures.controls import part
-from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
+from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.programmed import (
+    KEPT_LINES,
     LIMIT,
     LOW_READ,
     PAUSE,
     PAUSE_LINES,
     READ,
-    RESET,
     RESET_V,
     WRITE_LINES,
     WRITTEN_S,
@@ -34,9 +32,9 @@ from kmc_analysis.figures.programmed import (
     held,
     written,
 )
-from kmc_analysis.metrics.endurance import CycleLife, cycle_life
+from kmc_analysis.metrics.endurance import cycle_life
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V
-from kmc_analysis.reproduce.measured import Measured, median_of_bounds, not_run, share
+from kmc_analysis.reproduce.measured import Measured, few, median_of_bounds, not_run
 
 STAGE_K = 300.0
 MOST_CYCLES = 4  # some minute each
@@ -45,9 +43,9 @@ _PARTED = 0.1  # of the conductance before the RESET, at most, is left right aft
 # The pulse of figure S23. The experiment's text gives no limit for pulses: the volatile mode's is taken.
 _PULSE = {"hold": {"voltage": "1 V", "duration": "5 ms", "samples": 10, "compliance": "1 uA"}}
 _RESET = {"hold": {"voltage": f"-{RESET_V} V", "duration": "100 ms", "samples": 20, "compliance": LIMIT}}
-_WEAK: Segments = [_PULSE, PAUSE, LOW_READ]
+WEAK: Segments = [_PULSE, PAUSE, LOW_READ]
 _STRONG: Segments = [*written(), READ, _RESET, READ, PAUSE, LOW_READ]
-_WEAK_LINES = f"1 V for 5 ms under a limit of 1 uA, {PAUSE_LINES}, a read at 50 mV"
+WEAK_LINES = f"1 V for 5 ms under a limit of 1 uA, {PAUSE_LINES}, a read at 50 mV"
 _STRONG_LINES = f"{WRITE_LINES}, -{RESET_V} V for 100 ms, {PAUSE_LINES}, reads between"
 
 
@@ -63,8 +61,8 @@ def _program(limit: str, cycle: Segments, stack: str, snapshots: float | None = 
                    snapshots=snapshots)  # fmt: skip
 
 
-WEAK_OGB = _program("1 uA", _WEAK, "ogb_20nm", snapshots=2.0)  # which tell where silver has room
-WEAK_DDAB = _program("1 uA", _WEAK, "ddab_20nm")
+WEAK_OGB = _program("1 uA", WEAK, "ogb_20nm", snapshots=2.0)  # which tell where silver has room
+WEAK_DDAB = _program("1 uA", WEAK, "ddab_20nm")
 OGB, DDAB = (_program("1 mA", _STRONG, stack) for stack in ("ogb_20nm", "ddab_20nm"))
 _KEPT_DDAB = Program("1 mA kept ddab_20nm", "ddab_20nm", held(), devices=3)  # for the picture
 #: Devices whose silver reaches further than others' from the start: does a RESET bring them back?
@@ -102,13 +100,34 @@ def switched(turn: xr.Dataset) -> bool:
     return bool(turn["limited"].values.any())
 
 
+def parted(turn: xr.Dataset) -> bool:
+    """Whether a RESET took what conducted to a tenth, right after it; so it is without a RESET.
+
+    What only forgets by itself, later, was not reset.
+    """
+    siemens, negative = turn["conductance"].values, np.flatnonzero(turn["voltage_source"].values < 0)
+    return not len(negative) or bool(siemens[negative[-1] + 1] <= _PARTED * siemens[negative[0] - 1])
+
+
+def fails(turn: xr.Dataset, pristine: float) -> bool:
+    """Whether a cycle ends conducting, or its RESET did not part what was written."""
+    return levels(turn)[1] >= HIGH_RESISTANCE * pristine or (switched(turn) and not parted(turn))
+
+
 def good_cycles(ds: xr.Dataset) -> tuple[int, bool]:
-    """Cycles that switched and ended at high resistance, and whether one ended conducting."""
-    pristine = float(ds["conductance"].values[0])
-    cycles = turns(ds)
-    failed = [levels(one)[1] >= HIGH_RESISTANCE * pristine for one in cycles]
-    good = [switched(one) and not bad for one, bad in zip(cycles, failed, strict=True)]
-    return sum(good), any(failed)
+    """Cycles that switched and came back before one failed, and whether one did.
+
+    Where a stump of silver makes the pristine device conduct more than its leak, the loop ends earlier than
+    that is three times pristine: fewer cycles than were asked for are a failure too.
+    """
+    pristine, cycles, good = float(ds["conductance"].values[0]), turns(ds), 0
+    for turn in cycles:
+        if fails(turn, pristine):
+            return good, True
+        good += switched(turn)
+    if len(cycles) == MOST_CYCLES:
+        return good, False
+    return good - switched(cycles[-1]), True
 
 
 def residues(ds: xr.Dataset) -> np.ndarray:
@@ -132,12 +151,11 @@ def _counted(devices: list[xr.Dataset]) -> Measured:
 
 def _bound(runs: Runs) -> dict[str, Measured]:
     key, devices = "T2_ogb_volatile_endurance", runs[WEAK_OGB.name]
-    left = [residues(ds) for ds in devices]
-    if sum(map(len, left)) < 2:
-        return {key: not_run("needs two cycles")}
+    if not devices:
+        return {key: not_run("no device was run")}
     room = float(np.median([_room(ds) for ds in devices]))
-    told = f"critical is a film full of silver ({room:.0f} sites)"
-    return {key: _extrapolated(np.concatenate(left), room, f"{_counted(devices).note}; {told}")}
+    told = f"{_counted(devices).note}; critical is a film full of silver ({room:.0f} sites)"
+    return {key: _extrapolated(devices, (room, room), told)}
 
 
 def _room(ds: xr.Dataset) -> float:
@@ -145,137 +163,111 @@ def _room(ds: xr.Dataset) -> float:
     return float(np.isin(ds["region"].values, (3, 4, 5, 6)).sum())
 
 
-def _extrapolated(left: np.ndarray, critical: float, note: str) -> Measured:
+def _extrapolated(devices: list[xr.Dataset], critical: tuple[float, float], note: str) -> Measured:
     """Cycles until so much silver has stayed: of the linear law, of the walk where the mean is no gain.
 
-    The interval is that of both laws together.
+    `critical` is from one amount to another, perhaps without an end. The interval is that of both laws, from
+    the first amount to the second.
     """
-    life: CycleLife = cycle_life(left, critical)
-    value = life.linear if np.isfinite(life.linear) else life.walk
-    told = (f"extrapolated: {left.mean():.3g} atoms a cycle stay, give or take {left.std(ddof=1):.3g}: "
-            f"linear {life.linear:.3g} cycles, random walk {life.walk:.3g}; {note}")  # fmt: skip
-    ends = (life.linear_low, life.linear_high, life.walk_low, life.walk_high)
-    return Measured(value, float(np.nanmin(ends)), float(np.nanmax(ends)), len(left), told)
+    left = [residues(ds) for ds in devices]
+    some = np.concatenate(left)
+    least, most = (cycle_life(left, amount) for amount in critical)
+    middle = cycle_life(left, float(np.mean(critical)) if np.isfinite(critical[1]) else critical[0])
+    value = middle.linear if np.isfinite(middle.linear) else middle.walk
+    told = (f"extrapolated: {some.mean():.3g} atoms a cycle stay, give or take {some.std():.3g}: linear "
+            f"{middle.linear:.3g} cycles, random walk {middle.walk:.3g}; {note}")  # fmt: skip
+    return Measured(value, min(least.linear_low, least.walk_low), max(most.linear_high, most.walk_high),
+                    len(devices), told, open=few(len(devices)))  # fmt: skip
 
 
 # --- S7, fig. 3b: the non-volatile mode ------------------------------------------------------------------
 
 
-def _nonvolatile(runs: Runs) -> dict[str, Measured]:
-    return {"S7_ddab_nonvolatile_endurance": _counted(runs[DDAB.name]),
-            "fig3b_ogb_nonvolatile_endurance": _life(runs)}  # fmt: skip
-
-
-def _life(runs: Runs) -> Measured:
+def _life(runs: Runs) -> dict[str, Measured]:
     """Counted where devices fail, else extrapolated to the silver that a RESET brings back no more."""
-    devices = runs[OGB.name]
+    key, devices = "fig3b_ogb_nonvolatile_endurance", runs[OGB.name]
     counted = _counted(devices)
     if not devices or any(good_cycles(ds)[1] for ds in devices):
-        return counted
+        return {key: counted}
     critical, told = critical_silver(devices, [runs[program.name] for program in SEEDED])
-    left = np.concatenate([residues(ds) for ds in devices])
-    if np.isnan(critical) or len(left) < 2:
-        return counted.noted(told)
-    return _extrapolated(left, critical, f"{counted.note}; {told}")
+    if np.isnan(critical[0]):
+        return {key: counted.noted(told)}
+    return {key: _extrapolated(devices, critical, f"{counted.note}; {told}")}
 
 
-def critical_silver(clean: list[xr.Dataset], seeded: list[list[xr.Dataset]]) -> tuple[float, str]:
-    """Silver beyond that of clean devices from which on a RESET fails, atoms, and what was seen.
+Range = tuple[float, float]
 
-    `seeded` are devices by how much they have, least first. Halfway between the most that most devices come
-    back from and the least that they do not; the most there is where all come back: then it is more.
+
+def critical_silver(clean: list[xr.Dataset], seeded: list[list[xr.Dataset]]) -> tuple[Range, str]:
+    """Silver beyond that of clean devices from which on a RESET fails, atoms, from one amount to another, and
+    what was seen.
+
+    `seeded` are devices by how much they have, least first, each beside the clean one of its seed. Of those
+    that are pristine at first and were written: the most that most come back from, to the least from which
+    they do not; without an end where all come back. NaN where amounts do not rise, or shares rise with them.
     """
-    pristine = float(np.median([ds["conductance"].values[0] for ds in clean]))
-    start = float(np.median([silver(ds)[0] for ds in clean]))
-    amounts, back = [0.0], [1.0]
-    for devices in filter(None, seeded):
-        amounts.append(float(np.median([silver(ds)[0] for ds in devices])) - start)
-        back.append(float(np.mean([levels(ds)[1] < HIGH_RESISTANCE * pristine for ds in devices])))
-    told = ", ".join(f"{share:.2g} with {amount:.0f} atoms more" for amount, share
-                     in zip(amounts[1:], back[1:], strict=True))  # fmt: skip
+    rows = []  # amount, share that comes back
+    for devices in seeded:
+        pairs = [pair for pair in paired(clean, devices) if _is_seeded(*pair)]
+        if pairs:
+            pristine = [float(one["conductance"].values[0]) for one, _ in pairs]
+            amounts = [float(silver(ds)[0] - silver(one)[0]) for one, ds in pairs]
+            back = [not fails(after(ds), level) for (_, ds), level in zip(pairs, pristine, strict=True)]
+            rows.append((float(np.median(amounts)), float(np.mean(back))))
+    told = ", ".join(f"{share:.2g} with {amount:.0f} atoms more" for amount, share in rows)
     told = f"share of devices that a RESET brings back: {told or 'not run'}"
-    lost = [k for k, share in enumerate(back) if share < 0.5]
-    if len(amounts) == 1:
-        return np.nan, told
-    if not lost:
-        return amounts[-1], f"{told}: critical is more than {amounts[-1]:.0f}"
-    critical = 0.5 * (amounts[lost[0] - 1] + amounts[lost[0]])
-    return critical, f"{told}: critical is {critical:.0f}"
+    amounts, shares = np.array([(0.0, 1.0), *rows]).T
+    if not rows or (np.diff(amounts) <= 0.0).any() or (np.diff(shares) > 0.0).any():
+        return (np.nan, np.nan), told
+    lost = np.flatnonzero(shares < 0.5)
+    return (float(amounts[lost[0] - 1]), float(amounts[lost[0]])) if len(lost) else (
+        float(amounts[-1]), np.inf), told  # fmt: skip
 
 
-def _draw_cycles(programs: tuple[Program, ...], runs: Runs, path: Path, kept: Program | None = None) -> None:
-    """Conductance on and off, cycle by cycle, as the experiment draws it, and what is `kept` at 0 V."""
-    titles = [program.name.removeprefix("pulsed cycles of ") for program in programs]
-    with panels(path, [*titles, kept.name] if kept else titles) as places:
-        if kept:
-            at_rest(places[-1], runs[kept.name])
-        for axes, program in zip(places, programs, strict=False):
-            for ds in runs[program.name]:
-                states = np.array([levels(turn) for turn in turns(ds)])
-                for k, marker in enumerate("os"):
-                    axes.semilogy(np.arange(1, len(states) + 1), states[:, k], marker, color=COLOURS[k],
-                                  alpha=0.7)  # fmt: skip
-            axes.set_xlabel("cycle")
-            axes.set_ylabel("conductance, on and off (S)")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            say_if_empty(axes)
+def after(ds: xr.Dataset) -> xr.Dataset:
+    """A run without its first read: one cycle."""
+    return ds.isel(time=ds["segment"].values > 0)
 
 
-# --- S29: one mode after the other -----------------------------------------------------------------------
-
-# A weak cycle, a strong one whose RESET is a sweep, a weak one, and where the segments of each begin.
-_SWEPT: Segments = [*written(), READ, RESET, READ, PAUSE, LOW_READ]
-_MODES = Program("modes of ogb_20nm", "ogb_20nm", [LOW_READ, *_WEAK, *_SWEPT, *_WEAK], devices=36)
-_FIRST, _SECOND = 1, 1 + len(_WEAK)
-_BEGINNINGS = (_FIRST, _SECOND, _SECOND + len(_SWEPT), _SECOND + len(_SWEPT) + len(_WEAK))
+def _is_seeded(clean: xr.Dataset, ds: xr.Dataset) -> bool:
+    """Whether a device was at high resistance with the silver that it had more, and was written."""
+    high = HIGH_RESISTANCE * float(clean["conductance"].values[0])
+    return float(ds["conductance"].values[0]) < high and switched(after(ds))
 
 
-def _reconfigured(runs: Runs) -> dict[str, Measured]:
-    """A device is one trial, good where each of its modes came and went: its switches are not independent."""
-    devices = runs[_MODES.name]
-    table = np.array([modes(ds) for ds in devices]).reshape(-1, 4)
-    told = [f"{int(column.sum())} {what}" for column, what in zip(table.T, (
-        "volatile before it", "written", "parted by the RESET and at high resistance 2 s later",
-        "volatile after it"), strict=True)]  # fmt: skip
-    return {"S29_reconfigurable": share(int(table.all(axis=1).sum()), len(table),
-                                        f"of {len(table)} devices {', '.join(told)}")}  # fmt: skip
-
-
-def modes(ds: xr.Dataset) -> tuple[bool, bool, bool, bool]:
-    """Of a run of `_MODES`: volatile; written; reset; volatile again."""
-    first, second, third = (ds.isel(time=(ds["segment"].values >= low) & (ds["segment"].values < high))
-                            for low, high in pairwise(_BEGINNINGS))  # fmt: skip
-    pristine = float(ds["conductance"].values[0])
-    back = [levels(one)[1] < HIGH_RESISTANCE * pristine for one in (first, second, third)]
-    negative = np.flatnonzero(second["voltage_source"].values < 0)
-    siemens = second["conductance"].values
-    parted = bool(siemens[negative[-1] + 1] <= _PARTED * siemens[negative[0] - 1])
-    return (switched(first) and back[0], switched(second), switched(second) and parted and back[1],
-            switched(third) and back[2])  # fmt: skip
-
-
-def _draw_modes(runs: Runs, path: Path) -> None:
-    """Conductance, look by look, through the three modes."""
-    with panels(path, ("volatile, non-volatile, volatile",), height=3.6) as (axes,):
-        for ds in runs[_MODES.name]:
-            axes.semilogy(np.arange(ds.sizes["time"]), ds["conductance"].values, color=COLOURS[0], alpha=0.4)
-        axes.set_xlabel("look")
+def _draw_cycles(program: Program, other: Program | None, runs: Runs, path: Path) -> None:
+    """Conductance on and off, cycle by cycle, as the experiment draws it; what the `other` keeps at 0 V."""
+    titles = [program.name.removeprefix("pulsed cycles of ")]
+    with panels(path, [*titles, other.name] if other else titles) as places:
+        axes = places[0]
+        for one, ds in enumerate(runs[program.name]):
+            states = np.array([levels(turn) for turn in turns(ds)])
+            for k, (marker, label) in enumerate((("o", "on"), ("s", "off"))):
+                axes.semilogy(range(1, len(states) + 1), states[:, k], marker, color=COLOURS[k], alpha=0.7,
+                              label=label if one == 0 else None)  # fmt: skip
+        axes.set_xlabel("cycle")
         axes.set_ylabel("conductance (S)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        say_if_empty(axes)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+        if other:
+            at_rest(places[1], runs[other.name])
 
+
+_ENDS = f"until one ends over {HIGH_RESISTANCE:g} times pristine, {MOST_CYCLES} at most"
+_UNTIL = f"{_ENDS}; one whose RESET does not part the state, to {_PARTED:g} of it, counts as failed"
 
 FIGURES = [
     Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (WEAK_OGB,), _bound,
-           f"pulsed cycles: {_WEAK_LINES}; until one ends over {HIGH_RESISTANCE:g} times pristine, "
-           f"{MOST_CYCLES} at most", partial(_draw_cycles, (WEAK_OGB,))),
-    Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (WEAK_DDAB,),
+           f"pulsed cycles: {WEAK_LINES}; {_ENDS}", partial(_draw_cycles, WEAK_OGB, None)),
+    Figure("N6_volatile", "DDAB turns non-volatile", ("S3_ddab_volatile_endurance",), (WEAK_DDAB, _KEPT_DDAB),
            lambda runs: {"S3_ddab_volatile_endurance": _counted(runs[WEAK_DDAB.name])},
-           "as table 2", partial(_draw_cycles, (WEAK_DDAB,))),
-    Figure("S7", "endurance at 1 mA", ("S7_ddab_nonvolatile_endurance", "fig3b_ogb_nonvolatile_endurance"),
-           (DDAB, OGB, *SEEDED, _KEPT_DDAB), _nonvolatile,
-           f"pulsed cycles: {_STRONG_LINES}; until one ends over {HIGH_RESISTANCE:g} times pristine, "
-           f"{MOST_CYCLES} at most; and single ones of devices whose silver reaches further",
-           partial(_draw_cycles, (DDAB, OGB), kept=_KEPT_DDAB)),
-    Figure("S29", "reconfiguration on demand", ("S29_reconfigurable",), (_MODES,), _reconfigured,
-           f"a cycle at 1 uA ({_WEAK_LINES}), one at 1 mA ({WRITE_LINES}, a sweep to -{RESET_V} V and back "
-           f"at 1 V/s, {PAUSE_LINES}, reads between), one at 1 uA", _draw_modes),
+           f"as table 2; in the picture also {KEPT_LINES}", partial(_draw_cycles, WEAK_DDAB, _KEPT_DDAB)),
+    Figure("S7", "endurance of DDAB at 1 mA", ("S7_ddab_nonvolatile_endurance",), (DDAB,),
+           lambda runs: {"S7_ddab_nonvolatile_endurance": _counted(runs[DDAB.name])},
+           f"pulsed cycles: {_STRONG_LINES}; {_UNTIL}", partial(_draw_cycles, DDAB, None)),
+    Figure("3b", "endurance of OGB at 1 mA", ("fig3b_ogb_nonvolatile_endurance",), (OGB, *SEEDED), _life,
+           "as figure S7; and single cycles of devices whose silver reaches further",
+           partial(_draw_cycles, OGB, None)),
 ]  # fmt: skip

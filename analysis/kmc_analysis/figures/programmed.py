@@ -16,8 +16,6 @@ LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
 WRITTEN_S = 200e-6  # more than a neck of three atoms conducts: the state counts as written
 CLOSED_S = 60e-6  # of films so thick that the column itself limits: one quantum in series with it (set
 # after the first device of 90 nm was seen: full, it conducts less than the 200 uS of 20 nm)
-#: what a cycle leaves out of going from volatile to non-volatile and back
-VOLATILE_OWED = "back is at high resistance: switching at 1 uA before the cycle and after it was not tried"
 KEPT_S = 10.0  # at 0 V at most, of which a second costs some 20 s of computing
 
 

@@ -125,6 +125,7 @@ def _draw_nonlinear(runs: Runs, path: Path) -> None:
                 axes.plot(levels, 1e6 * table.T, color=COLOURS[0], alpha=0.3)
                 axes.plot(levels, 1e6 * table.mean(axis=0), "o-", color=COLOURS[0])
             axes.set_ylabel("conductance (uS)")
+            say_if_empty(axes)
 
 
 # --- S23a-c ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from kmc.pictures.lines import COLOURS
+from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOO_FAST, ratio
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, distribution, panels
@@ -157,6 +157,7 @@ def _draw_sizes(runs: Runs, path: Path) -> None:
     with panels(path, (*SIZES_NM, "on over off")) as (*places, ratios):
         for axes, program, colour in zip(places, _SIZES, COLOURS, strict=False):
             current_voltage(axes, runs[program.name], colour=colour)
+            say_if_empty(axes)
             distribution(ratios, [ratio(ds, _FEWEST_LEVELS) for ds in runs[program.name]], program.stack,
                          colour)  # fmt: skip
 

@@ -27,7 +27,6 @@ from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
 
 _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip
-STAGE_K = 300.0
 _TOP_S = 0.065  # the time of the top of the sweep, at which the silver is looked at
 
 OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=12, quick=2, snapshots=_TOP_S)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from kmc_analysis.compare import interval
+from kmc_analysis.compare import tails
 
-_DRAWS = 4000
+_DRAWS = 2000
 
 
 class CycleLife(NamedTuple):
@@ -28,20 +28,30 @@ class CycleLife(NamedTuple):
     walk_high: float
 
 
-def cycle_life(residues: np.ndarray, critical: float) -> CycleLife:
-    """Extrapolated life from the change of silver in each of some cycles [n >= 2], in atoms.
+def cycle_life(residues: Sequence[np.ndarray] | np.ndarray, critical: float) -> CycleLife:
+    """Extrapolated life from the change of silver in each of some cycles, in atoms: of each device [cycles],
+    or one cycle a device [n].
 
-    A linear life is infinite where the mean residue is not above zero, as is its upper end where the interval
-    of the mean reaches zero. That of the walk comes from the variance of normal residues (chi squared).
+    A linear life is infinite where the mean residue is not above zero. Intervals are those of resampled
+    devices, for the cycles of one are alike; NaN for less than two.
     """
-    values = np.asarray(residues, float)
-    n, drift = len(values), float(np.mean(values))
-    low, high = interval(values, _DRAWS)
-    spread = float(np.var(values, ddof=1)) if n > 1 else math.nan
-    ends = stats.chi2.ppf([0.025, 0.975], n - 1) if n > 1 else (math.nan, math.nan)
-    return CycleLife(_over(critical, drift), _over(critical, high), _over(critical, low),
-                     _over(critical**2, spread), _over(critical**2 * ends[0], spread * (n - 1)),
-                     _over(critical**2 * ends[1], spread * (n - 1)))  # fmt: skip
+    groups = [np.atleast_1d(np.asarray(one, float)) for one in residues]
+    sums = np.array([[len(one), one.sum(), (one**2).sum()] for one in groups])
+    linear, walk = _lives(sums.sum(axis=0), critical)
+    n = len(groups)
+    if n < 2:
+        return CycleLife(linear, math.nan, math.nan, walk, math.nan, math.nan)
+    generator = np.random.Generator(np.random.PCG64(0))
+    drawn = [_lives(sums[generator.integers(n, size=n)].sum(axis=0), critical) for _ in range(_DRAWS)]
+    ends = np.quantile(np.array(drawn), tails(n), axis=0, method="nearest")  # of some that are infinite
+    return CycleLife(linear, float(ends[0, 0]), float(ends[1, 0]), walk, float(ends[0, 1]), float(ends[1, 1]))
+
+
+def _lives(sums: np.ndarray, critical: float) -> tuple[float, float]:
+    """Both lives, of a number of cycles, the sum of their residues and that of the squares."""
+    count, total, squares = sums
+    spread = (squares - total**2 / count) / (count - 1) if count > 1 else math.nan
+    return _over(critical, total / count), _over(critical**2, spread)
 
 
 def _over(top: float, bottom: float) -> float:

@@ -52,7 +52,9 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
         if key not in rows:
             return "-"
         interval = rows[key].interval
-        return number(rows[key].simulated if not interval or interval[1] is not None else interval[0])
+        if not interval or interval[1] is not None:
+            return number(rows[key].simulated)
+        return f">= {number(interval[0])}"
 
     ogb = ("S29_reconfigurable", "S3_volatile_switching", "T2_ogb_volatile_endurance",
            "S19_thickness_on_off", "S8_ogb_retention", "fig3b_ogb_nonvolatile_endurance")  # fmt: skip

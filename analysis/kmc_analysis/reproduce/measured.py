@@ -23,7 +23,7 @@ class Measured:
     `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
     whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
     not done: then there is no hit. `open` says why the interval tells nothing for sure: that devices are too
-    few for it, or that another thing was measured than is asked for; then there is no miss either, but by a
+    few for it, or that some lack the number; then there is no miss either, but by a
     `bound`, an interval that holds for certain, however few the devices: what a limit lets through. `value`
     is None for what was not simulated, and `note` says why; else it says what the reader must know: how many
     devices failed, what was assumed.
