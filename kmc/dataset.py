@@ -57,6 +57,13 @@ def build(rows: Arrays, snapshots: Sequence[Arrays] = (),
     return xr.Dataset(data, coords=coordinates, attrs=dict(attributes or {}))
 
 
+def with_numbers(ds: xr.Dataset, seen: Sequence[Arrays]) -> xr.Dataset:
+    """A trace with what observers made of each of its samples, `time` and numbers by name."""
+    names = [name for name in seen[0] if name != "time"] if seen else []
+    about = {"units": "", "long_name": "what an observer of the user's made of the sites"}
+    return ds.assign({name: ("time", np.array([row[name] for row in seen]), about) for name in names})
+
+
 def _snapshot_variables(snapshots: Sequence[Arrays]) -> dict[str, Any]:
     names = [name for name in SNAPSHOTS if name in snapshots[0]]
     shape = np.shape(snapshots[0][names[0]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,10 @@ import numpy as np
 
 from kmc import units
 from kmc.errors import UserError
+from kmc.variables import ALL
+
+#: makes a number of copies: cation, vacancy, potential, temperature, region [z, y, x], and spacing_nm
+Look = Callable[[dict[str, Any]], float]
 
 
 class Rows:
@@ -75,6 +79,21 @@ class Every:
         self.next_index = int(saved["next_index"])
 
 
+class Always:
+    """At every sample."""
+
+    def due(self, time_s: float) -> bool:
+        """Always."""
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to remember."""
+        return {}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Nothing to remember."""
+
+
 @dataclass
 class Observer:
     """Looks with `what` when `when` says so, and keeps copies.
@@ -113,5 +132,29 @@ def watch_sites(simulation: Any, every_s: float) -> Observer:
     """Let a simulation keep a snapshot of its sites this often, s."""
     spacing = float(simulation.lattice.spacing_nm)
     watching = Observer(Every(every_s), lambda: {"spacing_nm": spacing, **simulation.snapshot()})
-    simulation.observer = watching
+    simulation.observers.append(watching)
     return watching
+
+
+def watch_numbers(simulation: Any, functions: Mapping[str, Look]) -> Observer:
+    """Let each function make a number of the sites at every sample. UserError for a name that is taken."""
+    for name in functions:
+        if name in ALL or not name.isidentifier():
+            raise UserError(f"an observer cannot be called {name!r}", next_step="give it a name of its own, "
+                            "of letters, digits and _")  # fmt: skip
+    spacing = float(simulation.lattice.spacing_nm)
+
+    def what() -> dict[str, float]:
+        sites = {"spacing_nm": spacing, **simulation.snapshot()}
+        return {name: _number(name, function(sites)) for name, function in functions.items()}
+
+    watching = Observer(Always(), what)
+    simulation.observers.append(watching)
+    return watching
+
+
+def _number(name: str, found: Any) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise UserError(f"observer {name} gave {found!r}", next_step="return one number") from None

@@ -13,7 +13,7 @@ from .coupling import Device
 from .errors import UserError
 from .kernels import REACHED
 from .lattice import Lattice
-from .observers import Observer, Rows, interval, watch_sites
+from .observers import Look, Observer, Rows, interval, watch_numbers, watch_sites
 from .progress import Progress, shown, warn_of_cache
 from .protocol import Protocol, read_protocol
 from .settings import Settings
@@ -41,7 +41,7 @@ class Simulation:
         self.step, self.sample = 0, 0
         self.started_s = 0.0  # simulated time at which the present step began
         self.rows = Rows(TRACES)
-        self.observer: Observer | None = None
+        self.observers: list[Observer] = []
         self.opened = False
         with threads.alone():  # as in `run`
             self.windows = Windows(stack, self.settings, seed)
@@ -139,10 +139,10 @@ class Simulation:
         self.step += step.after(self.windows.conductance(), point.limited)
 
     def _look(self, step, now_s: float) -> None:
-        """One row of the trace, and a snapshot where one is due; reads only."""
+        """One row of the trace, and what observers see if it is time; reads only."""
         self.rows.append(time=now_s, segment=step.segment, cycle=step.cycle, **self.windows.row(now_s))
-        if self.observer is not None:
-            self.observer.offer(now_s)
+        for observer in self.observers:
+            observer.offer(now_s)
 
     def take_rows(self) -> dict[str, np.ndarray]:
         """The rows since the last call, as columns."""
@@ -185,15 +185,17 @@ class Simulation:
 def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, Any]], seed: int = 0,
              settings: Settings | Mapping[str, Any] | None = None,
              initial: str | Path | dict[str, Any] | None = None, progress: bool | Progress = False,
-             snapshots: str | None = None) -> "xr.Dataset":  # fmt: skip
+             snapshots: str | None = None, observers: Mapping[str, Look] | None = None
+             ) -> "xr.Dataset":  # fmt: skip
     """Run a protocol on a stack and return its trace.
 
     stack: a Stack or a name or path; protocol: a Protocol, or segments as a run file lists them; settings: a
     Settings or a mapping; initial: the output folder or dataset of a run that has ended, or a
     `Simulation.state_dict()`; progress: True shows it on standard error, a function is called with a dict of
     time_s, events, voltage_V ... twice a second at most; snapshots: how often the sites are looked at
-    ("1 ms"). A run that reaches `wall_limit_s` warns, and returns what it has. Raises UserError for what a
-    run file may not say either.
+    ("1 ms"); observers: functions that make a number of the sites at every sample, by the name that it gets
+    in the trace (`kmc.observers.Look`). A run that reaches `wall_limit_s` warns, and returns what it has.
+    Raises UserError for what a run file may not say either.
     """
     from . import checkpoint, dataset, provenance
     from .final import load_state
@@ -214,11 +216,12 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
     simulation = Simulation(device, protocol, settings, seed, initial)
     about["window_nm"] = provenance.window_nm(simulation.lattice)
-    observer = watch_sites(simulation, looks["every"]) if looks else None
+    sites = watch_sites(simulation, looks["every"]) if looks else None
+    numbers = watch_numbers(simulation, observers) if observers else None
     with shown(device.name, progress) as tell:
         _in_time(simulation, tell)
-    frames = observer.take() if observer else []
-    return dataset.build(simulation.take_rows(), frames, provenance.attributes(about))
+    trace = dataset.build(simulation.take_rows(), sites.take() if sites else [], provenance.attributes(about))
+    return dataset.with_numbers(trace, numbers.take()) if numbers else trace
 
 
 def _in_time(simulation: Simulation, tell: Progress | None) -> None:

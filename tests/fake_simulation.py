@@ -36,7 +36,7 @@ class Simulation:
         self.sites = np.zeros(SHAPE, np.uint8)
         self.time_s, self.step, self.sample, self.calls, self.events = 0.0, 0, 0, 0, 0
         self.rows = Rows(TRACES)
-        self.observer: Any = None
+        self.observers: list[Any] = []
 
     @property
     def finished(self) -> bool:
@@ -78,8 +78,8 @@ class Simulation:
             n_ag_metal=int(np.sum(self.sites == 2)), n_ag_ion=int(np.sum(self.sites == 1)), n_br_vacancy=12,
             gap=max(0.0, 3.0 - self.level), events=self.events, segment=step.segment, cycle=step.cycle,
             limited=float(current != step.voltage_V * conductance))
-        if self.observer is not None:
-            self.observer.offer(self.time_s)
+        for observer in self.observers:
+            observer.offer(self.time_s)
         self.sample += 1
         if self.sample == step.samples:
             self.step, self.sample = self.step + 1, 0

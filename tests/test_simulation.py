@@ -16,7 +16,7 @@ from kmc.cli import main
 from kmc.errors import UserError
 from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
-from kmc.state import EMPTY, KIND_ION
+from kmc.state import EMPTY, KIND_ION, METAL
 
 
 def short(progress: Any) -> None:
@@ -238,3 +238,37 @@ def test_simulate_stops_at_the_wall_limit() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert kmc.simulate("pedot_only", program, settings={"window": "6 nm"}).sizes["time"] == 400
+
+
+def test_an_observer_makes_a_number_of_each_sample() -> None:
+    """Under its own name, of copies: what it does to them changes nothing, nor does that it looks."""
+    program = kmc.Protocol.hold("0.1 V", "20 ns", samples=3)
+    seen: list[Any] = []
+
+    def highest(sites: dict[str, Any]) -> float:
+        seen.append(sorted(sites))
+        top = np.flatnonzero((sites["cation"] == METAL).any(axis=(1, 2))).max() * sites["spacing_nm"]
+        for values in sites.values():
+            if isinstance(values, np.ndarray):
+                values.fill(1)
+        return top
+
+    given: dict[str, Any] = {"seed": 2, "settings": {"window": "8 nm"}, "snapshots": "10 ns"}
+    plain = kmc.simulate("ogb_7nm", program, **given)
+    watched = kmc.simulate("ogb_7nm", program, observers={"highest": highest}, **given)
+    assert seen == 3 * [["cation", "potential", "region", "spacing_nm", "temperature", "vacancy"]]
+    assert watched.highest.dims == ("time",)
+    assert (watched.highest > 10).all()
+    assert watched.drop_vars("highest").identical(plain.assign_attrs(provenance=watched.provenance))
+
+
+@pytest.mark.parametrize(("name", "found", "says"), [
+    ("gap", 1.0, "an observer cannot be called 'gap'"),
+    ("no name", 1.0, "an observer cannot be called 'no name'"),
+    ("shape", (1, 2), r"observer shape gave \(1, 2\)"),
+])
+def test_an_observer_has_a_name_of_its_own_and_gives_one_number(name: str, found: Any, says: str) -> None:
+    """Else a UserError says what to do."""
+    with pytest.raises(UserError, match=says):
+        kmc.simulate("ogb_7nm", kmc.Protocol.read(), settings={"window": "8 nm"},
+                     observers={name: lambda sites: found})  # fmt: skip
