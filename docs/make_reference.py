@@ -11,15 +11,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from kmc import cli, schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
 from kmc_analysis.figures import all_figures
 from kmc_analysis.reproduce import board, literature
 from kmc_analysis.reproduce.targets import targets
+from kmc_analysis.reservoir.settings import Plan
 
 DOCS = Path(__file__).resolve().parent
 PAGES = ("reference/cards.md", "reference/command-line.md", "reference/dataset.md", "reference/scoreboard.md",
-         "reference/predictions.md")
+         "reference/predictions.md", "how-to/reservoir.md")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -68,6 +71,25 @@ def compared() -> str:
     return table(literature.HEADS, [*literature.REPORTED, *literature.simulated(rows)])
 
 
+def plan() -> str:
+    """The entries of a reservoir file by their part, with what each part says of itself."""
+    rows = []
+    for name, field in Plan.model_fields.items():
+        if name in ("path", "sets"):
+            continue
+        if not isinstance(field.default, BaseModel):
+            rows.append((f"`{name}`", _default(name, field.default), ""))
+            continue
+        part = type(field.default)
+        entries = ", ".join(_default(key, one.default) for key, one in part.model_fields.items())
+        rows.append((f"`{name}`", entries, " ".join((part.__doc__ or "").split())))
+    return table(("part", "entries (default)", "meaning"), rows)
+
+
+def _default(name: str, value: Any) -> str:
+    return f"`{name}` ({'none' if value is None else value})"
+
+
 def options() -> str:
     """Every option of every command, as --help has it."""
     return table(("command", "option", "meaning"), _options("kmc", cli._program(), None))
@@ -88,7 +110,7 @@ def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, 
 
 MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
         "predictions": predictions,
-        "options": options, "traces": lambda: variables(TRACES),
+        "options": options, "plan": plan, "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 
 

@@ -58,3 +58,10 @@ def _refuse_other(path: Path, record: Path) -> None:
     if provenance.run_hash(run) != provenance.run_hash(provenance.run_of(dataset.open(path))):
         raise UserError(f"{path} is of another run than the checkpoint beside it",
                         next_step="name the output folder of the run to start from")  # fmt: skip
+
+
+def same_seed(initial: dict[str, Any], seed: int) -> None:
+    """UserError where a state to start from is of another seed, so of another lattice."""
+    if initial["seed"] != seed:
+        told = f"the initial state belongs to seed {initial['seed']}, this run has seed {seed}"
+        raise UserError(told, next_step=f"give seed: {initial['seed']}, so that the lattice is the same")

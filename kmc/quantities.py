@@ -86,7 +86,13 @@ def read_quantity(entry: Any, key: str, row: Key, where: str, known: dict[str, s
 
 
 def override(key: str, value: Any, row: Key, where: str = "") -> Quantity:
-    """The Quantity of a value that a user sets over a card: assumed, because overridden."""
+    """The Quantity of a value that a user sets over a card: assumed, because overridden.
+
+    A number without a unit would be one in the program's own, which no card shows (nm2 of an area).
+    """
+    if row.unit and isinstance(value, (int, float)) and not isinstance(value, bool):
+        step = f'write e.g. "{value:g} {row.unit}"'
+        raise UserError(f"{key} is {value:g}, without a unit", where, next_step=step)
     try:
         internal = units.parse(value, row.internal, key)
     except UserError as error:

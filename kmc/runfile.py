@@ -29,7 +29,8 @@ class RunFile:
     """A checked run file.
 
     `stack` is the resolved path of the stack's file and `device` the stack itself with `choices` made;
-    `snapshots` is {"every": seconds} or None; `initial` the path of a dataset or checkpoint to start from.
+    `snapshots` is {"every": seconds} or None; `initial` the path of a dataset or checkpoint to start from,
+    `initial_where` the place of that entry.
     """
 
     path: str
@@ -43,6 +44,7 @@ class RunFile:
     snapshots: dict[str, float] | None = None
     initial: Path | None = None
     description: str = ""
+    initial_where: str = ""
 
 
 def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True) -> RunFile:
@@ -86,6 +88,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
         snapshots=_snapshots(document),
         initial=_initial(document, path, must_exist),
         description=_description(document),
+        initial_where=document.where("initial") if "initial" in document else "",
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from kmc import checkpoint, dataset, files, outputs, provenance
 from kmc.errors import CorruptFile, UserError
-from kmc.final import CHECKPOINT, load_state
+from kmc.final import CHECKPOINT, load_state, same_seed
 from kmc.observers import Observer, watch_sites
 from kmc.outfolder import RECORD, claim, describe, read_record
 from kmc.progress import Progress, say
@@ -75,7 +75,7 @@ def execute(
             try:  # what the stack cannot do is said before anything is written
                 session.simulation = session.fresh()
             except UserError as error:
-                raise error.at(f"{run.path}:1") from None
+                raise error.at(run.initial_where or f"{run.path}:1") from None
         with files.only_one(out):
             session.warnings += claim(out, record["run"], resume)  # another may have taken it meanwhile
             return session.go()
@@ -88,8 +88,20 @@ def _simulation() -> Any:
 
 def fresh(run: RunFile) -> Any:
     """A Simulation at the start of `run`. Raises UserError for what the stack cannot do."""
-    initial = None if run.initial is None else load_state(run.initial)
-    return _simulation()(run.device, run.protocol, run.settings, run.seed, initial=initial)
+    return _simulation()(run.device, run.protocol, run.settings, run.seed, initial=begun_by(run))
+
+
+def begun_by(run: RunFile) -> dict[str, Any] | None:
+    """The state that `run` starts from, None for a device as it is built. UserError for one of another seed,
+    and for a state that is none."""
+    if run.initial is None:
+        return None
+    try:
+        initial = load_state(run.initial)
+        same_seed(initial, run.seed)
+    except UserError as error:
+        raise error.at(run.initial_where) from None
+    return initial
 
 
 class _Session:

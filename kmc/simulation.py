@@ -11,6 +11,7 @@ import numpy as np
 from . import streams, threads
 from .coupling import Device
 from .errors import UserError
+from .final import same_seed
 from .kernels import REACHED
 from .lattice import Lattice
 from .observers import Look, Observer, Rows, interval, watch_numbers, watch_sites
@@ -65,9 +66,7 @@ class Simulation:
 
     def _start_from(self, initial: dict[str, Any]) -> None:
         """Take over the windows of another run of the same stack and seed; the clock starts again at zero."""
-        if initial["seed"] != self.seed:
-            told = f"the initial state belongs to seed {initial['seed']}, this run has seed {self.seed}"
-            raise UserError(told, next_step=f"give seed: {initial['seed']}, so that the lattice is the same")
+        same_seed(initial, self.seed)
         self.windows.load_state_dict(initial["windows"])
         self.windows.start_again()
 

@@ -15,13 +15,10 @@ from kmc.layers import KEYS, LAYERS, ORDERS, ROLES, Crystal, FrozenModel, Grain,
 from kmc.quantities import Quantity
 
 _CHOICES = ("ligand", "thickness", "crystal_size", "electrode", "crevice_fraction", "order")
-_FILM_ONLY = (
-    "boundary_barrier",
-    "boundary_ion_energy",
-    "boundary_room",
-    "boundary_vacancy_density",
-    "metal_adhesion",
-)
+_PARTS = ("active", "crystal", "grain", "organic", "counter")  # have numbers of the stack's own
+_SAME = {"active.thickness": "thickness", "crystal.size": "crystal_size"}  # by another name
+_FILM_ONLY = ("boundary_barrier", "boundary_ion_energy", "boundary_room", "boundary_vacancy_density",
+              "metal_adhesion")  # fmt: skip
 
 
 class Stack(FrozenModel):
@@ -60,7 +57,7 @@ class Stack(FrozenModel):
     def numbers(self) -> dict[str, Quantity]:
         """Every number of the stack and of its cards, by path, such as "electrode.bond_energy"."""
         found: dict[str, Quantity] = dict(self.own_numbers)
-        for role in ("active", "crystal", "grain", "organic", "counter"):
+        for role in _PARTS:
             part = getattr(self, role)
             for key, quantity in (part.numbers if part is not None else {}).items():
                 found[f"{role}.{key}"] = quantity
@@ -72,7 +69,7 @@ class Stack(FrozenModel):
     def hash(self) -> str:
         """A digest of all that can change a result: cards, geometry, order; not name, prose or file place."""
         parts = {}
-        for role in ("active", "crystal", "grain", "organic", "counter"):
+        for role in _PARTS:
             part = getattr(self, role)
             parts[role] = None if part is None else part.model_dump(exclude={"card", "numbers"})
         hashes = {role: card.hash for role, card in self.cards().items()}
@@ -218,6 +215,10 @@ def _override(stack: Stack, path: str, value: Any, where: str) -> Stack:
     """`stack` with the card value at `path` ("electrode.bond_energy") overridden."""
     role, dot, key = path.partition(".")
     found = stack.cards()
+    part = getattr(stack, role, None) if role in _PARTS else None
+    if key in getattr(part, "numbers", {}):
+        own = f"choose {_SAME[path]}" if path in _SAME else f"extend {stack.name} in a file with that number"
+        raise UserError(f"{path} is the stack's own, no card's", where, next_step=own)
     if not dot or role not in found:
         names = [*_CHOICES, *(f"{r}.{k}" for r, card in found.items() for k in card.values)]
         near = nearest(path, names)

@@ -12,10 +12,10 @@ from .lattice import Lattice, Region
 from .silver import Silver
 from .state import METAL, ON_WAY, State
 
-TUNNEL_REACH = 8  # sites: 2.3 nm, eight decades
+TUNNEL_REACH_NM = 2.35  # eight decades
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
 TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a volt, conductance 1e-6
-NECK_REACH = 3  # sites beside the neck of a closed filament over which silver is linked by tunnelling
+NECK_REACH_NM = 0.88  # beside the neck of a closed filament, over which silver is linked by tunnelling
 NO_NECK = (1, 0)  # from a plane to one below it
 LEAST_STUMP = 1e-3  # of the links' resistance: less of the stumps' is not looked at
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
@@ -82,7 +82,9 @@ class Network:
         self.decay = math.log(10) * self.spacing / metal.value("tunnelling_decade")
         self.tunnelling = tunnelling
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
-        self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(TUNNEL_REACH**2 + 1)) - 1.0))
+        self.far, self.about_neck = (max(1, round(reach / self.spacing)) for reach in
+                                     (TUNNEL_REACH_NM, NECK_REACH_NM))  # in sites
+        self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(self.far**2 + 1)) - 1.0))
         self.silver = Silver(self.in_organic, self.shape, self.counter_top)
         self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
         #: planes between which changes of a closed filament ask for the current
@@ -142,11 +144,11 @@ class Network:
         """Sites over which a link of two atoms conducts more than `least` (S)."""
         if not self.tunnelling or least >= self.quantum:
             return 1
-        return min(TUNNEL_REACH, math.ceil(1.0 + math.log(self.quantum / least) / self.decay))
+        return min(self.far, math.ceil(1.0 + math.log(self.quantum / least) / self.decay))
 
     def _tunnelling(self, fields, atoms, own, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
-        foot, reach = self.silver.foot, TUNNEL_REACH if self.tunnelling else 1
+        foot, reach = self.silver.foot, self.far if self.tunnelling else 1
         tips, some, best, planes, channels, matrix, bare, apart = tk.open_links(
             atoms, own, labels, self.roof, foot, self.counter_top, reach, self.link, *self.shape)
         direct = self.link[apart**2]  # of columns where the electrode is linked to the organic's silver
@@ -231,7 +233,7 @@ class Network:
         for k, value in {tk.CATHODE: 0.0, tk.ANODE: 1.0, tk.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value
         if self.tunnelling and labels > tk.FLOATING:
-            sums = bk.floating_potentials(atoms, self.label, fields, self.roof, foot, TUNNEL_REACH, self.link,
+            sums = bk.floating_potentials(atoms, self.label, fields, self.roof, foot, self.far, self.link,
                                           labels, *self.shape)
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
@@ -248,8 +250,8 @@ class Network:
         count = bk.bridge_network(nodes, to, above, self.ohmic, self.quantum, self.shape, links, weight)
         if self.tunnelling:
             least = CURRENT_LEAST * self.quantum * cut
-            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, NECK_REACH, self.link, least,
-                                  *self.shape[1:], links, weight, count)
+            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, self.about_neck, self.link,
+                                  least, *self.shape[1:], links, weight, count)
         state.bridge[nodes[(flow > 0).any(axis=1)]] = ON_WAY
         return links[:count], weight[:count]
 

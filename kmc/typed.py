@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from math import inf
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from kmc import units
 from kmc.documents import place, unknown
@@ -53,6 +53,17 @@ def parsed(unit: str, low: float = -inf, high: float = inf, above: bool = False)
 def positive(unit: str, high: float = inf) -> BeforeValidator:
     """Reads a field of more than zero, `high` at most."""
     return parsed(unit, 0.0, high, above=True)
+
+
+def _bits(value: Any) -> Any:
+    """Refuses what YAML makes of a pattern without quotes, a number."""
+    if value is None or (isinstance(value, str) and value and not value.strip("01")):
+        return value
+    raise Refused(UserError(f"{value!r:.40} is no text of 0 and 1",
+                            next_step='write e.g. pattern: "1011", in quotes'))  # fmt: skip
+
+
+Bits = Annotated[str, BeforeValidator(_bits), Field(pattern="^[01]+$", max_length=100_000)]
 
 
 def nested(model: type[BaseModel], what: str, example: str) -> BeforeValidator:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kmc.errors import UserError
 from kmc.steps import Step, StopCondition
-from kmc.typed import Refused, nested, parsed, positive
+from kmc.typed import Bits, Refused, nested, parsed, positive
 
 _Volt = Annotated[float, parsed("V", -1000.0, 1000.0)]
 _Second = Annotated[float, positive("s", 1e9)]  # thirty years
@@ -135,7 +135,7 @@ class Pulses(Segment):
     gap: _Since = 0.0
     count: _Count = 1
     base: _Volt = 0.0
-    pattern: Annotated[str, Field(pattern="^[01]+$", max_length=100_000)] | None = None
+    pattern: Bits | None = None
     read: Annotated[ReadPulse | None, nested(ReadPulse, "read", "read: {voltage: 0.1 V}")] = None
     samples: _Count = 10
 

@@ -78,7 +78,7 @@ def opened(w: Window, site: int, part: str = "") -> float:
     sites = w.state.sites
     there = np.where(sites["cation"][near] >= METAL, METAL_FACE, sites["region"][near])
     weight = w.model["face"][sites["region"][site], there]
-    free = sites["cation"][near] < METAL
+    free = (sites["cation"][near] < METAL) & (sites["held"][near] == 0)
     returns = RETURNS[int(free.sum())]
     rise = weight * [there_is(j) - there_is(site) for j in near]
     if free.any():  # a face to metal is half a cell, to a site without it a whole one

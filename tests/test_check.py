@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from small_stacks import STACKS, loaded
 
-from kmc import cli, processes, schemas
+import kmc
+from kmc import checkpoint, cli, processes, schemas
 from kmc.cards import list_data, load_card
 from kmc.commands.check import check
 from kmc.commands.cite import cite
@@ -21,6 +22,7 @@ from kmc.errors import UserError
 from kmc.families import FAMILIES
 from kmc.processes import process_table
 from kmc.settings import Settings
+from kmc.simulation import Simulation
 from kmc.study import definition
 
 
@@ -274,6 +276,44 @@ def test_check_tells_how_large_a_study_is(capsys: pytest.CaptureFixture[str], re
 
 
 READ = "stack: ogb_20nm\nprotocol: [read: {}]\n"
+
+
+def test_a_folder_of_results_hides_no_card(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """--out ddab makes one; a folder that holds a run is that run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ddab").mkdir()
+    check(["ddab"])
+    assert capsys.readouterr().out.startswith("ok  card  ddab ")
+    (tmp_path / "ddab" / "run.yaml").write_text(READ)
+    check(["ddab"])
+    assert capsys.readouterr().out.startswith("ok  run   ddab ")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="is a directory"):
+        check(["other"])
+
+
+def test_the_numbers_of_a_study_are_those_of_each_variant(tmp_path: Path,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    """What differs once for each value, with a variant that has it; what all share once."""
+    path = tmp_path / "study.yaml"
+    path.write_text(READ + "variants: {ligand: [ogb, ddab]}\n")
+    check([str(path)], numbers=True)
+    names = [line.split("  ")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert {"ligand.gap [ligand ogb]", "ligand.gap [ligand ddab]", "electrode.bond_energy"} <= set(names)
+    assert names.count("ligand.permittivity") == 1
+
+
+def test_check_refuses_the_state_of_another_seed(tmp_path: Path) -> None:
+    """As kmc run does, at the line that names the state."""
+    first = Simulation(kmc.load_stack("pedot_only"), kmc.Protocol.read(), seed=3,
+                                      settings=Settings(window=6.0))  # fmt: skip
+    checkpoint.save(tmp_path / "checkpoint.npz", first.state_dict())
+    path = tmp_path / "next.yaml"
+    path.write_text(READ + "seed: 1\ninitial: checkpoint.npz\n")
+    with pytest.raises(UserError, match="belongs to seed 3, this run has seed 1") as caught:
+        check([str(path)])
+    assert caught.value.where == f"{path}:4"
 
 
 def test_check_tells_what_a_run_waits_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

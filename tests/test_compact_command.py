@@ -173,6 +173,7 @@ BAD = [
     (["fit", "{unknown}", "--model", "vteam", "--out", "{out}"], 'did you mean "current_A"'),
     (["fit", "nowhere.csv", "--model", "vteam", "--out", "{out}"], "nowhere.csv"),
     (["export", "vteam", "--parameters", "{csv}", "--out", "{out}"], "is not the parameters.json of a fit"),
+    (["export", "vteam", "--parameters", "nowhere.json", "--out", "{out}"], "nowhere.json is not there"),
     (["export", "vteam", "--name", "My-Cell", "--out", "{out}"], 'did you mean "my_cell"'),
     (["models", "--jsn"], "--json"),
     (["table", "{csv}", "--model", "vtem", "--out", "{out}"], 'did you mean "vteam"'),

@@ -218,6 +218,17 @@ def test_retention_is_the_time_to_a_factor_of_two() -> None:
         assert (found.time_s, found.censored) == (pytest.approx(time_s), bound)
 
 
+def test_reads_at_rest_part_no_retention() -> None:
+    """Rests of a second with reads between are one; what parts them by 0.5 V does not go on."""
+    def resting(between: float) -> states.Kept:
+        turns = [((1.0, 0.0, 2.0**-k), (1e-3, between, 1.0)) for k in range(4)]
+        return states.retention(trace([(1, 1.0, 1.0), *(step for turn in turns for step in turn)]))
+
+    found = resting(0.1)
+    assert (found.time_s, found.censored) == (pytest.approx(3.002), False)
+    assert resting(0.5).censored
+
+
 def test_the_reset_voltage_is_that_of_a_tenth() -> None:
     """The first negative voltage at which a tenth of the conductance is left."""
     swept = trace([(1, -0.1 * k, g) for k, g in enumerate((1.0, 1.0, 0.9, 0.09, 0.01))])
@@ -246,6 +257,19 @@ def test_pulses_end_in_their_last_tenth() -> None:
     assert pulses.echo_index(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == 125
     assert pulses.conductance_after(run, 5e-3) == 1.0
     assert pulses.conductance_after(run, 2e-3) == 7.0
+
+
+def test_pulses_with_reads_and_pulses_in_a_loop_are_pulses() -> None:
+    """Each stretch at the greatest voltage of a turn is one, each at 0.1 V a read; a sweep has neither."""
+    turn = [(1.0, 1.0, 1.0), (1.0, 0.0, 9.0), (1.0, 0.1, 2.0), (1.0, 0.0, 9.0)]
+    run = trace(2 * turn, [0] * 8, cycle=[0] * 4 + [1] * 4)
+    assert pulses.pulse_conductances(run).tolist() == [1, 1]
+    assert states.reads(run).tolist() == [[3, 2], [7, 2]]
+    loop = trace([(1.0, v, float(k)) for k, v in enumerate([1.0, 0.05] * 4)], [0] * 8)
+    assert pulses.pulse_conductances(loop).tolist() == [0, 2, 4, 6]
+    swept = trace([(1.0, 0.05 * k, 1.0) for k in (0, 1, 2, 1, 0)], [0] * 5)
+    assert not len(states.reads(swept))
+    assert not len(pulses.pulse_conductances(swept))
 
 
 def test_slopes_and_regimes() -> None:
@@ -288,10 +312,13 @@ def test_cycle_life_is_linear_or_a_walk() -> None:
     assert endurance.cycle_life(np.array([-1.0, -2.0, -1.5]), 10.0).linear == math.inf
 
 
-def silver(atoms: list[tuple[int, int, int]], shape: tuple[int, int, int] = (12, 6, 6)) -> xr.Dataset:
-    """A snapshot of a window: two planes of organic below, two of electrode above, atoms at (z, y, x)."""
+def silver(atoms: list[tuple[int, int, int]], shape: tuple[int, int, int] = (12, 6, 6),
+           foot: tuple[slice, slice] = (slice(0), slice(0))) -> xr.Dataset:  # fmt: skip
+    """A snapshot of a window: two planes of organic below, with silver in it at `foot` (y, x), two of
+    electrode above, atoms at (z, y, x)."""
     cation, region = np.zeros(shape, np.uint8), np.full(shape, 4, np.uint8)
     region[:2], region[-2:] = filament.ORGANIC, filament.ELECTRODE
+    cation[(slice(2), *foot)] = filament.METAL
     for atom in atoms:
         cation[atom] = filament.METAL
     axes = {name: (np.arange(count) + 0.5) * 0.3 for name, count in zip("zyx", shape, strict=True)}
@@ -302,23 +329,38 @@ def silver(atoms: list[tuple[int, int, int]], shape: tuple[int, int, int] = (12,
 CHAIN = [(z, 3, 3) for z in range(2, 10)]
 
 
+def core(atoms: list[tuple[int, int, int]], decade_nm: float = filament.DECADE_NM) -> float:
+    """The core of atoms on an organic that is full of silver."""
+    return filament.conducting_core(silver(atoms, foot=(slice(None), slice(None))), decade_nm=decade_nm)
+
+
 def test_the_core_is_what_carries() -> None:
     """Eight atoms of a chain, not the one that hangs on its side nor one that lies apart; twice as many of a
     chain of two; none where no silver leads on."""
-    assert filament.conducting_core(silver(CHAIN)) == 8
-    assert filament.conducting_core(silver([*CHAIN, (5, 3, 4), (4, 0, 0)])) == 8
-    assert filament.conducting_core(silver([*CHAIN, *((z, 3, 4) for z in range(2, 10))])) == 16
-    assert filament.conducting_core(silver([(2, 3, 3)], (40, 6, 6))) == 0
-    assert filament.conducting_core(silver([])) == 0
+    assert core(CHAIN) == 8
+    assert core([*CHAIN, (5, 3, 4), (4, 0, 0)]) == 8
+    assert core([*CHAIN, *((z, 3, 4) for z in range(2, 10))]) == 16
+    assert filament.conducting_core(silver([(2, 3, 3)], (40, 6, 6), (slice(None), slice(None)))) == 0
+    assert core([]) == 0
+
+
+def test_what_plates_the_organic_is_no_contact() -> None:
+    """The core of a chain on the silver in the organic is the same with a full plate around it as without;
+    a chain that stands on the organic alone carries nothing."""
+    plate = [(2, y, x) for y in range(6) for x in range(6)]
+    foot = (slice(3, 4), slice(3, 4))
+    assert filament.conducting_core(silver(CHAIN, foot=foot)) == 8
+    assert filament.conducting_core(silver([*CHAIN, *plate], foot=foot)) == 8
+    assert filament.conducting_core(silver(CHAIN, foot=(slice(0, 1), slice(0, 1)))) == 0
 
 
 def test_a_gap_is_crossed_by_tunnelling() -> None:
     """One site left open: all atoms of the chain carry, through its tip; so does an island in a gap."""
-    assert filament.conducting_core(silver(CHAIN[:-1])) == 7
-    assert filament.conducting_core(silver([*CHAIN[:3], *CHAIN[4:]])) == 7
-    beside = silver([*CHAIN[:-1], *((z, 0, 0) for z in range(2, 8))])  # whose gap is a site wider
-    assert filament.conducting_core(beside) == 13
-    assert filament.conducting_core(beside, decade_nm=0.05) == 7
+    assert core(CHAIN[:-1]) == 7
+    assert core([*CHAIN[:3], *CHAIN[4:]]) == 7
+    beside = [*CHAIN[:-1], *((z, 0, 0) for z in range(2, 8))]  # whose gap is a site wider
+    assert core(beside) == 13
+    assert core(beside, decade_nm=0.05) == 7
 
 
 def test_mixing_keeps_the_silver_and_spreads_it() -> None:

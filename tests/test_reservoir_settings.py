@@ -48,6 +48,18 @@ def test_a_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert "22 ms is no multiple of" in said
 
 
+def test_what_is_no_entry_of_a_plan_is_not_offered(tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Neither by --set nor by the file; the help's own example is one."""
+    (tmp_path / "plan.yaml").write_text("data: {samples: 24, test: 8}\n")
+    for entry in ("settings.window=32nm", "sets=3"):
+        assert cli.main(["reservoir", str(tmp_path / "plan.yaml"), "--set", entry]) == 2
+        assert '"sets"?' not in capsys.readouterr().err
+    assert loaded(tmp_path, "data: {test: 8}\n", "data.samples=400").data.samples == 400
+    assert cli.main(["reservoir", "--help"]) == 0
+    assert "data.samples=400" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_change_is_a_plan_as_well(tmp_path: Path) -> None:
     """The points of a sweep, and what a caller changes: of the two parts together."""
     plan = loaded(tmp_path, "encoding: {slot: 5 ms, width: 20 ms}\nfeeding: {window: 50 ms}\n")

@@ -14,12 +14,14 @@ from matplotlib.figure import Figure
 from kmc_analysis import study_figures
 
 
-def study(time: list[list[float]], current: list[list[float]], levels: int = 1) -> xr.Dataset:
+def study(time: list[list[float]], current: list[list[float]], levels: int = 1,
+          voltage: list[list[float]] | None = None) -> xr.Dataset:  # fmt: skip
     """Runs [replicate, sample] in each of some thicknesses, at two ligands, as kmc.open gives them."""
     shape = (levels, 2, *np.shape(time))
     dims = ("thickness", "ligand", "replicate", "sample")
     data = {name: (dims, np.broadcast_to(np.array(rows), shape))
-            for name, rows in (("time", time), ("current", current))}  # fmt: skip
+            for name, rows in (("time", time), ("current", current),
+                               ("voltage_source", voltage or np.ones_like(time)))}
     return xr.Dataset({**data, "state": (dims[:-1], np.ones(shape[:-1]))},
                       {"thickness": np.arange(1.0, levels + 1), "ligand": ["ogb", "ddab"]})  # fmt: skip
 
@@ -48,6 +50,20 @@ def test_time_goes_forwards_where_runs_end_early(drawn: list[Figure]) -> None:
     for line in axes.lines:
         np.testing.assert_array_equal(line.get_xdata(), [1.0, 1.1, 2.0, 2.1, 3.0, 4.0])
         np.testing.assert_allclose(line.get_ydata(), [2e-9, 2.5e-9, 3e-9, 4e-9, 3e-9, 4e-9])
+
+
+def test_a_sweep_is_drawn_against_its_voltage(drawn: list[Figure]) -> None:
+    """Sample by sample, there and back; where one run has another program, against time."""
+    up = [0.1 * k for k in (0, 1, 2, 3, 2, 1, 0)]
+    time, current = [[float(k + 1) for k in range(7)]] * 2, [[1e-9] * 7, [3e-9] * 7]
+    ended = [*up[:4], np.nan, np.nan, np.nan]
+    study_figures.traces(study(time, current, voltage=[up, ended]), Path("traces.png"))
+    study_figures.traces(study(time, current, voltage=[up, [2 * v for v in up]]), Path("traces.png"))
+    (swept, *_), (timed, *_) = (figure.axes for figure in drawn)
+    assert swept.get_xlabel() == "source voltage (V)"
+    np.testing.assert_allclose(swept.lines[0].get_xdata(), up)
+    np.testing.assert_allclose(timed.lines[0].get_xdata(), time[0])
+    assert timed.get_xlabel() == "time (s)"
 
 
 def test_times_that_differ_by_rounding_are_the_same(drawn: list[Figure]) -> None:

@@ -22,11 +22,13 @@ _MOST_PANELS = 6
 _MOST_TIMES = 4000  # more than a panel has dots
 _PANEL_IN, _WIDEST_IN, _HEIGHT_IN = 4.2, 16.0, 2.6  # inches: a panel's width at least and at most, its height
 _LABEL_IN, _LETTER_IN, _LINE_IN = 0.8, 0.06, 0.12  # of its vertical axis; of a column's name
+_LEAST_STEPS, _MOVING = 5, 0.9  # of a sweep: how many, and the share of them at which the voltage changes
 _SAME = 1 + 1e-9  # times nearer than that are one, summed in another way
 
 
 def traces(study: xr.Dataset, path: Path) -> Path:
-    """Median |current| against time with the band from the 10th to the 90th percentile of all runs.
+    """Median |current| with the band from the 10th to the 90th percentile of all runs: against the voltage
+    where the program is one sweep, else against time.
 
     A panel for each level of the first axis (for some of many), a colour for each level of the last; other
     axes are pooled. A run counts until it ends.
@@ -36,16 +38,20 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     levels = study.sizes[first] if first != last else 1
     shown = np.linspace(0, levels - 1, min(levels, _MOST_PANELS)).round().astype(int).tolist()
     figure, places = _figure(len(shown))
+    swept = voltages(study)
     for k, axes in zip(shown, places, strict=True):
         part = study.isel({first: k}) if first != last else study
         for j in range(part.sizes[last]):
             named = f"{last} {_level(study[last], last, j)}"
-            _band(axes, part.isel({last: j}), colour(j, part.sizes[last]), named)
+            _band(axes, part.isel({last: j}), colour(j, part.sizes[last]), named, swept)
         axes.set_yscale("log")
         axes.set_title(f"{first} {_level(study[first], first, k)}" if first != last else "", fontsize=10)
     longest = max((float(axes.dataLim.x1) for axes in places if axes.lines), default=1.0)
     for axes in places:
-        time_axis(axes, longest)
+        if swept is None:
+            time_axis(axes, longest)
+        else:
+            axes.set_xlabel("source voltage (V)")
         say_if_empty(axes, "no current to draw")
     places[0].set_ylabel("|current| (A)")
     _legend(places[::-1])
@@ -54,10 +60,21 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     return _saved(figure, path)
 
 
-def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str) -> None:
+def voltages(study: xr.Dataset) -> np.ndarray | None:
+    """The source's voltage at each sample where all runs are the same sweep and nothing else, else None."""
+    rows = study["voltage_source"].values.reshape(-1, study.sizes["sample"])
+    longest = rows[np.isfinite(rows).sum(axis=1).argmax()]
+    steps = np.diff(longest[np.isfinite(longest)])
+    swept = len(steps) >= _LEAST_STEPS and np.count_nonzero(steps) >= _MOVING * len(steps)
+    return longest if swept and (np.isnan(rows) | (rows == longest)).all() else None
+
+
+def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str, swept: np.ndarray | None) -> None:
     """What is too dark to draw counts, and breaks the line; the band reaches down to the edge there."""
     current = np.abs(part["current"].values).reshape(-1, part.sizes["sample"])
-    along, current = _on_one_grid(part["time"].values.reshape(current.shape), current)
+    along = swept
+    if along is None:
+        along, current = _on_one_grid(part["time"].values.reshape(current.shape), current)
     there = np.isfinite(current).any(axis=0)
     if not there.any():
         return

@@ -16,7 +16,11 @@ CheckpointEvery = Annotated[
 ]
 Drawn = Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change an entry, e.g. settings.window=32nm."),
-]
+
+
+def sets(example: str) -> typer.models.OptionInfo:
+    """The option --set, with an entry that the command's file has."""
+    return typer.Option("--set", metavar="PATH=VALUE", help=f"Change an entry, e.g. {example}.")
+
+
+Sets = Annotated[list[str] | None, sets("settings.window=32nm")]

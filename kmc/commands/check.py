@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from kmc.commands._kinds import kind_of
 from kmc.commands._options import Json
 
 
@@ -119,7 +121,7 @@ def _all() -> list[str]:
 
 def read_input(text: str) -> dict[str, Any]:
     """Load one card, stack, run file or study; UserError where it is wrong."""
-    kind, path = _kind(text)
+    kind, path = kind_of(text)
     readers = {"card": _read_card, "stack": _read_stack, "run": _read_run, "study": _read_study}
     return readers[kind](path)
 
@@ -133,10 +135,14 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 
 def _read_run(path: Path) -> dict[str, Any]:
+    from kmc import runner
+    from kmc.final import checkpoint_of
     from kmc.runfile import load_run
 
     run = load_run(path, must_exist=False)  # a chain of runs is checked before its first has begun
     waits = run.initial is not None and not run.initial.exists()
+    if run.initial is not None and checkpoint_of(run.initial).is_file():
+        runner.begun_by(run)
     return _of_stack(path, "run", run.name, run.device, run.settings) | {
         "waits_for": str(run.initial) if waits else None}  # fmt: skip
 
@@ -189,60 +195,27 @@ def _read_study(path: Path) -> dict[str, Any]:
 
     study = import_module("kmc.study").load_study(path)
     _refuse(path, [(run.device, run.settings) for run in study.runs])
-    numbers = {name: one for run in study.runs for name, one in run.device.numbers().items()}
+    numbers = _by_variant(study)
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
             "numbers": numbers, "stack": None, "says": _size(study),
             "devices": [run.device for run in study.runs]}  # fmt: skip
+
+
+def _by_variant(study: Any) -> dict[str, Any]:
+    """The numbers of all its devices; those that differ once for each value, with a variant that has it."""
+    found: dict[str, dict[tuple[Any, ...], tuple[str, Any]]] = {}
+    for run, levels in zip(study.runs, product(*(axis.levels for axis in study.axes)), strict=True):
+        told = ", ".join(f"{axis.name} {level.given}" for axis, level in zip(study.axes, levels, strict=True))
+        for name, one in run.device.numbers().items():
+            found.setdefault(name, {}).setdefault((one.internal, one.unit, one.kind), (told, one))
+    return {name if len(values) == 1 else f"{name} [{told}]": one
+            for name, values in found.items() for told, one in values.values()}  # fmt: skip
 
 
 def _size(study: Any) -> str:
     """How many tasks a study has, and of what."""
     axes = [f"{len(axis.levels)} {axis.name}" for axis in study.axes]
     return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates"])
-
-
-def _kind(text: str) -> tuple[str, Path]:
-    """What a name or path is (card, stack, run, study), and its file."""
-    from kmc import cards, documents
-    from kmc.errors import UserError, nearest
-    from kmc.runfile import OF_A_STUDY
-
-    if not ("/" in text or text.endswith((".yaml", ".yml")) or Path(text).exists()):
-        known = {path.stem: (kind, path) for kind in ("card", "stack") for path in cards.list_data(kind)}
-        if text not in known:
-            here = f"{text}.yaml" if Path(f"{text}.yaml").is_file() else None
-            step = "name a card or stack, or give a path to a .yaml file"
-            raise UserError(f'no card or stack is called "{text}"', "", here or nearest(text, known), step)
-        return known[text]
-    path = Path(text)
-    for name in ("study.yaml", "run.yaml"):  # the folder stands for its file, as with kmc run and kmc study
-        path = path / name if (path / name).is_file() else path
-    document = documents.read(path, "stack: ogb_20nm (a run or study) or family: ligand (a card)")
-    many = path.name == "study.yaml" or any(key in document for key in OF_A_STUDY)
-    if "protocol" in document or "stack" in document:
-        return ("study" if many else "run"), path
-    if many:
-        return "study", path
-    if path.name == "run.yaml":
-        return "run", path
-    return ("stack" if _is_stack(document, path) else "card"), path
-
-
-def _is_stack(document: Any, path: Path) -> bool:
-    """Whether a file without protocol is a stack: by its family, or by what it extends."""
-    from kmc import cards
-    from kmc.errors import UserError
-    from kmc.layers import KEYS
-
-    if "family" in document or "extends" not in document:
-        return document.get("family") == "stack"
-    if any(key in KEYS for key in document):
-        return True
-    try:
-        cards.find_data("card", str(document["extends"]), path, skip=(path.resolve(),))
-    except UserError:
-        return True
-    return False
 
 
 def _shares(numbers: Any) -> dict[str, Any]:

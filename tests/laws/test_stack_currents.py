@@ -14,7 +14,6 @@ from small_stacks import LAYERED, STACKS, device, free, put_silver, reduced, sea
 from kmc.coupling import Device
 from kmc.lattice import Region
 from kmc.state import COUNTER_METAL, ELECTRODE_METAL, KIND_METAL, METAL
-from kmc.transport import TUNNEL_REACH
 
 
 def filled(name: str, shape: str) -> Device:
@@ -84,7 +83,7 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
     def conductance(apart: np.ndarray) -> np.ndarray:
         distance = np.sqrt((apart**2).sum(-1))
         gap_nm = (distance - 1) * d.lattice.spacing_nm
-        return np.where((distance > 0) & (distance <= TUNNEL_REACH), quantum * 10 ** (-gap_nm / decade), 0.0)
+        return np.where((distance > 0) & (distance <= d.network.far), quantum * 10 ** (-gap_nm / decade), 0.0)
 
     region, z = d.lattice.region, np.arange(d.grid.nz)[:, None, None]
     silver = (region == Region.ORGANIC) & (d.state.sites["cation"].reshape(region.shape) == METAL)

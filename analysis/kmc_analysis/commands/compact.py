@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,6 +108,7 @@ def fit(
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, single, found.values, spread or [])
     _untold(loaded, spread or [])
+    loaded = replace(loaded, origin=f"fitted to {len(traces)} trace(s)")
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 
@@ -281,6 +283,7 @@ def export(
 
     loaded = exports.starting_at(load_model(model), parameters)
     changes = exports.read_changes(loaded, set or [])
+    loaded = replace(loaded, origin="; ".join([loaded.origin, *(set or [])]))
     if name is not None:
         reserved.check_model(name)
     with folder(out, "compact"):

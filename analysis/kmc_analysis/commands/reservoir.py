@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Picture, Quiet, Sets
+from kmc.commands._options import Json, Picture, Quiet, sets
 
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.settings import Plan
@@ -17,6 +17,7 @@ File = Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A reservoir file
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed; else the file's.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds; else the file's.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write here; in out beside the file if not given.")]
+Changes = Annotated[list[str] | None, sets("data.samples=400")]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Vary the file's `sweep`, one entry at a time.")]
 WriteStudy = Annotated[
     Path | None, typer.Option("--write-study", metavar="FILE", help="Write the study of source (a); no more.")
@@ -31,7 +32,7 @@ def reservoir(
     seed: Seed = None,
     seeds: Seeds = None,
     out: Out = None,
-    set: Sets = None,
+    set: Changes = None,
     sweep: Sweep = False,
     write_study: WriteStudy = None,
     study: Study = None,

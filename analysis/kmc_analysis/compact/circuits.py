@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from kmc.errors import UserError
+from kmc.errors import UserError, one_line
 from kmc.units import K_B
 from kmc_analysis.compact.expressions import to_circuit, to_source
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
@@ -46,6 +46,7 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
         f"* {model.title}",
         f"* {model.source}",
         f"* valid: {model.validity}",
+        f"* parameters: {one_line(model.origin)}",
         f".subckt kmc_{model.name} p n",
     ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
@@ -257,6 +258,7 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
         f"// {model.title}",
         f"// {model.source}",
         f"// valid: {model.validity}",
+        f"// parameters: {one_line(model.origin)}",
         f"module kmc_{model.name}_va(p, n);",
         "  inout p, n;",
         f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",

@@ -71,6 +71,9 @@ def _fit(model: CompactModel, path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         name, entries = str(found["model"]), found["parameters"]
+    except FileNotFoundError:
+        step = "name the file that kmc compact fit wrote"
+        raise UserError(f"{path} is not there", next_step=step) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise _no_fit(path) from None
     if not isinstance(entries, dict):
@@ -122,7 +125,8 @@ def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
     own = model.with_parameters(
         p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
     )
-    return replace(own, spread=read_spreads(model, path))
+    origin = str(_fit(model, path).get("origin", f"of the fit {path.stem}"))
+    return replace(own, spread=read_spreads(model, path), origin=origin)
 
 
 def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str | None = None) -> list[Path]:
@@ -172,6 +176,7 @@ def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, obj
         "title": model.title,
         "source": model.source,
         "validity": model.validity,
+        "origin": model.origin,
         "parameters": entries,
         "spread": {k: dict(v) for k, v in model.spread.items()},
     }

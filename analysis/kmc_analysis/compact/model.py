@@ -94,7 +94,7 @@ class CompactModel:
 
     `let` holds named expressions in the order in which they are evaluated; `series` is a resistance (ohm) in
     front of the device; `spread` is the standard deviation of a parameter's logarithm, device to device and
-    cycle to cycle.
+    cycle to cycle; `origin` says where the parameters' values are from.
     """
 
     name: str
@@ -108,6 +108,7 @@ class CompactModel:
     current: ast.expr
     path: Path
     spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    origin: str = "the model's own, of no fit"
 
     def with_parameters(self, parameters: Iterable[Parameter]) -> CompactModel:
         """The same equations with other values or bounds."""

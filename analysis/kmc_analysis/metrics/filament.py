@@ -51,7 +51,8 @@ def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: f
     """Bonds, then what a gap needs: links of each atom to the electrode above, and between clusters."""
     node = np.full(cation.shape, -1)
     node[tuple(atoms.T)] = np.arange(len(atoms))
-    node[(region == COUNTER) | (region == ORGANIC)] = CATHODE  # silver that lies on the organic belongs to it
+    # As in the program's current: contact is the counter and the silver in the organic, not the organic.
+    node[(region == COUNTER) | ((region == ORGANIC) & (cation == METAL))] = CATHODE
     node[region == ELECTRODE] = ANODE
     bonds = _bonds(node)
     inner = bonds[(bonds >= 0).all(axis=1)]

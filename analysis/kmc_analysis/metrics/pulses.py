@@ -7,7 +7,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from kmc_analysis.metrics.states import turns
+from kmc_analysis.metrics.states import held
 
 APART = 2.0  # sigma: means of two streams that can be told apart
 _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
@@ -16,19 +16,18 @@ _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
 def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
     """a_k, S: mean conductance over the last 10 % of pulse k, in order.
 
-    A pulse is what a segment and cycle of the protocol spends at one voltage that is not zero; the segment of
-    a sweep has several voltages and is none.
+    A pulse is each stretch at the greatest voltage, of either sign, that a segment and cycle of the protocol
+    holds, if that is not zero; a sweep has none (`kmc_analysis.metrics.states.held`).
     """
-    voltage, time = ds["voltage_source"].values, ds["time"].values
-    found = []
-    for turn in turns(ds):
-        levels = {float(v) for v in voltage[turn]} - {0.0}
-        if len(levels) != 1:
-            continue
-        part = turn[voltage[turn] != 0.0]
-        start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
-        late = time[part] > time[part[-1]] - _LAST * (time[part[-1]] - start) * (1 - 1e-9)
-        found.append(float(ds["conductance"].values[part[late]].mean()))
+    time, found = ds["time"].values, []
+    for turn in held(ds):
+        greatest = max((abs(level) for level, _ in turn), default=0.0)
+        for level, part in turn:
+            if greatest == 0.0 or abs(level) != greatest:
+                continue
+            start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
+            late = time[part] > time[part[-1]] - _LAST * (time[part[-1]] - start) * (1 - 1e-9)
+            found.append(float(ds["conductance"].values[part[late]].mean()))
     return np.array(found)
 
 

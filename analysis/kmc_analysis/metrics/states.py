@@ -11,6 +11,7 @@ import xarray as xr
 READ_V, LOW_READ_V = 0.1, 0.05
 HIGH_RESISTANCE = 3.0  # times the pristine conductance: below it a device is back at high resistance
 _NEAR_V = 1e-9
+_MOST_LEVELS = 3  # voltages of pulses: between them, in them, and of reads
 
 
 class Kept(NamedTuple):
@@ -21,17 +22,31 @@ class Kept(NamedTuple):
 
 
 def reads(ds: xr.Dataset, voltage: float = READ_V) -> np.ndarray:
-    """Times (s) and conductances (S) [n, 2] at the ends of the stretches that were held at `voltage` alone.
+    """Times (s) and conductances (S) [n, 2] at the ends of the stretches that were held at `voltage`.
 
-    A stretch is what a segment and cycle of the protocol spends at one voltage; a step of a sweep is none.
+    A step of a sweep is no stretch (`held`).
     """
-    found = []
-    for part in turns(ds):
-        if np.ptp(ds["voltage_source"].values[part]) == 0:
-            level = float(ds["voltage_source"].values[part[0]])
-            if abs(level - voltage) < _NEAR_V:
-                found.append([float(ds["time"].values[part[-1]]), float(ds["conductance"].values[part[-1]])])
-    return np.array(found).reshape(-1, 2)
+    time, conductance = ds["time"].values, ds["conductance"].values
+    found = [(time[part[-1]], conductance[part[-1]]) for turn in held(ds) for level, part in turn
+             if abs(level - voltage) < _NEAR_V]  # fmt: skip
+    return np.array(found, float).reshape(-1, 2)
+
+
+def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
+    """By segment and cycle of the protocol: the voltages that are held one after the other, with the samples.
+
+    Of pulses with gaps and reads, or of a loop of such, too. Where there are more than three voltages, or
+    equal steps over three, it is a sweep, and left out.
+    """
+    voltage, found = ds["voltage_source"].values, []
+    for turn in turns(ds):
+        edges = np.flatnonzero(np.diff(voltage[turn]) != 0) + 1
+        parts = np.split(turn, edges)
+        levels = voltage[[part[0] for part in parts]]
+        count, steps = len(np.unique(levels)), np.abs(np.diff(levels))
+        if count < _MOST_LEVELS or (count == _MOST_LEVELS and np.ptp(steps) > _NEAR_V):
+            found.append([(float(level), part) for level, part in zip(levels, parts, strict=True)])
+    return found
 
 
 def turns(ds: xr.Dataset) -> list[np.ndarray]:
@@ -84,14 +99,24 @@ def was_reset(ds: xr.Dataset) -> bool:
 
 
 def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Times since the voltage was taken away (s) and conductances (S) of the longest stretch at 0 V."""
+    """Times since the voltage was taken away (s) and conductances (S) of the longest stretch at 0 V.
+
+    What is parted by reads alone, of 0.1 V at most, is one stretch.
+    """
     voltage, time = ds["voltage_source"].values, ds["time"].values
     edges = np.flatnonzero(np.diff((voltage == 0.0).astype(int), prepend=0, append=0))
-    spans = [(a, b) for a, b in edges.reshape(-1, 2) if a > 0]
+    spans: list[list[int]] = []
+    for first, last in edges.reshape(-1, 2).tolist():
+        between = np.abs(voltage[spans[-1][1] : first]) if spans else np.array([np.inf])
+        if between.max() <= READ_V + _NEAR_V:
+            spans[-1][1] = last
+        elif first > 0:
+            spans.append([first, last])
     if not spans:
         return np.zeros(0), np.zeros(0)
     first, last = max(spans, key=lambda span: time[span[1] - 1] - time[span[0] - 1])
-    return time[first:last] - time[first - 1], ds["conductance"].values[first:last]
+    at_zero = first + np.flatnonzero(voltage[first:last] == 0.0)
+    return time[at_zero] - time[first - 1], ds["conductance"].values[at_zero]
 
 
 def retention(ds: xr.Dataset) -> Kept:

@@ -31,7 +31,7 @@ from kmc_analysis.report.reproduction import is_reproduction, reproduction
 _MOST_VIEWS = 12  # runs whose filament is shown
 SCOREBOARD = "scoreboard.csv"
 
-_TRACES = "Current against time: medians, with bands from the 10th to the 90th percentile of all runs."
+_TRACES = "Current: medians, with bands from the 10th to the 90th percentile of all runs."
 _DISTRIBUTIONS = "Each run's metrics; bars are medians."
 _TRENDS = "Metrics against the axes that are numbers: means with 95 % intervals."
 

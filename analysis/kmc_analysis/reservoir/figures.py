@@ -31,14 +31,17 @@ def _panels(columns: int, rows: int = 1, width: float = 3.4) -> tuple[Figure, li
 def trains(plan: Plan, result: Result, path: Path) -> Path:
     """Some trains of each class, and what one sample's devices see and are read as."""
     figure, (raster, seen) = _panels(2, width=4.4)
-    data, row = result.trains, 0
-    for label, name in enumerate(data.classes):
-        for i in np.flatnonzero(data.labels == label)[:SHOWN_TRAINS]:
+    data, row, middles = result.trains, 0, []
+    for label in range(len(data.classes)):
+        shown = np.flatnonzero(data.labels == label)[:SHOWN_TRAINS]
+        middles.append(row + (len(shown) - 1) / 2)
+        for i in shown:
             raster.eventplot(1e3 * data.times[i], lineoffsets=row, colors=COLOURS[label % len(COLOURS)])
             row += 1
-        raster.text(0.0, row - 0.35, name, fontsize=8, color=COLOURS[label % len(COLOURS)])
     raster.set_xlabel("time (ms)")
-    raster.set_yticks([])
+    raster.set_yticks(middles, data.classes, fontsize=8)
+    for tick, label in zip(raster.get_yticklabels(), range(len(middles)), strict=True):
+        tick.set_color(COLOURS[label % len(COLOURS)])
     raster.set_title("spike trains", fontsize=10)
     seen.imshow(patterns(data, result.wiring, plan.encoding)[0], aspect="auto", cmap="Greys", origin="lower")
     seen.set_xlabel(f"slot of the window; read after it ({data.classes[data.labels[0]]})")

@@ -238,8 +238,9 @@ def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
     """
     raw = documents.read(path, "data: {samples: 1990}")
     changes = [*sets, *([] if seed is None else [f"seed={seed}"])]
-    apply_sets(raw, changes, tuple(Plan.model_fields), "a reservoir file")
-    for name in ("path", "sets"):
+    own = ("path", "sets")
+    apply_sets(raw, changes, tuple(key for key in Plan.model_fields if key not in own), "a reservoir file")
+    for name in own:
         if name in raw:
             raise UserError(f'unknown key "{name}" in the plan', place(raw, name), next_step="remove it")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
