@@ -191,7 +191,8 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
     ("settings.windw=1", 'unknown key "windw" in settings; did you mean "window"'),
     ("settings=3", "settings is not a mapping"),
     ("choices.ligand=oga", 'no card is called "oga"; did you mean "ogb"'),
-    ("choices.electrode.bond_energy=3", "outside 0 to 2 eV"),
+    ("choices.electrode.bond_energy=3 eV", "outside 0 to 2 eV"),
+    ("choices.electrode.bond_energy=3", "without a unit"),
 ])  # fmt: skip
 def test_a_change_that_cannot_be_is_refused(tmp_path: Path, given: str, says: str, done: bool) -> None:
     """Also where no run is to be done with it; nothing is written."""
