@@ -143,7 +143,8 @@ def test_the_command_writes_a_picture(traces: Traces, tmp_path: Path, suffix: st
 
 @pytest.mark.parametrize(("words", "said"), [
     (["mine.csv", "--out", "mine.csv"], "mine.csv"), (["none.csv"], "none.csv: no such file"),
-    (["mine.csv", "--against", "volt"], "voltage"), (["bad.csv"], "bad.csv:3"), (["."], "holds tables and no dataset"),
+    (["mine.csv", "--against", "volt"], "voltage"), (["bad.csv"], "bad.csv:3"),
+    (["."], "holds tables and no dataset"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(traces: Traces, tmp_path: Path, words: list[str],
                                          said: str, monkeypatch: pytest.MonkeyPatch,
