@@ -307,7 +307,7 @@ def test_the_numbers_of_a_study_are_those_of_each_variant(tmp_path: Path,
 def test_check_refuses_the_state_of_another_seed(tmp_path: Path) -> None:
     """As kmc run does, at the line that names the state."""
     first = Simulation(kmc.load_stack("pedot_only"), kmc.Protocol.read(), seed=3,
-                                      settings=Settings(window=6.0))  # fmt: skip
+                       settings=Settings(window=6.0))  # fmt: skip
     checkpoint.save(tmp_path / "checkpoint.npz", first.state_dict())
     path = tmp_path / "next.yaml"
     path.write_text(READ + "seed: 1\ninitial: checkpoint.npz\n")

@@ -192,7 +192,7 @@ def test_an_atom_that_plates_the_organic_leaves_its_site_where_it_is_told_to() -
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 1)], ids=["corner", "edge"])
 def test_the_rim_of_a_tip_leaves_its_sites_where_it_is_told_to(place: tuple[int, int]) -> None:
-    """`opened`, of atoms in the lowest plane of a column of three by three under the electrode, to 4 %.
+    """`opened`, of atoms in the lowest plane of a column of three by three under the electrode, to 3 %.
 
     Negative control: the middle of its neighbours.
     """
@@ -201,7 +201,7 @@ def test_the_rim_of_a_tip_leaves_its_sites_where_it_is_told_to(place: tuple[int,
     column = silver[(abs(y - 3) < 2) & (abs(x - 3) < 2)]
     site = int(np.ravel_multi_index((z.min(), 2 + place[0], 2 + place[1]), lattice.shape))
     told, right, middle = told_without(lattice, column, 1.0, site)
-    assert 1.0 - told == pytest.approx(1.0 - right, rel=0.04)
+    assert 1.0 - told == pytest.approx(1.0 - right, rel=0.03)
     assert 1.0 - middle != pytest.approx(1.0 - right, rel=0.1)
 
 

@@ -48,6 +48,17 @@ def parts(d: Device) -> tuple[np.ndarray, np.ndarray]:
     return atoms, np.array(names)
 
 
+@pytest.mark.parametrize("factor", [0.25, 0.5])
+def test_electrons_cross_a_gap_at_any_spacing_of_sites(factor: float) -> None:
+    """A gap of some 1.5 nm conducts what one link of two atoms does at least. With eight sites as the most it
+    conducted nothing at the finer spacing."""
+    d = device(reduced("ogb_20nm", **{"device.residue_gap": "1.6 nm"}), spacing_factor=factor)
+    metal = d.stack.electrode
+    link = metal.value("bond_conductance") * 10 ** (-d.path.gap_nm / metal.value("tunnelling_decade"))
+    assert 1.4 < d.path.gap_nm < 1.7
+    assert d.path.conductance > link
+
+
 def offsets(d: Device, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Shortest offsets b - a of places [..., 3] on the periodic lattice."""
     out = b - a

@@ -36,7 +36,7 @@ def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
     """By segment and cycle of the protocol: the voltages that are held one after the other, with the samples.
 
     Of pulses with gaps and reads, or of a loop of such, too. Where there are more than three voltages, or
-    equal steps over three, it is a sweep, and left out.
+    three in equal steps, it is a sweep, and left out.
     """
     voltage, found = ds["voltage_source"].values, []
     for turn in turns(ds):
