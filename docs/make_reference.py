@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from kmc import cli, schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
 from kmc_analysis.figures import all_figures
+from kmc_analysis.figures.programmed import WRITE_LINES
 from kmc_analysis.reproduce import board, literature
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.reservoir.settings import Plan
@@ -60,8 +61,9 @@ def figures(beyond: bool = False) -> str:
         devices = [f"{one.name} ({one.devices})" for one in figure.programs]
         shown = devices if len(devices) < 6 else [*devices[:4], f"and {len(devices) - 4} more"]
         rows.append((figure.name, ", ".join(f"`{key}`" for key in figure.keys),
-                     "; ".join(shown) or "-", figure.protocol))
-    return table(("figure", "targets", "programs (devices)", "protocol"), rows)
+                     "; ".join(shown) or "-", figure.protocol.replace(WRITE_LINES, "*write and verify*")))
+    text = table(("figure", "targets", "programs (devices)", "protocol"), rows)
+    return text if "*write and verify*" not in text else f"{text}\n\n*Write and verify*: {WRITE_LINES}."
 
 
 def compared() -> str:
@@ -104,7 +106,8 @@ def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, 
         for one in command.get_params(inner):
             if one.param_type_name == "option" and "--help" not in one.opts:
                 names = [*one.opts, *one.secondary_opts]
-                shown = ", ".join(f"`{part}`" for part in names)
+                value = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
+                shown = ", ".join(f"`{part}{value}`" for part in names)
                 yield f"`{name}`", shown, " ".join((one.help or "").split()).replace("|", "\\|")
 
 

@@ -37,7 +37,7 @@ PARTS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("potential of the mesh", Potential, ("prepare", "publish")),
     ("vacancies", VacancyEquilibrium, ("solve",)),
     ("heat", Heat, ("solve", "publish", "moved")),
-    ("heat", Network, ("_link_heat", "_warm")),
+    ("heat", Network, ("_link_heat",)),
     ("circuit", circuit, ("solve",)),
 )
 REST = "the rest"

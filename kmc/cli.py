@@ -220,7 +220,6 @@ def _usage(error: Any) -> str:
     """What the parser has to say, with the nearest option and where to look."""
     context = getattr(error, "ctx", None)
     program = context.command_path if context is not None else "kmc"
-    message = " ".join(str(getattr(error, "message", "") or error.format_message()).split()).rstrip(".")
     option = getattr(error, "option_name", None)
     if option and context is not None and type(error).__name__ == "NoSuchOption":
         options = [name for parameter in context.command.params for name in parameter.opts]

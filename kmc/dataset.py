@@ -13,6 +13,7 @@ from kmc.errors import CorruptFile, UserError, one_line
 from kmc.files import make_folder
 from kmc.migrate import current
 from kmc.netcdf import content_hash, is_other, lazily, load, write
+from kmc.provenance import lacking
 from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
 
 if TYPE_CHECKING:
@@ -176,10 +177,13 @@ def _refuse_other(path: Path) -> None:
         raise UserError(f"{path} is no dataset", next_step=_GIVE)
 
 
-def require(ds: xr.Dataset, path: str | Path) -> None:
-    """Raise UserError where a file is no dataset of this program, or lacks a trace that all of them have."""
+def require(ds: xr.Dataset, path: str | Path, whole: bool = True) -> None:
+    """Raise UserError where a file is no dataset of this program, or lacks a trace that all of them have.
+
+    whole: its resolved run has to be there, too, with all that others read of it.
+    """
     missing = [name for name in TRACES if name not in ds.variables]
-    missing += [name for name in ("run",) if name not in ds.attrs]
+    missing += [name for name in (lacking(ds) if whole else "", "run") if name and name not in ds.attrs]
     if missing:
         raise UserError(f"{path} is no dataset of kmc: it has no {missing[0]}",
                         next_step="give what kmc run or kmc.simulate made")  # fmt: skip

@@ -18,7 +18,7 @@ from kmc.files import explained, replacing, write_whole
 from kmc.outputs import Kind, check_file
 from kmc.progress import say
 from kmc.provenance import run_of
-from kmc.variables import TRACES
+from kmc.variables import TRACES, column
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,12 +52,11 @@ def writer(name: str) -> tuple[Writer, str]:
 def write_csv(ds: xr.Dataset, path: Path) -> list[Path]:
     """The trace: a header of names with units, then a row a sample; floats read back equal."""
     names = [name for name in TRACES if name in ds.variables and ds[name].dims == ("time",)]
-    heads = [name if TRACES[name].units == "1" else f"{name}_{TRACES[name].units}" for name in names]
     columns = [ds[name].values.tolist() for name in names]
     check_file(path, CSV)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(heads)
+        rows.writerow(map(column, names))
         rows.writerows(zip(*columns, strict=True))
     return [path]
 

@@ -52,10 +52,12 @@ def _without_state(path: Path) -> UserError:
 def _refuse_other(path: Path, record: Path) -> None:
     """A dataset that was put beside another run's checkpoint says nothing of the state there."""
     try:
-        run = json.loads(record.read_bytes())["run"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = provenance.run_hash(json.loads(record.read_bytes())["run"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return  # a state that was kept by hand
-    if provenance.run_hash(run) != provenance.run_hash(provenance.run_of(dataset.open(path))):
+    ds = dataset.open(path)
+    dataset.require(ds, path)
+    if kept != provenance.run_hash(provenance.run_of(ds)):
         raise UserError(f"{path} is of another run than the checkpoint beside it",
                         next_step="name the output folder of the run to start from")  # fmt: skip
 

@@ -14,25 +14,10 @@ from kmc.final import CHECKPOINT, RECORD, checkpoint_of, load_state
 from kmc.runfile import RunFile, one_word
 
 
-class _Stack(BaseModel):
-    """Of the stack, its hash."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    hash: str
-
-
-class _Run(BaseModel):
-    """What is used of the resolved run in a record; the rest is kept as it is."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
+class _Run(provenance.ResolvedRun):
+    """The resolved run in a record, whose name is that of a file."""
 
     name: Annotated[str, AfterValidator(one_word)]
-    stack: _Stack
-    protocol: list[Any]
-    settings: dict[str, Any]
-    seed: int
-    versions: dict[str, str]
 
 
 class _Command(BaseModel):

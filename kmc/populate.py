@@ -1,8 +1,11 @@
 """The State at t = 0: silver left by forming, surface sites of the electrode, vacancies if explicit."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
-from . import kernels, streams
+from . import kernels, morphology, streams
 from .acceleration import vacancy_cells
 from .errors import UserError
 from .lattice import Lattice, Region
@@ -31,6 +34,19 @@ def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, nu
     for kind, sites in places:
         kernels.place_many(state, Grid(*lattice.shape, False), kind, sites.astype(np.int32))
     return state
+
+
+def check_windows(devices: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
+    """What to tell of stacks and settings whose windows are built thicker than asked, each once.
+
+    Raises UserError for a window that no run would build.
+    """
+    found = set()
+    for stack, settings in devices:
+        morphology.refuse_too_large(stack, settings)
+        refuse_explicit(stack, settings)
+        found.add(morphology.built_thicker(stack, settings))
+    return tuple(sorted(found - {""}))
 
 
 def refuse_explicit(stack, settings) -> None:

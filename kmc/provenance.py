@@ -12,6 +12,8 @@ from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from kmc.cache import engine_hash, source_hash
 from kmc.variables import SCHEMA_VERSION
 
@@ -25,6 +27,27 @@ if TYPE_CHECKING:
 _PACKAGES = ("halide-kmc", "numpy", "numba", "xarray", "netCDF4", "scipy", "pydantic")
 # Settings that say when to look or stop, not what happens.
 LOOKS = ("wall_limit_s", "event_budget")
+
+
+class _Stack(BaseModel):
+    """Of the stack, its hash."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    hash: str
+
+
+class ResolvedRun(BaseModel):
+    """What others use of a resolved run in a record or a dataset; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    stack: _Stack
+    protocol: list[Any]
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
 
 
 def describe(
@@ -89,6 +112,15 @@ def run_of(ds: xr.Dataset) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def lacking(ds: xr.Dataset) -> str:
+    """What the resolved run of a dataset lacks of ResolvedRun, "" where it is whole."""
+    try:
+        ResolvedRun.model_validate(run_of(ds))
+    except ValidationError as error:
+        return "run" if not run_of(ds) else f"{error.errors()[0]['loc'][0]} in its run"
+    return ""
 
 
 def versions() -> dict[str, str]:

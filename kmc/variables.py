@@ -49,6 +49,13 @@ TRACES: dict[str, Variable] = {
     "limited": Variable("int8", "1", "whether the current limiter held the current", _FLAGS),
 }
 
+
+def column(name: str) -> str:
+    """Head of a trace's column in a table: its name and unit."""
+    units = TRACES[name].units
+    return name if units == "1" else f"{name}_{units}"
+
+
 # On snapshot_time, z, y, x; `region` does not change and has no time.
 SNAPSHOTS: dict[str, Variable] = {
     "cation": Variable("uint8", "1", "what is on the cation site",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kmc import cli, dataset, provenance
+from kmc import checkpoint, cli, dataset, provenance
+from kmc.errors import UserError
+from kmc.final import load_state
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.stack import load_stack
@@ -47,6 +50,33 @@ def test_a_foreign_netcdf_is_no_run(command: tuple[str, ...], tmp_path: Path,
         assert path.stem in told
     assert not list(tmp_path.glob("out*"))
     assert cli.main(["cite", str(good)]) == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("stack", None), ("stack", {"name": "x"}), ("protocol", None),
+                                            ("seed", "one"), ("settings", 3)])  # fmt: skip
+def test_a_dataset_whose_run_lacks_what_is_read_is_refused(key: str, value: object, tmp_path: Path,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, by what draws it and by a run that would start from it; control: the whole one is taken."""
+    bad, good = tmp_path / "bad.nc", tmp_path / "good.nc"
+    ds = made()
+    run = json.loads(ds.attrs["run"])
+    for path, record in ((good, run), (bad, {**run, key: value})):
+        dataset.write(path, ds.assign_attrs(run=json.dumps(record)))
+    for command in (("cite",), ("report", "--out", tmp_path / "page.html")):
+        assert f"{key} in its run" in refused(capsys, command[0], bad, *command[1:])
+    assert cli.main(["cite", str(good)]) == 0
+
+
+@pytest.mark.parametrize("kept", [{"run": {"seed": 1}}, {"run": 3}, {}])
+def test_a_dataset_beside_a_foreign_record(kept: object, tmp_path: Path) -> None:
+    """A record without a stack says nothing of the state beside it; with one the dataset is to be a run."""
+    (tmp_path / "run.json").write_text(json.dumps(kept))
+    checkpoint.save(tmp_path / "checkpoint.npz", {"seed": 1, "windows": []})
+    xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(tmp_path / "foreign.nc")
+    assert load_state(tmp_path / "foreign.nc")["seed"] == 1
+    (tmp_path / "run.json").write_text(json.dumps({"run": json.loads(made().attrs["run"])}))
+    with pytest.raises(UserError, match=r"foreign\.nc is no dataset of kmc: it has no"):
+        load_state(tmp_path / "foreign.nc")
 
 
 def test_a_comparison_with_a_foreign_netcdf_is_refused(tmp_path: Path,

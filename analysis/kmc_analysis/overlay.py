@@ -101,7 +101,7 @@ def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
             curves.append(Curve(path.stem, columns, columns))
             continue
         for name, ds in simulated.runs(path):
-            dataset.require(ds, path)
+            dataset.require(ds, path, whole=False)
             swept.append(is_swept(ds))
             curves.append(Curve(name, _from_zero(ds), _swept(ds)))
     if swept:

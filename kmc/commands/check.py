@@ -168,16 +168,11 @@ def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
 
     from kmc.errors import UserError
 
-    morphology, populate = import_module("kmc.morphology"), import_module("kmc.populate")
-    thicker = set()
     try:
-        for stack, settings in devices:
-            morphology.refuse_too_large(stack, settings)
-            populate.refuse_explicit(stack, settings)
-            thicker.add(morphology.built_thicker(stack, settings))
+        thicker = import_module("kmc.populate").check_windows(devices)
     except UserError as error:
         raise error.at(f"{path}:1") from None
-    for told in sorted(thicker - {""}):
+    for told in thicker:
         typer.echo(f"warning: {path}: {told}", err=True)
 
 

@@ -35,7 +35,7 @@ def export(
 
     write, suffix = writers.writer(format)
     ds = open(dataset)
-    require(ds, dataset)
+    require(ds, dataset, whole=False)
     if out is None:
         folder = dataset.parent if dataset.is_file() else out_of(dataset)
         stem = dataset.stem if dataset.is_file() else next((p.stem for p in merged_paths(folder)), "run")

@@ -230,16 +230,10 @@ def _thicker(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
 
     What knows of it imports scipy and numba, which reading a run file does without.
     """
-    morphology, populate = import_module("kmc.morphology"), import_module("kmc.populate")
-    found: set[str] = set()
     try:
-        for run in runs:
-            morphology.refuse_too_large(run.device, run.settings)
-            populate.refuse_explicit(run.device, run.settings)
-            found.add(morphology.built_thicker(run.device, run.settings))
+        return import_module("kmc.populate").check_windows((run.device, run.settings) for run in runs)
     except UserError as error:
         raise error.at(document.where()) from None
-    return tuple(sorted(found - {""}))
 
 
 def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:

@@ -11,6 +11,7 @@ import numpy as np
 from kmc.corners import check_width, table_rows
 from kmc.documents import unknown
 from kmc.errors import UserError, nearest
+from kmc.variables import TRACES, column
 
 _COLUMNS = {  # whether they have to be there
     "time_s": True,
@@ -19,19 +20,7 @@ _COLUMNS = {  # whether they have to be there
     "voltage_device_V": False,
     "compliance_A": False,
 }
-_OTHERS = (
-    "conductance_S",
-    "temperature_filament_K",
-    "temperature_surface_K",
-    "n_ag_metal",
-    "n_ag_ion",
-    "n_br_vacancy",
-    "gap_nm",
-    "events",
-    "segment",
-    "cycle",
-    "limited",
-)
+_OTHERS = tuple(name for name in map(column, TRACES) if name not in _COLUMNS)  # of `kmc export`
 # A corner of the source that was not measured has no current; see _numbers for the limit.
 _MAY_BE_NONE = ("current_A", "voltage_device_V")
 _LIMIT = "compliance_A"

@@ -73,7 +73,7 @@ def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
     A corner is where the staircase of the source jumps: its current and device voltage are not a number.
     Raises UserError, at `where`, for what is no run or too short.
     """
-    dataset.require(ds, where)
+    dataset.require(ds, where, whole=False)
     if ds.sizes["time"] < 3:
         raise UserError("the run has fewer than three samples", where, next_step="run it with more samples")
     time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)

@@ -96,6 +96,11 @@ def cells(one: Row) -> tuple[str, ...]:
             str(one.n) if one.n else "", one.tolerance, one.verdict)  # fmt: skip
 
 
+def engines(one: Row) -> str:
+    """The beginnings of the hashes of the engines that made a row; empty where none is known."""
+    return ", ".join(name.removeprefix("kernels ")[:8] for name in one.engines)
+
+
 def number(value: Any) -> str:
     """Four digits; a dash for none, a list with commas."""
     if value is None:
@@ -109,9 +114,9 @@ def as_csv(rows: Iterable[Row]) -> str:
     """The scoreboard with its reasons, one line a target."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*HEADS, "reason", "what"])
+    writer.writerow([*HEADS, "reason", "what", "engines"])
     for one in rows:
-        writer.writerow([*cells(one), one.reason, one.what])
+        writer.writerow([*cells(one), one.reason, one.what, engines(one)])
     return text.getvalue()
 
 
@@ -120,8 +125,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     def line(parts: Iterable[str]) -> str:
         return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
 
-    head = [line((HEADS[0], "what", *HEADS[1:])), line("---" for _ in range(len(HEADS) + 1))]
-    body = [line((f"`{one.key}`", one.what, *cells(one)[1:])) for one in rows]
+    head = [line((HEADS[0], "what", *HEADS[1:], "engine")), line("---" for _ in range(len(HEADS) + 2))]
+    body = [line((f"`{one.key}`", one.what, *cells(one)[1:], engines(one))) for one in rows]
     told = [f"- `{one.key}`, {one.verdict}: {one.reason or 'no more is known'}."
             for one in rows if one.verdict != HIT]  # fmt: skip
     return "\n".join([summary(rows), "", *head, *body, "", *told])
