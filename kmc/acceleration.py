@@ -163,7 +163,7 @@ def vacancy_sites(stack, spacing_nm: float) -> tuple[np.ndarray, np.ndarray]:
     if stack.ligand is not None:
         number[Region.SURFACE] += stack.ligand.value("surface_vacancy_density") * spacing_nm**2
     else:
-        boundary = card.get("boundary_vacancy_density", 0.0)
+        boundary = card.value("boundary_vacancy_density")
         number[Region.BOUNDARY] += boundary * volume / max(stack.grain.boundary_nm, spacing_nm)
     most[list(ACTIVE)] = card.value("vacancy_site_limit") * volume / card.value("lattice_constant") ** 3
     return number, most

@@ -10,14 +10,14 @@ from . import circuit
 from .coupling import Device
 from .renewal import Renewal
 from .state import EPOCH, GROUPS, MADE, State, grow
-from .transport import Path
+from .transport import Heated, Path
 
 _PLAIN = (
     "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
     "flight_voltage",
 )  # fmt: skip
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
-_PATH = ("conductance", "bridged", "gap_nm", "heat_sites", "heat_positive", "heat_negative")
+_PATH = ("conductance", "bridged", "gap_nm")
 _PATCHES = ("drift", "count", "sites")
 _POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "on_site", "ions")
 
@@ -40,6 +40,7 @@ def _carried(device: Device) -> dict[str, Any]:
     saved["silver"] = device.network.silver.saved()
     saved["plated"] = device.potential.plated
     saved["path"] = {name: getattr(device.path, name) for name in _PATH}
+    saved["path"]["heat"] = device.path.heat._asdict()
     saved["point"] = asdict(device.point)
     saved["patches"] = {name: getattr(device.patches, name) for name in _PATCHES}
     heat = device.heat
@@ -80,8 +81,9 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
     device.network.silver.restore(saved["silver"])
     device.potential.plated = saved["plated"].copy()
-    conductance, bridged, gap, *heat = (saved["path"][name] for name in _PATH)
-    device.path = Path(conductance, bridged, gap, lambda: tuple(heat))
+    heated = Heated(**saved["path"]["heat"])
+    conductance, bridged, gap = (saved["path"][name] for name in _PATH)
+    device.path = Path(conductance, bridged, gap, lambda: heated)
     device.point = circuit.Operating(**saved["point"])
     device.renewal = Renewal(**saved["renewal"])
     for name, value in saved["patches"].items():

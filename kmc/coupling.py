@@ -200,9 +200,9 @@ class Device:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
         path, heat, volt = self.path, self.heat, self.point.voltage
         if path.conductance * volt**2 > HEAT_LEAST_W:
-            power = (path.heat_positive if volt > 0.0 else path.heat_negative) * volt**2
-            film = self.network.filament(self.state, path.heat_sites)
-            heat.solve(self.state, film, self.network.column, path.heat_sites, power)
+            sites, watts, siemens, ends = path.heat
+            film = self.network.filament(self.state, sites)
+            heat.solve(self.state, film, self.network.column, sites, watts * volt**2, siemens, ends)
         else:
             heat.cool()
         if not heat.moved():

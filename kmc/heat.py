@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from . import heat_kernels as hk
-from .heat_nodes import HEAT_FACTOR, Nodes
+from .heat_nodes import HEAT_FACTOR, Nodes, across
 from .lattice import Lattice, Region
 from .model import fill_layers
 from .state import State
@@ -114,11 +114,12 @@ class Heat:
         for k in range(count):  # row by row: sums must not depend on which was learned first
             self.response[k, count : count + 1] = self.at.mean(self.known[count:], self.columns[k])
 
-    def solve(self, state: State, film: np.ndarray, column: np.ndarray, sites: np.ndarray, power_W: np.ndarray
-              ) -> None:
+    def solve(self, state: State, film: np.ndarray, column: np.ndarray, sites: np.ndarray,
+              power_W: np.ndarray, siemens: np.ndarray, ends: np.ndarray) -> None:  # fmt: skip
         """Temperatures for heat on sites, W, and silver that leads it away.
 
-        film: sites of the filament's silver; column: silver atoms in the organic by plane of sites. With the
+        film: sites of the filament's silver; column: silver atoms in the organic by plane of sites; siemens,
+        ends: of the tunnelling links that end on the sites (`transport.Heated`), which lead heat. With the
         conductance of a bond at its electrons' temperature a wire obeys Kohlrausch's law,
         Tmax^2 = T0^2 + V^2 / 4 L, and its lattice is never hotter. What flows between two nodes goes with the
         difference of T^2: Newton's method from the last solution needs one or two steps.
@@ -129,14 +130,16 @@ class Heat:
         self.nodes, bonds, atoms = self.at.network(state, film, column, heated)
         for node in self.nodes[self.slot[self.nodes] < 0]:
             self.learn(int(node))
-        source = np.bincount(np.searchsorted(self.nodes, heated), power_W, len(self.nodes))
+        where = np.searchsorted(self.nodes, heated)
+        source = np.bincount(where, power_W, len(self.nodes))
         slots = self.slot[self.nodes]
         lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
         alone[np.diag_indices_from(alone)] += apart
         # bonds in parallel between the middles of two cells
-        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds
+        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * across(
+            where, siemens, ends, len(self.nodes))
         np.fill_diagonal(leads, -leads.sum(axis=1))
         counter = np.flatnonzero(self.nodes == self.at.count - 1)
         leads[counter, counter] += self.contact

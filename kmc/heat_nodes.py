@@ -107,6 +107,20 @@ class Nodes:
         return at
 
 
+def across(nodes: np.ndarray, siemens: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:
+    """Conductance of tunnelling links between `count` nodes, S [count, count], by the shares of its ends.
+
+    nodes, siemens, ends: of each end of a link its node, its conductance and its side of a pair of clusters.
+    """
+    linked = ends >= 0
+    pairs, at = np.unique(ends[linked] // 2, return_inverse=True)
+    share = np.zeros((2, len(pairs), count))
+    np.add.at(share, (ends[linked] % 2, at, nodes[linked]), siemens[linked])
+    between = (share[0] / np.maximum(share[0].sum(axis=1, keepdims=True), 1e-300)).T @ share[1]
+    np.fill_diagonal(between, 0.0)
+    return between + between.T
+
+
 def _in_series(atoms: np.ndarray) -> np.ndarray:
     """Bonds between two cells that do as planes [..., n] of atoms in series; an empty plane is no part."""
     return HEAT_FACTOR / np.where(atoms > 0, 1.0 / np.maximum(atoms, 1), 0.0).sum(axis=-1)

@@ -4,7 +4,17 @@ import numpy as np
 
 from .kernels_groups import leave_group, touch
 from .kernels_near import decode, index, inlined, kernel, outdate, place_of, put
-from .kernels_pairs import across, add_pair, felt, link_charge, others_near, ring, span, unlink_charge
+from .kernels_pairs import (
+    across,
+    add_pair,
+    felt,
+    link_charge,
+    others_near,
+    region_of,
+    ring,
+    span,
+    unlink_charge,
+)
 from .model import PAIR_REACH
 from .state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 
@@ -104,6 +114,7 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
     cx, cy, cz = grid.nx // 4, grid.ny // 4, grid.nz // 4
     x, y, z = decode(grid, site if went else target)
     xt, yt, zt = decode(grid, target if came else site)
+    before, after = state.sites[site if went else target].region, state.sites[target if came else site].region
     near = others_near(state, grid, x, y, z, came) or others_near(state, grid, xt, yt, zt, came)
     if run.vacancies == 0 and not near:
         return
@@ -121,14 +132,14 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
                         xo, yo, zo = place_of(state, other)
                         row, its = state.pairs[other], step_of(state.entities[other].kind)
                         if went and felt(grid, its, x - xo, y - yo, z - zo):
-                            add_pair(model, grid, row, its, x - xo, y - yo, z - zo, -1.0)
+                            add_pair(model, grid, row, its, before, x - xo, y - yo, z - zo, -1.0)
                             touch(state, other)
                         if came and felt(grid, its, xt - xo, yt - yo, zt - zo):
-                            add_pair(model, grid, row, its, xt - xo, yt - yo, zt - zo, 1.0)
+                            add_pair(model, grid, row, its, after, xt - xo, yt - yo, zt - zo, 1.0)
                             touch(state, other)
                         if came and felt(grid, step, xo - xt, yo - yt, zo - zt):
-                            own = state.pairs[entity]
-                            add_pair(model, grid, own, step, xo - xt, yo - yt, zo - zt, 1.0)
+                            own, region = state.pairs[entity], region_of(state, other)
+                            add_pair(model, grid, own, step, region, xo - xt, yo - yt, zo - zt, 1.0)
                     other = np.int64(state.entities[other].next)
 
 

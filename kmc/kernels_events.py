@@ -31,6 +31,7 @@ from .model import ORGANIC_REGION
 from .state import (
     EMPTY,
     IN_FILAMENT,
+    IN_STUMP,
     ION,
     KIND_EMITTER,
     KIND_ION,
@@ -87,7 +88,8 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
 def by_neck(state, grid, site: int, added: bool) -> bool:
     """Whether an atom ends a way through a closed filament, or belongs to it within tunnelling of its neck.
 
-    Without one that is on no way the neck is as wide as before; what makes it wider is by it.
+    Without one that is on no way the neck is as wide as before; what makes it wider is by it. Of an open
+    filament: whether it falls apart, so that what tunnels has another foot.
     """
     x, y, z = decode(grid, site)
     if added:
@@ -95,14 +97,38 @@ def by_neck(state, grid, site: int, added: bool) -> bool:
         for d in range(6):
             j = beside(grid, site, x, y, z, d)
             if state.sites[j].cation == METAL and state.bridge[j]:
-                state.bridge[site] = IN_FILAMENT
+                state.bridge[site] = IN_STUMP if state.bridge[j] == IN_STUMP else IN_FILAMENT
+    elif state.bridge[site] == IN_STUMP:
+        return parted(state, grid, site)
     elif state.sites[site].region == ORGANIC_REGION:  # a foot: what stands on it may have no other
         for d in range(6):
             j = beside(grid, site, x, y, z, d)
             if state.sites[j].cation == METAL and state.bridge[j] == ON_WAY:
                 return True
     near = state.run[0].neck_low <= z <= state.run[0].neck_high
+    if state.bridge[site] == IN_STUMP:
+        return False
     return state.bridge[site] > 0 and (near or (not added and state.bridge[site] == ON_WAY))
+
+
+@kernel
+def parted(state, grid, site: int) -> bool:
+    """Whether the metal around a site that loses its atom is in pieces, as far as sites beside it tell."""
+    x, y, z = decode(grid, site)
+    near, joined = 0, 0  # bits of directions: metal beside the site; of these what is joined to the first
+    for d in range(6):
+        if state.sites[beside(grid, site, x, y, z, d)].cation >= METAL:
+            near |= 1 << d
+            joined = joined if joined else 1 << d
+    for _ in range(5):  # the longest way from one of six to another
+        for d in range(6):
+            j = beside(grid, site, x, y, z, d)
+            for e in range(6):
+                if not joined >> d & 1 or not near >> e & 1 or e // 2 == d // 2:
+                    continue
+                if state.sites[neighbour(grid, j, e)].cation >= METAL:
+                    joined |= 1 << e
+    return joined != near
 
 
 @kernel

@@ -189,4 +189,4 @@ def sum_gathered(state, grid, model, entity: int, near: int) -> None:
     x, y, z = place_of(state, entity)
     for k in range(near):
         other = state.near[k]
-        add_pair(model, grid, row, 1, other[0] - x, other[1] - y, other[2] - z, 1.0)
+        add_pair(model, grid, row, 1, other[3], other[0] - x, other[1] - y, other[2] - z, 1.0)

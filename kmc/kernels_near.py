@@ -143,9 +143,9 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
         if follows(state, j):
             free += weight
             n += 1
-    if n == 0 or state.sites[site].held:
+    if state.sites[site].held:
         return here.unit, here.charge
-    back = RETURNS[n] * weights / free
+    back = RETURNS[n] * weights / free if n > 0 else 0.0
     unit, charge = 0.0, 0.0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)

@@ -133,6 +133,7 @@ def gather(state, grid, model, x: int, y: int, z: int) -> int:
                 other = np.int64(state.head[row_of_cells + ring(x // 4 - 1 + a, cx)])
                 while other >= 0 and count < NEAR_MOST:
                     state.near[count, 0], state.near[count, 1], state.near[count, 2] = place_of(state, other)
+                    state.near[count, 3] = region_of(state, other)
                     count += 1
                     other = np.int64(state.entities[other].next)
     return count
@@ -147,9 +148,15 @@ def felt(grid, step: int, dx: int, dy: int, dz: int) -> bool:
 
 
 @inlined
-def pair_term(model, squared: int) -> float:
-    """Pair energy at a squared distance in sites, eV."""
-    return model.pair[squared] if squared < model.reach else 0.0
+def pair_term(model, region: int, squared: int) -> float:
+    """Repulsion by a charge in a region at a squared distance in sites, eV over `screen` where it is felt."""
+    return model.pair[region, squared] if squared < model.reach else 0.0
+
+
+@inlined
+def region_of(state, entity: int) -> np.int64:
+    """Region of the site of an entity."""
+    return np.int64(state.sites[index(state.entities[entity].site)].region)
 
 
 @kernel
@@ -172,26 +179,26 @@ def pair_energy(state, grid, model, site: int) -> float:
                 while other >= 0:
                     xo, yo, zo = place_of(state, other)
                     squared = across(xo - x, grid.nx) ** 2 + across(yo - y, grid.ny) ** 2 + (zo - z) ** 2
-                    energy += pair_term(model, squared)
+                    energy += pair_term(model, region_of(state, other), squared)
                     other = np.int64(state.entities[other].next)
-    return energy
+    return energy * model.screen[state.sites[site].region]
 
 
 @inlined
-def add_pair(model, grid, row, step: int, dx: int, dy: int, dz: int, sign: float) -> None:
-    """Add to a charge's row of `pairs` what another does, (dx, dy, dz) away; sign -1 takes it off again.
+def add_pair(model, grid, row, step: int, region: int, dx: int, dy: int, dz: int, sign: float) -> None:
+    """Add to a charge's row of `pairs` what one in `region` does, (dx, dy, dz) away; sign -1 takes it off.
 
     A step of the charge towards the other brings it nearer by `step` sites (where the lattice is open in z,
     what lies beyond is never used).
     """
     xx, yy, zz = across(dx, grid.nx) ** 2, across(dy, grid.ny) ** 2, dz * dz
-    row[0] += sign * pair_term(model, across(dx + step, grid.nx) ** 2 + yy + zz)
-    row[1] += sign * pair_term(model, across(dx - step, grid.nx) ** 2 + yy + zz)
-    row[2] += sign * pair_term(model, xx + across(dy + step, grid.ny) ** 2 + zz)
-    row[3] += sign * pair_term(model, xx + across(dy - step, grid.ny) ** 2 + zz)
-    row[4] += sign * pair_term(model, xx + yy + (dz + step) ** 2)
-    row[5] += sign * pair_term(model, xx + yy + (dz - step) ** 2)
-    row[OWN] += sign * pair_term(model, xx + yy + zz)
+    row[0] += sign * pair_term(model, region, across(dx + step, grid.nx) ** 2 + yy + zz)
+    row[1] += sign * pair_term(model, region, across(dx - step, grid.nx) ** 2 + yy + zz)
+    row[2] += sign * pair_term(model, region, xx + across(dy + step, grid.ny) ** 2 + zz)
+    row[3] += sign * pair_term(model, region, xx + across(dy - step, grid.ny) ** 2 + zz)
+    row[4] += sign * pair_term(model, region, xx + yy + (dz + step) ** 2)
+    row[5] += sign * pair_term(model, region, xx + yy + (dz - step) ** 2)
+    row[OWN] += sign * pair_term(model, region, xx + yy + zz)
 
 
 @kernel
@@ -218,5 +225,6 @@ def sum_pairs(state, grid, model, entity: int, step: int) -> None:
                 while other >= 0:
                     if other != entity:
                         xo, yo, zo = place_of(state, other)
-                        add_pair(model, grid, row, step, xo - x, yo - y, zo - z, 1.0)
+                        region = region_of(state, other)
+                        add_pair(model, grid, row, step, region, xo - x, yo - y, zo - z, 1.0)
                     other = np.int64(state.entities[other].next)

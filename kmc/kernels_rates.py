@@ -95,7 +95,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     phi = voltage * fields[site].unit + fields[site].charge
     warmth = fields[site].temperature
     paired = model.reach > 0  # else the row of `pairs` is not even fetched
-    own = state.pairs[entity, OWN] if paired else 0.0
+    own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
     x, y, z = place_of(state, entity)
     electrodes = 0
     for d in range(6):
@@ -109,7 +109,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
             energy = model.ion_energy[there] - model.ion_energy[here]
             energy += voltage * fields[j].unit + fields[j].charge - phi
             if paired:
-                energy += state.pairs[entity, d] - own
+                energy += model.screen[there] * state.pairs[entity, d] - own
             exponent = -forward_barrier(saddle, energy, 0.5) / (0.5 * K_B * (warmth + fields[j].temperature))
             state.factors[d] = model.ion_prefactor[here, there]
         row[d] = exponent
@@ -197,7 +197,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
     free = state.sites[site].cation < METAL
     phi = voltage * fields[site].unit + fields[site].charge
     paired = model.reach > 0
-    own = state.pairs[entity, OWN] if paired else 0.0
+    own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
     total = 0.0
     for d in range(6):
         j = two_steps(grid, site, d)
@@ -208,7 +208,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
             energy = model.vacancy_energy[there] - model.vacancy_energy[here]
             energy += voltage * fields[j].unit + fields[j].charge - phi
             if paired:
-                energy += state.pairs[entity, d] - own
+                energy += model.screen[there] * state.pairs[entity, d] - own
             rate = thermal_rate(model.vacancy_prefactor[here, there], forward_barrier(saddle, energy, 0.5),
                                 0.5 * (fields[site].temperature + fields[j].temperature))
         row[d] = rate

@@ -8,6 +8,9 @@ from .rates import hop_prefactor, screened_pair_energy
 REGIONS = len(Region)
 PAIR_UNIT = 2.0**-40  # eV
 PAIR_REACH = 4  # sites; also the edge of a cell of the neighbour list
+#: width of what the mesh leaves out of a repulsion, by mesh factor, and softening at contact, sites: as
+#: solutions on the sites themselves have it (`tests/laws/test_potential_laws.py`); of one site: nothing
+PAIR_RANGE, PAIR_SOFT = {1: 1e-3, 2: 1.5, 4: 4.5}, 0.2
 NO_HOP = 1e3  # eV: a barrier that is never crossed
 METAL_FACE = int(Region.ELECTRODE)  # of `face_table`: what a face to any metal leads into
 ORGANIC_REGION = int(Region.ORGANIC)
@@ -23,7 +26,9 @@ MODEL = np.dtype([
     ("vacancy_barrier", "f8", (REGIONS, REGIONS)),
     ("vacancy_prefactor", "f8", (REGIONS, REGIONS)),
     ("face", "f8", (REGIONS, REGIONS)),  # relative permittivity between two sites
-    ("pair", "f8", PAIR_REACH**2 + 1),  # by squared distance in sites
+    # repulsion by a charge in a region, by squared distance in sites, eV; times `screen` of where it is felt
+    ("pair", "f8", (REGIONS, PAIR_REACH**2 + 1)),
+    ("screen", "f8", REGIONS),  # one over the root of the permittivity
     ("reach", "i8"),  # 0: no pair term
     ("bond", "f8"),
     ("kink", "f8"),  # energy of an atom at a kink of the electrode
@@ -57,7 +62,8 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["vacancy_barrier"] = _higher(v_barrier)
     model["vacancy_prefactor"] = hop_prefactor(_geometric(v_diffusion), 2 * spacing_nm)
     if settings.ion_pairs and active is not None:
-        model["pair"] = pair_table(effective_permittivity(stack), spacing_nm)
+        model["screen"] = permittivities(stack) ** -0.5
+        model["pair"] = pair_table(model["screen"][0], spacing_nm, settings.mesh_factor)
         model["reach"] = PAIR_REACH**2 + 1
     for field, key in METAL_KEYS.items():
         model[field] = metal.value(key)
@@ -114,25 +120,15 @@ METAL_KEYS = {
 }  # fmt: skip
 
 
-def pair_table(permittivity: float, spacing_nm: float) -> np.ndarray:
-    """Pair energy in eV by squared distance in sites, zero at the reach: multiples of PAIR_UNIT.
+def pair_table(screen: np.ndarray, spacing_nm: float, mesh_factor: int) -> np.ndarray:
+    """Pair energies by region and squared distance in sites, zero at the reach: multiples of PAIR_UNIT.
 
-    So sums of them are exact in float64, in whatever order they are added and taken off.
+    So sums of them are exact in float64, in whatever order they are added and taken off. Between regions the
+    permittivity is the geometric mean: so the energy of two charges is one, whoever feels the other.
     """
-    squared = np.arange(PAIR_REACH**2 + 1)
-    energy = screened_pair_energy(spacing_nm * np.sqrt(squared), permittivity, 2 * spacing_nm, spacing_nm / 2)
-    return np.rint((energy - energy[-1]) / PAIR_UNIT) * PAIR_UNIT
-
-
-def effective_permittivity(stack) -> float:
-    """Maxwell-Garnett permittivity of the active layer (Choy, Effective Medium Theory, 2015, ch. 1)."""
-    inside = stack.active.card.value("permittivity")
-    if stack.ligand is None or stack.crystal is None:
-        return inside
-    outside = stack.ligand.value("permittivity")
-    fill = (stack.crystal.size_nm / (stack.crystal.size_nm + stack.ligand.value("gap"))) ** 3
-    contrast = (inside - outside) / (inside + 2 * outside)
-    return outside * (1 + 2 * fill * contrast) / (1 - fill * contrast)
+    distance = spacing_nm * np.sqrt(np.arange(PAIR_REACH**2 + 1))
+    energy = screened_pair_energy(distance, PAIR_RANGE[mesh_factor] * spacing_nm, PAIR_SOFT * spacing_nm)
+    return np.rint(np.multiply.outer(screen, energy - energy[-1]) / PAIR_UNIT) * PAIR_UNIT
 
 
 def _higher(values: np.ndarray) -> np.ndarray:

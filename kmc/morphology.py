@@ -79,7 +79,7 @@ def build(stack: Any, settings: Any, generator: np.random.Generator) -> Lattice:
     refuse_too_large(stack, settings)
     grid = _grid(stack, settings)
     if stack.active is None:
-        film = _bare(stack, grid, generator)
+        film = _bare(grid)
     elif stack.crystal is not None:
         film = _nanocrystals(stack, grid, generator)
     else:
@@ -138,14 +138,11 @@ def _shape(stack: Any, grid: Grid) -> packing.Shape:
     )
 
 
-def _bare(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
-    """No active layer: silver lies on the organic, with that layer's relief."""
+def _bare(grid: Grid) -> Film:
+    """No active layer: silver lies on the organic."""
     width = grid.width()
-    height = relief((width, width), grid.sites(5.0), grid.sites(stack.organic.roughness_nm), generator)
-    ceiling = np.rint(height - height.min()).astype(np.int64)
-    level = np.arange(int(ceiling.max()))[:, None, None]
-    region = np.where(level < ceiling, np.uint8(Region.ORGANIC), np.uint8(Region.ELECTRODE))
-    return Film(region, (region == Region.ORGANIC).astype(np.uint8), ceiling)
+    nothing = np.zeros((0, width, width), np.uint8)
+    return Film(nothing, nothing, np.zeros((width, width), np.int64))
 
 
 def _nanocrystals(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
@@ -190,7 +187,7 @@ def _columnar(stack: Any, grid: Grid, generator: np.random.Generator) -> Film:
     ceiling = np.repeat(np.repeat(ceiling, grid.block, 0), grid.block, 1) * grid.block
     shape = (int(ceiling.max()), width, width)
     region, triple = grains.film_regions(shape, size, boundary, generator)
-    room = grains.boundary_room(region, triple, layer.card.get("boundary_room", 1.0), boundary, generator)
+    room = grains.boundary_room(region, triple, layer.card.value("boundary_room"), boundary, generator)
     open_ = _crevices(stack, grid, (width, width), stack.grain.size_nm, generator)
     region[:, open_], room[:, open_] = Region.VOID, 1
     ceiling = _fallen(ceiling, open_)
@@ -286,4 +283,4 @@ def _residue(stack: Any, grid: Grid, channel: channels.Channel, shape: tuple[int
     dx = np.abs(np.arange(nx) - channel.x)
     square = np.minimum(dy, ny - dy)[:, None] ** 2 + np.minimum(dx, nx - dx)[None, :] ** 2
     column = square <= grid.sites(stack.device.value("residue_radius")) ** 2
-    return column, round(between * stack.device.get("residue_height", 1.0))
+    return column, round(between * stack.device.value("residue_height"))

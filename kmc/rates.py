@@ -74,12 +74,11 @@ def hop_prefactor(diffusion_prefactor_nm2_s: Numbers, length_nm: float) -> Numbe
     return diffusion_prefactor_nm2_s / length_nm**2
 
 
-def screened_pair_energy(distance_nm: np.ndarray, permittivity: float, range_nm: float, softening_nm: float
-                         ) -> np.ndarray:
-    """Short-range part of the repulsion of two unit charges, eV; the long-range part is Poisson's.
+def screened_pair_energy(distance_nm: np.ndarray, range_nm: float, softening_nm: float) -> np.ndarray:
+    """Short-range part of the repulsion of two unit charges in a vacuum, eV; the other part is Poisson's.
 
     Ewald's split with a Gaussian of width `range_nm`, softened at contact (Hockney & Eastwood 1988, ch. 8).
     """
     distance = np.sqrt(np.asarray(distance_nm) ** 2 + softening_nm**2)
     short = np.array([math.erfc(d / range_nm) for d in distance.ravel()]).reshape(distance.shape)
-    return short / (4 * math.pi * EPS0 * permittivity * distance)
+    return short / (4 * math.pi * EPS0 * distance)

@@ -20,7 +20,7 @@ OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
 DIRTY_LIMIT = 256
-IN_FILAMENT, ON_WAY = 1, 2  # of `State.bridge`
+IN_FILAMENT, ON_WAY, IN_STUMP = 1, 2, 3  # of `State.bridge`
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
@@ -90,12 +90,13 @@ class State(NamedTuple):
     sites: np.ndarray  # SITE [N]
     entities: np.ndarray  # ENTITY [E]
     rates: np.ndarray  # float64 [E, CHANNELS], 1/s
-    pairs: np.ndarray  # float64 [E, CHANNELS]: pair energy of a charge after each of six steps, and OWN, eV
+    #: float64 [E, CHANNELS]: pair energy of a charge after each of six steps, and OWN, eV over `screen` there
+    pairs: np.ndarray
     groups: np.ndarray  # GROUP [G]
     members: np.ndarray  # int32 [G, E] (untouched pages cost nothing)
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
-    near: np.ndarray  # int64 [NEAR_MOST, 3]: charges around the ion at work in `kmc.kernels_glide`
+    near: np.ndarray  # int64 [NEAR_MOST, 4]: x, y, z, region of the charges around the ion at work
     look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near or no lists
     table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
@@ -104,7 +105,8 @@ class State(NamedTuple):
     domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
     kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
-    bridge: np.ndarray  # uint8 [N]: of a closed filament; on one of as many ways through it as its neck has
+    #: uint8 [N]: of a closed filament; on one of as many ways through it as its neck has; of an open one
+    bridge: np.ndarray
     run: np.ndarray  # RUN [1]
 
 
@@ -136,7 +138,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS),
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
-        np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 3), np.int64),
+        np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 4), np.int64),
         np.zeros(8, np.float32), _lines(region.size, np.float32, 8),
         np.zeros(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 10)),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,15 +23,28 @@ LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
 
-Heated = tuple[np.ndarray, np.ndarray, np.ndarray]
+class Heated(NamedTuple):
+    """Where a filament's heat arises, entry by entry, and what of its tunnelling links ends there.
+
+    sites int64; watts: at one volt, W/V2; siemens: of the links, S; ends int64: 2 p and 2 p + 1 are the sides
+    of the p-th link between two clusters, -1 is none. Links lead heat by their conductance, as metal does
+    (Wiedemann-Franz; in contacts of single atoms: Mosso et al., Nat. Nanotechnol. 12, 430 (2017)).
+    """
+
+    sites: np.ndarray
+    watts: np.ndarray
+    siemens: np.ndarray
+    ends: np.ndarray
+
+
+NOT_HEATED = Heated(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
 
 
 class Path:
-    """The filament as a two-terminal: conductance (S), and the heat on sites at one volt (W/V2).
+    """The filament as a two-terminal: conductance (S), and its heat, which adds up to the conductance.
 
-    A ballistic or tunnelling electron leaves its energy in the metal that receives it: so the heat depends on
-    the polarity. It adds up to the conductance, and is worked out when it is first asked for, which is to be
-    before the network is updated again: of most filaments nobody does.
+    Half of the heat of a ballistic or tunnelling link is on either side of it. It is worked out when it is
+    first asked for, which is to be before the network is updated again: of most filaments nobody does.
     """
 
     def __init__(self, conductance: float = 0.0, bridged: bool = False, gap_nm: float = math.inf,
@@ -40,23 +54,8 @@ class Path:
 
     @cached_property
     def heat(self) -> Heated:
-        """Sites that count, and their heat at a positive and at a negative voltage."""
-        return self._heat() if self._heat else (np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-
-    @property
-    def heat_sites(self) -> np.ndarray:
-        """Sites that count."""
-        return self.heat[0]
-
-    @property
-    def heat_positive(self) -> np.ndarray:
-        """Their heat at a positive voltage, W/V2."""
-        return self.heat[1]
-
-    @property
-    def heat_negative(self) -> np.ndarray:
-        """The same at a negative one."""
-        return self.heat[2]
+        """What counts of it."""
+        return self._heat() if self._heat else NOT_HEATED
 
 
 class Network:
@@ -163,15 +162,15 @@ class Network:
         gap = float(shortest - 1) * self.spacing
         links = partial(self._link_heat, tips, some, best, planes, channels, unit, bare, direct)
         if conductance * self.shape[0] / self.ohmic <= LEAST_STUMP:  # with an atom a plane
-            return Path(conductance, False, gap, lambda: self._warm(*links(), conductance))
+            return Path(conductance, False, gap, lambda: _warm(links(), conductance))
         stumps, ohms = self._stumps(atoms, own)
         share = conductance * ohms.sum()  # of the stumps' resistance, over that of the links
         whole = conductance / (1.0 + share)
 
         def heat() -> Heated:
-            sites, *parts = links()
-            parts = [np.append(part / part.sum(), ohms * whole * (1.0 + share)) for part in parts]
-            return self._warm(np.append(sites, stumps), parts[0], parts[1], whole)
+            found = links()
+            own = unlinked(stumps, found.watts.sum() * ohms * whole * (1.0 + share))
+            return _warm(Heated(*map(np.append, found, own)), whole)
 
         return Path(whole, False, gap, heat)
 
@@ -193,25 +192,15 @@ class Network:
         return np.concatenate([atoms[own == tk.CATHODE], atoms[hangs]]), np.concatenate(parts)
 
     def _link_heat(self, atoms, own, best, planes, channels, unit, bare, direct) -> Heated:
-        """Sites and heat at one volt, for a positive and a negative voltage, of all tunnelling links."""
-        atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
-        tk.link_heat(own, best, planes, channels, unit, atom, electrode)
-        plane = self.shape[1] * self.shape[2]
-        column = np.append(atoms.astype(np.int64) % plane, bare)
-        sites = np.concatenate([atoms, self.roof.ravel()[column] * plane + column,
-                                self.silver.foot.ravel()[column] * plane + column])
-        nothing = np.zeros(len(column))
-        positive = np.concatenate([atom[:, 0], electrode[:, 0], direct, nothing])
-        negative = np.concatenate([atom[:, 1], nothing, electrode[:, 1], direct])
-        return sites, positive, negative
-
-    def _warm(self, sites, positive, negative, conductance: float) -> Heated:
-        """The sites that count, and their heat, scaled to the conductance."""
-        both = positive + negative
-        counts = both > LEAST_SHARE * both.sum()
-        heat = [part[counts] for part in (positive, negative)]
-        scaled = [part * (conductance / max(part.sum(), 1e-300)) for part in heat]
-        return sites[counts].astype(np.int64), *scaled
+        """Of all tunnelling links: from `open_links`, and of columns `bare` of silver with `direct`."""
+        most = 2 * np.count_nonzero(planes) + np.count_nonzero(best)
+        found = Heated(*(np.zeros(most, kind) for kind in (np.int64, float, float, np.int64)))
+        roof, foot, plane = self.roof, self.silver.foot, self.shape[1] * self.shape[2]
+        tk.link_ends(atoms, own, best, planes, channels, unit, roof, foot, *found)
+        ends = 2 * (tk.CATHODE * len(channels) + tk.ANODE) + np.repeat([0, 1], len(bare))
+        sites = np.append(foot.ravel()[bare], roof.ravel()[bare]).astype(np.int64) * plane + np.tile(bare, 2)
+        both = np.tile(direct, 2)
+        return Heated(*map(np.append, found, (sites, both / 2, both, ends)))
 
     def _floating(self, fields, atoms, own, matrix, unit) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, what they had."""
@@ -264,16 +253,23 @@ class Network:
         current = weight * np.abs(drop)
         foot = self._foot_resistance()
         scale = 1.0 / (1.0 + conductance * foot)
-        # Electrons of a positive voltage run to the higher potential; a ballistic neck heats that end alone.
-        neck = weight < self.ohmic
-        upper = np.where(neck, drop > 0.0, 0.5)
         below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
-        sites = np.concatenate([nodes[links[:, 0]], links[:, 2]])
-        up, down = (np.concatenate([power * (1.0 - part), power * part + below])
-                    for part in (upper, 1.0 - upper))  # fmt: skip
+        heated = unlinked(np.append(nodes[links[:, 0]], links[:, 2]), np.append(power / 2, power / 2 + below))
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
-        return Path(conductance * scale, True, 0.0, partial(self._warm, sites, up, down, conductance * scale))
+        return Path(conductance * scale, True, 0.0, partial(_warm, heated, conductance * scale))
 
     def _foot_resistance(self) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""
         return float(np.sum(1.0 / (self.ohmic * self.column[self.column > 0])))
+
+
+def unlinked(sites: np.ndarray, watts: np.ndarray) -> Heated:
+    """Heat where no link ends."""
+    return Heated(sites, watts, np.zeros(len(sites)), np.full(len(sites), -1))
+
+
+def _warm(found: Heated, conductance: float) -> Heated:
+    """The entries that count, their heat scaled to the conductance."""
+    counts = found.watts > LEAST_SHARE * found.watts.sum()
+    sites, watts, siemens, ends = (part[counts] for part in found)
+    return Heated(sites.astype(np.int64), watts * (conductance / max(watts.sum(), 1e-300)), siemens, ends)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .cache import njit
-from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
+from .state import COUNTER_METAL, ELECTRODE_METAL, IN_FILAMENT, IN_STUMP, METAL
 
 #: labels; floating clusters are FLOATING, FLOATING + 1, ...
 CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
@@ -37,7 +37,7 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
 
     Silver in the organic layer belongs to the cathode, as the counter electrode does. Silver that only lies
     on the organic (PLATED) has its potential, for the organic's carriers reach it; they carry no filament's
-    current. `label` int32 [N] and `bridge` [N] (1 on a closed filament) are written on all atoms.
+    current. `label` int32 [N] and `bridge` [N] (IN_FILAMENT, IN_STUMP or 0) are written on all atoms.
     """
     following = FLOATING
     stack = np.empty(atoms.size, np.int32)
@@ -82,7 +82,7 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
             following += 1
         for k in range(top):
             label[stack[k]] = name
-            bridge[stack[k]] = name == BRIDGE
+            bridge[stack[k]] = IN_FILAMENT if name == BRIDGE else IN_STUMP if name != PLATED else 0
     return following
 
 
@@ -269,22 +269,35 @@ def bare(roof, foot, bottom: int, reach: int):
 
 
 @njit
-def link_heat(own, best, planes, channels, unit, atom, electrode) -> None:
-    """Heat of the tunnelling links at one volt, W: to the metal that receives the electrons.
+def link_ends(atoms, own, best, planes, channels, unit, roof, foot, sites, watts, siemens, ends) -> int:
+    """Ends of the tunnelling links: on which sites, their heat at one volt (W) and conductance (S); how many.
 
-    unit [labels]: potentials of the clusters; atom, electrode [atoms, 2]: heat in each atom, and in the
-    electrode that it has a link to (above at a positive voltage, below at a negative one), for a positive and
-    a negative voltage. Atoms of a cluster share its link as their channels do.
+    Half of a link's heat is on either side: at low bias electrons cross evenly between the two Fermi
+    energies, and those that arrive bring as much as the holes that they leave. unit [labels]: potentials of
+    the clusters; ends: 2 p and 2 p + 1 for the two sides of the p-th pair of clusters. Atoms of a cluster
+    share its link as their channels do.
     """
+    count, plane, labels = 0, roof.size, channels.shape[0]
     for a in range(own.size):
-        here = unit[own[a]]
-        atom[a, 0] += planes[a, 0] * here**2
-        electrode[a, 1] += planes[a, 0] * here**2
-        atom[a, 1] += planes[a, 1] * (1.0 - here) ** 2
-        electrode[a, 0] += planes[a, 1] * (1.0 - here) ** 2
-        for other in range(best.shape[1]):
+        for side, electrode in ((0, CATHODE), (1, ANODE)):
+            if planes[a, side] > 0.0:
+                low, high = min(own[a], electrode), max(own[a], electrode)
+                drop = unit[own[a]] - unit[electrode]
+                column = atoms[a] % plane
+                y, x = column // roof.shape[1], column % roof.shape[1]
+                sites[count] = atoms[a]
+                sites[count + 1] = (roof[y, x] if side else foot[y, x]) * plane + column
+                ends[count] = 2 * (low * labels + high) + (own[a] == high)
+                ends[count + 1] = 2 * (low * labels + high) + (own[a] == low)
+                siemens[count] = siemens[count + 1] = planes[a, side]
+                watts[count] = watts[count + 1] = 0.5 * planes[a, side] * drop**2
+                count += 2
+        for other in range(labels):
             if best[a, other] > 0.0:
-                drop = here - unit[other]
-                offers = channels[own[a], other]
-                power = min(offers, channels[other, own[a]]) * drop**2 * best[a, other] / offers
-                atom[a, 0 if drop > 0.0 else 1] += power
+                low, high, offers = min(own[a], other), max(own[a], other), channels[own[a], other]
+                sites[count] = atoms[a]
+                ends[count] = 2 * (low * labels + high) + (own[a] == high)
+                siemens[count] = min(offers, channels[other, own[a]]) * best[a, other] / offers
+                watts[count] = 0.5 * siemens[count] * (unit[own[a]] - unit[other]) ** 2
+                count += 1
+    return count

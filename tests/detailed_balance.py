@@ -50,7 +50,9 @@ def energy(w: Window, planes: slice = EVERY, bonds: bool = True, adhesion: bool 
             d = np.abs(charges[k + 1 :] - place)
             d[:, 1:] = np.minimum(d[:, 1:], np.array(shape[1:]) - d[:, 1:])
             squared = (d**2).sum(1)
-            total += m["pair"][squared[squared < m["reach"]]].sum()
+            near, places = squared < m["reach"], charges[k + 1 :]
+            there = region[tuple(places[near].T)]
+            total += m["screen"][region[tuple(place)]] * m["pair"][there, squared[near]].sum()
     return float(total)
 
 

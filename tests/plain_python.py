@@ -93,12 +93,13 @@ def currents(top: int) -> dict[str, np.ndarray]:
     best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
     potential = np.linspace(0, 1, labels)
-    atom, electrode = np.zeros_like(planes), np.zeros_like(planes)
     table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
     linked = np.zeros(len(atoms), np.bool_)
     tk.tunnelling_links(atoms, label[atoms], roof, foot, best, planes, linked, 8, table, *SHAPE)
     tk.cluster_links(label[atoms], best, planes, channels, matrix)
-    tk.link_heat(label[atoms], best, planes, channels, potential, atom, electrode)
+    heated = [np.zeros(2 * len(atoms) * labels, kind) for kind in (np.int64, float, float, np.int64)]
+    heated.append(np.array([tk.link_ends(atoms, label[atoms], best, planes, channels, potential, roof, foot,
+                                         *heated)]))  # fmt: skip
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
     unit, above = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
@@ -112,7 +113,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
         count = bk.neck_links(atoms, to, flow, above, *near, links, weight, count)
     rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
-            "planes": planes, "atom": atom, "electrode": electrode, "links": links[:count],
+            "planes": planes, "ends": np.concatenate(heated), "links": links[:count],
             "weight": weight[:count], "unit": unit,
             "rounds": np.array([rounds, cut]), "above": above, "flow": flow}
 

@@ -71,7 +71,8 @@ def table(pairs: bool = True) -> np.ndarray:
     model["vacancy_prefactor"] = symmetric(1e11, 2e11)
     squared = np.arange(PAIR_REACH**2 + 1)
     energy = 0.2 / np.sqrt(squared + 1.0) - 0.2 / np.sqrt(PAIR_REACH**2 + 1.0)
-    model["pair"] = np.rint(energy / PAIR_UNIT) * PAIR_UNIT
+    model["screen"] = np.linspace(0.8, 1.2, REGIONS)
+    model["pair"] = np.rint(np.multiply.outer(model["screen"][0], energy) / PAIR_UNIT) * PAIR_UNIT
     model["reach"] = PAIR_REACH**2 + 1 if pairs else 0
     for name, value in {"bond": 0.12, "kink": -0.36, "attempt": 1e13, "reduction": 0.4, "electrode": 0.45,
                         "transfer": 0.4, "diffusion": 0.4, "isolated": 0.3, "exchange": 0.4,

@@ -34,7 +34,7 @@ def ions_alone(shape: tuple[int, int, int], count: int, stay: bool) -> Window:
 
 
 def by_all_pairs(w: Window) -> np.ndarray:
-    """Each ion's pair energy, pair by pair."""
+    """Each ion's pair energy over `screen` where it is, pair by pair."""
     ions = np.flatnonzero(w.state.entities["kind"] == KIND_ION)
     z, y, x = (w.state.entities[name][ions].astype(int) for name in ("z", "y", "x"))
 
@@ -43,7 +43,8 @@ def by_all_pairs(w: Window) -> np.ndarray:
         return np.minimum(apart, length - apart)
 
     squared = ring(x, w.grid.nx) ** 2 + ring(y, w.grid.ny) ** 2 + (z[:, None] - z) ** 2
-    energy = np.where(squared < PAIR_REACH**2, w.model.pair[np.minimum(squared, PAIR_REACH**2)], 0.0)
+    region = w.state.sites["region"][w.state.entities["site"][ions]]
+    energy = np.where(squared < PAIR_REACH**2, w.model.pair[region, np.minimum(squared, PAIR_REACH**2)], 0.0)
     np.fill_diagonal(energy, 0.0)
     return energy.sum(axis=1)
 

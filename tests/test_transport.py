@@ -184,9 +184,12 @@ def test_an_open_column_has_its_own_resistance(monkeypatch: pytest.MonkeyPatch) 
     assert device(chain(9))[1].conductance == far
     ohms = 11 / (network.ohmic * 9)  # two of the planes are in the organic
     assert path.conductance == pytest.approx(1 / (1 / links + ohms), rel=1e-6)
-    assert path.heat_positive.sum() == pytest.approx(path.conductance)
-    below = path.heat_sites // 64 < 11
-    assert path.heat_positive[below].sum() == pytest.approx(path.conductance**2 * ohms * 9 / 11, rel=1e-3)
+    heat, plane = path.heat.watts, path.heat.sites // 64
+    stump = path.conductance**2 * ohms
+    ends = (path.conductance - stump) / 2  # of the links, on either side
+    assert heat.sum() == pytest.approx(path.conductance)
+    assert heat[plane > 12].sum() == pytest.approx(ends, rel=1e-6)
+    assert heat[plane < 6].sum() == pytest.approx(stump * 4 / 11, rel=1e-3)
 
 
 def test_silver_that_only_lies_on_the_organic_carries_no_current() -> None:
@@ -216,11 +219,9 @@ def test_an_electrode_on_silver_in_the_organic_conducts() -> None:
     assert touching == pytest.approx(G0, rel=1e-4)
     assert 0.0 < near < 0.1 * touching
     assert beside == 0.0
-    for path in paths:  # its heat is where electrons arrive: silver below plane 4, the electrode above
-        assert path.heat_positive.sum() == pytest.approx(path.conductance)
-        assert path.heat_negative.sum() == pytest.approx(path.conductance)
-        assert (path.heat_positive[path.heat_sites < 4 * 64] == 0.0).all()
-        assert (path.heat_negative[path.heat_sites >= 4 * 64] == 0.0).all()
+    for path in paths:  # half of its heat on either side: silver below plane 4, the electrode above
+        assert path.heat.watts.sum() == pytest.approx(path.conductance)
+        assert path.heat.watts[path.heat.sites < 4 * 64].sum() == pytest.approx(path.conductance / 2)
 
 
 def test_a_link_beside_a_short_has_its_own_heat() -> None:
@@ -228,9 +229,9 @@ def test_a_link_beside_a_short_has_its_own_heat() -> None:
     column = [(2, 4, 4), (3, 4, 4)]
     alone = device(column, wall=4, floor=4)[1]
     beside = device([*column, (9, 1, 1)], wall=4, floor=4)[1]
-    atom = beside.heat_sites == np.ravel_multi_index((9, 1, 1), (16, 8, 8))
+    atom = beside.heat.sites == np.ravel_multi_index((9, 1, 1), (16, 8, 8))
     assert beside.conductance >= alone.conductance
-    assert beside.heat_positive[atom].sum() < 0.01 * beside.conductance
+    assert beside.heat.watts[atom].sum() < 0.01 * beside.conductance
 
 
 def test_an_island_beside_a_closed_chain_has_its_potential() -> None:

@@ -134,9 +134,10 @@ def test_chances_to_come_back_do_not_outlive_their_potential(
     """Metal whose own potential moves, joined or parted, shifts the field everywhere: all atoms try anew,
     also where the circuit answers with less than kT/e.
 
-    Control: after a change that moves none, atoms far from it keep what they have learnt.
+    Control: after a change that moves none (nor warms any), atoms far from it keep what they have learnt.
     """
     d, site = tipped("ogb_20nm")
+    monkeypatch.setattr(d.heat, "moved", lambda: False)
     meet = d.meet
     monkeypatch.setattr(d, "meet", lambda siemens: replace(
         meet(siemens), voltage=meet(siemens).voltage + answer * d.thermal))  # fmt: skip
@@ -193,10 +194,10 @@ def test_silver_on_the_organic_is_cathode_and_no_filament(name: str) -> None:
     on, above = floor * plane + y * nx + x, (floor + 6) * plane + y * nx + x
     put_silver(d, np.array([on]))
     assert d.potential.fields["unit"][on] == 0.0
-    assert on not in d.network.filament(d.state, d.path.heat_sites)
+    assert on not in d.network.filament(d.state, d.path.heat.sites)
     put_silver(d, np.array([above]))
     assert 0.0 < d.potential.fields["unit"][above] < 1.0
-    assert above in d.network.filament(d.state, d.path.heat_sites)
+    assert above in d.network.filament(d.state, d.path.heat.sites)
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -252,6 +253,36 @@ def test_what_is_not_waited_for_hardly_conducts(name: str) -> None:
     assert len(below) >= 3
     assert max(below) < 0.02
     assert max(above) > 0.02
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_stub_that_falls_apart_below_its_tip_asks_for_the_current(name: str) -> None:
+    """Where its last atom in a plane goes, and no sooner; then what is above is no more at the cathode.
+
+    Negative control: without the mark of an open filament's silver nothing asks.
+    """
+    asked = {}
+    for marked in (True, False):
+        d = device(reduced(name, **{"device.residue_gap": "100 nm"}))
+        way, plane = seam(d), d.grid.ny * d.grid.nx
+        planes = np.unique(way // plane)
+        put_silver(d, way[way // plane <= planes[-4]])
+        d.set_source(VOLT, math.inf)
+        assert not d.path.bridged
+        cut = way[way // plane == planes[-9]]
+        run = d.state.run
+        if not marked:
+            d.state.bridge[:] = 0
+        asked[marked] = []
+        for site in cut:
+            run["force_refresh"], run["dirty"] = 0, 0
+            remove(d, int(site))
+            asked[marked].append(bool(run["force_refresh"][0] & 1))
+        run["dirty"] = 0
+    assert asked[True] == [False] * (len(cut) - 1) + [True]
+    assert not any(asked[False])
+    d.trace_current()
+    assert (d.potential.fields["unit"][way[way // plane == planes[-4]]] > 1e-3).all()
 
 
 def filled(name: str) -> Device:

@@ -17,7 +17,7 @@ from kmc.kernels_events import add_charge, remove_charge
 from kmc.kernels_near import neighbour
 from kmc.kernels_rates import entity_rates
 from kmc.lattice import Region
-from kmc.model import NO_HOP
+from kmc.model import NO_HOP, REGIONS
 from kmc.state import EPOCH, EPOCHS, FIELD, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
 from kmc.units import K_B
 
@@ -196,7 +196,9 @@ def box(ions: int, upper_eV: float) -> Window:
     fields["temperature"], fields["charge"] = 300.0, 0.02 * np.random.default_rng(3).normal(size=512)
     model = plain_model(0.1, 1e12)
     model["ion_energy"][0, Region.GAP] = upper_eV
-    model["pair"], model["reach"] = table()["pair"] * (0.5 if ions > 2 else 0.0), table()["reach"]
+    middle = REGIONS // 2  # of a region whose `screen` is one: all regions alike
+    model["pair"], model["reach"] = table()["pair"][0, middle] * (0.5 if ions > 2 else 0.0), table()["reach"]
+    model["screen"] = 1.0
     w, _ = film(BOX, model, 0, 5, region, fields)
     for n in range(1, ions):
         add_charge(w.state, w.grid, w.model, KIND_ION, 75 * n)

@@ -12,6 +12,7 @@ from small_stacks import LAYERED, STACKS, device, free, put_charges, put_silver,
 
 from kmc import kernels
 from kmc.state import KIND_METAL
+from kmc.transport import unlinked
 
 EVENTS = 8  # of each kind
 # Without a perovskite there is no bromide, so no vacancy either.
@@ -36,7 +37,8 @@ def busy(name: str) -> Window:
     put_charges(d, 12)
     d.solve_fields()
     atoms = d.state.entities["site"][d.state.entities["kind"] == KIND_METAL]
-    d.heat.solve(d.state, d.network.film, d.network.column, atoms.astype(np.int64), np.ones(len(atoms)))
+    heated = unlinked(atoms.astype(np.int64), np.ones(len(atoms)))
+    d.heat.solve(d.state, d.network.film, d.network.column, *heated)
     fields = d.potential.fields
     d.heat.publish(fields)
     warm = fields["temperature"] - d.stage

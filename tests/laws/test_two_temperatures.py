@@ -16,6 +16,7 @@ from kmc.heat import Heat
 from kmc.lattice import Lattice, Region
 from kmc.stack import load_stack
 from kmc.state import COUNTER_METAL, ELECTRODE_METAL, METAL, SITE
+from kmc.transport import unlinked
 from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
@@ -41,7 +42,8 @@ def chain(coupling: str) -> Heat:
     sites["cation"][4:-4, 0, 0] = METAL
     film = np.flatnonzero(sites["cation"] == METAL)
     nothing = np.zeros(sites.shape[0], np.int64)
-    heat.solve(SimpleNamespace(sites=sites.ravel()), film, nothing, film[[79, 80]], np.full(2, 5e-10))
+    heated = unlinked(film[[79, 80]], np.full(2, 5e-10))
+    heat.solve(SimpleNamespace(sites=sites.ravel()), film, nothing, *heated)
     return heat
 
 
@@ -69,7 +71,7 @@ def test_each_atom_takes_its_share_from_the_electrons(name: str) -> None:
     """coupling x volume x (T_electrons - T_lattice) is what a node releases; electrodes have one alone."""
     d = closed(name)
     heat = d.heat
-    film = d.network.filament(d.state, d.path.heat_sites)
+    film = d.network.filament(d.state, d.path.heat.sites)
     atoms = heat.at.network(d.state, film, d.network.column, heat.nodes)[2]
     assert atoms.sum() == len(film) + d.network.column.sum()
     apart = heat.electrons - heat.rise
@@ -103,7 +105,7 @@ def test_film_and_column_are_joined(thickness: float) -> None:
     Negative control: without the atoms of the foot, which lie in the plane of what plates the organic.
     """
     d = closed("ogb_20nm", organic_nm=thickness)
-    heat, film, column = d.heat, d.network.filament(d.state, d.path.heat_sites), d.network.column
+    heat, film, column = d.heat, d.network.filament(d.state, d.path.heat.sites), d.network.column
     nodes, bonds, _ = heat.at.network(d.state, film, column, np.zeros(0, np.int64))
     assert (nodes >= heat.at.plain).sum() >= 3  # planes of the column, and both electrodes
     assert connected_components(bonds)[0] == 1
@@ -131,7 +133,7 @@ def plated(name: str) -> Device:
 
 def every_node_has_atoms(d: Device, led: np.ndarray) -> bool:
     """Of those that lead or are heated, electrodes apart, if the sites `led` count among the film."""
-    heated = d.heat.at.of(d.state, d.path.heat_sites)
+    heated = d.heat.at.of(d.state, d.path.heat.sites)
     film = d.network.filament(d.state, led)
     return bool((d.heat.at.network(d.state, film, d.network.column, heated)[2][:-2] > 0).all())
 
@@ -143,13 +145,13 @@ def test_no_lattice_is_cooled_by_silver_that_is_not_there(name: str) -> None:
     A node without atoms would take the electrons' heat as if it were a thousand.
     """
     d = plated(name)
-    assert every_node_has_atoms(d, d.path.heat_sites)
+    assert every_node_has_atoms(d, d.path.heat.sites)
 
 
 def test_a_filament_without_what_is_heated_lacks_atoms() -> None:
     """Negative control of the law above."""
     d = plated("ogb_20nm")
-    assert not every_node_has_atoms(d, d.path.heat_sites[:0])
+    assert not every_node_has_atoms(d, d.path.heat.sites[:0])
 
 
 def test_a_column_leads_heat_as_its_planes_in_series() -> None:
@@ -163,7 +165,7 @@ def test_a_column_leads_heat_as_its_planes_in_series() -> None:
     top = np.ravel_multi_index((67, 0, 0), sites.shape)
     sites["cation"][67, 0, 0] = METAL
     film, state = np.zeros(0, np.int64), SimpleNamespace(sites=sites.ravel())
-    heat.solve(state, film, column, np.array([top]), np.array([1e-9]))
+    heat.solve(state, film, column, *unlinked(np.array([top]), np.array([1e-9])))
     bond = heat.lorenz * heat.stage * SPACING_NM
     hottest = heat.electrons[np.flatnonzero(heat.nodes < heat.at.count - 2)].max()
     expected = 1e-9 * (34 / 40 + 28 / 20) / bond
