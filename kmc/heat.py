@@ -138,12 +138,19 @@ class Heat:
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
         alone[np.diag_indices_from(alone)] += apart
         # bonds in parallel between the middles of two cells
-        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * across(
-            where, siemens, ends, len(self.nodes))
+        links = across(where, siemens, ends, len(self.nodes))
+        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
         np.fill_diagonal(leads, -leads.sum(axis=1))
         counter = np.flatnonzero(self.nodes == self.at.count - 1)
         leads[counter, counter] += self.contact
-        hot, supplied, led = np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads
+        hot = self._balanced(np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads)
+        drive = ((self.stage + hot) ** 2 - self.stage**2) / 2
+        self.electrons, self.released = hot, source - leads @ drive
+        self.carried = self.contact * float(drive[counter].sum())
+        self.rise = lattice @ self.released
+
+    def _balanced(self, hot: np.ndarray, supplied: np.ndarray, led: np.ndarray) -> np.ndarray:
+        """Rise of the electrons, K, by Newton's method: hot + led (T^2 - T_stage^2) / 2 = supplied."""
         for _ in range(ROUNDS):
             kelvin = self.stage + hot
             jacobian = led * kelvin
@@ -153,10 +160,7 @@ class Heat:
             before, hot = hot, np.maximum(hot + step, 0.0)
             if np.abs(hot - before).max(initial=0.0) < SETTLED_K:
                 break
-        drive = ((self.stage + hot) ** 2 - self.stage**2) / 2
-        self.electrons, self.released = hot, source - leads @ drive
-        self.carried = self.contact * float(drive[counter].sum())
-        self.rise = lattice @ self.released
+        return hot
 
     def peak(self) -> float:
         """Largest rise of the lattice in the last solution, K; electrodes are no part of the filament."""

@@ -21,6 +21,7 @@ from .kernels_near import (
     kernel,
     neighbour,
     opened,
+    parted,
     place_of,
     put,
     two_steps,
@@ -106,29 +107,7 @@ def by_neck(state, grid, site: int, added: bool) -> bool:
             if state.sites[j].cation == METAL and state.bridge[j] == ON_WAY:
                 return True
     near = state.run[0].neck_low <= z <= state.run[0].neck_high
-    if state.bridge[site] == IN_STUMP:
-        return False
-    return state.bridge[site] > 0 and (near or (not added and state.bridge[site] == ON_WAY))
-
-
-@kernel
-def parted(state, grid, site: int) -> bool:
-    """Whether the metal around a site that loses its atom is in pieces, as far as sites beside it tell."""
-    x, y, z = decode(grid, site)
-    near, joined = 0, 0  # bits of directions: metal beside the site; of these what is joined to the first
-    for d in range(6):
-        if state.sites[beside(grid, site, x, y, z, d)].cation >= METAL:
-            near |= 1 << d
-            joined = joined if joined else 1 << d
-    for _ in range(5):  # the longest way from one of six to another
-        for d in range(6):
-            j = beside(grid, site, x, y, z, d)
-            for e in range(6):
-                if not joined >> d & 1 or not near >> e & 1 or e // 2 == d // 2:
-                    continue
-                if state.sites[neighbour(grid, j, e)].cation >= METAL:
-                    joined |= 1 << e
-    return joined != near
+    return 0 < state.bridge[site] < IN_STUMP and (near or (not added and state.bridge[site] == ON_WAY))
 
 
 @kernel

@@ -202,6 +202,26 @@ def open_potential(state, grid, fields, model, site: int) -> float:
 
 
 @kernel
+def parted(state, grid, site: int) -> bool:
+    """Whether the metal around a site that loses its atom is in pieces, as far as sites beside it tell."""
+    x, y, z = decode(grid, site)
+    near, joined = 0, 0  # bits of directions: metal beside the site; of these what is joined to the first
+    for d in range(6):
+        if state.sites[beside(grid, site, x, y, z, d)].cation >= METAL:
+            near |= 1 << d
+            joined = joined if joined else 1 << d
+    for _ in range(5):  # the longest way from one of six to another
+        for d in range(6):
+            j = beside(grid, site, x, y, z, d)
+            for e in range(6):
+                if not joined >> d & 1 or not near >> e & 1 or e // 2 == d // 2:
+                    continue
+                if state.sites[neighbour(grid, j, e)].cation >= METAL:
+                    joined |= 1 << e
+    return joined != near
+
+
+@kernel
 def exchange_cell(state, grid, model, electrode: int) -> int:
     """Halide site under an electrode site that exchanges vacancies with it, or -1: one site a cell."""
     if not model.explicit_vacancies or model.exchange >= NO_HOP:

@@ -270,27 +270,24 @@ def bare(roof, foot, bottom: int, reach: int):
 
 @njit
 def link_ends(atoms, own, best, planes, channels, unit, roof, foot, sites, watts, siemens, ends) -> int:
-    """Ends of the tunnelling links: on which sites, their heat at one volt (W) and conductance (S); how many.
+    """Fill in the ends of the tunnelling links as `transport.Heated` has them; returns how many there are.
 
     Half of a link's heat is on either side: at low bias electrons cross evenly between the two Fermi
-    energies, and those that arrive bring as much as the holes that they leave. unit [labels]: potentials of
-    the clusters; ends: 2 p and 2 p + 1 for the two sides of the p-th pair of clusters. Atoms of a cluster
-    share its link as their channels do.
+    energies, and those that arrive bring as much as the holes that they leave. Atoms of a cluster share its
+    link as their channels do. unit [labels]: potentials of the clusters.
     """
     count, plane, labels = 0, roof.size, channels.shape[0]
     for a in range(own.size):
         for side, electrode in ((0, CATHODE), (1, ANODE)):
             if planes[a, side] > 0.0:
                 low, high = min(own[a], electrode), max(own[a], electrode)
-                drop = unit[own[a]] - unit[electrode]
                 column = atoms[a] % plane
-                y, x = column // roof.shape[1], column % roof.shape[1]
-                sites[count] = atoms[a]
-                sites[count + 1] = (roof[y, x] if side else foot[y, x]) * plane + column
+                above = (roof if side else foot)[column // roof.shape[1], column % roof.shape[1]]
+                sites[count], sites[count + 1] = atoms[a], above * plane + column
                 ends[count] = 2 * (low * labels + high) + (own[a] == high)
                 ends[count + 1] = 2 * (low * labels + high) + (own[a] == low)
                 siemens[count] = siemens[count + 1] = planes[a, side]
-                watts[count] = watts[count + 1] = 0.5 * planes[a, side] * drop**2
+                watts[count] = watts[count + 1] = 0.5 * siemens[count] * (unit[own[a]] - unit[electrode]) ** 2
                 count += 2
         for other in range(labels):
             if best[a, other] > 0.0:
