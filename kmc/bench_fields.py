@@ -10,7 +10,6 @@ stands, for what disturbs them only adds.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import multiprocessing
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UserError
+from .errors import optional
 from .multigrid import Hierarchy, face_conductances, renew_faces
 from .study.pool import one_thread_each
 
@@ -134,7 +133,7 @@ def exact(states: list[np.ndarray]) -> list[float]:
         factors = splu(a.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         inverse = LinearOperator(a.shape, factors.solve)
     else:
-        inverse = _ruge_stuben(a).aspreconditioner()
+        inverse = _peer().ruge_stuben_solver(a).aspreconditioner()
     found = []
     for cells, (a, b) in zip(states, systems, strict=True):
         values, left = cg(a, b, rtol=EXACT, maxiter=PEER_LIMIT, M=inverse)
@@ -144,17 +143,9 @@ def exact(states: list[np.ndarray]) -> list[float]:
     return found
 
 
-def _ruge_stuben_there() -> None:
-    """Raises UserError where the peer is not installed."""
-    if importlib.util.find_spec("pyamg") is None:
-        raise UserError("kmc bench fields needs pyamg", next_step='pip install "halide-kmc[test]"')
-
-
-def _ruge_stuben(a: Any) -> Any:
-    """The peer's hierarchy."""
-    import pyamg
-
-    return pyamg.ruge_stuben_solver(a)
+def _peer() -> Any:
+    """The peer's library. UserError where it is not installed."""
+    return optional("pyamg", "test", "kmc bench fields")
 
 
 class Peer:
@@ -162,10 +153,10 @@ class Peer:
 
     def __init__(self, cells: np.ndarray) -> None:
         a, _ = matrix(cells)
-        spent = []
+        library, spent = _peer(), []
         for _ in range(REPEATS):
             begin = time.perf_counter()
-            solver = _ruge_stuben(a)
+            solver = library.ruge_stuben_solver(a)
             spent.append(time.perf_counter() - begin)
         self.preconditioner, self.seconds = solver.aspreconditioner(), min(spent)
 
@@ -241,7 +232,7 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     `progress` takes a line of text at each step.
     """
     say = progress or (lambda text: None)
-    _ruge_stuben_there()
+    _peer()
     rows = []
     spawn = multiprocessing.get_context("spawn")
     with one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
 
 
 class UserError(Exception):
@@ -46,6 +48,16 @@ class CorruptFile(UserError):
     """A dataset or checkpoint that cannot be read. The command line leaves with exit code 3."""
 
     exit_code = 3
+
+
+def optional(module: str, extra: str, who: str, otherwise: str = "") -> ModuleType:
+    """A module that an extra of the package brings. UserError, with how to get it, where it is missing."""
+    try:
+        return import_module(module)
+    except ImportError:
+        told = f"{who} needs {module.partition('.')[0]}, which is not installed"
+        step = f"in the project's folder: .venv/bin/pip install -e '.[{extra}]'{otherwise}"
+        raise UserError(told, next_step=step) from None
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:

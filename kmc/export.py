@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.errors import UserError, nearest
+from kmc.errors import UserError, nearest, optional
 from kmc.files import explained, replacing, write_whole
 from kmc.outputs import Kind, check_file
 from kmc.progress import say
@@ -153,11 +153,7 @@ def write_vtk(ds: xr.Dataset, path: Path) -> list[Path]:
     Raises UserError where pyvista is not installed.
     """
     _need_snapshots(ds)
-    try:
-        import pyvista
-    except ImportError:
-        raise UserError("VTK needs pyvista, which is not installed",
-                        next_step='pip install "halide-kmc[viz]", or export extxyz') from None  # fmt: skip
+    pyvista = optional("pyvista", "viz", "VTK", "; or export extxyz")
     count = ds.sizes["snapshot_time"]
     if count == 1:
         paths = [path.with_suffix(".vti")]

@@ -13,7 +13,7 @@ import numpy as np
 from kmc.errors import UserError
 
 NGSPICE_HINT = "install it: apt-get install ngspice, or brew install ngspice"
-OPENVAF_HINT = 'install it: pip install "halide-kmc[spice]"'
+OPENVAF_HINT = "install it: .venv/bin/pip install -e '.[spice]'"
 
 
 def ngspice() -> str | None:

@@ -35,7 +35,7 @@ def test_time_is_booked_to_the_innermost_part() -> None:
 
 
 def test_parts_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shares sum to one, all that a run does is there, and nothing stays wrapped."""
+    """Shares sum to one, all that a run does is there, and nothing stays wrapped; it stops at its limit."""
     advance = kernels.advance
     simulation = Simulation(reduced("ogb_20nm"), Protocol.hold("1 V", "0.3 ms", "1 uA"), Settings(), 1)
     whole, *parts = profile("short", simulation)
@@ -46,4 +46,7 @@ def test_parts_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole["reached_s"] == pytest.approx(whole["asked_s"])
     assert parts == sorted(parts, key=lambda row: -row["cpu_s"])
     monkeypatch.setattr(bench_profile, "LIMIT_S", 0.0)
-    assert len(bench_profile.programs()) == 2
+    stopped = Simulation(reduced("ogb_20nm"), Protocol.hold("1 V", "0.3 ms", "1 uA"),
+                         Settings(event_budget=100), 1)  # fmt: skip
+    whole = profile("stopped", stopped)[0]
+    assert whole["reached_s"] < 0.5 * whole["asked_s"]

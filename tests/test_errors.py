@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kmc.errors import CorruptFile, UserError, listed, nearest
+from kmc.errors import CorruptFile, UserError, listed, nearest, optional
 
 
 def test_the_message_has_place_matter_nearest_name_and_next_step() -> None:
@@ -48,3 +48,11 @@ def test_the_names_are_listed_where_none_is_near() -> None:
     assert listed(["a", "b"]) == "use one of: a, b"
     assert "a" not in listed(["a", "b"], "b").split()[2:]
     assert listed(map(str, range(100))).endswith("29 ...")
+
+
+def test_what_an_extra_brings_is_named_with_how_to_get_it() -> None:
+    """A module of an extra that is missing; control: one that is there."""
+    assert optional("json", "viz", "this").dumps(1) == "1"
+    with pytest.raises(UserError, match=r"this needs nothing_such, which is not installed; in the project's "
+                                        r"folder: \.venv/bin/pip install -e '\.\[viz\]'; or not"):
+        optional("nothing_such.part", "viz", "this", "; or not")

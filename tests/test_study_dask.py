@@ -105,7 +105,7 @@ def test_without_dask_it_says_what_to_install(study: Path, capsys: pytest.Captur
     """Exit code 2, nothing written."""
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert cli.main(["study", str(study), "--scheduler", "tcp://127.0.0.1:1"]) == 2
-    assert 'pip install "halide-kmc[dask]"' in capsys.readouterr().err
+    assert "pip install -e '.[dask]'" in capsys.readouterr().err
     assert list(study.parent.iterdir()) == [study]
 
 

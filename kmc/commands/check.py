@@ -44,9 +44,8 @@ def check(
     tables = _tables(found, bool(paths)) if barriers else {}
     each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
     if as_json:
-        files = [_as_data(item, numbers) for item in found]
-        rows_of = {label: rows for label, (_, rows) in tables.items()}
-        whole = {"files": files, "numbers": _shares(each.values()), "barriers": rows_of}
+        whole = {"files": [_as_data(item, numbers) for item in found], "numbers": _shares(each.values()),
+                 "barriers": {label: rows for label, (_, rows) in tables.items()}}  # fmt: skip
         typer.echo(json.dumps(whole, indent=2))
         return
     for item in found:

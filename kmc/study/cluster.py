@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kmc.errors import UserError
+from kmc.errors import UserError, optional
 from kmc.runfile import RunFile
 from kmc.study.manifest import FAILED
 from kmc.study.pool import OnDone, OnProgress, Task
@@ -24,11 +24,7 @@ _ALONE = threading.Lock()  # a dask worker may have several threads, a kernel an
 
 def runner(address: str) -> Callable[..., None]:
     """A runner for engine.execute on the scheduler at `address`. UserError without dask or scheduler."""
-    try:
-        distributed = import_module("distributed")
-    except ImportError:
-        raise UserError("--scheduler needs dask, which is not installed",
-                        next_step='pip install "halide-kmc[dask]"') from None  # fmt: skip
+    distributed = optional("distributed", "dask", "--scheduler")
     with _explained(address):  # that there is none is said before anything is written
         asyncio.run(_answers(distributed, address))
 

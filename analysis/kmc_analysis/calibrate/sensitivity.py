@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmc.errors import UserError
+from kmc.errors import UserError, optional
 from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
@@ -41,12 +41,7 @@ class Influence(NamedTuple):
 
 def library() -> Any:
     """SALib's Morris sampler. UserError where it is not installed."""
-    try:
-        from SALib.sample import morris
-    except ImportError:
-        raise UserError("kmc sensitivity needs SALib",
-                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
-    return morris
+    return optional("SALib.sample.morris", "calibrate", "kmc sensitivity")
 
 
 def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:

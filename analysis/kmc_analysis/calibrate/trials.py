@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc import files, provenance
-from kmc.errors import CorruptFile, UserError
+from kmc.errors import CorruptFile, UserError, optional
 from kmc.stack import load_stack
 from kmc_analysis.calibrate.loss import calibration_targets
 from kmc_analysis.calibrate.parameters import Free
@@ -37,11 +37,7 @@ _DIFFERENCES = {
 
 def optuna() -> Any:
     """The optimiser. UserError where it is not installed."""
-    try:
-        import optuna as library
-    except ImportError:
-        raise UserError("kmc calibrate needs optuna",
-                        next_step='pip install "halide-kmc[calibrate]"') from None  # fmt: skip
+    library = optional("optuna", "calibrate", "kmc calibrate")
     library.logging.set_verbosity(library.logging.WARNING)
     return library
 

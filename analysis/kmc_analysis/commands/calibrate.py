@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc import threads
+from kmc import outputs, threads
 from kmc.commands._options import Json, Quiet, Workers
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def calibrate(
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
     Values stay within a sigma of the cards' own; where sigma is as large as the value, within a decade either
-    way, or a sigma above if that is more. Given again, the search goes on. Writes a card of kind
-    fitted for each role, with the spread over the trials as sigma and the targets as source. Needs optuna.
+    way, or a sigma above if that is more. The same command continues a search. Writes a card of kind fitted
+    for each role, with the spread over the trials as sigma and the targets as source. Needs optuna.
 
     Examples:
 
@@ -49,7 +49,6 @@ def calibrate(
         kmc calibrate electrode.bond_energy device.residue_gap --quick
     """
     from kmc.commands._running import stopping
-    from kmc.outputs import folder
     from kmc.progress import say, spinner
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
     from kmc_analysis.calibrate.parameters import DEFAULT, free
@@ -57,7 +56,7 @@ def calibrate(
 
     parameters = free(tuple(paths) if paths else DEFAULT)
     extent = Extent(seed, seeds, quick)
-    with folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
+    with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
         judge = Simulated(out / "runs", extent, workers or threads.cores(), asked)
         study = search(parameters, judge, out, trials, seed, tell, extent)
     if asked() and not finished(study):

@@ -102,8 +102,7 @@ def fit(
     fixed = exports.read_changes(loaded, fix or [])
     single, unseen = _parted(datasets, held_out or [])
     spreads.check(loaded, spread or [], [one.name for one in _warned(single)])
-    traces = data.typical(single)
-    devices = law.programmed(data.read_all(programmed or []))
+    traces, devices = data.typical(single), law.programmed(data.read_all(programmed or []))
     with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, single, found.values, spread or [])
@@ -251,10 +250,8 @@ def traces(
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
     out: Folder,
-    parameters: Annotated[
-        Path | None,
-        typer.Option("--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own."),
-    ] = None,
+    parameters: Annotated[Path | None, typer.Option(
+        "--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own.")] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.'),
@@ -282,10 +279,10 @@ def export(
     from kmc_analysis.compact.model import load_model
 
     loaded = exports.starting_at(load_model(model), parameters)
-    changes = exports.read_changes(loaded, set or [])
+    values = loaded.values(exports.read_changes(loaded, set or []))
     loaded = replace(loaded, origin="; ".join([loaded.origin, *(set or [])]))
     if name is not None:
         reserved.check_model(name)
     with folder(out, "compact"):
-        written = exports.write(loaded, loaded.values(changes), out, name)
+        written = exports.write(loaded, values, out, name)
     _list(written, as_json)

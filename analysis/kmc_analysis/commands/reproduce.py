@@ -46,11 +46,10 @@ def reproduce(
     quiet: Quiet = False,
     picture: Picture = True,
 ) -> int:
-    """Run the experiment's figures and hold the result against what it observed.
+    """Run the experiment's figures and compare the result with what it observed.
 
-    Prints a row a target: figure, role, the experiment's value, the simulated one with its 95 % interval,
-    tolerance and verdict. Writes scoreboard.json and .csv, where other rows stay, and pictures. Given
-    again, it does what is missing. A miss is no error. Predictions (B1_set_time, ...) are made by name.
+    Prints a row per target: value, 95 % interval, tolerance, verdict. Writes scoreboard.json and .csv,
+    where other rows stay, and pictures. The same command continues. Predictions (B1_set_time) are by name.
 
     Examples:
 

@@ -58,8 +58,7 @@ def reservoir(
 
     _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study,
                                "out": None if write_study is None else out})  # fmt: skip
-    plan = settings.load(file, set or [], seed)
-    target = file.parent / "out" if out is None else out
+    plan, target = settings.load(file, set or [], seed), file.parent / "out" if out is None else out
     if write_study is not None:
         return _print(_study_written(plan, write_study), as_json, _show_written)
     with folder(target, "reservoir"):

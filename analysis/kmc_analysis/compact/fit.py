@@ -104,14 +104,9 @@ def fit(
 
 
 def _outcome(
-    problem: Problem,
-    places: np.ndarray,
-    jacobian: np.ndarray,
-    residuals: np.ndarray,
-    held_out: Sequence[Trace],
-    seed: int,
-    bootstrap: int,
-) -> Fit:
+    problem: Problem, places: np.ndarray, jacobian: np.ndarray, residuals: np.ndarray,
+    held_out: Sequence[Trace], seed: int, bootstrap: int,
+) -> Fit:  # fmt: skip
     from scipy.stats import t
 
     freedom = residuals.size - places.size

@@ -1,4 +1,4 @@
-"""A reservoir of devices as a node of reservoirpy (`pip install "halide-kmc[reservoir]"`)."""
+"""A reservoir of devices as a node of reservoirpy (extra `reservoir`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reservoir of a plan as a node of reservoirpy (`pip install "halide-kmc[reservoir]"`).
+"""The reservoir of a plan as a node of reservoirpy (extra `reservoir`).
 
 One step is one slot: the input is each node's source voltage in V, the output each node's feature at the
 slot's end. A series is one sample: its writes, then a read (a negative voltage, which lasts as long as the

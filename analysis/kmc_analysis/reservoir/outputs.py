@@ -20,7 +20,7 @@ from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.tables import show_rows
 
-NODE = '''"""The reservoir as a node of reservoirpy: pip install "halide-kmc[reservoir]"."""
+NODE = '''"""The reservoir as a node of reservoirpy (extra `reservoir`)."""
 
 from pathlib import Path
 

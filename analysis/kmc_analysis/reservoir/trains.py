@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kmc import streams
-from kmc.errors import UserError
+from kmc.errors import UserError, optional
 from kmc_analysis.reservoir import neurons
 from kmc_analysis.reservoir.settings import Data
 
@@ -155,15 +154,11 @@ def _row(row: list[str], where: str) -> tuple[str, str, float | None]:
 
 def _nwb(path: Path) -> dict[str, tuple[str, list[float]]]:
     """The units of an NWB file, each a sample, with their column "label"."""
-    if importlib.util.find_spec("pynwb") is None:
-        step = 'pip install "halide-kmc[nwb]", or write a CSV with sample,label,time_s'
-        raise UserError("NWB files need pynwb", str(path), next_step=step)
-    from pynwb import NWBHDF5IO
-
+    reader = optional("pynwb", "nwb", f"{path}, an NWB file,", "; or write a CSV with sample,label,time_s")
     if not path.is_file():
         raise UserError("no such file", str(path), next_step="check the path")
     try:
-        with NWBHDF5IO(str(path), "r") as file:
+        with reader.NWBHDF5IO(str(path), "r") as file:
             units = file.read().units
             names = () if units is None else units.colnames
             if CLASS_COLUMN not in names or "spike_times" not in names:
