@@ -138,6 +138,9 @@ _LIGAND = {
     ),
     "permittivity": Key("", 1.0, 100.0, True, "static relative permittivity"),
     "thermal_conductivity": Key("W/m/K", 0.001, 100.0, True, "thermal conductivity"),
+    "boundary_conductance": Key(
+        "MW/m2/K", 1.0, 1e5, False, "heat conductance between a crystal and its ligand; none: no resistance"
+    ),
 }
 
 _ORGANIC = {

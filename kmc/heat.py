@@ -31,12 +31,16 @@ TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
 
 def conductivities(stack) -> np.ndarray:
-    """Thermal conductivity by region, W/(nm K)."""
+    """Thermal conductivity by region, W/(nm K); of a ligand's gap with its two boundaries in series."""
     key = "thermal_conductivity"
     values = np.full(len(Region), stack.void.value(key))
     values[Region.ELECTRODE] = stack.electrode.value(key)
     values[Region.COUNTER] = stack.counter.card.value(key)
-    return fill_layers(values, stack, key)
+    values = fill_layers(values, stack, key)
+    if stack.ligand is not None:
+        across_gap = stack.ligand.get("boundary_conductance", math.inf) * stack.ligand.value("gap")
+        values[[Region.GAP, Region.VOID]] = 1.0 / (1.0 / values[Region.GAP] + 2.0 / across_gap)
+    return values
 
 
 def exchange(stack, spacing_nm: float) -> float:

@@ -28,6 +28,7 @@ INTERNAL = {
     "cm2/V/s": "nm2/V/s",
     "W/m/K": "W/nm/K",
     "W/m3/K": "W/nm3/K",
+    "MW/m2/K": "W/nm2/K",
     "cm-3": "1/nm3",
     "um2": "nm2",
     "uS": "S",

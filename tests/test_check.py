@@ -265,7 +265,7 @@ def test_check_prints_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.split()[:3] == ["gap_barrier", "0.2", "eV"] for line in lines)
     check(["ddab"], numbers=True, as_json=True)
     values = json.loads(capsys.readouterr().out)["files"][0]["values"]
-    assert len(values) == 11
+    assert len(values) == 12
     assert all(row["source"] for row in values)
 
 
