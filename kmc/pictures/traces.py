@@ -95,7 +95,7 @@ def trace(ds: xr.Dataset) -> Figure:
     _positive(amps, time, ds["current"].values, ORANGE, "|current| (A)")
     _limits(amps, ds, np.abs(ds["current"].values))
     _positive(siemens, time, ds["conductance"].values, GREEN, "conductance (S)")
-    for name, place, colour, width in (("filament", "hottest place in the film", RED, 1.4),
+    for name, place, colour, width in (("filament", "hottest silver", RED, 1.4),
                                        ("surface", "surface", FAINT, 1.2)):  # fmt: skip
         values = ds[f"temperature_{name}"].values
         kelvin.plot(time, values, color=colour, linewidth=width, label=place, **lone(values))
