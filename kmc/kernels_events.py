@@ -14,6 +14,7 @@ from .kernels_flight import ATOM_AT, HOME, ION_AT, flight, forget
 from .kernels_groups import touch
 from .kernels_near import (
     beside,
+    by_neck,
     decode,
     exchange_cell,
     index,
@@ -21,25 +22,20 @@ from .kernels_near import (
     kernel,
     neighbour,
     opened,
-    parted,
     place_of,
     put,
     two_steps,
 )
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
-from .model import ORGANIC_REGION
 from .state import (
     EMPTY,
-    IN_FILAMENT,
-    IN_STUMP,
     ION,
     KIND_EMITTER,
     KIND_ION,
     KIND_METAL,
     KIND_VACANCY,
     METAL,
-    ON_WAY,
 )
 
 MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and takes one
@@ -83,31 +79,6 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
         run.force_refresh |= 1
     note_change(state, grid, site, not added, shift)
     forget(state, grid, model, site)
-
-
-@kernel
-def by_neck(state, grid, site: int, added: bool) -> bool:
-    """Whether an atom ends a way through a closed filament, or belongs to it within tunnelling of its neck.
-
-    Without one that is on no way the neck is as wide as before; what makes it wider is by it. Of an open
-    filament: whether it falls apart, so that what tunnels has another foot.
-    """
-    x, y, z = decode(grid, site)
-    if added:
-        state.bridge[site] = 0
-        for d in range(6):
-            j = beside(grid, site, x, y, z, d)
-            if state.sites[j].cation == METAL and state.bridge[j]:
-                state.bridge[site] = IN_STUMP if state.bridge[j] == IN_STUMP else IN_FILAMENT
-    elif state.bridge[site] == IN_STUMP:
-        return parted(state, grid, site)
-    elif state.sites[site].region == ORGANIC_REGION:  # a foot: what stands on it may have no other
-        for d in range(6):
-            j = beside(grid, site, x, y, z, d)
-            if state.sites[j].cation == METAL and state.bridge[j] == ON_WAY:
-                return True
-    near = state.run[0].neck_low <= z <= state.run[0].neck_high
-    return 0 < state.bridge[site] < IN_STUMP and (near or (not added and state.bridge[site] == ON_WAY))
 
 
 @kernel

@@ -7,8 +7,8 @@ the kernels whatever their width in the arrays: numba compiles each function aga
 import numpy as np
 
 from .cache import njit
-from .model import METAL_FACE, NO_HOP
-from .state import COUNTER_METAL, ELECTRODE_METAL, EPOCH, METAL
+from .model import METAL_FACE, NO_HOP, ORGANIC_REGION
+from .state import COUNTER_METAL, ELECTRODE_METAL, EPOCH, IN_FILAMENT, IN_STUMP, METAL, ON_WAY
 
 # Chance that a walk from a site comes back before it meets metal, by the number of open neighbours: far from
 # metal Watson's integral; on a plane of metal, half a site away, 1/7 by its image; else as a box of 41 sites
@@ -219,6 +219,34 @@ def parted(state, grid, site: int) -> bool:
                 if state.sites[neighbour(grid, j, e)].cation >= METAL:
                     joined |= 1 << e
     return joined != near
+
+
+@kernel
+def by_neck(state, grid, site: int, added: bool) -> bool:
+    """Whether an atom ends a way through a closed filament, or belongs to it within tunnelling of its neck.
+
+    Without one that is on no way the neck is as wide as before; what makes it wider is by it. Of an open one:
+    whether it falls apart or loses its foot in the organic, so that what tunnels has another end.
+    """
+    x, y, z = decode(grid, site)
+    foot = not added and state.sites[site].region == ORGANIC_REGION  # what stands on it may have no other
+    stump = not added and state.bridge[site] == IN_STUMP
+    if added:
+        state.bridge[site] = 0
+    for d in range(6 if added or foot else 0):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation != METAL or state.bridge[j] == 0:
+            continue
+        if foot and state.bridge[j] == ON_WAY:
+            return True
+        if foot:
+            stump = stump or state.bridge[j] == IN_STUMP
+        elif state.bridge[site] != IN_FILAMENT:
+            state.bridge[site] = IN_STUMP if state.bridge[j] == IN_STUMP else IN_FILAMENT
+    mark, near = state.bridge[site], state.run[0].neck_low <= z <= state.run[0].neck_high
+    if stump and parted(state, grid, site):
+        return True
+    return 0 < mark < IN_STUMP and (near or (not added and mark == ON_WAY))
 
 
 @kernel

@@ -25,6 +25,7 @@ from .errors import UserError
 from .kernels import BUDGET, REACHED
 from .kernels_pairs import link_all
 from .morphology import MOST_SITES, build
+from .renewal import GROWTH
 
 FINEST = 1 / 1024  # of the longest slice
 
@@ -133,7 +134,7 @@ class Windows:
         if abs(self.voltage - before) > VOLTAGE_STEP * self.devices[0].thermal:
             self.slice = max(self.slice / 2, self.longest * FINEST)
         else:
-            self.slice = min(self.slice * 2, self.longest)
+            self.slice = min(self.slice * GROWTH, self.longest)
 
     def close(self, now_s: float) -> Operating:
         """End a step: what follows slowly is brought up to date. Returns where device and circuit meet."""

@@ -15,6 +15,7 @@ from kmc.coupling import Device
 from kmc.kernels_events import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import OPEN, TIGHT, Region
+from kmc.state import METAL
 from kmc.units import K_B
 
 VOLT = 0.4
@@ -286,6 +287,31 @@ def test_a_stub_that_falls_apart_below_its_tip_asks_for_the_current(name: str) -
     assert sum(parted) == 1
     assert asked[parted.index(True)]
     assert sum(asked) <= 3
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERED if name != "interlayers_only"])
+def test_a_stub_that_loses_its_foot_asks_for_the_current(name: str) -> None:
+    """A chain on the column in the organic, whose atom under it goes.
+
+    Negative control: the atom of the chain's top, far from the electrode, asks for nothing.
+    """
+    d = device(reduced(name, **{"device.residue_gap": "100 nm"}))
+    way, plane = seam(d), d.grid.ny * d.grid.nx
+    foots = way[(way // plane == way.min() // plane) & (d.state.sites["cation"][way - plane] == METAL)]
+    chain = int(foots[0]) + plane * np.arange(6)
+    put_silver(d, chain)
+    d.set_source(VOLT, math.inf)
+    run, asked = d.state.run, []
+    assert not d.path.bridged
+    assert d.network.label[chain[-1]] == d.network.label[chain[0]]
+    for site in (int(chain[-1]), int(chain[0]) - plane):
+        run["force_refresh"], run["dirty"], run["watch"] = 0, 0, np.inf
+        before = d.network.label[chain[1]]
+        remove(d, site)
+        asked.append(bool(run["force_refresh"][0] & 1))
+        d.trace_current()
+    assert asked == [False, True]
+    assert d.network.label[chain[1]] != before
 
 
 def filled(name: str) -> Device:
