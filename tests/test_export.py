@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import math
+import sys
 from pathlib import Path
-from typing import Any
 
 import fake_simulation
 import numpy as np
@@ -136,14 +135,7 @@ def test_a_series_of_the_users_is_kept(ds: xr.Dataset, tmp_path: Path) -> None:
 
 def test_vtk_says_what_is_missing(ds: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyvista there is one plain message and no file."""
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name == "pyvista":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pyvista", None)
     with pytest.raises(UserError, match=r"pyvista.*pip install"):
         export.write_vtk(ds, tmp_path / "fields.vti")
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,8 @@ SPACING_NM = 0.2935
 def cold_matrix(coupling: str, filling: Region, planes: int) -> tuple[Heat, np.ndarray]:
     """Heat of a box of one region that leads heat well, between two electrodes; its empty sites."""
     well = ("ligand", "organic", "counter")
-    stack = load_stack("ogb_20nm", **{"electrode.electron_phonon_coupling": coupling},
+    stack = load_stack("ogb_20nm", **{"electrode.electron_phonon_coupling": coupling,
+                                      "ligand.boundary_conductance": "1e5 MW/m2/K"},
                        **{f"{part}.thermal_conductivity": "100 W/m/K" for part in well})  # fmt: skip
     region = np.full((planes + 8, 8, 8), filling, np.uint8)
     region[:4], region[-4:] = Region.COUNTER, Region.ELECTRODE
