@@ -183,7 +183,7 @@ def require(ds: xr.Dataset, path: str | Path, whole: bool = True) -> None:
     whole: its resolved run has to be there, too, with all that others read of it.
     """
     missing = [name for name in TRACES if name not in ds.variables]
-    missing += [name for name in (lacking(ds) if whole else "", "run") if name and name not in ds.attrs]
+    missing += ["run"] if "run" not in ds.attrs else [lacking(ds)] if whole and lacking(ds) else []
     if missing:
         raise UserError(f"{path} is no dataset of kmc: it has no {missing[0]}",
                         next_step="give what kmc run or kmc.simulate made")  # fmt: skip

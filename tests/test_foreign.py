@@ -67,6 +67,15 @@ def test_a_dataset_whose_run_lacks_what_is_read_is_refused(key: str, value: obje
     assert cli.main(["cite", str(good)]) == 0
 
 
+@pytest.mark.parametrize("run", ["no JSON", "[]", "{}"])
+def test_a_dataset_whose_run_cannot_be_read_is_refused(run: str, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    """It is there, and tells nothing."""
+    dataset.write(tmp_path / "bad.nc", made().assign_attrs(run=run))
+    for command in ("cite", "report"):
+        assert "it has no run" in refused(capsys, command, tmp_path / "bad.nc")
+
+
 @pytest.mark.parametrize("kept", [{"run": {"seed": 1}}, {"run": 3}, {}])
 def test_a_dataset_beside_a_foreign_record(kept: object, tmp_path: Path) -> None:
     """A record without a stack says nothing of the state beside it; with one the dataset is to be a run."""
