@@ -15,8 +15,8 @@ from kmc import cli, provenance
 from kmc.stack import Stack
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Figure
+from kmc_analysis.measured import Measured, exact
 from kmc_analysis.reproduce import board, decided
-from kmc_analysis.reproduce.measured import Measured, exact
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import targets
@@ -104,7 +104,7 @@ def test_all_that_the_readout_imports_decides_it() -> None:
     """The law and the metrics beside its own folders; what only tells does not."""
     package = Path(kmc_analysis.__file__).parent
     found = {str(path.relative_to(package)) for path in decided.sources_of(["kmc_analysis.figures.readout"])}
-    assert {"measured_law.py", "compare.py", "figures/readout.py", "metrics/pulses.py", "metrics/states.py",
+    assert {"measured_law.py", "intervals.py", "figures/readout.py", "metrics/pulses.py", "metrics/states.py",
             "compact/model.py", "reservoir/pipeline.py"} <= found  # fmt: skip
     assert not {"commands/reproduce.py", "report/build.py"} & found
     for name in found:

@@ -23,7 +23,7 @@ from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, 
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
 from kmc_analysis.calibrate.sensitivity import as_rows, check, influences, table
-from kmc_analysis.reproduce.measured import Measured, exact, not_run
+from kmc_analysis.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
 

@@ -23,8 +23,8 @@ from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import free
 from kmc_analysis.commands import sensitivity as command
 from kmc_analysis.figures.definition import Program
+from kmc_analysis.measured import Measured, exact
 from kmc_analysis.reproduce import decided
-from kmc_analysis.reproduce.measured import Measured, exact
 from kmc_analysis.reproduce.session import Extent, Session
 
 BOND, KEY = "electrode.bond_energy", "S8_ogb_retention"

@@ -23,7 +23,7 @@ from kmc.runner import execute
 from kmc.study import load_study
 from kmc.study.engine import prepare
 from kmc.study.task import perform
-from kmc_analysis import compare, conclusions, metrics, tables
+from kmc_analysis import compare, conclusions, intervals, metrics, tables
 from kmc_analysis.compare_command import compare as command
 
 VOLTAGES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -168,7 +168,7 @@ def test_intervals_cover() -> None:
     """95 % intervals of two, three and eight seeds hold the truth in 93 to 97 of 100 cases (1000 trials: one
     standard deviation is 0.7 %). The control, plain percentiles, is seen to be too narrow."""
     for count in (2, 3, 8):
-        assert 0.93 < coverage(compare.interval, count, 1000) < 0.97
+        assert 0.93 < coverage(intervals.interval, count, 1000) < 0.97
     assert coverage(plain, 8, 1000) < 0.925
     assert coverage(plain, 2, 1000) < 0.6
 

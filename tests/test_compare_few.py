@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from kmc.study.growth import Growth
-from kmc_analysis import compare, conclusions, metrics
+from kmc_analysis import compare, conclusions, intervals, metrics
 from kmc_analysis.tightness import Tightness
 
 
@@ -82,14 +82,14 @@ def test_intervals_of_shares_cover() -> None:
     shares of those that gain and lose a SET. The control, a bootstrap of the mean, does not."""
     outcomes = [(up, down) for up, down in product(range(9), repeat=2) if up + down <= 8]
     found = {}
-    for function in (compare.of_gain, compare.interval):
+    for function in (intervals.of_gain, intervals.interval):
         bounds = [function(np.repeat([1.0, -1.0, 0.0], [u, d, 8 - u - d])) for u, d in outcomes]
         found[function] = min(
             sum(_chance(outcome, gain, loss) for outcome, (low, high) in zip(outcomes, bounds, strict=True)
                 if low - 1e-9 <= gain - loss <= high + 1e-9)
             for gain, loss in product(np.linspace(0.0, 1.0, 11), repeat=2) if gain + loss <= 1.0)  # fmt: skip
-    assert found[compare.of_gain] >= 0.95
-    assert found[compare.interval] < 0.6
+    assert found[intervals.of_gain] >= 0.95
+    assert found[intervals.interval] < 0.6
 
 
 def _chance(outcome: tuple[int, int], gain: float, loss: float) -> float:
@@ -119,7 +119,7 @@ def test_devices_that_do_not_start_are_no_share(shares: tuple[float, float]) -> 
     fixed = {name: [[0.30, 0.30], [0.35, 0.35]] for name in metrics.METRICS}
     values = study(**{**fixed, "set": [[share] * 2 for share in shares]})
     one = next(one for one in compare.effects(values) if one.metric == "set")
-    assert (one.low, one.high) == compare.of_gain(np.repeat(shares[1] - shares[0], 2))
+    assert (one.low, one.high) == intervals.of_gain(np.repeat(shares[1] - shares[0], 2))
     assert one.high - one.low > 0.8
     assert not one.clear
 

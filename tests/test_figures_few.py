@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from kmc import provenance
 from kmc.outfolder import describe
+from kmc_analysis import measured
 from kmc_analysis.figures import (
     controls,
     nonvolatile,
@@ -28,7 +29,6 @@ from kmc_analysis.figures import (
 from kmc_analysis.figures.controls import ratio
 from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
-from kmc_analysis.reproduce import measured
 from kmc_analysis.reproduce.session import Changes, Maker
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.reproduce.verdict import MISS, judge

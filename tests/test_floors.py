@@ -41,6 +41,14 @@ FLOORS: dict[str, float] = {
     "__init__": 12, "commands": 12.2, "cli": 12.4, "__main__": 12.6,
 }
 
+# Every module and subpackage of what is made of its datasets, and its floor.
+ANALYSIS: dict[str, float] = {
+    "measured_law": 1, "intervals": 1, "metrics": 2, "measured": 3, "compare": 3, "compact": 3,
+    "differences": 3, "tables": 4, "study_figures": 4, "tightness": 4, "conclusions": 5, "reservoir": 5,
+    "figures": 6, "overlay": 7, "reproduce": 7, "calibrate": 8, "report": 8, "compare_command": 9,
+    "commands": 10, "__init__": 11,
+}
+
 # Imports that go up, each with its reason.
 UPWARD: dict[tuple[str, str], str] = {
     ("stack", "pictures"): "Stack.plot() draws itself when asked; nothing of the pictures is loaded before",
@@ -57,18 +65,25 @@ TOP = Path(__file__).resolve().parent.parent
 # `_peers` stands on no floor: another interpreter runs its files, which import nothing of kmc.
 SOURCES = sorted(path for folder in ("kmc", "analysis/kmc_analysis") for path in (TOP / folder).rglob("*.py")
                  if "_peers" not in path.parts and "_materials" not in path.parts)
+HOUSES = {"kmc": (TOP / "kmc", FLOORS), "kmc_analysis": (TOP / "analysis/kmc_analysis", ANALYSIS)}
 KMC = [path for path in SOURCES if path.is_relative_to(TOP / "kmc")]
 
 
+def house_of(path: Path) -> str:
+    """The package, kmc or kmc_analysis, that a file belongs to."""
+    return next(name for name, (folder, _) in HOUSES.items() if path.is_relative_to(folder))
+
+
 def module_of(path: Path) -> str:
-    """The module or subpackage of kmc that a file belongs to."""
-    parts = path.relative_to(TOP / "kmc").parts
+    """The module or subpackage of its house that a file belongs to."""
+    parts = path.relative_to(HOUSES[house_of(path)][0]).parts
     return parts[0] if len(parts) > 1 else path.stem
 
 
 def package_of(path: Path) -> list[str]:
     """The package of a file, as the parts of its dotted name."""
-    return ["kmc", *path.relative_to(TOP / "kmc").parts[:-1]]
+    house = house_of(path)
+    return [house, *path.relative_to(HOUSES[house][0]).parts[:-1]]
 
 
 def name_of(path: Path) -> str:
@@ -95,26 +110,27 @@ def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
                 yield node.lineno, str(node.args[0].value)
 
 
-def target(name: str) -> str | None:
-    """The module of kmc that a dotted name belongs to; kmc's own public names are `__init__`."""
-    parts = name.split(".")
-    if parts[0] != "kmc":
+def target(name: str, house: str = "kmc") -> str | None:
+    """The module of a house that a dotted name belongs to; the house's own public names are `__init__`."""
+    parts, folder = name.split("."), HOUSES[house][0]
+    if parts[0] != house:
         return None
     part = parts[1] if len(parts) > 1 else "__init__"
-    return part if (TOP / "kmc" / part).is_dir() or (TOP / "kmc" / f"{part}.py").is_file() else "__init__"
+    return part if (folder / part).is_dir() or (folder / f"{part}.py").is_file() else "__init__"
 
 
 def upward(path: Path, text: str) -> list[str]:
-    """The imports of a file of kmc that do not go down, as "file:line ..."."""
-    mine = module_of(path)
+    """The imports of a file inside its house that do not go down, as "file:line ..."."""
+    mine, house = module_of(path), house_of(path)
+    floors = HOUSES[house][1]
     found = []
     for line, name in imports(ast.parse(text), package_of(path)):
-        other = target(name)
+        other = target(name, house)
         if other in (None, mine) or (mine, other) in UPWARD:
             continue
-        if mine != "__init__" and FLOORS[other] >= FLOORS[mine]:
-            place = f"{name_of(path)}:{line}, floor {FLOORS[mine]},"
-            found.append(f"{place} imports {other}, floor {FLOORS[other]}")
+        if mine != "__init__" and floors[other] >= floors[mine]:
+            place = f"{name_of(path)}:{line}, floor {floors[mine]},"
+            found.append(f"{place} imports {other}, floor {floors[other]}")
     return found
 
 
@@ -132,11 +148,13 @@ def too_long(path: Path, text: str) -> list[str]:
 
 def test_every_module_has_a_floor() -> None:
     """A new module is put into the table, and a module that is gone leaves it."""
-    assert {module_of(path) for path in KMC} - set(FLOORS) == set(), "say on which floor, in FLOORS above"
-    assert set(FLOORS) - {module_of(path) for path in KMC} == set(), "in FLOORS, but not in kmc/"
+    for house, (_, floors) in HOUSES.items():
+        there = {module_of(path) for path in SOURCES if house_of(path) == house}
+        assert there - set(floors) == set(), "say on which floor, in FLOORS or ANALYSIS above"
+        assert set(floors) - there == set(), f"in the table, but not in {house}"
 
 
-@pytest.mark.parametrize("path", KMC, ids=name_of)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_go_down(path: Path) -> None:
     """A file imports lower floors only."""
     assert upward(path, path.read_text()) == []
@@ -172,6 +190,13 @@ UPWARD_WAYS = ["from kmc import cli", "from .cards import Card", "from kmc impor
 def test_an_upward_import_is_seen(text: str) -> None:
     """The check itself can fail: each way to import upward from the first floor."""
     assert upward(TOP / "kmc" / "errors.py", text)
+
+
+@pytest.mark.parametrize("text", ["from kmc_analysis import compare", "from .measured import mean",
+                                  "def f():\n    import kmc_analysis.figures"])  # fmt: skip
+def test_an_upward_import_of_the_analysis_is_seen(text: str) -> None:
+    """So it is in what is made of the datasets."""
+    assert upward(HOUSES["kmc_analysis"][0] / "intervals.py", text)
 
 
 def test_a_long_function_is_seen() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kmc_analysis.measured import median, not_run
 from kmc_analysis.reproduce import board, literature
-from kmc_analysis.reproduce.measured import median, not_run
 from kmc_analysis.reproduce.targets import targets
 
 RATIO = "S19_thickness_on_off"

@@ -17,12 +17,13 @@ from kmc import provenance
 from kmc.errors import UserError
 from kmc.stack import load_stack
 from kmc.study.task import keep_failure
+from kmc_analysis import measured
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Program, paired
+from kmc_analysis.measured import Measured, exact, not_run
 from kmc_analysis.report.build import write
-from kmc_analysis.reproduce import board, measured
-from kmc_analysis.reproduce.measured import Measured, exact, not_run
+from kmc_analysis.reproduce import board
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Changes, Extent, Maker, Session, _Going
 from kmc_analysis.reproduce.targets import FILE, Target, all_rows, chosen, targets

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from kmc_analysis import measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.metrics.pulses import separated
-from kmc_analysis.reproduce import measured
-from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, UNCLEAR, judge
 

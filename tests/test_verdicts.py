@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.reproduce.verdict import MISS, UNCLEAR, judge
 

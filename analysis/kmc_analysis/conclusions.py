@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from kmc.units import format_si
-from kmc_analysis.compare import FEWEST, REPLICATE, Effect, label
-from kmc_analysis.reproduce.measured import Measured, bootstrap_groups
+from kmc_analysis.compare import REPLICATE, Effect, label
+from kmc_analysis.intervals import FEWEST
+from kmc_analysis.measured import Measured, bootstrap_groups
 from kmc_analysis.tables import effect, number
 
 

@@ -16,8 +16,8 @@ from kmc_analysis.calibrate.loss import calibration_targets, loss
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.calibrate.trials import deciding, given_up, opened, optuna
 from kmc_analysis.figures import figures_of
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce import decided
-from kmc_analysis.reproduce.measured import Measured
 from kmc_analysis.reproduce.session import Changes, Extent, Session
 
 _MOST_FAILURES = 2  # named

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import Target, targets
 
 MISSING = 4.0  # tolerances away: what was not simulated, or has no number

@@ -14,7 +14,7 @@ from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
 from kmc_analysis.calibrate.parameters import OWN, Free
 from kmc_analysis.figures import figures_of
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
 from kmc_analysis.tables import plain

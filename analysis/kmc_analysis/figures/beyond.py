@@ -13,9 +13,9 @@ from kmc.units import G0
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.series import programmed
+from kmc_analysis.measured import Measured, bootstrap, known, mean, not_run
 from kmc_analysis.metrics import residual_voltage, set_time
 from kmc_analysis.metrics.states import Kept, lifetime, reads
-from kmc_analysis.reproduce.measured import Measured, bootstrap, known, mean, not_run
 
 # --- B1: time to SET -------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ import xarray as xr
 from kmc.pictures.lines import COLOURS
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.measured import Measured, bootstrap_groups, known, median, not_run, share
 from kmc_analysis.metrics import LEAST_LEVELS, has_set, loop_opening, on_off
 from kmc_analysis.metrics.states import HIGH_RESISTANCE
-from kmc_analysis.reproduce.measured import Measured, bootstrap_groups, known, median, not_run, share
 
 # The sweep that sets the full device (figure S3), for its cost at ten times the rate of the definitions where
 # many ions move. The experiment's text gives neither its rate nor its end.

@@ -12,7 +12,7 @@ import xarray as xr
 from kmc.protocol import Protocol, read_protocol
 from kmc.provenance import run_of
 from kmc.stack import Stack, load_stack
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 
 Runs = Mapping[str, list[xr.Dataset]]
 Segments = list[dict[str, Any]]

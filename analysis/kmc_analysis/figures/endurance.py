@@ -32,9 +32,9 @@ from kmc_analysis.figures.programmed import (
     held,
     written,
 )
+from kmc_analysis.measured import Measured, few, median_of_bounds, not_run
 from kmc_analysis.metrics.endurance import cycle_life
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V
-from kmc_analysis.reproduce.measured import Measured, few, median_of_bounds, not_run
 
 STAGE_K = 300.0
 MOST_CYCLES = 4  # some minute each

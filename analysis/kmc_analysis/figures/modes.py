@@ -22,7 +22,7 @@ from kmc_analysis.figures.programmed import (
     WRITE_LINES,
     written,
 )
-from kmc_analysis.reproduce.measured import Measured, share
+from kmc_analysis.measured import Measured, share
 
 # A weak cycle, a strong one whose RESET is a sweep, a weak one, and where the segments of each begin.
 _SWEPT: Segments = [*written(), READ, RESET, READ, PAUSE, LOW_READ]

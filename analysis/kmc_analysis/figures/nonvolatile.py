@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kmc.pictures.lines import COLOURS, say_if_empty
+from kmc_analysis import measured
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.controls import TOO_FAST, part
 from kmc_analysis.figures.definition import Figure, Program, Runs, card_value, paired
@@ -33,10 +34,9 @@ from kmc_analysis.figures.programmed import (
 )
 from kmc_analysis.figures.volatile import OGB as VOLATILE
 from kmc_analysis.figures.volatile import surface_rise
+from kmc_analysis.measured import Measured, mean, not_run
 from kmc_analysis.metrics.filament import ION, METAL, conducting_core, depth_profile, interface_silver
 from kmc_analysis.metrics.laws import log_slope
-from kmc_analysis.reproduce import measured
-from kmc_analysis.reproduce.measured import Measured, mean, not_run
 
 # The write ends with 0.1 s at 0 V, so that snapshots as often as this see the state that it leaves.
 OGB = Program("1 mA ogb_20nm", "ogb_20nm", cycle(), devices=6, snapshots=0.09)

@@ -7,10 +7,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kmc.pictures.lines import COLOURS, say_if_empty
+from kmc_analysis import measured
 from kmc_analysis.figures.definition import Segments
+from kmc_analysis.measured import Measured, not_run
 from kmc_analysis.metrics.states import Kept, retention
-from kmc_analysis.reproduce import measured
-from kmc_analysis.reproduce.measured import Measured, not_run
 
 LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
 WRITTEN_S = 200e-6  # more than a neck of three atoms conducts: the state counts as written

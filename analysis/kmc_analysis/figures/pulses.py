@@ -12,10 +12,10 @@ from scipy import stats
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import over_time, panels
+from kmc_analysis.measured import Measured, bootstrap, not_run, separable
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
 from kmc_analysis.metrics.states import READ_V, reads
-from kmc_analysis.reproduce.measured import Measured, bootstrap, not_run, separable
 
 LIMIT = "1 uA"  # assumed, as for the sweeps: the experiment's text gives none for its pulses
 _ALONE = f"a device is one window on its own limiter of {LIMIT}"

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from kmc_analysis.figures.definition import Figure
-from kmc_analysis.reproduce.measured import Measured, few, not_run
+from kmc_analysis.measured import Measured, few, not_run
 
 KEYS = ("S26_weight_distribution", "T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S27_hardest_class")
 _NOTE = "compact models of the devices, as in runs/firing_patterns"

@@ -21,10 +21,7 @@ from kmc_analysis.figures.programmed import (
     is_written,
     written,
 )
-from kmc_analysis.measured_law import mean_conductance
-from kmc_analysis.metrics import set_voltage
-from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage
-from kmc_analysis.reproduce.measured import (
+from kmc_analysis.measured import (
     Measured,
     bootstrap,
     bootstrap_groups,
@@ -33,6 +30,9 @@ from kmc_analysis.reproduce.measured import (
     mean,
     not_run,
 )
+from kmc_analysis.measured_law import mean_conductance
+from kmc_analysis.metrics import set_voltage
+from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage
 
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
 

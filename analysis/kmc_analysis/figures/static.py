@@ -12,9 +12,9 @@ from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc.stack import load_stack
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
+from kmc_analysis.measured import Measured, exact, mean, not_run
 from kmc_analysis.metrics.laws import activation_energy, regimes
 from kmc_analysis.metrics.states import READ_V, reads
-from kmc_analysis.reproduce.measured import Measured, exact, mean, not_run
 
 COMPOSITIONS = ("ddab_20nm", "ogb_20nm")
 

@@ -13,8 +13,8 @@ from kmc_analysis.figures.definition import Figure, Program, Runs
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import CLOSED_S, at_rest, cycle, held, is_written, kept
 from kmc_analysis.figures.series import PAIR
+from kmc_analysis.measured import Measured, difference_of_shares, few, not_run
 from kmc_analysis.metrics.states import was_reset
-from kmc_analysis.reproduce.measured import Measured, difference_of_shares, few, not_run
 
 ASKED = 20  # devices each
 #: what a cycle leaves out of going from volatile to non-volatile and back

@@ -21,9 +21,9 @@ from kmc_analysis.figures.controls import (
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.thermogram import substrate_resistance
+from kmc_analysis.measured import Measured, mean, median, not_run
 from kmc_analysis.metrics import has_set
 from kmc_analysis.metrics.states import HIGH_RESISTANCE, greatest_power, left_over
-from kmc_analysis.reproduce.measured import Measured, mean, median, not_run
 
 _FADING: Segments = [{"hold": {"voltage": "0 V", "duration": "600 ms", "samples": 300}},
            {"read": {"voltage": "50 mV", "duration": "1 ms"}}]  # fmt: skip

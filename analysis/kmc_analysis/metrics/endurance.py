@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc_analysis.compare import tails
+from kmc_analysis.intervals import tails
 
 _DRAWS = 2000
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kmc.files import write_whole
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 from kmc_analysis.reproduce.verdict import HIT, VERDICTS, judge
 

@@ -12,8 +12,8 @@ from kmc import files, provenance
 from kmc.errors import one_line
 from kmc_analysis.figures import figures_of
 from kmc_analysis.figures.definition import Figure, Runs
+from kmc_analysis.measured import Measured, not_run
 from kmc_analysis.reproduce import board, decided, earlier, literature
-from kmc_analysis.reproduce.measured import Measured, not_run
 from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target, all_rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from kmc_analysis.reproduce.measured import Measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 
 HIT, MISS, UNCLEAR, NOT_RUN = "hit", "miss", "unclear", "not run"

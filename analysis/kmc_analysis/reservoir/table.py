@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from kmc import streams
-from kmc_analysis.compare import FEWEST, interval, tails
+from kmc_analysis.intervals import FEWEST, interval, tails
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 
 # John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.compare import CONFIDENCE, FEWEST, GRAIN, alike, interval, tails
+from kmc_analysis.intervals import CONFIDENCE, FEWEST, GRAIN, alike, interval, tails
 from kmc_analysis.metrics.pulses import APART, separated
 
 DRAWS = 2000
@@ -149,7 +149,7 @@ def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note:
     """`statistic` of a table [device, quantity], with the percentile interval of resampled devices.
 
     Devices with a quantity missing are left out. The percentiles are expanded for few devices as those of a
-    mean are (see `compare.interval`).
+    mean are (see `intervals.interval`).
     """
     table = table[np.isfinite(table).all(axis=1)]
     return bootstrap_groups(lambda groups: statistic(groups[0]), [table], note, seed)
