@@ -37,7 +37,7 @@ def current(ds: xr.Dataset, path: Path) -> xr.Dataset:
                           next_step="run it again, or restore it from a copy")  # fmt: skip
     if int(first) > here:
         told = f"was written by a newer kmc: its {NAME} is {given}, this one reads {SCHEMA_VERSION}"
-        raise UserError(f"{path} {told}", next_step="pip install --upgrade halide-kmc")
+        raise UserError(f"{path} {told}", next_step="bring kmc up to date (kmc --version)")
     if int(first) == here:
         return ds
     for number in range(int(first), here):

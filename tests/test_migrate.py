@@ -49,7 +49,7 @@ def test_an_older_one_is_read_as_todays(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_newer_one_says_what_to_do(tmp_path: Path) -> None:
     """Not a damaged file: a newer program reads it."""
     written(tmp_path / "x.nc", "2.0")
-    with pytest.raises(UserError, match=r"newer kmc.*pip install --upgrade") as caught:
+    with pytest.raises(UserError, match=r"newer kmc.*bring kmc up to date") as caught:
         kmc.open(tmp_path / "x.nc")
     assert caught.value.exit_code == 2
 
