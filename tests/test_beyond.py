@@ -13,8 +13,9 @@ import xarray as xr
 
 from kmc import cli
 from kmc.units import G0
-from kmc_analysis.figures import all_figures, beyond
+from kmc_analysis.figures import all_figures, beyond, one_write
 from kmc_analysis.figures.definition import Program
+from kmc_analysis.measured import Measured
 from kmc_analysis.metrics import residual_voltage, set_time
 from kmc_analysis.metrics.states import lifetime
 from kmc_analysis.reproduce import board
@@ -58,6 +59,15 @@ def runs(programs: dict[float, Program], make: Callable[[float, int], xr.Dataset
     """Devices of each program, seeds from 1 on."""
     return {program.name: [make(level, seed) for seed in range(1, devices + 1)]
             for level, program in programs.items()}  # fmt: skip
+
+
+def once(seed: int, sets: bool = True, gone_s: float = 0.02) -> xr.Dataset:
+    """Read at 50 mV, set after 3 ms at 0.6 V and twice as late a seed later, gone after some time at 0 V."""
+    due = 3e-3 * 2.0 ** (seed - 1)
+    left = 1e-5 if gone_s >= beyond.KEPT_S else 1e-9
+    rows = [(0.0, 0.05, 0.05, 2e-9, 0, 0), (due, 0.6, 0.2, 5e-6, sets, 1), (due + 1e-3, 0.6, 0.2, 5e-6, sets, 2),
+            (due + 1e-3, 0.1, 0.1, 5e-6, 0, 3), (due + 1e-3 + gone_s, 0.0, 0.0, left, 0, 4)]  # fmt: skip
+    return trace([(1e-5 + after, *rest) for after, *rest in rows], seed)
 
 
 def nothing(there: dict[str, list[xr.Dataset]]) -> dict[str, list[xr.Dataset]]:
@@ -124,6 +134,26 @@ def test_the_law_of_lives_is_found() -> None:
     assert [one.value for one in none.values()] == [None, None]
 
 
+def written(made: list[xr.Dataset]) -> dict[str, Measured]:
+    """What one write tells of these devices."""
+    return one_write._numbers({one_write._WRITE.name: made})
+
+
+def test_the_numbers_of_one_write_are_found() -> None:
+    """Geometric means over devices; one that does not set has no times, one that lasts is gone at the end."""
+    found = written([once(seed) for seed in (1, 2, 3)])
+    assert found["B4_leak"].value == pytest.approx(2e-9)
+    assert found["B5_time_to_set"].value == pytest.approx(6e-3)
+    assert found["B6_time_to_forget"].value == pytest.approx(0.02)
+    some = written([once(1), once(2, sets=False), once(3, gone_s=beyond.KEPT_S)])
+    assert some["B4_leak"].n == 3
+    assert some["B5_time_to_set"].value == pytest.approx(6e-3)
+    assert "1 of 3 do not set" in some["B5_time_to_set"].note
+    assert some["B6_time_to_forget"].value == pytest.approx(math.sqrt(0.02 * beyond.KEPT_S))
+    assert written([])["B5_time_to_set"].value is None
+    assert written([once(1, sets=False)])["B6_time_to_forget"].value is None
+
+
 def test_a_prediction_is_judged_by_nothing() -> None:
     """It is reported: no hit, whatever its value, and no miss."""
     found = beyond._limits(runs(beyond._FADING, faded))
@@ -156,7 +186,8 @@ def test_the_predictions_that_are_kept_are_all() -> None:
 
 def test_pictures_of_predictions_are_drawn(tmp_path: Path) -> None:
     """With devices that set and last and with some that do not, and without any."""
-    some = {**runs(beyond._WAITING, waited), **runs(beyond._FADING, lambda *args: faded(*args, rate=3.0))}
+    some = {**runs(beyond._WAITING, waited), **runs(beyond._FADING, lambda *args: faded(*args, rate=3.0)),
+            one_write._WRITE.name: [once(1), once(2, sets=False)]}  # fmt: skip
     for k, there in enumerate((some, nothing(some))):
         for figure in (one for one in all_figures() if one.name.startswith("B")):
             path = tmp_path / f"{figure.name}_{k}.png"

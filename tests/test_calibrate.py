@@ -79,6 +79,10 @@ def test_only_shared_numbers_are_free() -> None:
     with pytest.raises(UserError, match="not shared"):
         free(["ligand.gap_barrier"])
     assert free(["ligand.gap_barrier"], shared=False)[0].low == pytest.approx(0.17)
+    near, less = free(list(PAIR), reach=0.2)
+    assert (near.low, near.high) == (pytest.approx(0.18), pytest.approx(0.22))
+    assert math.log(less.high / less.start) == pytest.approx(0.2 * math.log(leak.high / leak.start))
+    assert math.log(less.low / less.start) == pytest.approx(0.2 * math.log(leak.low / leak.start))
     with pytest.raises(UserError, match="at most 8"):
         free([*DEFAULT, "electrode.resistivity"])
     with pytest.raises(UserError, match="bond_energy"):

@@ -33,19 +33,19 @@ class Free(NamedTuple):
         return f"{value:.8g} {self.unit}".strip() if self.unit != "1" else f"{value:.8g}"
 
 
-def free(paths: list[str] | tuple[str, ...] = DEFAULT, shared: bool = True) -> list[Free]:
-    """The parameters `paths` of the cards, `shared` by all devices or not. UserError for more than eight, for
-    one that is named twice, is not shared or has no sigma."""
+def free(paths: list[str] | tuple[str, ...] = DEFAULT, shared: bool = True, reach: float = 1.0) -> list[Free]:
+    """The parameters `paths` of the cards, `shared` by all devices or not, each over `reach` of its sigma
+    either way. UserError for more than eight, for one that is named twice, is not shared or has no sigma."""
     twice = next((path for k, path in enumerate(paths) if path in paths[:k]), None)
     if twice:
         raise UserError(f"{twice} is named twice", next_step="name it once")
     if len(paths) > MOST:
         raise UserError(f"{len(paths)} parameters; at most {MOST} are fitted at once", next_step="name fewer")
     stack = load_stack(REFERENCE)  # whose cards say where a parameter starts and how far it may go
-    return [_free(stack, path, shared) for path in paths]
+    return [_free(stack, path, shared, reach) for path in paths]
 
 
-def _free(stack: Stack, path: str, shared: bool) -> Free:
+def _free(stack: Stack, path: str, shared: bool, reach: float) -> Free:
     role, _, key = path.partition(".")
     if shared and role in OWN:
         raise UserError(f"{path} is not shared by all devices",
@@ -55,11 +55,13 @@ def _free(stack: Stack, path: str, shared: bool) -> Free:
     number = card.quantity(key)
     if not number.sigma:
         raise UserError(f"{path} has no sigma, so no bounds", next_step="name another, or give it a sigma")
-    low, high, unit = number.value - number.sigma, number.value + number.sigma, number.unit or "1"
+    sigma, unit = reach * number.sigma, number.unit or "1"
+    low, high = number.value - sigma, number.value + sigma
     bounds = FAMILIES[card.family][key]
-    log = low <= 0 < number.value and bounds.low >= 0
+    log = number.value - number.sigma <= 0 < number.value and bounds.low >= 0
     if log:
-        low, high = number.value / 10**_DECADES, max(high, number.value * 10**_DECADES)
+        most = max(1.0 + number.sigma / number.value, 10**_DECADES)
+        low, high = number.value / 10 ** (reach * _DECADES), number.value * most**reach
     if unit == (bounds.unit or "1"):
         low, high = max(low, bounds.low), min(high, bounds.high)
     return Free(path, unit, number.value, low, high, log)

@@ -19,6 +19,9 @@ Paths = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="PATH", help="A number of a card; may be repeated.")
 ]
 Trajectories = Annotated[int, typer.Option("--trajectories", min=1, help="Each changes all parameters once.")]
+Reach = Annotated[
+    float, typer.Option("--reach", min=0.01, help="Part of its sigma that each parameter goes either way.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the sample.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table here.")]
@@ -28,6 +31,7 @@ def sensitivity(
     keys: Keys,
     paths: Paths = None,
     trajectories: Trajectories = 4,
+    reach: Reach = 1.0,
     seed: Seed = 1,
     seeds: Seeds = 2,
     out: Out = Path("runs/sensitivity/out"),
@@ -46,6 +50,8 @@ def sensitivity(
     Examples:
 
         kmc sensitivity S28_linearity --parameter ligand.gap_barrier --parameter electrode.bond_energy
+
+        kmc sensitivity B5_time_to_set B6_time_to_forget --reach 0.2 --out local
     """
     from kmc.commands._running import stopping
     from kmc.outputs import folder
@@ -56,7 +62,7 @@ def sensitivity(
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    parameters, wanted = free(tuple(paths) if paths else DEFAULT, shared=False), chosen(keys)
+    parameters, wanted = free(tuple(paths) if paths else DEFAULT, False, reach), chosen(keys)
     effects.check(wanted, parameters)
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
         keyed = {one.key for one in wanted}

@@ -9,7 +9,7 @@ from kmc_analysis.figures.definition import Figure
 
 # In the order in which they are run: what costs least comes first.
 _MODULES = ("static", "controls", "volatile", "nonvolatile", "readout", "series", "endurance", "pulses",
-            "modes", "stressed", "beyond")  # fmt: skip
+            "modes", "stressed", "beyond", "one_write")  # fmt: skip
 
 
 def all_figures() -> list[Figure]:

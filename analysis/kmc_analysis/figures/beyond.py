@@ -75,14 +75,14 @@ LIMITS_UA = (1, 10, 30, 80, 150)
 KEPT_S, OPEN_S = 3.0, 0.8e-6  # at 0 V at most; a hundredth of a quantum
 
 
-def _fading(limit_uA: int) -> Segments:
+def fading(limit_uA: int) -> Segments:
     """Set and thickened under a limit as for figure S28, then at 0 V until it is open."""
     rest = {"voltage": "0 V", "duration": f"{KEPT_S} s", "spacing": "log", "samples": 120,
             "until": {"conductance_below": f"{OPEN_S} S"}}  # fmt: skip
     return [*programmed(limit_uA), {"hold": rest}]
 
 
-_FADING = {one: Program(f"left after {one} uA", "ogb_20nm", _fading(one), devices=6) for one in LIMITS_UA}
+_FADING = {one: Program(f"left after {one} uA", "ogb_20nm", fading(one), devices=6) for one in LIMITS_UA}
 
 
 def _limits(runs: Runs) -> dict[str, Measured]:
