@@ -6,6 +6,8 @@ of a dataset variable: `python docs/make_reference.py`. A test compares the page
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from pydantic import BaseModel
 
 from kmc import cli, schemas
 from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
+from kmc_analysis.calibrate.sensitivity import Influence, keys_of
+from kmc_analysis.calibrate.sensitivity import table as influences
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.programmed import WRITE_LINES
 from kmc_analysis.reproduce import board, literature
@@ -52,6 +56,15 @@ def predictions() -> str:
     lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7))) for one in rows]
     told = "\n".join(f"- `{one.key}`: {one.reason.partition('; ')[2]}." for one in rows)
     return f"{table(head, lines)}\n\n{told}\n\n{figures(beyond=True)}"
+
+
+def sensitivity() -> str:
+    """What `kmc sensitivity` found last, of the runs that the program carries."""
+    kept = json.loads(board.PREDICTED.with_name("sensitivity.json").read_text())
+    found = [Influence(**{key: math.nan if value is None else value for key, value in row.items()})
+             for row in kept]
+    rows = [(f"`{name}`", *cells) for name, *cells in influences(found)]
+    return table(("number", "range", *(f"`{key}`" for key in keys_of(found))), rows)
 
 
 def figures(beyond: bool = False) -> str:
@@ -112,7 +125,7 @@ def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, 
 
 
 MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
-        "predictions": predictions,
+        "predictions": predictions, "sensitivity": sensitivity,
         "options": options, "plan": plan, "traces": lambda: variables(TRACES),
         "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
 

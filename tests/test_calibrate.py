@@ -142,6 +142,8 @@ def test_what_no_run_tells_is_no_target_of_sensitivity() -> None:
     for key in ("S26_weight_distribution", "S11_roughness"):
         with pytest.raises(UserError, match=f"{key} is told by no run"):
             check([targets()[key]])
+    with pytest.raises(UserError, match="S22a_amplitude has a rule and no tolerance"):
+        check([targets()["S22a_amplitude"]])
 
 
 def test_a_bound_that_reaches_the_band_is_no_loss() -> None:
@@ -161,7 +163,36 @@ def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     assert [one.strength for one in bond[:2]] == pytest.approx([20, 0])
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
-    assert table(found) == [[PAIR[0], "+20", "0", "-"], [PAIR[1], "0", "0", "-"], ["chance", "0", "0", "-"]]
+    assert [row[0] for row in table(found)] == [*PAIR, "chance"]
+    assert [row[1] for row in table(found)][::2] == ["0.1 eV to 0.3 eV", "other devices"]
+    assert [row[2:] for row in table(found)] == [["+20", "0", "-"], ["0", "0", "-"], ["0", "0", "-"]]
+
+
+def test_each_trajectory_has_devices_of_its_own() -> None:
+    """Two sets each: more trajectories are more chances to see what chance does."""
+    pytest.importorskip("SALib")
+    asked: list[int] = []
+
+    def noted(choices: dict[str, str], others: int) -> dict[str, Measured]:
+        asked.append(others)
+        return judged(choices)
+
+    influences(free(list(PAIR)), [targets()["S23a_echo_10ms"]], noted, 3, seed=2)
+    parts = [set(asked[k : k + 4]) for k in range(0, 12, 4)]
+    assert [len(part) for part in parts] == [2, 2, 2]
+    assert len(set().union(*parts)) == 6
+
+
+def test_a_bound_has_no_effect_that_could_be_seen() -> None:
+    """A state that is kept to the end of every run does not say that nothing moves it; a lost point shows."""
+    pytest.importorskip("SALib")
+
+    def lasting(choices: dict[str, str], others: int) -> dict[str, Measured]:
+        return {"S8_ogb_retention": Measured(10.0, 10.0, math.inf, 3)}
+
+    found = influences(free(list(PAIR)), [targets()["S8_ogb_retention"]], lasting, 2, seed=2)
+    assert [row[2] for row in table(found)] == ["-"] * 3
+    assert table([found[0]._replace(strength=1.0, direction=1.0, known=1)])[0][2] == "+1 (1 of 2)"
 
 
 def test_chance_is_told_beside_what_the_numbers_do() -> None:

@@ -31,7 +31,7 @@ from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.reproduce.session import Changes, Maker
 from kmc_analysis.reproduce.targets import targets
-from kmc_analysis.reproduce.verdict import MISS, judge
+from kmc_analysis.reproduce.verdict import MISS, UNCLEAR, judge
 
 
 def rise(set_V: float, top_V: float = series.TOP_V) -> xr.Dataset:
@@ -206,11 +206,13 @@ def test_the_first_cycle_bounds_the_ratio_of_endurance(monkeypatch: pytest.Monke
     do the ratio is open, and where the film alone does it is below one."""
     monkeypatch.setattr(stressed, "is_written", lambda ds, least_S: ds > 0.0)
     monkeypatch.setattr(stressed, "was_reset", lambda ds: ds == 1.0)
-    found = stressed._ratio_of_endurance([1.0, 1.0, 2.0, 1.0], [2.0, 2.0])
-    assert (found.value, found.low, found.high, found.n) == (0.75, 0.75, np.inf, 2)
-    assert found.open  # two are few
-    worse = stressed._ratio_of_endurance([2.0], [1.0, 2.0])
-    assert (worse.value, worse.low, worse.high) == (2.0, 0.0, 2.0)
+    found = stressed._ratio_of_endurance([1.0] * 6, [2.0] * 7)
+    assert (found.value, found.low, found.high, found.n, found.open) == (1.0, 1.0, np.inf, 6, "")
+    worse = stressed._ratio_of_endurance([2.0] * 6, [1.0] * 6)
+    assert (worse.value, worse.low, worse.high) == (1.0, 0.0, 1.0)
+    for some in (([1.0, 1.0, 2.0, 1.0], [2.0, 2.0]), ([2.0] * 6, [1.0, 1.0, 1.0, 1.0, 2.0, 2.0])):
+        unsure = stressed._ratio_of_endurance(*some)  # of a few, half may be to the other side
+        assert unsure.value is None
     for pair in (([1.0], [1.0]), ([2.0], [2.0])):
         unknown = stressed._ratio_of_endurance(*pair)
         assert unknown.value is None
@@ -324,6 +326,20 @@ def test_opposite_changes_by_a_read_do_not_cancel(monkeypatch: pytest.MonkeyPatc
     assert mixed["S25_read_disturb"].value == pytest.approx(0.5)
     assert "2 of 12" in mixed["S25_read_disturb"].note
     assert pulses._disturbed(runs([1.0] * 6, [1.0] * 6, [False] * 6))["S25_read_disturb"].value is None
+
+
+def test_chance_in_a_read_alone_is_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S25: changes of either sign that have no mean leave it open that the read does nothing."""
+    monkeypatch.setattr(pulses, "paired", lambda one, other: list(zip(one, other, strict=True)))
+    monkeypatch.setattr(pulses, "reads", lambda ds, volt: np.array([[0.0, float(ds["g"])]]))
+
+    def verdict(left: list[float]) -> str:
+        there = {name: [xr.Dataset({"g": g, "limited": ("time", [True])}) for g in values]
+                 for name, values in ((pulses._DISTURBED.name, left), (pulses._LEFT.name, [1.0] * 6))}
+        return judge(targets()["S25_read_disturb"], pulses._disturbed(there)["S25_read_disturb"]).verdict
+
+    assert verdict([0.5, 1.5] * 3) == UNCLEAR
+    assert verdict([0.5, 0.6, 0.55] * 2) == MISS
 
 
 def test_the_lesser_median_has_the_interval_of_both(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 from scipy import stats
 
 DRAWS = 10_000
+WHOLE = 7  # devices of which all resamples are taken: of 10,000 draws the end of six is the 24th
 CONFIDENCE = 0.95
 FEWEST = 6  # values for a bootstrap: fewer are within their own range too often
 GRAIN = 1e-9  # of a metric's values: what differs by less is alike but for rounding
@@ -24,6 +27,31 @@ def tails(n: int) -> tuple[float, float]:
     return tail, 1 - tail
 
 
+@cache
+def resamples(n: int, draws: int = DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Resamples of n devices, indices [k, n], and the weight of each [k]: all that there are of few, else
+    `draws` of them."""
+    if n > WHOLE:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        return generator.integers(n, size=(draws, n)), np.full(draws, 1.0 / draws)
+    drawn = np.array(list(combinations_with_replacement(range(n), n)))
+    orders = [math.factorial(n) / math.prod(map(math.factorial, np.bincount(one))) for one in drawn]
+    return drawn, np.array(orders) / n**n
+
+
+def ends(values: np.ndarray, weight: np.ndarray, n: int) -> tuple[float, float]:
+    """The interval that a statistic's `values` [k] of resampled devices give: of those that are there."""
+    there = ~np.isnan(values)
+    order = np.argsort(values[there], kind="stable")
+    found, whole = values[there][order], np.cumsum(weight[there][order])
+    if not len(found):
+        return math.nan, math.nan
+    low, high = tails(n)
+    places = np.searchsorted(whole / whole[-1], [low - 1e-12, high - 1e-12])
+    first, last = found[np.minimum(places, len(found) - 1)]
+    return float(first), float(last)
+
+
 def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """The interval of the mean of `values` (one a seed); (NaN, NaN) for less than two.
 
@@ -36,10 +64,8 @@ def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     if n < FEWEST:
         half = -float(stats.t.ppf((1 - CONFIDENCE) / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
         return float(np.mean(values)) - half, float(np.mean(values)) + half
-    generator = np.random.Generator(np.random.PCG64(seed))
-    means = values[generator.integers(n, size=(draws, n))].mean(axis=1)
-    low, high = np.quantile(means, tails(n))
-    return float(low), float(high)
+    drawn, weight = resamples(n, draws, seed)
+    return ends(values[drawn].mean(axis=1), weight, n)
 
 
 def alike(values: np.ndarray, grain: float) -> bool:

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.intervals import CONFIDENCE, FEWEST, GRAIN, alike, interval, tails
+from kmc_analysis.intervals import CONFIDENCE, DRAWS, FEWEST, GRAIN, ends, interval, resamples
 from kmc_analysis.metrics.pulses import APART, separated
-
-DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -65,26 +63,21 @@ def known(values: Sequence[float] | np.ndarray) -> np.ndarray:
 def mean(values: Sequence[float], note: str = "") -> Measured:
     """The mean over devices; devices without a number are left out.
 
-    A few that are all alike, as counts may be, have no spread to tell an interval by.
+    Those that are all alike, as counts may be, have no spread to tell an interval by, however many they are:
+    of a mean a rare one may be lacking.
     """
     found = known(values)
     if not len(found):
         return not_run("no device has this number").noted(note)
     low, high = interval(found)
-    same = alike(found, GRAIN * float(np.abs(found).max()))
-    return Measured(float(found.mean()), low, high, len(found), note, open=few(len(found)) if same else "")
+    same = len(found) > 1 and float(np.ptp(found)) <= GRAIN * float(np.abs(found).max())
+    told = f"all {len(found)} devices are alike, which tells no interval of a mean" if same else ""
+    return Measured(float(found.mean()), low, high, len(found), note, open=told)
 
 
 def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
     """The median over devices."""
-    found = known(values)
-    if len(found) < 2:
-        return bootstrap(lambda table: float(np.median(table)), found[:, None], note)
-    generator = np.random.Generator(np.random.PCG64(0))
-    drawn = np.median(found[generator.integers(len(found), size=(DRAWS, len(found)))], axis=1)
-    low, high = np.quantile(drawn, tails(len(found)))
-    n = len(found)
-    return Measured(float(np.median(found)), float(low), float(high), n, note, open=few(n))
+    return bootstrap(lambda table: float(np.median(table)), known(values)[:, None], note)
 
 
 def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: str = "") -> Measured:
@@ -95,13 +88,10 @@ def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: st
     n = len(low)
     if n < 2:
         return Measured(float(low[0]), float(low[0]), math.inf, n, f"{note}: a bound", open=few(n))
-    drawn = np.random.Generator(np.random.PCG64(0)).integers(n, size=(DRAWS, n))
-    high = np.where(known_ends, low, np.inf)
-    ends = [np.median(part[drawn], axis=1) for part in (low, high)]
-    tail = tails(n)
-    return Measured(float(np.median(low)), float(np.quantile(ends[0], tail[0])),
-                    float(np.quantile(ends[1], tail[1], method="higher")), n, f"{note}: bounds among them",
-                    open=few(n))  # fmt: skip
+    drawn, weight = resamples(n)
+    first, last = (ends(np.median(part[drawn], axis=1), weight, n)
+                   for part in (low, np.where(known_ends, low, np.inf)))  # fmt: skip
+    return Measured(float(np.median(low)), first[0], last[1], n, f"{note}: bounds among them", open=few(n))
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:
@@ -164,10 +154,35 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
     value = statistic(list(groups))
     if n < 2:
         return Measured(value, n=n, note=note)
+    low, high = ends(*_drawn(statistic, groups, seed), n)
+    return Measured(value, low, high, n, note, open=few(n))
+
+
+def _drawn(statistic: Callable[[list[np.ndarray]], float], groups: Sequence[np.ndarray], seed: int
+           ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The statistic of resampled devices [k], and the share of each."""
+    if len(groups) == 1:
+        drawn, weight = resamples(len(groups[0]), DRAWS, seed)
+        return np.array([statistic([groups[0][one]]) for one in drawn]), weight
     generator = np.random.Generator(np.random.PCG64(seed))
-    drawn = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
-    low, high = np.nanquantile(drawn, tails(n))
-    return Measured(value, float(low), float(high), n, note, open=few(n))
+    values = [statistic([g[generator.integers(len(g), size=len(g))] for g in groups]) for _ in range(DRAWS)]
+    return np.array(values), np.full(DRAWS, 1.0 / DRAWS)
+
+
+def least_of(statistic: Callable[[np.ndarray], float], groups: Sequence[np.ndarray], note: str = "",
+             sign: float = 1.0) -> Measured:  # fmt: skip
+    """The least of a `statistic` of several groups of devices; with a `sign` of -1 the greatest.
+
+    The least of several that are alike lies below them all, so its own resamples say too soon that it is
+    below something: that end of the interval is the least of the groups' own.
+    """
+    found = bootstrap_groups(lambda parts: sign * min(sign * statistic(part) for part in parts), groups, note)
+    if not np.isfinite(found.low):
+        return found
+    alone = [bootstrap_groups(lambda parts: statistic(parts[0]), [group]) for group in groups]
+    if sign > 0:
+        return replace(found, high=max(found.value, min(one.high for one in alone)))
+    return replace(found, low=min(found.value, max(one.low for one in alone)))
 
 
 def few(n: int) -> str:

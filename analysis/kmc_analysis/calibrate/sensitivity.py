@@ -20,7 +20,7 @@ from kmc_analysis.reproduce.targets import Target
 from kmc_analysis.tables import plain
 
 LEVELS = 4
-#: the row that changes no number: its levels are other sets of devices, so an effect as small says nothing
+#: the row that changes no number: its levels are other sets of devices, in each trajectory two of its own
 CHANCE = "chance"
 Judge = Callable[[dict[str, str], int], dict[str, Measured]]  # of numbers, for the devices of a set
 Tell = Callable[[str], None]
@@ -29,9 +29,11 @@ Tell = Callable[[str], None]
 class Influence(NamedTuple):
     """What a parameter does to a figure over its range: mean absolute and signed elementary effects, in the
     target's tolerances (decades where a tolerance has one end). `known` trajectories of `asked` had numbers.
+    `span` is the range in words.
     """
 
     parameter: str
+    span: str
     key: str
     strength: float
     direction: float
@@ -45,13 +47,17 @@ def library() -> Any:
 
 
 def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
-    """UserError for a target that no run of a device tells: the cards' numbers do not reach it; and for a
-    number of a ligand's own, say, where devices of another ligand are judged, too."""
+    """UserError for a target that no run of a device tells: the cards' numbers do not reach it; for one with
+    a rule in place of a tolerance, which measures no effect; and for a number of a ligand's own, say, where
+    devices of another ligand are judged, too."""
     run = {key for figure in figures_of({one.key for one in targets}) if figure.programs
            for key in figure.keys}  # fmt: skip
     for one in targets:
         if one.key not in run:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
+        if one.accept.rule:
+            raise UserError(f"{one.key} has a rule and no tolerance to measure an effect by",
+                            next_step="name another target")  # fmt: skip
     for parameter in parameters:
         role = parameter.path.partition(".")[0]
         if role in OWN:
@@ -92,17 +98,20 @@ def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Jud
 
     M. D. Morris, Technometrics 33, 161 (1991). Each trajectory changes one parameter after the other by two
     thirds of its range; effects are scaled to the whole range. Chance is one more, which moves to other
-    devices: a parameter whose effect is no larger has none that is seen.
+    devices. It scatters, too: of eight numbers that do nothing one will pass it by half in the median, and by
+    three times in one of ten tables of two to four trajectories.
     """
     names = [*(one.path for one in parameters), CHANCE]
     problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
     points = library().sample(problem, trajectories, num_levels=LEVELS, seed=seed)
     scores = np.empty((len(points), len(targets)))
     for k, point in enumerate(points):
-        found = judge(_choices(parameters, point[:-1]), round(point[-1] * (LEVELS - 1)))
+        devices = k // (len(names) + 1) * LEVELS + round(point[-1] * (LEVELS - 1))
+        found = judge(_choices(parameters, point[:-1]), devices)
         scores[k] = [_score(one, found.get(one.key)) for one in targets]
         tell(f"{k + 1} of {len(points)} points judged")
-    return [_influence(names, j, target, points, scores[:, t], trajectories)
+    spans = [*(f"{one.told(one.low)} to {one.told(one.high)}" for one in parameters), "other devices"]
+    return [_influence((names[j], spans[j]), j, target, points, scores[:, t], trajectories)
             for t, target in enumerate(targets) for j in range(len(names))]  # fmt: skip
 
 
@@ -113,8 +122,8 @@ def _choices(parameters: Sequence[Free], point: np.ndarray) -> dict[str, str]:
 
 
 def _score(target: Target, found: Measured | None) -> float:
-    """A value in tolerances of its target; NaN for none."""
-    if found is None or not is_number(found.value):
+    """A value in tolerances of its target; NaN for none, and for a bound, which moves with nothing."""
+    if found is None or not is_number(found.value) or math.isinf(found.high):
         return math.nan
     accept = target.accept
     if accept.two_sided:
@@ -122,25 +131,26 @@ def _score(target: Target, found: Measured | None) -> float:
     return math.log10(found.value) if found.value > 0 else math.nan
 
 
-def _influence(names: Sequence[str], j: int, target: Target, points: np.ndarray, score: np.ndarray,
+def _influence(name: tuple[str, str], j: int, target: Target, points: np.ndarray, score: np.ndarray,
                trajectories: int) -> Influence:  # fmt: skip
-    """The effects of parameter `j`: the steps of each trajectory that move it."""
+    """The effects of parameter `j`, of that name and span: the steps of each trajectory that move it."""
     steps, rises = np.diff(points, axis=0), np.diff(score)
-    size = len(names) + 1
+    size = len(points[0]) + 1
     inside = np.arange(len(steps)) % size != size - 1  # not from one trajectory to the next
     moved = inside & (np.abs(steps[:, j]) > 1e-9)
     effects = (rises[moved] / steps[moved, j])[np.isfinite(rises[moved])]
     if not len(effects):
-        return Influence(names[j], target.key, math.nan, math.nan, 0, trajectories)
-    return Influence(names[j], target.key, float(np.abs(effects).mean()), float(effects.mean()),
+        return Influence(*name, target.key, math.nan, math.nan, 0, trajectories)
+    return Influence(*name, target.key, float(np.abs(effects).mean()), float(effects.mean()),
                      len(effects), trajectories)  # fmt: skip
 
 
 def table(found: Sequence[Influence]) -> list[list[str]]:
-    """One row a parameter, one column a target: the strength, with a sign where it points one way."""
+    """One row a parameter, with its range, one column a target: the strength, with a sign where it points one
+    way."""
     rows: dict[str, list[str]] = {}
     for one in found:
-        rows.setdefault(one.parameter, [one.parameter]).append(_cell(one))
+        rows.setdefault(one.parameter, [one.parameter, one.span]).append(_cell(one))
     return list(rows.values())
 
 
@@ -149,7 +159,8 @@ def _cell(one: Influence) -> str:
         return "-"
     sign = "" if one.strength == 0 else "+" if one.direction > 0.9 * one.strength else (
         "-" if one.direction < -0.9 * one.strength else "+-")  # fmt: skip
-    return f"{sign}{one.strength:.2g}"
+    some = "" if one.known == one.asked else f" ({one.known} of {one.asked})"
+    return f"{sign}{one.strength:.2g}{some}"
 
 
 def keys_of(found: Sequence[Influence]) -> list[str]:

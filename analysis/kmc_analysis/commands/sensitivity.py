@@ -20,7 +20,7 @@ Paths = Annotated[
 ]
 Trajectories = Annotated[int, typer.Option("--trajectories", min=1, help="Each changes all parameters once.")]
 Reach = Annotated[
-    float, typer.Option("--reach", min=0.01, help="Part of its sigma that each parameter goes either way.")
+    float, typer.Option("--reach", min=0.01, max=1.0, help="Part of sigma that a parameter goes either way.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the sample.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
@@ -44,8 +44,9 @@ def sensitivity(
     Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
     decade either way, or a sigma above if that is more). A cell is the mean change of the figure
     over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
-    which way. The row "chance" changes no number but the devices: an effect that is no larger says nothing. A
-    number of OGB's own is for figures of devices with OGB alone. Needs SALib. Writes sensitivity.json.
+    which way. The row "chance" changes no number but the devices: an effect says something where it is some
+    times as large. A number of OGB's own is for figures of devices with OGB alone. Needs SALib. Writes
+    sensitivity.json.
 
     Examples:
 
@@ -92,5 +93,5 @@ def _tell(found: list[Influence], path: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"influences": rows}, indent=1))
     else:
-        show_rows(["parameter", *effects.keys_of(found)], effects.table(found), "Sensitivity")
+        show_rows(["parameter", "range", *effects.keys_of(found)], effects.table(found), "Sensitivity")
         print(path)

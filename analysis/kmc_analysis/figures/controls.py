@@ -10,7 +10,7 @@ import xarray as xr
 from kmc.pictures.lines import COLOURS
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, panels
-from kmc_analysis.measured import Measured, bootstrap_groups, known, median, not_run, share
+from kmc_analysis.measured import Measured, known, least_of, median, not_run, share
 from kmc_analysis.metrics import LEAST_LEVELS, has_set, loop_opening, on_off
 from kmc_analysis.metrics.states import HIGH_RESISTANCE
 
@@ -106,9 +106,8 @@ def _bare(runs: Runs) -> dict[str, Measured]:
     if not all(map(len, loops.values())):
         return {"S16_interlayers_only": not_run("a device without crystals has no loop, or was not run")}
     told = ", ".join(f"{name} {np.median(table):.3g}" for name, table in loops.items())
-    return {"S16_interlayers_only": bootstrap_groups(
-        lambda parts: max(float(np.median(part)) for part in parts), list(loops.values()),
-        f"the wider loop of {told}")}  # fmt: skip
+    return {"S16_interlayers_only": least_of(lambda part: float(np.median(part)), list(loops.values()),
+                                             f"the wider loop of {told}", sign=-1.0)}  # fmt: skip
 
 
 def _draw_bare(runs: Runs, path: Path) -> None:

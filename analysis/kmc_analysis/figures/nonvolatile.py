@@ -111,7 +111,7 @@ def heat(devices: list[xr.Dataset], note: str) -> Measured:
     return Measured(most, 0.0, most, len(devices), told, bound=True)
 
 
-_FIRST = "the greatest power of the first cycle, held until it is steady"
+_FIRST = "the greatest power of the first RESET, held until it is steady"
 _OWED = "the first cycle stands in for the fiftieth, or the last: those are out of reach"
 
 

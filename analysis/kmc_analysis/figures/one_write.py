@@ -6,7 +6,6 @@ table of sensitivities.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,9 @@ from kmc_analysis.figures.beyond import KEPT_S, OPEN_S, fading
 from kmc_analysis.figures.definition import Figure, Program, Runs
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.figures.programmed import LOW_READ
-from kmc_analysis.measured import Measured, bootstrap, known, not_run
+from kmc_analysis.measured import Measured, bootstrap, not_run
 from kmc_analysis.metrics import set_time
-from kmc_analysis.metrics.states import LOW_READ_V, lifetime, reads
+from kmc_analysis.metrics.states import LOW_READ_V, Kept, lifetime, reads
 
 LIMIT_UA = 1
 _WRITE = Program(f"one write at {LIMIT_UA} uA", "ogb_20nm", [LOW_READ, *fading(LIMIT_UA)], devices=6)
@@ -30,35 +29,34 @@ def _leak(ds: xr.Dataset) -> float:
     return float(reads(ds, LOW_READ_V)[0, 1])
 
 
-def _set_s(ds: xr.Dataset) -> float:
-    """From the end of the read on; NaN for a device that does not set."""
+def _set_s(ds: xr.Dataset) -> Kept:
+    """From the end of the read on; censored for a device that does not set."""
     first = ds["segment"].values == 0
     found = set_time(ds.isel(time=~first))
-    return np.nan if found.censored else found.time_s - float(ds["time"].values[first][-1])
-
-
-def _life_s(ds: xr.Dataset) -> float:
-    """One that lasts to the end counts as gone then; NaN for a device that does not set."""
-    return np.nan if np.isnan(_set_s(ds)) else lifetime(ds, OPEN_S).time_s
-
-
-_NUMBERS: dict[str, Callable[[xr.Dataset], float]] = {
-    "B4_leak": _leak, "B5_time_to_set": _set_s, "B6_time_to_forget": _life_s,
-}  # fmt: skip
+    return found._replace(time_s=found.time_s - float(ds["time"].values[first][-1]))
 
 
 def _numbers(runs: Runs) -> dict[str, Measured]:
-    return {key: _mean(list(map(number, runs[_WRITE.name]))) for key, number in _NUMBERS.items()}
+    devices = runs[_WRITE.name]
+    times = list(map(_set_s, devices))
+    lives = [lifetime(ds, OPEN_S) for ds, one in zip(devices, times, strict=True) if not one.censored]
+    late, lasting = (sum(one.censored for one in some) for some in (times, lives))
+    told = {"B4_leak": "", "B5_time_to_set": _bound(late, len(times), "do not set"),
+            "B6_time_to_forget": _bound(lasting, len(lives), "last to the end")}  # fmt: skip
+    values = ([_leak(ds) for ds in devices], [one.time_s for one in times], [one.time_s for one in lives])
+    return {key: _mean(some, note) for (key, note), some in zip(told.items(), values, strict=True)}
 
 
-def _mean(values: list[float]) -> Measured:
+def _bound(censored: int, count: int, what: str) -> str:
+    told = f"{censored} of {count} {what}, and count with the time that they had: a lower bound"
+    return told if censored else ""
+
+
+def _mean(values: list[float], note: str) -> Measured:
     """The geometric mean over devices, for their scatter is by factors."""
-    found = known(values)
-    if not len(found):
+    if not values:
         return not_run("no device has this number")
-    without = len(values) - len(found)
-    note = f"{without} of {len(values)} do not set" if without else ""
-    return bootstrap(lambda rows: float(10 ** rows.mean()), np.log10(found)[:, None], note)
+    return bootstrap(lambda rows: float(10 ** rows.mean()), np.log10(values)[:, None], note)
 
 
 def _draw(runs: Runs, path: Path) -> None:
@@ -70,7 +68,7 @@ def _draw(runs: Runs, path: Path) -> None:
 
 
 FIGURES = [
-    Figure("B4_B6", "one write", tuple(_NUMBERS), (_WRITE,), _numbers,
+    Figure("B4_B6", "one write", ("B4_leak", "B5_time_to_set", "B6_time_to_forget"), (_WRITE,), _numbers,
            f"a read at 50 mV, as figure S28 at {LIMIT_UA} uA, then 0 V until {1e6 * OPEN_S:g} uS are left, "
            f"{KEPT_S:g} s at most; geometric means over devices", _draw),
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from kmc_analysis.measured import (
     bootstrap_groups,
     few,
     known,
+    least_of,
     mean,
     not_run,
 )
@@ -79,11 +80,11 @@ def _thickness(runs: Runs) -> dict[str, Measured]:
     )
     return {"S19_thickness_set": _too_fast(_change(ways, _set, "1 mA")),
             "S19_thickness_reset": _change(groups, lambda ds: -reset_voltage(ds), told),
-            "S19_thickness_on_off": bootstrap_groups(_least_median, ratios, told)}  # fmt: skip
+            "S19_thickness_on_off": least_of(_median, ratios, told)}  # fmt: skip
 
 
-def _least_median(parts: list[np.ndarray]) -> float:
-    return min(float(np.median(part)) for part in parts)
+def _median(part: np.ndarray) -> float:
+    return float(np.median(part))
 
 
 def _on_off_written(ds: xr.Dataset) -> float:
@@ -136,7 +137,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     few = min(map(len, tables)) < ASKED
     note = f"{', '.join(str(len(table)) for table in tables)} devices of 13, 9, 7 nm, way up at 1 uA"
     trend = bootstrap_groups(lambda parts: _slope(size, parts), tables, note)
-    least = bootstrap_groups(lambda parts: 10 ** _least_median(parts), tables, note)
+    worst = least_of(lambda part: float(10 ** np.median(part)), tables, note)
     good = [float((table >= np.log10(300)).mean()) for table in tables]
     told = f"yields {', '.join(f'{one:.2g}' for one in good)} of 13, 9, 7 nm"
     tied = [float(one) for one, share in zip(size, good, strict=True) if share == max(good)]
@@ -144,7 +145,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     owed = f"the target asks for {ASKED} devices a size" if few else ""
     if not all(np.median(table) > 0.0 for table in tables):  # a ratio of one whatever the size is no trend
         trend = replace(trend, open="at one of the sizes half of the devices do not set")
-    asked = (replace(one, owed=owed) for one in (trend, least))
+    asked = (replace(one, owed=owed) for one in (trend, worst))
     return dict(zip(keys, (*asked, best), strict=True))
 
 

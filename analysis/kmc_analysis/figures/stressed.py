@@ -13,10 +13,11 @@ from kmc_analysis.figures.definition import Figure, Program, Runs
 from kmc_analysis.figures.pictures import current_voltage, panels
 from kmc_analysis.figures.programmed import CLOSED_S, at_rest, cycle, held, is_written, kept
 from kmc_analysis.figures.series import PAIR
-from kmc_analysis.measured import Measured, difference_of_shares, few, not_run
+from kmc_analysis.measured import Measured, difference_of_shares, few, not_run, share
 from kmc_analysis.metrics.states import was_reset
 
 ASKED = 20  # devices each
+_HALF = 0.5
 #: what a cycle leaves out of going from volatile to non-volatile and back
 VOLATILE_OWED = "back is at high resistance: switching at 1 uA before the cycle and after it was not tried"
 
@@ -46,19 +47,19 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
 
 def _ratio_of_endurance(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     """What the first cycle bounds: a device that its RESET brings back has one good cycle or more, another
-    less than one. The value is the bound."""
+    less than one. So the median of a kind is known to one side of one cycle, if a share surely is of half."""
     groups = _returned(crystals, film)
     if not all(map(len, groups)):
         return _too_few_written(groups, crystals, film)
-    longer, shorter = (float(group.mean()) for group in groups)
-    low = 0.0 if shorter else longer
-    high = np.inf if longer or not shorter else 1.0 / shorter
-    n = min(map(len, groups))
-    told = (f"the first cycle brought back {longer:.2g} of {len(groups[0])} written crystals and "
-            f"{shorter:.2g} of {len(groups[1])} written films; more were not followed")  # fmt: skip
-    if not low and high == np.inf:
-        return not_run(f"{told}: the ratio is open")
-    return Measured(low or high, low, high, n, f"a bound; {told}", open=few(n))
+    longer, shorter = (share(int(group.sum()), len(group)) for group in groups)
+    told = (f"the first cycle brought back {longer.value:.2g} of {longer.n} written crystals and "
+            f"{shorter.value:.2g} of {shorter.n} written films; more were not followed")  # fmt: skip
+    n = min(longer.n, shorter.n)
+    if longer.low > _HALF > shorter.high:
+        return Measured(1.0, 1.0, np.inf, n, f"a bound of the medians; {told}", open=few(n), bound=True)
+    if longer.high < _HALF < shorter.low:
+        return Measured(1.0, 0.0, 1.0, n, f"a bound of the medians; {told}", open=few(n), bound=True)
+    return not_run(f"{told}: the ratio of the medians is open")
 
 
 def _returned(*devices: list[xr.Dataset]) -> list[np.ndarray]:

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc_analysis.intervals import tails
-
-_DRAWS = 2000
+from kmc_analysis.intervals import ends, resamples
 
 
 class CycleLife(NamedTuple):
@@ -41,10 +39,9 @@ def cycle_life(residues: Sequence[np.ndarray] | np.ndarray, critical: float) -> 
     n = len(groups)
     if n < 2:
         return CycleLife(linear, math.nan, math.nan, walk, math.nan, math.nan)
-    generator = np.random.Generator(np.random.PCG64(0))
-    drawn = [_lives(sums[generator.integers(n, size=n)].sum(axis=0), critical) for _ in range(_DRAWS)]
-    ends = np.quantile(np.array(drawn), tails(n), axis=0, method="nearest")  # of some that are infinite
-    return CycleLife(linear, float(ends[0, 0]), float(ends[1, 0]), walk, float(ends[0, 1]), float(ends[1, 1]))
+    drawn, weight = resamples(n)
+    lives = np.array([_lives(sums[one].sum(axis=0), critical) for one in drawn])
+    return CycleLife(linear, *ends(lives[:, 0], weight, n), walk, *ends(lives[:, 1], weight, n))
 
 
 def _lives(sums: np.ndarray, critical: float) -> tuple[float, float]:

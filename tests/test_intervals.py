@@ -1,0 +1,83 @@
+"""Intervals of few devices: all their resamples, and ends that no generator's seed moves."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kmc_analysis import intervals, measured
+
+VALUES = np.array([7.2, 1.2, 0.6, 0.3, 0.0, -0.2])
+
+
+def test_all_resamples_are_there_with_their_weights() -> None:
+    """Four devices: the 256 ordered draws, each as often as it is drawn."""
+    drawn, weight = intervals.resamples(4)
+    assert len(drawn) == 35
+    assert weight.sum() == pytest.approx(1.0)
+    counted: dict[tuple[int, ...], int] = {}
+    for one in itertools.product(range(4), repeat=4):
+        key = tuple(sorted(one))
+        counted[key] = counted.get(key, 0) + 1
+    found = {tuple(row): round(256 * share) for row, share in zip(drawn.tolist(), weight, strict=True)}
+    assert found == counted
+
+
+def test_the_ends_are_those_of_very_many_draws() -> None:
+    """Of six devices, whose ends are the rarest quarter of a per cent."""
+    low, high = intervals.interval(VALUES)
+    many = VALUES[np.random.default_rng(3).integers(6, size=(400_000, 6))].mean(axis=1)
+    assert (low, high) == pytest.approx(np.quantile(many, intervals.tails(6)), abs=0.06)
+
+
+def test_no_seed_moves_the_ends_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws are for more devices than of which all resamples are taken: there two seeds differ."""
+    table = VALUES[:, None]
+    one, other = (measured.bootstrap(lambda part: float(part.mean()), table, seed=seed) for seed in (1, 2))
+    assert (one.low, one.high) == (other.low, other.high) == intervals.interval(VALUES)
+    monkeypatch.setattr(intervals, "WHOLE", 5)
+    intervals.resamples.cache_clear()
+    drawn = [measured.bootstrap(lambda part: float(part.mean()), table, seed=seed).high for seed in (1, 2)]
+    intervals.resamples.cache_clear()
+    assert drawn[0] != drawn[1]
+
+
+def test_resamples_without_a_number_are_left_out() -> None:
+    """A statistic that some resamples do not have has the ends of the others."""
+    values = np.array([np.nan, 1.0, 2.0, 3.0])
+    assert intervals.ends(values, np.full(4, 0.25), 6) == (1.0, 3.0)
+    assert np.isnan(intervals.ends(np.full(2, np.nan), np.full(2, 0.5), 6)).all()
+
+
+def test_means_that_are_all_alike_tell_no_interval() -> None:
+    """However many: of a mean a rare one may be lacking. A median of six alike stands."""
+    assert measured.mean([2.0] * 12).open
+    assert not measured.mean([2.0] * 11 + [2.1]).open
+    assert not measured.median([2.0] * 6).open
+
+
+def test_the_least_of_several_groups_is_not_below_too_soon() -> None:
+    """Three groups whose medians are all at the limit: their least lies below it, and its own resamples say
+    so four times as often as they may."""
+    generator = np.random.default_rng(5)
+    counts = np.zeros(2)
+    for _ in range(60):
+        groups = list(generator.normal(0.0, 0.3, (3, 20)))
+        sure = measured.least_of(lambda part: float(np.median(part)), groups)
+        drawn = np.array([min(np.median(group[generator.integers(20, size=20)]) for group in groups)
+                          for _ in range(300)])
+        counts += [sure.high < 0.0, np.quantile(drawn, 0.975) < 0.0]
+        assert sure.low <= sure.value <= sure.high
+    assert counts[0] <= 0.1 * 60
+    assert counts[1] > counts[0]
+
+
+def test_the_greatest_is_the_least_of_the_other_sign() -> None:
+    """S16 takes the wider of two loops."""
+    groups = [VALUES, VALUES + 1.0]
+    least = measured.least_of(lambda part: float(np.median(part)), [-group for group in groups])
+    most = measured.least_of(lambda part: float(np.median(part)), groups, sign=-1.0)
+    assert most.value == -least.value
+    assert most.low == pytest.approx(-least.high, abs=0.2)
