@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kmc.errors import UserError
-from kmc_analysis.compact import circuits, exports, expressions, integrator_kernels, reference
+from kmc_analysis.compact import circuits, exports, expressions, integrator_kernels, reference, veriloga
 from kmc_analysis.compact.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -221,7 +221,7 @@ def test_only_a_model_that_reads_the_ambient_has_it(tmp_path: Path) -> None:
     """What moves nothing is no parameter, in an export neither; a fit that names it is read all the same."""
     assert [name for name in MODELS if "T_amb" in load_model(name).names] == ["silver"]
     assert "T_amb" in circuits.subcircuit(load_model("silver"))
-    for made in (circuits.subcircuit, circuits.veriloga):
+    for made in (circuits.subcircuit, veriloga.veriloga):
         assert "T_amb" not in made(load_model("stanford_pku"))
     fit = {"model": "vteam", "parameters": {"Ron": {"value": 4e3}, "T_amb": {"value": 300.0}}}
     (tmp_path / "parameters.json").write_text(json.dumps(fit))

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import simulators
 
-from kmc_analysis.compact import circuits, exports, reference
+from kmc.errors import UserError
+from kmc_analysis.compact import circuits, exports, reference, veriloga
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -81,7 +82,7 @@ def test_m_is_devices_side_by_side(name: str, tmp_path: Path) -> None:
 def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
     """There the simulator does it."""
     (tmp_path / "library.sp").write_text(circuits.limiter())
-    (tmp_path / "model.va").write_text(circuits.veriloga(load_model("silver")))
+    (tmp_path / "model.va").write_text(veriloga.veriloga(load_model("silver")))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     one, four = (side_by_side("silver", count, tmp_path, osdi) for count in (1, 4))
     assert four == pytest.approx(4 * one, rel=1e-3)
@@ -91,7 +92,7 @@ def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
 def test_a_device_of_veriloga_has_parameters_of_its_own(tmp_path: Path) -> None:
     """On its line, as of the subcircuit, or in the model for all: the leak at 300 K and at 360 K."""
     silver = load_model("silver")
-    (tmp_path / "model.va").write_text(circuits.veriloga(silver))
+    (tmp_path / "model.va").write_text(veriloga.veriloga(silver))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     deck = tmp_path / "deck.cir"
     deck.write_text(
@@ -120,6 +121,116 @@ def test_the_limiter_limits_at_every_temperature(options: str, tmp_path: Path) -
     assert -simulators.run_deck(deck, "out.txt")[-1, 1] == pytest.approx(1e-5, rel=1e-3)
 
 
+AT_START = ["op", "tran 10u 1m", "tran 10u 1m uic", "ac dec 1 1 1"]
+
+
+def at_start(model: CompactModel, analysis: str, given: str, folder: Path, osdi: str) -> float:
+    """The device's current at 0.1 V where an analysis begins, or that of a small signal of 0.1 V."""
+    device = f"N1 a 0 mod {given}" if osdi else f"X1 a 0 kmc_{model.name} {given}"
+    card, loaded = (f".model mod kmc_{model.name}_va", f"pre_osdi {osdi}") if osdi else ("", "")
+    deck = folder / "deck.cir"
+    deck.write_text(
+        f"* start\n.include library.sp\n{card}\n{circuits._OPTIONS}\nV1 a 0 dc 0.1 ac 0.1\n"
+        f"{device}\n.control\nset num_threads=1\n{loaded}\n{analysis}\nset wr_singlescale\n"
+        "wrdata out.txt i(V1)\n.endc\n.end\n"
+    )
+    return -float(np.atleast_2d(simulators.run_deck(deck, "out.txt"))[0, 1])
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+@pytest.mark.parametrize("name", model_names())
+def test_every_analysis_begins_at_the_start(name: str, compiled: bool, tmp_path: Path) -> None:
+    """Not with the state in which its rates would rest: an operating point, a transient from one, and one
+    without."""
+    model, osdi = load_model(name), ""
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    if compiled:
+        (tmp_path / "model.va").write_text(veriloga.veriloga(model))
+        osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    expected = simulate(model, Drive.of([0.0, 1e-9], [0.1, 0.1])).current[0]
+    for analysis in AT_START[:3]:
+        assert at_start(model, analysis, "", tmp_path, osdi) == pytest.approx(expected, rel=1e-2), analysis
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_a_programmed_device_is_the_start_of_a_simulation(compiled: bool, tmp_path: Path) -> None:
+    """2 % of the metal, on the device's line: 0.1 mS in every analysis, and in the reference."""
+    model, osdi = load_model("silver"), ""
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    if compiled:
+        (tmp_path / "model.va").write_text(veriloga.veriloga(model))
+        osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    expected = simulate(model, Drive.of([0.0, 1e-9], [0.1, 0.1]), {"metal_0": 0.02}).current[0]
+    assert expected == pytest.approx(1e-5, rel=1e-3)
+    for analysis in AT_START:
+        assert at_start(model, analysis, "metal_0=0.02", tmp_path, osdi) == pytest.approx(expected, rel=1e-3)
+
+
+@needs_compiler
+def test_veriloga_has_units_bounds_and_meanings(tmp_path: Path) -> None:
+    """A parameter out of its bounds ends ngspice; the subcircuit tells them in comments."""
+    model = load_model("silver")
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    (tmp_path / "model.va").write_text(veriloga.veriloga(model))
+    assert "* tau_v (s): time in which" in (tmp_path / "library.sp").read_text()
+    assert 'units="s", desc="time in which' in (tmp_path / "model.va").read_text()
+    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    assert at_start(model, "op", "tau_v=0.5", tmp_path, osdi) > 0.0
+    with pytest.raises(UserError, match="tau_v is out of bounds"):
+        at_start(model, "op", "tau_v=-1", tmp_path, osdi)
+
+
+@needs_compiler
+def test_a_jump_of_two_volt_passes_in_veriloga(tmp_path: Path) -> None:
+    """`memdiode` under a limit, whose rates span 30 decades: no singular matrix, no step that collapses."""
+    model = load_model("memdiode")
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    (tmp_path / "model.va").write_text(veriloga.veriloga(model))
+    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    deck = tmp_path / "deck.cir"
+    deck.write_text(
+        f"* jump\n.include library.sp\n.model mod kmc_memdiode_va\n{circuits._OPTIONS}\n"
+        "Vsource s 0 PWL(0 0 5m 2 15m -2 20m 0)\nXlimit s a 0 kmc_limiter icc=100u\nN1 a 0 mod\n"
+        f".tran 20u 20m 0 20u uic\n.control\nset num_threads=1\npre_osdi {osdi}\nrun\n"
+        "wrdata out.txt v(a)\n.endc\n.end\n"
+    )
+    assert simulators.run_deck(deck, "out.txt")[-1, 0] == pytest.approx(0.02)
+
+
+def test_a_gap_that_newton_overshoots_has_a_power(tmp_path: Path) -> None:
+    """`stanford_pku` at the simulator's own tolerances, too."""
+    model = load_model("stanford_pku")
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    text = circuits.bench(model, TRAIN, "library.sp", "out.txt", step=exports.PULSE_STEP_S)
+    (tmp_path / "deck.cir").write_text(text.replace(circuits._OPTIONS, ""))
+    assert simulators.run_deck(tmp_path / "deck.cir", "out.txt")[-1, 0] == pytest.approx(TRAIN.time[-1])
+
+
+def test_devices_are_drawn_one_after_the_other(tmp_path: Path) -> None:
+    """The deck of the export: ten lines, whose voltages scatter about as their threshold does."""
+    model = load_model("silver")
+    exports.write(model, model.values(), tmp_path)
+    deck = ["ngspice", "-b", "monte_carlo.cir"]
+    subprocess.run(deck, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    found = np.loadtxt(tmp_path / "monte_carlo.txt", skiprows=1)
+    assert found[:, 0].tolist() == list(range(1, 11))
+    assert 0.02 < np.std(np.log(found[:, 1])) < 0.2
+    (tmp_path / "none").mkdir()
+    exports.write(load_model("vteam"), load_model("vteam").values(), tmp_path / "none")
+    assert (tmp_path / "none" / "monte_carlo.cir").exists() == bool(load_model("vteam").spread.get("device"))
+
+
+def test_there_is_no_noise(tmp_path: Path) -> None:
+    """None is modelled; the resistors that hold a state's node make none either."""
+    (tmp_path / "library.sp").write_text(circuits.subcircuit(load_model("silver")))
+    (tmp_path / "deck.cir").write_text(
+        f"* noise\n.include library.sp\n{circuits._OPTIONS}\nV1 s 0 dc 0.1 ac 1\nR2 s b 1e9 noisy=0\n"
+        "X2 b 0 kmc_silver\n.control\nnoise v(b) V1 dec 1 1 1k\nsetplot noise1\n"
+        "wrdata out.txt onoise_spectrum\n.endc\n.end\n"
+    )
+    assert simulators.run_deck(tmp_path / "deck.cir", "out.txt")[:, 1].max() == 0.0
+
+
 def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
     """Largest relative distance of ngspice's device current from the reference's.
 
@@ -136,7 +247,7 @@ def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, fl
     (folder / "library.sp").write_text(circuits.subcircuit(model))
     osdi = ""
     if compiled:
-        (folder / "model.va").write_text(circuits.veriloga(model))
+        (folder / "model.va").write_text(veriloga.veriloga(model))
         osdi = simulators.compile_veriloga(folder / "model.va").name
     drives = {f"{limit:g} A": Drive.sweep(0.6, 1.0, limit) for limit in (1e-6, 1e-5, 1e-4, 1e-3)}
     found = {}
@@ -212,7 +323,7 @@ def test_a_thousand_pulses(name: str, tmp_path: Path) -> None:
 def test_a_thousand_pulses_of_veriloga(name: str, tmp_path: Path) -> None:
     """The same through openvaf-r and OSDI."""
     model = device(name)
-    (tmp_path / "model.va").write_text(circuits.veriloga(model))
+    (tmp_path / "model.va").write_text(veriloga.veriloga(model))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     assert thousand_pulses(model, tmp_path, osdi) < 10.0
 

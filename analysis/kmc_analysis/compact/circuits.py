@@ -1,4 +1,4 @@
-"""A model for circuit simulators: ngspice subcircuit and test benches, Verilog-A, and PWL sources.
+"""A model for circuit simulators: ngspice subcircuit and test benches, and PWL sources.
 
 States are voltages of nodes that hold one microfarad: with one farad the rounding of fast rates that
 cancel is above the simulator's absolute tolerance of currents, and its step collapses. A current-limited
@@ -10,6 +10,9 @@ gone too far, Newton's method finds back from there, which takes a third of the 
 `m` devices side by side are a parameter of the subcircuit: ngspice multiplies its resistors and capacitors by
 an `m` that it does not declare, but no behavioural source, and so would slow the states in place of adding
 current. Only the device's current is multiplied here; a rate reads that of one device.
+
+Without a transient's time a state is its initial one: a current pulls it there in place of its rate, so that
+an operating point, and what begins at one, is the device at its start and not wherever its rates would rest.
 """
 
 from __future__ import annotations
@@ -40,13 +43,15 @@ _OPTIONS = ".options method=gear reltol=1.5e-5 abstol=1e-15 vntol=1e-9 chgtol=1e
 
 def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:
     """`.subckt kmc_NAME p n` for ngspice, every parameter and `m` its own, and `.subckt kmc_limiter`."""
-    inner = "d" if _has_series(model) else "p"
+    inner = "d" if has_series(model) else "p"
     names = _spice_names(model, f"V({inner},n)")
     lines = [
         f"* {model.title}",
         f"* {model.source}",
         f"* valid: {model.validity}",
         f"* parameters: {one_line(model.origin)}",
+        f"* needs {_OPTIONS}",
+        *(f"* {about}" for about in _meanings(model)),
         f".subckt kmc_{model.name} p n",
     ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
@@ -63,11 +68,18 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
         initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
         lines += [
             f"* {state.meaning}",
-            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*({to_source(state.rate, names)})"),
+            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*(time > 0 ? {to_source(state.rate, names)} : "
+                     f"({initial}) - V({node}))"),
             f"C{node} {node} 0 {STATE_F!r} IC={initial}",
-            f"R{node} {node} 0 1e15",
+            f"R{node} {node} 0 1e15 noisy=0",
         ]
     return "\n".join([*lines, f".ends kmc_{model.name}", "", limiter()])
+
+
+def _meanings(model: CompactModel) -> list[str]:
+    """Every parameter with its unit, bounds and meaning."""
+    return [f"{one.name}{one.unit and f' ({one.unit})'}: {one.meaning}, {one.low:g} to {one.high:g}"
+            for one in model.parameters]  # fmt: skip
 
 
 def limiter() -> str:
@@ -93,7 +105,7 @@ def limiter() -> str:
     )
 
 
-def _has_series(model: CompactModel) -> bool:
+def has_series(model: CompactModel) -> bool:
     return to_circuit(model.series) != "0.0"
 
 
@@ -187,6 +199,39 @@ def bench(
     return "\n".join(line for line in lines if line) + "\n"
 
 
+def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, library: str, results: str,
+                count: int = 10) -> str:  # fmt: skip
+    """A deck of `count` devices, drawn one after the other by the spread from device to device: of each the
+    source's voltage at which it first carries half of the limit, a line of `results`."""
+    end, limit = float(drive.time[-1] - drive.time[0]), float(drive.compliance[0])
+    drawn = [f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}"
+             for name, sigma in model.spread["device"].items()]  # fmt: skip
+    lines = [
+        f"* {model.title}: {count} devices, by the spread from device to device",
+        f".include {library}",
+        _OPTIONS,
+        f"Vsource s 0 {pwl(drive)}",
+        _limit(drive, "d"),
+        "Vdevice d x 0",
+        f"X1 x 0 kmc_{model.name}",
+        *drawn,
+        ".control",
+        "set num_threads=1",
+        "setseed 1",
+        f"echo device set_voltage_V > {results}",
+        f"foreach device {' '.join(str(k + 1) for k in range(count))}",
+        "reset",
+        f"tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic",
+        f"meas tran set_v find v(s) when i(Vdevice)={limit / 2.0!r} cross=1",
+        f"echo $device $&set_v >> {results}",
+        "destroy",
+        "end",
+        ".endc",
+        ".end",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _limit(drive: Drive, node: str) -> str:
     """The limiter between source and `node`; without a limit what it leaves there, 10 pF."""
     limit = float(drive.compliance[0])
@@ -238,43 +283,3 @@ def crossbar(
         ".end",
     ]
     return "\n".join(lines) + "\n"
-
-
-def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:
-    """The model in Verilog-A: states through ddt() on internal nodes that hold the way from the initial
-    value.
-
-    Start the transient with `uic`: at its beginning every state is then the initial one. Parameters are each
-    instance's, as of the subcircuit; a model card gives them to all that are its.
-    """
-    names = {state.name: f"st_{state.name}" for state in model.states}
-    names |= {"V": "volt", "I": "amp", "kB": repr(K_B), **{name: f"let_{name}" for name in model.let}}
-    inner = "d" if _has_series(model) else "p"
-    nodes = [f"n_{state.name}" for state in model.states]
-    reals = ["volt", "amp", *(f"st_{s.name}" for s in model.states), *(f"let_{name}" for name in model.let)]
-    lines = [
-        '`include "disciplines.vams"',
-        "",
-        f"// {model.title}",
-        f"// {model.source}",
-        f"// valid: {model.validity}",
-        f"// parameters: {one_line(model.origin)}",
-        f"module kmc_{model.name}_va(p, n);",
-        "  inout p, n;",
-        f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",
-    ]
-    lines += [
-        f'  (* type="instance" *) parameter real {name} = {value!r};'
-        for name, value in model.values(changes).items()
-    ]
-    lines += [f"  real {', '.join(reals)};", "  analog begin", f"    volt = V({inner}, n);"]
-    lines += [f"    st_{s.name} = V(n_{s.name}) + {to_circuit(s.initial, names)};" for s in model.states]
-    lines += [f"    let_{name} = {to_circuit(tree, names)};" for name, tree in model.let.items()]
-    lines += [f"    amp = {to_circuit(model.current, names)};", f"    I({inner}, n) <+ amp;"]
-    if inner == "d":
-        lines.append(f"    I(p, d) <+ V(p, d) / max({to_circuit(model.series, names)}, {LEAST_OHM!r});")
-    for s in model.states:
-        lines.append(
-            f"    I(n_{s.name}) <+ {STATE_F!r} * (ddt(V(n_{s.name})) - ({to_circuit(s.rate, names)}));"
-        )
-    return "\n".join([*lines, "  end", "endmodule", ""])

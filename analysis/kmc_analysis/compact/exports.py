@@ -14,7 +14,7 @@ from kmc import units
 from kmc.documents import unknown
 from kmc.errors import UserError
 from kmc.files import make_folder, replacing, write_whole
-from kmc_analysis.compact import circuits, learning
+from kmc_analysis.compact import circuits, learning, veriloga
 from kmc_analysis.compact.model import AMBIENT, SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -141,7 +141,7 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     library = f"kmc_{model.name}.sp"
     texts |= {
         library: circuits.subcircuit(model, values),
-        f"kmc_{model.name}.va": circuits.veriloga(model, values),
+        f"kmc_{model.name}.va": veriloga.veriloga(model, values),
     }
     pulses = Drive.pulses(PULSES["voltage"], PULSES["width"], PULSES["gap"], 20, PULSE_LIMIT_A)
     drives = {name: Drive.sweep(SWEEP_V, RATE_V_PER_S, limit) for name, limit in SWEEPS.items()}
@@ -151,6 +151,8 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
         texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
     grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
     texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
+    if model.spread.get("device"):
+        texts["monte_carlo.cir"] = circuits.monte_carlo(model, values, grid, library, "monte_carlo.txt")
     tables, arrays = _tables(model, values, {**drives, "pulses": pulses})  # before anything is written
     texts |= _learning(model, values) | tables
     paths = [_text(out / name, text) for name, text in texts.items()]
