@@ -85,7 +85,8 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
     assert written["spread"] == told["spread"] != {k: dict(v) for k, v in load_model("silver").spread.items()}
     values = {name: entry["value"] for name, entry in written["parameters"].items()}
     kept = {name: entry["value"] for name, entry in told["parameters"].items()}
-    assert values == {"closed_0": 0.0, "metal_0": 0.0} | kept | {"V_th": 0.4}  # the model's where the fit has none
+    # The model has its own where the fit has none.
+    assert values == {"closed_0": 0.0, "metal_0": 0.0} | kept | {"V_th": 0.4}
     for wrong in ({"device": 3}, {"devices": {}}, {"device": {"kv": 0.1}}, {"device": {"k_v": None}}, [], 0,
                   {"device": {"k_v": -0.1}}, {"device": {"k_v": 10**400}}):  # fmt: skip
         bad = tmp_path / "bad.json"
