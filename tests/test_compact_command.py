@@ -217,6 +217,19 @@ def test_a_current_against_its_voltage_is_not_fitted(
     path.write_text(path.read_text().replace("0.1,0\n", "0.1,1e-12\n").replace("-2e-13", "2e-13"))
     assert _parted([path], [])[0][0].used.sum() == 4
     assert capsys.readouterr().err == ""
+    path.write_text("time_s,voltage_source_V,current_A\n0,0,0\n1,0.1,-1e-9\n2,0.2,-3e-9\n3,0.3,1e-9\n")
+    assert cli.main(["compact", "fit", str(path), "--model", "vteam", "--out", str(tmp_path / "out")]) == 2
+    assert "noisy.csv: most currents are against the voltage; turn their sign" in capsys.readouterr().err
+
+
+def test_tables_in_folders_of_a_folder_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
+                                                 ) -> None:  # fmt: skip
+    """The shipped traces lie in fitted/ and held_out/ of one."""
+    (tmp_path / "fitted").mkdir()
+    (tmp_path / "fitted" / "a.csv").write_text("time_s,voltage_source_V,current_A\n0,0.1,1e-9\n")
+    out = str(tmp_path / "out")
+    assert cli.main(["compact", "fit", str(tmp_path), "--model", "vteam", "--out", out]) == 2
+    assert f"takes a folder of tables: {tmp_path / 'fitted'}" in capsys.readouterr().err
 
 
 def test_what_drops_before_the_device_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

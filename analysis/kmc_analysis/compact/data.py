@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kmc import dataset
+from kmc.errors import UserError
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.measured import check_limit, measured_columns
@@ -85,7 +86,11 @@ class Place:
             check_limit(columns, self.path)
             one = of_columns(self.name, columns)
             volt = columns.get("voltage_device_V", columns["voltage_source_V"])
-            along = columns["current_A"] * volt > 0.0  # else it has no logarithm: an instrument's floor
+            power = columns["current_A"] * volt
+            along = power > 0.0  # else it has no logarithm: an instrument's floor
+            if (power < 0.0).sum() > along.sum():
+                raise UserError("most currents are against the voltage", str(self.path),
+                                next_step="turn their sign, which is that of ngspice's i(V)")  # fmt: skip
             return replace(one, used=one.used & along, against=int(np.sum(one.used & ~along)))
         ds = dataset.open(self.path)
         found = simulated.columns(ds, str(self.path))
