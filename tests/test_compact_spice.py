@@ -121,7 +121,7 @@ def test_the_limiter_limits_at_every_temperature(options: str, tmp_path: Path) -
     assert -simulators.run_deck(deck, "out.txt")[-1, 1] == pytest.approx(1e-5, rel=1e-3)
 
 
-AT_START = ["op", "tran 10u 1m", "tran 10u 1m uic", "ac dec 1 1 1"]
+AT_START = ["op", "dc V1 0.1 0.5 0.4", "tran 10u 1m", "tran 10u 1m uic", "ac dec 1 1 1"]
 
 
 def at_start(model: CompactModel, analysis: str, given: str, folder: Path, osdi: str) -> float:
@@ -148,7 +148,7 @@ def test_every_analysis_begins_at_the_start(name: str, compiled: bool, tmp_path:
         (tmp_path / "model.va").write_text(veriloga.veriloga(model))
         osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     expected = simulate(model, Drive.of([0.0, 1e-9], [0.1, 0.1])).current[0]
-    for analysis in AT_START[:3]:
+    for analysis in AT_START[:-1]:
         assert at_start(model, analysis, "", tmp_path, osdi) == pytest.approx(expected, rel=1e-2), analysis
 
 
@@ -164,6 +164,8 @@ def test_a_programmed_device_is_the_start_of_a_simulation(compiled: bool, tmp_pa
     assert expected == pytest.approx(1e-5, rel=1e-3)
     for analysis in AT_START:
         assert at_start(model, analysis, "metal_0=0.02", tmp_path, osdi) == pytest.approx(expected, rel=1e-3)
+    upward = at_start(model, "dc V1 0.5 0.6 0.1", "metal_0=0.02", tmp_path, osdi)  # above the threshold
+    assert upward == pytest.approx(5.0 * expected, rel=1e-3)
 
 
 @needs_compiler

@@ -38,6 +38,7 @@ _THERMAL_V = K_B * (_BRIDGE_C + 273.15)
 # exponential in the state: at 2e-5 vvteam is 1.1 % off at a limit, at 3e-5 a device that runs away after 8
 # pulses 10 %. A trtol of 5 takes a third longer than 10, at 20 vvteam is at 1 %, and at 10 the fitted device.
 # A vntol of 10 nV leaves a closed device 30 fA at 0 V.
+_RUNNING = "Vrun run 0 dc 0 PULSE(0 1 0 1f 1f 1e12 2e12)"
 _OPTIONS = ".options method=gear reltol=1.5e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-9 trtol=7 itl4=60"
 
 
@@ -61,6 +62,7 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     if inner == "d":
         ohm = f"max({to_source(model.series, names)},{LEAST_OHM!r})"
         lines.append(_wrapped(f"Bseries p d I = {{m}}*V(p,d)/{ohm}"))
+    lines += ["* one in a transient, else none (in a .dc ngspice's time is the voltage)", _RUNNING]
     lines.append(f"Vsense {inner} q 0")
     lines.append(_wrapped(f"Bdevice q n I = {{m}}*({to_source(model.current, names)})"))
     for state in model.states:
@@ -68,7 +70,7 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
         initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
         lines += [
             f"* {state.meaning}",
-            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*(time > 0 ? {to_source(state.rate, names)} : "
+            _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*(V(run) > 0.5 ? {to_source(state.rate, names)} : "
                      f"({initial}) - V({node}))"),
             f"C{node} {node} 0 {STATE_F!r} IC={initial}",
             f"R{node} {node} 0 1e15 noisy=0",
