@@ -54,7 +54,8 @@ def predictions() -> str:
     rows = [] if found is None else board.rows_of(found)
     head = ("key", "what", "simulated", "95 % interval", "unit", "n")
     lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7))) for one in rows]
-    told = "\n".join(f"- `{one.key}`: {one.reason.partition('; ')[2]}." for one in rows)
+    notes = {one.key: one.reason.partition("; ")[2] for one in rows}
+    told = "\n".join(f"- `{key}`: {note}." for key, note in notes.items() if note)
     return f"{table(head, lines)}\n\n{told}\n\n{figures(beyond=True)}"
 
 

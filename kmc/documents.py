@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def _convert(node: Any, file: str, depth: int) -> Any:
         raise UserError(f"the tag {node.tag} is not allowed", where, next_step="write plain values")
     if node.tag.endswith("seq"):
         items = Sequence(file, line)
+        _check_commas(node, file)
         for child in node.value:
             items.lines.append(child.start_mark.line + 1)
             items.append(_convert(child, file, depth + 1))
@@ -144,7 +146,10 @@ def _convert(node: Any, file: str, depth: int) -> Any:
 def _mapping(node: Any, file: str, depth: int) -> Mapping:
     """A mapping whose keys are words, each given once."""
     mapping = Mapping(file, node.start_mark.line + 1)
+    before = ""  # the value before, as it is written
     for key_node, child in node.value:
+        _check_comma(before, key_node, child, file)
+        before = child.value if isinstance(child.value, str) else ""
         key = _convert(key_node, file, depth + 1)
         place = f"{file}:{key_node.start_mark.line + 1}"
         if not isinstance(key, str):
@@ -158,6 +163,31 @@ def _mapping(node: Any, file: str, depth: int) -> Mapping:
         mapping.lines[key] = key_node.start_mark.line + 1
         mapping[key] = _convert(child, file, depth + 1)
     return mapping
+
+
+def _check_comma(before: str, key_node: Any, child: Any, file: str) -> None:
+    """UserError for {value: 0,38}, which YAML takes for a value and a key without one."""
+    after = key_node.value
+    if child.value == "" and isinstance(after, str) and _NUMBER.fullmatch(before) and after[:1].isdigit():
+        raise _comma(f"{before},{after}", f"{file}:{key_node.start_mark.line + 1}")
+
+
+def _check_commas(node: Any, file: str) -> None:
+    """UserError for [300, 312,5] and [0.9 nm, 1,2 nm], which YAML takes for three items."""
+    pairs = [(one, other, other.start_mark.index - one.end_mark.index) for one, other in pairwise(node.value)]
+    spaced = any(gap > 1 for *_, gap in pairs)
+    for one, other, gap in pairs:
+        texts = one.value, other.value
+        if gap == 1 and all(isinstance(text, str) and text[:1].isdigit() for text in texts):
+            alone = [_NUMBER.fullmatch(text) is not None for text in texts]
+            if alone == [True, False] or (alone == [True, True] and spaced):
+                raise _comma(",".join(texts), f"{file}:{one.start_mark.line + 1}")
+
+
+def _comma(text: str, where: str) -> UserError:
+    point = text.replace(",", ".")
+    step = f"write {point:.40}; between two values put a space after the comma"
+    return UserError(f'"{text:.40}" has a decimal comma', where, next_step=step)
 
 
 def _scalar(node: Any, where: str) -> Any:

@@ -132,11 +132,12 @@ def bibliography(beside: Beside = None) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _bib_file(path: Path, _modified: int, _size: int) -> tuple[tuple[str, str], ...]:
-    return tuple(_bib_entries(documents.read_text(path, ".bib")))
+    return tuple(_bib_entries(documents.read_text(path, ".bib"), path))
 
 
-def _bib_entries(text: str) -> Iterator[tuple[str, str]]:
-    """(key, entry) of each @type{key, ...} in a BibTeX file, by counting braces."""
+def _bib_entries(text: str, path: Path) -> Iterator[tuple[str, str]]:
+    """(key, entry) of each @type{key, ...} in a BibTeX file, by counting braces. UserError for one left open.
+    """
     for match in re.finditer(r"^@\w+\s*\{\s*([^\s,]+)\s*,", text, re.MULTILINE):
         depth = 0
         for end in range(match.start(), len(text)):
@@ -144,3 +145,6 @@ def _bib_entries(text: str) -> Iterator[tuple[str, str]]:
             if depth == 0 and text[end] == "}":
                 yield match[1], text[match.start() : end + 1]
                 break
+        else:
+            line = text.count("\n", 0, match.start()) + 1
+            raise UserError(f'the entry "{match[1]}" is not closed', f"{path}:{line}", next_step="add its }")

@@ -14,6 +14,8 @@ from kmc.families import Key
 
 KINDS = ("measured", "computed", "fitted", "assumed")
 _ENTRY = ("value", "unit", "sigma", "kind", "source", "why", "targets", "run", "where")
+_ANGSTROM = ("A", "Å", "Å", "Ang", "Angstrom", "Angstroms")  # what people write for it
+AVOGADRO = 6.02214076e23  # 1/mol
 _EXAMPLE = "{value: 0.3, unit: eV, sigma: 0.1, kind: assumed, why: ...}"
 
 
@@ -152,10 +154,21 @@ def _converted(value: float, unit: str, row: Key, key: str, where: str) -> float
     try:
         result = units.convert(value, unit, row.internal, key)
     except UserError as error:
-        raise UserError(error.message, where, error.nearest, f"write unit: {row.unit or 1}") from None
+        near = "angstrom" if row.unit == "nm" and unit in _ANGSTROM else error.nearest
+        step = f"give the value in {row.unit}, with unit: {row.unit}" if row.unit else "write unit: 1"
+        raise UserError(error.message + _of_a_mole(unit, row), where, near, step) from None
     if not math.isfinite(result):
         raise UserError(f"{key} is not finite", where, next_step="write a finite number")
     return result
+
+
+def _of_a_mole(unit: str, row: Key) -> str:
+    """What an energy of a mole is of one particle, which is what the cards have."""
+    try:
+        joule = units.convert(1.0, unit, "J/mol") if row.unit == "eV" and unit.endswith("/mol") else 0.0
+    except UserError:
+        return ""
+    return f" (1 {unit} is {joule / (AVOGADRO * units.E_CHARGE):.4g} eV a particle)" if joule else ""
 
 
 def _origin(entry: Mapping, key: str, known: dict[str, str]) -> dict[str, Any]:

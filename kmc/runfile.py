@@ -14,7 +14,7 @@ from kmc.errors import UserError
 from kmc.observers import interval
 from kmc.protocol import Protocol, read_protocol
 from kmc.settings import Settings, read_settings
-from kmc.stack import Stack, load_stack
+from kmc.stack import CHOICES, Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
 OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
@@ -64,7 +64,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
     if studied:
         raise UserError(f'"{studied}" makes this a study, not a run', document.where(studied),
                         next_step=f"start it with kmc study {path}")  # fmt: skip
-    documents.check_keys(document, KEYS, "a run file")
+    _check_keys(document)
     name = documents.need(document, "stack", "the run file", "stack: ogb_20nm")
     if not isinstance(name, str):
         raise UserError(
@@ -90,6 +90,24 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
         description=_description(document),
         initial_where=document.where("initial") if "initial" in document else "",
     )
+
+
+def _check_keys(document: Mapping) -> None:
+    """UserError for what is no key of a run file: a card, or what belongs deeper in it."""
+    if "family" in document:
+        told = f"this is a card of the family {document['family']}, not a run"
+        raise UserError(told, document.where("family"), next_step=f"kmc check {document.file} reads it")
+    for key in document:
+        if key not in KEYS:
+            raise _misplaced(key, document.where(key)) or documents.unknown(
+                f'unknown key "{key}" in a run file', key, KEYS, document.where(key))  # fmt: skip
+
+
+def _misplaced(key: str, where: str) -> UserError | None:
+    """The error of a choice or a setting where the parts of a run file stand, if it is one."""
+    part = "choices" if key in CHOICES else "settings" if key in Settings.model_fields else ""
+    told = f'"{key}" is one of the {part} of a run file'
+    return UserError(told, where, f"{part}.{key}", f"write {part}: {{{key}: ...}}") if part else None
 
 
 def _settings(document: Mapping, protocol: Protocol) -> Settings:
@@ -132,6 +150,8 @@ def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> 
         raise UserError(f'"{text[:60]}" is not path=value', "--set", next_step="write e.g. --set seed=3")
     parts = _parts(path.strip())
     if parts[0] not in keys:
+        if what == "a run file" and len(parts) == 1 and (meant := _misplaced(parts[0], where)):
+            raise UserError(meant.message, where, meant.nearest, f"write --set {meant.nearest}=...")
         raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
     if parts[0] in _FLAT and len(parts) > 1:
         _flatten(document, parts[0])

@@ -14,7 +14,7 @@ from kmc.families import STACK_KEYS
 from kmc.layers import KEYS, LAYERS, ORDERS, ROLES, Crystal, FrozenModel, Grain, Layer, Reader
 from kmc.quantities import Quantity
 
-_CHOICES = ("ligand", "thickness", "crystal_size", "electrode", "crevice_fraction", "order")
+CHOICES = ("ligand", "thickness", "crystal_size", "electrode", "crevice_fraction", "order")
 _PARTS = ("active", "crystal", "grain", "organic", "counter")  # have numbers of the stack's own
 _SAME = {"active.thickness": "thickness", "crystal.size": "crystal_size"}  # by another name
 _FILM_ONLY = ("boundary_barrier", "boundary_ion_energy", "boundary_room", "boundary_vacancy_density",
@@ -219,10 +219,13 @@ def _override(stack: Stack, path: str, value: Any, where: str) -> Stack:
     if key in getattr(part, "numbers", {}):
         own = f"choose {_SAME[path]}" if path in _SAME else f"extend {stack.name} in a file with that number"
         raise UserError(f"{path} is the stack's own, no card's", where, next_step=own)
+    if path == "active":
+        step = "name a stack that has it, or write one: active: {card: ..., thickness: ...}"
+        raise UserError("the perovskite is a part of the stack and no choice", where, next_step=step)
     if not dot or role not in found:
-        names = [*_CHOICES, *(f"{r}.{k}" for r, card in found.items() for k in card.values)]
+        names = [*CHOICES, *(f"{r}.{k}" for r, card in found.items() for k in card.values)]
         near = nearest(path, names)
-        every = f"use one of: {', '.join(_CHOICES)}; or role.key with role one of {', '.join(found)}"
+        every = f"use one of: {', '.join(CHOICES)}; or role.key with role one of {', '.join(found)}"
         raise UserError(f'no choice is called "{path}"', where, near, listed(names, near) if near else every)
     if role == "void" and stack.ligand is not None:
         told = f'the ligand fills the voids of the stack "{stack.name}", so {path} does nothing'

@@ -164,7 +164,7 @@ def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
     assert [row[0] for row in table(found)] == [*PAIR, "chance"]
-    assert [row[1] for row in table(found)][::2] == ["0.1 eV to 0.3 eV", "other devices"]
+    assert [row[1] for row in table(found)][::2] == ["0.1 to 0.3 eV", "other devices"]
     assert [row[2:] for row in table(found)] == [["+20", "0", "-"], ["0", "0", "-"], ["0", "0", "-"]]
 
 

@@ -14,6 +14,7 @@ FLOORS: dict[str, float] = {
     "errors": 1, "threads": 1, "cache": 1, "units": 1.2, "streams": 1.2, "files": 1.2, "progress": 1.4,
     "outputs": 1.4, "documents": 1.4, "families": 1.4,
     "typed": 1.6, "quantities": 1.6, "finding": 1.6, "cards": 2,
+    "doubts": 3.2,
     "layers": 2.5, "corners": 2.4, "steps": 2.4, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
     "lattice": 3.4, "relief": 3.4, "deposit": 3.6, "channels": 3.8, "packing": 3.8, "grains": 3.8,
     "interstices": 3.8, "morphology": 4, "state": 4,

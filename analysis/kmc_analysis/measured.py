@@ -185,6 +185,17 @@ def least_of(statistic: Callable[[np.ndarray], float], groups: Sequence[np.ndarr
     return replace(found, low=min(found.value, max(one.low for one in alone)))
 
 
+def change(changes: np.ndarray, note: str = "") -> Measured:
+    """Mean |change| of devices, of a table [device, 1] of relative ones.
+
+    Chance enters it and does not become less with the number of devices. So it alone is no miss: the lower
+    end is no higher than that of the mean with its sign.
+    """
+    found = bootstrap(lambda part: float(np.abs(part).mean()), changes, note)
+    signed = bootstrap(lambda part: abs(float(part.mean())), changes)
+    return replace(found, low=min(found.low, signed.low))
+
+
 def few(n: int) -> str:
     """A bootstrap stays between the extremes, which hold a median with a chance of 1 - 2^(1 - n) only."""
     return f"{n} devices are too few for an interval of 95 %" if n < FEWEST else ""

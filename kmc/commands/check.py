@@ -143,7 +143,25 @@ def _read_run(path: Path) -> dict[str, Any]:
     if run.initial is not None and checkpoint_of(run.initial).is_file():
         runner.begun_by(run)
     return _of_stack(path, "run", run.name, run.device, run.settings) | {
-        "waits_for": str(run.initial) if waits else None}  # fmt: skip
+        "waits_for": str(run.initial) if waits else None, "program": _program(run)}  # fmt: skip
+
+
+def _program(run: Any) -> str:
+    """What a run does, with units: a number that was given without one shows what it was taken for."""
+    from kmc.units import format_si
+
+    steps = run.protocol.steps()
+    early = " at most" if any(step.exits for step in steps) else ""
+    ends = {
+        "voltage": ([step.voltage_V for step in steps], "V"),
+        "limit": ([step.compliance_A for step in steps], "A"),
+        "stage": ([step.temperature_K or run.settings.temperature for step in steps], "K"),
+    }
+    told = []
+    for name, (values, unit) in ends.items():
+        shown = dict.fromkeys(format_si(one, unit) for one in (min(values), max(values)))
+        told.append(f"{name} {' to '.join(shown)}".replace("inf A", "none"))
+    return f"{', '.join(told)}, {format_si(run.protocol.duration_s, 's')}{early}"
 
 
 def _read_stack(path: Path) -> dict[str, Any]:
@@ -171,7 +189,8 @@ def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
         thicker = import_module("kmc.populate").check_windows(devices)
     except UserError as error:
         raise error.at(f"{path}:1") from None
-    for told in thicker:
+    doubts = import_module("kmc.doubts").doubts
+    for told in dict.fromkeys([*thicker, *(one for stack, _ in devices for one in doubts(stack))]):
         typer.echo(f"warning: {path}: {told}", err=True)
 
 
@@ -225,6 +244,8 @@ def _shares(numbers: Any) -> dict[str, Any]:
 def _line(item: dict[str, Any]) -> str:
     """What a file is, and what its numbers rest on or how large it is."""
     says = item.get("says") or _sentence(item["numbers"].values())
+    if item.get("program"):
+        says = f"{item['program']}; {says}"
     if item.get("waits_for"):
         says += f"; starts from {item['waits_for']}, which is not there yet"
     return f"ok  {item['kind']:<5} {item['name']:<20} {says}"

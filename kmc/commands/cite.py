@@ -14,7 +14,8 @@ from kmc.errors import UserError
 
 def cite(
     what: Annotated[
-        str | None, typer.Argument(help="A stack, card, run file or dataset; kmc and the experiment if none.")
+        str | None,
+        typer.Argument(help="A stack, card, run file, dataset or study; kmc and the experiment if none."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -29,6 +30,8 @@ def cite(
         kmc cite runs/quick/run.yaml > sources.bib
 
         kmc cite runs/quick/out/quick.nc
+
+        kmc cite ligands/out
     """
     from kmc.cards import bibliography
     from kmc.progress import say
@@ -50,7 +53,7 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
     begun = any((path / name).exists() for name in ("run.yaml", "study.yaml"))
     if path.suffix == ".nc" or (path.is_dir() and not begun):
         home = path.absolute()  # a run's out lies beside its run file, and a study's tasks deeper
-        return _of_dataset(path), (home, *home.parents[:3])
+        return _of_results(path), (home, *home.parents[:3])
     from kmc.commands.check import read_input
 
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
@@ -61,6 +64,14 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
     beside = [file for stack in item["devices"]
               for file in (stack.path, *(card.path for card in stack.cards().values()))]  # fmt: skip
     return keys, tuple(map(Path, dict.fromkeys([item["path"], *beside])))
+
+
+def _of_results(path: Path) -> list[str]:
+    """The keys of a dataset, or of all finished tasks of a study."""
+    from kmc.study.manifest import is_study
+
+    done = sorted((path / "tasks").glob("*.nc")) if path.is_dir() and is_study(path) else []
+    return list(dict.fromkeys(key for one in done or [path] for key in _of_dataset(one)))
 
 
 def _of_dataset(path: Path) -> list[str]:

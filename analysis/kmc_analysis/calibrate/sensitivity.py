@@ -110,7 +110,7 @@ def influences(parameters: Sequence[Free], targets: Sequence[Target], judge: Jud
         found = judge(_choices(parameters, point[:-1]), devices)
         scores[k] = [_score(one, found.get(one.key)) for one in targets]
         tell(f"{k + 1} of {len(points)} points judged")
-    spans = [*(f"{one.told(one.low)} to {one.told(one.high)}" for one in parameters), "other devices"]
+    spans = [*(f"{one.low:.3g} to {one.high:.3g} {one.unit}" for one in parameters), "other devices"]
     return [_influence((names[j], spans[j]), j, target, points, scores[:, t], trajectories)
             for t, target in enumerate(targets) for j in range(len(names))]  # fmt: skip
 

@@ -41,12 +41,10 @@ def sensitivity(
 ) -> int:
     """Say which numbers of the cards move which figures: one table of elementary effects.
 
-    Each parameter goes over a sigma of its card's value either way (where sigma is as large as the value: a
-    decade either way, or a sigma above if that is more). A cell is the mean change of the figure
-    over that range, in the target's tolerances, or in decades where the tolerance has one end; its sign says
-    which way. The row "chance" changes no number but the devices: an effect says something where it is some
-    times as large. A number of OGB's own is for figures of devices with OGB alone. Needs SALib. Writes
-    sensitivity.json.
+    Each parameter goes over a sigma of its card's value either way (a decade, or more, where sigma is as
+    large). A cell is the mean change of the figure over that range, in the target's tolerances, or in decades
+    where it has one end; its sign says which way. The row "chance" only takes other devices: what is some
+    times as large is an effect. A number of OGB's own is for figures of OGB alone. Writes sensitivity.json.
 
     Examples:
 
@@ -63,20 +61,19 @@ def sensitivity(
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    parameters, wanted = free(tuple(paths) if paths else DEFAULT, False, reach), chosen(keys)
-    effects.check(wanted, parameters)
+    effects.check(wanted := chosen(keys), parameters := free(tuple(paths or DEFAULT), False, reach))
+    extent, cores, keyed = Extent(seed, seeds), workers or threads.cores(), {one.key for one in wanted}
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
-        keyed = {one.key for one in wanted}
-        judge = effects.Lasting(Simulated(out, Extent(seed, seeds), workers or threads.cores(), asked, keyed))
+        judge = effects.Lasting(Simulated(out, extent, cores, asked, keyed))
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
-    _tell(found, out / "sensitivity.json", as_json)
-    return _end(judge.lost)
+    return _end(found, out, as_json, judge.lost)
 
 
-def _end(lost: list[str]) -> int:
-    """The exit code, once said how many points have no number and why the first."""
+def _end(found: list[Influence], out: Path, as_json: bool, lost: list[str]) -> int:
+    """Tell the table; the exit code, once said how many points have no number and why the first."""
     from kmc.progress import say
 
+    _tell(found, out / "sensitivity.json", as_json)
     if lost:
         say(f"{len(lost)} point{'s' * (len(lost) > 1)} without a number: {lost[0]}")
     return 3 if lost else 0

@@ -12,7 +12,7 @@ from scipy import stats
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import over_time, panels
-from kmc_analysis.measured import Measured, bootstrap, not_run, separable
+from kmc_analysis.measured import Measured, bootstrap, change, not_run, separable
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
 from kmc_analysis.metrics.states import READ_V, reads
@@ -41,9 +41,7 @@ AMPLITUDES = (0.6, 0.7, 0.8, 0.9, 1.0)
 WIDTHS_MS = (5.0, 10.0, 15.0, 20.0, 25.0)
 NUMBER = 5
 _LEAST_ADVANTAGE = 4.0  # of a curve over a line, in AIC, which the target asks for
-_TRAIN = Program(
-    "five pulses", "ogb_20nm", [pulses("25 ms", count=NUMBER, gap="25 ms")], devices=6
-)
+_TRAIN = Program("five pulses", "ogb_20nm", [pulses("25 ms", count=NUMBER, gap="25 ms")], devices=6)
 _AMPLITUDES = [Program(f"{volt} V", "ogb_20nm", [pulses("25 ms", f"{volt} V", count=1)], devices=6)
                for volt in AMPLITUDES[:-1]]  # fmt: skip
 
@@ -261,16 +259,12 @@ _DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=12)
 
 def _disturbed(runs: Runs) -> dict[str, Measured]:
     pairs = paired(runs[_DISTURBED.name], runs[_LEFT.name])
-    closed = [pair for pair in pairs if pair[1]["limited"].any()]  # else there is nothing to disturb
+    closed = [pair for pair in pairs if pair[1]["limited"].any()]  # else nothing to disturb
     table = np.array([[reads(one, READ_V)[-1, 1] for one in pair] for pair in closed]).reshape(-1, 2)
     changes = table[:, :1] / table[:, 1:] - 1.0
-    told = f"{float(changes.mean()):+.2g} with its sign" if len(changes) else "there is none"
-    note = (f"mean |change| of the {len(closed)} of {len(pairs)} devices that the write closed ({told}; "
-            f"where trajectories part chance adds to it); {_ALONE}")  # fmt: skip
-    found = bootstrap(lambda part: float(np.abs(part).mean()), changes, note)
-    # Chance does not become less with devices, so that it alone is no miss: what has a sign is the read's.
-    signed = bootstrap(lambda part: abs(float(part.mean())), changes)
-    return {"S25_read_disturb": replace(found, low=min(found.low, signed.low))}
+    note = (f"mean |change| of the {len(closed)} of {len(pairs)} devices that the write closed; where "
+            f"trajectories part chance adds to it; {_ALONE}")  # fmt: skip
+    return {"S25_read_disturb": change(changes, note)}
 
 
 def _draw_disturbed(runs: Runs, path: Path) -> None:
