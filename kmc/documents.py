@@ -148,7 +148,8 @@ def _mapping(node: Any, file: str, depth: int) -> Mapping:
     mapping = Mapping(file, node.start_mark.line + 1)
     before = ""  # the value before, as it is written
     for key_node, child in node.value:
-        _check_comma(before, key_node, child, file)
+        if node.flow_style:
+            _check_comma(before, key_node, child, file)
         before = child.value if isinstance(child.value, str) else ""
         key = _convert(key_node, file, depth + 1)
         place = f"{file}:{key_node.start_mark.line + 1}"

@@ -95,7 +95,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
 def _check_keys(document: Mapping) -> None:
     """UserError for what is no key of a run file: a card, or what belongs deeper in it."""
     if "family" in document:
-        told = f"this is a card of the family {document['family']}, not a run"
+        told = f"this is a card of the family {document['family']!s:.40}, not a run"
         raise UserError(told, document.where("family"), next_step=f"kmc check {document.file} reads it")
     for key in document:
         if key not in KEYS:
