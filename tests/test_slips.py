@@ -51,7 +51,8 @@ def test_a_decimal_comma_in_a_run_or_a_study(text: str, written: str, tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["[300,325,350]", "[300, 325, 350]", "[0.9 nm,1.2 nm]", "[1,2]", "[a,1, b]",
-                                  "{a: 1,b: 2}", "a: 1\n2nd:\n", "[[1, 2],[3, 4]]", "{a: [1,2], b: 3}"])  # fmt: skip
+                                  "{a: 1,b: 2}", "a: 1\n2nd:\n", "[[1, 2],[3, 4]]",
+                                  "{a: [1,2], b: 3}"])  # fmt: skip
 def test_commas_that_part_values_are_none(text: str) -> None:
     """With a space after each or after none."""
     documents.parse(text, "x.yaml")
