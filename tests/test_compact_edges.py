@@ -158,9 +158,9 @@ def test_a_folder_of_csv_in_capitals_is_one(tmp_path: Path) -> None:
 
 
 def test_a_trace_with_nothing_to_predict_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All of its currents oppose the voltage."""
+    """It has no current at all; where most oppose the voltage that is said instead."""
     (tmp_path / "good.csv").write_text(HEAD + "0,0.1,1e-9\n1,0.2,2e-9\n2,0.3,3e-9\n")
-    (tmp_path / "bad.csv").write_text(HEAD + "0,0.1,-1e-9\n1,0.2,-2e-9\n2,0.3,-3e-9\n")
+    (tmp_path / "bad.csv").write_text(HEAD + "0,0.1,0\n1,0.2,0\n2,0.3,0\n")
     given = ["compact", "table", str(tmp_path / "good.csv"), "--held-out", str(tmp_path / "bad.csv")]
     assert cli.main([*given, "--out", str(tmp_path / "out")]) == 2
     assert "bad has no point to predict" in capsys.readouterr().err
