@@ -11,8 +11,9 @@ import pytest
 from kmc import cli, dataset, final, netcdf, runfile
 from kmc.errors import UserError
 from kmc_analysis.compact import exports, simulated, table
-from kmc_analysis.compact.circuits import subcircuit, veriloga
+from kmc_analysis.compact.circuits import subcircuit
 from kmc_analysis.compact.model import load_model
+from kmc_analysis.compact.veriloga import veriloga
 
 RUN = "stack: interlayers_only\nprotocol:\n- hold: {voltage: %s V, duration: 1 ms, samples: 2}\n"
 

@@ -329,12 +329,15 @@ def test_what_is_owed_is_no_hit() -> None:
 
 
 def test_two_devices_are_neither_a_hit_nor_a_miss() -> None:
-    """By a bootstrap, or by counts that happen to be alike; a bound stays, and so do six devices."""
+    """By a bootstrap, or by counts that happen to be alike; a bound stays, and so do six devices that differ
+    (of a mean those that are alike tell no interval, however many)."""
     endurance, ratio = target("S3_ddab_volatile_endurance"), target("S3_ddab_switches")
     for values in ([0.0, 0.0], [5.0, 5.0]):
         assert judge(endurance, measured.mean(values)).verdict == UNCLEAR
-    assert judge(endurance, measured.mean([0.0] * 6)).verdict == MISS
-    assert judge(endurance, measured.mean([5.0] * 6)).verdict == HIT
+    for values in ([0.0] * 6, [5.0] * 6):
+        assert judge(endurance, measured.mean(values)).verdict == UNCLEAR
+    assert judge(endurance, measured.mean([0.0] * 3 + [1.0] * 3)).verdict == MISS
+    assert judge(endurance, measured.mean([5.0] * 3 + [6.0] * 3)).verdict == HIT
     assert judge(ratio, measured.median([10.0, 20.0])).verdict == UNCLEAR
     assert judge(ratio, measured.median([10.0, 20.0] * 3)).verdict == MISS
     assert judge(ratio, replace(seen(10, -math.inf, 20, n=2), open="few", bound=True)).verdict == MISS
