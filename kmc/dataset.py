@@ -130,9 +130,8 @@ def _joined(out: Path) -> xr.Dataset:
             raise UserError(f"{out} holds the runs of a study ({len(tasks)} finished)",
                             next_step=f"name one, e.g. {tasks[0]}; kmc compact traces writes the traces of a "
                             "whole study as CSV")  # fmt: skip
-        tables = sorted({path.parent for path in (*out.glob("*.csv"), *out.glob("*/*.csv"))})
-        if tables:
-            step = f"kmc compact fit takes a folder of tables: {tables[0]}"
+        if any(out.glob("*.csv")):
+            step = "kmc compact fit takes such a folder"
             raise UserError(f"{out} holds tables and no dataset", next_step=step)
         raise UserError(f"{out} holds no results", next_step="start the run with kmc run")
     ds = concatenate(current(load(path), path) for path in paths)

@@ -229,7 +229,7 @@ def test_tables_in_folders_of_a_folder_are_named(tmp_path: Path, capsys: pytest.
     (tmp_path / "fitted" / "a.csv").write_text("time_s,voltage_source_V,current_A\n0,0.1,1e-9\n")
     out = str(tmp_path / "out")
     assert cli.main(["compact", "fit", str(tmp_path), "--model", "vteam", "--out", out]) == 2
-    assert f"takes a folder of tables: {tmp_path / 'fitted'}" in capsys.readouterr().err
+    assert f"name a folder of them: {tmp_path / 'fitted'}" in capsys.readouterr().err
 
 
 def test_what_drops_before_the_device_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

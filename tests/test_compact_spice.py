@@ -39,6 +39,15 @@ def device(name: str) -> CompactModel:
     return exports.starting_at(load_model("silver"), FITTED / f"{name}.json")
 
 
+def exported(model: CompactModel, folder: Path, compiled: bool = True) -> str:
+    """Write the subcircuit as library.sp, and where it is to be `compiled` the Verilog-A too: its file."""
+    (folder / "library.sp").write_text(circuits.subcircuit(model))
+    if not compiled:
+        return ""
+    (folder / "model.va").write_text(veriloga.veriloga(model))
+    return simulators.compile_veriloga(folder / "model.va").name
+
+
 def test_the_circuit_of_the_how_to_runs(tmp_path: Path, repository: Path) -> None:
     """The deck of the page on ngspice, beside what it exports: the limiter holds 10 uA, the device sets."""
     page = (repository / "docs" / "how-to" / "ngspice.md").read_text()
@@ -142,11 +151,8 @@ def at_start(model: CompactModel, analysis: str, given: str, folder: Path, osdi:
 def test_every_analysis_begins_at_the_start(name: str, compiled: bool, tmp_path: Path) -> None:
     """Not with the state in which its rates would rest: an operating point, a transient from one, and one
     without."""
-    model, osdi = load_model(name), ""
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
-    if compiled:
-        (tmp_path / "model.va").write_text(veriloga.veriloga(model))
-        osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    model = load_model(name)
+    osdi = exported(model, tmp_path, compiled)
     expected = simulate(model, Drive.of([0.0, 1e-9], [0.1, 0.1])).current[0]
     for analysis in AT_START[:-1]:
         assert at_start(model, analysis, "", tmp_path, osdi) == pytest.approx(expected, rel=1e-2), analysis
@@ -155,11 +161,8 @@ def test_every_analysis_begins_at_the_start(name: str, compiled: bool, tmp_path:
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
 def test_a_programmed_device_is_the_start_of_a_simulation(compiled: bool, tmp_path: Path) -> None:
     """2 % of the metal, on the device's line: 0.1 mS in every analysis, and in the reference."""
-    model, osdi = load_model("silver"), ""
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
-    if compiled:
-        (tmp_path / "model.va").write_text(veriloga.veriloga(model))
-        osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    model = load_model("silver")
+    osdi = exported(model, tmp_path, compiled)
     expected = simulate(model, Drive.of([0.0, 1e-9], [0.1, 0.1]), {"metal_0": 0.02}).current[0]
     assert expected == pytest.approx(1e-5, rel=1e-3)
     for analysis in AT_START:
@@ -172,11 +175,9 @@ def test_a_programmed_device_is_the_start_of_a_simulation(compiled: bool, tmp_pa
 def test_veriloga_has_units_bounds_and_meanings(tmp_path: Path) -> None:
     """A parameter out of its bounds ends ngspice; the subcircuit tells them in comments."""
     model = load_model("silver")
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
-    (tmp_path / "model.va").write_text(veriloga.veriloga(model))
+    osdi = exported(model, tmp_path)
     assert "* tau_v (s): time in which" in (tmp_path / "library.sp").read_text()
     assert 'units="s", desc="time in which' in (tmp_path / "model.va").read_text()
-    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     assert at_start(model, "op", "tau_v=0.5", tmp_path, osdi) > 0.0
     with pytest.raises(UserError, match="tau_v is out of bounds"):
         at_start(model, "op", "tau_v=-1", tmp_path, osdi)
@@ -185,10 +186,7 @@ def test_veriloga_has_units_bounds_and_meanings(tmp_path: Path) -> None:
 @needs_compiler
 def test_a_jump_of_two_volt_passes_in_veriloga(tmp_path: Path) -> None:
     """`memdiode` under a limit, whose rates span 30 decades: no singular matrix, no step that collapses."""
-    model = load_model("memdiode")
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
-    (tmp_path / "model.va").write_text(veriloga.veriloga(model))
-    osdi = simulators.compile_veriloga(tmp_path / "model.va").name
+    osdi = exported(load_model("memdiode"), tmp_path)
     deck = tmp_path / "deck.cir"
     deck.write_text(
         f"* jump\n.include library.sp\n.model mod kmc_memdiode_va\n{circuits._OPTIONS}\n"
@@ -246,11 +244,7 @@ def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
 
 def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, float]:
     """The distance for sweeps at four limits and for a pulse train."""
-    (folder / "library.sp").write_text(circuits.subcircuit(model))
-    osdi = ""
-    if compiled:
-        (folder / "model.va").write_text(veriloga.veriloga(model))
-        osdi = simulators.compile_veriloga(folder / "model.va").name
+    osdi = exported(model, folder, compiled)
     drives = {f"{limit:g} A": Drive.sweep(0.6, 1.0, limit) for limit in (1e-6, 1e-5, 1e-4, 1e-3)}
     found = {}
     for name, drive in {**drives, "pulses": TRAIN}.items():

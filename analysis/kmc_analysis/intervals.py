@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -27,7 +27,7 @@ def tails(n: int) -> tuple[float, float]:
     return tail, 1 - tail
 
 
-@cache
+@lru_cache(maxsize=8)  # of sixty devices they take 5 MB
 def resamples(n: int, draws: int = DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Resamples of n devices, indices [k, n], and the weight of each [k]: all that there are of few, else
     `draws` of them."""

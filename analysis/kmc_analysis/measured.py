@@ -160,7 +160,7 @@ def bootstrap_groups(statistic: Callable[[list[np.ndarray]], float], groups: Seq
 
 def _drawn(statistic: Callable[[list[np.ndarray]], float], groups: Sequence[np.ndarray], seed: int
            ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The statistic of resampled devices [k], and the share of each."""
+    """The statistic of resampled devices [k], and the weight of each."""
     if len(groups) == 1:
         drawn, weight = resamples(len(groups[0]), DRAWS, seed)
         return np.array([statistic([groups[0][one]]) for one in drawn]), weight
@@ -185,7 +185,7 @@ def least_of(statistic: Callable[[np.ndarray], float], groups: Sequence[np.ndarr
     return replace(found, low=min(found.value, max(one.low for one in alone)))
 
 
-def change(changes: np.ndarray, note: str = "") -> Measured:
+def mean_change(changes: np.ndarray, note: str = "") -> Measured:
     """Mean |change| of devices, of a table [device, 1] of relative ones.
 
     Chance enters it and does not become less with the number of devices. So it alone is no miss: the lower

@@ -24,7 +24,7 @@ Reach = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the sample.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
-Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table here.")]
+Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table, sensitivity.json, here.")]
 
 
 def sensitivity(
@@ -43,8 +43,7 @@ def sensitivity(
 
     Each parameter goes over a sigma of its card's value either way (a decade, or more, where sigma is as
     large). A cell is the mean change of the figure over that range, in the target's tolerances, or in decades
-    where it has one end; its sign says which way. The row "chance" only takes other devices: what is some
-    times as large is an effect. A number of OGB's own is for figures of OGB alone. Writes sensitivity.json.
+    where it has one end. The row "chance" only takes other devices: what is some times as large is an effect.
 
     Examples:
 
@@ -61,10 +60,11 @@ def sensitivity(
     from kmc_analysis.reproduce.session import Extent
     from kmc_analysis.reproduce.targets import chosen
 
-    effects.check(wanted := chosen(keys), parameters := free(tuple(paths or DEFAULT), False, reach))
-    extent, cores, keyed = Extent(seed, seeds), workers or threads.cores(), {one.key for one in wanted}
+    parameters, wanted = free(tuple(paths or DEFAULT), shared=False, reach=reach), chosen(keys)
+    effects.check(wanted, parameters)
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
-        judge = effects.Lasting(Simulated(out, extent, cores, asked, keyed))
+        cores = workers or threads.cores()
+        judge = effects.Lasting(Simulated(out, Extent(seed, seeds), cores, asked, set(keys)))
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     return _end(found, out, as_json, judge.lost)
 

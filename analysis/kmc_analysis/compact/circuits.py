@@ -34,11 +34,13 @@ JUMP = 1e-6  # of a drive's duration: how long a jump of the source takes
 LEAST_OHM = 1e-3  # of a series resistance: none at all is no conductance
 _BRIDGE_C = 27.0  # of the limiter's diodes, whatever the circuit's: theirs is a law, not a junction
 _THERMAL_V = K_B * (_BRIDGE_C + 273.15)
+# A volt from the first moment of a transient on. Not `time`, which in a .dc is the swept voltage, nor EXP,
+# which waits for a step.
+_RUNNING = "Vrun run 0 dc 0 PULSE(0 1 0 1f 1f 1e12 2e12)"
 # reltol is how far Newton goes, too: what it leaves adds up over the steps, however short, and conductance is
 # exponential in the state: at 2e-5 vvteam is 1.1 % off at a limit, at 3e-5 a device that runs away after 8
 # pulses 10 %. A trtol of 5 takes a third longer than 10, at 20 vvteam is at 1 %, and at 10 the fitted device.
 # A vntol of 10 nV leaves a closed device 30 fA at 0 V.
-_RUNNING = "Vrun run 0 dc 0 PULSE(0 1 0 1f 1f 1e12 2e12)"
 _OPTIONS = ".options method=gear reltol=1.5e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-9 trtol=7 itl4=60"
 
 
@@ -62,7 +64,7 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     if inner == "d":
         ohm = f"max({to_source(model.series, names)},{LEAST_OHM!r})"
         lines.append(_wrapped(f"Bseries p d I = {{m}}*V(p,d)/{ohm}"))
-    lines += ["* one in a transient, else none (in a .dc ngspice's time is the voltage)", _RUNNING]
+    lines += ["* one volt in a transient, else none", _RUNNING]
     lines.append(f"Vsense {inner} q 0")
     lines.append(_wrapped(f"Bdevice q n I = {{m}}*({to_source(model.current, names)})"))
     for state in model.states:
@@ -108,6 +110,7 @@ def limiter() -> str:
 
 
 def has_series(model: CompactModel) -> bool:
+    """Whether a resistance lies in front of the device, so that it has an inner node."""
     return to_circuit(model.series) != "0.0"
 
 

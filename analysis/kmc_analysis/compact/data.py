@@ -103,6 +103,10 @@ def places(paths: Sequence[Path]) -> dict[Path, Place]:
     for path in paths:
         plain = path.is_dir() and not simulated.holds(path)
         tables = sorted(filter(_is_table, path.iterdir())) if plain else []
+        inside = sorted(filter(_is_table, path.glob("*/*"))) if plain and not tables else []
+        if inside:
+            step = f"name a folder of them: {inside[0].parent}"
+            raise UserError(f"{path} holds no tables itself", next_step=step)
         for one in tables or [path]:
             for name, file in [(one.stem, one)] if _is_table(one) else simulated.places(one):
                 found.setdefault(file.resolve(), Place(name, file))

@@ -12,7 +12,7 @@ from scipy import stats
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import over_time, panels
-from kmc_analysis.measured import Measured, bootstrap, change, not_run, separable
+from kmc_analysis.measured import Measured, bootstrap, mean_change, not_run, separable
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
 from kmc_analysis.metrics.states import READ_V, reads
@@ -264,7 +264,7 @@ def _disturbed(runs: Runs) -> dict[str, Measured]:
     changes = table[:, :1] / table[:, 1:] - 1.0
     note = (f"mean |change| of the {len(closed)} of {len(pairs)} devices that the write closed; where "
             f"trajectories part chance adds to it; {_ALONE}")  # fmt: skip
-    return {"S25_read_disturb": change(changes, note)}
+    return {"S25_read_disturb": mean_change(changes, note)}
 
 
 def _draw_disturbed(runs: Runs, path: Path) -> None:
