@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from kmc_analysis import intervals, measured
 
@@ -81,3 +82,14 @@ def test_the_greatest_is_the_least_of_the_other_sign() -> None:
     most = measured.least_of(lambda part: float(np.median(part)), groups, sign=-1.0)
     assert most.value == -least.value
     assert most.low == pytest.approx(-least.high, abs=0.2)
+
+
+@pytest.mark.parametrize("n", [1, 6, 72])
+def test_a_share_has_the_exact_interval(n: int) -> None:
+    """Of the rows and of `kmc compare` alike; against scipy's."""
+    for count in range(n + 1):
+        right = stats.binomtest(count, n).proportion_ci(intervals.CONFIDENCE, method="exact")
+        row = measured.share(count, n)
+        assert (row.low, row.high) == pytest.approx((right.low, right.high), abs=1e-12)
+        if n > 1:
+            assert intervals.of_share(np.repeat([1.0, 0.0], [count, n - count])) == (row.low, row.high)

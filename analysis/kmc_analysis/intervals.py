@@ -74,18 +74,21 @@ def alike(values: np.ndarray, grain: float) -> bool:
     return 0 < len(values) < FEWEST and float(np.ptp(values)) <= grain
 
 
+def clopper_pearson(count: float, n: int) -> tuple[float, float]:
+    """The exact interval of a share, `count` of `n` (Biometrika 26, 404 (1934)); a count may be a half."""
+    tail = (1 - CONFIDENCE) / 2
+    low = stats.beta.ppf(tail, count, n - count + 1) if count > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
+    return float(low), float(high)
+
+
 def of_share(ones: np.ndarray) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share (Biometrika 26, 404 (1934)); (NaN, NaN) for less than two.
+    """Clopper and Pearson's interval of a share; (NaN, NaN) for less than two.
 
     `ones` are 0 or 1, one a seed, or between for a seed in several variants: these spread less, and the
     interval is wider than it need be.
     """
-    n, count, tail = len(ones), float(np.sum(ones)), (1 - CONFIDENCE) / 2
-    if n < 2:
-        return math.nan, math.nan
-    low = stats.beta.ppf(tail, count, n - count + 1) if count > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
-    return float(low), float(high)
+    return clopper_pearson(float(np.sum(ones)), len(ones)) if len(ones) > 1 else (math.nan, math.nan)
 
 
 def of_gain(differences: np.ndarray) -> tuple[float, float]:

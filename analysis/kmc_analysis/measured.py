@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc_analysis.intervals import CONFIDENCE, DRAWS, FEWEST, GRAIN, ends, interval, resamples
+from kmc_analysis.intervals import (
+    CONFIDENCE,
+    DRAWS,
+    FEWEST,
+    GRAIN,
+    clopper_pearson,
+    ends,
+    interval,
+    resamples,
+)
 from kmc_analysis.metrics.pulses import APART, separated
 
 
@@ -98,8 +107,7 @@ def share(successes: int, trials: int, note: str = "") -> Measured:
     """A share of trials, with the interval of Clopper and Pearson (Biometrika 26, 404 (1934))."""
     if not trials:
         return not_run("there was no trial").noted(note)
-    low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
-    return Measured(successes / trials, float(low), float(high), trials, note)
+    return Measured(successes / trials, *clopper_pearson(successes, trials), trials, note)
 
 
 def difference_of_shares(groups: Sequence[np.ndarray], note: str = "") -> Measured:
