@@ -46,7 +46,7 @@ bench: $(READY_TO_TEST)  ## Run every benchmark (long); `kmc bench NAME` runs on
 reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard and its page
 	@$(BIN)/kmc warmup
 	@$(BIN)/kmc reproduce --out runs/reproduce/out || { code=$$?; [ $$code -eq 3 ] || exit $$code; \
-	  echo "Stopped, or some runs failed (see above): the scoreboard is kept as it is"; }
+	  echo "Stopped, or some runs failed (see above): the scoreboard has what is done"; }
 	@cp runs/reproduce/out/scoreboard.json analysis/kmc_analysis/figures/scoreboard.json
 	@$(BIN)/python docs/make_reference.py
 
@@ -60,7 +60,7 @@ lint: $(READY_TO_TEST)  ## Check style and types
 	$(BIN)/python -m mypy
 
 clean:  ## Remove the environment, the caches and all results
-	rm -rf .venv dist build docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis runs/*/out
+	rm -rf $(VENV) dist build docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis runs/*/out
 	find kmc analysis tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once and made again when pyproject.toml changes. The stamps come last, so that an

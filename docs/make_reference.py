@@ -1,7 +1,7 @@
 """Write the tables of the reference pages from the tables that the program itself uses.
 
-A table stands between `<!-- made: NAME -->` and `<!-- end -->`. Run it after a change of a card family or
-of a dataset variable: `python docs/make_reference.py`. A test compares the pages with what this would write.
+A table stands between `<!-- made: NAME -->` and `<!-- end -->`. Run it after a change of what `MADE` lists:
+`python docs/make_reference.py`. A test compares the pages with what this would write.
 """
 
 from __future__ import annotations

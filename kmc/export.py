@@ -18,6 +18,7 @@ from kmc.files import explained, replacing, write_whole
 from kmc.outputs import Kind, check_file
 from kmc.progress import say
 from kmc.provenance import run_of
+from kmc.state import ION, METAL
 from kmc.variables import TRACES, column
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0\.0 \S+$")
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step
-_CHARGES = {1: 1.0, 2: 0.0}  # in e, by the code in `cation`
+_CHARGES = {ION: 1.0, METAL: 0.0}  # in e, by the code in `cation`
 _SHOWN = 0.5  # vacancies of a cell from which on it is shown as one
 
 

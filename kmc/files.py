@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
+import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kmc.errors import UserError
 
@@ -41,6 +44,22 @@ def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path`: after a crash the file is the old one or the new one. Raises WriteFailed."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(data)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Put each text at its name in `folder`, which is made; returns the paths. Raises WriteFailed."""
+    paths = [folder / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        make_folder(path.parent)
+        write_whole(path, text.encode())
+    return paths
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV: numbers with every digit, and an empty cell for None."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
+    return text.getvalue()
 
 
 @contextlib.contextmanager

@@ -93,6 +93,14 @@ def state_line(info: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, then minutes, then hours and minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _rate(value: float) -> str:
     return next((f"{value / size:.3g}{letter}" for size, letter in _SIZES if value >= size), f"{value:.3g}")
 
@@ -110,7 +118,7 @@ def _lines(title: str) -> Progress:
         last = now
         done = info["time_s"] - first_s
         left = (info["total_s"] - info["time_s"]) * (now - started) / done if done > 0 else None
-        ending = f"  about {left:.0f} s left" if left is not None else ""
+        ending = f"  about {duration(left)} left" if left is not None else ""
         share = 100.0 * info["time_s"] / info["total_s"] if info["total_s"] else 100.0
         say(f"{title}: {share:.0f} %  {state_line(info)}{ending}")
 

@@ -102,9 +102,11 @@ class Protocol:
         return cls._one(Read, voltage=voltage, duration=duration, **more)
 
     @classmethod
-    def pwl(cls, points: Any, step: Any, **more: Any) -> Protocol:
-        """Straight lines through (time, voltage) points."""
-        return cls._one(Pwl, points=points, step=step, **more)
+    def pwl(cls, points: Any = None, step: Any = None, file: str | None = None, **more: Any) -> Protocol:
+        """Straight lines through (time, voltage) points, or through those of a CSV `file`."""
+        given = {"points": points, "step": step, "file": file} | more
+        told = {key: one for key, one in given.items() if one is not None}
+        return cls([_read_segment({Pwl.kind: told}, "")])
 
     def repeated(self, times: int, until: dict[str, Any] | None = None) -> Protocol:
         """This protocol `times` times as one segment, or until `until` is met at the end of a turn."""

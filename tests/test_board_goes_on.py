@@ -104,7 +104,7 @@ def test_make_reproduce_keeps_a_board_with_failed_runs(tmp_path: Path, code: int
     assert (ended.returncode == 0) == goes_on
     assert (tmp_path / "page").exists() == goes_on
     assert (tmp_path / "analysis/kmc_analysis/figures/scoreboard.json").exists() == goes_on
-    assert ("kept as it is" in ended.stdout) == (code == 3)
+    assert ("has what is done" in ended.stdout) == (code == 3)
 
 
 # --- rows of other targets -------------------------------------------------------------------------------

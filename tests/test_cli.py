@@ -24,7 +24,7 @@ import fake_simulation
 import pytest
 
 import kmc
-from kmc import cache, checkpoint, cli, dataset
+from kmc import cache, checkpoint, cli, dataset, progress
 from kmc.commands._running import stopping
 
 # The program from where it can do something about ctrl-C.
@@ -655,6 +655,15 @@ def test_progress_lines(run_file: Path, capsys: pytest.CaptureFixture[str],
     assert "quick: " in lines[5]
     for part in ("%", "events/s", "V 500 mV", "I 1 uA", "G 2 uS", "T 310 K", "left"):
         assert part in lines[5]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.4, "0 s"), (119.4, "119 s"), (125.0, "2 min"), (7140.0, "119 min"), (7230.0, "2 h 0 min"),
+    (86400.0, "24 h 0 min"),
+])  # fmt: skip
+def test_times_that_are_left(seconds: float, text: str) -> None:
+    """Of a run and of a study alike; a day is not 86400 s."""
+    assert progress.duration(seconds) == text
 
 
 def test_the_bar_of_a_terminal(run_file: Path, monkeypatch: pytest.MonkeyPatch,

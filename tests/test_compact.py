@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -217,14 +216,11 @@ def test_a_population_is_spread_and_repeats_itself() -> None:
     assert spread == pytest.approx(model.spread["device"]["V_th"], rel=0.15)
 
 
-def test_only_a_model_that_reads_the_ambient_has_it(tmp_path: Path) -> None:
-    """What moves nothing is no parameter, in an export neither; a fit that names it is read all the same."""
+def test_only_a_model_that_reads_the_ambient_has_it() -> None:
+    """What moves nothing is no parameter, in an export neither."""
     assert [name for name in MODELS if "T_amb" in load_model(name).names] == ["silver"]
     assert "T_amb" in circuits.subcircuit(load_model("silver"))
     for made in (circuits.subcircuit, veriloga.veriloga):
         assert "T_amb" not in made(load_model("stanford_pku"))
-    fit = {"model": "vteam", "parameters": {"Ron": {"value": 4e3}, "T_amb": {"value": 300.0}}}
-    (tmp_path / "parameters.json").write_text(json.dumps(fit))
-    assert exports.read_parameters(load_model("vteam"), tmp_path / "parameters.json") == {"Ron": 4e3}
     with pytest.raises(UserError, match="has no parameter"):
         exports.read_changes(load_model("vteam"), ["T_amb=350 K"])

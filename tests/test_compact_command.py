@@ -138,6 +138,20 @@ def test_a_spread_is_not_of_what_is_held_out(tmp_path: Path, capsys: pytest.Capt
     assert written["spread"]["device"]["k_on"] == pytest.approx(0.0, abs=0.02)
 
 
+@pytest.mark.parametrize("start", [False, True])
+def test_a_spread_of_no_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                      start: bool) -> None:  # fmt: skip
+    """Without --spread the files carry the model's guess, or that of the fit where the search begins."""
+    path = write_csv(tmp_path / "one.csv", "silver", bipolar(61))
+    begin = ["--start", "ogb_20nm"] if start else []
+    words = [str(path), "--model", "silver", "--generations", "0", "--quiet", "--out", str(tmp_path / "out")]
+    assert cli.main(["compact", "fit", *words, *begin]) == 0
+    told = "that of ogb_20nm" if start else "the guess of the model"
+    assert f"{told}, fitted to nothing" in capsys.readouterr().err
+    for name in ("parameters.json", "kmc_silver.sp", "kmc_silver.va"):
+        assert f"its spread is {told}, fitted to nothing" in (tmp_path / "out" / name).read_text()
+
+
 @pytest.mark.usefixtures("command")
 @pytest.mark.parametrize("head", [["fit", "--model", "vteam", *KEPT], ["table", "--model", "vteam"]])
 def test_what_is_held_out_is_not_fitted(

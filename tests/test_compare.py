@@ -54,6 +54,13 @@ def test_metrics_follow_their_definitions() -> None:
     assert 0 < metrics.loop_opening(VOLATILE) < 1
 
 
+def test_a_train_has_no_start_to_return_to() -> None:
+    """A first look within a pulse of 0.4 V may be of a device that has switched; one at 0.1 V is a start."""
+    pulse = VOLATILE.isel(time=slice(4, None))
+    assert np.isnan(metrics.returned(pulse))
+    assert metrics.returned(VOLATILE.isel(time=slice(1, None))) == 5.5
+
+
 def test_a_tenfold_rise_is_a_set_without_the_limit() -> None:
     """The first of two; the step from a current of zero is none."""
     run = swept([0.0, 1e-12, 1e-11, 1e-9, 1e-9, 1e-9], LEAK[4::-1])

@@ -51,6 +51,17 @@ def test_a_file_is_beside_the_file_that_names_it(tmp_path: Path, monkeypatch: py
     assert [round(step.voltage_V, 3) for step in found.steps()[:2]] == [0.02, 0.06]
 
 
+def test_a_file_in_python(tmp_path: Path) -> None:
+    """As in a run file; neither points nor a file, and both, are refused plainly."""
+    path = str(written(tmp_path, TABLE))
+    found = kmc.Protocol.pwl(file=path, step="0.1 ms")
+    assert found == read_protocol([{"pwl": {"file": path, "step": "0.1 ms"}}])
+    with pytest.raises(UserError, match="points"):
+        kmc.Protocol.pwl(step="0.1 ms")
+    with pytest.raises(UserError, match="both points and a file"):
+        kmc.Protocol.pwl(POINTS, "0.1 ms", file=path)
+
+
 def test_a_time_given_twice_is_a_step(tmp_path: Path) -> None:
     """As in a trace whose corners stand beside its samples: the staircase has no ramp between the two."""
     path = written(tmp_path, "time_s,voltage_source_V\n3.0,0\n3.1,0\n3.1,0.8\n3.1,0.5\n3.2,0.5\n")

@@ -10,10 +10,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from kmc import provenance
+from kmc.lattice import Region
 from kmc.outfolder import describe
 from kmc_analysis.figures import all_figures, endurance, modes, pictures
 from kmc_analysis.figures.definition import Figure, Program
-from kmc_analysis.metrics.filament import ELECTRODE, METAL, ORGANIC
+from kmc_analysis.metrics.filament import METAL
 from kmc_analysis.reproduce.session import Maker
 
 DRAWN = [figure for figure in all_figures() if figure.draw]
@@ -54,7 +55,7 @@ def device(program: Program, seed: int) -> xr.Dataset:
 def looks(end_s: float) -> xr.Dataset:
     """Four snapshots of a column of silver between an organic and an electrode."""
     region, cation = np.full(SHAPE, 3, np.uint8), np.zeros((4, *SHAPE), np.uint8)
-    region[:2], region[-2:], cation[:, 2:-2, 2:4, 2:4] = ORGANIC, ELECTRODE, METAL
+    region[:2], region[-2:], cation[:, 2:-2, 2:4, 2:4] = Region.ORGANIC, Region.ELECTRODE, METAL
     axes = {name: 0.6 * np.arange(size) for name, size in zip("zyx", SHAPE, strict=True)}
     return xr.Dataset({"cation": (("snapshot_time", *"zyx"), cation), "region": (tuple("zyx"), region)},
                       axes | {"snapshot_time": np.linspace(1e-3 * end_s, end_s, 4)})  # fmt: skip

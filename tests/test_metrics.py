@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from kmc.lattice import Region
 from kmc.protocol import Protocol
 from kmc.units import K_B
 from kmc_analysis import metrics
@@ -317,7 +318,7 @@ def silver(atoms: list[tuple[int, int, int]], shape: tuple[int, int, int] = (12,
     """A snapshot of a window: two planes of organic below, with silver in it at `foot` (y, x), two of
     electrode above, atoms at (z, y, x)."""
     cation, region = np.zeros(shape, np.uint8), np.full(shape, 4, np.uint8)
-    region[:2], region[-2:] = filament.ORGANIC, filament.ELECTRODE
+    region[:2], region[-2:] = Region.ORGANIC, Region.ELECTRODE
     cation[(slice(2), *foot)] = filament.METAL
     for atom in atoms:
         cation[atom] = filament.METAL
@@ -393,14 +394,14 @@ def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:
     and far away that of a point source, P / (2 pi k r); the picture is drawn."""
     spot = thermogram.spot_radius_um(5000)
     assert 1e6 / (4 * thermogram.GLASS_W_MK * spot) == pytest.approx(5000)
-    near = thermogram.surface_rise(np.array([0.0, spot, 2 * spot]), 3.0, spot)
+    near = thermogram.disc_profile(np.array([0.0, spot, 2 * spot]), 3.0, spot)
     assert near == pytest.approx([3, 3, 1])
     far = 1000 * spot
     power = 3.0 / 5000
     point = power / (2 * math.pi * thermogram.GLASS_W_MK * far * 1e-6)
-    assert thermogram.surface_rise(np.array([far]), 3.0, spot)[0] == pytest.approx(point, rel=1e-3)
+    assert thermogram.disc_profile(np.array([far]), 3.0, spot)[0] == pytest.approx(point, rel=1e-3)
     thermogram.draw({"one": 1.0, "other": 3.0}, 5000, tmp_path / "shown.png")
     assert (tmp_path / "shown.png").stat().st_size > 5000
     for resistance in (1e-9, 0.0):  # all of the stage is one with the surface
         wide = thermogram.spot_radius_um(resistance)
-        assert thermogram.surface_rise(np.array([0.0, 100.0]), 3.0, wide) == pytest.approx([3, 3])
+        assert thermogram.disc_profile(np.array([0.0, 100.0]), 3.0, wide) == pytest.approx([3, 3])

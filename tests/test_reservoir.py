@@ -18,7 +18,7 @@ from kmc_analysis.reservoir import feeding, neurons, pipeline, readout, settings
 from kmc_analysis.reservoir.devices import Population, waveform
 
 FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.yaml"
-EXACT = readout.Law("exact", SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)
+EXACT = readout.Law(SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_law_and_its_inverse() -> None:
     stream = streams.stream(1, "test")
     target = np.array([1e-4, 3e-4])
     assert EXACT.programmed(target, stream) == pytest.approx(target)
-    faulty = readout.Law("measured", SLOPE_PER_V, OFFSET_S, INVERSE_S, np.zeros_like)
+    faulty = readout.Law(SLOPE_PER_V, OFFSET_S, INVERSE_S, np.zeros_like)
     assert faulty.programmed(target, stream) - target == pytest.approx(-4.5e-7)
 
 
@@ -156,7 +156,7 @@ def test_exact_devices_learn_what_double_precision_learns() -> None:
     assert double.accuracy[-1, 1] > 97.0
     assert exact.accuracy[-1, 1] > 97.0
     assert exact.plus.max() <= plan.most + 1e-12
-    noisy = readout.Law("noisy", SLOPE_PER_V, OFFSET_S, -OFFSET_S, lambda limit: np.full(limit.shape, 5e-5))
+    noisy = readout.Law(SLOPE_PER_V, OFFSET_S, -OFFSET_S, lambda limit: np.full(limit.shape, 5e-5))
     spoiled = readout.train_devices(x, labels, 4, train, test, plan, noisy, streams.stream(1, "a"))
     assert spoiled.accuracy[-1, 1] < exact.accuracy[-1, 1] - 2.0
     assert double.confusion.sum() == 200
@@ -210,14 +210,14 @@ def test_same_seed_same_result(small: settings.Plan, result: pipeline.Result) ->
 
 def test_scoreboard_has_its_targets(result: pipeline.Result) -> None:
     """All five keys, by the names and the figures of the targets; a rank of a few has no interval."""
-    assert table.scoreboard([result, result])["S27_hardest_class"]["interval"] is None
+    assert table.scoreboard([result, result])["S27_hardest_class"].open
     found = table.scoreboard([result] * 6)
     assert set(found) == {"T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S26_weight_distribution",
                           "S27_hardest_class"}  # fmt: skip
     for row in found.values():
-        assert row["interval"][0] <= row["simulated"] <= row["interval"][1]
-    gap = found["T1_fp64_accuracy"]["simulated"] - found["T1_icc_accuracy"]["simulated"]
-    assert found["T1_gap"]["simulated"] == pytest.approx(gap)
+        assert row.low <= row.value <= row.high
+    gap = found["T1_fp64_accuracy"].value - found["T1_icc_accuracy"].value
+    assert found["T1_gap"].value == pytest.approx(gap)
     told = yaml.safe_load(targets.FILE.read_text())
     assert set(found) <= set(told["targets"])
     percent = told["readout"]["accuracy_percent"]
@@ -229,12 +229,12 @@ def test_scoreboard_has_its_targets(result: pipeline.Result) -> None:
 def test_ranks_of_recall(result: pipeline.Result) -> None:
     """The class with the lowest recall has rank 1, the best of four has 4."""
     confusion = np.diag([9, 8, 7, 5]) + 1
-    trained = readout.Trained("fp64", np.zeros((6, 2)), np.eye(4), confusion)
+    trained = readout.Trained(np.zeros((6, 2)), np.eye(4), confusion)
     made = pipeline.Result(1, result.trains, result.wiring, result.features, {"fp64": trained})
-    assert table._hardest([made])["simulated"] == 1.0
-    turned = readout.Trained("fp64", np.zeros((6, 2)), np.eye(4), confusion[::-1, ::-1])
+    assert table._hardest([made]).value == 1.0
+    turned = readout.Trained(np.zeros((6, 2)), np.eye(4), confusion[::-1, ::-1])
     made = pipeline.Result(1, result.trains, result.wiring, result.features, {"fp64": turned})
-    assert table._hardest([made])["simulated"] == 4.0
+    assert table._hardest([made]).value == 4.0
 
 
 def test_trains_of_ones_own(tmp_path: Path, result: pipeline.Result) -> None:

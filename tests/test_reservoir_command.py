@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from kmc import cli
+from kmc import cli, netcdf
 from kmc.errors import UserError
 from kmc_analysis.compact import model
-from kmc_analysis.reservoir import identity, outputs, settings, sweep, table, trains
+from kmc_analysis.reservoir import identity, outputs, pipeline, settings, sweep, table, trains
 from kmc_analysis.reservoir.devices import device_model
 
 PLAN = "data: {samples: 48, test: 16}\nfeeding: {nodes: 6}\nreadout: {epochs: 2}\nseeds: 2\n"
@@ -36,6 +37,41 @@ def test_the_node_is_the_reservoir_that_ran(done: Path) -> None:
     assert plan.encoding.width == 5e-3
     assert plan.readout.epochs == 1
     assert plan.feeding.nodes == 6
+
+
+def test_the_states_are_kept(done: Path) -> None:
+    """For a readout of one's own: those of the pipeline, with their labels and what is to test with."""
+    plan = settings.load(done / "tiny.yaml", [word for word in SETS if word != "--set"])
+    with xr.open_dataset(done / "out/states.nc") as found:
+        assert dict(found.sizes) == {"seed": 2, "sample": 48, "node": 6}
+        assert int(found["test"].sum()) == 16
+        for seed in (1, 2):
+            made, _, features = pipeline.states(plan, seed)
+            assert np.array_equal(found["state"].sel(seed=seed), features)
+            assert list(found["label"].sel(seed=seed).values) == [made.classes[k] for k in made.labels]
+    assert netcdf.is_sound(done / "out/states.nc")
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_class_that_is_not_tested_has_no_recall(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is it the hardest; what the most frequent answer gets is told beside the accuracies."""
+    rows = ["0,rare,0.5", *(f"{k},usual,0.{k}" for k in range(1, 40))]
+    (own.parent / "spikes.csv").write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
+    data = settings.load(own).data
+    made = ((k, trains.load(own.parent / "spikes.csv", data, k)) for k in range(1, 20))
+    seed = next(k for k, one in made if "rare" not in tested(one))
+    words = ["reservoir", str(own), "--seeds", "1", "--seed", str(seed), "--no-picture", "--quiet"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "always the most frequent class: 100.0 %" in told
+    assert "hardest class, FP64, backpropagation: usual" in told
+    found = json.loads((own.parent / "out/results.json").read_text())
+    assert set(found["recall"]["fp64"]) == {"usual"}
+
+
+def tested(data: trains.Trains) -> set[str]:
+    """The classes of the samples that are to test with."""
+    return {data.classes[k] for k in data.labels[data.held_out]}
 
 
 def own_model(folder: Path, current: str) -> settings.Plan:

@@ -126,7 +126,7 @@ def test_node_gives_the_same_states(small: settings.Plan, encoding: dict[str, st
     plain = small.changed(devices={"cycle_spread": 0.0}, data={"samples": 12, "test": 4}, encoding=encoding)
     data, wiring, features = pipeline.states(plain, 3)
     node = SpikeDevices(plain, 3)
-    inputs = node.inputs(patterns(data, wiring, plain.encoding))
+    inputs = node.inputs(data.times)
     found = node.run(inputs)
     assert np.max(np.abs(found[:, -1] - features)) < 0.02
     assert np.array_equal(node.run(inputs), found)  # from rest again, whatever came before

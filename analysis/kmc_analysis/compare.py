@@ -18,10 +18,10 @@ import xarray as xr
 from kmc.errors import UserError
 from kmc.study import results
 from kmc.study.manifest import result_path
+from kmc.study.results import REPLICATE, SAMPLE
 from kmc_analysis.intervals import DRAWS, GRAIN, alike, interval, of_gain, of_share
 from kmc_analysis.metrics import METRICS
 
-SAMPLE, REPLICATE = "sample", "replicate"
 LEAST = 1e-3  # of a ratio's logarithm: what is nearer to 1 is the same, however narrow its interval
 SHARES = ("set",)  # metrics of 0 or 1, whose mean is a share
 

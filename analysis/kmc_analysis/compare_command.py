@@ -145,20 +145,18 @@ def _written(study: xr.Dataset, values: xr.Dataset, found: list[Effect], names: 
     What is for a manuscript shows the metrics `names`. The CSV files have all: a look at one metric is not to
     take the numbers of the others away.
     """
-    from kmc.files import write_whole
+    from kmc.files import write_texts
     from kmc_analysis import study_figures, tables
 
     shown = [one for one in _overall(found) if one.metric in names]
     texts = {"effects.csv": tables.as_csv(found), "effects.tex": tables.as_latex(shown),
              "metrics.csv": values.to_dataframe().reset_index().to_csv(index=False, lineterminator="\n")}
-    for name, text in texts.items():
-        write_whole(out / name, text.encode())
-    drawn = []
+    paths: list[Path | None] = [*write_texts(out, texts)]
     if picture:
-        drawn = [study_figures.traces(study, out / "traces.png"),
-                 study_figures.distributions(values[names], out / "distributions.png"),
-                 study_figures.trends(values[names], out / "trends.png")]  # fmt: skip
-    return [str(path) for path in (*(out / name for name in texts), *drawn) if path is not None]
+        paths += [study_figures.traces(study, out / "traces.png"),
+                  study_figures.distributions(values[names], out / "distributions.png"),
+                  study_figures.trends(values[names], out / "trends.png")]  # fmt: skip
+    return [str(path) for path in paths if path is not None]
 
 
 def _overall(found: list[Effect]) -> list[Effect]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kmc.files import csv_text
 from kmc_analysis.compare import Effect
 
 _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"})
@@ -15,11 +14,7 @@ _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\
 
 def as_csv(found: list[Effect]) -> str:
     """All effects with every digit, one a line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Effect._fields)
-    writer.writerows(found)
-    return text.getvalue()
+    return csv_text(Effect._fields, found)
 
 
 def plain(one: Any) -> dict[str, Any]:

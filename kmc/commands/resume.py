@@ -61,9 +61,7 @@ def _command(out: Path) -> tuple[Path, list[str]]:
     path = out.resolve() / name
     if not path.is_file():
         raise UserError(f"{path} is no longer there", next_step=by_hand)
-    # Of a path that was given twice, as it could be once, the run has the last.
-    sets = {str(text).partition("=")[0].strip(): str(text) for text in record["command"].get("sets", [])}
-    return path, list(sets.values())
+    return path, [str(text) for text in record["command"].get("sets", [])]
 
 
 def _refuse_study(out: Path) -> None:

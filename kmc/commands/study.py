@@ -226,8 +226,8 @@ def _script(loaded: Study, out: Path, path: Path, as_json: bool) -> int:
 def _status(out: Path | None, as_json: bool) -> int:
     from kmc.dataset import out_of
     from kmc.errors import UserError
+    from kmc.progress import duration
     from kmc.study.engine import status
-    from kmc.study.telling import duration
 
     if out is None:
         raise UserError("status needs a study's folder", next_step="e.g. kmc study status runs/mine/out")

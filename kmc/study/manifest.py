@@ -190,18 +190,13 @@ def write_table(out: Path, manifest: Manifest) -> None:
 
     One that says the same is left alone: its date tells when something changed.
     """
-    import csv
-    import io
-
     found = states(out, manifest)
     reasons = dict(failures(out, manifest, found))
-    text = io.StringIO()
     names = [axis.name for axis in manifest.axes]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["task", *names, "replicate", "seed", "hash", "state", "reason"])
-    for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)):
-        writer.writerow([index, *manifest.place(index).values(), name, state, reasons.get(index, "")])
-    path, before, after = out / "tasks.csv", b"", text.getvalue().encode()
+    rows = ([index, *manifest.place(index).values(), name, state, reasons.get(index, "")]
+            for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)))  # fmt: skip
+    text = files.csv_text(["task", *names, "replicate", "seed", "hash", "state", "reason"], rows)
+    path, before, after = out / "tasks.csv", b"", text.encode()
     with contextlib.suppress(OSError):
         before = path.read_bytes()
     if before != after:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kmc.progress import now_and_then
+from kmc.progress import duration, now_and_then
 
 _SHOWN = 3  # tasks under way that are named
 
@@ -36,14 +36,6 @@ def line(info: dict[str, Any]) -> str:
     if info["left_s"] is not None:
         parts.append(f"about {duration(info['left_s'])} left")
     return "; ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds below two minutes, then minutes, then hours and minutes."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _lines(title: str) -> Callable[[dict[str, Any]], None]:

@@ -107,9 +107,18 @@ def fit(
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, single, found.values, spread or [])
     _untold(loaded, spread or [])
-    loaded = replace(loaded, origin=f"fitted to {len(traces)} trace(s)")
+    loaded = replace(loaded, origin=f"fitted to {len(traces)} trace(s){_of_spread(loaded, spread, start)}")
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
+
+
+def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
+    """Where the spread is from that the files carry, and a word on standard error if no trace told it."""
+    if names or not any(model.spread.values()):
+        return ""
+    told = f"; its spread is {f'that of {start}' if start else 'the guess of the model'}, fitted to nothing"
+    print(f"note: no --spread: what parameters.json says of devices and cycles{told[12:]}", file=sys.stderr)
+    return told
 
 
 def _untold(model: Any, names: list[str]) -> None:

@@ -161,19 +161,6 @@ def _lost(drive: Drive, current: np.ndarray, volt: np.ndarray, used: np.ndarray)
     return float(np.max(1.0 - (volt[there] + SOFTNESS_V * limited) / source, initial=0.0))
 
 
-def weighted(traces: Sequence[Trace]) -> list[Trace]:
-    """The traces, with the spread of replicates (traces of one and the same source) as sigma (see
-    `_pooled`); single ones: see `_beside`."""
-    found, spreads = [], []
-    for one in traces:
-        group = [other for other in traces if _same_source(one.drive, other.drive)]
-        if len(group) > 1:
-            one = replace(one, sigma=_spread(group, one.used))
-            spreads.append(one)
-        found.append(one)
-    return _beside(found, spreads)
-
-
 def _spread(group: Sequence[Trace], used: np.ndarray) -> np.ndarray:
     """Standard deviation of replicates in decades [points]."""
     return _pooled(np.std([one.log_g for one in group], axis=0, ddof=1), used)

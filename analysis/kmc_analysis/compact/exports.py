@@ -12,10 +12,10 @@ import numpy as np
 
 from kmc import units
 from kmc.documents import unknown
-from kmc.errors import UserError
-from kmc.files import make_folder, replacing, write_whole
+from kmc.errors import UserError, nearest
+from kmc.files import csv_text, make_folder, replacing, write_texts
 from kmc_analysis.compact import circuits, learning, veriloga
-from kmc_analysis.compact.model import AMBIENT, SPREADS, CompactModel
+from kmc_analysis.compact.model import SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
 # The benches that come with a model: name -> compliance in A.
@@ -46,8 +46,6 @@ def read_parameters(model: CompactModel, path: Path) -> dict[str, float]:
     """The parameters that `write` put into a JSON file. Raises UserError for another model's or a wrong
     file."""
     entries = _fit(model, path)["parameters"]
-    if AMBIENT not in model.names:  # files of earlier versions name it for every model
-        entries = {name: entry for name, entry in entries.items() if name != AMBIENT}
     numbers = _numbers(model, entries, path)
     return {name: model.within(name, value) for name, value in numbers}
 
@@ -111,7 +109,8 @@ def fitted(name: str, where: str = "") -> Path:
     """The parameters that come with the program for a device. Raises UserError with the nearest name."""
     known = sorted(path.stem for path in FITTED.glob("*.json"))
     if name not in known:
-        raise unknown(f'no fit is called "{name}"', name, known, where)
+        raise UserError(f'no fit is called "{name}"', where, nearest=nearest(name, known),
+                        next_step=f"there are {', '.join(known)}, and the parameters.json of kmc compact fit")
     return FITTED / f"{name}.json"
 
 
@@ -155,7 +154,7 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
         texts["monte_carlo.cir"] = circuits.monte_carlo(model, values, grid, library, "monte_carlo.txt")
     tables, arrays = _tables(model, values, {**drives, "pulses": pulses})  # before anything is written
     texts |= _learning(model, values) | tables
-    paths = [_text(out / name, text) for name, text in texts.items()]
+    paths = write_texts(out, texts)
     with replacing(out / "traces.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return [*paths, out / "traces.npz"]
@@ -200,13 +199,7 @@ def _tables(
             "compliance_A": drive.compliance,
         }
         arrays |= {f"{name}_{head}": column for head, column in columns.items()}
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
-        texts[f"{name}.csv"] = "\n".join(lines) + "\n"
+        texts[f"{name}.csv"] = csv_text([*columns], np.transpose([*columns.values()]).tolist())
     return texts, arrays
 
 
-def _text(path: Path, text: str) -> Path:
-    make_folder(path.parent)
-    write_whole(path, text.encode())
-    return path

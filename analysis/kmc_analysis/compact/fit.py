@@ -23,14 +23,13 @@ TELLS_NOTHING = 0.5
 class Estimate:
     """One parameter of a fit: value and interval in its unit (see `Fit`), and whether the data tell it.
 
-    why: "" where they do, else the reason. share: width of the interval over that of the bounds.
+    why: "" where they do, else the reason.
     """
 
     parameter: Parameter
     value: float
     low: float
     high: float
-    share: float
     why: str = ""
 
     @property
@@ -77,7 +76,7 @@ def fit(
     bootstrap: int = 0,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Fit:
-    """Fit `model` to all `traces` at once.
+    """Fit `model` to all `traces` at once, to the median of those that are replicates (`data.typical`).
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
     generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
@@ -89,7 +88,7 @@ def fit(
     fixed = dict(fixed or {})
     for name, value in fixed.items():
         model.within(name, value)
-    problem = Problem(model, data.weighted(traces), fixed, free, tell)
+    problem = Problem(model, data.typical(traces), fixed, free, tell)
     points = sum(int(np.sum(one.used)) for one in problem.traces)
     if points <= len(problem.parameters):
         raise UserError(
@@ -152,14 +151,13 @@ def _blind(problem: Problem, directions: np.ndarray, spreads: np.ndarray) -> lis
 
 
 def _estimate(parameter: Parameter, place: float, low: float, high: float) -> Estimate:
-    share = min(high, 1.0) - max(low, 0.0)
     why = ""
     if high - low > TELLS_NOTHING:
         why = "the data cannot tell it: its interval is wider than half of its bounds"
     elif place < 1e-3 or place > 1.0 - 1e-3:
         why = f"it lies at its {'lower' if place < 0.5 else 'upper'} bound"
     ends = [from_unit(parameter, min(max(end, 0.0), 1.0)) for end in (low, high)]
-    return Estimate(parameter, from_unit(parameter, place), ends[0], ends[1], share, why)
+    return Estimate(parameter, from_unit(parameter, place), ends[0], ends[1], why)
 
 
 def _mean_square(problem: Problem, vector: np.ndarray) -> float:

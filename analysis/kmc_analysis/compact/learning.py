@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kmc.files import csv_text
 from kmc_analysis.compact import ladder
 from kmc_analysis.compact.ladder import READ_V, Ladder, Levels
 from kmc_analysis.compact.model import FOLDER, CompactModel
@@ -35,24 +36,21 @@ def texts(model: CompactModel, values: Mapping[str, float]) -> dict[str, str]:
 
 def pulse_table(steps: Ladder) -> str:
     """Conductance (S) after every pulse, the mean of the ramps and their spread."""
-    head = "pulse,up_S,up_spread_S,down_S,down_spread_S\n"
     columns = [steps.up.mean(0), steps.up.std(0, ddof=1), steps.down.mean(0), steps.down.std(0, ddof=1)]
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return head + "".join(f"{k}," + ",".join(map(repr, row)) + "\n" for k, row in enumerate(rows))
+    rows = ([k, *row] for k, row in enumerate(np.transpose(columns).tolist()))
+    return csv_text(["pulse", "up_S", "up_spread_S", "down_S", "down_spread_S"], rows)
 
 
 def level_table(found: Levels) -> str:
     """Conductance (S) against compliance (A), at once and later."""
-    head = "compliance_A,conductance_S,spread_S," + ",".join(f"after_{wait:g}_s_S" for wait in found.later)
     columns = [found.limits, found.mean, found.spread, *found.later.values()]
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return head + "\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows)
+    heads = ["compliance_A", "conductance_S", "spread_S", *(f"after_{wait:g}_s_S" for wait in found.later)]
+    return csv_text(heads, np.transpose(columns).tolist())
 
 
 def crosssim_table(ramps: np.ndarray) -> str:
     """CrossSim 2's table: a column a ramp, a row a pulse, in A at the read voltage of 0.1 V."""
-    head = ",".join(f"rmp{k + 1}" for k in range(len(ramps)))
-    return head + "\n" + "".join(",".join(repr(g * READ_V) for g in row) + "\n" for row in ramps.T.tolist())
+    return csv_text([f"rmp{k + 1}" for k in range(len(ramps))], (READ_V * ramps.T).tolist())
 
 
 def weights(g: np.ndarray, low: float, high: float) -> np.ndarray:

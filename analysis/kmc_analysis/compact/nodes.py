@@ -9,17 +9,21 @@ import numpy as np
 from reservoirpy.node import Node
 
 from kmc import streams
+from kmc.errors import UserError
 from kmc_analysis.compact.data import log_conductance
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of, unanswered
 
 READ_V = 0.05
+LEAST_GAIN = 0.5
 
 
 class Devices(Node):
     """Devices that differ, each driven by a random mix of the inputs as a pulse, then read.
 
-    An input of 0 gives `least_V`, one of 1 `most_V`; a pulse of `width_s` is followed by `gap_s` at 0.05 V.
+    The mix is of shares that add up to the device's own gain, 0.5 to 1, so that devices differ for a single
+    input, too. A mix of 0 gives `least_V`, one of 1 `most_V`, and inputs beyond 0 to 1 no more than these; a
+    pulse of `width_s` is followed by `gap_s` at 0.05 V.
     The features are the logarithms of the conductances, 0 at `off_S` and 1 at `on_S`: a ridge is meant for
     numbers of that size.
     """
@@ -29,6 +33,9 @@ class Devices(Node):
         least_V: float = 0.3, most_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
         compliance_A: float = 1e-6, off_S: float = 1e-10, on_S: float = 1e-3, name: str | None = None,
     ) -> None:  # fmt: skip
+        for name, value, least in (("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0)):
+            if not value >= least:
+                raise UserError(f"{name} is {value!r}", next_step=f"give {least} or more")
         self.model = load_model(model) if isinstance(model, str) else model
         self.seed, self.output_dim, self.name = seed, devices, name
         self.volts, self.times = (least_V, most_V), (width_s, gap_s)
@@ -41,8 +48,10 @@ class Devices(Node):
     def initialize(self, x: Any, y: Any = None) -> None:
         """Draw how the inputs are mixed, and put every device into its initial state."""
         self.input_dim = np.atleast_2d(np.asarray(x[0] if isinstance(x, list) else x)).shape[-1]
-        drawn = streams.stream(self.seed, "compact node mask").random((self.output_dim, self.input_dim))
-        self.mask = drawn / drawn.sum(axis=1, keepdims=True)
+        stream = streams.stream(self.seed, "compact node mask")
+        drawn = stream.random((self.output_dim, self.input_dim))
+        gains = stream.uniform(LEAST_GAIN, 1.0, (self.output_dim, 1))
+        self.mask = gains * drawn / drawn.sum(axis=1, keepdims=True)
         self.initialized = True
         self.reset()
 
@@ -53,6 +62,8 @@ class Devices(Node):
         return before
 
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
+        if not np.isfinite(x).all():
+            raise UserError(f"an input is {x}", next_step="give finite numbers, of 0 to 1")
         (width, gap), states = self.times, state["states"].copy()
         time = np.array([0.0, 1e-3 * width, width, 1.001 * width, width + gap])
         least, most = self.volts

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import make_folder, write_whole
+from kmc.files import write_texts
 from kmc.pictures.saving import save
 from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
@@ -163,14 +163,10 @@ def write(
     devices: Sequence[Programmed] = (),
 ) -> list[Path]:
     """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
-    make_folder(out)
-    for name, content in (
-        ("report.md", text(found, devices)),
-        ("report.json", json.dumps(summary(found, devices), indent=2) + "\n"),
-    ):
-        write_whole(out / name, content.encode())
+    told = json.dumps(summary(found, devices), indent=2) + "\n"
+    paths = write_texts(out, {"report.md": text(found, devices), "report.json": told})
     _draw(found, [*traces, *held_out], len(traces), out / "report.png")
-    return [out / "report.md", out / "report.json", out / "report.png"]
+    return [*paths, out / "report.png"]
 
 
 def _draw(found: Fit, traces: Sequence[Trace], fitted: int, path: Path) -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from kmc import dataset, provenance
 from kmc.errors import UserError
-from kmc.files import make_folder, write_whole
+from kmc.files import make_folder, write_texts
 from kmc.protocol import Step, read_protocol
 from kmc.study.manifest import DONE, Manifest, is_study, read_manifest, result_path, states
 
@@ -128,13 +128,11 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
     """
     texts: dict[str, str] = {}
     for name, ds in (one for path in paths for one in runs(path)):
-        if name in texts:
+        if f"{name}.csv" in texts:
             raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
         rows = np.array(list(columns(ds, name).values())).T
         # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
         lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
-        texts[name] = "\n".join([",".join(COLUMNS), *lines, ""])
+        texts[f"{name}.csv"] = "\n".join([",".join(COLUMNS), *lines, ""])
     make_folder(out)
-    for name, text in texts.items():
-        write_whole(out / f"{name}.csv", text.encode())
-    return [out / f"{name}.csv" for name in texts]
+    return write_texts(out, texts)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import make_folder, write_whole
+from kmc.files import write_texts
 from kmc_analysis.compact import report
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import Fit, fit
@@ -95,8 +95,4 @@ def text(made: Sequence[Mapping[str, Any]]) -> str:
 
 def write(made: Sequence[Mapping[str, Any]], out: Path) -> list[Path]:
     """Write errors.md and errors.json to the folder `out`; returns the paths."""
-    make_folder(out)
-    paths = [out / "errors.md", out / "errors.json"]
-    for path, content in zip(paths, (text(made), json.dumps(made, indent=2) + "\n"), strict=True):
-        write_whole(path, content.encode())
-    return paths
+    return write_texts(out, {"errors.md": text(made), "errors.json": json.dumps(made, indent=2) + "\n"})

@@ -12,6 +12,7 @@ from scipy import stats
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import over_time, panels
+from kmc_analysis.figures.programmed import READ
 from kmc_analysis.measured import Measured, bootstrap, mean_change, not_run, separable
 from kmc_analysis.metrics.laws import curve_over_line
 from kmc_analysis.metrics.pulses import conductance_after, echo_index, pulse_conductances
@@ -219,8 +220,7 @@ def crossing(growth: np.ndarray) -> float:
 # --- S24 -------------------------------------------------------------------------------------------------
 
 STREAMS = tuple(f"{k:04b}" for k in range(16))
-_READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
-_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), _READ], devices=2)
+_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), READ], devices=2)
             for bits in STREAMS]  # fmt: skip
 
 
@@ -250,7 +250,7 @@ def _draw_separable(runs: Runs, path: Path) -> None:
 
 def _write_and(voltage: str) -> Segments:
     then = {"voltage": voltage, "duration": "5 ms", "samples": 5, "compliance": LIMIT}
-    return [pulses("20 ms", count=1), {"hold": then}, _READ]
+    return [pulses("20 ms", count=1), {"hold": then}, READ]
 
 
 _DISTURBED, _LEFT = (Program(name, "ogb_20nm", _write_and(voltage), devices=12)

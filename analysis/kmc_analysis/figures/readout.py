@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from kmc_analysis.figures.definition import Figure
-from kmc_analysis.measured import Measured, few, not_run
+from kmc_analysis.measured import Measured, not_run
 
 KEYS = ("S26_weight_distribution", "T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S27_hardest_class")
 _NOTE = "compact models of the devices, as in runs/firing_patterns"
@@ -18,12 +15,8 @@ def _readout(first: int, count: int) -> dict[str, Measured]:
     from kmc_analysis.reservoir.settings import Plan
 
     found = table.scoreboard(pipeline.run(Plan(seed=first), count))
-    return {key: _measured(found[key]) if key in found else not_run("there is no such class") for key in KEYS}
-
-
-def _measured(one: dict[str, Any]) -> Measured:
-    low, high = one["interval"] or (math.nan, math.nan)
-    return Measured(one["simulated"], low, high, one["n"], _NOTE, open=few(one["n"]))
+    return {key: found[key].noted(_NOTE) if key in found else not_run("there is no such class")
+            for key in KEYS}  # fmt: skip
 
 
 FIGURES = [

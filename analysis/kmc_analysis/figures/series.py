@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,9 +93,8 @@ def _on_off_written(ds: xr.Dataset) -> float:
     return on_off_nonvolatile(ds) if is_written(ds, CLOSED_S) else 1.0
 
 
-def _change(groups: list[list[xr.Dataset]], number: object, note: str) -> Measured:
+def _change(groups: list[list[xr.Dataset]], number: Callable[[xr.Dataset], float], note: str) -> Measured:
     """|mean of the second group over that of the first - 1|."""
-    assert callable(number)
     tables = [known([number(ds) for ds in group]) for group in groups]
     if not all(len(table) for table in tables):
         return not_run(f"a group of devices has no such voltage ({note})")
@@ -134,7 +134,6 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     if not all(len(table) for table in tables):
         return dict.fromkeys(keys, not_run("a size was not run"))
     size = np.array(list(SIZES_NM.values()))
-    few = min(map(len, tables)) < ASKED
     note = f"{', '.join(str(len(table)) for table in tables)} devices of 13, 9, 7 nm, way up at 1 uA"
     trend = bootstrap_groups(lambda parts: _slope(size, parts), tables, note)
     worst = least_of(lambda part: float(10 ** np.median(part)), tables, note)
@@ -142,7 +141,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     told = f"yields {', '.join(f'{one:.2g}' for one in good)} of 13, 9, 7 nm"
     tied = [float(one) for one, share in zip(size, good, strict=True) if share == max(good)]
     best = Measured(tied[0] if len(tied) == 1 else tied, n=min(map(len, tables)), note=told)
-    owed = f"the target asks for {ASKED} devices a size" if few else ""
+    owed = f"the target asks for {ASKED} devices a size" if min(map(len, tables)) < ASKED else ""
     if not all(np.median(table) > 0.0 for table in tables):  # a ratio of one whatever the size is no trend
         trend = replace(trend, open="at one of the sizes half of the devices do not set")
     asked = (replace(one, owed=owed) for one in (trend, worst))

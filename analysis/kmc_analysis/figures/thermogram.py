@@ -28,7 +28,7 @@ def spot_radius_um(resistance: float) -> float:
     return 1e6 / (4 * GLASS_W_MK * resistance) if resistance else math.inf
 
 
-def surface_rise(radius_um: np.ndarray, rise_K: float, spot_um: float) -> np.ndarray:
+def disc_profile(radius_um: np.ndarray, rise_K: float, spot_um: float) -> np.ndarray:
     """Rise at a distance from the middle of an isothermal disc on a half space, K: the disc's own inside it,
     (2 / pi) arcsin(a / r) of that outside (Carslaw and Jaeger, Conduction of Heat in Solids, 8.2)."""
     outside = np.arcsin(1 / np.maximum(radius_um / spot_um, 1))
@@ -42,7 +42,7 @@ def draw(rises: Mapping[str, float], resistance: float, path: Path) -> None:
     spot, most = spot_radius_um(resistance), max([*rises.values(), LEAST_K])
     with panels(path, tuple(f"{name}: {rise:.3g} K" for name, rise in rises.items())) as places:
         for axes, rise in zip(places, rises.values(), strict=True):
-            shown = axes.imshow(surface_rise(radius, rise, spot), cmap="inferno", vmin=0.0, vmax=most,
+            shown = axes.imshow(disc_profile(radius, rise, spot), cmap="inferno", vmin=0.0, vmax=most,
                                 extent=(-HALF_WIDTH_UM, HALF_WIDTH_UM) * 2)  # fmt: skip
             axes.grid(False)
             axes.set_xlabel("position (um)")

@@ -21,6 +21,7 @@ from kmc.provenance import run_of
 from kmc_analysis.metrics.states import Kept
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
+START_V = 0.1 + 1e-9  # of a first look, at most: later in a voltage program the device may have switched
 _NEAR_V = 1e-9
 _NEAR_ZERO = 0.49  # of a step: a staircase of middles begins at half a step, to its last bit
 
@@ -165,9 +166,14 @@ def loop_opening(ds: xr.Dataset) -> float:
 
 
 def returned(ds: xr.Dataset) -> float:
-    """Conductance at the end over that at the start: below 3 the device is back at high resistance."""
-    values = ds["conductance"].values
-    return float(values[-1] / values[0]) if len(values) and values[0] > 0 else math.nan
+    """Conductance at the end over that at the start: below 3 the device is back at high resistance.
+
+    None where the first look is at more than a read's voltage, as in the first pulse of a train: the device
+    may have switched by then.
+    """
+    values, first = ds["conductance"].values, np.abs(ds["voltage_source"].values[:1])
+    started = len(values) and values[0] > 0 and first[0] <= START_V
+    return float(values[-1] / values[0]) if started else math.nan
 
 
 def _last(name: str) -> Callable[[xr.Dataset], float]:

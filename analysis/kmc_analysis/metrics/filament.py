@@ -13,8 +13,9 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
-ION, METAL = 1, 2
-COUNTER, ORGANIC, ELECTRODE = 0, 1, 7
+from kmc.lattice import Region
+from kmc.state import ION, METAL
+
 CATHODE, ANODE = -2, -3
 DECADE_NM = 0.3  # of tunnelling, as on the silver card: for runs with another say it
 BOND = 40.0  # conductance of a bond in metal over that of a link of two atoms (spacing / resistivity / G0)
@@ -38,7 +39,7 @@ def conducting_core(ds: xr.Dataset, snapshot: int = -1, decade_nm: float = DECAD
     """
     cation, region = ds["cation"].isel(snapshot_time=snapshot).values, ds["region"].values
     spacing = float(ds["z"].values[1] - ds["z"].values[0])
-    atoms = np.argwhere((cation == METAL) & (region != ORGANIC))
+    atoms = np.argwhere((cation == METAL) & (region != Region.ORGANIC))
     if not len(atoms):
         return 0.0
     network = _links(atoms, cation, region, spacing, decade_nm)
@@ -52,8 +53,8 @@ def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: f
     node = np.full(cation.shape, -1)
     node[tuple(atoms.T)] = np.arange(len(atoms))
     # As in the program's current: contact is the counter and the silver in the organic, not the organic.
-    node[(region == COUNTER) | ((region == ORGANIC) & (cation == METAL))] = CATHODE
-    node[region == ELECTRODE] = ANODE
+    node[(region == Region.COUNTER) | ((region == Region.ORGANIC) & (cation == METAL))] = CATHODE
+    node[region == Region.ELECTRODE] = ANODE
     bonds = _bonds(node)
     inner = bonds[(bonds >= 0).all(axis=1)]
     graph = sparse.coo_matrix((np.ones(len(inner)), inner.T), (len(atoms), len(atoms)))
@@ -77,7 +78,7 @@ def _bonds(node: np.ndarray) -> np.ndarray:
 
 def _upward(atoms: np.ndarray, region: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Links of atoms to the electrode in their column, and the gap in nm beyond a bond."""
-    electrode = region == ELECTRODE
+    electrode = region == Region.ELECTRODE
     roof = np.where(electrode.any(axis=0), electrode.argmax(axis=0), 10**6)
     far = (roof[atoms[:, 1], atoms[:, 2]] - atoms[:, 0] - 1) * spacing
     near = np.flatnonzero((far > 0) & (far < _REACH_NM))
@@ -132,5 +133,5 @@ def depth_profile(ds: xr.Dataset, mixing_nm: float = 10.0,
 def interface_silver(ds: xr.Dataset, mixing_nm: float = 10.0, snapshot: int = -1) -> float:
     """Silver at the crystal/organic interface after mixing, atoms a plane; NaN without an organic."""
     planes = depth_profile(ds, mixing_nm, snapshot)[1]
-    organic = (ds["region"].values == ORGANIC).any(axis=(1, 2))
+    organic = (ds["region"].values == Region.ORGANIC).any(axis=(1, 2))
     return float(planes[np.flatnonzero(organic)[-1]]) if organic.any() else math.nan

@@ -21,15 +21,15 @@ from kmc.errors import CorruptFile, UserError
 from kmc.outfolder import read_record
 from kmc.provenance import run_of
 from kmc.study.engine import status
-from kmc.study.manifest import Manifest, is_study, read_manifest
+from kmc.study.manifest import Manifest, is_study, read_manifest, result_path
 from kmc_analysis import compare, conclusions, study_figures, tables
 from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
 from kmc_analysis.report.html import PAGE, Section, block, listed, page, paragraph, picture, table
 from kmc_analysis.report.reproduction import is_reproduction, reproduction
+from kmc_analysis.reproduce.board import CSV_NAME
 
 _MOST_VIEWS = 12  # runs whose filament is shown
-SCOREBOARD = "scoreboard.csv"
 
 _TRACES = "Current: medians, with bands from the 10th to the 90th percentile of all runs."
 _DISTRIBUTIONS = "Each run's metrics; bars are medians."
@@ -150,12 +150,12 @@ def _first_done(study: xr.Dataset) -> Iterator[tuple[str, Path]]:
             words = [f"{dim} {word}" for dim, word in zip(dims, labels, strict=True)]
             title = ", ".join([*words, f"seed {study['seed'].values[done[0]]}"])
             name = study["task"].values[(*place, done[0])]
-            yield title, Path(study.attrs["folder"]) / "tasks" / f"{name}.nc"
+            yield title, result_path(Path(study.attrs["folder"]), name)
 
 
 def _scoreboard(out: Path) -> list[Section]:
     """The scoreboard beside the results, where there is one."""
-    path = out / SCOREBOARD
+    path = out / CSV_NAME
     if not path.is_file():
         return []
     rows = list(csv.reader(io.StringIO(documents.read_text(path, ".csv"))))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kmc.files import write_whole
+from kmc.files import csv_text, write_texts
 from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import Target
 from kmc_analysis.reproduce.verdict import HIT, VERDICTS, judge
@@ -72,10 +70,7 @@ def board(rows: Iterable[Row], versions: Mapping[str, str], seeds: Sequence[int]
 
 def write(found: Mapping[str, Any], out: Path) -> list[Path]:
     """scoreboard.json and scoreboard.csv in `out`; returns their paths. Raises WriteFailed."""
-    texts = {JSON_NAME: json.dumps(found, indent=1) + "\n", CSV_NAME: as_csv(rows_of(found))}
-    for name, text in texts.items():
-        write_whole(out / name, text.encode())
-    return [out / name for name in texts]
+    return write_texts(out, {JSON_NAME: json.dumps(found, indent=1) + "\n", CSV_NAME: as_csv(rows_of(found))})
 
 
 def rows_of(found: Mapping[str, Any]) -> list[Row]:
@@ -112,12 +107,8 @@ def number(value: Any) -> str:
 
 def as_csv(rows: Iterable[Row]) -> str:
     """The scoreboard with its reasons, one line a target."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*HEADS, "reason", "what", "engines"])
-    for one in rows:
-        writer.writerow([*cells(one), one.reason, one.what, engines(one)])
-    return text.getvalue()
+    return csv_text([*HEADS, "reason", "what", "engines"],
+                    ([*cells(one), one.reason, one.what, engines(one)] for one in rows))  # fmt: skip
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kmc.files import csv_text
 from kmc_analysis.reproduce.board import Row, number
 
 
@@ -65,6 +64,4 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
 
 def as_csv(rows: Mapping[str, Row]) -> str:
     """The table with the simulated devices' rows below the literature's."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADS, *REPORTED, *simulated(rows)])
-    return text.getvalue()
+    return csv_text(HEADS, [*REPORTED, *simulated(rows)])

@@ -146,11 +146,9 @@ class Session:
         """The runs that are not done: all devices of a figure before those of the next, so that a board that
         is cut short has rows with all of theirs; of a figure the first devices of its programs come first.
 
-        Figures are listed by what they cost. After a third of the computing 26 of 45 rows have their devices
-        (counted before cycles were pulsed and S21 was swept at 1 V/s);
-        by seeds three had, and few devices decide nothing. The first devices of all programs, done before the
-        rest, are that third alone, for those of 100 nm are the dearest. Costs that were measured, or devices
-        times time times thickness, put in order in place of the list, make 28 and 10.
+        Figures are listed by what they cost. After a third of the computing more than half of the rows have
+        their devices; by seeds next to none would, and few devices decide nothing. The first devices of all
+        programs, done before the rest, would be that third alone, for those of 100 nm are the dearest.
         """
         wanted = dict.fromkeys(name for figure in (self.figures if figures is None else figures)
                                for name in self._by_seed(figure))  # fmt: skip

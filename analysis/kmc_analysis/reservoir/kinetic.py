@@ -20,7 +20,7 @@ import xarray as xr
 import kmc
 from kmc.cards import find_data
 from kmc.errors import UserError
-from kmc.files import write_whole
+from kmc.files import csv_text, write_whole
 from kmc.outputs import Kind
 from kmc.units import format_si
 from kmc_analysis.reservoir.devices import Population
@@ -130,9 +130,8 @@ def states(study: xr.Dataset) -> States:
 
 def as_csv(found: States) -> str:
     """States with every digit, one a line; what is not done is left out."""
-    rows = [f"{name},{k},{value!r}" for name, values in found.items()
-            for k, value in enumerate(values.tolist()) if np.isfinite(value)]  # fmt: skip
-    return "\n".join([",".join(HEAD), *rows, ""])
+    return csv_text(HEAD, ([name, k, value] for name, values in found.items()
+                           for k, value in enumerate(values.tolist()) if np.isfinite(value)))  # fmt: skip
 
 
 def read(path: Path) -> States:

@@ -48,13 +48,13 @@ def laws(model: CompactModel, values: Mapping[str, float]) -> Laws:
         return np.interp(limit, found.limits, found.spread)
 
     rows = {
-        "measured": Law("measured", SLOPE_PER_V, OFFSET_S, INVERSE_S, cycles),
-        "alternative": Law("alternative", SLOPE_PER_V, OFFSET_S, INVERSE_S, alternative_spread),
+        "measured": Law(SLOPE_PER_V, OFFSET_S, INVERSE_S, cycles),
+        "alternative": Law(SLOPE_PER_V, OFFSET_S, INVERSE_S, alternative_spread),
     }
     slope, offset, squared = line(found.limits.tolist(), found.mean.tolist())
     if fault := _fault(found, squared):
         return Laws(rows, f"{LEFT_OUT}: {fault}")
-    return Laws({**rows, "simulated": Law("simulated", slope, offset, -offset, cycles)})
+    return Laws({**rows, "simulated": Law(slope, offset, -offset, cycles)})
 
 
 def _fault(found: Levels, squared: float) -> str:

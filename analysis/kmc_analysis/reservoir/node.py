@@ -7,6 +7,7 @@ plan's read). Its last output are the reservoir's states.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from reservoirpy.node import Node
 from kmc import streams
 from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
 from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population
-from kmc_analysis.reservoir.feeding import wire
+from kmc_analysis.reservoir.feeding import patterns, wire
 from kmc_analysis.reservoir.settings import Plan
+from kmc_analysis.reservoir.trains import Trains
 
 
 class SpikeDevices(Node):
@@ -51,13 +53,15 @@ class SpikeDevices(Node):
         """One series, from rest whatever was before it."""
         return super()._run(self._rest(), x)
 
-    def inputs(self, patterns: np.ndarray) -> np.ndarray:
-        """Series [samples, slots + 1, nodes] in V for patterns [samples, nodes, slots]: the writes, then the
-        read.
-        """
-        encoding = self.plan.encoding
-        write = encoding.amplitude * self.wiring.gains * np.swapaxes(patterns, 1, 2)
-        read = np.full((len(patterns), 1, patterns.shape[1]), encoding.read_amplitude)
+    def inputs(self, times: Sequence[np.ndarray]) -> np.ndarray:
+        """Series [samples, slots + 1, nodes] in V for spike times, s, one array a sample: the writes of the
+        window that each node sees, as long as the plan's, then the read."""
+        encoding, length = self.plan.encoding, self.plan.data.duration
+        kept = (np.sort(np.asarray(one, float).ravel()) for one in times)
+        inside = tuple(one[(one >= 0.0) & (one < length)] for one in kept)
+        told = patterns(Trains(inside, np.zeros(len(inside), int), (), length, 0), self.wiring, encoding)
+        write = encoding.amplitude * self.wiring.gains * np.swapaxes(told, 1, 2)
+        read = np.full((len(told), 1, told.shape[1]), encoding.read_amplitude)
         return np.concatenate([write, read], axis=1)
 
     def _cycle(self) -> np.ndarray:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from kmc.files import write_whole
+from kmc import netcdf
+from kmc.files import csv_text, write_texts, write_whole
 from kmc.units import format_si
+from kmc_analysis.measured import Measured
 from kmc_analysis.reservoir import costs, figures, identity, kinetic, laws, measures, series, sweep, table
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
@@ -31,7 +33,7 @@ SETS = {sets!r}  # what --set changed of the file
 
 
 def node(seed={seed}):
-    """Input: each node's source voltage (V), a slot a step; node(...).inputs makes it from patterns."""
+    """Input: each node's source voltage (V), a slot a step; node(...).inputs makes it from spike times."""
     return SpikeDevices(load(Path({path!r}), SETS), seed)
 '''
 
@@ -64,9 +66,10 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "plan": identity.origin(plan),
         "seeds": [result.seed for result in results],
         "table": found,
-        "scoreboard": table.scoreboard(results),
+        "scoreboard": {key: _plain(one) for key, one in table.scoreboard(results).items()},
         "recall": _recalls(results),
         "weights_ks": distances,
+        "always_the_most_frequent": table.majority(results),
         "analysis": merit,
         "notes": [note for note in (results[0].trains.note, results[0].note) if note],
     }
@@ -74,15 +77,29 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
                        sets=list(plan.sets))  # fmt: skip
     texts = {"table.csv": _table_csv(found), "weights.csv": _weights_csv(results[0]),
              "reservoirpy_node.py": node}  # fmt: skip
-    for name, text in texts.items():
-        write_whole(out / name, text.encode())
-    files = [out / name for name in texts]
+    files = [*write_texts(out, texts), netcdf.write(out / "states.nc", states(results))]
     if pictures:
         tell("drawing")
         files += _draw(plan, results, merit, ranks, out)
     summary["files"] = [str(path) for path in [*files, out / identity.RESULTS]]
     _json(summary, out / identity.RESULTS)
     return summary
+
+
+def states(results: list[Result]) -> xr.Dataset:
+    """States [seed, sample, node], labels, and which samples are to test with: for a readout of one's own.
+
+    0 and 1 are the plan's `off` and `on`, on a logarithmic scale.
+    """
+    first = results[0].trains
+    tested, classes = np.zeros(len(first.labels), bool), np.array(first.classes)
+    tested[first.held_out] = True
+    return xr.Dataset(
+        {"state": (("seed", "sample", "node"), np.array([one.features for one in results])),
+         "label": (("seed", "sample"), np.array([classes[one.trains.labels] for one in results])),
+         "test": ("sample", tested.astype(np.int8))},
+        {"seed": [one.seed for one in results]},
+        {"title": "Features of a reservoir's devices, before they are standardised"})  # fmt: skip
 
 
 def _draw(plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[str, measures.Rank],
@@ -100,12 +117,13 @@ def _draw(plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[
 
 
 def _recalls(results: list[Result]) -> dict[str, dict[str, float]]:
-    """{readout: {class: recall in percent}}, of the summed confusion matrices."""
+    """{readout: {class: recall in percent}}, of the summed confusion matrices: of classes that are tested."""
     classes = results[0].trains.classes
     found = {}
     for name in results[0].readouts:
         total = np.sum([result.readouts[name].confusion for result in results], axis=0)
-        found[name] = dict(zip(classes, (100.0 * table.recall(total)).tolist(), strict=True))
+        shares = dict(zip(classes, (100.0 * table.recall(total)).tolist(), strict=True))
+        found[name] = {label: share for label, share in shares.items() if math.isfinite(share)}
     return found
 
 
@@ -114,19 +132,13 @@ def _json(found: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def _lines(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
-    return text.getvalue()
-
-
 def _table_csv(found: list[dict[str, Any]]) -> str:
     rows = []
     for row in found:
         spread = row["sd"] or [""] * len(row["mean"])
         for epoch, (mean, sd) in enumerate(zip(row["mean"], spread, strict=True)):
             rows.append([row["readout"], row["part"], row["source"], epoch, mean, sd])
-    return _lines(["readout", "part", "source", "epoch", "mean_percent", "sd_percent"], rows)
+    return csv_text(["readout", "part", "source", "epoch", "mean_percent", "sd_percent"], rows)
 
 
 def _weights_csv(result: Result) -> str:
@@ -138,7 +150,13 @@ def _weights_csv(result: Result) -> str:
             if trained.plus is not None and trained.minus is not None:
                 pair = [trained.plus[node, label], trained.minus[node, label]]
             rows.append([name, node, result.trains.classes[label], trained.weights[node, label], *pair])
-    return _lines(["readout", "node", "class", "weight", "plus_S", "minus_S"], rows)
+    return csv_text(["readout", "node", "class", "weight", "plus_S", "minus_S"], rows)
+
+
+def _plain(one: Measured) -> dict[str, Any]:
+    """A figure for the scoreboard; an interval that tells nothing for sure is left out."""
+    told = math.isfinite(one.low) and not one.open
+    return {"simulated": one.value, "interval": [one.low, one.high] if told else None, "n": one.n}
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -154,6 +172,7 @@ def show(summary: dict[str, Any]) -> None:
     for name, recalls in summary["recall"].items():
         hardest = min(recalls, key=lambda label: recalls[label])
         print(f"hardest class, {table.NAMES[name]}: {hardest} (recall {recalls[hardest]:.1f} %)")
+    print(f"always the most frequent class: {summary['always_the_most_frequent']:.1f} %")
     for line in [*_merit_lines(summary["analysis"]), *summary["notes"]]:
         print(line)
     for path in summary["files"]:
@@ -186,12 +205,12 @@ def write_sweep(plan: Plan, rows: list[dict[str, Any]], out: Path, pictures: boo
     found = sweep.summary(rows)
     heads = ["entry", "value", "readout", "mean_percent", "sd_percent", "seeds"]
     lines = [[row["entry"], row["value"], row["readout"], row["mean"], row["sd"], row["n"]] for row in found]
-    write_whole(out / "sweep.csv", _lines(heads, lines).encode())
+    files = write_texts(out, {"sweep.csv": csv_text(heads, lines)})
     seeds = dict.fromkeys(row["seed"] for row in rows)
     about = identity.kept(plan, seeds, [(row["entry"], row["value"]) for row in rows])
     lacking = [f"{row['entry']} = {row['value']}" for row in rows if "simulated" not in row]
     about |= {"rows": found, "notes": [f"{point}: {laws.LEFT_OUT}" for point in dict.fromkeys(lacking)]}
-    files = [out / "sweep.csv", _json(about, out / identity.SWEEP)]
+    files.append(_json(about, out / identity.SWEEP))
     if pictures:
         files.append(figures.sweep(found, out / "sweep.png"))
     return {**about, "files": [str(path) for path in files]}
@@ -220,9 +239,11 @@ def write_comparison(plan: Plan, study: kinetic.States, result: Result, out: Pat
     found |= kinetic.compared(plan, study, result.seed)
     found["accuracy"] = kinetic.transferred(plan, study, result, result.seed)
     rows = list(zip(found["patterns"], found["a"], found["b"], strict=True))
-    write_whole(out / "kinetic.csv", _lines(["pattern", "kinetic_log10_S", "compact_log10_S"], rows).encode())
-    write_whole(out / "kinetic_states.csv", kinetic.as_csv(study).encode())
-    files = [out / "kinetic.csv", out / "kinetic_states.csv", _json(found, out / identity.COMPARISON)]
+    files = write_texts(out, {
+        "kinetic.csv": csv_text(["pattern", "kinetic_log10_S", "compact_log10_S"], rows),
+        "kinetic_states.csv": kinetic.as_csv(study),
+    })
+    files.append(_json(found, out / identity.COMPARISON))
     if pictures:
         files.append(figures.kinetic(found, out / "kinetic.png"))
     return {**found, "files": [str(path) for path in files]}

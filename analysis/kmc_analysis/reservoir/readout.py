@@ -25,7 +25,6 @@ class Law:
     in S.
     """
 
-    name: str
     slope: float
     offset: float
     inverse: float
@@ -47,7 +46,6 @@ class Trained:
     S, None for double precision; writes: programmings of each device [2, nodes, classes].
     """
 
-    name: str
     accuracy: np.ndarray
     weights: np.ndarray
     confusion: np.ndarray
@@ -81,8 +79,6 @@ def confusion(weights: np.ndarray, x: np.ndarray, labels: np.ndarray) -> np.ndar
 class _Double:
     """Weights in double precision."""
 
-    name = "fp64"
-
     def __init__(self, nodes: int, classes: int, settings: Readout, stream: np.random.Generator) -> None:
         self.rate = settings.rate
         self.weights = stream.standard_normal((nodes, classes)) / np.sqrt(nodes)
@@ -96,7 +92,7 @@ class _Pairs:
 
     def __init__(self, nodes: int, classes: int, settings: Readout, law: Law,
                  stream: np.random.Generator) -> None:  # fmt: skip
-        self.name, self.law, self.settings, self.stream = law.name, law, settings, stream
+        self.law, self.settings, self.stream = law, settings, stream
         drawn = stream.standard_normal((2, nodes, classes))
         self.g = np.maximum(settings.initial_mean + settings.initial_sigma * drawn, 0.0)
         self.beta = 1.0 / (settings.most - settings.least)
@@ -139,7 +135,7 @@ def train_double(x: np.ndarray, labels: np.ndarray, classes: int, train: slice, 
     learner = _Double(x.shape[1], classes, settings, stream)
     found = _fit(learner, x, labels, train, test, settings, stream)
     weights = learner.weights
-    return Trained(learner.name, found, weights, confusion(weights, x[test], labels[test]))
+    return Trained(found, weights, confusion(weights, x[test], labels[test]))
 
 
 def train_devices(x: np.ndarray, labels: np.ndarray, classes: int, train: slice, test: slice,
@@ -148,5 +144,5 @@ def train_devices(x: np.ndarray, labels: np.ndarray, classes: int, train: slice,
     learner = _Pairs(x.shape[1], classes, settings, law, stream)
     found = _fit(learner, x, labels, train, test, settings, stream)
     weights = learner.weights
-    return Trained(learner.name, found, weights, confusion(weights, x[test], labels[test]),
+    return Trained(found, weights, confusion(weights, x[test], labels[test]),
                    learner.g[0], learner.g[1], learner.writes)  # fmt: skip

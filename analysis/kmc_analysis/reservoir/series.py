@@ -23,7 +23,7 @@ READ_V = 0.05
 LEAST_GAIN = 0.5
 DELAYS = 20
 RTOL = 1e-3
-LEAKS = np.geomspace(0.5, 20.0, 30)  # steps: of the ideal reservoir
+LEAKS = (0.5, 20.0)  # steps: from the shortest to the longest of the ideal reservoir
 
 
 def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.ndarray) -> np.ndarray:
@@ -45,10 +45,10 @@ def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.n
     return population.features(found)
 
 
-def leaky(u: np.ndarray) -> np.ndarray:
-    """Features [steps, 30] of ideal leaky integrators with leaks from half a step to twenty."""
-    keep = np.exp(-1.0 / LEAKS)
-    found, state = np.empty((u.size, LEAKS.size)), np.zeros(LEAKS.size)
+def leaky(u: np.ndarray, nodes: int) -> np.ndarray:
+    """Features [steps, nodes] of ideal leaky integrators with leaks from half a step to twenty."""
+    keep = np.exp(-1.0 / np.geomspace(*LEAKS, nodes))
+    found, state = np.empty((u.size, nodes)), np.zeros(nodes)
     for t, value in enumerate(u):
         state = keep * state + value
         found[t] = state
@@ -62,7 +62,8 @@ def tasks(population: Population, encoding: Encoding, seed: int) -> dict[str, An
     """
     u = streams.stream(seed, "reservoir series").random(STEPS)
     gains = np.linspace(LEAST_GAIN, 1.0, len(population.vectors))
-    inputs = {"devices": drive(population, encoding, u, gains), "leaky": leaky(u), "none": u[:, None]}
+    inputs = {"devices": drive(population, encoding, u, gains), "leaky": leaky(u, len(gains)),
+              "none": u[:, None]}  # fmt: skip
     train, test = slice(WASH, TRAIN), slice(TRAIN, STEPS)
     wanted = measures.narma10(0.5 * u)
     wanted = np.append(wanted[1:], wanted[-1])  # what follows the step

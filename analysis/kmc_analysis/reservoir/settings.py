@@ -65,7 +65,7 @@ class Data(BaseModel):
     @model_validator(mode="after")
     def _some_left(self) -> Data:
         if self.file is None and self.test >= self.samples:
-            raise ValueError("no sample is left to train with: test is at least samples")
+            raise ValueError(f"none is left to train with: {self.test} of {self.samples} samples are to test")
         return self
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from kmc import streams
-from kmc_analysis.intervals import FEWEST, interval, tails
+from kmc_analysis import measured
+from kmc_analysis.measured import Measured
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
+from kmc_analysis.reservoir.trains import Trains
 
 # John et al. 2022, supplementary table 1, in percent, epochs 0 to 5: training, testing.
 EXPERIMENT_TABLE = {
@@ -18,7 +19,6 @@ EXPERIMENT_TABLE = {
 }
 DEVICE = "measured"  # the readout of targets T1_icc_accuracy, T1_gap and S26
 HARDEST = "irregular"
-RESAMPLES = 2000
 _PARTS = ("training", "testing")
 NAMES = {
     "fp64": "FP64, backpropagation",
@@ -74,8 +74,8 @@ def heads(found: list[dict[str, Any]]) -> list[str]:
     return ["readout", "part", "from", *(f"epoch {k}" for k in range(epochs))]
 
 
-def scoreboard(results: list[Result]) -> dict[str, dict[str, Any]]:
-    """{target: {simulated, interval, n}}: means over the seeds with bootstrap intervals of 95 %.
+def scoreboard(results: list[Result]) -> dict[str, Measured]:
+    """What the scoreboard asks for: means over the seeds, and a rank.
 
     T1_* in percent at the last epoch; S26 a Kolmogorov-Smirnov distance, S27 the rank by recall (1 is the
     hardest), of the summed confusion matrices. S27 is left out where there is no irregular class, and all of
@@ -86,8 +86,9 @@ def scoreboard(results: list[Result]) -> dict[str, dict[str, Any]]:
     double = accuracies(results, DOUBLE)[:, -1, 1]
     device = accuracies(results, DEVICE)[:, -1, 1]
     weights = np.array([ks_distance(result, DEVICE) for result in results])
-    found = {"T1_fp64_accuracy": _mean(double), "T1_icc_accuracy": _mean(device),
-             "T1_gap": _mean(double - device), "S26_weight_distribution": _mean(weights)}  # fmt: skip
+    numbers = {"T1_fp64_accuracy": double, "T1_icc_accuracy": device, "T1_gap": double - device,
+               "S26_weight_distribution": weights}  # fmt: skip
+    found = {key: measured.mean(values) for key, values in numbers.items()}
     if HARDEST in results[0].trains.classes:
         found["S27_hardest_class"] = _hardest(results)
     return found
@@ -105,36 +106,26 @@ def _standard(weights: np.ndarray) -> np.ndarray:
 
 
 def recall(confusion: np.ndarray) -> np.ndarray:
-    """Share of each class's samples that are recognised."""
-    return np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
+    """Share of each class's samples that are recognised; NaN of a class without any."""
+    whole = confusion.sum(axis=1)
+    return np.where(whole > 0, np.diag(confusion) / np.maximum(whole, 1), np.nan)
 
 
-def _hardest(results: list[Result]) -> dict[str, Any]:
+def majority(results: list[Result]) -> float:
+    """Test accuracy, percent, of the answer that is most frequent in training: what any readout must beat."""
+    def of(data: Trains) -> float:
+        usual = np.bincount(data.labels[data.train]).argmax()
+        return 100.0 * float(np.mean(data.labels[data.held_out] == usual))
+
+    return float(np.mean([of(result.trains) for result in results]))
+
+
+def _hardest(results: list[Result]) -> Measured:
     """Rank of the irregular class by recall, FP64; ties count against it."""
     place = results[0].trains.classes.index(HARDEST)
-    matrices = np.array([result.readouts[DOUBLE].confusion for result in results])
 
-    def rank(chosen: np.ndarray) -> float:
-        share = recall(matrices[chosen].sum(axis=0))
+    def rank(groups: list[np.ndarray]) -> float:
+        share = recall(groups[0].sum(axis=0))
         return float(np.sum(share <= share[place]))
 
-    return _bootstrapped(rank, len(results))
-
-
-def _mean(values: np.ndarray) -> dict[str, Any]:
-    """The mean over the seeds; of few Student's interval, as everywhere on the scoreboard."""
-    if 1 < len(values) < FEWEST:
-        return {"simulated": float(values.mean()), "interval": list(interval(values)), "n": len(values)}
-    return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values))
-
-
-def _bootstrapped(figure: Any, count: int) -> dict[str, Any]:
-    """A figure of all seeds, and its percentiles over resampled seeds, of FEWEST or more.
-
-    They are expanded for few seeds as everywhere on the scoreboard.
-    """
-    every = np.arange(count)
-    stream = streams.stream(0, "reservoir bootstrap")
-    drawn = [figure(stream.choice(every, count)) for _ in range(RESAMPLES)] if count >= FEWEST else []
-    ends = [float(v) for v in np.quantile(drawn, tails(count))] if drawn else None
-    return {"simulated": figure(every), "interval": ends, "n": count}
+    return measured.bootstrap_groups(rank, [np.array([one.readouts[DOUBLE].confusion for one in results])])
