@@ -19,7 +19,7 @@ from .heat_nodes import HEAT_FACTOR, Nodes, across
 from .lattice import Lattice, Region
 from .model import fill_layers
 from .state import State
-from .surroundings import Surroundings
+from .surroundings import Surroundings, window_faces
 from .units import K_B, LORENZ
 
 STRETCH = 1.5
@@ -31,16 +31,17 @@ TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
 
 def conductivities(stack) -> np.ndarray:
-    """Thermal conductivity by region, W/(nm K); of a ligand's gap with its two boundaries in series."""
+    """Thermal conductivity by region, W/(nm K)."""
     key = "thermal_conductivity"
     values = np.full(len(Region), stack.void.value(key))
     values[Region.ELECTRODE] = stack.electrode.value(key)
     values[Region.COUNTER] = stack.counter.card.value(key)
-    values = fill_layers(values, stack, key)
-    if stack.ligand is not None:
-        across_gap = stack.ligand.get("boundary_conductance", math.inf) * stack.ligand.value("gap")
-        values[[Region.GAP, Region.VOID]] = 1.0 / (1.0 / values[Region.GAP] + 2.0 / across_gap)
-    return values
+    return fill_layers(values, stack, key)
+
+
+def boundary(stack) -> float:
+    """Resistance of a boundary between a crystal and its ligand, nm2 K/W."""
+    return 0.0 if stack.ligand is None else 1.0 / stack.ligand.get("boundary_conductance", math.inf)
 
 
 def exchange(stack, spacing_nm: float) -> float:
@@ -76,7 +77,10 @@ class Heat:
         base = values[lattice.region].reshape(nz, f, ny, f, nx, f).mean(axis=(1, 3, 5))
         inside = int((lattice.region == Region.COUNTER).any(axis=(1, 2)).sum())  # planes of the counter
         under = self._under(stack, stack.counter.thickness_nm - inside * self.spacing)
-        self.kappa = self._padded(base, np.full(len(self.pad), values[Region.ELECTRODE]), under)
+        self.faces, plain = (window_faces(lattice.region, values, resistance, self.spacing, f)
+                             for resistance in (boundary(stack), 0.0))  # fmt: skip
+        beside = base.mean(axis=(1, 2)) * _sideways(self.faces) / _sideways(plain)
+        self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
         self.around: Surroundings | None = None
         self.slot = np.full(self.at.count, -1, np.int32)  # of each node's column among those asked for
         self.known = np.zeros(0, np.int64)  # their nodes
@@ -91,10 +95,11 @@ class Heat:
         depth = np.cumsum(self.pad) - self.pad / 2
         return np.where(depth < counter_nm, counter, contact)[::-1]
 
-    def _padded(self, base: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-        """Conductivity on the padded mesh: layers go on sideways; above and below are given, upwards."""
+    def _padded(self, base: np.ndarray, beside: np.ndarray, above: np.ndarray, below: np.ndarray
+                ) -> np.ndarray:  # fmt: skip
+        """Conductivity on the padded mesh: the window's, its layers', and above and below it, upwards."""
         n = len(self.pad)
-        column = np.concatenate([below, base.mean(axis=(1, 2)), above])
+        column = np.concatenate([below, beside, above])
         shape = [len(w) for w in self.width]
         padded = np.repeat(column, shape[1] * shape[2]).reshape(shape)
         padded[n:-n, n:-n, n:-n] = base
@@ -103,7 +108,7 @@ class Heat:
     def learn(self, node: int) -> None:
         """Solve the rise of the window's cells for one watt in one more node."""
         if self.around is None:
-            self.around = Surroundings(self.kappa, self.width)
+            self.around = Surroundings(self.kappa, self.width, self.faces)
         count, n = len(self.known), len(self.pad)
         if count == len(self.columns):
             self.columns = np.concatenate([self.columns, np.empty_like(self.columns)])
@@ -204,6 +209,12 @@ class Heat:
         """Rise of the surface at a later time under a constant device power, K."""
         target = self.surface_resistance * power_W
         return target + (self.surface - target) * math.exp((self.since_s - now_s) / self.surface_time)
+
+
+def _sideways(faces: list[np.ndarray]) -> np.ndarray:
+    """What a layer of the window's cells conducts sideways [z], as a share of one face: rows in series."""
+    rows = [1.0 / (1.0 / face).mean(axis=axis) for axis, face in enumerate(faces) if axis]
+    return sum(row.mean(axis=1) for row in rows) / len(rows)
 
 
 def _padding(first: float, reach: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
 
 from . import heat_kernels as hk
+from .lattice import SOLID, Region
 
 ISLAND = 10.0  # times its layer's conductivity or as much less: film in an electrode, and the like
 RESIDUAL = 0.002  # relative: rise and outflow are then within 1 %, those of the film within 0.1 % (measured)
@@ -22,11 +23,15 @@ MOST = 1000  # steps of conjugate gradients; some tens are usual
 class Surroundings:
     """A box of cells whose outermost shell is held at zero.
 
-    kappa: conductivity of the cells [z, y, x], W/(nm K); width: their widths along each axis, nm.
+    kappa: conductivity of the cells [z, y, x], W/(nm K); width: their widths along each axis, nm; inner: the
+    conductance of the faces among the cells in the middle, as `window_faces` gives it.
     """
 
-    def __init__(self, kappa: np.ndarray, width: list[np.ndarray]):
+    def __init__(self, kappa: np.ndarray, width: list[np.ndarray], inner: list[np.ndarray]):
         self.faces = _faces(kappa, width)
+        for own, better in zip(self.faces, inner, strict=True):
+            margin = [(n - m) // 2 for n, m in zip(own.shape, better.shape, strict=True)]
+            own[tuple(slice(a, a + m) for a, m in zip(margin, better.shape, strict=True))] = better
         self.shape = tuple(n - 2 for n in kappa.shape)
         wz, wy, wx = width
         layer = np.exp(np.log(kappa).mean(axis=(1, 2)))
@@ -90,6 +95,28 @@ class Surroundings:
         y = self.vy.T @ r.astype(np.float32).reshape(self.shape) @ self.vx
         hk.substitute(y, self.factor, self.pivot)
         return (self.vy @ y @ self.vx.T).ravel()
+
+
+def window_faces(region: np.ndarray, values: np.ndarray, boundary: float, spacing: float, factor: int
+                 ) -> list[np.ndarray]:  # fmt: skip
+    """Conductance of the faces between cells of `factor` sites along z, y and x, W/K, from middle to middle.
+
+    The sites of a column are in series and columns side by side. values: conductivity by region, W/(nm K);
+    boundary: resistance where a crystal meets its ligand, nm2 K/W, which heat along a gap does not pass.
+    """
+    crystal, ligand = (np.isin(region, kinds) for kinds in (SOLID, (Region.GAP, Region.VOID)))
+    half, faces = factor // 2, []
+    for axis in range(3):
+        kinds, own, other = (np.moveaxis(part, axis, 0) for part in (region, crystal, ligand))
+        count = (len(kinds) // factor - 1, factor, *kinds.shape[1:])
+        inside = (spacing / values[kinds])[half : len(kinds) - half].reshape(count).sum(axis=1)
+        meets = (own[:-1] & other[1:] | other[:-1] & own[1:])[half - 1 : len(kinds) - half].astype(float)
+        passed = meets[:-1].reshape(count).sum(axis=1)
+        passed += 0.5 * (meets[factor::factor] - meets[:-factor:factor])  # in a cell's middle: half of it
+        flow = spacing**2 / (inside + boundary * passed)
+        blocks = flow.reshape(len(flow), flow.shape[1] // factor, factor, flow.shape[2] // factor, factor)
+        faces.append(np.moveaxis(blocks.sum(axis=(2, 4)), 0, axis))
+    return faces
 
 
 def _among(faces: list[np.ndarray], cells: np.ndarray) -> csc_array:

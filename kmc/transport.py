@@ -19,6 +19,7 @@ TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a 
 NECK_REACH_NM = 0.88  # beside the neck of a closed filament, over which silver is linked by tunnelling
 NO_NECK = (1, 0)  # from a plane to one below it
 LEAST_STUMP = 1e-3  # of the links' resistance: less of the stumps' is not looked at
+LEAST_BESIDE = 1e-6  # of a closed filament's conductance: open paths beside it that have less are left out
 LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
 
@@ -56,6 +57,13 @@ class Path:
     def heat(self) -> Heated:
         """What counts of it."""
         return self._heat() if self._heat else NOT_HEATED
+
+    def parallel(self, other: "Path") -> "Path":
+        """This path with a weaker one between the same electrodes beside it."""
+        if other.conductance <= LEAST_BESIDE * self.conductance:
+            return self
+        return Path(self.conductance + other.conductance, self.bridged, self.gap_nm,
+                    lambda: Heated(*map(np.append, self.heat, other.heat)))  # fmt: skip
 
 
 class Network:
@@ -128,9 +136,11 @@ class Network:
         film, self.neck = self.film, NO_NECK
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
         own, bridged, self.plated, atoms, names = tk.sorted_out(film, self.label, fields)
-        if bridged:
-            return self._bridged(state, fields, own, labels)
-        return self._tunnelling(fields, atoms, names, labels)
+        if not bridged:
+            return self._tunnelling(fields, atoms, names, labels)
+        rest = names != tk.BRIDGE
+        beside = self._tunnelling(fields, atoms[rest], names[rest], labels) if rest.any() else Path()
+        return self._bridged(state, fields, own, labels).parallel(beside)
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
         """Sites of the silver in the film, without what plates the organic and is neither foot nor heated."""

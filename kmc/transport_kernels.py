@@ -167,8 +167,6 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach: int, t
         for side, electrode in ((0, CATHODE), (1, ANODE)):
             if planes[k, side] > best[k, electrode]:
                 best[k, electrode] = 0.0
-            else:
-                planes[k, side] = 0.0
 
 
 @njit
@@ -207,12 +205,15 @@ def cluster_links(own, best, planes, channels, matrix) -> None:
     """Conductance between clusters, S [labels, labels]; own [atoms]: label of each atom.
 
     channels [labels, labels] receives the sum of `best` over the atoms of the first cluster. Two clusters
-    have as many channels as the one with fewer offers.
+    have as many channels as the one with fewer offers. Atoms for which silver on an electrode has no channel
+    left are linked to the electrode behind it: `planes` becomes that share.
     """
     for a in range(own.size):
-        for other in range(best.shape[1]):
-            channels[own[a], other] += best[a, other]
+        channels[own[a]] += best[a]
+    for a in range(own.size):
         for side, electrode in ((0, CATHODE), (1, ANODE)):
+            if best[a, electrode] > 0.0:
+                planes[a, side] *= 1.0 - min(1.0, channels[electrode, own[a]] / channels[own[a], electrode])
             matrix[own[a], electrode] += planes[a, side]
             matrix[electrode, own[a]] += planes[a, side]
     for k in range(matrix.shape[0]):
@@ -256,8 +257,7 @@ def bare(roof, foot, bottom: int, reach: int):
 
     Also how far apart the two are, in sites [m].
     """
-    columns, apart = np.empty(roof.size, np.int64), np.empty(roof.size, np.int64)
-    count, nx = 0, roof.shape[1]
+    columns, apart, count, nx = np.empty(roof.size, np.int64), np.empty(roof.size, np.int64), 0, roof.shape[1]
     if roof.min() - foot.max() > reach:
         return columns[:0], apart[:0]
     for k in range(roof.size):

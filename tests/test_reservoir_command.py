@@ -59,7 +59,7 @@ def test_a_class_that_is_not_tested_has_no_recall(own: Path, capsys: pytest.Capt
     (own.parent / "spikes.csv").write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
     data = settings.load(own).data
     made = ((k, trains.load(own.parent / "spikes.csv", data, k)) for k in range(1, 20))
-    seed = next(k for k, one in made if "rare" not in tested(one))
+    seed = next(k for k, one in made if "rare" not in held_out_of(one))
     words = ["reservoir", str(own), "--seeds", "1", "--seed", str(seed), "--no-picture", "--quiet"]
     assert cli.main(words) == 0
     told = capsys.readouterr().out
@@ -69,7 +69,7 @@ def test_a_class_that_is_not_tested_has_no_recall(own: Path, capsys: pytest.Capt
     assert set(found["recall"]["fp64"]) == {"usual"}
 
 
-def tested(data: trains.Trains) -> set[str]:
+def held_out_of(data: trains.Trains) -> set[str]:
     """The classes of the samples that are to test with."""
     return {data.classes[k] for k in data.labels[data.held_out]}
 

@@ -265,6 +265,36 @@ def test_an_atom_has_one_channel_to_an_electrode_and_what_is_on_it() -> None:
     assert alone <= beside < alone + 0.5 * network.link[5]
 
 
+@pytest.mark.parametrize("gap", [2, 3, 4, 5])
+@pytest.mark.parametrize("k", [3, 4])
+def test_silver_that_hangs_from_the_electrode_takes_no_current_away(k: int, gap: int) -> None:
+    """Over a tip it adds its own channel, and the other atoms of the tip keep theirs to the electrode behind
+    it; beside the tip it takes none. Control: its channel alone is less than the bare tip of four has."""
+    tip = column(k, range(2, 14 - gap))
+    bare = device(tip)[1]
+    more = {at: device([*tip, (13, *at)])[1] for at in ((3, 3), (3, 2 + k), (2 + k, 2 + k))}
+    assert all(path.conductance >= bare.conductance * (1.0 - 1e-9) for path in more.values())
+    assert more[3, 3].conductance > 1.3 * bare.conductance
+    assert device([])[0].link[gap**2] < (0.7 if k == 4 else 1.1) * bare.conductance
+    for path in more.values():
+        assert path.heat.watts.sum() == pytest.approx(path.conductance)
+
+
+@pytest.mark.parametrize("beside", [
+    column(3, range(2, 13), 5, 5), [(z, 6, 6) for z in range(2, 13) if z != 8],
+])  # fmt: skip
+def test_a_closed_chain_and_what_tunnels_beside_it_add_up(beside: list[tuple[int, int, int]]) -> None:
+    """A tip one site under the electrode, or two gaps of one site in series: their currents, and their heat.
+    Control: they do not disappear in the chain's."""
+    closed = [(z, 1, 1) for z in range(2, 14)]
+    alone, open_one, both = (device(atoms)[1] for atoms in (closed, beside, closed + beside))
+    assert not open_one.bridged
+    assert both.bridged
+    assert both.conductance == pytest.approx(alone.conductance + open_one.conductance, rel=0.02)
+    assert both.heat.watts.sum() == pytest.approx(both.conductance)
+    assert both.conductance > 1.02 * alone.conductance
+
+
 def test_without_tunnelling_an_open_chain_conducts_nothing() -> None:
     """The ablation moves a named result."""
     assert device(chain(10), tunnelling=False)[1].conductance == 0.0

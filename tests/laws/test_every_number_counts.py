@@ -17,7 +17,7 @@ import kmc
 from kmc import streams
 from kmc.acceleration import vacancy_cells
 from kmc.families import FAMILIES
-from kmc.heat import conductivities, exchange
+from kmc.heat import boundary, conductivities, exchange
 from kmc.lattice import Lattice, Region
 from kmc.leak import Leak
 from kmc.model import build_model
@@ -49,7 +49,8 @@ def fingerprint(stack: Stack) -> list[bytes]:
     lattice = small_lattice()
     network = Network(lattice, stack, True)
     leak = Leak(stack)
-    constants = repr((network.quantum, network.ohmic, network.decay, exchange(stack, 0.2935))).encode()
+    constants = repr((network.quantum, network.ohmic, network.decay, exchange(stack, 0.2935),
+                      boundary(stack))).encode()  # fmt: skip
     found = [build_model(stack, 0.2935, SETTINGS).tobytes(),
              conductivities(stack).tobytes(), constants]  # fmt: skip
     currents = [leak.exact(v, t) for v in (0.05, 0.5, 3.0, 30.0) for t in (300.0, 330.0)]

@@ -90,7 +90,9 @@ def test_a_lattice_is_the_colder_the_weaker_it_is_coupled(name: str) -> None:
         heat = closed(name, **{"electrode.electron_phonon_coupling": f"{coupling} W/m3/K"}).heat
         film[coupling] = heat.rise[heat.nodes < heat.at.plain].max()
     assert (np.diff(list(film.values())) > 0.5).all()
-    assert heat.rise == pytest.approx(heat.electrons, rel=0.03, abs=0.5)
+    apart = np.abs(heat.electrons - heat.rise)
+    assert (apart <= np.abs(heat.released) / heat.exchange + 0.01).all()  # a node has one atom or more
+    assert apart.max() < 0.005 * heat.rise.max()
     d = closed(name)
     d.heat.exchange = math.inf  # what a card without the key gives
     d.heat.hottest = 0.0
