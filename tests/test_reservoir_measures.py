@@ -124,7 +124,7 @@ def test_energy_is_bounded_by_the_limit(small: settings.Plan, result: pipeline.R
 def test_node_gives_the_same_states(small: settings.Plan, encoding: dict[str, str]) -> None:
     """reservoirpy's series, slot by slot, end in the states of the population, with a positive read too."""
     plain = small.changed(devices={"cycle_spread": 0.0}, data={"samples": 12, "test": 4}, encoding=encoding)
-    data, wiring, features = pipeline.states(plain, 3)
+    data, _, features = pipeline.states(plain, 3)
     node = SpikeDevices(plain, 3)
     inputs = node.inputs(data.times)
     found = node.run(inputs)
