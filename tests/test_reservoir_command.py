@@ -52,6 +52,20 @@ def test_the_states_are_kept(done: Path) -> None:
     assert netcdf.is_sound(done / "out/states.nc")
 
 
+def test_the_examples_of_the_how_to_run_in_a_folder_of_results(done: Path, monkeypatch: pytest.MonkeyPatch
+                                                               ) -> None:  # fmt: skip
+    """The node with spike times, and the states that are kept."""
+    page = (Path(__file__).parent.parent / "docs/how-to/reservoir.md").read_text()
+    node, kept = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.syspath_prepend(str(done / "out"))
+    made: dict[str, np.ndarray] = {}
+    exec(node, made)
+    assert made["states"].shape == (2, 6)
+    exec(kept.replace("runs/firing_patterns/out", str(done / "out")), made)
+    assert made["x"].shape == (32, 6)
+    assert len(made["labels"]) == 32
+
+
 @pytest.mark.usefixtures("unmeasured")
 def test_a_class_that_is_not_tested_has_no_recall(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is it the hardest; what the most frequent answer gets is told beside the accuracies."""

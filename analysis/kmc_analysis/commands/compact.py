@@ -116,9 +116,9 @@ def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
     """Where the spread is from that the files carry, and a word on standard error if no trace told it."""
     if names or not any(model.spread.values()):
         return ""
-    told = f"; its spread is {f'that of {start}' if start else 'the guess of the model'}, fitted to nothing"
-    print(f"note: no --spread: what parameters.json says of devices and cycles{told[12:]}", file=sys.stderr)
-    return told
+    told = f"{'that of the fit it starts from' if start else 'the guess of the model'}, fitted to nothing"
+    print(f"note: no --spread: the spread in parameters.json is {told}", file=sys.stderr)
+    return f"; its spread is {told}"
 
 
 def _untold(model: Any, names: list[str]) -> None:

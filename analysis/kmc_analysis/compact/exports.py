@@ -201,5 +201,3 @@ def _tables(
         arrays |= {f"{name}_{head}": column for head, column in columns.items()}
         texts[f"{name}.csv"] = csv_text([*columns], np.transpose([*columns.values()]).tolist())
     return texts, arrays
-
-

@@ -11,7 +11,7 @@ import xarray as xr
 
 from kmc import dataset, provenance
 from kmc.errors import UserError
-from kmc.files import make_folder, write_texts
+from kmc.files import write_texts
 from kmc.protocol import Step, read_protocol
 from kmc.study.manifest import DONE, Manifest, is_study, read_manifest, result_path, states
 
@@ -134,5 +134,4 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
         # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
         lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
         texts[f"{name}.csv"] = "\n".join([",".join(COLUMNS), *lines, ""])
-    make_folder(out)
     return write_texts(out, texts)

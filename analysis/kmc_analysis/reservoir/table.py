@@ -125,7 +125,7 @@ def _hardest(results: list[Result]) -> Measured:
     place = results[0].trains.classes.index(HARDEST)
 
     def rank(groups: list[np.ndarray]) -> float:
-        share = recall(groups[0].sum(axis=0))
+        share = np.nan_to_num(recall(groups[0].sum(axis=0)))  # of a class that is not tested as of one missed
         return float(np.sum(share <= share[place]))
 
     return measured.bootstrap_groups(rank, [np.array([one.readouts[DOUBLE].confusion for one in results])])
