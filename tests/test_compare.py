@@ -36,7 +36,8 @@ def swept(up: list[float], down: list[float], limited: int | None = None) -> xr.
     flag = np.array([limited is not None and limited <= k < len(up) for k in range(len(voltage))], np.int8)
     ones = np.arange(1, len(voltage) + 1)
     data = {"voltage_source": voltage, "current": current, "limited": flag, "conductance": 1e-9 * ones,
-            "temperature_filament": 300.0 + ones, "n_ag_metal": ones, "gap": 1.0 / ones}  # fmt: skip
+            "temperature_filament": 300.0 + ones, "n_ag_metal": ones, "n_ag_ion": ones,
+            "gap": 1.0 / ones}  # fmt: skip
     return xr.Dataset({name: ("time", np.asarray(values)) for name, values in data.items()},
                       {"time": 0.1 * ones})  # fmt: skip
 

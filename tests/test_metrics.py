@@ -13,12 +13,12 @@ import xarray as xr
 
 from kmc.lattice import Region
 from kmc.protocol import Protocol
-from kmc.units import K_B
+from kmc.units import E_CHARGE, K_B
 from kmc_analysis import metrics
 from kmc_analysis.figures import thermogram
 from kmc_analysis.figures.controls import mirrored
 from kmc_analysis.figures.pulses import crossing
-from kmc_analysis.metrics import endurance, filament, laws, on_off, pulses, states
+from kmc_analysis.metrics import endurance, filament, laws, on_off, pulses, states, supply
 
 
 def trace(rows: list[tuple[float, float, float]], segments: list[int] | None = None,
@@ -405,3 +405,33 @@ def test_a_thermogram_is_that_of_a_disc(tmp_path: Path) -> None:
     for resistance in (1e-9, 0.0):  # all of the stage is one with the surface
         wide = thermogram.spot_radius_um(resistance)
         assert thermogram.disc_profile(np.array([0.0, 100.0]), 3.0, wide) == pytest.approx([3, 3])
+
+
+def entering(times_s: list[float], metal: list[int], ions: list[int], windows: int = 1) -> xr.Dataset:
+    """A run of windows of 24 nm whose silver comes and goes."""
+    run = {"window_nm": [24.0, 24.0], "settings": {"windows": windows}}
+    return xr.Dataset({"n_ag_metal": ("time", metal), "n_ag_ion": ("time", ions)}, {"time": times_s},
+                      {"run": json.dumps(run)})  # fmt: skip
+
+
+def test_the_current_of_silver_is_its_fastest_entry() -> None:
+    """300 atoms in a millisecond after an idle second, as metal or as ions; a deposit of ions is none.
+
+    Controls: what leaves is no entry; 29 atoms tell nothing, 30 do; two looks at one time neither.
+    """
+    enters = entering([0.0, 1.0, 1.001, 2.0], [50, 50, 150, 350], [0, 0, 200, 0])
+    assert supply.silver_current(enters) == pytest.approx(300e3 * E_CHARGE)
+    leaves = enters.assign(n_ag_metal=-enters["n_ag_metal"], n_ag_ion=-enters["n_ag_ion"])
+    assert math.isnan(supply.silver_current(leaves))
+    assert math.isnan(supply.silver_current(entering([0.0, 1.0], [0, 29], [0, 0])))
+    assert supply.silver_current(entering([0.0, 1.0], [0, 30], [0, 0])) == pytest.approx(30 * E_CHARGE)
+    assert math.isnan(supply.silver_current(entering([1.0, 1.0], [0, 90], [0, 0])))
+    few_at_once = entering([0.0, 1.0, 2.0, 3.0], [100, 0, 20, 40], [0, 0, 0, 0])  # counted from the lowest on
+    assert supply.silver_current(few_at_once) == pytest.approx(20 * E_CHARGE)
+
+
+def test_what_silver_carries_is_told_by_area() -> None:
+    """576 atoms a second on 5.76e-4 um2 are 1e6 per um2, 1.6 nA on 1e4 um2; of two windows half of it."""
+    assert "160 fA per um2, 1.6 nA on" in supply.told(entering([0.0, 1.0], [0, 576], [0, 0]))
+    assert "80.1 fA per um2, 801 pA on" in supply.told(entering([0.0, 1.0], [0, 576], [0, 0], windows=2))
+    assert supply.told(entering([0.0, 1.0], [0, 1], [0, 0])) == ""

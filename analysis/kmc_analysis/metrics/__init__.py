@@ -3,8 +3,8 @@
 Each takes an xarray.Dataset with one sample after the other and returns a float, NaN where the run has no
 such number (a set voltage without a SET, a loop without a sweep), or a `Kept` for a time that may be a bound.
 Here are those of a sweep, of a SET and of a run's end; `states` has reads and retention, `pulses` trains of
-pulses, `filament` the silver of a snapshot, `laws` slopes and activation energies, `endurance` cycles and
-their extrapolation.
+pulses, `filament` the silver of a snapshot, `supply` the current of silver, `laws` slopes and activation
+energies, `endurance` cycles and their extrapolation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import xarray as xr
 
 from kmc.provenance import run_of
 from kmc_analysis.metrics.states import Kept
+from kmc_analysis.metrics.supply import silver_current
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
 START_V = 0.1 + 1e-9  # of a first look, at most: later in a voltage program the device may have switched
@@ -197,6 +198,7 @@ METRICS: dict[str, Metric] = {
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
     "current_most": Metric(_most("current"), "A", True, "greatest current"),
     "temperature_most": Metric(_most("temperature_filament"), "K", False, "highest local temperature"),
+    "silver_current": Metric(silver_current, "A", True, "greatest current of silver into the windows"),
     "silver_end": Metric(_added("n_ag_metal"), "1", False, "silver atoms deposited since the first look"),
     "gap_end": Metric(_last("gap"), "nm", False, "height from the cathode's metal to the electrode"),
 }

@@ -23,6 +23,7 @@ from kmc.provenance import run_of
 from kmc.study.engine import status
 from kmc.study.manifest import Manifest, is_study, read_manifest, result_path
 from kmc_analysis import compare, conclusions, study_figures, tables
+from kmc_analysis.metrics import supply
 from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
 from kmc_analysis.report.html import PAGE, Section, block, listed, page, paragraph, picture, table
@@ -178,6 +179,7 @@ def _run(folder: Path, out: Path) -> str:
         file, name = inputs.beside(out, told["run"]) if "run" in told else (None, "RUN.yaml")
         with tempfile.TemporaryDirectory() as place:
             drawn = picture(draw(ds, Path(place) / "picture.png"), "Current of the run")
+        drawn += paragraph(supply.told(ds))
         seen = frames(ds, f"{run.get('name', '')}, seed {run.get('seed', '')}")
     command = ["kmc", "run", name, "--out", out.resolve().name]
     for text in sets:
