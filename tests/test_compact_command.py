@@ -6,11 +6,13 @@ import json
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from compact_truth import bipolar, train
 
 from kmc import cli
+from kmc.units import format_si
 from kmc_analysis.commands.compact import _parted, _warned
 from kmc_analysis.compact import exports
 from kmc_analysis.compact.model import load_model, model_names
@@ -48,6 +50,23 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["compact", "models"]) == 0
     told = capsys.readouterr().out
     assert all(row["name"] in told and row["source"] in told for row in rows)
+
+
+def told_by_the_files(result: dict[str, Any], folder: Path) -> None:
+    """What a parameter rests on, and how far the traces went, stand in all files of a fit."""
+    written = json.loads((folder / "fit" / "parameters.json").read_text())
+    rests = {name: entry["rests_on"] for name, entry in written["parameters"].items()}
+    assert rests["alpha_on"] == rests["alpha_off"] == "kept, not fitted"
+    for one in result["estimates"]:
+        assert rests[one["name"]] == (f"not told by the data: {one['why']}" if one["why"] else "fitted")
+    assert {text.partition(":")[0] for text in rests.values()} >= {"kept, not fitted", "fitted"}
+    drive = bipolar(61)
+    for name in ("kmc_vteam.sp", "kmc_vteam.va"):
+        text = (folder / "fit" / name).read_text()
+        assert f"fitted to {written['fitted_range']}: beyond" in text
+        assert all(f"[{rest}]" in text for rest in rests.values())
+    ends = [format_si(float(end), "V") for end in (drive.voltage.min(), drive.voltage.max())]
+    assert written["fitted_range"].startswith(" to ".join(ends))
 
 
 @pytest.mark.usefixtures("command")
@@ -95,6 +114,10 @@ def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFi
     assert cli.main([*again, str(tmp_path / "again")]) == 0
     same = [(tmp_path / folder / "kmc_vteam.sp").read_text() for folder in ("fit", "again")]
     assert same[0] == same[1]
+    told_by_the_files(result, tmp_path)
+    assert cli.main([*again, str(tmp_path / "changed"), "--set", "alpha_on=3"]) == 0
+    assert "[given]" in (tmp_path / "changed" / "kmc_vteam.sp").read_text()
+    assert "[given]" not in same[0]
     capsys.readouterr()
     assert cli.main([*again, str(tmp_path / "again")]) == 2
     assert "is not empty" in capsys.readouterr().err

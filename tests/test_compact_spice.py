@@ -59,7 +59,8 @@ def test_the_circuit_of_the_how_to_runs(tmp_path: Path, repository: Path) -> Non
     table = np.loadtxt(tmp_path / "mine.txt")
     assert table[-1, 0] == pytest.approx(0.1)
     current, device = np.abs(table[:, 3]), np.abs(table[:, 2])
-    assert 0.9e-5 < current.max() < 1.1e-5
+    assert 0.99e-5 < np.median(current[current > 0.9e-5]) < 1.01e-5
+    assert current.max() < 1.3e-5  # the 10 pF across it discharge as it closes
     assert device[current > 0.9e-5].min() < 0.5 * table[:, 1].max()
 
 
@@ -178,19 +179,22 @@ def test_veriloga_has_units_bounds_and_meanings(tmp_path: Path) -> None:
     osdi = exported(model, tmp_path)
     assert "* tau_v (s): time in which" in (tmp_path / "library.sp").read_text()
     assert 'units="s", desc="time in which' in (tmp_path / "model.va").read_text()
+    # The language has no ddt where a condition decides: other compilers than this one refuse it.
+    assert not re.search(r"\?[^;]*ddt", (tmp_path / "model.va").read_text())
     assert at_start(model, "op", "tau_v=0.5", tmp_path, osdi) > 0.0
     with pytest.raises(UserError, match="tau_v is out of bounds"):
         at_start(model, "op", "tau_v=-1", tmp_path, osdi)
 
 
 @needs_compiler
-def test_a_jump_of_two_volt_passes_in_veriloga(tmp_path: Path) -> None:
+@pytest.mark.parametrize("top", [1.6, 1.9, 2.0, 2.1, 3.0, 5.0])
+def test_a_jump_of_two_volt_passes_in_veriloga(top: float, tmp_path: Path) -> None:
     """`memdiode` under a limit, whose rates span 30 decades: no singular matrix, no step that collapses."""
     osdi = exported(load_model("memdiode"), tmp_path)
     deck = tmp_path / "deck.cir"
     deck.write_text(
         f"* jump\n.include library.sp\n.model mod kmc_memdiode_va\n{circuits._OPTIONS}\n"
-        "Vsource s 0 PWL(0 0 5m 2 15m -2 20m 0)\nXlimit s a 0 kmc_limiter icc=100u\nN1 a 0 mod\n"
+        f"Vsource s 0 PWL(0 0 5m {top} 15m -{top} 20m 0)\nXlimit s a 0 kmc_limiter icc=100u\nN1 a 0 mod\n"
         f".tran 20u 20m 0 20u uic\n.control\nset num_threads=1\npre_osdi {osdi}\nrun\n"
         "wrdata out.txt v(a)\n.endc\n.end\n"
     )

@@ -85,8 +85,7 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
     assert written["spread"] == told["spread"] != {k: dict(v) for k, v in load_model("silver").spread.items()}
     values = {name: entry["value"] for name, entry in written["parameters"].items()}
     kept = {name: entry["value"] for name, entry in told["parameters"].items()}
-    # The model has its own where the fit has none.
-    assert values == {"closed_0": 0.0, "metal_0": 0.0} | kept | {"V_th": 0.4}
+    assert values == kept | {"V_th": 0.4}
     for wrong in ({"device": 3}, {"devices": {}}, {"device": {"kv": 0.1}}, {"device": {"k_v": None}}, [], 0,
                   {"device": {"k_v": -0.1}}, {"device": {"k_v": 10**400}}):  # fmt: skip
         bad = tmp_path / "bad.json"
@@ -96,10 +95,28 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
         assert cli.main(["compact", "export", "silver", "--parameters", str(bad),
                          "--out", str(tmp_path / "none")]) == 2  # fmt: skip
         assert not (tmp_path / "none").exists()
-    for wrong in ([], "", [["k_v", 1.0]]):
+    for wrong in ([], "", [["k_v", 1.0]], {}):
         bad.write_text(json.dumps({**told, "parameters": wrong}))
         with pytest.raises(UserError, match="not the parameters"):
             exports.starting_at(load_model("silver"), bad)
+
+
+def test_a_file_of_parameters_is_read_with_its_units(tmp_path: Path) -> None:
+    """40 ms are 0.04 s, and what is no time is refused; what the file lacks is named in the origin."""
+    told, path = json.loads((FITTED / "ogb_20nm.json").read_text()), tmp_path / "mine.json"
+    other = {"tau_v": {"value": 40, "unit": "ms"}, "k_v": {"value": 5.04, "unit": "1/ms"}}
+    entries = told["parameters"] | other
+    path.write_text(json.dumps({**told, "parameters": entries}))
+    assert exports.read_parameters(load_model("silver"), path) == pytest.approx(
+        {name: entry["value"] for name, entry in entries.items()} | {"tau_v": 0.04, "k_v": 5040.0})
+    assert "not in it" not in exports.starting_at(load_model("silver"), path).origin
+    path.write_text(json.dumps({**told, "parameters": entries | {"tau_v": {"value": 40, "unit": "mV"}}}))
+    with pytest.raises(UserError, match="tau_v"):
+        exports.read_parameters(load_model("silver"), path)
+    del entries["V_th"], entries["closed_0"]
+    path.write_text(json.dumps({**told, "parameters": entries}))
+    origin = exports.starting_at(load_model("silver"), path).origin
+    assert origin.endswith("; not in it, and the model's own: V_th, closed_0")
 
 
 TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / "held_out"

@@ -107,7 +107,7 @@ def fit(
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
         loaded = spreads.added(loaded, single, found.values, spread or [])
     _untold(loaded, spread or [])
-    loaded = replace(loaded, origin=f"fitted to {len(traces)} trace(s){_of_spread(loaded, spread, start)}")
+    loaded = exports.of_fit(loaded, found, traces, _of_spread(loaded, spread, start))
     written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
     _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
 

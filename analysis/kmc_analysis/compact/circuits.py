@@ -20,8 +20,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from kmc.errors import UserError, one_line
+from kmc.errors import UserError
 from kmc.units import K_B
+from kmc_analysis.compact import heads
 from kmc_analysis.compact.expressions import to_circuit, to_source
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.model import CompactModel
@@ -29,6 +30,7 @@ from kmc_analysis.compact.reference import Drive
 
 SHUNT_F = 10e-12
 STATE_F = 1e-6
+LEAK_OHM = 1e15  # from a state's node
 _LINE = 110
 JUMP = 1e-6  # of a drive's duration: how long a jump of the source takes
 LEAST_OHM = 1e-3  # of a series resistance: none at all is no conductance
@@ -51,10 +53,9 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     lines = [
         f"* {model.title}",
         f"* {model.source}",
-        f"* valid: {model.validity}",
-        f"* parameters: {one_line(model.origin)}",
+        *(f"* {line}" for line in heads.of_values(model)),
         f"* needs {_OPTIONS}",
-        *(f"* {about}" for about in _meanings(model)),
+        *(f"* {line}" for line in heads.of_parameters(model)),
         f".subckt kmc_{model.name} p n",
     ]
     lines += [f"+ {name}={value!r}" for name, value in model.values(changes).items()]
@@ -75,15 +76,9 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
             _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*(V(run) > 0.5 ? {to_source(state.rate, names)} : "
                      f"({initial}) - V({node}))"),
             f"C{node} {node} 0 {STATE_F!r} IC={initial}",
-            f"R{node} {node} 0 1e15 noisy=0",
+            f"R{node} {node} 0 {LEAK_OHM!r} noisy=0",
         ]
     return "\n".join([*lines, f".ends kmc_{model.name}", "", limiter()])
-
-
-def _meanings(model: CompactModel) -> list[str]:
-    """Every parameter with its unit, bounds and meaning."""
-    return [f"{one.name}{one.unit and f' ({one.unit})'}: {one.meaning}, {one.low:g} to {one.high:g}"
-            for one in model.parameters]  # fmt: skip
 
 
 def limiter() -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kmc import dataset
 from kmc.errors import UserError
+from kmc.units import format_si
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.measured import check_limit, measured_columns
@@ -159,6 +160,20 @@ def _lost(drive: Drive, current: np.ndarray, volt: np.ndarray, used: np.ndarray)
     there = used & (current < 0.9 * drive.compliance)
     source, limited = np.abs(drive.voltage[there]), np.arctanh((current / drive.compliance)[there])
     return float(np.max(1.0 - (volt[there] + SOFTNESS_V * limited) / source, initial=0.0))
+
+
+def covered(traces: Sequence[Trace]) -> str:
+    """What traces did, in words: voltages of the source, limits, and the longest time."""
+    volts = np.concatenate([one.drive.voltage for one in traces])
+    limits = np.concatenate([one.drive.compliance for one in traces])
+    limits = limits[np.isfinite(limits)]
+    longest = max(float(one.drive.time[-1] - one.drive.time[0]) for one in traces)
+    limited = f"limits of {_ends(limits, 'A')}" if len(limits) else "no limit"
+    return f"{_ends(volts, 'V')}, {limited}, up to {format_si(longest, 's', 3)}"
+
+
+def _ends(values: np.ndarray, unit: str) -> str:
+    return " to ".join(dict.fromkeys(format_si(float(end), unit) for end in (values.min(), values.max())))
 
 
 def _spread(group: Sequence[Trace], used: np.ndarray) -> np.ndarray:

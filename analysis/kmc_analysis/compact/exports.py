@@ -15,6 +15,8 @@ from kmc.documents import unknown
 from kmc.errors import UserError, nearest
 from kmc.files import csv_text, make_folder, replacing, write_texts
 from kmc_analysis.compact import circuits, learning, veriloga
+from kmc_analysis.compact.data import Trace, covered
+from kmc_analysis.compact.fit import Fit
 from kmc_analysis.compact.model import SPREADS, CompactModel
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -92,7 +94,8 @@ def _no_fit(path: Path) -> UserError:
 
 
 def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Iterator[tuple[str, float]]:
-    """Names of parameters with a finite number each, given as such or as {value: number}."""
+    """Names of parameters with a finite number each, in the model's units: given as such or as a mapping of
+    value and unit."""
     for name, entry in entries.items():
         if name not in model.names:
             raise unknown(f'{model.name} has no parameter "{name}"', name, model.names, str(path))
@@ -102,7 +105,9 @@ def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Ite
             raise UserError(
                 f"{name} has no value", str(path), next_step="name the file that kmc compact fit wrote"
             )
-        yield name, float(value)
+        own = model.parameter(name).unit
+        unit = str(entry.get("unit", own)) if isinstance(entry, dict) else own
+        yield name, float(value) if unit == own else units.parse(f"{value!r} {unit}", own, f"{path}: {name}")
 
 
 def fitted(name: str, where: str = "") -> Path:
@@ -120,12 +125,33 @@ def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
         return model
     if path.name == str(path) and not path.suffix and not path.exists():
         path = fitted(path.name)
-    values = read_parameters(model, path)
-    own = model.with_parameters(
+    found, values = _fit(model, path), read_parameters(model, path)
+    if not values:
+        raise _no_fit(path)
+    own = _with_values(model, values)
+    missing = [name for name in model.names if name not in values]
+    origin = str(found.get("origin", f"of the fit {path.stem}"))
+    origin += f"; not in it, and the model's own: {', '.join(missing)}" if missing else ""
+    rests = {name: str(entry["rests_on"]) for name, entry in found["parameters"].items()
+             if isinstance(entry, dict) and "rests_on" in entry}  # fmt: skip
+    return replace(own, spread=read_spreads(model, path), origin=origin, rests=rests,
+                   covers=str(found.get("fitted_range", "")))  # fmt: skip
+
+
+def _with_values(model: CompactModel, values: Mapping[str, float]) -> CompactModel:
+    """The model with these as its own values, where there are such."""
+    return model.with_parameters(
         p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
     )
-    origin = str(_fit(model, path).get("origin", f"of the fit {path.stem}"))
-    return replace(own, spread=read_spreads(model, path), origin=origin)
+
+
+def of_fit(model: CompactModel, found: Fit, traces: Sequence[Trace], remark: str = "") -> CompactModel:
+    """The model with the values of a fit to `traces` as its own, and with what they rest on."""
+    rests = dict.fromkeys(model.names, "kept, not fitted")
+    rests |= {one.parameter.name: f"not told by the data: {one.why}" if one.why else "fitted"
+              for one in found.estimates}  # fmt: skip
+    return replace(_with_values(model, found.values), covers=covered(traces), rests=rests,
+                   origin=f"fitted to {len(traces)} trace(s){remark}")  # fmt: skip
 
 
 def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str | None = None) -> list[Path]:
@@ -135,6 +161,8 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     model's, by which it is read again.
     """
     make_folder(out)
+    changed = {p.name for p in model.parameters if values[p.name] != p.value} & model.rests.keys()
+    model = replace(model, rests={**model.rests, **dict.fromkeys(changed, "given")})
     texts = {"parameters.json": json.dumps(_document(model, values), indent=2) + "\n"}
     model = replace(model, name=name or model.name)
     library = f"kmc_{model.name}.sp"
@@ -170,14 +198,17 @@ def _learning(model: CompactModel, values: Mapping[str, float]) -> dict[str, str
 
 def _document(model: CompactModel, values: Mapping[str, float]) -> dict[str, object]:
     entries = {
-        p.name: {"value": values[p.name], "unit": p.unit, "meaning": p.meaning} for p in model.parameters
-    }
+        p.name: {"value": values[p.name], "unit": p.unit, "meaning": p.meaning,
+                 **({"rests_on": model.rests[p.name]} if p.name in model.rests else {})}
+        for p in model.parameters
+    }  # fmt: skip
     return {
         "model": model.name,
         "title": model.title,
         "source": model.source,
         "validity": model.validity,
         "origin": model.origin,
+        "fitted_range": model.covers,
         "parameters": entries,
         "spread": {k: dict(v) for k, v in model.spread.items()},
     }

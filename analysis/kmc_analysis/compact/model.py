@@ -94,7 +94,8 @@ class CompactModel:
 
     `let` holds named expressions in the order in which they are evaluated; `series` is a resistance (ohm) in
     front of the device; `spread` is the standard deviation of a parameter's logarithm, device to device and
-    cycle to cycle; `origin` says where the parameters' values are from.
+    cycle to cycle; `origin` says where the parameters' values are from, `covers` what the traces of their fit
+    did, and `rests` by parameter whether these tell it: "" and nothing where there is no fit.
     """
 
     name: str
@@ -109,6 +110,8 @@ class CompactModel:
     path: Path
     spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     origin: str = "the model's own, of no fit"
+    covers: str = ""
+    rests: Mapping[str, str] = field(default_factory=dict)
 
     def with_parameters(self, parameters: Iterable[Parameter]) -> CompactModel:
         """The same equations with other values or bounds."""

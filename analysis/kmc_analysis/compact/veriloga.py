@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kmc.errors import one_line
 from kmc.units import K_B
-from kmc_analysis.compact.circuits import LEAST_OHM, STATE_F, has_series
+from kmc_analysis.compact import heads
+from kmc_analysis.compact.circuits import LEAK_OHM, LEAST_OHM, STATE_F, has_series
 from kmc_analysis.compact.expressions import to_circuit
 from kmc_analysis.compact.model import CompactModel, Parameter
 
@@ -29,15 +29,14 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
         "",
         f"// {model.title}",
         f"// {model.source}",
-        f"// valid: {model.validity}",
-        f"// parameters: {one_line(model.origin)}",
+        *(f"// {line}" for line in heads.of_values(model)),
         "// needs a reltol of 1.5e-5, an abstol of 1 fA and Gear's method: the .options of the decks",
         f"module kmc_{model.name}_va(p, n);",
         "  inout p, n;",
         f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",
     ]
     given = model.values(changes)
-    lines += [f"  {_declared(one, given[one.name])}" for one in model.parameters]
+    lines += [f"  {_declared(one, given[one.name], heads.meaning(model, one))}" for one in model.parameters]
     lines += [f"  real {', '.join(reals)};", "  analog begin", f"    volt = V({inner}, n);"]
     lines += [f"    st_{s.name} = V(n_{s.name}) + {to_circuit(s.initial, names)};" for s in model.states]
     lines += [f"    let_{name} = {to_circuit(tree, names)};" for name, tree in model.let.items()]
@@ -46,15 +45,17 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
         lines.append(f"    I(p, d) <+ V(p, d) / max({to_circuit(model.series, names)}, {LEAST_OHM!r});")
     for s in model.states:
         node, rate = f"n_{s.name}", to_circuit(s.rate, names)
-        moves = f"{STATE_F!r} * (ddt(V({node})) - ({rate}))"
-        lines.append(f'    I({node}) <+ (analysis("static") || $abstime <= 0.0) ? V({node}) : {moves};')
+        held = '(analysis("static") || $abstime <= 0.0)'
+        # The language has ddt() under no condition. The leak is the subcircuit's: else the node floats.
+        lines.append(f"    I({node}) <+ {STATE_F!r} * ddt(V({node})) + {1.0 / LEAK_OHM!r} * V({node});")
+        lines.append(f"    I({node}) <+ {held} ? V({node}) : -{STATE_F!r} * ({rate});")
     return "\n".join([*lines, "  end", "endmodule", ""])
 
 
-def _declared(one: Parameter, value: float) -> str:
+def _declared(one: Parameter, value: float, told: str) -> str:
     """A parameter in Verilog-A, with its unit, bounds and meaning."""
     unit = f', units="{one.unit}"' if one.unit else ""
-    meaning = one.meaning.replace("\\", " ").replace('"', "'")
     bounds = f"[{one.low!r}:{one.high!r}]"
-    about = f'(* type="instance"{unit}, desc="{meaning}" *)'
+    plain = told.replace("\\", " ").replace('"', "'")
+    about = f'(* type="instance"{unit}, desc="{plain}" *)'
     return f"{about} parameter real {one.name} = {value!r} from {bounds};"
