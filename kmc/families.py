@@ -112,15 +112,17 @@ _PEROVSKITE = {
         "1/nm2", 0.0, 20.0, False, "bromide vacancies in a grain boundary's area (films)"
     ),
     "metal_adhesion": Key(
-        "eV", -1.0, 2.0, False, "bond of a metal atom to each site of bare perovskite beside it (films)"
+        "eV", -1.0, 2.0, False, "bond of metal to each bare perovskite site beside it; positive binds (films)"
     ),
 }
 
 _LIGAND = {
-    "length": Key("nm", 0.1, 10.0, True, "length of the stretched chain"),
+    "length": Key(
+        "nm", 0.1, 10.0, True, "length of the stretched chain: farther from a crystal is a corner, no gap"
+    ),
     "gap": Key("nm", 0.3, 10.0, True, "distance between the surfaces of neighbouring crystals"),
     "coverage": Key(
-        "", 0.0, 1.0, True, "share of the gap's columns that chains fill; the seam runs through the rest"
+        "", 0.0, 1.0, True, "share of the gap's columns that chains fill: it decides where the seam runs"
     ),
     "seam_width": Key("nm", 0.1, 10.0, True, "width of the seam between chain bundles that takes silver"),
     "insertion_barrier": Key(
@@ -134,7 +136,7 @@ _LIGAND = {
         "1/nm2", 0.0, 20.0, True, "bromide vacancies that the ligand leaves on a surface"
     ),
     "metal_adhesion": Key(
-        "eV", -1.0, 2.0, True, "bond of a metal atom to each surface or gap site beside it, six at most"
+        "eV", -1.0, 2.0, True, "bond of metal to each surface or gap site beside it; positive binds"
     ),
     "permittivity": Key("", 1.0, 100.0, True, "static relative permittivity"),
     "thermal_conductivity": Key("W/m/K", 0.001, 100.0, True, "thermal conductivity"),
@@ -158,7 +160,7 @@ _ORGANIC = {
     ),
     "silver_ion_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion"),
     "silver_ion_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the silver ion"),
-    "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to the organic"),
+    "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to the organic; positive binds"),
 }
 
 _CONTACT = {

@@ -91,8 +91,18 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     for key in ("seed", "stack", "protocol", "settings", "initial", "snapshots"):
         if old.get(key) != new.get(key):
             shown = f" ({old.get(key)} there, {new.get(key)} here)" if key == "seed" else ""
-            return f"{key} differs{shown}"
+            return f"{key} differs{_numbers_apart(old, new) if key == 'stack' else shown}"
     return "it was made by another version"
+
+
+def _numbers_apart(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The first number in which two devices of one name differ, where both are known."""
+    before, after = old.get("numbers", {}), new.get("numbers", {})
+    for path in sorted(before.keys() & after.keys()):
+        if before[path] != after[path]:
+            first, then = (f"{one['value']:g} {one['unit']}".strip() for one in (before[path], after[path]))
+            return f": {path} is {first} there, {then} here"
+    return ""
 
 
 def verify_checkpoints(path: Path) -> list[dataset.Problem]:

@@ -1,4 +1,4 @@
-"""The table of processes of a stack: every kind of event with its barrier, prefactor and rate at 300 K."""
+"""The table of processes of a stack: every kind of event with its barrier, prefactor and rate."""
 
 from typing import Any
 
@@ -8,26 +8,42 @@ from .morphology import spacing_nm
 from .rates import forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
 from .settings import Settings
 
-STAGE_K = 300.0
 _PLACES = {Region.ORGANIC: "organic", Region.CORE: "crystal core", Region.SURFACE: "crystal surface",
            Region.GAP: "ligand gap", Region.VOID: "void", Region.BOUNDARY: "grain boundary"}  # fmt: skip
+_ION_BARRIERS = {
+    Region.ORGANIC: "silver_ion_barrier", Region.CORE: "silver_ion_migration_barrier",
+    Region.SURFACE: "silver_ion_surface_barrier", Region.GAP: "gap_barrier",
+    Region.VOID: "boundary_barrier", Region.BOUNDARY: "boundary_barrier",
+}  # fmt: skip
+_VACANCY_BARRIERS = {
+    Region.CORE: "vacancy_migration_barrier", Region.GAP: "gap_barrier",
+    **dict.fromkeys((Region.SURFACE, Region.VOID, Region.BOUNDARY),
+                    "vacancy_migration_barrier, vacancy_surface_barrier_ratio"),
+}  # fmt: skip
 _NEIGHBOURS = 6
 _TIGHT = ", between chains"
 
 
 def process_table(stack, settings: Settings | None = None) -> list[dict[str, Any]]:
-    """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, 300 K) and their card values."""
+    """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, at the settings' temperature) and
+    source: the numbers of cards behind them."""
     settings = settings or Settings()
     model = build_model(stack, spacing_nm(stack, settings), settings)[0]
     metal = stack.electrode.symbol or stack.electrode.name
-    return [*_hops(stack, model, metal), *_redox(stack, model, metal), *_moves(stack, model, metal),
+    rows = [*_hops(stack, model, metal), *_redox(stack, model, metal), *_moves(stack, model, metal),
             *_electrode(stack, model, metal)]  # fmt: skip
+    return [_with_rate(row, settings.temperature) for row in rows]
 
 
 def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
-    rate = float(thermal_rate(prefactor, barrier, STAGE_K))
-    return {"event": event, "place": place, "barrier_eV": round(float(barrier), 3),
-            "prefactor_hz": float(prefactor), "rate_hz": rate, "source": source}  # fmt: skip
+    return {"event": event, "place": place, "barrier_eV": float(barrier), "prefactor_hz": float(prefactor),
+            "source": source}  # fmt: skip
+
+
+def _with_rate(row: dict[str, Any], stage_K: float) -> dict[str, Any]:
+    rate = float(thermal_rate(row["prefactor_hz"], row["barrier_eV"], stage_K))
+    source = row.pop("source")
+    return {**row, "barrier_eV": round(row["barrier_eV"], 3), "rate_hz": rate, "source": source}
 
 
 def _regions(stack) -> list[Region]:
@@ -60,14 +76,15 @@ def _number(bonds: int) -> str:
 
 def _hops(stack, model, metal: str) -> list[dict[str, Any]]:
     """Hops of silver ions inside each kind of place, and of vacancies where they are explicit."""
-    kinds = [(f"{metal}+ hop", "ion", "silver_ion")]
-    kinds += [("V_Br hop", "vacancy", "vacancy")] if model["explicit_vacancies"] else []
+    kinds = [(f"{metal}+ hop", "ion", _ION_BARRIERS)]
+    kinds += [("V_Br hop", "vacancy", _VACANCY_BARRIERS)] if model["explicit_vacancies"] else []
     rows = []
     for region in _regions(stack):
-        for event, name, key in kinds:
+        for event, name, keys in kinds:
             barrier = model[f"{name}_barrier"][region, region]
             if barrier < NO_HOP:
                 prefactor = model[f"{name}_prefactor"][region, region]
+                key = keys[Region.GAP if region == Region.VOID and stack.ligand is not None else region]
                 rows.append(_row(event, _PLACES[region], forward_barrier(barrier, 0.0, 0.5), prefactor, key))
     return rows
 
@@ -87,7 +104,8 @@ def _redox(stack, model, metal: str) -> list[dict[str, Any]]:
         attempt = model["attempt"] * (1.0 if bonds else model["isolated"])
         out = oxidation_barrier(saddle, chemical, 0.0, model["transfer"])
         back = reduction_barrier(saddle, chemical, 0.0, model["transfer"])
-        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, attempt, f"{source}, metal_adhesion"))
+        energies = f"{source}, metal_adhesion" + (", gap_ion_energy" if home == Region.GAP else "")
+        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, attempt, energies))
         rows.append(_row(f"{metal}+ + e- -> {metal}", place, back, attempt, source))
     return rows
 

@@ -60,7 +60,8 @@ def describe(
     initial: str | None = None,
     snapshots: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The resolved run as plain data: all that decides the result, with card hashes, versions and sources."""
+    """The resolved run as plain data: all that decides the result, with card hashes, the numbers behind
+    these, versions and sources."""
     cards = stack.cards()
     return {
         "name": name or stack.name,
@@ -69,6 +70,8 @@ def describe(
             role: {"name": card.name, "symbol": card.symbol, "hash": card.hash}
             for role, card in sorted(cards.items())
         },
+        "numbers": {path: {"value": one.value, "unit": one.unit, "kind": one.kind}
+                    for path, one in stack.numbers().items()},
         "protocol": plain(protocol.to_data()),
         "settings": plain(settings.model_dump()),
         "seed": int(seed),
@@ -76,7 +79,7 @@ def describe(
         "snapshots": plain(snapshots or {}),
         "sources": stack.sources(),
         "versions": versions(),
-    }
+    }  # fmt: skip
 
 
 def window_nm(lattice: Any) -> list[float]:

@@ -39,7 +39,7 @@ TRACES: dict[str, Variable] = {
     "conductance": Variable("float64", "S", "conductance of the device", {"definition": _CONDUCTANCE}),
     "temperature_filament": Variable("float64", "K", "highest temperature of the silver's lattice"),
     "temperature_surface": Variable("float64", "K", "temperature of the surface an infrared camera sees"),
-    "n_ag_metal": Variable("int64", "1", "silver atoms deposited as metal outside the electrode"),
+    "n_ag_metal": Variable("int64", "1", "silver atoms as metal outside the electrode, those of forming too"),
     "n_ag_ion": Variable("int64", "1", "silver ions in the film"),
     "n_br_vacancy": Variable("int64", "1", "bromide vacancies in the film"),
     "gap": Variable("float64", "nm", "height from the cathode's metal to the silver electrode"),

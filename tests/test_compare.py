@@ -18,6 +18,7 @@ import xarray as xr
 
 import kmc
 from kmc import cli
+from kmc.provenance import run_of
 from kmc.runfile import load_run
 from kmc.runner import execute
 from kmc.study import load_study
@@ -450,17 +451,31 @@ def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path,
     shutil.copy(next(out.glob("*.nc")), other)
     assert inputs(out, other, capsys=capsys) == {}
     file.write_text(file.read_text() + "choices: {electrode.bond_energy: 0.5 eV}\n")
-    found = inputs(file, other, capsys=capsys)  # without the numbers of one side the hashes speak
-    assert {"stack.hash", "cards.electrode.hash"} <= set(found)
-    assert not [path for path in found if path.startswith("numbers.")]
+    found = inputs(file, other, capsys=capsys)
+    assert found["numbers.electrode.bond_energy"] == ("0.5 eV (assumed)", "0.2 eV (assumed)")
+    assert not [path for path in found if path.endswith("hash")]
+    assert cli.main(["run", str(file), "--out", str(out), "--resume", "--no-picture"]) == 2
+    assert "electrode.bond_energy is 0.2 eV there, 0.5 eV here" in capsys.readouterr().err
 
 
-def test_a_changed_file_leaves_the_hashes(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dataset whose study file says something else by now is compared without the cards' numbers."""
-    first, second = sorted((study / "tasks").glob("*.nc"))[:2]
+def test_a_dataset_knows_its_numbers_or_else_the_hashes_speak(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the study's file says by now. Datasets of before have no numbers in their run."""
+    tasks = sorted((study / "tasks").glob("*.nc"))
+    first = tasks[0]
+    device = run_of(kmc.open(first))["stack"]
+    second = next(one for one in tasks if run_of(kmc.open(one))["stack"] != device)
+    before = inputs(first, second, capsys=capsys)
+    assert [path for path in before if path.startswith("numbers.")]
     (study.parent / "study.yaml").write_text("stack: ogb_20nm_au\n")
-    found = inputs(first, second, capsys=capsys)
-    assert found
+    assert inputs(first, second, capsys=capsys) == before
+    old = tmp_path / "old.nc"
+    with xr.open_dataset(first) as ds:
+        run = {key: value for key, value in json.loads(ds.attrs["run"]).items() if key != "numbers"}
+        ds.assign_attrs(run=json.dumps(run)).to_netcdf(old)
+    found = inputs(old, second, capsys=capsys)
+    assert "stack.hash" in found
     assert not [path for path in found if path.startswith("numbers.")]
 
 

@@ -347,7 +347,6 @@ def test_the_lesser_median_has_the_interval_of_both(monkeypatch: pytest.MonkeyPa
     thin, thick = [6904.7, 6904.8, 9e3, 3e5, 309405.0, 309405.0], [1.0, 1.6e5, 1.7e5, 1.8e5, 1.9e5, 2e5]
     monkeypatch.setattr(series, "_on_off_written", lambda ds: ds)
     monkeypatch.setattr(series, "is_written", lambda ds, least: ds > 1.0)
-    monkeypatch.setattr(series, "_way_up", lambda ds: ds)
     monkeypatch.setattr(series, "_change", lambda *_: measured.not_run(""))
     names = [program.name for program in series._THICK]
     found = series._thickness(named(names, thin, thick))["S19_thickness_on_off"]

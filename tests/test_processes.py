@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from kmc.processes import process_table
 from kmc.settings import Settings
 from kmc.stack import Stack
 from kmc.state import FIELD, KIND_METAL, METAL, Grid, State, allocate
+from kmc.units import K_B
 
 # Where metal grows, in stacks of each kind.
 HOMES = {"ogb_20nm": Region.GAP, "ddab_20nm": Region.GAP, "thin_film_100nm": Region.BOUNDARY,
@@ -103,6 +105,17 @@ def test_every_energy_of_a_ligand_is_in_the_table(change: dict[str, Any]) -> Non
     """A ligand that differs in one has another table."""
     stack = loaded("ogb_20nm")
     assert process_table(stack.choose(**change)) != process_table(stack)
+
+
+def test_rates_are_those_of_the_stage() -> None:
+    """At 400 K as Arrhenius has it, with the number of the card that the barrier is."""
+    cold, hot = (table(loaded("ogb_20nm"), temperature=kelvin) for kelvin in (300.0, 400.0))
+    for place, source in (("ligand gap", "gap_barrier"), ("crystal surface", "silver_ion_surface_barrier")):
+        one, other = cold["Ag+ hop", place], hot["Ag+ hop", place]
+        assert one["source"] == other["source"] == source
+        rise = other["rate_hz"] / one["rate_hz"]
+        assert rise == pytest.approx(math.exp(one["barrier_eV"] / K_B * (1 / 300 - 1 / 400)), rel=0.02)
+        assert rise > 3.0
 
 
 @pytest.mark.parametrize(("name", "choices"), [

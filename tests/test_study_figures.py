@@ -66,6 +66,20 @@ def test_a_sweep_is_drawn_against_its_voltage(drawn: list[Figure]) -> None:
     assert timed.get_xlabel() == "time (s)"
 
 
+def test_the_band_of_a_sweep_is_there_both_ways(drawn: list[Figure]) -> None:
+    """Up and back are a band each: one polygon over both, on the same voltages, would blot itself out."""
+    up = [0.1 * k for k in (0, 1, 2, 3, 2, 1, 0)]
+    time, current = [[float(k + 1) for k in range(7)]] * 2, [[1e-9] * 7, [3e-9] * 7]
+    study_figures.traces(study(time, current, voltage=[up, up]), Path("traces.png"))
+    bands = [path.vertices[:, 0] for one in drawn[0].axes[0].collections for path in one.get_paths()]
+    ways = {tuple(np.round([band.min(), band.max()], 6)) for band in bands}
+    assert ways == {(0.0, 0.3)}
+    assert len(bands) == 2 * len(drawn[0].axes[0].lines)
+    for band in bands:  # out along the lower edge and back along the upper: two turns
+        turns = np.diff(np.sign(np.diff(band)[np.diff(band) != 0.0]))
+        assert np.count_nonzero(turns) == 1
+
+
 def test_times_that_differ_by_rounding_are_the_same(drawn: list[Figure]) -> None:
     """At the end no run is alone because its sums of steps were rounded another way."""
     time = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.1 + 0.2]]

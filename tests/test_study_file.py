@@ -134,6 +134,7 @@ BAD = [
     ("  ligand: [ogb, ddab]", "  ligand: [ogb, ogb]", 4, "ligand has ogb twice"),
     ("  ligand: [ogb, ddab]", "  ligand: [ogb, [ddab]]", 4, "is not a plain value"),
     ("  ligand: [ogb, ddab]", "  settings.event_budget: [1, 2]", 4, "changes no result"),
+    ("  ligand: [ogb, ddab]", "  seam_width: [0.6 nm]", 4, 'did you mean "ligand.seam_width"?'),
     ("  ligand: [ogb, ddab]", "  settings.windw: [1, 2]", 4, 'did you mean "window"?'),
     ("  thickness: [20 nm, 40 nm, 90 nm]", "  thickness: [20 nm, 0.02 um]", 5, "thickness has 0.02 um twice"),
     ("  thickness: [20 nm, 40 nm, 90 nm]", "  thickness: [20 nm, 40 V]", 5, "wrong dimension"),

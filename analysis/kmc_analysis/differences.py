@@ -11,10 +11,7 @@ from kmc import dataset, provenance
 from kmc.checkpoint import digest
 from kmc.errors import UserError
 from kmc.final import checkpoint_of, load_state
-from kmc.outfolder import read_record
 from kmc.runfile import RunFile, load_run
-from kmc.stack import Stack
-from kmc.study import load_study
 from kmc.study.manifest import is_study, read_manifest, result_path
 
 ABSENT = "-"
@@ -53,20 +50,20 @@ def _flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def inputs(path: Path) -> dict[str, Any]:
-    """All that went into a run, as plain data; with the cards' numbers where its file still gives that stack.
+    """All that went into a run, as plain data.
 
     Raises UserError where there is nothing at `path`.
     """
     if path.suffix in (".yaml", ".yml"):
         run = load_run(path, must_exist=False)
-        return _with_numbers(_described(run), run.device)
+        return _described(run)
     out = path.parent if path.is_file() else dataset.out_of(path)
     if path.is_dir() and is_study(out):
         return _of_study(out)
     with kmc.open(path) as ds:
         dataset.require(ds, path)
         found = provenance.run_of(ds)
-    return _with_numbers(_kept(found), _device(out, found))
+    return _kept(found)
 
 
 def _described(run: RunFile) -> dict[str, Any]:
@@ -75,10 +72,6 @@ def _described(run: RunFile) -> dict[str, Any]:
         initial = digest(load_state(run.initial))
     return _kept(provenance.describe(run.device, run.protocol, run.settings, run.seed, initial=initial,
                                      snapshots=run.snapshots))  # fmt: skip
-
-
-def _kept(run: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in run.items() if key not in _DERIVED}
 
 
 def _of_study(out: Path) -> dict[str, Any]:
@@ -93,27 +86,8 @@ def _of_study(out: Path) -> dict[str, Any]:
             **{key: value for key, value in first.items() if key != "seed"}}  # fmt: skip
 
 
-def _with_numbers(run: dict[str, Any], device: Stack | None) -> dict[str, Any]:
-    if device is None:
-        return run
-    numbers = device.numbers().items()
-    texts = {path: f"{one.value:g} {one.unit}".strip() + f" ({one.kind})" for path, one in numbers}
-    return {**run, "numbers": texts}
-
-
-def _device(out: Path, run: dict[str, Any]) -> Stack | None:
-    """The stack of a dataset from the file that it was run from, None where it is another one by now."""
-    wanted = run.get("stack", {}).get("hash")
-    try:
-        return next((device for device in _devices(out) if device.hash == wanted), None)
-    except UserError:  # the file is gone, or is not what it was
-        return None
-
-
-def _devices(out: Path) -> Iterator[Stack]:
-    above = out.parent if out.name == "tasks" else out
-    if is_study(above):
-        told = read_manifest(above).command
-        yield from (run.device for run in load_study(above / told["study"], told["sets"]).runs)
-    elif (told := (read_record(out) or {}).get("command", {})) and "run" in told:
-        yield load_run(out / told["run"], told.get("sets", ()), must_exist=False).device
+def _kept(run: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a run, its numbers as text."""
+    texts = {path: f"{one['value']:g} {one['unit']}".strip() + f" ({one['kind']})"
+             for path, one in run.get("numbers", {}).items()}  # fmt: skip
+    return {key: value for key, value in run.items() if key not in _DERIVED} | {"numbers": texts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,9 +82,18 @@ def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str, swept: np.ndarr
     found = np.full((3, len(along)), np.nan)
     found[:, there] = np.nanquantile(current[:, there], [_BAND[0], 0.5, _BAND[1]], axis=0)
     low, middle, high = np.where(found < DARKEST_A, 0.0, found)
-    axes.fill_between(along, low, high, high > 0.0, color=colour, alpha=0.2, linewidth=0)
+    for part_of in _one_way(along):  # a band that turns back would blot itself out
+        axes.fill_between(along[part_of], low[part_of], high[part_of], high[part_of] > 0.0, color=colour,
+                          alpha=0.2, linewidth=0)
     middle[middle == 0.0] = np.nan
     axes.plot(along, middle, color=colour, linewidth=1.5, label=named, **lone(middle))
+
+
+def _one_way(along: np.ndarray) -> list[slice]:
+    """The stretches of an axis between its turning points, which they share."""
+    way = np.sign(np.diff(along))
+    turns = [0, *(np.flatnonzero(way[1:] * way[:-1] < 0) + 1), len(along) - 1]
+    return [slice(first, last + 1) for first, last in pairwise(turns)]
 
 
 def _on_one_grid(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kmc.files import csv_text
 from kmc_analysis.compare import Effect
+from kmc_analysis.metrics import METRICS
 
 _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"})
 
@@ -28,8 +29,9 @@ HEADS = ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", "")
 
 def cells(one: Effect) -> list[str]:
     """An effect in the columns of HEADS; a star marks one that excludes "no effect"."""
-    return [one.metric, f"{one.axis}: {one.base} to {one.level}", one.at, str(one.pairs), number(one.before),
-            number(one.after), effect(one), "*" if one.clear else ""]  # fmt: skip
+    ends = (with_unit(number(value), METRICS[one.metric].unit) for value in (one.before, one.after))
+    return [one.metric, f"{one.axis}: {one.base} to {one.level}", one.at, str(one.pairs), *ends, effect(one),
+            "*" if one.clear else ""]  # fmt: skip
 
 
 def as_latex(found: list[Effect]) -> str:
@@ -52,7 +54,12 @@ def effect(one: Effect) -> str:
         shown = [f"{value:.{digits if one.clear else 3}g}" for value in known]
         return f"x{shown[0]}" + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")
     bounds = "" if math.isnan(one.low) else f" [{number(one.low)}, {number(one.high)}]"
-    return f"{one.effect:+.3g}{bounds}" + ("" if one.unit == "1" else f" {one.unit}")
+    return with_unit(f"{one.effect:+.3g}{bounds}", one.unit)
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A number with its unit, where it has both."""
+    return text if unit == "1" or text == "-" else f"{text} {unit}"
 
 
 def number(value: float) -> str:

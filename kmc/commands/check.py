@@ -108,7 +108,8 @@ def _title(label: str, item: dict[str, Any]) -> str:
     """Of a table of processes; it says what is no event."""
     density = item["stack"].active is not None and item["settings"].vacancies == "equilibrium"
     note = "\nbromide vacancies are a density in equilibrium without events (vacancies in settings)"
-    return f"processes of {label}{note if density else ''}"
+    stage = f"rates without a field at {item['settings'].temperature:g} K"
+    return f"processes of {label}, {stage}{note if density else ''}"
 
 
 def _all() -> list[str]:

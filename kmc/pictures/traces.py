@@ -5,6 +5,7 @@ Figures are made without pyplot, so that no window opens and no global state is 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,9 @@ def _figure(width: float, height: float, panels: int) -> tuple[Figure, list[Axes
     return figure, axes
 
 
+_TITLE = 75  # characters of a line
+
+
 def _title(figure: Figure, ds: xr.Dataset) -> None:
     """Device on the first line; compliance, rate or pulse, and seed on the second."""
     run = run_of(ds)
@@ -139,7 +143,8 @@ def _title(figure: Figure, ds: xr.Dataset) -> None:
     first = f"{device} ({choices})" if choices else device
     second = "  ·  ".join([*_program(ds), f"seed {run['seed']}"] if "seed" in run else _program(ds))
     axes = figure.axes[0]
-    axes.set_title(plain(first), loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
+    told = textwrap.fill(plain(first), _TITLE)
+    axes.set_title(told, loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
     axes.annotate(second, (0.0, 1.0), (0, 11), xycoords="axes fraction", textcoords="offset points",
                   fontsize=9, color=FAINT)  # fmt: skip
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from kmc import documents
 from kmc.cards import Card, find_data
 from kmc.documents import Mapping, Sequence
-from kmc.errors import UserError
+from kmc.errors import UserError, listed, nearest
+from kmc.families import FAMILIES
+from kmc.layers import LAYERS, ROLES
 from kmc.provenance import LOOKS
 from kmc.runfile import RunFile, flat, place_of
 from kmc.settings import UNITS, Settings, read_settings
@@ -69,7 +70,10 @@ def read_axes(document: Mapping) -> list[Axis]:
 
 def _axis(name: str, values: Any, where: str) -> Axis:
     if "." not in name and name not in NAMES:
-        raise documents.unknown(f'no variant is called "{name}"', name, NAMES, where)
+        numbers = [f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family
+                   for key in FAMILIES[family]]
+        near = nearest(name, [*NAMES, *numbers])
+        raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near))
     if setting_of(name) in LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
     drawable = "." in name and not setting_of(name)  # a number of a card
@@ -77,9 +81,9 @@ def _axis(name: str, values: Any, where: str) -> Axis:
     if found:
         return Axis(name, (), draws=int(found[1]), where=where)
     if not isinstance(values, Sequence) or not values:
-        listed = f"write {name}: [...], a list of its values"
+        step = f"write {name}: [...], a list of its values"
         raise UserError(f"{name} in variants is {values!r:.40}, not a list of values", where,
-                        next_step=f"{listed}, or e.g. {name}: 8 draws" if drawable else listed)  # fmt: skip
+                        next_step=f"{step}, or e.g. {name}: 8 draws" if drawable else step)  # fmt: skip
     for k, value in enumerate(values):
         if value is None or isinstance(value, (Mapping, Sequence)):
             raise UserError(f"a value of {name} is not a plain value", values.where(k),

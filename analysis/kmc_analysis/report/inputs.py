@@ -20,17 +20,26 @@ def cards(runs: Runs, known: Iterable[Card]) -> Section:
     known = list(known)
     by_hash = {card.hash: card for card in known}
     seen = {(role, card["name"], card["hash"]): None for run in runs for role, card in run["cards"].items()}
-    body = "".join(_card(*one, by_hash.get(one[2])) for one in seen)
+    numbers = {(role, card["hash"]): _of_role(run, role)
+               for run in runs for role, card in run["cards"].items()}  # fmt: skip
+    body = "".join(_card(*one, by_hash.get(one[2]), numbers[one[0], one[2]]) for one in seen)
     entries = bibliography(tuple(card.path for card in known))
     keys = dict.fromkeys(["halide_kmc", "john2022", *sorted({key for run in runs for key in run["sources"]})])
     sources = "\n\n".join(entries.get(key, f"{key}: not in sources.bib here") for key in keys)
     return Section("cards", "Cards and sources", body + folded("Sources (BibTeX)", block(sources, "Sources")))
 
 
-def _card(role: str, name: str, digest: str, card: Card | None) -> str:
+def _of_role(run: dict[str, Any], role: str) -> list[tuple[str, str, str]]:
+    """The numbers that a dataset keeps of one part, of datasets before those none."""
+    return [(path.removeprefix(f"{role}."), f"{one['value']:g} {one['unit']}", one["kind"])
+            for path, one in run.get("numbers", {}).items() if path.startswith(f"{role}.")]  # fmt: skip
+
+
+def _card(role: str, name: str, digest: str, card: Card | None, kept: list[tuple[str, str, str]]) -> str:
     title = f"{role}: {name} ({digest})"
     if card is None:
-        return folded(title, paragraph("Its numbers are not shown: the card here is another one by now."))
+        told = paragraph("The card here is another one by now, or gone: without its sources.")
+        return folded(title, told + table(("number", "value", "kind"), kept, title))
     rows = [(key, f"{one.value:g} {one.unit}", "" if one.sigma is None else f"{one.sigma:g}", one.kind,
              ", ".join([*one.source, *one.targets]) or one.why)
             for key, one in card.values.items()]  # fmt: skip
