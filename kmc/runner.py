@@ -201,7 +201,7 @@ class _Session:
         morphology = import_module("kmc.morphology")
         if thicker := morphology.built_thicker(self.simulation.stack, self.run.settings):
             self.warnings.append(thicker)
-        self.warnings += import_module("kmc.doubts").doubts(self.simulation.stack)
+        self.warnings += import_module("kmc.doubts").doubts(self.simulation.stack, self.run.settings)
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

@@ -11,6 +11,7 @@ import kmc
 from kmc import cli, documents
 from kmc.doubts import doubts
 from kmc.errors import UserError
+from kmc.settings import Settings
 
 CARD = "family: ligand\nextends: ogb\n"
 RUN = "stack: ogb_20nm\nprotocol: [{sweep: {to: 0.5 V, rate: 1 kV/s, compliance: 1 uA}}]\n"
@@ -123,14 +124,14 @@ def test_lengths_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.Capture
     assert "warning: " in told
     assert "crystal.size is 40 nm, more than active.thickness, 20 nm" in told
     assert "ligand.seam_width is 9 nm, more than ligand.gap, 2.4 nm" in told
-    assert doubts(kmc.load_stack("ogb_20nm", **{"device.residue_gap": "1 um"})) == [
+    assert doubts(kmc.load_stack("ogb_20nm", **{"device.residue_gap": "1 um"}), Settings()) == [
         "device.residue_gap is 1000 nm, more than active.thickness, 20 nm"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "ogb_7nm", "thin_film_100nm", "interlayers_only"])
 def test_the_programs_own_stacks_raise_no_doubt(name: str) -> None:
     """What comes with it fits."""
-    assert doubts(kmc.load_stack(name)) == []
+    assert doubts(kmc.load_stack(name), Settings()) == []
 
 
 def test_check_tells_what_numbers_without_a_unit_were_taken_for(tmp_path: Path,

@@ -248,13 +248,18 @@ THICKER = "the active layer is built 3.52 nm thick where 2 nm were asked for"
 
 
 def test_a_film_that_is_built_thicker_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, whichever variants ask for it."""
+    """Once, whichever variants ask for it; so is what does not fit into such a film, or does nothing."""
     file.write_text(f"{READ}variants: {{thickness: [2 nm, 20 nm], crystal_size: [7 nm, 9 nm]}}\n")
-    assert [told.startswith(THICKER) for told in load_study(file).warnings] == [True]
+    told = load_study(file).warnings
+    assert [line.startswith(THICKER) for line in told] == [True] + [False] * (len(told) - 1)
+    assert "device.residue_gap is 4 nm, more than active.thickness, 2 nm" in told
     assert cli.main(["study", str(file), "--slurm", str(file.parent / "job.sh")]) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {THICKER}")
-    assert said.count("\n") == 1
+    assert said.splitlines() == [f"warning: {line}" for line in told]
+    file.write_text(f"{READ}variants: {{active.electrode_exchange_barrier: [0.3 eV, 0.4 eV]}}\n")
+    assert [line.partition(":")[0] for line in load_study(file).warnings] == [
+        "active.electrode_exchange_barrier does nothing here"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

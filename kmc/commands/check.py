@@ -191,7 +191,8 @@ def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
     except UserError as error:
         raise error.at(f"{path}:1") from None
     doubts = import_module("kmc.doubts").doubts
-    for told in dict.fromkeys([*thicker, *(one for stack, _ in devices for one in doubts(stack))]):
+    doubted = [told for stack, settings in devices for told in doubts(stack, settings)]
+    for told in dict.fromkeys([*thicker, *doubted]):
         typer.echo(f"warning: {path}: {told}", err=True)
 
 

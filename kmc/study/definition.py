@@ -26,6 +26,7 @@ import numpy as np
 
 from kmc import documents, provenance
 from kmc.documents import Mapping
+from kmc.doubts import doubts
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, apply_sets, flat, place_of, read_run
@@ -120,11 +121,11 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, protocols)
     axes = _told(axes, runs, len(protocols))
-    thicker = _thicker(document, runs[:: len(protocols)])
+    warnings = _warnings(document, runs[:: len(protocols)])
     if len(protocols) > 1 or "protocols" in document:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
-                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, thicker)  # fmt: skip
+                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, warnings)  # fmt: skip
     _refuse_twins(study, document)
     return study
 
@@ -225,15 +226,18 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis],
     return runs
 
 
-def _thicker(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
-    """What to tell of films that are built thicker than asked. Raises UserError for what no task could build.
+def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
+    """What to tell of films that are built thicker than asked, and of numbers that do nothing. Raises
+    UserError for what no task could build.
 
     What knows of it imports scipy and numba, which reading a run file does without.
     """
     try:
-        return import_module("kmc.populate").check_windows((run.device, run.settings) for run in runs)
+        thicker = import_module("kmc.populate").check_windows((run.device, run.settings) for run in runs)
     except UserError as error:
         raise error.at(document.where()) from None
+    doubted = [told for run in runs for told in doubts(run.device, run.settings)]
+    return tuple(dict.fromkeys([*thicker, *doubted]))
 
 
 def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:
