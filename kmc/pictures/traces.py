@@ -131,7 +131,7 @@ def _figure(width: float, height: float, panels: int) -> tuple[Figure, list[Axes
     return figure, axes
 
 
-_TITLE = 75  # characters of a line
+_TITLE = 55  # characters that a line has room for
 
 
 def _title(figure: Figure, ds: xr.Dataset) -> None:
