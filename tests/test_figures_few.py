@@ -31,7 +31,7 @@ from kmc_analysis.figures.definition import Program
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.reproduce.session import Changes, Maker
 from kmc_analysis.reproduce.targets import targets
-from kmc_analysis.reproduce.verdict import MISS, UNCLEAR, judge
+from kmc_analysis.reproduce.verdict import HIT, MISS, UNCLEAR, judge
 
 
 def rise(set_V: float, top_V: float = series.TOP_V) -> xr.Dataset:
@@ -72,14 +72,16 @@ def test_a_film_that_sets_early_is_not_one_that_never_sets() -> None:
         return series._voltages(groups(names, crystals, film))["N7_same_voltages"]
 
     assert found([0.10] * 6).value == pytest.approx(2 / 3)
-    assert judge(targets()["N7_same_voltages"], found([0.10] * 6)).verdict == MISS  # though swept too fast
+    some = found([0.10] * 5 + [0.15])  # six that are all alike tell no interval
+    assert judge(targets()["N7_same_voltages"], some).verdict == MISS  # though swept too fast
     never = found([0.90] * 6)
     assert never.value == pytest.approx(0.8 / 0.30 - 1)
     assert never.high == np.inf
     some = found([0.30] * 5 + [0.90])
     assert some.value == pytest.approx(0.0)
     assert "1 devices have no such voltage" in some.open
-    assert not found([0.30] * 6).open
+    assert "alike" in found([0.30] * 6).open
+    assert not found([0.30] * 5 + [0.35]).open
     assert found([0.30] * 6).owed == controls.TOO_FAST
     crystals[:] = [0.30] * 3 + [0.90] * 3  # then those that never set may need more than the film
     assert found([0.90] * 6).value is None
@@ -226,6 +228,21 @@ def test_a_way_up_that_ends_early_has_set() -> None:
     assert np.isnan(set_voltage(slow, 2))
     assert series._set(slow) == pytest.approx(0.40)
     assert np.isnan(series._set(rise(0.90)))
+
+
+def test_set_voltages_that_are_all_alike_have_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S19: all in one step of the sweep, so that nothing is known of how far devices differ: no hit. The
+    control: one step apart in one device of six, and the interval is one."""
+    monkeypatch.setattr(series, "_set", float)
+    names = [program.name for program in series._WAYS]
+
+    def verdict(*groups: list[float]) -> str:
+        return judge(targets()["S19_thickness_set"],
+                     series._thickness_set(named(names, *groups))["S19_thickness_set"]).verdict  # fmt: skip
+
+    assert verdict([0.3] * 6, [0.3] * 6) == UNCLEAR
+    assert verdict([0.3] * 6, [0.3] * 5 + [0.35]) == HIT
+    assert verdict([0.3] * 6, [0.6] * 5 + [0.65]) == MISS
 
 
 def at_rest(levels_uS: list[float], until_s: float) -> xr.Dataset:

@@ -79,9 +79,13 @@ def mean(values: Sequence[float], note: str = "") -> Measured:
     if not len(found):
         return not_run("no device has this number").noted(note)
     low, high = interval(found)
+    return Measured(float(found.mean()), low, high, len(found), note, open=alike(found))
+
+
+def alike(found: np.ndarray) -> str:
+    """Why numbers of devices that do not differ tell no interval of their mean, "" where they do differ."""
     same = len(found) > 1 and float(np.ptp(found)) <= GRAIN * float(np.abs(found).max())
-    told = f"all {len(found)} devices are alike, which tells no interval of a mean" if same else ""
-    return Measured(float(found.mean()), low, high, len(found), note, open=told)
+    return f"all {len(found)} devices are alike, which tells no interval of a mean" if same else ""
 
 
 def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
