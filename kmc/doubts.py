@@ -35,5 +35,5 @@ def _unread(path: str, stack: Stack, settings: Settings) -> str:
     if stack.ligand is not None and path.startswith(_OF_FILMS):
         return "a ligand is between the crystals"
     if path.startswith(_OF_COUNTERS):
-        return "the counter electrode conducts as device.series_resistance has it"
+        return "the counter electrode is its resistances (device.series_resistance, .spreading_resistance)"
     return "the counter electrode's counts" if path in _NEVER else ""

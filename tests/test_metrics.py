@@ -435,3 +435,4 @@ def test_what_silver_carries_is_told_by_area() -> None:
     assert "160 fA per um2, 1.6 nA on" in supply.told(entering([0.0, 1.0], [0, 576], [0, 0]))
     assert "80.1 fA per um2, 801 pA on" in supply.told(entering([0.0, 1.0], [0, 576], [0, 0], windows=2))
     assert supply.told(entering([0.0, 1.0], [0, 1], [0, 0])) == ""
+    assert supply.told(entering([0.0, 1.0], [0, 576], [0, 0]).assign_attrs(run='{"settings": {}}')) == ""

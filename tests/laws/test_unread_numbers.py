@@ -19,8 +19,11 @@ TOLD = {
     "active.electrode_exchange_energy": "vacancies are in equilibrium",
     "active.metal_adhesion": "a ligand is between the crystals",
     "active.boundary_barrier": "a ligand is between the crystals",
-    "counter.conductivity": "the counter electrode conducts",
-    "counter.hole_mobility": "the counter electrode conducts",
+    "counter.conductivity": "the counter electrode is its resistances",
+    "counter.hole_mobility": "the counter electrode is its resistances",
+    "counter.injection_limit": "the counter electrode is its resistances",
+    "counter.silver_ion_barrier": "the counter electrode is its resistances",
+    "counter.silver_ion_formation_energy": "the counter electrode is its resistances",
     "contact.metal_adhesion": "the counter electrode's counts",
 }
 

@@ -103,7 +103,8 @@ def _change(groups: list[list[xr.Dataset]], number: Callable[[xr.Dataset], float
                         for table, group in zip(tables, groups, strict=True))  # fmt: skip
     found = bootstrap_groups(lambda parts: float(abs(parts[1].mean() / parts[0].mean() - 1)), tables,
                              f"means {told}; {note}")  # fmt: skip
-    if all(same := [alike(table) for table in tables]):  # in one step of the sweep
+    same = [alike(table) for table in tables]  # each in one step of the sweep
+    if all(same):
         found = replace(found, open=same[0])
     without = sum(len(group) - len(table) for table, group in zip(tables, groups, strict=True))
     if without:  # they would need more than was given: the means are too low

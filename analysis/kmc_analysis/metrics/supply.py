@@ -36,12 +36,14 @@ def _marks(silver: np.ndarray, counted: int) -> list[int]:
 
 
 def told(ds: xr.Dataset) -> str:
-    """What silver carried, in the windows and if a whole contact did so; "" where few atoms entered."""
-    current = silver_current(ds)
-    if math.isnan(current):
+    """What silver carried, in the windows and if a whole contact did so.
+
+    "" where few atoms entered, and where a dataset (not of `kmc run`) does not tell its window.
+    """
+    current, run = silver_current(ds), run_of(ds)
+    if math.isnan(current) or "window_nm" not in run:
         return ""
-    run = run_of(ds)
-    density = current / (math.prod(run["window_nm"]) * run["settings"]["windows"] * 1e-6)
+    density = current / (math.prod(run["window_nm"]) * run["settings"].get("windows", 1) * 1e-6)
     return (f"Silver entered with up to {format_si(current, 'A', 3)}, which no trace counts: the window is "
             f"taken as the weakest spot of the contact. A contact that did so everywhere would carry "
             f"{format_si(density, 'A', 3)} per um2, {format_si(1e4 * density, 'A', 3)} on 100 um by 100 um.")
