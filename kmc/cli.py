@@ -21,7 +21,8 @@ from typer.core import TyperGroup
 from kmc.errors import UserError, nearest, one_line
 
 GROUP = "kmc.commands"
-BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "cite", "bench", "schema")
+BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "structure", "cite", "bench",
+            "schema")
 # What the system says of a path that a user gives; the rest is a bug.
 _NO_WAY = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _CONTROL_C = 130  # the parser's own exit code, where it was interrupted before the command

@@ -15,6 +15,7 @@ from kmc.families import Key
 KINDS = ("measured", "computed", "fitted", "assumed")
 _ENTRY = ("value", "unit", "sigma", "kind", "source", "why", "targets", "run", "where")
 _ANGSTROM = ("A", "Å", "Å", "Ang", "Angstrom", "Angstroms")  # what people write for it
+_DECADE = 10.0
 AVOGADRO = 6.02214076e23  # 1/mol
 _EXAMPLE = "{value: 0.3, unit: eV, sigma: 0.1, kind: assumed, why: ...}"
 
@@ -41,6 +42,13 @@ class Quantity(BaseModel):
     line: str = ""
     internal: float
     internal_sigma: float | None = None
+
+    def factors(self, row: Key) -> tuple[float, float] | None:
+        """By what it may be divided and multiplied, where sigma reaches zero and no value may lie below: then
+        the range is meant in decades, one of them either way, or up to value + sigma; else None."""
+        if not self.sigma or not self.value - self.sigma <= 0 < self.value or row.low < 0:
+            return None
+        return _DECADE, max(1.0 + self.sigma / self.value, _DECADE)
 
     def identity(self) -> list[Any]:
         """What of the number can change a result or its standing; part of a card's hash."""

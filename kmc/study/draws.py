@@ -61,12 +61,17 @@ def _common(axis: Axis, axes: list[Axis], maker: Maker) -> Stack:
 
 
 def _one(number: Quantity, row: Key, generator: np.random.Generator) -> float:
-    """One draw: uniform over the range of an assumed value, normal for all others, within the bounds."""
+    """One draw within the bounds: uniform over the range of an assumed value, in decades where it is one of
+    decades (then half of the draws are on either side of the value), normal for all others."""
     assert number.internal_sigma is not None
+    uniform = number.kind == "assumed"
+    factors = number.factors(row) if uniform else None
     while True:
-        uniform = number.kind == "assumed"
         shift = float(generator.uniform(-1, 1) if uniform else generator.standard_normal())
-        value = number.internal + number.internal_sigma * shift
+        if factors:
+            value = number.internal * factors[shift > 0] ** shift
+        else:
+            value = number.internal + number.internal_sigma * shift
         try:
             quantities.check_bounds(value, row.internal, value, "", row, "")
         except UserError:

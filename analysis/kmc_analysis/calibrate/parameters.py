@@ -14,7 +14,6 @@ MOST = 8  # free parameters
 DEFAULT = ("electrode.exchange_barrier", "electrode.bond_energy", "electrode.isolated_redox_factor",
            "electrode.surface_diffusion_barrier", "active.silver_ion_formation_energy",
            "active.injection_limit", "device.substrate_thermal_resistance", "device.residue_gap")  # fmt: skip
-_DECADES = 1.0  # that a value with a sigma as large as itself may go either way
 OWN = ("ligand", "grain", "crystal")  # structure, or the ligand's own: never shared
 
 
@@ -58,10 +57,9 @@ def _free(stack: Stack, path: str, shared: bool, reach: float) -> Free:
     sigma, unit = reach * number.sigma, number.unit or "1"
     low, high = number.value - sigma, number.value + sigma
     bounds = FAMILIES[card.family][key]
-    log = number.value - number.sigma <= 0 < number.value and bounds.low >= 0
-    if log:
-        most = max(1.0 + number.sigma / number.value, 10**_DECADES)
-        low, high = number.value / 10 ** (reach * _DECADES), number.value * most**reach
+    factors = number.factors(bounds)
+    if factors:
+        low, high = number.value / factors[0] ** reach, number.value * factors[1] ** reach
     if unit == (bounds.unit or "1"):
         low, high = max(low, bounds.low), min(high, bounds.high)
-    return Free(path, unit, number.value, low, high, log)
+    return Free(path, unit, number.value, low, high, factors is not None)

@@ -40,10 +40,10 @@ from kmc_analysis.metrics.states import on_off_nonvolatile, reads, reset_voltage
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
 
 
-def rise(limit: str, until: dict[str, object], rate: str = RATE) -> Segments:
+def rise(limit: str, until: dict[str, object], rate: str = RATE, step: str = STEP) -> Segments:
     """The way up of the sweep of figure S3, until the device has set."""
     return [
-        {"sweep": {"to": TOP, "rate": rate, "step": STEP, "compliance": limit, "back": False, "until": until}}
+        {"sweep": {"to": TOP, "rate": rate, "step": step, "compliance": limit, "back": False, "until": until}}
     ]
 
 
@@ -66,7 +66,8 @@ _OPENS: dict[str, object] = {"conductance_above": "0.1 uS"}
 _STACKS = ("ogb_20nm", "ogb_90nm")
 _THICK = [Program(f"1 mA {name}", name, [*rise("1 mA", _OPENS), *written(1), READ, RESET, READ], devices=6)
           for name in _STACKS]  # fmt: skip
-_WAYS = [Program(f"way up of {name}", name, rise("1 mA", _OPENS, DEFINED_RATE), devices=6)
+_FINE = "10 mV"  # in steps of 50 mV all devices set in one
+_WAYS = [Program(f"way up of {name}", name, rise("1 mA", _OPENS, DEFINED_RATE, _FINE), devices=6)
          for name in _STACKS]  # fmt: skip
 
 
@@ -270,7 +271,7 @@ FIGURES = [
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
            _sizes, _UP_SLOWLY, _draw_sizes),
     Figure("S19_set", "thickness, SET", ("S19_thickness_set",), tuple(_WAYS), _thickness_set,
-           f"{_UP_SLOWLY} (1 mA)", _draw_ways),
+           f"{_UP_SLOWLY.replace(STEP, _FINE)} (1 mA)", _draw_ways),
     Figure("S19", "thickness", ("S19_thickness_reset", "S19_thickness_on_off"), tuple(_THICK), _thickness,
            f"{_UP} (1 mA), then written once as in figure S8, a sweep to -0.5 V and back, "
            f"a read; written is what conducts {1e6 * CLOSED_S:g} uS, else the on-off ratio is 1",
