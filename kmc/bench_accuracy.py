@@ -50,16 +50,15 @@ RATES_S, MOMENTS = 1.2e-3, 4  # length of a run at some moments of which its rat
 COMPARED = 6  # runs of which that is done
 
 
-def observations(what: Callable[[Any], Seen], tasks: Iterable[Any], workers: int | None = None
-                 ) -> list[Seen]:
+def observations(what: Callable[[Any], Seen], tasks: Iterable[Any]) -> list[Seen]:
     """`what` of each task, in processes of their own; their order is that of the tasks."""
-    return list(_pool(workers).map(what, tasks, chunksize=4))
+    return list(_pool().map(what, tasks, chunksize=4))
 
 
 @lru_cache(maxsize=1)
-def _pool(workers: int | None) -> ProcessPoolExecutor:
+def _pool() -> ProcessPoolExecutor:
     """Processes that stay: each takes seconds to load the kernels."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
 
 
 def solved(simulation: Simulation, settings: Settings) -> Simulation:
@@ -110,7 +109,7 @@ def _has(simulation: Simulation, rows: int) -> bool:
     return len(simulation.rows) >= rows
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of knob, setting, default; of each observable a mean, its ratio to the tightest and its error.
 
     set_s: time to SET, off_s: time until off, decades: on over off, whose change is a difference. Errors are
@@ -118,14 +117,13 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     where the knob does not enter them. cpu_s, events, solves of the mesh: means for one SET. The knob `seeds`
     compares the first of them with all, by the defaults.
     """
-    say = progress or (lambda text: None)
     seeds = range(1, 1 + asked(SEEDS_VARIABLE, SEEDS))
     rows, by_default = [], None
     with contextlib.suppress(KeyboardInterrupt):  # what is measured is told
         for knob, values in KNOBS.items():
             tightest = None
             for value in values:
-                say(f"{knob} {value:g}")
+                progress(f"{knob} {value:g}")
                 found = sample(knob, value, seeds)
                 tightest = tightest or found
                 default = value == default_of(knob)

@@ -63,7 +63,7 @@ def cases() -> tuple[Case, ...]:
     )  # fmt: skip
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of case, stack, wall_s, events, metal_events, events_per_s, metal_events_per_s, error_rates.
 
     error_rates: median relative error of the rates at the end against a full solution of everything,
@@ -73,7 +73,6 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     reason: why a case did not come to its end, "" if it did. Of hop_update: wall_s is the median time of one
     update, cpu_s that of all it takes. `progress` takes a line of text.
     """
-    say = progress or (lambda text: None)
     seeds = range(1, 1 + asked(REPEATS_VARIABLE, REPEATS))
     for case in cases():
         longest(case)
@@ -81,10 +80,10 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
     for seed in seeds:
         ends: dict[str, Simulation] = {}
         for case in cases():
-            say(f"{case.name}, seed {seed}")
+            progress(f"{case.name}, seed {seed}")
             row, ends[case.name] = _measure(case, seed, ends.get(case.after))
             found.setdefault(case.name, []).append(row)
-        say(f"hop_update, seed {seed}")
+        progress(f"hop_update, seed {seed}")
         found.setdefault("hop_update", []).append(hop_update(seed))
     return [{"case": name, "stack": STACK, **_medians(rows)} for name, rows in found.items()]
 

@@ -39,7 +39,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
 }
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of how, stack, cpu_s_per_s, at_start, at_end, fades_in_s, cpu_s, speed_up: medians over seeds.
 
     at_start, at_end: processor seconds for a simulated one where fading begins and where it has ended;
@@ -48,15 +48,14 @@ def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
 
     Raises UserError for a device that does not set, or does not fade. `progress` takes a line of text.
     """
-    say = progress or (lambda text: None)
     found: dict[str, list[dict[str, float]]] = {how: [] for how in WITHOUT}
     for seed in range(1, 1 + asked(REPEATS_VARIABLE, REPEATS)):
-        say(f"seed {seed}: SET")
+        progress(f"seed {seed}: SET")
         start, conductance = closed(seed)
-        say(f"seed {seed}: until it has faded")
+        progress(f"seed {seed}: until it has faded")
         end, fades_s, spent = faded(seed, start, GONE * conductance)
         for how, without in WITHOUT.items():
-            say(f"seed {seed}: {how}")
+            progress(f"seed {seed}: {how}")
             costs = [cost(left_alone(seed, state, without)) for state in (start, end)]
             whole = spent if how == "all" else min(costs) * fades_s
             found[how].append({"cpu_s_per_s": whole / fades_s, "at_start": costs[0], "at_end": costs[1],

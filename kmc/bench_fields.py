@@ -226,23 +226,22 @@ def measure_peer(
     return [peer.seconds + cold, warm]
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of shape (nx, ny, nz), contrast, cold_s, warm_s, error_G, peer, peer_cold_s, peer_warm_s, ratios.
 
     `progress` takes a line of text at each step.
     """
-    say = progress or (lambda text: None)
     _peer()
     rows = []
     spawn = multiprocessing.get_context("spawn")
     with one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
         for shape, contrast in itertools.product(SHAPES, CONTRASTS):
             name = f"{'x'.join(str(n) for n in shape)}, contrast {contrast:g}"
-            say(f"{name}: exact conductances")
+            progress(f"{name}: exact conductances")
             right = pool.submit(right_answers, shape, contrast).result()
-            say(f"{name}: this solver")
+            progress(f"{name}: this solver")
             cold, warm, *errors = pool.submit(measure_ours, shape, contrast, right).result()
-            say(f"{name}: {PEER}")
+            progress(f"{name}: {PEER}")
             peer_cold, peer_warm = pool.submit(measure_peer, shape, contrast, right, errors).result()
             rows.append({
                 "shape": list(shape), "contrast": contrast, "cold_s": cold, "warm_s": warm,

@@ -28,6 +28,7 @@ MODEL = "latgas3d_local_smart"
 EVENTS_PER_SITE_TIME = 0.540  # 6 neighbours x 0.1 occupied x 0.9 empty
 SEED = 7
 REPEATS = 3
+_PATIENCE_S = 600.0  # with one command of the peer
 _LOG = logging.getLogger(__name__)
 
 
@@ -56,20 +57,19 @@ class PeerFailed(Exception):
     """The peer could not be built or run; the message says why."""
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Measure this kernel, and the peer where there is one; two rows (exclusion, field) a size.
 
     Returns rows of sites, rates ("exclusion": uniform; "field": 0.05 V/nm and 300-600 K, exponentials
     recomputed at each event), events_per_s, events_per_site_time, peer, peer_events_per_s, peer_measured_now,
     ratio. The peer has the exclusion-only rates in both. `progress` takes a line of text at each step.
     """
-    say = progress or (lambda text: None)
-    peer = _prepare_peer(say)
+    peer = _prepare_peer(progress)
     rows = []
     for size in SIZES:
-        peer_speed = _peer_speed(peer, size, say)
+        peer_speed = _peer_speed(peer, size, progress)
         for rates in ("exclusion", "field"):
-            say(f"{size.sites} sites, {rates}: this kernel")
+            progress(f"{size.sites} sites, {rates}: this kernel")
             rows.append(_row(size, rates, *measure(size.sites, rates, size.events), peer_speed))
     return rows
 
@@ -148,13 +148,13 @@ def measure_peer(python: str, model: Path, size: Size) -> tuple[float, float]:
     return statistics.median(speeds), statistics.mean(rates)
 
 
-def _call(command: list[str], cwd: str | Path | None = None, timeout_s: float = 600.0) -> str:
+def _call(command: list[str], cwd: str | Path | None = None) -> str:
     """Standard output of a command of the peer, on one thread. Raises PeerFailed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     try:
         done = subprocess.run(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, errors="replace", timeout=timeout_s, check=False)
+                              capture_output=True, errors="replace", timeout=_PATIENCE_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerFailed(str(error)) from error
     if done.returncode != 0:

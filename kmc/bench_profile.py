@@ -95,16 +95,15 @@ def programs() -> dict[str, Protocol]:
     return {"pulse_1V_5ms": cases()[0].protocol, "main_sweep": sweep + Protocol.hold("0 V", "600 ms")}
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of case, part, cpu_s, share, calls, us_per_call; of each case first one of all parts together.
 
     That one has also events, metal_events (that change the cluster), ns_per_event, us_per_metal_event, and
     reached_s of asked_s. `progress` takes a line of text.
     """
-    say = progress or (lambda text: None)
     rows = []
     for name, protocol in programs().items():
-        say(name)
+        progress(name)
         rows += profile(name, Simulation(load_stack(STACK), protocol, Settings(event_budget=BUDGET), SEED))
     return rows
 

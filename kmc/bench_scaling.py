@@ -25,17 +25,16 @@ SIZES = ((10_000, 12.0), (100_000, 24.0), (1_000_000, 54.0))
 KIB = 1 if sys.platform == "darwin" else 1024  # what the system counts memory in, bytes
 
 
-def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Rows of sites (of the gas), kernel_ns_per_event, device_sites, field_ns_per_site, rss_bytes.
 
     Medians of REPEATS, in processor time. `progress` takes a line of text at each step.
     """
-    say = progress or (lambda text: None)
     rows = []
     for sites, window in SIZES:
-        say(f"{sites} sites: kernel")
+        progress(f"{sites} sites: kernel")
         row = {"sites": sites, "kernel_ns_per_event": _alone(kernel_cost, sites)}
-        say(f"{STACK} with crystals of {CRYSTAL} in a window of {window:g} nm")
+        progress(f"{STACK} with crystals of {CRYSTAL} in a window of {window:g} nm")
         rows.append(row | _alone(device_cost, window))
     return rows
 

@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there takes `path`'s place at the end, on disk.
+def replacing(path: Path, on_disk: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there takes `path`'s place at the end, forced to disk
+    unless it tells of now only.
 
     Raises WriteFailed for what the system refuses; the temporary file is removed on any error.
     """
@@ -73,10 +75,12 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with explained(path):
             yield temporary
-            _to_disk(temporary, os.O_RDWR)
+            if on_disk:
+                _to_disk(temporary, os.O_RDWR)
             os.replace(temporary, path)
             with contextlib.suppress(OSError):  # not every system can sync a folder
-                _to_disk(path.parent, os.O_RDONLY)
+                if on_disk:
+                    _to_disk(path.parent, os.O_RDONLY)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -121,11 +125,12 @@ def probe(path: Path, told: Path, option: str = "--out") -> None:
         temporary.unlink()
 
 
-def sweep(folder: Path) -> None:
-    """Remove the temporary files that a killed run left in `folder`."""
+def sweep(folder: Path, older_s: float = 0.0) -> None:
+    """Remove the temporary files that killed processes left in `folder`: all, or those of `older_s` ago."""
     for leftover in folder.glob(f".*{_SUFFIX}"):
-        with explained(leftover):
-            leftover.unlink(missing_ok=True)
+        with explained(leftover), contextlib.suppress(FileNotFoundError):  # another one was quicker
+            if not older_s or time.time() - leftover.stat().st_mtime > older_s:
+                leftover.unlink()
 
 
 @contextlib.contextmanager

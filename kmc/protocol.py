@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from kmc.errors import UserError
 from kmc.steps import Step, StopCondition
 from kmc.waveforms import KINDS, LOOPS, Hold, Loop, Pulses, Pwl, Read, Repeat, RepeatUntil, Segment, Sweep
 
-__all__ = ["Protocol", "Segment", "Step", "StopCondition", "read_protocol"]
+__all__ = ["Protocol", "Segment", "Step", "StopCondition", "leaves", "read_protocol"]
 
 STEP_LIMIT = 2_000_000
 SAMPLE_LIMIT = 20_000_000  # a dataset of 2 GB
@@ -164,6 +164,15 @@ def _segment_data(segment: Segment) -> dict[str, Any]:
         until = {} if segment.until is None else {"until": values["until"]}
         return {segment.kind: {**until, segment.count: segment.turns, "segments": inner}}
     return {segment.kind: values}
+
+
+def leaves(items: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(kind, settings) of the segments of a protocol's data; in place of a loop those that it repeats."""
+    for kind, values in (entry for item in items for entry in item.items()):
+        if "segments" in (values or {}):
+            yield from leaves(values["segments"])
+        else:
+            yield kind, values or {}
 
 
 def read_protocol(items: Any, where: str = "") -> Protocol:

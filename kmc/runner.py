@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,9 @@ def execute(
 
 def _simulation() -> Any:
     """The class Simulation; its import brings numba, so it comes late."""
-    return import_module("kmc.simulation").Simulation
+    from kmc.simulation import Simulation
+
+    return Simulation
 
 
 def fresh(run: RunFile) -> Any:
@@ -198,10 +199,12 @@ class _Session:
             y, x = sides
             self.warnings.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: "
                                  "it holds whole crystals")  # fmt: skip
-        morphology = import_module("kmc.morphology")
-        if thicker := morphology.built_thicker(self.simulation.stack, self.run.settings):
+        from kmc.doubts import doubts
+        from kmc.morphology import built_thicker
+
+        if thicker := built_thicker(self.simulation.stack, self.run.settings):
             self.warnings.append(thicker)
-        self.warnings += import_module("kmc.doubts").doubts(self.simulation.stack, self.run.settings)
+        self.warnings += doubts(self.simulation.stack, self.run.settings)
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

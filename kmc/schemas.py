@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from kmc.families import FAMILIES, MEANING, STACK_KEYS, Key
-from kmc.layers import NUMBERS, ORDERS
+from kmc.layers import LAYERS, NUMBERS, ORDERS, ROLES
 from kmc.quantities import KINDS
 from kmc.runfile import KEYS, OF_A_STUDY
 from kmc.settings import Settings
@@ -136,7 +136,7 @@ def _card(family: str) -> dict[str, Any]:
 def _stack() -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for role, keys in NUMBERS.items():
-        layer = role in ("active", "organic", "counter")
+        layer = role in LAYERS
         properties = {
             **({"card": _TEXT} if layer else {}),
             **{key: _quantity(STACK_KEYS[key]) for key in keys},
@@ -145,7 +145,7 @@ def _stack() -> dict[str, Any]:
             properties["order"] = {"enum": list(ORDERS)}
         required = [*(["card"] if layer else []), *(key for key in keys if STACK_KEYS[key].required)]
         parts[role] = {"anyOf": [_object(properties, required), {"type": "null"}]}
-    for role in ("electrode", "ligand", "contact", "void", "device"):
+    for role in ROLES:
         parts[role] = {"type": ["string", "null"]}
     parts["crevice_fraction"] = _quantity(STACK_KEYS["crevice_fraction"])
     whole = ["family", "electrode", "counter"]
@@ -157,8 +157,8 @@ def _settings() -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         kind: dict[str, Any] = {"type": "boolean"} if isinstance(field.default, bool) else dict(_PLAIN)
-        if name == "vacancies":
-            kind = {"enum": ["explicit", "equilibrium"]}
+        if get_origin(field.annotation) is Literal:
+            kind = {"enum": list(get_args(field.annotation))}
         if field.default is None:
             kind["type"] = ["string", "number", "null"]
         properties[name] = {**kind, "default": field.default, "description": field.description}

@@ -16,7 +16,9 @@ from kmc.quantities import Quantity
 
 CHOICES = ("ligand", "thickness", "crystal_size", "electrode", "crevice_fraction", "order")
 _PARTS = ("active", "crystal", "grain", "organic", "counter")  # have numbers of the stack's own
-_SAME = {"active.thickness": "thickness", "crystal.size": "crystal_size"}  # by another name
+# Choices that are a number of a part of the stack: the part, the number's key, and its field.
+_OWN = {"thickness": ("active", "thickness", "thickness_nm"), "crystal_size": ("crystal", "size", "size_nm")}
+_SAME = {f"{part}.{key}": name for name, (part, key, _) in _OWN.items()}
 _FILM_ONLY = ("boundary_barrier", "boundary_ion_energy", "boundary_room", "boundary_vacancy_density",
               "metal_adhesion")  # fmt: skip
 
@@ -188,16 +190,12 @@ def _choose(stack: Stack, name: str, value: Any, where: str, beside: str) -> Sta
         asking = tuple(file for file in (beside, stack.path) if file)
         card = value if isinstance(value, Card) else cards.load_card(value, asking, ROLES[name], where)
         return stack.model_copy(update={name: card})
-    if name == "thickness":
-        layer = _need(stack, "active", name, where)
-        number = quantities.override(name, value, STACK_KEYS[name], where)
-        update = {"thickness_nm": number.internal, "numbers": Frozen({**layer.numbers, name: number})}
-        return stack.model_copy(update={"active": layer.model_copy(update=update)})
-    if name == "crystal_size":
-        crystal = _need(stack, "crystal", name, where)
-        number = quantities.override(name, value, STACK_KEYS["size"], where)
-        update = {"size_nm": number.internal, "numbers": Frozen({**crystal.numbers, "size": number})}
-        return stack.model_copy(update={"crystal": crystal.model_copy(update=update)})
+    if name in _OWN:
+        role, key, field = _OWN[name]
+        part = _need(stack, role, name, where)
+        number = quantities.override(name, value, STACK_KEYS[key], where)
+        update = {field: number.internal, "numbers": Frozen({**part.numbers, key: number})}
+        return stack.model_copy(update={role: part.model_copy(update=update)})
     if name == "order":
         if value not in ORDERS:
             raise unknown(f"order is {value!r:.40}", value, ORDERS, where)

@@ -38,7 +38,6 @@ from kmc.study.manifest import manifest_of, result_path, write_manifest
 # how many trials of each kind: in `make test`, in `make test-all`
 TRIALS = {"card": (60, 3000), "stack": (30, 1200), "run": (60, 2600), "study": (30, 900),
           "dataset": (60, 1200), "records": (30, 500), "arguments": (30, 600)}  # fmt: skip
-QUICK, SLOW = (sum(counts[k] for counts in TRIALS.values()) for k in (0, 1))
 
 
 def tried(mutant: Mutant, folder: Path, counts: Counter[str]) -> None:
@@ -93,7 +92,6 @@ def sizes(column: int) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(("kind", "count"), sizes(0))
 def test_some_hundred(kind: str, count: int, tmp_path: Path, told: Counter[str]) -> None:
     """A few of every kind."""
-    assert QUICK >= 300
     TRYING[kind](tmp_path, count, told)
 
 
@@ -101,7 +99,6 @@ def test_some_hundred(kind: str, count: int, tmp_path: Path, told: Counter[str])
 @pytest.mark.parametrize(("kind", "count"), sizes(1))
 def test_ten_thousand(kind: str, count: int, tmp_path: Path, told: Counter[str]) -> None:
     """Many of every kind."""
-    assert SLOW >= 10_000
     TRYING[kind](tmp_path, count, told)
 
 

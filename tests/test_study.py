@@ -533,6 +533,20 @@ def test_files_that_a_task_is_writing_are_not_swept(folder: Path) -> None:
     assert not left.exists()
 
 
+@pytest.mark.parametrize("older_s", [0.0, 3600.0])
+def test_a_leftover_that_another_process_clears_first_is_no_error(
+    tmp_path: Path, older_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes begin the same study: each sees the file, one removes it; other refusals are told."""
+    left = tmp_path / ".0.nc.7.part"
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([left]))
+    files.sweep(tmp_path, older_s)
+    left.mkdir()  # which cannot be removed as a file
+    os.utime(left, (time.time() - 4000.0,) * 2)
+    with pytest.raises(files.WriteFailed):
+        files.sweep(tmp_path, older_s)
+
+
 # --- one task, a cluster ---------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from kmc.errors import UserError
 from kmc.study import results
 from kmc.study.manifest import result_path
 from kmc.study.results import REPLICATE, SAMPLE
-from kmc_analysis.intervals import DRAWS, GRAIN, alike, interval, of_gain, of_share
+from kmc_analysis.intervals import GRAIN, alike, interval, of_gain, of_share
 from kmc_analysis.metrics import METRICS
 
 LEAST = 1e-3  # of a ratio's logarithm: what is nearer to 1 is the same, however narrow its interval
@@ -79,14 +79,14 @@ def _run_of(task: xr.Dataset) -> str:
     return results.read_attribute(result_path(Path(task.attrs["folder"]), str(task["task"].values)), "run")
 
 
-def effects(values: xr.Dataset, draws: int = DRAWS, seed: int = 0) -> list[Effect]:
+def effects(values: xr.Dataset) -> list[Effect]:
     """All effects on the metrics in `values` (see `measure`): each axis's levels against its first."""
     found = []
     sure = _without_chance(values)
     for name in values.data_vars:
         for axis in values[name].dims:
             if axis != REPLICATE:
-                found += list(_of_axis(values[name], str(name), str(axis), sure, draws, seed))
+                found += list(_of_axis(values[name], str(name), str(axis), sure))
     return found
 
 
@@ -102,8 +102,7 @@ def _without_chance(values: xr.Dataset) -> xr.DataArray:
     return same.all("metric") & (set(METRICS) <= set(values))
 
 
-def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray, draws: int,
-             seed: int) -> Iterator[Effect]:  # fmt: skip
+def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray) -> Iterator[Effect]:
     others = [dim for dim in values.dims if dim not in (axis, REPLICATE)]
     whole = values.transpose(axis, *others, REPLICATE)
     table = whole.values.reshape(whole.sizes[axis], -1, whole.sizes[REPLICATE])
@@ -113,11 +112,11 @@ def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray, d
     for k in range(1, len(names)):
         between = (metric, axis, names[0], names[k])
         if table.shape[1] > 1:
-            yield _effect(between, "all", table[[0, k]], bool(exact[[0, k]].all()), draws, seed)
+            yield _effect(between, "all", table[[0, k]], bool(exact[[0, k]].all()))
         for j, place in enumerate(np.ndindex(shape)):
             several = [(d, p) for d, p in zip(others, place, strict=True) if whole.sizes[d] > 1]
             at = ", ".join(f"{d} {label(whole, d, p)}" for d, p in several) or "all"
-            yield _effect(between, at, table[[0, k], j : j + 1], bool(exact[[0, k], j].all()), draws, seed)
+            yield _effect(between, at, table[[0, k], j : j + 1], bool(exact[[0, k], j].all()))
 
 
 def label(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
@@ -127,8 +126,7 @@ def label(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
     return text if unit in ("", "1") else f"{text} {unit}"
 
 
-def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exact: bool, draws: int,
-            seed: int) -> Effect:  # fmt: skip
+def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exact: bool) -> Effect:
     """The effect between the two of `table` [2, others, replicate]; a pair lacks where either has no number.
 
     Where it is `exact`, with no chance seen in it, the interval is the effect, but of a share.
@@ -146,7 +144,7 @@ def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exac
     elif alike(difference, grain) and not exact:
         low = high = math.nan
     else:
-        low, high = interval(difference, draws, seed)
+        low, high = interval(difference)
     mean = float(np.mean(difference)) if len(difference) else math.nan
     shown: Callable[[float], float] = math.exp if ratio else float
     clear = bool(low > 0 or high < 0) and abs(mean) >= (LEAST if ratio else grain)

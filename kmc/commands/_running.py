@@ -56,22 +56,17 @@ def go(run_file: Path, sets: list[str], options: Options) -> int:
 
 def _finished(outcome: Outcome, options: Options) -> int:
     from kmc import dataset
+    from kmc.pictures.traces import draw
 
     assert outcome.dataset is not None
     ds = dataset.open(outcome.dataset)
-    picture = _draw(ds, outcome.dataset.with_suffix(".png")) if options.picture else None
+    picture = draw(ds, outcome.dataset.with_suffix(".png")) if options.picture else None
     if options.as_json:
         events = int(ds["events"].values[-1]) if ds.sizes["time"] else 0
         _print_json(outcome, picture, rows=ds.sizes["time"], events=events)
     else:
         print(outcome.dataset)
     return 0
-
-
-def _draw(ds: Any, path: Path) -> Path:
-    from kmc.pictures.traces import draw
-
-    return draw(ds, path)
 
 
 def _unfinished(outcome: Outcome, options: Options) -> int:

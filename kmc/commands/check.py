@@ -59,6 +59,7 @@ def check(
 def _read_all(paths: list[str]) -> list[dict[str, Any]]:
     """What each file holds; where some are wrong, each is told, and the last one's error is raised."""
     from kmc.errors import UserError
+    from kmc.progress import say
 
     found, wrong = [], []
     for path in paths:
@@ -67,7 +68,7 @@ def _read_all(paths: list[str]) -> list[dict[str, Any]]:
         except UserError as error:
             wrong.append(error)
     for one in wrong[:-1]:
-        typer.echo(str(one), err=True)
+        say(str(one))
     if wrong:
         raise wrong[-1]
     return found
@@ -90,9 +91,8 @@ def _apart(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
 def _tables(found: list[dict[str, Any]], named: bool
             ) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:  # fmt: skip
     """Each stack named, or the 20 nm OGB device where none is, with its processes."""
-    from importlib import import_module
-
     from kmc.errors import UserError
+    from kmc.processes import process_table
 
     stacks = [item for item in found if item["stack"] is not None]
     if not named:
@@ -100,8 +100,7 @@ def _tables(found: list[dict[str, Any]], named: bool
     if not stacks:
         step = "e.g. kmc check ogb_20nm --barriers"
         raise UserError("--barriers needs a stack or a run file", next_step=step)
-    table = import_module("kmc.processes").process_table
-    return {label: (item, table(item["stack"], item["settings"])) for label, item in _apart(stacks)}
+    return {label: (item, process_table(item["stack"], item["settings"])) for label, item in _apart(stacks)}
 
 
 def _title(label: str, item: dict[str, Any]) -> str:
@@ -182,18 +181,18 @@ def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any) -> di
 
 def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
     """Windows that no run would build; tells of films that are built thicker. Raises UserError."""
-    from importlib import import_module
-
+    from kmc.doubts import doubts
     from kmc.errors import UserError
+    from kmc.populate import check_windows
+    from kmc.progress import say
 
     try:
-        thicker = import_module("kmc.populate").check_windows(devices)
+        thicker = check_windows(devices)
     except UserError as error:
         raise error.at(f"{path}:1") from None
-    doubts = import_module("kmc.doubts").doubts
     doubted = [told for stack, settings in devices for told in doubts(stack, settings)]
     for told in dict.fromkeys([*thicker, *doubted]):
-        typer.echo(f"warning: {path}: {told}", err=True)
+        say(f"warning: {path}: {told}")
 
 
 def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -206,9 +205,9 @@ def _values(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _read_study(path: Path) -> dict[str, Any]:
-    from importlib import import_module
+    from kmc.study import load_study
 
-    study = import_module("kmc.study").load_study(path)
+    study = load_study(path)
     _refuse(path, [(run.device, run.settings) for run in study.runs])
     numbers = _by_variant(study)
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",

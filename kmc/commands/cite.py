@@ -75,9 +75,8 @@ def _of_results(path: Path) -> list[str]:
 
 
 def _of_dataset(path: Path) -> list[str]:
-    from importlib import import_module
+    from kmc import dataset, provenance
 
-    module = import_module("kmc.dataset")
-    dataset = module.open(path)
-    module.require(dataset, path)
-    return [str(key) for key in import_module("kmc.provenance").run_of(dataset).get("sources", [])]
+    found = dataset.open(path)
+    dataset.require(found, path)
+    return [str(key) for key in provenance.run_of(found).get("sources", [])]

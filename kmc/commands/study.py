@@ -123,11 +123,13 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
            quiet: bool) -> int:  # fmt: skip
     from kmc.commands._running import stopping
     from kmc.progress import say
+    from kmc.study import cluster
     from kmc.study.engine import execute
+    from kmc.study.growing import grown
     from kmc.study.telling import shown
 
-    do = _growing() if loaded.growth else execute
-    runner = None if scheduler is None else _cluster(scheduler)
+    do = grown if loaded.growth else execute
+    runner = None if scheduler is None else cluster.runner(scheduler)
     with stopping() as asked, shown(loaded.name, quiet) as telling:
         outcome = do(loaded, out, workers=workers or threads.cores(), telling=telling, should_stop=asked,
                      runner=runner)  # fmt: skip
@@ -142,18 +144,6 @@ def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None,
     elif outcome.finished:
         print(out)
     return 0 if outcome.finished else 3
-
-
-def _growing() -> Any:
-    from importlib import import_module
-
-    return import_module("kmc.study.growing").grown
-
-
-def _cluster(scheduler: str) -> Any:
-    from importlib import import_module
-
-    return import_module("kmc.study.cluster").runner(scheduler)
 
 
 def _list_failures(loaded: Study, outcome: Outcome) -> None:

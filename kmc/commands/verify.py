@@ -28,6 +28,7 @@ def verify(
     from kmc import dataset
     from kmc.final import CHECKPOINT
     from kmc.outfolder import verify_checkpoints
+    from kmc.progress import say
 
     problems, checked = [], []
     for path in paths:
@@ -42,7 +43,7 @@ def verify(
         typer.echo(json.dumps({"checked": [str(p) for p in checked], "problems": bad}, indent=2))
         return 3 if problems else 0
     for problem in problems:
-        typer.echo(str(problem), err=True)
+        say(str(problem))
     wrong = {problem.path for problem in problems}
     typer.echo(f"{len(checked)} datasets and checkpoints checked, {len(wrong)} files with problems")
     return 3 if problems else 0

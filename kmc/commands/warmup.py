@@ -47,21 +47,20 @@ def _compile(vacancies: str) -> None:
 
     Few changes of metal call for the last two, which are called for none.
     """
-    from importlib import import_module
-
     import numpy as np
 
     from kmc import channels, kernels
     from kmc.lattice import ACTIVE
     from kmc.protocol import Protocol
     from kmc.settings import read_settings
+    from kmc.simulation import Simulation
     from kmc.stack import load_stack
     from kmc.state import EMPTY, KIND_METAL
 
     protocol = Protocol.hold("1 V", "1 us", compliance="1 uA")
     protocol += Protocol.hold("0.6 V", "1 us", compliance="1 mA")
     settings = read_settings({"window": "8 nm", "vacancies": vacancies, "event_budget": 10_000})
-    simulation = import_module("kmc.simulation").Simulation(load_stack("ogb_20nm"), protocol, settings, 0)
+    simulation = Simulation(load_stack("ogb_20nm"), protocol, settings, 0)
     simulation.run(should_stop=lambda: simulation.time_s >= 1e-6)
     simulation.state_dict()  # it asks for the heat of an open filament, which a run does where it is hot
     device, lattice = simulation.device, simulation.lattice

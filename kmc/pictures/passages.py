@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kmc.pictures.lines import si
-from kmc.protocol import Segment, Step, read_protocol
+from kmc.protocol import Segment, Step, leaves, read_protocol
 from kmc.provenance import run_of
 from kmc.waveforms import Loop, Sweep
 
@@ -35,16 +35,6 @@ def passages(ds: xr.Dataset) -> list[Passage]:
     protocol = run_of(ds).get("protocol")
     found = list(_of_protocol(ds, read_protocol(protocol).segments)) if protocol else []
     return found or list(_by_cycle(ds, protocol or []))
-
-
-def flat(items: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(kind, settings) of the segments of a protocol's data, those inside of loops too."""
-    for item in items:
-        for kind, values in item.items():
-            if "segments" in values:
-                yield from flat(values["segments"])
-            else:
-                yield kind, values
 
 
 def _of_protocol(ds: xr.Dataset, segments: Sequence[Segment]) -> Iterator[Passage]:
@@ -92,7 +82,7 @@ def _taken(ds: xr.Dataset, steps: Sequence[Step]) -> np.ndarray:
 
 def _by_cycle(ds: xr.Dataset, protocol: list[Any]) -> Iterator[Passage]:
     """Each cycle of the segments that hold a sweep, of all where none does."""
-    swept = [k for k, item in enumerate(protocol) if any(kind == "sweep" for kind, _ in flat([item]))]
+    swept = [k for k, item in enumerate(protocol) if any(kind == "sweep" for kind, _ in leaves([item]))]
     segment = ds["segment"].values
     for samples in _runs(np.stack([segment, ds["cycle"].values], axis=1)):
         if not swept or segment[samples[0]] in swept:

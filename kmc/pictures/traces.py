@@ -25,8 +25,9 @@ from kmc.pictures.lines import (
     si,
     time_unit,
 )
-from kmc.pictures.passages import Passage, flat, passages
+from kmc.pictures.passages import Passage, passages
 from kmc.pictures.saving import save
+from kmc.protocol import leaves
 from kmc.provenance import run_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def is_swept(ds: xr.Dataset) -> bool:
 
 def segments(ds: xr.Dataset) -> list[tuple[str, dict[str, Any]]]:
     """(kind, settings) of the protocol's segments, those inside of repeats too."""
-    return list(flat(run_of(ds).get("protocol") or []))
+    return list(leaves(run_of(ds).get("protocol") or []))
 
 
 def iv(ds: xr.Dataset) -> Figure:

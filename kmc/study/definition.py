@@ -18,24 +18,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kmc import documents, provenance
+from kmc import documents, provenance, runfile
 from kmc.documents import Mapping
 from kmc.doubts import doubts
 from kmc.errors import UserError
-from kmc.protocol import Protocol, read_protocol
+from kmc.protocol import Protocol, leaves, read_protocol
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, apply_sets, flat, place_of, read_run
 from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, told
 from kmc.study.draws import drawn
 from kmc.study.growth import Growth, read_replicates
 
-KEYS = ("description", "stack", "choices", "variants", "protocol", "protocols", "replicates", "seed",
-        "settings", "snapshots", "initial")  # fmt: skip
+KEYS = (*runfile.KEYS, *OF_A_STUDY)
 TASK_LIMIT = 100_000
 
 
@@ -192,16 +190,7 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
                         next_step="keep one of the two")  # fmt: skip
     if "temperature" in varied:  # a segment's own goes before the setting
         for items in (document.get("protocol") or [], *(document.get("protocols") or {}).values()):
-            _refuse_temperatures(list(_leaves(items)))
-
-
-def _leaves(items: Any) -> Iterator[tuple[str, Any]]:
-    """Name and settings of each segment of a checked list, in place of a loop those that it repeats."""
-    for name, values in (entry for item in items for entry in item.items()):
-        if "segments" in (values or {}):
-            yield from _leaves(values["segments"])
-        else:
-            yield name, values or {}
+            _refuse_temperatures(list(leaves(items)))
 
 
 def _refuse_temperatures(segments: list[tuple[str, Any]]) -> None:
@@ -232,8 +221,10 @@ def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
 
     What knows of it imports scipy and numba, which reading a run file does without.
     """
+    from kmc.populate import check_windows
+
     try:
-        thicker = import_module("kmc.populate").check_windows((run.device, run.settings) for run in runs)
+        thicker = check_windows((run.device, run.settings) for run in runs)
     except UserError as error:
         raise error.at(document.where()) from None
     doubted = [told for run in runs for told in doubts(run.device, run.settings)]

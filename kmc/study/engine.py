@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -118,18 +117,10 @@ def _prepare(out: Path, found: Manifest) -> None:
         records.write_manifest(out, found)
     for folder in (out, out / "tasks", out / "failed", out / "work"):
         files.make_folder(folder)  # copies of a study leave empty ones out
-        _sweep(folder)
+        files.sweep(folder, _LEFT_S)  # those of tasks under way on any machine stay
     for work in (out / "work").iterdir():
         if records.result_path(out, work.name).is_file():
             shutil.rmtree(work, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove temporary files that killed processes left, not those of tasks under way on any machine."""
-    for leftover in folder.glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError), files.explained(leftover):
-            if time.time() - leftover.stat().st_mtime > _LEFT_S:
-                leftover.unlink()
 
 
 class _Session:
@@ -209,13 +200,8 @@ class _Session:
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:
     """Whole, but not forced to disk: it tells of now only, and must not hold up a study on a full disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with contextlib.suppress(files.WriteFailed), files.replacing(path, on_disk=False) as temporary:
         temporary.write_text(json.dumps(told))
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def status(out: Path) -> dict[str, Any]:

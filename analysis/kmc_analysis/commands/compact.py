@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 
 from kmc.commands._options import Json, Quiet
 from kmc.errors import UserError
+from kmc.progress import say
 
 compact = typer.Typer(
     add_completion=False,
@@ -117,7 +117,7 @@ def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
     if names or not any(model.spread.values()):
         return ""
     told = f"{'that of the fit it starts from' if start else 'the guess of the model'}, fitted to nothing"
-    print(f"note: no --spread: the spread in parameters.json is {told}", file=sys.stderr)
+    say(f"note: no --spread: the spread in parameters.json is {told}")
     return f"; its spread is {told}"
 
 
@@ -125,8 +125,8 @@ def _untold(model: Any, names: list[str]) -> None:
     """Which of the spreads that were asked for the traces did not tell."""
     missing = [name for name in names if name not in model.spread["device"]]
     if missing:
-        print(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
-              "spread", file=sys.stderr)  # fmt: skip
+        say(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
+              "spread")  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -149,7 +149,7 @@ def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list
         raise UserError("no trace is left to fit: all are held out", next_step="hold fewer of them out")
     if len(kept) < len(fitted):
         names = [one.name for path, one in fitted.items() if path in unseen]
-        print(f"held out, and not fitted: {_shown(names, ', ')}", file=sys.stderr)
+        say(f"held out, and not fitted: {_shown(names, ', ')}")
     traces, predicted = ([one.read() for one in group.values()] for group in (kept, unseen))
     _told([*traces, *predicted])
     for one in predicted:
@@ -164,12 +164,12 @@ def _told(traces: list[Any]) -> None:
     against = [one for one in traces if one.against]
     if against:
         shown = _shown([f"{one.name}: {one.against}" for one in against], ", ")
-        print(f"warning: {sum(one.against for one in against)} points have no current or one against the "
-              f"voltage, and are left out ({shown})", file=sys.stderr)  # fmt: skip
+        say(f"warning: {sum(one.against for one in against)} points have no current or one against the "
+              f"voltage, and are left out ({shown})")  # fmt: skip
     most = max(traces, key=lambda one: one.lost)
     if most.lost > MOST_LOST:
-        print(f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
-              f"({most.name}), all of which a fit gives to the device", file=sys.stderr)  # fmt: skip
+        say(f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
+              f"({most.name}), all of which a fit gives to the device")  # fmt: skip
 
 
 def _shown(names: list[str], between: str) -> str:
@@ -181,9 +181,8 @@ def _warned(traces: list[Any]) -> list[Any]:
     """The same traces; says where what is fitted as one device are several."""
     devices = sorted({one.device for one in traces if one.device})
     if len(devices) > 1:
-        print(f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
-              "them alone write its traces with kmc compact traces, and fit their CSV",
-              file=sys.stderr)  # fmt: skip
+        say(f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
+              "them alone write its traces with kmc compact traces, and fit their CSV")  # fmt: skip
     return traces
 
 

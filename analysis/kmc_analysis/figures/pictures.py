@@ -29,12 +29,12 @@ def panels(path: Path, titles: Sequence[str], height: float = 3.2) -> Iterator[l
     save(canvas, path, dpi=130)
 
 
-def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0],
-                    part: slice = slice(None)) -> None:  # fmt: skip
+def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "",
+                    colour: str = COLOURS[0]) -> None:  # fmt: skip
     """|I| against the source voltage on a log scale, one line a device."""
     for k, ds in enumerate(runs):
-        current = np.abs(ds["current"].values[part])
-        axes.plot(ds["voltage_source"].values[part], np.where(current > DARKEST_A, current, np.nan),
+        current = np.abs(ds["current"].values)
+        axes.plot(ds["voltage_source"].values, np.where(current > DARKEST_A, current, np.nan),
                   color=colour, linewidth=1.0, alpha=0.75, label=label if k == 0 else None)  # fmt: skip
     axes.set_yscale("log")
     axes.set_xlabel("voltage (V)")

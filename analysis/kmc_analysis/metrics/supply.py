@@ -13,24 +13,24 @@ from kmc.units import E_CHARGE, format_si
 COUNTED = 30  # atoms in a stretch, at least: counted to about a fifth
 
 
-def silver_current(ds: xr.Dataset, counted: int = COUNTED) -> float:
-    """Greatest current, A, of the silver that enters the windows, over stretches of `counted` atoms or more.
+def silver_current(ds: xr.Dataset) -> float:
+    """Greatest current, A, of the silver that enters the windows, over stretches of COUNTED atoms or more.
 
     Metal and ions count: each left its electron in the electrode. A stretch begins where silver was least.
     NaN where fewer atoms entered, so that a count would say little.
     """
     time, silver = ds["time"].values, ds["n_ag_metal"].values + ds["n_ag_ion"].values
-    marks = _marks(silver, counted)
+    marks = _marks(silver)
     gained, passed = np.diff(silver[marks]), np.diff(time[marks])
-    came = (gained >= counted) & (passed > 0.0)
+    came = (gained >= COUNTED) & (passed > 0.0)
     return float(np.max(gained[came] / passed[came])) * E_CHARGE if came.any() else math.nan
 
 
-def _marks(silver: np.ndarray, counted: int) -> list[int]:
-    """Samples from the first on, with `counted` more silver than the one before, or less than it."""
+def _marks(silver: np.ndarray) -> list[int]:
+    """Samples from the first on, with COUNTED more atoms than the one before, or less than it."""
     marks: list[int] = []
     for sample, count in enumerate(silver):
-        if not marks or count <= silver[marks[-1]] or count - silver[marks[-1]] >= counted:
+        if not marks or count <= silver[marks[-1]] or count - silver[marks[-1]] >= COUNTED:
             marks.append(sample)
     return marks
 
