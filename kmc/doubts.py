@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.stack import Stack
+from kmc.units import format_si
 
 # A length, and what it lies in.
 _INSIDE = (("active.roughness", "active.thickness"), ("device.residue_gap", "active.thickness"),
@@ -16,16 +18,28 @@ _OF_EVENTS = ("active.vacancy_migration_barrier", "active.vacancy_diffusion_pref
 _OF_FILMS = ("active.boundary_", "active.metal_adhesion")
 _OF_COUNTERS = ("counter.conductivity", "counter.hole_mobility", "counter.injection_limit", "counter.silver_")
 _NEVER = ("contact.metal_adhesion",)
+_STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to 0.3
 
 
-def doubts(stack: Stack, settings: Settings) -> list[str]:
-    """A sentence on each length of a stack that is larger than what it lies in, and on each number that was
-    chosen and does nothing."""
+def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -> list[str]:
+    """A sentence on each length of a stack that is larger than what it lies in, on each number that was
+    chosen and does nothing, and on a voltage that no film would hold."""
     sizes = {path: one.internal for path, one in stack.numbers().items()}
     found = [f"{one} is {sizes[one]:g} nm, more than {other}, {sizes[other]:g} nm"
              for one, other in _INSIDE if sizes.get(one, 0.0) > sizes.get(other, float("inf"))]  # fmt: skip
-    return found + [f"{path} does nothing here: {why}" for path in stack.choices
-                    if (why := _unread(path, stack, settings))]  # fmt: skip
+    found += [f"{path} does nothing here: {why}" for path in stack.choices
+              if (why := _unread(path, stack, settings))]  # fmt: skip
+    return found + ([] if protocol is None else _too_strong(stack, protocol))
+
+
+def _too_strong(stack: Stack, protocol: Protocol) -> list[str]:
+    """Of the greatest voltage of a run: a bare number for millivolts is taken for volts."""
+    volt = max((abs(step.voltage_V) for step in protocol.steps()), default=0.0)
+    thick = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
+    if not thick or volt <= _STRONGEST * thick:
+        return []
+    return [f"{format_si(volt, 'V')} over {thick:g} nm is {volt / thick:.3g} V/nm, which no film holds; a "
+            "voltage without a unit is in V"]  # fmt: skip
 
 
 def _unread(path: str, stack: Stack, settings: Settings) -> str:

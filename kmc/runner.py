@@ -204,7 +204,7 @@ class _Session:
 
         if thicker := built_thicker(self.simulation.stack, self.run.settings):
             self.warnings.append(thicker)
-        self.warnings += doubts(self.simulation.stack, self.run.settings)
+        self.warnings += doubts(self.simulation.stack, self.run.settings, self.run.protocol)
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

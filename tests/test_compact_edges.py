@@ -185,3 +185,11 @@ def test_tabs_with_decimal_commas_are_read(tmp_path: Path) -> None:
     """As a spreadsheet of a country with commas writes them."""
     (tmp_path / "m.csv").write_text(HEAD.replace(",", "\t") + "0\t0,1\t1e-9\n1\t0,2\t2e-9\n2\t0,3\t3e-9\n")
     assert data.measured_columns(tmp_path / "m.csv")["voltage_source_V"].tolist() == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("time", [[0.0, 2.0, 1.0], [0.0, np.nan, 1.0], [0.0, 1.0]])
+def test_a_drive_whose_times_fall_is_refused(time: list[float]) -> None:
+    """A device that goes back in time would be computed without a word; a jump in no time is one."""
+    with pytest.raises(UserError, match="times do not rise"):
+        Drive.of(time, [0.0, 1.0, 0.5])
+    assert Drive.of([0.0, 1.0, 1.0], [0.0, 1.0, 0.5]).time[-1] == 1.0

@@ -266,6 +266,10 @@ def test_pulses_with_reads_and_pulses_in_a_loop_are_pulses() -> None:
     run = trace(2 * turn, [0] * 8, cycle=[0] * 4 + [1] * 4)
     assert pulses.pulse_conductances(run).tolist() == [1, 1]
     assert states.reads(run).tolist() == [[3, 2], [7, 2]]
+    bit_0 = [(1.0, 0.0, 9.0), (1.0, 0.0, 9.0), (1.0, 0.1, 3.0), (1.0, 0.0, 9.0)]
+    run = trace([*turn, *bit_0, *turn], [0] * 12, cycle=[0] * 4 + [1] * 4 + [2] * 4)
+    assert pulses.pulse_conductances(run).tolist() == [1, 1]  # a bit 0 is read, and is no pulse of 0.1 V
+    assert len(states.reads(run)) == 3
     loop = trace([(1.0, v, float(k)) for k, v in enumerate([1.0, 0.05] * 4)], [0] * 8)
     assert pulses.pulse_conductances(loop).tolist() == [0, 2, 4, 6]
     swept = trace([(1.0, 0.05 * k, 1.0) for k in (0, 1, 2, 1, 0)], [0] * 5)

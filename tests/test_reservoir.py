@@ -179,11 +179,46 @@ def test_all_readouts_learn(result: pipeline.Result) -> None:
     assert set(result.readouts) == set(table.NAMES)
     for name, trained in result.readouts.items():
         assert trained.accuracy[-1, 1] > 60.0, name
-    x = pipeline.standardised(result.features, result.trains)
+    x = pipeline.standardised(result.features, result.features[result.trains.train], True)
     wrong = np.random.default_rng(2).permutation(result.trains.labels)
     lost = readout.train_double(x, wrong, 4, result.trains.train, result.trains.held_out, settings.Readout(),
                                 streams.stream(1, "a"))  # fmt: skip
     assert lost.accuracy[-1, 1] < 50.0
+
+
+def test_a_class_between_two_others_needs_a_constant() -> None:
+    """Three classes in a row along one feature: without a constant term the middle one is at most level with
+    the others where it lies, with one all are told apart.
+    """
+    labels = np.arange(300) % 3
+    x = (labels - 1.0)[:, None] + 0.05 * np.random.default_rng(1).standard_normal((300, 1))
+    part, rest = slice(0, 200), slice(200, 300)
+    found = {}
+    for constant in (True, False):
+        scaled = pipeline.standardised(x, x[part], constant)
+        assert scaled.shape == (300, 1 + constant)
+        plan = settings.Readout(rate=0.1, epochs=50)
+        found[constant] = readout.train_double(scaled, labels, 3, part, rest, plan, streams.stream(1, "a"))
+    assert found[True].accuracy[-1, 1] == 100.0
+    assert found[False].accuracy[-1, 1] < 85.0
+    assert found[False].confusion[1, 1] < 0.6 * found[False].confusion[1].sum()
+
+
+def test_each_class_has_its_share_of_the_test(tmp_path: Path) -> None:
+    """Whatever the seed; the samples are shuffled, and known by the names that the file gives them."""
+    rows = [f"s{k},{'rare' if k % 4 == 0 else 'usual'},{0.001 * (k + 1)}" for k in range(120)]
+    path = tmp_path / "spikes.csv"
+    path.write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
+    orders = set()
+    for seed in range(5):
+        found = trains.load(path, settings.Data(test=41, file="spikes.csv"), seed)
+        assert np.bincount(found.labels[found.held_out]).tolist() in ([10, 31], [11, 30])
+        assert sorted(found.names) == sorted(f"s{k}" for k in range(120))
+        assert all(times[0] == pytest.approx(0.001 * (int(name[1:]) + 1))
+                   for name, times in zip(found.names, found.times, strict=True))  # fmt: skip
+        assert not found.untested
+        orders.add(found.names)
+    assert len(orders) == 5
 
 
 def test_a_seed_is_given_once() -> None:

@@ -49,7 +49,38 @@ def test_the_states_are_kept(done: Path) -> None:
             made, _, features = pipeline.states(plan, seed)
             assert np.array_equal(found["state"].sel(seed=seed), features)
             assert list(found["label"].sel(seed=seed).values) == [made.classes[k] for k in made.labels]
+        assert list(found["name"].sel(seed=1).values) == list(map(str, range(48)))
+        scale = found["state"].attrs
+        assert scale["units"] == "1"
+        assert (scale["off_S"], scale["on_S"]) == (plan.devices.off, plan.devices.on)
     assert netcdf.is_sound(done / "out/states.nc")
+
+
+def test_the_trains_are_kept_as_trains_are_given(done: Path) -> None:
+    """Those of the first seed: read back they are the same, by name, spike for spike."""
+    plan = settings.load(done / "tiny.yaml", [word for word in SETS if word != "--set"])
+    made = pipeline.trains_of(plan, 1)
+    given = settings.Data(file="trains.csv", test=16, duration=plan.data.duration)
+    found = trains.load(done / "out/trains.csv", given, 7)
+    assert sorted(found.names) == sorted(made.names)
+    for name, times, label in zip(found.names, found.times, found.labels, strict=True):
+        assert np.array_equal(times, made.times[int(name)])
+        assert found.classes[label] == made.classes[made.labels[int(name)]]
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_devices_that_see_nothing_are_told(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A duration far beyond the last spike: all states alike, which is said, and JSON that holds no NaN."""
+    rows = [f"{k},{'ab'[k % 2]},{0.001 * (k + 1)}" for k in range(40)]
+    (own.parent / "spikes.csv").write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
+    words = ["reservoir", str(own), "--seeds", "1", "--no-picture", "--quiet", "--json"]
+    assert cli.main([*words, "--set", "data.duration=750"]) == 0
+
+    def none(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    told = json.loads(capsys.readouterr().out, parse_constant=none)
+    assert any("nodes are in one state, whatever the sample" in note for note in told["notes"])
 
 
 def test_the_examples_of_the_how_to_run_in_a_folder_of_results(done: Path, monkeypatch: pytest.MonkeyPatch

@@ -37,6 +37,18 @@ def test_a_time_that_would_be_rounded_is_refused(tmp_path: Path, text: str, line
     assert caught.value.next_step == f"write {nearest}"
 
 
+@pytest.mark.parametrize("entry", ["samples: 50", "noise: 1 mV", "current_spread: 0.1"])
+def test_what_generates_trains_is_refused_beside_a_file_of_them(tmp_path: Path, entry: str) -> None:
+    """It would be without effect; --set and a sweep say so as well, and leave the rest alone."""
+    with pytest.raises(UserError, match="is of generated trains, and file gives them") as caught:
+        loaded(tmp_path, f"data: {{file: mine.csv, {entry}}}\n")
+    assert caught.value.where.endswith("plan.yaml:1")
+    plan = loaded(tmp_path, "data: {file: mine.csv}\n")
+    assert plan.changed(data={"test": 3}).data.test == 3
+    with pytest.raises(UserError, match="is of generated trains"):
+        plan.changed(data={"noise": 0.001})
+
+
 def test_a_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line, with exit code 2."""
     (tmp_path / "plan.yaml").write_text("data: {samples: 24, test: 8}\n")

@@ -12,6 +12,7 @@ from kmc import cli, documents
 from kmc.doubts import doubts
 from kmc.errors import UserError
 from kmc.settings import Settings
+from kmc.study import load_study
 
 CARD = "family: ligand\nextends: ogb\n"
 RUN = "stack: ogb_20nm\nprotocol: [{sweep: {to: 0.5 V, rate: 1 kV/s, compliance: 1 uA}}]\n"
@@ -126,6 +127,22 @@ def test_lengths_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.Capture
     assert "ligand.seam_width is 9 nm, more than ligand.gap, 2.4 nm" in told
     assert doubts(kmc.load_stack("ogb_20nm", **{"device.residue_gap": "1 um"}), Settings()) == [
         "device.residue_gap is 1000 nm, more than active.thickness, 20 nm"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("volt", "doubted"), [
+    ("600", True), ("-45", True), ("600 mV", False), ("30 V", False)])  # fmt: skip
+def test_voltages_that_no_film_holds_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], volt: str,
+                                              doubted: bool) -> None:  # fmt: skip
+    """In a run and in a study: 600 is meant in millivolts. More than a volt per nanometre of 40 nm."""
+    file = tmp_path / "my.yaml"
+    held = f"{{voltage: {volt}, duration: 1 ms, compliance: 1 uA}}"
+    file.write_text(f"stack: ogb_20nm\nprotocol: [hold: {held}]\n")
+    assert cli.main(["check", str(file)]) == 0
+    assert ("V/nm, which no film holds" in capsys.readouterr().err) == doubted
+    file.write_text(file.read_text() + "replicates: 2\n")
+    assert cli.main(["check", str(file)]) == 0
+    assert capsys.readouterr().err.count("V/nm, which no film holds") == doubted
+    assert any("no film holds" in told for told in load_study(file).warnings) == doubted
 
 
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "ogb_7nm", "thin_film_100nm", "interlayers_only"])

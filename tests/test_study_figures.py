@@ -35,7 +35,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         figures.append(figure)
         return path
 
-    monkeypatch.setattr(study_figures, "_saved", keep)
+    monkeypatch.setattr(study_figures, "saved", keep)
     return figures
 
 

@@ -58,7 +58,7 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     _legend(places[::-1])
     if len(shown) < levels:
         figure.suptitle(f"{len(shown)} of {levels} levels of {first} are drawn", fontsize=10)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def voltages(study: xr.Dataset) -> np.ndarray | None:
@@ -140,7 +140,7 @@ def distributions(values: xr.Dataset, path: Path) -> Path | None:
         _points(axes, values[name], columns)
         unit = METRICS[str(name)].unit
         axes.set_ylabel(str(name) if unit == "1" else f"{name} ({unit})")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _variants(values: xr.DataArray) -> tuple[list[str], list[tuple[int, ...]]]:
@@ -204,7 +204,7 @@ def trends(values: xr.Dataset, path: Path) -> Path | None:
         axes.set_xlabel(f"{axis} ({values[axis].attrs.get('units', '1')})")
         axes.set_yscale("log" if METRICS[name].ratio else "linear")
     _legend(places)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> None:
@@ -259,5 +259,6 @@ def _figure(panels: int, columns: int = 3, height: float = 3.4,
     return figure, list(grid.flat[:panels])
 
 
-def _saved(figure: Figure, path: Path) -> Path:
+def saved(figure: Figure, path: Path) -> Path:
+    """The path of a figure, saved as all of a study and of a reservoir are. Raises WriteFailed."""
     return save(figure, path, dpi=160)

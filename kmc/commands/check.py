@@ -142,7 +142,7 @@ def _read_run(path: Path) -> dict[str, Any]:
     waits = run.initial is not None and not run.initial.exists()
     if run.initial is not None and checkpoint_of(run.initial).is_file():
         runner.begun_by(run)
-    return _of_stack(path, "run", run.name, run.device, run.settings) | {
+    return _of_stack(path, "run", run.name, run.device, run.settings, run.protocol) | {
         "waits_for": str(run.initial) if waits else None, "program": _program(run)}  # fmt: skip
 
 
@@ -172,25 +172,27 @@ def _read_stack(path: Path) -> dict[str, Any]:
     return _of_stack(path, "stack", stack.name, stack, Settings())
 
 
-def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any) -> dict[str, Any]:
-    _refuse(path, [(stack, settings)])
+def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any, protocol: Any = None
+              ) -> dict[str, Any]:  # fmt: skip
+    _refuse(path, [(stack, settings, protocol)])
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
             "numbers": dict(stack.numbers()), "stack": stack, "settings": settings,
             "devices": [stack]}  # fmt: skip
 
 
-def _refuse(path: Path, devices: list[tuple[Any, Any]]) -> None:
-    """Windows that no run would build; tells of films that are built thicker. Raises UserError."""
+def _refuse(path: Path, devices: list[tuple[Any, Any, Any]]) -> None:
+    """Windows that no run would build; tells of films that are built thicker, and of what is doubtful in a
+    stack, its settings and its protocol. Raises UserError."""
     from kmc.doubts import doubts
     from kmc.errors import UserError
     from kmc.populate import check_windows
     from kmc.progress import say
 
     try:
-        thicker = check_windows(devices)
+        thicker = check_windows((stack, settings) for stack, settings, _ in devices)
     except UserError as error:
         raise error.at(f"{path}:1") from None
-    doubted = [told for stack, settings in devices for told in doubts(stack, settings)]
+    doubted = [told for device in devices for told in doubts(*device)]
     for told in dict.fromkeys([*thicker, *doubted]):
         say(f"warning: {path}: {told}")
 
@@ -208,7 +210,7 @@ def _read_study(path: Path) -> dict[str, Any]:
     from kmc.study import load_study
 
     study = load_study(path)
-    _refuse(path, [(run.device, run.settings) for run in study.runs])
+    _refuse(path, [(run.device, run.settings, run.protocol) for run in study.runs])
     numbers = _by_variant(study)
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
             "numbers": numbers, "stack": None, "says": _size(study),

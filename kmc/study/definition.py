@@ -119,7 +119,8 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, protocols)
     axes = _told(axes, runs, len(protocols))
-    warnings = _warnings(document, runs[:: len(protocols)])
+    # Each device under the first protocol, and the first device under each.
+    warnings = _warnings(document, [*runs[:: len(protocols)], *runs[1 : len(protocols)]])
     if len(protocols) > 1 or "protocols" in document:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
@@ -227,7 +228,7 @@ def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
         thicker = check_windows((run.device, run.settings) for run in runs)
     except UserError as error:
         raise error.at(document.where()) from None
-    doubted = [told for run in runs for told in doubts(run.device, run.settings)]
+    doubted = [told for run in runs for told in doubts(run.device, run.settings, run.protocol)]
     return tuple(dict.fromkeys([*thicker, *doubted]))
 
 

@@ -254,7 +254,7 @@ class {name}(EmptyDevice):
         return programmed * np.interp(input_, LEVELS, left) / np.interp(input_, LEVELS, LEVELS)
 '''
 
-_RESERVOIRPY = '''"""{title}, as a node of reservoirpy: devices that differ, driven by voltages."""
+_RESERVOIRPY = '''"""{title}, as a node of reservoirpy: devices that differ, driven by pulses of a voltage."""
 
 from dataclasses import replace
 
@@ -265,7 +265,7 @@ MODEL = {name!r}
 PARAMETERS = {{
 {values}}}
 SPREAD = {spread!r}
-WIDTH_S = {width!r}  # of a pulse: at 0.6 V a third of 32 such pulses goes half of the way
+WIDTH_S = {width!r}  # of the longest pulse: at 0.6 V a third of 32 such pulses goes half of the way
 
 
 def node(devices=50, seed=0, width_s=WIDTH_S, **settings):

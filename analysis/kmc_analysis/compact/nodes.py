@@ -15,22 +15,25 @@ from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of, unanswered
 
 READ_V = 0.05
+EDGE = 1e-3  # of the longest pulse
 LEAST_GAIN = 0.5
+LEAST_WIDTH = 0.1  # of the longest pulse, for a mix of 0
 
 
 class Devices(Node):
     """Devices that differ, each driven by a random mix of the inputs as a pulse, then read.
 
     The mix is of shares that add up to the device's own gain, 0.5 to 1, so that devices differ for a single
-    input, too. A mix of 0 gives `least_V`, one of 1 `most_V`, and inputs beyond 0 to 1 no more than these; a
-    pulse of `width_s` is followed by `gap_s` at 0.05 V.
+    input, too. It is the width of a pulse of `pulse_V`, for amplitude does not serve: above its holding
+    voltage a filament grows at the speed of its supply. A mix of 0 gives a tenth of `width_s`, one of 1 all
+    of it, and inputs beyond 0 to 1 no more than these; the rest of `width_s` and `gap_s` are at 0.05 V.
     The features are the logarithms of the conductances, 0 at `off_S` and 1 at `on_S`: a ridge is meant for
     numbers of that size.
     """
 
     def __init__(
         self, model: str | CompactModel, parameters: Mapping[str, float], devices: int = 50, seed: int = 0,
-        least_V: float = 0.3, most_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
+        pulse_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
         compliance_A: float = 1e-6, off_S: float = 1e-10, on_S: float = 1e-3, name: str | None = None,
     ) -> None:  # fmt: skip
         for name, value, least in (("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0)):
@@ -38,7 +41,7 @@ class Devices(Node):
                 raise UserError(f"{name} is {value!r}", next_step=f"give {least} or more")
         self.model = load_model(model) if isinstance(model, str) else model
         self.seed, self.output_dim, self.name = seed, devices, name
-        self.volts, self.times = (least_V, most_V), (width_s, gap_s)
+        self.volts, self.times = pulse_V, (width_s, gap_s)
         self.limit, self.range = compliance_A, (np.log10(off_S), np.log10(on_S))
         self.vectors = population(self.model, devices, seed, "device", parameters)
         self.kernel = compiled(self.model)
@@ -64,14 +67,13 @@ class Devices(Node):
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
         if not np.isfinite(x).all():
             raise UserError(f"an input is {x}", next_step="give finite numbers, of 0 to 1")
-        (width, gap), states = self.times, state["states"].copy()
-        time = np.array([0.0, 1e-3 * width, width, 1.001 * width, width + gap])
-        least, most = self.volts
-        volts = least + (most - least) * np.clip(self.mask @ np.asarray(x, float), 0.0, 1.0)
+        (longest, gap), states = self.times, state["states"].copy()
+        mix = np.clip(self.mask @ np.asarray(x, float), 0.0, 1.0)
+        source = np.array([READ_V, self.volts, self.volts, READ_V, READ_V])
         features = np.empty(self.output_dim)
-        for k, vector in enumerate(self.vectors):
-            source = np.array([READ_V, volts[k], volts[k], READ_V, READ_V])
-            features[k] = self._pulse(time, source, states[k], vector)
+        for k, width in enumerate(longest * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * mix)):
+            time = np.array([0.0, EDGE * longest, width, width + EDGE * longest, longest * (1 + EDGE) + gap])
+            features[k] = self._pulse(time, source, states[k], self.vectors[k])
         low, high = self.range
         return {"out": (features - low) / (high - low), "states": states}
 

@@ -41,8 +41,12 @@ class Drive:
 
     @classmethod
     def of(cls, time: Any, voltage: Any, compliance: Any = np.inf) -> Drive:
-        """From anything array-like; one compliance, in A, stands for all points."""
+        """From anything array-like; one compliance, in A, stands for all points. Raises UserError for times
+        that fall or are not as many as the voltages."""
         time = np.ascontiguousarray(time, float)
+        if time.shape != np.shape(voltage) or not (np.diff(time) >= 0.0).all():
+            raise UserError("a drive's times do not rise, or are not as many as its voltages",
+                            next_step="give times in s in rising order, one for each voltage")  # fmt: skip
         limits = np.ascontiguousarray(np.broadcast_to(np.asarray(compliance, float), time.shape))
         return cls(time, np.ascontiguousarray(voltage, float), limits)
 

@@ -16,14 +16,18 @@ _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
 def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
     """a_k, S: mean conductance over the last 10 % of pulse k, in order.
 
-    A pulse is each stretch at the greatest voltage, of either sign, that a segment and cycle of the protocol
-    holds, if that is not zero; a sweep has none (`kmc_analysis.metrics.states.held`).
+    A pulse is each stretch at the greatest voltage, of either sign, that a segment of the protocol holds, if
+    that is not zero: a bit 0 of a pattern, which is read at most, has none, and neither has a sweep
+    (`kmc_analysis.metrics.states.held`).
     """
-    time, found = ds["time"].values, []
-    for turn in held(ds):
-        greatest = max((abs(level) for level, _ in turn), default=0.0)
+    time, segment, found, every = ds["time"].values, ds["segment"].values, [], held(ds)
+    greatest: dict[int, float] = {}
+    for turn in every:
         for level, part in turn:
-            if greatest == 0.0 or abs(level) != greatest:
+            greatest[segment[part[0]]] = max(abs(level), greatest.get(segment[part[0]], 0.0))
+    for turn in every:
+        for level, part in turn:
+            if level == 0.0 or abs(level) != greatest[segment[part[0]]]:
                 continue
             start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
             late = time[part] > time[part[-1]] - _LAST * (time[part[-1]] - start) * (1 - 1e-9)

@@ -16,7 +16,7 @@ from kmc_analysis.reservoir.feeding import patterns
 from kmc_analysis.reservoir.measures import Rank
 from kmc_analysis.reservoir.pipeline import DOUBLE, Result
 from kmc_analysis.reservoir.settings import Plan
-from kmc_analysis.study_figures import MARKERS, _saved
+from kmc_analysis.study_figures import MARKERS, saved
 
 SHOWN_TRAINS = 4  # of each class
 CONFUSED = ("fp64", "measured", "simulated")
@@ -47,7 +47,7 @@ def trains(plan: Plan, result: Result, path: Path) -> Path:
     seen.set_xlabel(f"slot of the window; read after it ({data.classes[data.labels[0]]})")
     seen.set_ylabel("node")
     seen.set_title("what the devices see", fontsize=10)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def accuracy(results: list[Result], path: Path) -> Path:
@@ -71,7 +71,7 @@ def accuracy(results: list[Result], path: Path) -> Path:
         place.set_ylim(0.0, 100.0)
     axes[0].set_ylabel("accuracy (%)")
     axes[0].legend(frameon=False, fontsize=7)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def confusion(results: list[Result], path: Path) -> Path:
@@ -91,7 +91,7 @@ def confusion(results: list[Result], path: Path) -> Path:
         place.set_xlabel("answer")
         place.set_title(table.NAMES[name], fontsize=8)
     axes[0].set_ylabel("true class")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def weights(result: Result, path: Path) -> Path:
@@ -111,7 +111,7 @@ def weights(result: Result, path: Path) -> Path:
     axes[3].set_title(f"KS distance {table.ks_distance(result, table.DEVICE):.3f}", fontsize=8)
     axes[3].legend(frameon=False, fontsize=7)
     axes[0].set_ylabel("number of devices")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def states(result: Result, found: dict[str, Rank], path: Path) -> Path:
@@ -132,7 +132,7 @@ def states(result: Result, found: dict[str, Rank], path: Path) -> Path:
     values.set_xlabel("singular value")
     values.set_ylabel("over the first")
     values.legend(frameon=False, fontsize=7)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def memory(tasks: dict[str, Any], path: Path) -> Path:
@@ -148,7 +148,7 @@ def memory(tasks: dict[str, Any], path: Path) -> Path:
     curve.legend(frameon=False, fontsize=7)
     bars.set_xticks(range(len(tasks)), list(tasks))
     bars.set_ylabel("NARMA-10: error / standard deviation")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def costs(found: dict[str, Any], path: Path) -> Path:
@@ -165,7 +165,7 @@ def costs(found: dict[str, Any], path: Path) -> Path:
     wear.set_xticks(range(2), ["mean device", "busiest device"], fontsize=8)
     wear.set_ylabel("programmings in training")
     wear.legend(frameon=False, fontsize=7)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def sweep(rows: list[dict[str, Any]], path: Path) -> Path:
@@ -183,7 +183,7 @@ def sweep(rows: list[dict[str, Any]], path: Path) -> Path:
         place.set_xlabel(entry)
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].legend(frameon=False, fontsize=7)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def kinetic(found: dict[str, Any], path: Path) -> Path:
@@ -194,4 +194,4 @@ def kinetic(found: dict[str, Any], path: Path) -> Path:
     place.plot(found["a"], found["b"], "o", color=COLOURS[0], markersize=4)
     place.set_xlabel("kinetic Monte Carlo, log10 G (S)")
     place.set_ylabel("compact model, log10 G (S)")
-    return _saved(figure, path)
+    return saved(figure, path)

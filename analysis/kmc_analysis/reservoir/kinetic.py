@@ -36,6 +36,7 @@ ABOUT = "every pattern of writes that occurs, then a read; replicates are device
 STUDY = Kind((".yaml", ".yml"), ABOUT.encode())
 HEAD = ("pattern", "replicate", "conductance_S")
 MOST_DEVICES = 1000  # as of a plan
+DEVICES = 60  # of (b), whose median is compared
 States = dict[str, np.ndarray]
 
 
@@ -232,12 +233,13 @@ def transferred(plan: Plan, kinetic: States, result: Result, seed: int) -> dict[
     made, own = assembled(filled, wanted, devices), assembled(kinetic, wanted, devices)
     labels = data.labels[data.held_out][part]
     x = Population.of(plan, seed).features(made)
-    mean, sigma = result.features[data.train].mean(axis=0), result.features[data.train].std(axis=0)
-    weights = result.readouts[DOUBLE].weights
-    ours = standardised(result.features, data)[data.held_out][part]
-    return {"samples": len(labels), "compact": accuracy(weights, ours, labels),
-            "own": 100.0 * float(np.isfinite(own).mean()),
-            "kinetic": accuracy(weights, (x - mean) / np.where(sigma > 0.0, sigma, 1.0), labels)}  # fmt: skip
+    weights, known = result.readouts[DOUBLE].weights, result.features[data.train]
+
+    def scored(features: np.ndarray) -> float:
+        return accuracy(weights, standardised(features, known, plan.readout.constant), labels)
+
+    return {"samples": len(labels), "compact": scored(result.features[data.held_out][part]),
+            "own": 100.0 * float(np.isfinite(own).mean()), "kinetic": scored(x)}  # fmt: skip
 
 
 def _filled(values: np.ndarray, count: int) -> np.ndarray:
@@ -246,10 +248,10 @@ def _filled(values: np.ndarray, count: int) -> np.ndarray:
     return values[done[np.searchsorted(done, np.arange(count)) % done.size]]
 
 
-def _compact(plan: Plan, shapes: np.ndarray, seed: int, devices: int = 60) -> np.ndarray:
+def _compact(plan: Plan, shapes: np.ndarray, seed: int) -> np.ndarray:
     """Conductances in S [devices, patterns] of (b): each row another device in another cycle."""
-    population = Population.of(plan.changed(feeding={"devices": devices}), seed)
-    every = np.tile(shapes, (devices, 1))[None]
-    which = np.repeat(np.arange(devices), len(shapes))
+    population = Population.of(plan.changed(feeding={"devices": DEVICES}), seed)
+    every = np.tile(shapes, (DEVICES, 1))[None]
+    which = np.repeat(np.arange(DEVICES), len(shapes))
     found = population.conductances(every, np.ones(which.size), which, plan.encoding)
-    return found.reshape(devices, len(shapes))
+    return found.reshape(DEVICES, len(shapes))

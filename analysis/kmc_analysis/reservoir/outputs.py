@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from kmc import netcdf
 from kmc.files import csv_text, write_texts, write_whole
 from kmc.units import format_si
 from kmc_analysis.measured import Measured
-from kmc_analysis.reservoir import costs, figures, identity, kinetic, laws, measures, series, sweep, table
+from kmc_analysis.reservoir import (
+    costs,
+    figures,
+    identity,
+    kept,
+    kinetic,
+    laws,
+    measures,
+    series,
+    sweep,
+    table,
+)
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.tables import show_rows
 
+ALIKE = 1e-9  # of a feature's range: states that differ by less do not differ
 NODE = '''"""The reservoir as a node of reservoirpy (extra `reservoir`)."""
 
 from pathlib import Path
@@ -70,14 +81,16 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "recall": _recalls(results),
         "weights_ks": distances,
         "always_the_most_frequent": table.majority(results),
+        "classes": len(results[0].trains.classes),
         "analysis": merit,
-        "notes": [note for note in (results[0].trains.note, results[0].note) if note],
+        "notes": list(_notes(results)),
     }
+    summary = _finite(summary)
     node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
                        sets=list(plan.sets))  # fmt: skip
-    texts = {"table.csv": _table_csv(found), "weights.csv": _weights_csv(results[0]),
-             "reservoirpy_node.py": node}  # fmt: skip
-    files = [*write_texts(out, texts), netcdf.write(out / "states.nc", states(results))]
+    texts = {"table.csv": _table_csv(found), "weights.csv": kept.weights_csv(results[0]),
+             "trains.csv": kept.trains_csv(results[0].trains), "reservoirpy_node.py": node}  # fmt: skip
+    files = [*write_texts(out, texts), netcdf.write(out / "states.nc", kept.states(plan, results))]
     if pictures:
         tell("drawing")
         files += _draw(plan, results, merit, ranks, out)
@@ -86,20 +99,27 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
     return summary
 
 
-def states(results: list[Result]) -> xr.Dataset:
-    """States [seed, sample, node], labels, and which samples are to test with: for a readout of one's own.
+def _notes(results: list[Result]) -> Iterator[str]:
+    """What a user should know of the results."""
+    first, data = results[0], results[0].trains
+    yield from (note for note in (data.note, first.note) if note)
+    if data.untested:
+        yield f"no sample to test with: {', '.join(data.untested)}"
+    alike = int(np.sum(np.ptp(first.features, axis=0) < ALIKE))
+    if alike:
+        yield f"{alike} of {first.features.shape[1]} nodes are in one state, whatever the sample"
+    for name, trained in first.readouts.items():
+        if not np.isfinite(trained.weights).all():
+            yield f"{table.NAMES[name]}: the weights diverged; lower readout.rate"
 
-    0 and 1 are the plan's `off` and `on`, on a logarithmic scale.
-    """
-    first = results[0].trains
-    tested, classes = np.zeros(len(first.labels), bool), np.array(first.classes)
-    tested[first.held_out] = True
-    return xr.Dataset(
-        {"state": (("seed", "sample", "node"), np.array([one.features for one in results])),
-         "label": (("seed", "sample"), np.array([classes[one.trains.labels] for one in results])),
-         "test": ("sample", tested.astype(np.int8))},
-        {"seed": [one.seed for one in results]},
-        {"title": "Features of a reservoir's devices, before they are standardised"})  # fmt: skip
+
+def _finite(value: Any) -> Any:
+    """Plain data with null for a number that is none: JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _draw(plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[str, measures.Rank],
@@ -141,18 +161,6 @@ def _table_csv(found: list[dict[str, Any]]) -> str:
     return csv_text(["readout", "part", "source", "epoch", "mean_percent", "sd_percent"], rows)
 
 
-def _weights_csv(result: Result) -> str:
-    """Every weight of the first seed, with the two conductances in S where there are devices."""
-    rows = []
-    for name, trained in result.readouts.items():
-        for node, label in np.ndindex(trained.weights.shape):
-            pair: list[Any] = ["", ""]
-            if trained.plus is not None and trained.minus is not None:
-                pair = [trained.plus[node, label], trained.minus[node, label]]
-            rows.append([name, node, result.trains.classes[label], trained.weights[node, label], *pair])
-    return csv_text(["readout", "node", "class", "weight", "plus_S", "minus_S"], rows)
-
-
 def _plain(one: Measured) -> dict[str, Any]:
     """A figure for the scoreboard; an interval that tells nothing for sure is left out."""
     told = math.isfinite(one.low) and not one.open
@@ -172,11 +180,16 @@ def show(summary: dict[str, Any]) -> None:
     for name, recalls in summary["recall"].items():
         hardest = min(recalls, key=lambda label: recalls[label])
         print(f"hardest class, {table.NAMES[name]}: {hardest} (recall {recalls[hardest]:.1f} %)")
-    print(f"always the most frequent class: {summary['always_the_most_frequent']:.1f} %")
+    print(f"always the most frequent class: {summary['always_the_most_frequent']:.1f} %; by chance "
+          f"{100.0 / summary['classes']:.1f} %")  # fmt: skip
     for line in [*_merit_lines(summary["analysis"]), *summary["notes"]]:
         print(line)
     for path in summary["files"]:
         print(path)
+
+
+def _number(value: float | None, form: str = ".3g") -> str:
+    return "none" if value is None else f"{value:{form}}"
 
 
 def _merit_lines(merit: dict[str, Any]) -> list[str]:
@@ -186,11 +199,11 @@ def _merit_lines(merit: dict[str, Any]) -> list[str]:
         f"kernel rank {kernel['rank']} of {kernel['of']} (effective {kernel['effective']:.1f}), "
         f"generalisation rank {general['rank']} (effective {general['effective']:.1f})",
         f"separability: {100.0 * merit['stream_separability']:.0f} % of the pairs of four-bit streams; "
-        f"scatter between classes over within {merit['class_separability']:.3g}",
+        f"scatter between classes over within {_number(merit['class_separability'])}",
     ]
     for name, one in merit["series"].items():
-        lines.append(f"series, {name}: memory capacity {one['capacity']:.2f}, "
-                     f"NARMA-10 error {one['narma10']:.3f}")  # fmt: skip
+        lines.append(f"series, {name}: memory capacity {_number(one['capacity'], '.2f')}, "
+                     f"NARMA-10 error {_number(one['narma10'], '.3f')}")  # fmt: skip
     lines.append(f"a classification: {format_si(cost['reservoir_J'], 'J', 3)} from the reservoir's source "
                  f"({format_si(cost['device_J'], 'J', 3)} in its devices), "
                  f"{format_si(cost['readout_J'], 'J', 3)} in the readout, "

@@ -63,7 +63,7 @@ def one(plan: Plan, seed: int, found: Laws, made: States | None = None) -> Resul
     """The result of one seed; data, wiring, devices and training all follow from it. made: its `states`."""
     data, wiring, features = states(plan, seed) if made is None else made
     readouts = {DOUBLE: _double(features, data, plan, seed)}
-    x = standardised(features, data)
+    x = standardised(features, features[data.train], plan.readout.constant)
     for name, law in found.rows.items():
         stream = streams.stream(seed, "reservoir readout")
         readouts[name] = train_devices(x, data.labels, len(data.classes), data.train, data.held_out,
@@ -90,19 +90,21 @@ def trains_of(plan: Plan, seed: int) -> Trains:
     return spikes.load(plan.beside(plan.data.file), plan.data, seed)
 
 
-def standardised(x: np.ndarray, data: Trains) -> np.ndarray:
-    """Each node's feature less its mean over the training samples, over their standard deviation.
+def standardised(x: np.ndarray, known: np.ndarray, constant: bool) -> np.ndarray:
+    """Each node's feature less its mean over those that are `known`, over their standard deviation: of the
+    samples to train with. With `constant` a last column of ones.
 
     Without it the common part of all features, which tells nothing, dominates every update.
     """
-    mean, sigma = x[data.train].mean(axis=0), x[data.train].std(axis=0)
-    return (x - mean) / np.where(sigma > 0.0, sigma, 1.0)
+    mean, sigma = known.mean(axis=0), known.std(axis=0)
+    scaled = (x - mean) / np.where(sigma > 0.0, sigma, 1.0)
+    return np.column_stack([scaled, np.ones(len(scaled))]) if constant else scaled
 
 
 def _double(x: np.ndarray, data: Trains, plan: Plan, seed: int) -> Trained:
     stream = streams.stream(seed, "reservoir readout")
-    return train_double(standardised(x, data), data.labels, len(data.classes), data.train, data.held_out,
-                        plan.readout, stream)  # fmt: skip
+    return train_double(standardised(x, x[data.train], plan.readout.constant), data.labels, len(data.classes),
+                        data.train, data.held_out, plan.readout, stream)  # fmt: skip
 
 
 def baselines(plan: Plan, data: Trains, wiring: Wiring) -> dict[str, np.ndarray]:

@@ -63,6 +63,13 @@ class Data(BaseModel):
     file: str | None = None
 
     @model_validator(mode="after")
+    def _not_of_a_file(self) -> Data:
+        ignored = [key for key in ("samples", "noise", "current_spread") if key in self.model_fields_set]
+        if self.file is not None and ignored:
+            raise ValueError(f"{ignored[0]} is of generated trains, and file gives them: remove one")
+        return self
+
+    @model_validator(mode="after")
     def _some_left(self) -> Data:
         if self.file is None and self.test >= self.samples:
             raise ValueError(f"none is left to train with: {self.test} of {self.samples} samples are to test")
@@ -155,14 +162,15 @@ class Devices(BaseModel):
 class Readout(BaseModel):
     """The readout: learning rate, epochs, and the differential devices of the experiment's note 4.
 
-    A pair is rewritten when it is asked to change by more than `threshold`. leak: of the ideal reservoir that
-    it is compared with.
+    A pair is rewritten when it is asked to change by more than `threshold`. constant: whether one more input
+    is always 1. leak: of the ideal reservoir that it is compared with.
     """
 
     model_config = _Frozen
     rate: Annotated[float, parsed("", 0.0, 100.0, above=True)] = 0.01
     epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
     output: Literal["softmax", "linear"] = "softmax"
+    constant: Annotated[bool, Field(strict=True)] = True
     initial_mean: _Siemens = 0.5e-3
     initial_sigma: _Siemens = 0.1e-3
     most: _Siemens = 0.35e-3
@@ -222,7 +230,7 @@ class Plan(BaseModel):
         made: dict[str, Any] = {}
         for name, changes in parts.items():
             part = getattr(self, name)
-            made[name] = build(type(part), {**part.model_dump(), **changes}, name)
+            made[name] = build(type(part), {**part.model_dump(exclude_unset=True), **changes}, name)
         changed = self.model_copy(update=made)
         try:
             _check_window(changed.feeding, changed.encoding)

@@ -23,7 +23,8 @@ class Trains:
     """Spike trains: times in s (one sorted array a sample), labels [samples], and how many test samples end
     it.
 
-    own: from a file, and not the experiment's four patterns; outside: spikes of that file beyond the trains.
+    own: from a file, and not the experiment's four patterns; outside: spikes of that file beyond the trains;
+    names: of the samples, those of the file or their numbers.
     """
 
     times: tuple[np.ndarray, ...]
@@ -33,6 +34,12 @@ class Trains:
     test: int
     own: bool = False
     outside: int = 0
+    names: tuple[str, ...] = ()
+
+    @property
+    def untested(self) -> list[str]:
+        """Classes without a sample to test with."""
+        return [name for k, name in enumerate(self.classes) if k not in self.labels[self.held_out]]
 
     @property
     def note(self) -> str:
@@ -75,7 +82,8 @@ def generate(data: Data, seed: int) -> Trains:
                              streams.stream(seed, "reservoir neurons"))  # fmt: skip
     stream = streams.stream(seed, "reservoir jitter")
     return Trains(tuple(jittered(one, data.jitter, data.duration, stream) for one in times), labels,
-                  neurons.CLASSES, data.duration, data.test)  # fmt: skip
+                  neurons.CLASSES, data.duration, data.test,
+                  names=tuple(map(str, range(data.samples))))  # fmt: skip
 
 
 def jittered(times: np.ndarray, sigma_s: float, duration_s: float, stream: np.random.Generator) -> np.ndarray:
@@ -87,7 +95,7 @@ def jittered(times: np.ndarray, sigma_s: float, duration_s: float, stream: np.ra
 def load(path: Path, data: Data, seed: int) -> Trains:
     """Trains of one's own, in random order: CSV with the columns sample,label,time_s, or NWB.
 
-    Raises UserError, with file and line.
+    Each class has its share of the samples to test with. Raises UserError, with file and line.
     """
     if path.suffix.lower() == ".nwb":
         samples = _nwb(path)
@@ -99,16 +107,28 @@ def load(path: Path, data: Data, seed: int) -> Trains:
     if len(samples) <= data.test:
         raise UserError(f"holds {len(samples)} samples, of which data.test takes {data.test}", str(path),
                         next_step="lower test in the yaml")  # fmt: skip
-    rows = list(samples.values())
-    order = streams.stream(seed, "reservoir labels").permutation(len(rows))
-    times = [np.sort(np.asarray(rows[i][1], float)) for i in order]
-    labels = np.array([classes.index(rows[i][0]) for i in order])
+    names, rows = list(samples), list(samples.values())
+    every = np.array([classes.index(label) for label, _ in rows])
+    order = _parted(every, streams.stream(seed, "reservoir labels").permutation(len(rows)), data.test)
+    times, labels = [np.sort(np.asarray(rows[i][1], float)) for i in order], every[order]
     kept = tuple(one[(one >= 0.0) & (one < data.duration)] for one in times)
     if not any(one.size for one in kept):
         raise UserError(f"has no spike within {data.duration:g} s", str(path),
                         next_step="give times in s, or another data.duration")  # fmt: skip
     outside = sum(one.size for one in times) - sum(one.size for one in kept)
-    return Trains(kept, labels, classes, data.duration, data.test, own=True, outside=outside)
+    return Trains(kept, labels, classes, data.duration, data.test, own=True, outside=outside,
+                  names=tuple(names[i] for i in order))  # fmt: skip
+
+
+def _parted(labels: np.ndarray, order: np.ndarray, test: int) -> np.ndarray:
+    """`order` with the `test` samples that end it drawn from each class by its share of all samples."""
+    exact = test * np.bincount(labels) / len(labels)
+    count = exact.astype(int)
+    count[np.argsort(count - exact, kind="stable")[: test - count.sum()]] += 1  # to the largest remainders
+    chosen = np.zeros(len(order), bool)
+    for k, wanted in enumerate(count):
+        chosen[np.flatnonzero(labels[order] == k)[:wanted]] = True
+    return np.concatenate([order[~chosen], order[chosen]])
 
 
 def _csv(path: Path) -> dict[str, tuple[str, list[float]]]:
