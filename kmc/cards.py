@@ -14,17 +14,15 @@ from kmc import documents
 from kmc.documents import Mapping, unknown
 from kmc.errors import UserError, nearest
 from kmc.families import FAMILIES
-from kmc.finding import Beside, bibliography, data_folders, find_data, list_data
-from kmc.quantities import KINDS, Quantity, example, override, read_quantity
+from kmc.finding import Beside, bibliography, find_data, list_data
+from kmc.quantities import Quantity, example, override, read_quantity
 
 __all__ = [
     "FAMILIES",
-    "KINDS",
     "Card",
     "Frozen",
     "Quantity",
     "bibliography",
-    "data_folders",
     "digest",
     "find_data",
     "list_data",

@@ -256,6 +256,9 @@ def test_pulses_end_in_their_last_tenth() -> None:
     run = pulsed([1.0, 2.0, 3.0, 4.0])
     assert pulses.pulse_conductances(run).tolist() == [1, 2, 3, 4]
     assert pulses.echo_index(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == 125
+    assert pulses.pulse_ratio(run) == 4.0
+    assert math.isnan(pulses.pulse_ratio(pulsed([1.0])))
+    assert math.isnan(pulses.pulse_ratio(pulsed([0.0, 1.0])))
     assert pulses.conductance_after(run, 5e-3) == 1.0
     assert pulses.conductance_after(run, 2e-3) == 7.0
 

@@ -21,6 +21,7 @@ from kmc_analysis import measured
 from kmc_analysis.commands.reproduce import reproduce
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Program, paired
+from kmc_analysis.figures.readout import plan
 from kmc_analysis.measured import Measured, exact, not_run
 from kmc_analysis.report.build import write
 from kmc_analysis.reproduce import board
@@ -29,7 +30,6 @@ from kmc_analysis.reproduce.session import Changes, Extent, Maker, Session, _Goi
 from kmc_analysis.reproduce.targets import FILE, Target, all_rows, chosen, targets
 from kmc_analysis.reproduce.verdict import HIT, MISS, NOT_RUN, UNCLEAR, judge
 from kmc_analysis.reservoir import settings
-from kmc_analysis.reservoir.settings import Plan
 
 
 def target(key: str) -> Target:
@@ -247,9 +247,10 @@ def test_the_kept_board_names_every_target(repository: Path) -> None:
 
 def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
     """The plan of the figure is the file's, but for its description, path and sweep."""
-    ours, file = Plan(), settings.load(repository / "runs" / "firing_patterns" / "reservoir.yaml")
+    ours, file = plan(1), settings.load(repository / "runs" / "firing_patterns" / "reservoir.yaml")
     aside = {name: getattr(ours, name) for name in ("description", "path", "sweep")}
     assert ours == file.model_copy(update=aside)
+    assert not ours.readout.constant  # the text's 30 x 4, whatever other plans have
 
 
 def test_changes_are_put_over_every_program() -> None:

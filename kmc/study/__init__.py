@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from kmc.study.definition import Study, load_study
-from kmc.study.manifest import Manifest
 
-__all__ = ["Manifest", "Study", "load_study"]
+__all__ = ["Study", "load_study"]

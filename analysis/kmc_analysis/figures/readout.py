@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kmc_analysis.figures.definition import Figure
 from kmc_analysis.measured import Measured, not_run
 
+if TYPE_CHECKING:
+    from kmc_analysis.reservoir.settings import Plan
+
 KEYS = ("S26_weight_distribution", "T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S27_hardest_class")
-_NOTE = "compact models of the devices, as in runs/firing_patterns"
+_NOTE = "compact models of the devices and 30 x 4 weights, as in runs/firing_patterns"
+
+
+def plan(first: int) -> Plan:
+    """The plan of runs/firing_patterns, from a seed on: the experiment has 30 x 4 weights, no constant."""
+    from kmc_analysis.reservoir.settings import Plan
+
+    return Plan(seed=first).changed(readout={"constant": False})
 
 
 def _readout(first: int, count: int) -> dict[str, Measured]:
     """The reservoir's own figures for seeds from `first` on."""
     from kmc_analysis.reservoir import pipeline, table
-    from kmc_analysis.reservoir.settings import Plan
 
-    found = table.scoreboard(pipeline.run(Plan(seed=first), count))
+    found = table.scoreboard(pipeline.run(plan(first), count))
     return {key: found[key].noted(_NOTE) if key in found else not_run("there is no such class")
             for key in KEYS}  # fmt: skip
 

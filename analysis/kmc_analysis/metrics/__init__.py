@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.provenance import run_of
+from kmc_analysis.metrics.pulses import pulse_ratio
 from kmc_analysis.metrics.states import Kept
 from kmc_analysis.metrics.supply import silver_current
 
@@ -194,6 +195,7 @@ METRICS: dict[str, Metric] = {
     "set_voltage": Metric(set_voltage, "V", False, "first step at the limit or with ten times the current"),
     "on_off": Metric(on_off, "1", True, "compliance current over that of the step before the jump"),
     "loop_opening": Metric(loop_opening, "1", False, "hysteresis of the first sweep, 0 to 1"),
+    "pulse_ratio": Metric(pulse_ratio, "1", True, "conductance in the last pulse over that in the first"),
     "returned": Metric(returned, "1", True, "conductance at the end over that at the start"),
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
     "current_most": Metric(_most("current"), "A", True, "greatest current"),

@@ -35,6 +35,13 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
     return np.array(found)
 
 
+def pulse_ratio(ds: xr.Dataset) -> float:
+    """Conductance at the end of the last pulse over that at the end of the first; NaN for less than two, and
+    where a dataset (not of `kmc run`) does not tell its segments."""
+    found = pulse_conductances(ds) if "segment" in ds else np.empty(0)
+    return float(found[-1] / found[0]) if len(found) > 1 and found[0] > 0.0 else math.nan
+
+
 def conductance_after(ds: xr.Dataset, width_s: float) -> float:
     """a_1 of a pulse of width `width_s`, read off a longer one: what comes later changes nothing before."""
     voltage, time = ds["voltage_source"].values, ds["time"].values
