@@ -267,6 +267,10 @@ class _Session:
         path = self.out / f"{self.record['run']['name']}.nc"
         if path.is_file() and not dataset.verify(path):
             return path
+        gone = [k for k in range(self.covered) if not dataset.segment_path(self.out, k).is_file()]
+        if gone:
+            raise CorruptFile(f"segment {gone[0]} of {self.out} is gone: another process did the same run",
+                              next_step="where a file system has no locks, start a run once")  # fmt: skip
         about = provenance.attributes(self.record["run"], wall_s=self._wall_s(), sessions=self.sessions)
         return dataset.merge(self.out, path.stem, about)
 

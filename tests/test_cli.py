@@ -708,7 +708,7 @@ def test_verify_looks_at_a_run_without_rows(run_file: Path, capsys: pytest.Captu
     assert list(run_file.parent.rglob("*.nc")) == []
     capsys.readouterr()
     assert cli.main(["verify", str(run_file.parent)]) == 0
-    assert capsys.readouterr().out == "1 datasets and checkpoints checked, 0 files with problems\n"
+    assert capsys.readouterr().out == "1 files checked, 0 with problems\n"
     path.write_bytes(path.read_bytes()[:-200])
     for given in (run_file.parent, run_file.parent / "out"):
         assert cli.main(["verify", str(given), "--json"]) == 3

@@ -571,6 +571,7 @@ def test_the_slurm_script_does_every_task(whole: Path, folder: Path, tmp_path: P
     tools.mkdir()
     (tools / "kmc").write_text(f'#!/bin/sh\nexec {sys.executable} {CHILD} "$@"\n')
     (tools / "kmc").chmod(0o755)
+    (folder / "job.sh").write_text(text.replace(f"{sys.executable} -m kmc", "kmc"))
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "FAIL_SEED": "6"}
     codes = [subprocess.run(["bash", "job.sh"], cwd=folder, check=False, timeout=60, capture_output=True,
                             env={**environment, "SLURM_ARRAY_TASK_ID": element}).returncode

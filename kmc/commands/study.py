@@ -234,6 +234,8 @@ def _status(out: Path | None, as_json: bool) -> int:
             print(f"  task {index} at {100 * share:.0f} %")
         if told["left_s"] is not None:
             print(f"  about {duration(told['left_s'])} left")
+    if told["elsewhere"]:
+        print(f"  under way, each by itself: {', '.join(map(str, told['elsewhere'][:_LISTED]))}")
     for failure in told["failures"][:_LISTED]:
         place = ", ".join(f"{key} {value}" for key, value in failure.items() if key not in ("task", "reason"))
         print(f"  task {failure['task']} ({place}) failed: {failure['reason']}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -62,8 +63,8 @@ def execute(
     `runner` has the signature of pool.run_locally, which is taken if none is given. Raises UserError when
     `out` is in use or holds something else, and WriteFailed on a full disk.
     """
-    with _held(study, out) as found:
-        session = _Session(study, out, found, telling, leave)
+    with _held(study, out) as (found, told):
+        session = _Session(study, out, found, telling, leave, told)
         if session.todo:
             session.go(runner or run_locally, workers, should_stop or (lambda: False))
         return session.end()
@@ -96,19 +97,23 @@ def prepare(study: Study, out: Path) -> list[str]:
 
     Raises UserError, when a study runs in `out` too, and WriteFailed.
     """
-    with _held(study, out) as found:
-        return [*study.warnings, *versions.warnings(out, found)]
+    with _held(study, out) as (found, told):
+        return [*told, *versions.warnings(out, found)]
 
 
 @contextlib.contextmanager
-def _held(study: Study, out: Path) -> Iterator[Manifest]:
-    """The manifest of `study` in `out`, which is made ready and is this process's meanwhile."""
+def _held(study: Study, out: Path) -> Iterator[tuple[Manifest, list[str]]]:
+    """The manifest of `study` in `out`, which is made ready and is this process's meanwhile; and warnings."""
     records.claim(out, study)
-    found = records.manifest_of(study, out)
+    found, told = records.manifest_of(study, out), list(study.warnings)
     files.make_folder(out)
     with files.only_one(out):
+        before = records.read_manifest(out).command["study"] if records.is_study(out) else None
+        if before not in (None, found.command["study"]):
+            told.append(f"{out} was begun by another file, {os.path.normpath(out / before)}, and is now of "
+                        f"{study.path}")  # fmt: skip
         _prepare(out, found)
-        yield found
+        yield found, told
 
 
 def _prepare(out: Path, found: Manifest) -> None:
@@ -118,6 +123,8 @@ def _prepare(out: Path, found: Manifest) -> None:
     for folder in (out, out / "tasks", out / "failed", out / "work"):
         files.make_folder(folder)  # copies of a study leave empty ones out
         files.sweep(folder, _LEFT_S)  # those of tasks under way on any machine stay
+    with contextlib.suppress(files.WriteFailed):  # the tasks have their own results and reasons
+        records.write_table(out, found)
     for work in (out / "work").iterdir():
         if records.result_path(out, work.name).is_file():
             shutil.rmtree(work, ignore_errors=True)
@@ -127,8 +134,8 @@ class _Session:
     """One go at the tasks that are not done."""
 
     def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
-                 leave: frozenset[str]) -> None:  # fmt: skip
-        self.study, self.out, self.manifest, self.telling = study, out, found, telling
+                 leave: frozenset[str], told: list[str]) -> None:  # fmt: skip
+        self.study, self.out, self.manifest, self.telling, self.warnings = study, out, found, telling, told
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
         self.already = before.count(DONE)
@@ -185,9 +192,9 @@ class _Session:
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
-        warnings = [*self.study.warnings, *versions.warnings(self.out, self.manifest)]
+        warnings = [*self.warnings, *versions.warnings(self.out, self.manifest)]
         try:
-            records.write_table(self.out, self.manifest)
+            records.write_table(self.out, self.manifest, dict(self.failed))
         except files.WriteFailed as error:  # the tasks have their own results and reasons
             warnings.append(str(error))
         with contextlib.suppress(OSError):
@@ -213,6 +220,7 @@ def status(out: Path) -> dict[str, Any]:
         "name": found.name, "tasks": len(now),
         **{state: now.count(state) for state in (DONE, FAILED, MISSING)},
         "running": None if told is None else told["running"],
+        "elsewhere": [] if told is not None else _elsewhere(out, found, now),
         "left_s": None if told is None else told["left_s"],
         "failures": [{"task": index, **found.place(index), "reason": reason}
                      for index, reason in records.failures(out, found, now)],
@@ -228,12 +236,22 @@ def _progress(out: Path) -> dict[str, Any]:
         return {"running": {}, "left_s": None}
 
 
+def _elsewhere(out: Path, found: Manifest, now: list[str]) -> list[int]:
+    """Tasks that processes of their own do, as far as this machine sees their locks."""
+    return [index for index, (name, state) in enumerate(zip(found.tasks, now, strict=True))
+            if state != DONE and (work := out / "work" / name).is_dir() and _is_held(work)]  # fmt: skip
+
+
 def _is_running(out: Path) -> bool:
     """Whether a study holds the folder on this machine."""
+    return _is_held(out)
+
+
+def _is_held(out: Path) -> bool:
     try:
         with files.only_one(out):
             return False
     except files.Busy:
         return True
     except files.WriteFailed:  # a folder that this user may only read
-        return (out / PROGRESS).is_file()
+        return (out / PROGRESS).is_file()  # of a task none is: it is told as missing

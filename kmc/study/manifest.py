@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -185,13 +186,17 @@ def _reason(path: Path) -> str:
         return "its reason cannot be read"
 
 
-def write_table(out: Path, manifest: Manifest) -> None:
+def write_table(out: Path, manifest: Manifest, failed: Mapping[int, str] | None = None) -> None:
     """tasks.csv: one row a task with its coordinates, seed, state and reason. Raises WriteFailed.
 
-    One that says the same is left alone: its date tells when something changed.
+    failed: reasons by task of those that failed and are kept nowhere, for a disk is full. A table that says
+    the same is left alone: its date tells when something changed.
     """
     found = states(out, manifest)
     reasons = dict(failures(out, manifest, found))
+    for index, reason in (failed or {}).items():
+        if found[index] == MISSING:
+            found[index], reasons[index] = FAILED, reason
     names = [axis.name for axis in manifest.axes]
     rows = ([index, *manifest.place(index).values(), name, state, reasons.get(index, "")]
             for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)))  # fmt: skip

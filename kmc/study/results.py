@@ -33,7 +33,7 @@ def open_study(out: str | Path) -> xr.Dataset:
     names; `seed` belongs to replicate. `state` is 0 missing, 1 done, 2 failed; `task` is a task's hash, the
     name of its file. Raises UserError and CorruptFile.
     """
-    out = Path(out)
+    out = Path(out).absolute()  # values are read when used, wherever the program is by then
     found = records.read_manifest(out)
     state = np.array(records.states(out, found)).reshape(found.shape)
     dims = (*(axis.name for axis in found.axes), REPLICATE)
@@ -115,9 +115,12 @@ def read_attribute(path: Path, name: str) -> str:
 def _read(path: Path, wanted: Callable[[Any], Any]) -> Any:
     import netCDF4
 
+    if not path.exists():
+        step = "open the study where it is now, or give kmc study again"
+        raise CorruptFile(f"{path} is gone", next_step=step)
     try:
         if not netcdf.is_sound(path):
-            raise OSError("it is cut off, changed, or gone")
+            raise OSError("it is cut off or changed")
         with netCDF4.Dataset(path) as file:
             file.set_auto_mask(False)
             return wanted(file)

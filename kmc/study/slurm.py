@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import sys
 from pathlib import Path
 
 from kmc import files
+from kmc.errors import UserError
 from kmc.outputs import Kind
 from kmc.study.definition import Study
 
 _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says otherwise
 
-# Its users add lines of their own, so it is known by one of ours.
+# Its users add lines of their own above one of ours, by which it is known.
+_MARK = re.compile(r"^# \d+ tasks, \d+ an element\. Submit it", re.MULTILINE)
+_BELOW = re.compile(r"""\#\ \d+\ tasks,|export\ NUMBA_NUM_THREADS|worst=0|for\ \(\(task|\s+\["""
+                    r"""|.*--task\ "\$task"|done$|exit\ |$""", re.VERBOSE)
 SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), rb"^# \d+ tasks, \d+ an element\. Submit it")
 
 _SCRIPT = """\
@@ -20,6 +26,7 @@ _SCRIPT = """\
 #SBATCH --array=0-{last}
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=1
+#SBATCH --mem-per-cpu=1500M
 #SBATCH --output={logs}
 # {tasks} tasks, {block} an element. Submit it again after a failure: what is done is left alone.
 export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -35,10 +42,12 @@ exit "$worst"
 def write_script(study: Study, out: Path, path: Path) -> Path:
     """Write the array script of `study` with the folder `out` to `path`. Raises WriteFailed.
 
-    Paths in it are absolute; every node must see them, and find `kmc` as the shell that submits does.
+    Paths in it are absolute, that of this Python too; every node must see them. Lines of the user's own above
+    the one that counts the tasks stay. Raises UserError for such below it.
     """
     block = -(-study.count // _ELEMENTS)
-    command = ["kmc", "study", str(Path(study.path).resolve()), "--out", str(out.resolve())]
+    command = [sys.executable, "-m", "kmc", "study", str(Path(study.path).resolve()),
+               "--out", str(out.resolve())]  # fmt: skip
     for text in study.sets:
         command += ["--set", text]
     text = _SCRIPT.format(
@@ -46,5 +55,28 @@ def write_script(study: Study, out: Path, path: Path) -> Path:
         tasks=study.count, command=shlex.join(command),
         logs=shlex.quote(str(out.resolve() / "slurm-%A_%a.log")),
     )  # fmt: skip
-    files.write_whole(path, text.encode())
+    files.write_whole(path, _with_own(text, path).encode())
     return path
+
+
+def _with_own(text: str, path: Path) -> str:
+    """The script with the lines that the user of the one at `path` put above ours. Raises UserError."""
+    old = path.read_text(errors="replace") if path.is_file() else ""
+    found, place = _MARK.search(old), _MARK.search(text)
+    if found is None or place is None:
+        return text
+    extra = next((line for line in old[found.start() :].splitlines() if not _BELOW.match(line)), None)
+    if extra is not None:
+        raise UserError(f"{path} has a line of yours below ours: {extra.strip():.60}", "--slurm",
+                        next_step=f'move it above "{found[0]}", or choose another file')  # fmt: skip
+    ours = {_option(line) for line in text[: place.start()].splitlines()}
+    own = [line for line in old[: found.start()].splitlines() if _option(line) not in ours]
+    changed = {_option(line): line for line in old[: found.start()].splitlines()
+               if _option(line) == "--mem-per-cpu"}  # fmt: skip
+    head = [changed.get(_option(line), line) for line in text[: place.start()].splitlines()]
+    return "\n".join([*head, *own, ""]) + text[place.start() :]
+
+
+def _option(line: str) -> str:
+    """What a line of the head sets: a SLURM option without its value, or the whole line."""
+    return line.split("=")[0].removeprefix("#SBATCH").strip() if line.startswith("#SBATCH") else line

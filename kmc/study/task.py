@@ -57,12 +57,16 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
             _keep(run, out, outcome.dataset)
             return Result(DONE, "", time.monotonic() - started)
         reason, more = outcome.reason, ""
+    except files.Busy as error:  # it is under way elsewhere, which is no failure to be kept
+        return Result(FAILED, str(error), time.monotonic() - started)
     except UserError as error:
         reason, more = str(error), ""
     except MemoryError:
         reason, more = "out of memory", ""
     except Exception as error:  # a bug in one task must not end the others; its traceback is kept
         reason, more = f"{type(error).__name__}: {error}", traceback.format_exc()
+    if netcdf.is_sound(result_path(out, run.name)):  # another process was quicker: no locks hold it off there
+        return Result(DONE, "", time.monotonic() - started)
     keep_failure(out, run.name, reason, more)
     return Result(FAILED, reason, time.monotonic() - started)
 
@@ -99,16 +103,17 @@ def _patiently(run: RunFile, out: Path, progress: Progress | None, should_stop: 
                 raise
             time.sleep(0.1)
         except CorruptFile:
-            if not again:
+            if not again or netcdf.is_sound(result_path(out, run.name)):
                 raise
             again = False
             shutil.rmtree(work, ignore_errors=True)
 
 
 def _keep(run: RunFile, out: Path, merged: Path) -> None:
-    """Put the finished dataset in its place, and clear what led to it."""
-    with files.explained(result_path(out, run.name)):
-        os.replace(merged, result_path(out, run.name))
+    """Put the finished dataset in its place, where there is no sound one yet, and clear what led to it."""
+    if not netcdf.is_sound(result_path(out, run.name)):
+        with files.explained(result_path(out, run.name)):
+            os.replace(merged, result_path(out, run.name))
     _clear_failure(out, run.name)
     shutil.rmtree(merged.parent, ignore_errors=True)
 
