@@ -58,16 +58,18 @@ def structure(
     from kmc import morphology
     from kmc.outputs import PICTURE, check_file
     from kmc.pictures.structure import draw
+    from kmc.progress import spinner
     from kmc.streams import stream
 
     if out is not None:
         check_file(out, PICTURE)
     stack, settings, own_seed = _read(what, sets or [])
     seed = own_seed if seed is None else seed
-    lattice = morphology.build(stack, settings, stream(seed, "morphology"))
     picture = None if out is None else str(out)
-    if picture is not None:
-        draw(stack, lattice, path=picture)
+    with spinner("building the window", as_json, lines=False):
+        lattice = morphology.build(stack, settings, stream(seed, "morphology"))
+        if picture is not None:
+            draw(stack, lattice, path=picture)
     whole = {"stack": stack.name, "seed": seed, **_numbers(stack, lattice), "picture": picture}
     typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_lines(whole, stack.description)))
 
