@@ -8,7 +8,7 @@ import pytest
 
 from kmc import cli
 from kmc.errors import UserError
-from kmc_analysis.reservoir import settings
+from kmc_analysis.reservoir import pipeline, settings
 
 
 def loaded(folder: Path, text: str, *sets: str) -> settings.Plan:
@@ -38,15 +38,16 @@ def test_a_time_that_would_be_rounded_is_refused(tmp_path: Path, text: str, line
 
 
 @pytest.mark.parametrize("entry", ["samples: 50", "noise: 1 mV", "current_spread: 0.1"])
-def test_what_generates_trains_is_refused_beside_a_file_of_them(tmp_path: Path, entry: str) -> None:
-    """It would be without effect; --set and a sweep say so as well, and leave the rest alone."""
-    with pytest.raises(UserError, match="is of generated trains, and file gives them") as caught:
-        loaded(tmp_path, f"data: {{file: mine.csv, {entry}}}\n")
-    assert caught.value.where.endswith("plan.yaml:1")
-    plan = loaded(tmp_path, "data: {file: mine.csv}\n")
-    assert plan.changed(data={"test": 3}).data.test == 3
-    with pytest.raises(UserError, match="is of generated trains"):
-        plan.changed(data={"noise": 0.001})
+def test_what_generates_trains_is_told_beside_a_file_of_them(tmp_path: Path, entry: str) -> None:
+    """It is without effect; not what a plan does not give, nor where a sweep changes something else."""
+    rows = ["sample,label,time_s", *(f"{k},{'ab'[k % 2]},0.1" for k in range(20))]
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    own = "data: {file: mine.csv, test: 5}\n"
+    plan = loaded(tmp_path, own, f"data.{entry.replace(': ', '=')}")
+    assert pipeline.check(plan).startswith(f"warning: {entry.split(':')[0]}: of generated trains")
+    plan = loaded(tmp_path, own)
+    assert pipeline.check(plan) == ""
+    assert pipeline.check(plan.changed(data={"test": 3})) == ""
 
 
 def test_a_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

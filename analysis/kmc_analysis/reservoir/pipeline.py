@@ -36,15 +36,20 @@ class Result:
 
 
 def check(plan: Plan) -> str:
-    """Read the files that the plan names, before anything is computed; returns a warning, or "".
+    """Read the files that the plan names, before anything is computed; returns warnings, a line each.
 
     Raises UserError.
     """
     device_model(plan)
     if plan.data.file is None:
         return ""
+    found: list[str] = []
     note = trains_of(plan, plan.seed).note
-    return f"warning: {plan.beside(plan.data.file)}: {note}; data.duration says how long" if note else ""
+    if note:
+        found.append(f"warning: {plan.beside(plan.data.file)}: {note}; data.duration says how long")
+    if plan.data.unread:
+        found.append(f"warning: {', '.join(plan.data.unread)}: of generated trains, and the file gives them")
+    return "\n".join(found)
 
 
 def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> list[Result]:

@@ -63,17 +63,17 @@ class Data(BaseModel):
     file: str | None = None
 
     @model_validator(mode="after")
-    def _not_of_a_file(self) -> Data:
-        ignored = [key for key in ("samples", "noise", "current_spread") if key in self.model_fields_set]
-        if self.file is not None and ignored:
-            raise ValueError(f"{ignored[0]} is of generated trains, and file gives them: remove one")
-        return self
-
-    @model_validator(mode="after")
     def _some_left(self) -> Data:
         if self.file is None and self.test >= self.samples:
             raise ValueError(f"none is left to train with: {self.test} of {self.samples} samples are to test")
         return self
+
+    @property
+    def unread(self) -> list[str]:
+        """What was given of generated trains beside a file of them."""
+        if self.file is None:
+            return []
+        return [key for key in ("samples", "noise", "current_spread") if key in self.model_fields_set]
 
 
 class Encoding(BaseModel):
