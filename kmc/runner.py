@@ -190,6 +190,9 @@ class _Session:
 
     def _tell_window(self) -> None:
         """Keep the size that the window has, and say where it is far from what was asked for."""
+        from kmc.doubts import doubts
+        from kmc.morphology import built_thicker
+
         sides = provenance.window_nm(self.simulation.lattice)
         if self.record["run"].get("window_nm") != sides:
             self.record["run"]["window_nm"] = sides
@@ -199,9 +202,6 @@ class _Session:
             y, x = sides
             self.warnings.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: "
                                  "it holds whole crystals")  # fmt: skip
-        from kmc.doubts import doubts
-        from kmc.morphology import built_thicker
-
         if thicker := built_thicker(self.simulation.stack, self.run.settings):
             self.warnings.append(thicker)
         self.warnings += doubts(self.simulation.stack, self.run.settings, self.run.protocol)

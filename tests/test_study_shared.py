@@ -36,7 +36,6 @@ replicates: 2
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a study; the fake simulation is in this process, and writes a checkpoint at each look."""
     monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
-    monkeypatch.setattr(kmc, "simulation", fake_simulation, raising=False)
     monkeypatch.setattr("kmc.study.task._CHECKPOINT_S", 0.001)
     monkeypatch.setattr("kmc.runner._MOST_COST", 1e9)
     (tmp_path / "study.yaml").write_text(STUDY)

@@ -238,8 +238,9 @@ def _progress(out: Path) -> dict[str, Any]:
 
 def _elsewhere(out: Path, found: Manifest, now: list[str]) -> list[int]:
     """Tasks that processes of their own do, as far as this machine sees their locks."""
+    held = {work.name for work in (out / "work").glob("*/") if _is_held(work)}
     return [index for index, (name, state) in enumerate(zip(found.tasks, now, strict=True))
-            if state != DONE and (work := out / "work" / name).is_dir() and _is_held(work)]  # fmt: skip
+            if name in held and state != DONE]  # fmt: skip
 
 
 def _is_running(out: Path) -> bool:

@@ -12,13 +12,16 @@ from kmc.errors import UserError
 from kmc.outputs import Kind
 from kmc.study.definition import Study
 
+_MEMORY = "--mem-per-cpu"  # which is ours to begin with, and then the user's
 _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says otherwise
 
 # Its users add lines of their own above one of ours, by which it is known.
-_MARK = re.compile(r"^# \d+ tasks, \d+ an element\. Submit it", re.MULTILINE)
+_OURS = r"^# \d+ tasks, \d+ an element\. Submit it"
+_MARK = re.compile(_OURS, re.MULTILINE)
+# The lines that follow it: whatever else is there is the user's.
 _BELOW = re.compile(r"""\#\ \d+\ tasks,|export\ NUMBA_NUM_THREADS|worst=0|for\ \(\(task|\s+\["""
                     r"""|.*--task\ "\$task"|done$|exit\ |$""", re.VERBOSE)
-SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), rb"^# \d+ tasks, \d+ an element\. Submit it")
+SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), _OURS.encode())
 
 _SCRIPT = """\
 #!/bin/bash
@@ -69,11 +72,10 @@ def _with_own(text: str, path: Path) -> str:
     if extra is not None:
         raise UserError(f"{path} has a line of yours below ours: {extra.strip():.60}", "--slurm",
                         next_step=f'move it above "{found[0]}", or choose another file')  # fmt: skip
-    ours = {_option(line) for line in text[: place.start()].splitlines()}
-    own = [line for line in old[: found.start()].splitlines() if _option(line) not in ours]
-    changed = {_option(line): line for line in old[: found.start()].splitlines()
-               if _option(line) == "--mem-per-cpu"}  # fmt: skip
-    head = [changed.get(_option(line), line) for line in text[: place.start()].splitlines()]
+    before, head = old[: found.start()].splitlines(), text[: place.start()].splitlines()
+    given, ours = {_option(line): line for line in before}, {_option(line) for line in head}
+    head = [given.get(_MEMORY, line) if _option(line) == _MEMORY else line for line in head]
+    own = [line for line in before if _option(line) not in ours]
     return "\n".join([*head, *own, ""]) + text[place.start() :]
 
 

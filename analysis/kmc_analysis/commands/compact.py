@@ -126,7 +126,7 @@ def _untold(model: Any, names: list[str]) -> None:
     missing = [name for name in names if name not in model.spread["device"]]
     if missing:
         say(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
-              "spread")  # fmt: skip
+            "spread")  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -165,11 +165,11 @@ def _told(traces: list[Any]) -> None:
     if against:
         shown = _shown([f"{one.name}: {one.against}" for one in against], ", ")
         say(f"warning: {sum(one.against for one in against)} points have no current or one against the "
-              f"voltage, and are left out ({shown})")  # fmt: skip
+            f"voltage, and are left out ({shown})")  # fmt: skip
     most = max(traces, key=lambda one: one.lost)
     if most.lost > MOST_LOST:
         say(f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
-              f"({most.name}), all of which a fit gives to the device")  # fmt: skip
+            f"({most.name}), all of which a fit gives to the device")  # fmt: skip
 
 
 def _shown(names: list[str], between: str) -> str:
@@ -182,7 +182,7 @@ def _warned(traces: list[Any]) -> list[Any]:
     devices = sorted({one.device for one in traces if one.device})
     if len(devices) > 1:
         say(f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
-              "them alone write its traces with kmc compact traces, and fit their CSV")  # fmt: skip
+            "them alone write its traces with kmc compact traces, and fit their CSV")  # fmt: skip
     return traces
 
 
