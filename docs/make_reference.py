@@ -52,8 +52,9 @@ def predictions() -> str:
     """What is predicted beyond the experiment, with what it was made of."""
     found = board.kept(board.PREDICTED)
     rows = [] if found is None else board.rows_of(found)
-    head = ("key", "what", "simulated", "95 % interval", "unit", "n")
-    lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7))) for one in rows]
+    head = ("key", "what", "simulated", "95 % interval", "unit", "n", "engine")
+    lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7)), board.engines(one))
+             for one in rows]  # fmt: skip
     notes = {one.key: one.reason.partition("; ")[2] for one in rows}
     told = "\n".join(f"- `{key}`: {note}." for key, note in notes.items() if note)
     return f"{table(head, lines)}\n\n{told}\n\n{figures(beyond=True)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,10 +118,18 @@ def as_markdown(rows: Sequence[Row]) -> str:
         return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
 
     head = [line((HEADS[0], "what", *HEADS[1:], "engine")), line("---" for _ in range(len(HEADS) + 2))]
-    body = [line((f"`{one.key}`", one.what, *cells(one)[1:], engines(one))) for one in rows]
-    told = [f"- `{one.key}`, {one.verdict}: {one.reason or 'no more is known'}."
-            for one in rows if one.verdict != HIT]  # fmt: skip
+    body = [line((f"`{one.key}`", meaning(one), *cells(one)[1:], engines(one))) for one in rows]
+    alike: dict[str, list[str]] = {}
+    for one in rows:
+        if one.verdict != HIT:
+            alike.setdefault(f"{one.verdict}: {one.reason or 'no more is known'}.", []).append(f"`{one.key}`")
+    told = [f"- {', '.join(keys)}, {why}" for why, keys in alike.items()]
     return "\n".join([summary(rows), "", *head, *body, "", *told])
+
+
+def meaning(one: Row) -> str:
+    """What a target is. Its file calls the paper "the seed", which is a random number to all readers."""
+    return re.sub(r"(?<=\()seed:|(?<=; )seed:|the seed's", lambda m: m[0].replace("seed", "paper"), one.what)
 
 
 def counts(rows: Iterable[Row], role: str) -> dict[str, int]:
