@@ -10,10 +10,11 @@ import numpy as np
 
 from .errors import UserError
 from .fields import Screen
+from .kernels_source import hold_open
 from .lattice import ACTIVE, Lattice, Region
 from .mesh import Mesh
 from .multigrid import Hierarchy
-from .state import KIND_VACANCY, State
+from .state import KIND_VACANCY, METAL, Grid, State
 from .units import EPS0, K_B
 
 NEWTON_STEPS = 1000  # ten at room temperature, some thirty at 10 K
@@ -73,6 +74,12 @@ class VacancyEquilibrium:
                 return Screen(self.room, self.built_in, voltage, self.mu, self.thermal) if some else None
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
+
+    def keep_open(self, state: State, grid: Grid, fields: np.ndarray, model: np.ndarray) -> None:
+        """Give silver what its sites would hold without it, by the last solution."""
+        if self.total > 0.0:
+            metal = np.flatnonzero(state.sites["cation"] == METAL)
+            hold_open(state, grid, fields, model, metal, self.room, self.built_in, self.mu, self.thermal)
 
     def _descend(self, potential, change: np.ndarray, voltage: float, kept: np.ndarray) -> None:
         """Go along a Newton step until the free energy falls no further, at most all of it.

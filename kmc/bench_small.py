@@ -29,7 +29,7 @@ CLOSED_S, OPEN_S = 20e-6, 10e-6  # conductance above which it is set, below whic
 MOST_S, STEP_S = 8e-3, 1e-5  # longest time to set, and how often one looks
 FADING_S, LOOKS, KEPT_S = 2e-3, 200, 0.2e-3  # of a chain at 0 V: how long, how often one looks, and when
 SETS, FADINGS = 6, 20  # streams of events for each lattice
-DEFAULT_REACH, DEFAULT_REACH_NM = 8, transport.TUNNEL_REACH_NM  # the first in sites of the small device
+DEFAULT_REACH, DEFAULT_DECADES = 8, transport.TUNNEL_DECADES  # the first in sites of the small device
 MOST_CPU_S = 20.0  # of one run: one that stays closed at its limit can move a million atoms in a microsecond
 ON_S = 0.1e-3  # after it is set: when one looks how it conducts
 TUNNEL_REACH = "tunnel_reach"  # the one knob that is no setting: where tunnelling links are cut off, sites
@@ -61,7 +61,7 @@ def small(protocol: Protocol, thickness_nm: float, values: dict[str, Any], seed:
     """A run of the small device. values: settings, cards' numbers by path (ligand.gap), TUNNEL_REACH."""
     values = dict(values)
     reach = int(values.pop(TUNNEL_REACH, DEFAULT_REACH))
-    transport.TUNNEL_REACH_NM = DEFAULT_REACH_NM * reach / DEFAULT_REACH
+    transport.TUNNEL_DECADES = DEFAULT_DECADES * reach / DEFAULT_REACH
     cards = {name: value for name, value in values.items() if "." in name}
     settings = small_settings({name: value for name, value in values.items() if name not in cards})
     return Simulation(small_device(thickness_nm).choose(**cards), protocol, settings, seed)

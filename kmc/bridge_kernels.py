@@ -3,8 +3,9 @@
 import numpy as np
 
 from .cache import njit
+from .nearest_kernels import nearest_of, plane_link, plane_starts
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
-from .transport_kernels import FLOATING, PLATED, near, plane_link
+from .transport_kernels import FLOATING, PLATED, near
 
 ANODE_END, CATHODE_END, NONE = -1, -2, -3  # of `bonds`, beside the numbers of nodes
 BEGUN = 6  # no face: a way begins here
@@ -160,7 +161,7 @@ def bridge_network(nodes, to, above, ohmic: float, quantum: float, steps, links,
 
 @njit
 def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
-    """Lowest and highest plane of the bonds at the narrowest place."""
+    """The plane below the bonds at the narrowest place, and the highest that these reach."""
     low, high = 1 << 30, 0
     for k in range(nodes.size):
         for d in range(6):
@@ -168,50 +169,49 @@ def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
                 z = nodes[k] // plane
                 low = min(low, z - (d == 4))
                 high = max(high, z + (d == 5))
-    return low, high
+    return low - 1, high
 
 
 @njit
-def neck_links(nodes, to, flow, above, roof, low: int, high: int, reach: int, table, least: float,
-               ny: int, nx: int, links, weight, count: int) -> int:
+def neck_links(nodes, to, flow, above, roof, foot, reach: int, table, least: float, nz: int, ny: int, nx: int,
+               links, weight, count: int) -> int:
     """Tunnelling links beside the narrowest place, from the cathode's side to the anode's; returns the links.
 
     One atom is one channel, which a bond there takes. As between clusters, the side with fewer decides; and
     each, the best first, needs ways of its own from both electrodes. What gives less than `least` (S) is
     left out.
     """
-    plane = ny * nx
     free = np.ones(nodes.size, np.bool_)
     for k in range(nodes.size):
-        free[k] = low - reach < nodes[k] // plane < high + reach
         for d in range(6):
             if to[k, d] != NONE and is_cut(to, above, k, d):
                 free[k] = False
     some = np.flatnonzero(free)
     lower, upper = some[above[some] == 0], some[above[some] == 1]
-    best, partner = nearest_across(nodes, lower, upper, roof, reach, table, ny, nx)
-    to_silver = lower[partner[lower] >= 0]
+    best, partner, there = nearest_across(nodes, lower, upper, roof, foot, reach, table, nz, ny, nx)
+    to_silver, to_lower = lower[partner[lower] >= 0], upper[partner[upper] >= 0]
     offered = best[to_silver].sum()
     if offered > 0.0:
-        best[to_silver] *= min(1.0, best[upper].sum() / offered)
+        best[to_silver] *= min(1.0, best[to_lower].sum() / offered)
+    best[to_lower] = 0.0  # they are the other ends of what the lower offer
     reached = np.zeros(nodes.size, np.uint8)
-    for a in lower[np.argsort(-best[lower], kind="mergesort")]:
-        if best[a] < least or not both_ways(to, flow, reached, a, partner[a]):
-            continue
-        column = nodes[a] % plane
-        there = roof[column // nx, column % nx] * plane + column
-        links[count, 0], links[count, 1] = a, partner[a]
-        links[count, 2] = nodes[partner[a]] if partner[a] >= 0 else there
-        weight[count] = best[a]
-        count += 1
+    for a in some[np.argsort(-best[some], kind="mergesort")]:
+        if best[a] < least:
+            break
+        if both_ways(to, flow, reached, a, partner[a]):
+            links[count, 0], links[count, 1], links[count, 2] = a, partner[a], there[a]
+            weight[count] = best[a]
+            count += 1
     return count
 
 
 @njit
 def both_ways(to, flow, reached, a: int, b: int) -> bool:
-    """Let one more unit flow from the anode to b (a node, or itself) and from a to the cathode, if it can."""
-    if b < 0:
+    """Let one more unit flow along a link of a and b (a node or an electrode's end) and on, if it can."""
+    if b == ANODE_END:
         return way(to, flow, reached, a, CATHODE_END)
+    if b == CATHODE_END:
+        return way(to, flow, reached, ANODE_END, a)
     before = flow.copy()
     if way(to, flow, reached, ANODE_END, b) and way(to, flow, reached, a, CATHODE_END):
         return True
@@ -220,24 +220,33 @@ def both_ways(to, flow, reached, a: int, b: int) -> bool:
 
 
 @njit
-def nearest_across(nodes, lower, upper, roof, reach: int, table, ny: int, nx: int):
-    """The best link of each atom of two sides, S [n], and whereto: number of a node, or ANODE_END [n]."""
-    best, partner = np.zeros(nodes.size), np.full(nodes.size, ANODE_END, np.int32)
-    for a in lower:
-        x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // (ny * nx)
-        best[a] = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
-        for b in upper:
-            dz = nodes[b] // (ny * nx) - z
-            if abs(dz) > reach:
+def nearest_across(nodes, lower, upper, roof, foot, reach: int, table, nz: int, ny: int, nx: int):
+    """The best link of each atom of two sides, S [n]; whereto: number of a node, ANODE_END or CATHODE_END
+    [n]; and the site there [n]."""
+    best, partner = np.zeros(nodes.size), np.full(nodes.size, NONE, np.int32)
+    there, plane = np.full(nodes.size, -1, np.int64), ny * nx
+    for height, way_up, end, side in ((roof, 1, ANODE_END, lower), (foot, -1, CATHODE_END, upper)):
+        level = height.min() if way_up > 0 else height.max()
+        for a in side:
+            x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // plane
+            if way_up * (level - z) > reach:
                 continue
-            dx, dy = abs(nodes[b] % nx - x), abs(nodes[b] // nx % ny - y)
+            squared, site = nearest_of(x, y, z, height, way_up, reach, ny, nx)
+            if squared <= reach * reach:
+                best[a], partner[a], there[a] = table[squared], end, site
+    start = plane_starts(nodes[upper], plane, nz)
+    for a in lower:
+        x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // plane
+        for b in upper[start[max(z - reach, 0)] : start[min(z + reach + 1, nz)]]:
+            dx, dy, dz = abs(nodes[b] % nx - x), abs(nodes[b] // nx % ny - y), nodes[b] // plane - z
             dx, dy = min(dx, nx - dx), min(dy, ny - dy)
             squared = dx * dx + dy * dy + dz * dz
-            if squared <= reach * reach:
-                best[b] = max(best[b], table[squared])
-                if table[squared] > best[a]:
-                    best[a], partner[a] = table[squared], b
-    return best, partner
+            if squared > reach * reach:
+                continue
+            for one, other in ((a, b), (b, a)):
+                if table[squared] > best[one]:
+                    best[one], partner[one], there[one] = table[squared], other, nodes[other]
+    return best, partner, there
 
 
 @njit

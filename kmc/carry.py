@@ -9,7 +9,7 @@ import numpy as np
 from . import circuit
 from .coupling import Device
 from .renewal import Renewal
-from .state import EPOCH, GROUPS, MADE, State, grow
+from .state import EPOCH, GROUPS, MADE, State, allocate
 from .transport import Heated, Path
 
 _PLAIN = (
@@ -19,7 +19,7 @@ _PLAIN = (
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
 _PATH = ("conductance", "bridged", "gap_nm")
 _PATCHES = ("drift", "count", "sites")
-_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "on_site", "ions")
+_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "ions")
 
 
 def device_state(device: Device) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def _carried(device: Device) -> dict[str, Any]:
     heat = device.heat
     saved["heat"] = {name: getattr(heat, name) for name in _HEAT}
     saved["renewal"] = asdict(device.renewal)
+    saved["explicit"] = bool(device.model["explicit_vacancies"])
     if device.vacancies is not None:
         saved["vacancies"] = {"number": device.vacancies.number, "mu": device.vacancies.mu,
                               "response": device.vacancies.response}
@@ -54,7 +55,8 @@ def _carried(device: Device) -> dict[str, Any]:
 
 def mismatch(device: Device, saved: dict[str, Any]) -> str:
     """In what a saved state differs from a new window so that it cannot go on in it, "" if in nothing."""
-    if (device.vacancies is None) != ("vacancies" not in saved):
+    explicit = bool(device.model["explicit_vacancies"])
+    if (device.vacancies is None) != ("vacancies" not in saved) or explicit != saved["explicit"]:
         return "kind of vacancies"
     sites, mine = saved["state"]["sites"], device.state.sites
     if sites.shape != mine.shape or saved["potential"]["unit"].shape != device.potential.unit.shape:
@@ -100,7 +102,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
 def restore_state(device: Device, saved: dict[str, np.ndarray]) -> None:
     """Arrays of the State, with the member lists unpacked again."""
     if saved["entities"].size != device.state.entities.size:
-        device.state = grow(device.state, saved["entities"].size)
+        device.state = allocate(device.lattice.region, device.lattice.room, saved["entities"].size)
     state = device.state
     for name in State._fields:
         if name not in MADE:

@@ -16,7 +16,7 @@ from .leak import Leak
 from .model import build_model
 from .populate import populate
 from .renewal import DENSITY_MEMORY_S, Renewal
-from .silver import begin, each_once, follow_shift, keep_little
+from .silver import each_once, follow_shift, keep_little
 from .state import Grid, grow
 from .transport import Network, Path
 from .units import K_B
@@ -100,8 +100,7 @@ class Device:
     def follow_metal(self) -> None:
         """Current, potential, heat and circuit for metal that changed."""
         state, fields, silver = self.state, self.potential.fields, self.network.silver
-        changes, changed, felt, metal, old, volts = begin(state.dirty, state.run, fields, silver.film,
-                                                          silver.known, silver.in_organic)
+        changes, changed, felt, metal, old, volts = silver.begin(state, fields)
         before = self.path.conductance
         plated = self.trace_current(changed)
         size = abs(volts)
@@ -137,7 +136,9 @@ class Device:
         return self.potential.plate(self.state, self.network.plated)
 
     def solve_fields(self, refresh: bool = True) -> None:
-        """Solve the potential on the whole mesh, with the space charge if it counts."""
+        """Solve the potential on the whole mesh for all metal, with the space charge if it counts."""
+        if self.state.run["dirty"][0]:
+            self.trace_current(self.network.silver.begin(self.state, self.potential.fields)[1])
         voltage = float(self.state.run["voltage"][0])
         self.charge_density[:] = self.density
         self.charge_metal = int(self.state.run["metal"][0])
@@ -150,7 +151,7 @@ class Device:
         self.charge_voltage = voltage
         self.patches.clear()
         self._forget_flights()
-        if refresh:
+        if refresh and not self.operate():
             self.refresh()
 
     def _solve_charge(self, voltage: float) -> None:
@@ -164,11 +165,11 @@ class Device:
             screen = self.vacancies.solve(potential, voltage, self.density)
         else:
             vacancies = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
-            potential.set_charge(self.density + vacancies)
-            assert potential.hierarchy is not None  # `prepare` made it
-            potential.hierarchy.solve(potential.source, potential.charge, 1e-4)
+            potential.solve_charge(self.density + vacancies)
         potential.lay_charge(self.state, self.density)
         potential.publish(self.state, True, screen)
+        if self.vacancies is not None:
+            self.vacancies.keep_open(self.state, self.grid, potential.fields, self.model)
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""

@@ -83,8 +83,8 @@ def prolong(sites, fields, factor: int, nz: int, ny: int, nx: int, below, above,
 
 
 @njit
-def lay(sites, source, share, factor: int, nz: int, ny: int, nx: int, start, on_site):
-    """The charge of each cell on its open sites, all alike: on_site [nz*ny*nx], V times permittivity.
+def lay(sites, fields, source, share, factor: int, nz: int, ny: int, nx: int, start):
+    """The charge of each cell on its open sites, all alike.
 
     start: as in `coarsen`; what is below has none.
     """
@@ -94,7 +94,8 @@ def lay(sites, source, share, factor: int, nz: int, ny: int, nx: int, start, on_
             ky, i = y // factor, (z * ny + y) * nx
             for x in range(nx):
                 open_ = z >= start[kz] and sites[i + x].cation < METAL
-                on_site[i + x] = source[kz, ky, x // factor] * share[kz, ky, x // factor] if open_ else 0.0
+                charge = source[kz, ky, x // factor] * share[kz, ky, x // factor] if open_ else 0.0
+                fields[i + x].source = charge
 
 
 @njit
@@ -104,8 +105,7 @@ def _material(sites, i: int) -> int:
 
 
 @njit
-def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, omega: float, weight, inverse,
-             pair):
+def _weights(sites, fields, face, nz: int, ny: int, nx: int, box, omega: float, weight, inverse, pair):
     """Take a box with its shell of one site out of the lattice, flat: [z, y, x] of `box` and two sites more.
 
     weight [n, 8]: omega times those of the six neighbours (which sum to one) and times what the charge in the
@@ -130,7 +130,7 @@ def _weights(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, omega
                     w[3] = row[_material(sites, i + nx if y < ny - 1 else i - plane + nx)]
                     w[4], w[5] = row[_material(sites, i - plane)], row[_material(sites, i + plane)]
                     inverse[k] = 1.0 / (w[0] + w[1] + w[2] + w[3] + w[4] + w[5])
-                    w[6], w[7] = on_site[i], 1.0
+                    w[6], w[7] = fields[i].source, 1.0
                     for d in range(7):
                         w[d] *= omega * inverse[k]
                 x, k = x + 1 if x < nx - 1 else 0, k + 1
@@ -181,16 +181,16 @@ def _sweep(weight, pair, shape, omega: float, upward: bool, round_y: bool, round
 
 
 @njit
-def relax(sites, fields, face, on_site, nz: int, ny: int, nx: int, box, sweeps: int, omega: float) -> float:
+def relax(sites, fields, face, nz: int, ny: int, nx: int, box, sweeps: int, omega: float) -> float:
     """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
-    face: permittivity between two regions [8, 8]; on_site: charge on each site, V times permittivity. Returns
-    the largest change of the unit potential at the box's edge in any sweep: what spills over.
+    face: permittivity between two regions [8, 8]. Returns the largest change of the unit potential at the
+    box's edge in any sweep: what spills over.
     """
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
     count, spill = shape[0] * shape[1] * shape[2], 0.0
     weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
-    _weights(sites, fields, face, on_site, nz, ny, nx, box, omega, weight, inverse, pair)
+    _weights(sites, fields, face, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
     for sweep in range(sweeps):
         spill = max(spill, _sweep(weight, pair, shape, omega, sweep % 2 == 0, *round_))
@@ -213,9 +213,8 @@ def _put(fields, ny: int, nx: int, box, weight, pair, shape):
 
 
 @njit
-def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny: int, nx: int, box,
-             rounds: int, sweeps: int, omega: float, most, built_in, voltage: float, mu: float,
-             thermal: float):
+def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx: int, box, rounds: int,
+             sweeps: int, omega: float, most, built_in, voltage: float, mu: float, thermal: float):
     """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
     most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
@@ -228,7 +227,7 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
     shape = (box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2)
     count = shape[0] * shape[1] * shape[2]
     weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
-    _weights(sites, fields, face, on_site, nz, ny, nx, box, omega, weight, inverse, pair)
+    _weights(sites, fields, face, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
     columns = (box[4] - 1 + np.arange(shape[2])) % nx
     cells = columns // factor
@@ -251,9 +250,10 @@ def screened(sites, fields, face, on_site, ions, share, factor: int, nz: int, ny
                     if above > 1e-3 * thermal:
                         slope = max(slope, (most[here] * part - few[here]) / above)
                     cell = (kz, ky, cells[c])
-                    on_site[i] = most[here] * part - built_in[here] + ions[cell] * share[cell]
+                    source = most[here] * part - built_in[here] + ions[cell] * share[cell]
+                    fields[i].source = source
                     w[7] = 1.0 / (1.0 + inverse[k] * slope)
-                    w[6] = omega * inverse[k] * (on_site[i] + slope * charge) * w[7]
+                    w[6] = omega * inverse[k] * (source + slope * charge) * w[7]
         for sweep in range(sweeps if turn < rounds else 0):
             _sweep(weight, pair, shape, omega, sweep % 2 == 0, *round_)
     _put(fields, ny, nx, box, weight, pair, shape)

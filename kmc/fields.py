@@ -55,8 +55,7 @@ class Potential:
         self.unit, self.charge = np.zeros(cells), np.zeros(cells)
         #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
         self.source = np.zeros(cells)
-        #: of that charge, V times permittivity, on each site; of the ions alone in each cell
-        self.on_site, self.ions = np.zeros(lattice.region.size, np.float32), np.zeros(cells)
+        self.ions = np.zeros(cells)  # of the ions alone
         #: of a cell's charge, on each of its open sites and over their shorter edge
         self.share = np.full(cells, 1.0 / factor**2)
         self.hierarchy: Hierarchy | None = None
@@ -112,7 +111,7 @@ class Potential:
 
     def without_charge(self) -> None:
         """No space charge and no sheet of carriers."""
-        self.charge[:], self.source[:], self.on_site[:], self.sheet_voltage = 0.0, 0.0, 0.0, 0.0
+        self.charge[:], self.source[:], self.fields["source"], self.sheet_voltage = 0.0, 0.0, 0.0, 0.0
 
     def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
         """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.
@@ -147,7 +146,7 @@ class Potential:
     def lay_charge(self, state: State, ions: np.ndarray) -> None:
         """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
         self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
-        fk.lay(state.sites, self.source, self.share, self.factor, *self.shape, self.mesh.start, self.on_site)
+        fk.lay(state.sites, self.fields, self.source, self.share, self.factor, *self.shape, self.mesh.start)
 
     def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal.
@@ -177,8 +176,8 @@ class Potential:
         if screen is None or self.factor == 1:
             self.relax(state, box, sweeps, SHARPEN_OMEGA)
             return
-        fk.screened(state.sites, self.fields, self.face, self.on_site, self.ions, self.share, self.factor,
-                    *self.shape, box, sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
+        fk.screened(state.sites, self.fields, self.face, self.ions, self.share, self.factor, *self.shape, box,
+                    sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
 
     def around(self, sites: np.ndarray, reach: int) -> Box:
         """The smallest box around sites, and `reach` more."""
@@ -207,11 +206,13 @@ class Potential:
     def relax(self, state: State, box: Box, sweeps: int, omega: float = 1.3) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
-        return fk.relax(state.sites, self.fields, self.face, self.on_site, *self.shape, box, sweeps, omega)
+        return fk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
 
-    def set_charge(self, cells: np.ndarray) -> None:
-        """Take over the charge of the mesh cells, in e."""
+    def solve_charge(self, cells: np.ndarray) -> None:
+        """Charge potential of the mesh for a charge of its cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
+        assert self.hierarchy is not None  # `prepare` made it
+        self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
 
 
 def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:

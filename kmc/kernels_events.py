@@ -196,8 +196,8 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
     site = index(state.entities[entity].site)
     if channel < 6:
         target = neighbour(grid, site, channel)
-        if state.sites[target].cation != EMPTY:
-            return False
+        if state.sites[target].cation != EMPTY or (kind == KIND_METAL and state.sites[target].vacancy >= 0):
+            return False  # a vacancy under silver would repel for ever what could not leave it
     else:
         target = site if kind == KIND_METAL else exchange_cell(state, grid, model, site)
         if target < 0 or (kind == KIND_EMITTER and state.sites[target].vacancy >= 0):

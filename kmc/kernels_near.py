@@ -127,10 +127,11 @@ def face_to(state, model, region: int, j: int) -> float:
 
 @kernel
 def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
-    """Unit and charge potential that a metal site would have without its atom: Laplace's equation there, V.
+    """Unit and charge potential that a metal site would have without its atom: Poisson's equation there, V.
 
-    Its open neighbours are where the atom holds them, by a face of half a cell. They will follow, to a face
-    of a whole one: RETURNS of a change comes back from them. Those of the sheet of carriers follow nobody.
+    It holds its `source` then: else an ion would come to it with its vacancies and leave without them. Its
+    open neighbours are where the atom holds them, by a face of half a cell. They will follow, to a face of a
+    whole one: RETURNS of a change comes back from them. Those of the sheet of carriers follow nobody.
     """
     here = fields[site]
     region = np.int64(state.sites[site].region)
@@ -156,7 +157,7 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
         unit += weight * (fields[j].unit - here.unit)
         charge += weight * (fields[j].charge - here.charge)
     own = weights * (1.0 - RETURNS[n])
-    return here.unit + unit / own, here.charge + charge / own
+    return here.unit + unit / own, here.charge + (charge + here.source) / own
 
 
 @inlined

@@ -228,13 +228,16 @@ def _assemble(stack: Any, grid: Grid, film: Film) -> Lattice:
     room = (region == Region.ORGANIC).astype(np.uint8)
     room[floor : floor + nz] = film.room
     residue = np.zeros(region.shape, dtype=np.bool_)
-    if stack.active is not None and between:
-        channel = channels.widest(film.room == OPEN, film.ceiling)
-        column, planes = _residue(stack, grid, channel, film.ceiling.shape, between)
-        residue[floor - between : floor - between + planes, column] = True
-        if planes == between:
-            residue[floor : floor + nz] = _stump(stack, grid, film, channel)
-    return Lattice(grid.spacing, region, room, residue)
+    if stack.active is None or not between:
+        return Lattice(grid.spacing, region, room, residue)
+    channel = channels.widest(film.room == OPEN, film.ceiling)
+    column, planes = _residue(stack, grid, channel, film.ceiling.shape, between)
+    residue[floor - between : floor - between + planes, column] = True
+    if planes == between:
+        residue[floor : floor + nz] = _stump(stack, grid, film, channel)
+    # The filament is in the middle: the window has no edge for charges, but its surroundings' heat does.
+    shift = [(n // 2 - foot) // _EVEN * _EVEN for n, foot in ((ny, channel.y), (nx, channel.x))]
+    return Lattice(grid.spacing, *(np.roll(part, shift, (1, 2)) for part in (region, room, residue)))
 
 
 def _stump(stack: Any, grid: Grid, film: Film, channel: channels.Channel) -> np.ndarray:

@@ -86,4 +86,5 @@ def draw_vacancies(lattice: Lattice, stack, settings, seed: int, number: int = 0
                         next_step="lower the vacancy densities, or take vacancies: equilibrium")  # fmt: skip
     cells = generator.choice(weight.size, size=count, replace=False, p=weight / weight.sum())
     z, y, x = np.unravel_index(np.sort(cells), built_in.shape)
-    return np.ravel_multi_index((2 * z, 2 * y, 2 * x), lattice.shape)
+    drawn = np.ravel_multi_index((2 * z, 2 * y, 2 * x), lattice.shape)
+    return drawn[~lattice.residue.ravel()[drawn]]  # none is under silver

@@ -179,6 +179,10 @@ class Silver:
         """Sites of all silver that the current last saw."""
         return np.flatnonzero(self.known)
 
+    def begin(self, state: State, fields: np.ndarray) -> tuple:
+        """What changed of the metal since the last update, as `begin` has it: from now on nothing did."""
+        return begin(state.dirty, state.run, fields, self.film, self.known, self.in_organic)
+
     def follow(self, state: State, fields: np.ndarray, changed: np.ndarray) -> None:
         """Metal may differ from the last time on these sites alone (ascending, each once)."""
         self.film = follow_changes(state.sites, fields, self.in_organic, self.bottom, changed, self.film,

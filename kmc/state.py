@@ -65,6 +65,8 @@ FIELD = np.dtype([
     ("unit", "f8"),  # potential at one volt across the device
     ("charge", "f8"),  # potential of the space charge with the metal grounded, V
     ("temperature", "f8"),  # K
+    # space charge on the site, V times permittivity: of vacancies and ions; of metal what it would hold open
+    ("source", "f8"),
 ])  # fmt: skip
 
 

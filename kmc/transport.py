@@ -13,10 +13,10 @@ from .lattice import Lattice, Region
 from .silver import Silver
 from .state import METAL, ON_WAY, State
 
-TUNNEL_REACH_NM = 2.35  # eight decades
+TUNNEL_DECADES = 7.8  # of conductance, over which atoms are linked by tunnelling: with the cards, 2.35 nm
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
 TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a volt, conductance 1e-6
-NECK_REACH_NM = 0.88  # beside the neck of a closed filament, over which silver is linked by tunnelling
+NECK_DECADES = 2.9  # the same beside the neck of a closed filament
 NO_NECK = (1, 0)  # from a plane to one below it
 LEAST_STUMP = 1e-3  # of the links' resistance: less of the stumps' is not looked at
 LEAST_BESIDE = 1e-6  # of a closed filament's conductance: open paths beside it that have less are left out
@@ -89,8 +89,8 @@ class Network:
         self.decay = math.log(10) * self.spacing / metal.value("tunnelling_decade")
         self.tunnelling = tunnelling
         #: conductance of a link of two atoms by squared distance in sites (Simmons at low bias)
-        self.far, self.about_neck = (max(1, round(reach / self.spacing)) for reach in
-                                     (TUNNEL_REACH_NM, NECK_REACH_NM))  # in sites
+        self.far, self.about_neck = (max(1, round(decades * math.log(10) / self.decay)) for decades in
+                                     (TUNNEL_DECADES, NECK_DECADES))  # in sites
         self.link = self.quantum * np.exp(-self.decay * (np.sqrt(np.arange(self.far**2 + 1)) - 1.0))
         self.silver = Silver(self.in_organic, self.shape, self.counter_top)
         self.plated = np.zeros(0, np.int32)  # sites of the silver that only lies on the organic
@@ -185,28 +185,28 @@ class Network:
         return Path(whole, False, gap, heat)
 
     def _stumps(self, atoms, own) -> tuple[np.ndarray, np.ndarray]:
-        """Atoms of the two stumps, and what each adds to their resistance, V/A: their planes are in series.
+        """Sites of the two stumps, and what each adds to their resistance, V/A: their planes are in series.
 
-        The silver in the organic counts with the film's lowest plane: electrons of a stump end there. Of
-        silver on the electrode what is below all of that counts.
+        That of the silver in the organic is on the atoms that a stump stands on; what plates the organic
+        beside these is no part. Of silver on the electrode what is below all of that counts.
         """
         plane = self.shape[1] * self.shape[2]
-        hangs = (own == tk.ANODE) & (atoms // plane < self.lowest_roof)
-        parts = []
-        for stump in (atoms[own == tk.CATHODE], atoms[hangs]):
+        hangs = atoms[(own == tk.ANODE) & (atoms // plane < self.lowest_roof)]
+        stands = atoms[own == tk.CATHODE]
+        foot = self.silver.foot.ravel()[stands % plane] == stands // plane - 1
+        below, stands = stands[foot] - plane, stands[foot | (stands >= self.film_floor)]
+        ohms = [np.full(len(below), self._foot_resistance() / max(len(below), 1))]
+        for stump in (stands, hangs):
             z = stump // plane
-            count = np.bincount(z)[z]
-            parts.append(1.0 / (self.ohmic * count**2.0))
-            if len(parts) == 1 and len(z):
-                parts[0][z == z[0]] += self._foot_resistance() / count[0]
-        return np.concatenate([atoms[own == tk.CATHODE], atoms[hangs]]), np.concatenate(parts)
+            ohms.append(1.0 / (self.ohmic * np.bincount(z)[z] ** 2.0))
+        return np.concatenate([below, stands, hangs]), np.concatenate(ohms)
 
     def _link_heat(self, atoms, own, best, planes, channels, unit, bare, direct) -> Heated:
         """Of all tunnelling links: from `open_links`, and of columns `bare` of silver with `direct`."""
         most = 2 * np.count_nonzero(planes) + np.count_nonzero(best)
         found = Heated(*(np.zeros(most, kind) for kind in (np.int64, float, float, np.int64)))
         roof, foot, plane = self.roof, self.silver.foot, self.shape[1] * self.shape[2]
-        tk.link_ends(atoms, own, best, planes, channels, unit, roof, foot, *found)
+        tk.link_ends(atoms, own, best, planes, channels, unit, roof, foot, self.far, *found)
         ends = 2 * (tk.CATHODE * len(channels) + tk.ANODE) + np.repeat([0, 1], len(bare))
         sites = np.append(foot.ravel()[bare], roof.ravel()[bare]).astype(np.int64) * plane + np.tile(bare, 2)
         both = np.tile(direct, 2)
@@ -243,14 +243,13 @@ class Network:
         to = bk.bonds(state.sites, self.in_organic, nodes, self.index, *self.shape)
         flow, above = np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8)
         cut = bk.narrowest(to, flow, above)
-        low, high = bk.neck_planes(nodes, to, above, self.shape[1] * self.shape[2])
-        self.neck = (low - 1, high)
+        self.neck = bk.neck_planes(nodes, to, above, self.shape[1] * self.shape[2])
         links, weight = np.zeros((7 * len(nodes), 3), np.int32), np.zeros(7 * len(nodes))
         count = bk.bridge_network(nodes, to, above, self.ohmic, self.quantum, self.shape, links, weight)
         if self.tunnelling:
             least = CURRENT_LEAST * self.quantum * cut
-            count = bk.neck_links(nodes, to, flow, above, self.roof, low, high, self.about_neck, self.link,
-                                  least, *self.shape[1:], links, weight, count)
+            count = bk.neck_links(nodes, to, flow, above, self.roof, self.silver.foot, self.about_neck,
+                                  self.link, least, *self.shape, links, weight, count)
         state.bridge[nodes[(flow > 0).any(axis=1)]] = ON_WAY
         return links[:count], weight[:count]
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .cache import njit
+from .nearest_kernels import nearest_of, plane_link, plane_starts
 from .state import COUNTER_METAL, ELECTRODE_METAL, IN_FILAMENT, IN_STUMP, METAL
 
 #: labels; floating clusters are FLOATING, FLOATING + 1, ...
@@ -170,37 +171,6 @@ def tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach: int, t
 
 
 @njit
-def plane_starts(atoms, plane: int, nz: int):
-    """Where the atoms of each plane begin among sites that ascend, int64 [nz + 1]."""
-    start = np.zeros(nz + 1, np.int64)
-    for i in atoms:
-        start[i // plane + 1] += 1
-    return np.cumsum(start)
-
-
-@njit
-def plane_link(x: int, y: int, z: int, height, way: int, reach: int, table, ny: int, nx: int) -> float:
-    """The shortest link of one atom to an electrode with a height map, S.
-
-    way: 1 for an electrode that is solid from that height up, -1 for one from there down: beside its wall
-    the nearest site is level with the atom.
-    """
-    nearest = reach * reach + 1
-    for k in range(2 * reach + 1):  # sideways from the middle out: farther than the nearest is none nearer
-        dy = (k + 1) // 2 * (1 - 2 * (k % 2))
-        row = (y + dy) % ny
-        for m in range(2 * reach + 1):
-            dx = (m + 1) // 2 * (1 - 2 * (m % 2))
-            flat = dx * dx + dy * dy
-            if flat >= nearest:
-                break
-            dz = max(0, way * (height[row, (x + dx) % nx] - z))
-            if 0 < flat + dz * dz < nearest:
-                nearest = flat + dz * dz
-    return table[nearest] if nearest <= reach * reach else 0.0
-
-
-@njit
 def cluster_links(own, best, planes, channels, matrix) -> None:
     """Conductance between clusters, S [labels, labels]; own [atoms]: label of each atom.
 
@@ -269,21 +239,22 @@ def bare(roof, foot, bottom: int, reach: int):
 
 
 @njit
-def link_ends(atoms, own, best, planes, channels, unit, roof, foot, sites, watts, siemens, ends) -> int:
+def link_ends(atoms, own, best, planes, channels, unit, roof, foot, reach: int, sites, watts, siemens, ends
+              ) -> int:
     """Fill in the ends of the tunnelling links as `transport.Heated` has them; returns how many there are.
 
     Half of a link's heat is on either side: at low bias electrons cross evenly between the two Fermi
     energies, and those that arrive bring as much as the holes that they leave. Atoms of a cluster share its
     link as their channels do. unit [labels]: potentials of the clusters.
     """
-    count, plane, labels = 0, roof.size, channels.shape[0]
+    count, (ny, nx), labels = 0, roof.shape, channels.shape[0]
     for a in range(own.size):
+        x, y, z = atoms[a] % nx, atoms[a] // nx % ny, atoms[a] // (ny * nx)
         for side, electrode in ((0, CATHODE), (1, ANODE)):
             if planes[a, side] > 0.0:
                 low, high = min(own[a], electrode), max(own[a], electrode)
-                column = atoms[a] % plane
-                above = (roof if side else foot)[column // roof.shape[1], column % roof.shape[1]]
-                sites[count], sites[count + 1] = atoms[a], above * plane + column
+                sites[count] = atoms[a]
+                sites[count + 1] = nearest_of(x, y, z, roof if side else foot, 2 * side - 1, reach, ny, nx)[1]
                 ends[count] = 2 * (low * labels + high) + (own[a] == high)
                 ends[count + 1] = 2 * (low * labels + high) + (own[a] == low)
                 siemens[count] = siemens[count + 1] = planes[a, side]

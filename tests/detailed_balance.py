@@ -88,7 +88,8 @@ def opened(w: Window, site: int, part: str = "") -> float:
         back = returns * weight.sum() / weight[free].sum()
         ratio = w.model["face"][region, METAL_FACE] / w.model["face"][region, sites["region"][site]]
         rise *= np.where(free, 1.0 + 2.0 * (1.0 - 1.0 / ratio) * back, 1.0)
-    return there_is(site) + float(rise.sum()) / (weight.sum() * (1.0 - returns))
+    held = 0.0 if part == "unit" else float(w.fields["source"][site])  # what is on the site without the atom
+    return there_is(site) + (float(rise.sum()) + held) / (weight.sum() * (1.0 - returns))
 
 
 class Event(NamedTuple):
@@ -113,7 +114,8 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         excluded = j < 0 or sites["vacancy"][j] >= 0
     elif hop:
         j = neighbour(w.grid, site, channel)
-        excluded = sites["cation"][j] != 0
+        # Nothing comes onto a vacancy: an atom must not, and an ion would need up to 10 eV.
+        excluded = sites["cation"][j] != 0 or (kind != KIND_ION and sites["vacancy"][j] >= 0)
     else:
         j = site if kind == KIND_METAL else exchange_cell(w.state, w.grid, w.model, site)
         excluded = kind == KIND_ION or (kind == KIND_EMITTER and sites["vacancy"][j] >= 0)

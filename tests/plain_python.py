@@ -73,14 +73,14 @@ def potentials() -> dict[str, np.ndarray]:
     low, high = (np.clip(below + k, 0, cells[0] - 1) for k in (0, 1))
     fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
-    on_site = np.zeros(state.sites.size, np.float32)
-    fk.lay(state.sites, charge, share, 2, *SHAPE, start, on_site)
-    spill = fk.relax(state.sites, fields, face, on_site, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    fk.lay(state.sites, fields, charge, share, 2, *SHAPE, start)
+    spill = fk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
-    fk.screened(state.sites, fields, face, on_site, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, most,
-                built_in, 0.4, 0.1, 0.026)
+    fk.screened(state.sites, fields, face, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, most, built_in,
+                0.4, 0.1, 0.026)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
-            "charge": np.array(fields["charge"]), "on_site": on_site, "rounds": np.array([rounds, spill])}
+            "charge": np.array(fields["charge"]), "source": np.array(fields["source"]),
+            "rounds": np.array([rounds, spill])}
 
 
 def currents(top: int) -> dict[str, np.ndarray]:
@@ -99,23 +99,23 @@ def currents(top: int) -> dict[str, np.ndarray]:
     tk.cluster_links(label[atoms], best, planes, channels, matrix)
     heated = [np.zeros(2 * len(atoms) * labels, kind) for kind in (np.int64, float, float, np.int64)]
     heated.append(np.array([tk.link_ends(atoms, label[atoms], best, planes, channels, potential, roof, foot,
-                                         *heated)]))  # fmt: skip
+                                         8, *heated)]))  # fmt: skip
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
     unit, above = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
     to = bk.bonds(state.sites, in_organic, atoms, index, *SHAPE)
     flow = np.zeros((len(atoms), 6), np.int8)
     cut = bk.narrowest(to, flow, above)
-    low, high = bk.neck_planes(atoms, to, above, SHAPE[1] * SHAPE[2])
+    neck = bk.neck_planes(atoms, to, above, SHAPE[1] * SHAPE[2])
     count = bk.bridge_network(atoms, to, above, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
     if cut:
-        near = (roof, low, high, 3, table, 1e-7, *SHAPE[1:])
+        near = (roof, foot, 3, table, 1e-7, *SHAPE)
         count = bk.neck_links(atoms, to, flow, above, *near, links, weight, count)
     rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
             "planes": planes, "ends": np.concatenate(heated), "links": links[:count],
             "weight": weight[:count], "unit": unit,
-            "rounds": np.array([rounds, cut]), "above": above, "flow": flow}
+            "rounds": np.array([rounds, cut, *neck]), "above": above, "flow": flow}
 
 
 def everything() -> dict[str, np.ndarray]:

@@ -73,10 +73,10 @@ def test_silver_is_put_where_another_device_has_it(small: None) -> None:
 
 def test_what_does_not_set_or_fade_is_told(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a number of nothing: the seed, and how to go on."""
+    state, conductance = CLOSED(1)
     monkeypatch.setattr(bench_fading, "Protocol", Brief)
     with pytest.raises(UserError, match="seed 3 is not set"):
         CLOSED.__wrapped__(3)
-    state, conductance = CLOSED(1)
     with pytest.raises(UserError, match="seed 1 still conducts over"):
         bench_fading.faded(1, state, 1e-3 * conductance)
 

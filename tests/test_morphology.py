@@ -119,6 +119,23 @@ def test_residue_stands_under_the_channel(name: str) -> None:
         assert np.array_equal(middle, np.roll(np.flip(middle, axis), 1, axis)), "not centred on the foot"
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [n for n in STACKS if n not in BARE])
+def test_what_forming_left_is_in_the_middle(name: str, seed: int) -> None:
+    """Heat ends at the window's edges, as charges do not: the column is four sites from the middle at most.
+
+    Control: it has an edge, for it is no whole plane.
+    """
+    lattice = window(name, seed)
+    column = (lattice.residue & (lattice.region == Region.ORGANIC)).any(axis=0)
+    assert column.any()
+    assert not column.all()
+    for axis, n in enumerate(column.shape):
+        places = np.flatnonzero(column.any(axis=1 - axis))
+        assert np.ptp(places) < n // 2
+        assert -4 <= places.mean() - (n - 1) / 2 <= 4
+
+
 @pytest.mark.parametrize("radius", [0.0, 0.62, 1.2])
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "thin_film_100nm"])
 def test_the_stump_reaches_as_far_beside_the_seam_as_the_card_says(name: str, radius: float) -> None:

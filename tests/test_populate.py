@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-from small_stacks import reduced, settings
+from small_stacks import device, free, reduced, settings, window_of
 
+from kmc import carry, kernels
 from kmc.errors import UserError
+from kmc.kernels_events import add_charge, apply
+from kmc.kernels_near import neighbour
+from kmc.lattice import Region
 from kmc.morphology import build
 from kmc.populate import draw_vacancies
 from kmc.stack import load_stack
+from kmc.state import KIND_METAL, KIND_VACANCY
 from kmc.streams import stream
 
 
@@ -48,3 +54,53 @@ def test_other_vacancies_are_as_they_were() -> None:
     assert not len(draw_vacancies(build(stack, some, stream(1, "morphology")), stack, some, 1))
     stack, some = reduced("ogb_20nm", **{"active.vacancy_site_limit": 3}), settings(spacing_factor=1.0)
     assert not len(draw_vacancies(build(stack, some, stream(1, "morphology")), stack, some, 1))
+
+
+def test_no_vacancy_is_drawn_under_silver() -> None:
+    """Nor of a stump that fills many halide sites; some of those would have had one."""
+    stack = reduced("thin_film_100nm",
+                    **{"active.vacancy_density": "2e21 cm-3", "device.stump_radius": "2 nm"})
+    some = settings(vacancies="explicit")
+    lattice = build(stack, some, stream(1, "morphology"))
+    found = draw_vacancies(lattice, stack, some, 1)
+    assert len(found) > 10
+    assert not lattice.residue.ravel()[found].any()
+
+
+@pytest.mark.parametrize("vacant", [False, True])
+def test_silver_does_not_move_onto_a_vacancy(vacant: bool) -> None:
+    """Under it the two would pin each other for ever. Control: onto the same site without one it moves."""
+    d = device("ogb_20nm", vacancies="explicit")
+    halide = np.zeros(d.lattice.shape, bool)
+    halide[::2, ::2, ::2] = True
+    sites = d.state.sites
+    gap = set(free(d, d.lattice.region == Region.GAP).tolist())
+    for site in free(d, halide & (d.lattice.region == Region.GAP)):
+        beside = neighbour(d.grid, int(site), 0)
+        if sites["vacancy"][site] < 0 and beside in gap:
+            break
+    kernels.place_many(d.state, d.grid, KIND_METAL, np.array([beside], np.int32))
+    if vacant:
+        add_charge(d.state, d.grid, d.model, KIND_VACANCY, int(site))
+    atom = int(sites["entity"][beside])
+    assert apply(*window_of(d), np.random.default_rng(1), atom, 1, 0.0) != vacant
+    assert (sites["cation"][beside] == 0) != vacant
+
+
+def test_vacancies_of_another_kind_do_not_go_on() -> None:
+    """Explicit ones are none of a run without space charge, though neither keeps a density of them."""
+    saved = carry.device_state(device("ogb_20nm", vacancies="explicit"))
+    assert carry.mismatch(device("ogb_20nm", space_charge=False), saved) == "kind of vacancies"
+    assert not carry.mismatch(device("ogb_20nm", vacancies="explicit"), saved)
+
+
+def test_a_run_goes_on_from_a_device_with_less_silver() -> None:
+    """Its state has fewer places for entities than the new one's: it is taken as it is."""
+    fewer, more = (reduced("ogb_20nm", **{"device.residue_gap": gap}) for gap in ("3 nm", "0.6 nm"))
+    d, small = device(more), device(fewer)
+    assert small.state.entities.size < d.state.entities.size
+    saved = carry.device_state(small)
+    assert not carry.mismatch(d, saved)
+    carry.restore_device(d, saved)
+    assert d.state.entities.size == small.state.entities.size
+    assert (d.state.sites == small.state.sites).all()

@@ -8,7 +8,7 @@ import pytest
 
 import kmc
 from kmc import bridge_kernels as bk
-from kmc import transport
+from kmc import kernels, transport
 from kmc.lattice import Lattice, Region
 from kmc.leak import Leak
 from kmc.state import FIELD, KIND_METAL, Grid, allocate
@@ -57,8 +57,6 @@ def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int
     state = allocate(region, lattice.room, 512)
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
     state.sites["cation"][region.ravel() == Region.COUNTER] = 4
-    from kmc import kernels
-
     sites = np.array([np.ravel_multi_index(a, region.shape) for a in atoms], np.int32)
     kernels.place_many(state, Grid(*region.shape, False), KIND_METAL, sites)
     fields = np.zeros(region.size, FIELD)
@@ -112,7 +110,7 @@ def column(k: int, planes: range, x: int = 2, y: int = 2) -> list[tuple[int, int
     return [(z, y + b, x + a) for z in planes for b in range(k) for a in range(k)]
 
 
-@pytest.mark.parametrize("gap", [13, 9])
+@pytest.mark.parametrize("gap", [13, 9, 4])
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_no_atom_more_lowers_the_conductance(k: int, gap: int) -> None:
     """A column of k by k atoms but for one plane, whose atoms come one by one; and is as good as whole then.
@@ -127,6 +125,75 @@ def test_no_atom_more_lowers_the_conductance(k: int, gap: int) -> None:
     assert all(b.conductance >= a.conductance for a, b in pairwise(found))
     if k >= 3:
         assert device(most + plane[:1], tunnelling=False)[1].conductance < found[0].conductance
+
+
+@pytest.mark.parametrize("wide", [9, 11])
+def test_a_thin_branch_that_closes_leaves_a_wide_tip_its_links(wide: int) -> None:
+    """A tip a plane below the electrode keeps its links where a chain beside it closes, far from their ends.
+
+    Links over more than three decades are left out then. Control: most of what conducts is the tip.
+    """
+    tip = column(3, range(2, 13), 1, 1)
+    branch = [(5, 2, 4), *((z, 2, 5) for z in range(5, wide)),
+              *((z, y, x) for z in range(wide, 14) for y in (2, 3) for x in (5, 6))]
+    last = (6, 2, 5)
+    before = device([*tip, *(a for a in branch if a != last)])[1]
+    after = device([*tip, *branch])[1]
+    assert (before.bridged, after.bridged) == (False, True)
+    assert after.conductance > 0.9 * before.conductance
+    assert before.conductance > device(tip)[1].conductance > 0.5 * before.conductance
+
+
+def test_tunnelling_reaches_as_far_as_the_cards_decade_says() -> None:
+    """A tip that recedes site by site loses what one more site of gap takes: no link is cut off early.
+
+    Negative control: the reach of another decade cuts off what is twelve times the matrix's leak.
+    """
+    stack = kmc.load_stack("ogb_20nm").choose(**{"electrode.tunnelling_decade": "0.45 nm"})
+    region = np.full((24, 8, 8), Region.GAP, np.uint8)
+    region[:2], region[2:4], region[22:] = Region.COUNTER, Region.ORGANIC, Region.ELECTRODE
+    lattice = Lattice(0.2935, region, np.ones_like(region), np.zeros(region.shape, bool))
+
+    def found(top: int, network: Network) -> float:
+        state = allocate(region, lattice.room, 512)
+        for kind, what in ((3, Region.ELECTRODE), (4, Region.COUNTER)):
+            state.sites["cation"][region.ravel() == what] = kind
+        sites = np.ravel_multi_index(np.transpose(column(3, range(2, top + 1))), region.shape)
+        kernels.place_many(state, Grid(*region.shape, False), KIND_METAL, sites.astype(np.int32))
+        return network.update(state, np.zeros(region.size, FIELD)).conductance
+
+    network = Network(lattice, stack, True)
+    loss = math.exp(network.decay)
+    conductances = [found(top, network) for top in range(20, 10, -1)]
+    assert all(1.0 < a / b < 1.35 * loss for a, b in pairwise(conductances))
+    short = Network(lattice, kmc.load_stack("ogb_20nm"), True)
+    short.link, short.decay = network.link, network.decay
+    assert found(13, short) < 0.1 * 5e-9 < 5e-9 < found(13, network)
+
+
+def test_half_of_a_links_heat_is_where_it_ends() -> None:
+    """Silver that hangs beside a column is linked to its top, and warms that, not the counter under it."""
+    _, path, _, _ = device([*column(3, range(2, 4), 0, 2), *column(3, range(5, 14), 2, 2)])
+    assert not path.bridged
+    heat = path.heat
+    plane = heat.sites // 64
+    assert heat.watts[plane >= 2].sum() == pytest.approx(path.conductance, rel=1e-6)
+    assert heat.watts[(plane >= 2) & (plane < 4)].sum() > 0.3 * path.conductance
+
+
+def test_the_columns_resistance_warms_the_column_and_no_plating() -> None:
+    """Of an open stump the heat of the organic's silver is in that, not on atoms that only lie on it.
+
+    Control: the stump itself is warm.
+    """
+    plate = [(4, y, x) for y in range(8) for x in range(8)]
+    atoms = sorted({*column(2, range(2, 12)), *plate})
+    _, path, _, _ = device(atoms)
+    assert not path.bridged
+    bare = {int(np.ravel_multi_index((4, y, x), (16, 8, 8))) for y in range(8) for x in range(8)
+            if not (2 <= y < 4 and 2 <= x < 4)}
+    assert not bare & set(path.heat.sites.tolist())
+    assert {11, 5, 4, 3} <= {int(s) // 64 for s in path.heat.sites}
 
 
 def test_the_neck_is_where_bonds_are_fewest() -> None:

@@ -65,6 +65,33 @@ def test_an_atom_that_flickers_leaves_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERED)
+def test_a_whole_solution_begins_the_list_of_changes_anew(name: str) -> None:
+    """An atom that came before it and leaves after it differs from it: its patch is relaxed as any other.
+
+    Within 0.1 kT/e. Negative control: with the list of before nothing is.
+    """
+    left = {}
+    for anew in (True, False):
+        d, site = tipped(name)
+        wide = box_of(d.potential.shape, site, 2 * patches.REACH)
+        d.potential.relax(d.state, wide, 600, 1.8)
+        add_metal(d.state, d.grid, d.potential.fields, d.model, site)
+        before, dirty = d.state.dirty.copy(), int(d.state.run["dirty"][0])
+        d.solve_fields()
+        assert (dirty, d.state.run["dirty"][0]) == (1, 0)
+        d.potential.relax(d.state, wide, 600, 1.8)
+        if not anew:
+            d.state.dirty[:], d.state.run["dirty"] = before, dirty
+        remove(d, site)
+        d.follow_metal()
+        left[anew] = phi(d).copy()
+        d.potential.relax(d.state, wide, 600, 1.8)
+        left[anew] = np.abs(left[anew] - phi(d)).max() / d.thermal
+    assert left[True] < patches.LEAST
+    assert left[False] > 2.0 * left[True]
+
+
+@pytest.mark.parametrize("name", LAYERED)
 def test_a_patch_is_the_lattices_solution_nearby(name: str) -> None:
     """After one more atom the patch is what the lattice's equations say in a box of twice its reach.
 

@@ -185,14 +185,18 @@ def test_a_few_steps_find_what_is_on_a_site(monkeypatch: pytest.MonkeyPatch, kel
 
 
 def test_no_charge_is_below_the_sheet() -> None:
-    """What the first cell holds lies on the film's sites in it, all of it; below, and on silver, nothing."""
+    """What the first cell holds lies on the film's sites in it, all of it; below, and on silver, nothing.
+
+    (Silver has then what its sites would hold without it: test_opened_source.)
+    """
     device = window("ogb_20nm")
     at(device, 0.4)
     potential = device.potential
     potential.lay_charge(device.state, device.density)
-    assert not potential.on_site[device.state.sites["cation"] >= METAL].any()
+    on_site = potential.fields["source"]
+    assert not on_site[device.state.sites["cation"] >= METAL].any()
     base, shape = potential.mesh.base, device.lattice.shape
-    on_site = potential.on_site.reshape(shape)
+    on_site = on_site.reshape(shape)
     assert not on_site[base - 2 : base].any()
     open_ = (device.state.sites["cation"] < METAL).reshape(shape)
     cell = potential.mesh.first

@@ -1,0 +1,35 @@
+"""Space charge that the site of an atom would hold without it."""
+
+import math
+
+from .kernels_near import kernel, opened
+
+HALVINGS = 40  # of the interval in which the potential lies, at most 2 V wide: to a millionth of kT/e
+
+
+@kernel
+def hold_open(state, grid, fields, model, atoms, most, built_in, mu: float, thermal: float) -> None:
+    """Give atoms the `source` of their sites without them, with the vacancies there in equilibrium.
+
+    most, built_in: vacancies of a site by region [8], V times permittivity; mu and thermal (kT/e) in V. The
+    potential without the atom falls on what it does to the vacancies: each is sought with the other.
+    """
+    voltage = state.run[0].voltage
+    for k in range(atoms.size):
+        site = atoms[k]
+        here, region = fields[site], state.sites[site].region
+        here.source = 0.0
+        if state.sites[site].held or most[region] == 0.0:
+            continue
+        unit, charge = opened(state, grid, fields, model, site)
+        here.source = 1.0
+        each = opened(state, grid, fields, model, site)[1] - charge  # V for one of source
+        bare, low, high = voltage * unit + charge, -built_in[region], most[region] - built_in[region]
+        for _ in range(HALVINGS):
+            here.source = 0.5 * (low + high)
+            energy = (bare + each * here.source - mu) / thermal
+            share = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
+            if most[region] * share - built_in[region] > here.source:
+                low = here.source
+            else:
+                high = here.source

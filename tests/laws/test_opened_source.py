@@ -1,0 +1,70 @@
+"""Silver leaves its site for the potential that an ion finds there: with the open site's space charge."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from small_stacks import device, free, put_silver, seam, window_of
+
+from kmc.boxes import box_of
+from kmc.coupling import Device
+from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_near import neighbour, open_potential
+from kmc.lattice import OPEN
+
+CASES = [("ogb_20nm", 0.4), ("ogb_20nm", 0.8), ("ddab_20nm", 0.4), ("ddab_20nm", 0.8)]
+
+
+def tipped(name: str, volts: float) -> tuple[Device, int]:
+    """Silver in the lower half of the seam at a voltage, solved for; its highest atom."""
+    d = device(name)
+    way = seam(d)
+    plane = d.grid.ny * d.grid.nx
+    put_silver(d, low := way[way // plane <= np.median(way // plane)])
+    d.set_source(volts, math.inf)
+    d.solve_fields()
+    return d, int(low[np.argmax(low // plane)])
+
+
+def there(d: Device, site: int) -> float:
+    """Potential of a site, V."""
+    here = d.potential.fields[site]
+    return float(d.state.run["voltage"][0] * here["unit"] + here["charge"])
+
+
+def take(d: Device, site: int) -> None:
+    """An atom is gone."""
+    remove_metal(d.state, d.grid, d.potential.fields, d.model, int(d.state.sites["entity"][site]))
+
+
+@pytest.mark.parametrize(("name", "volts"), CASES)
+def test_an_atom_is_told_what_a_whole_solution_without_it_says(name: str, volts: float) -> None:
+    """To a tenth of kT. Negative control: without its own site's vacancies it is off by three times that."""
+    d, site = tipped(name, volts)
+    told = open_potential(*window_of(d), site)
+    d.potential.fields["source"][site] = 0.0
+    bare = open_potential(*window_of(d), site)
+    take(d, site)
+    d.solve_fields()
+    right = there(d, site)
+    assert abs(told - right) < 0.1 * d.thermal
+    assert right - bare > 0.3 * d.thermal
+
+
+@pytest.mark.parametrize(("name", "volts"), CASES)
+def test_an_atom_that_comes_leaves_for_the_potential_that_it_came_from(name: str, volts: float) -> None:
+    """Nothing is solved in between. Negative control: without the site's vacancies it gains by the way."""
+    d, _ = tipped(name, volts)
+    beside = [neighbour(d.grid, int(i), way) for i in d.network.film for way in range(6)]
+    bare_sites = free(d, d.lattice.room == OPEN)
+    site = max(set(beside) & set(bare_sites.tolist()), key=lambda i: d.potential.fields["source"][i])
+    d.potential.relax(d.state, box_of(d.potential.shape, site, 6), 600, 1.8)
+    before = there(d, site)
+    add_metal(d.state, d.grid, d.potential.fields, d.model, site)
+    back = open_potential(*window_of(d), site)
+    d.potential.fields["source"][site] = 0.0
+    bare = open_potential(*window_of(d), site)
+    assert abs(back - before) < 0.15 * d.thermal
+    assert before - bare > 0.5 * d.thermal
