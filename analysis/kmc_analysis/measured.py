@@ -89,8 +89,16 @@ def alike(found: np.ndarray) -> str:
 
 
 def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
-    """The median over devices."""
-    return bootstrap(lambda table: float(np.median(table)), known(values)[:, None], note)
+    """The median over devices, with the interval that `bootstrap` gives."""
+    found = known(values)
+    n = len(found)
+    if n == 0:
+        return not_run("no device has this number").noted(note)
+    if n < 2:
+        return Measured(float(found[0]), n=n, note=note)
+    drawn, weight = resamples(n)
+    low, high = ends(np.median(found[drawn], axis=1), weight, n)
+    return Measured(float(np.median(found)), low, high, n, note, open=few(n))
 
 
 def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: str = "") -> Measured:
