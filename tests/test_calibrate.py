@@ -10,7 +10,9 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from kmc import cli, files
@@ -18,11 +20,11 @@ from kmc.cards import load_card
 from kmc.errors import UserError
 from kmc.runfile import RunFile
 from kmc.study.task import Result
-from kmc_analysis.calibrate.fit import Failed, Simulated, Stopped, finished, posterior, search
+from kmc_analysis.calibrate.fit import Failed, Posterior, Simulated, Stopped, finished, posterior, search
 from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
-from kmc_analysis.calibrate.sensitivity import as_rows, check, influences, table
+from kmc_analysis.calibrate.sensitivity import _choices, as_rows, check, influences, table
 from kmc_analysis.measured import Measured, exact, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
@@ -67,6 +69,12 @@ def test_distances_are_in_tolerances() -> None:
     assert distance(ratio, exact(3.0)) == pytest.approx(2)
     assert distance(ratio, not_run("dear")) == MISSING
     assert distance(echo, exact(1e9)) == MISSING
+
+
+def test_the_loss_is_half_the_sum_of_squares() -> None:
+    """Two targets, each two tolerances away: half of 4 and 4."""
+    found = {"S23a_echo_10ms": exact(133.0), "S3_volatile_switching": exact(3.0)}
+    assert loss(found) == pytest.approx(4.0)
 
 
 def test_only_shared_numbers_are_free() -> None:
@@ -126,6 +134,25 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
         search(parameters, judged, tmp_path, 1, extent=Extent(quick=True))
 
 
+def test_a_posterior_is_weighted_by_the_loss() -> None:
+    """A trial whose loss is ln 3 more weighs a third, one without a loss nothing."""
+    (bond,) = free(list(PAIR[:1]))
+    losses = {0.15: 0.0, 0.25: math.log(3.0), 9.0: None}
+    trials = [SimpleNamespace(value=value, params={bond.path: energy}) for energy, value in losses.items()]
+    study = SimpleNamespace(trials=trials, best_value=0.0, best_params={bond.path: 0.15})
+    (found,) = posterior(study, [bond])
+    mean, sigma = 0.75 * 0.15 + 0.25 * 0.25, math.sqrt(0.75 * 0.25) * 0.1
+    assert (found.best, found.mean, found.sigma) == pytest.approx((0.15, mean, sigma))
+
+
+def test_a_card_has_the_best_value(tmp_path: Path) -> None:
+    """With the spread around it, and not the mean."""
+    (bond,) = free(list(PAIR[:1]))
+    write_cards([Posterior(bond, best=0.15, mean=0.175, sigma=0.04)], ["S23a_echo_10ms"], "test", tmp_path)
+    number = load_card(tmp_path / "ag_fitted.yaml").quantity("bond_energy")
+    assert (number.value, number.sigma) == pytest.approx((0.15, 0.04))
+
+
 def test_a_ligands_number_moves_no_device_of_another() -> None:
     """OGB's own number and a figure of OGB alone; not one of DDAB, or of devices without a ligand."""
     own = free(["ligand.gap_barrier", PAIR[0]], shared=False)
@@ -166,6 +193,15 @@ def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
     assert [row[0] for row in table(found)] == [*PAIR, "chance"]
     assert [row[1] for row in table(found)][::2] == ["0.1 to 0.3 eV", "other devices"]
     assert [row[2:] for row in table(found)] == [["+20", "0", "-"], ["0", "0", "-"], ["0", "0", "-"]]
+
+
+def test_a_log_parameter_moves_in_decades() -> None:
+    """Half of the way is the geometric mean of its bounds; of the bond energy, which is none, the middle."""
+    parameters = free(list(PAIR))
+    told = _choices(parameters, np.array([0.5, 0.5]))
+    bond, leak = (float(told[path].split()[0]) for path in PAIR)
+    assert bond == pytest.approx(0.2)
+    assert leak == pytest.approx(math.sqrt(parameters[1].low * parameters[1].high), rel=1e-6)
 
 
 def test_each_trajectory_has_devices_of_its_own() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from small_stacks import STACKS, loaded
 import kmc
 from kmc import checkpoint, cli, processes, schemas
 from kmc.cards import list_data, load_card
-from kmc.commands.check import check
+from kmc.commands.check import _shares, check
 from kmc.commands.cite import cite
 from kmc.commands.schema import schema
 from kmc.documents import read
@@ -48,6 +49,13 @@ def test_check_as_json(capsys: pytest.CaptureFixture[str], repository: Path) -> 
     numbers = found["files"][0]["numbers"]
     assert numbers["total"] == sum(numbers[kind] for kind in ("measured", "computed", "fitted", "assumed"))
     assert numbers["assumed_share"] == pytest.approx(numbers["assumed"] / numbers["total"], abs=1e-4)
+
+
+def test_the_share_of_assumed_values_is_of_those_alone() -> None:
+    """Neither fitted nor measured numbers count as assumed."""
+    numbers = [SimpleNamespace(kind=kind) for kind in ("assumed",) * 3 + ("fitted",) * 2 + ("measured",)]
+    assert _shares(numbers) == {"total": 6, "measured": 1, "computed": 0, "fitted": 2, "assumed": 3,
+                                "assumed_share": 0.5}  # fmt: skip
 
 
 def test_check_prints_the_table_of_processes(
@@ -276,6 +284,17 @@ def test_check_tells_how_large_a_study_is(capsys: pytest.CaptureFixture[str], re
 
 
 READ = "stack: ogb_20nm\nprotocol: [read: {}]\n"
+
+
+def test_check_tells_between_what_a_run_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Least and most of voltage, limit and stage, whichever segment has them, and how long all takes."""
+    path = tmp_path / "run.yaml"
+    path.write_text("stack: ogb_20nm\nprotocol:\n"
+                    "  - sweep: {to: 1 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}\n"
+                    "  - hold: {voltage: -0.2 V, duration: 5 ms, temperature: 330 K}\n")  # fmt: skip
+    check([str(path)])
+    told = "voltage -200 mV to 1 V, limit 1 uA to none, stage 300 K to 330 K, 25.5 ms;"
+    assert told in capsys.readouterr().out
 
 
 def test_a_folder_of_results_hides_no_card(tmp_path: Path, capsys: pytest.CaptureFixture[str],

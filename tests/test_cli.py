@@ -24,8 +24,10 @@ import fake_simulation
 import pytest
 
 import kmc
-from kmc import cache, checkpoint, cli, dataset, progress
+from kmc import cache, checkpoint, cli, dataset, progress, provenance
 from kmc.commands._running import stopping
+from kmc.runfile import load_run
+from kmc.runner import execute, fresh
 
 # The program from where it can do something about ctrl-C.
 STARTED = "from kmc.__main__ import run; print('up', flush=True); run()"
@@ -46,6 +48,20 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir()
     path.write_text(RUN)
     return path
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time that the runner reads: a second for each kernel call of the fake simulation, else none."""
+    clock, real = SimpleNamespace(now=0.0), fake_simulation.Simulation._call
+
+    def call(self: fake_simulation.Simulation) -> None:
+        clock.now += 1.0
+        real(self)
+
+    monkeypatch.setattr(fake_simulation.Simulation, "_call", call)
+    monkeypatch.setattr("kmc.runner.time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -190,6 +206,7 @@ def test_run_in_json(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_pat
     told = json.loads(capsys.readouterr().out)
     assert told["finished"]
     assert told["rows"] == 61
+    assert told["events"] == kmc.open(told["dataset"])["events"].values[-1] > 0
     run = json.loads(kmc.open(told["dataset"]).attrs["run"])
     assert run["seed"] == 9
     assert run["stack"]["choices"] == {"thickness": "40 nm"}
@@ -205,6 +222,24 @@ def test_same_seed_same_content(run_file: Path, tmp_path: Path, monkeypatch: pyt
         hashes.append(kmc.open(tmp_path / name).attrs["content_sha256"])
     assert hashes[0] == hashes[1] != hashes[2]
     assert len(dataset.segment_paths(tmp_path / "b")) > 1
+
+
+def test_a_window_that_is_not_square_has_its_width_and_depth(
+    run_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The warning tells x by y; the dataset keeps [y, x], as its arrays are."""
+
+    class Wide(fake_simulation.Simulation):
+        """Wider in x than in y."""
+
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            self.lattice = SimpleNamespace(spacing_nm=0.5, shape=(8, 48, 60))
+
+    monkeypatch.setattr(fake_simulation, "Simulation", Wide)
+    assert cli.main(["run", str(run_file), "--quiet", "--no-picture"]) == 0
+    assert "the window is 30 nm by 24 nm where" in capsys.readouterr().err
+    assert provenance.run_of(kmc.open(run_file.parent))["window_nm"] == [24.0, 30.0]
 
 
 def test_a_full_folder_is_refused(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -290,6 +325,29 @@ def test_cite_of_a_dataset(run_file: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.count("\n@") + 1 == len(told[0])
 
 
+def test_cite_of_a_study_has_the_sources_of_every_task(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two stacks, each of which rests on something that the other does not."""
+    (tmp_path / "other.yaml").write_text(
+        "family: stack\nextends: interlayers_only\norganic:\n  card: ptpd\n"
+        "  thickness: {value: 20, unit: nm, sigma: 5, kind: measured, source: me2025}\n")  # fmt: skip
+    (tmp_path / "sources.bib").write_text("@misc{me2025,\n  title = {Mine},\n}\n")
+    study = tmp_path / "study.yaml"
+    study.write_text("variants: {stack: [ogb_20nm, ./other.yaml]}\nprotocol: [read: {}]\n")
+    for task in ("0", "1"):
+        assert cli.main(["study", str(study), "--task", task]) == 0
+    cited = []
+    for what in (*(tmp_path / "out" / "tasks").glob("*.nc"), tmp_path / "out"):
+        capsys.readouterr()
+        assert cli.main(["cite", str(what), "--json"]) == 0
+        cited.append(json.loads(capsys.readouterr().out).keys())
+    first, second, both = cited
+    assert first - second
+    assert second - first
+    assert both == first | second
+
+
 def test_ctrl_c_keeps_what_was_done(run_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Exit code 3 and how to go on; going on ends with the dataset of a run that was never stopped."""
@@ -339,6 +397,28 @@ def test_the_wall_limit_interrupts(run_file: Path, capsys: pytest.CaptureFixture
     assert codes == [3, 3]
     assert "wall limit" in capsys.readouterr().err
     assert cli.main(["run", str(run_file), "--quiet", "--resume"]) == 0
+
+
+def test_sessions_and_their_time_add_up(run_file: Path, tmp_path: Path, clock: SimpleNamespace) -> None:
+    """A run that was stopped after 50 s tells of two sessions and of its whole time, without the pause."""
+    run, out = load_run(run_file), tmp_path / "out"
+    first = execute(run, out, should_stop=lambda: clock.now >= 50.0, checkpoint_every_s=1e4)
+    assert (first.finished, first.wall_s) == (False, 50.0)
+    clock.now = 1000.0
+    second = execute(run, out, resume=True, checkpoint_every_s=1e4)
+    about = json.loads(kmc.open(out).attrs["provenance"])
+    whole_s = 61.0 * fake_simulation.CALLS_A_SAMPLE
+    assert (second.wall_s, about["wall_s"], about["sessions"]) == (whole_s, whole_s, 2)
+
+
+@pytest.mark.parametrize(("spent_s", "finished"), [(0.0, True), (100.0, False)])
+def test_what_was_spent_before_counts_for_the_wall_limit(run_file: Path, tmp_path: Path, spent_s: float,
+                                                         finished: bool,
+                                                         clock: SimpleNamespace) -> None:  # fmt: skip
+    """A run of 183 s ends within 200 s, but not where it was begun 100 s ago."""
+    run = load_run(run_file, ["settings.wall_limit_s=200 s"])
+    outcome = execute(run, tmp_path / "out", begun=fresh(run), spent_s=spent_s, checkpoint_every_s=1e4)
+    assert outcome.finished is finished
 
 
 def test_a_run_starts_from_anothers_end(run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,6 +133,18 @@ def test_a_misfit_without_an_answer_is_no_number_in_json() -> None:
     made = tables.rows({"vteam": one})  # type: ignore[dict-item]
     json.dumps(made, allow_nan=False)
     assert "| none |" in tables.text(made)
+
+
+def test_the_table_begins_with_the_best_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of traces that were held out, whatever the error of those that were fitted."""
+    monkeypatch.setattr("kmc_analysis.compact.report.compliance_law", lambda found: (math.nan, math.nan))
+
+    def fitted(error: float, held_out: float) -> Any:
+        return SimpleNamespace(estimates=[], mean_square=1.0, errors={"sweep": error},
+                               held_out={"pulses": held_out}, scatter={})  # fmt: skip
+
+    rows = tables.rows({"close": fitted(0.1, 0.9), "right": fitted(0.5, 0.2)})
+    assert [row["model"] for row in rows] == ["right", "close"]
 
 
 def test_values_at_the_bounds_are_within_them() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -12,8 +16,9 @@ from compact_truth import FREE, NOISE, bipolar, starting_at, synthetic, train
 from kmc.errors import UserError
 from kmc_analysis.compact import data, report
 from kmc_analysis.compact.fit import fit
+from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.model import load_model
-from kmc_analysis.compact.reference import Drive
+from kmc_analysis.compact.reference import Drive, Response, simulate
 
 
 @pytest.mark.parametrize("name", ["vteam"])
@@ -48,6 +53,54 @@ def test_what_a_positive_sweep_cannot_tell_is_said() -> None:
     assert told == {"Ron": True, "v_on": True, "k_off": False}
     assert "cannot tell" in next(e.why for e in found.estimates if not e.identified)
     assert any("k_off" in weights for weights in found.blind)
+
+
+def test_an_error_is_relative_to_the_conductance() -> None:
+    """A trace of half the conductance is predicted with an error of one; the trace that was fitted with
+    none."""
+    model = load_model("vteam")
+    drive = Drive.sweep(0.6, 1.0, 1e-4, 41)
+    made = simulate(model, drive)
+    same = data.trace("same", drive.time, drive.voltage, made.current, drive.compliance, made.voltage)
+    half = replace(same, name="half", log_g=same.log_g - math.log10(2.0))
+    found = fit(model, [same], held_out=[half], free=["Ron"], generations=0)
+    assert found.errors["same"] < 0.01
+    assert found.mean_square < 1e-4
+    assert found.held_out["half"] == pytest.approx(1.0, rel=0.02)
+
+
+def test_what_drops_before_the_device_is_seen() -> None:
+    """Nothing where it has all of the source's voltage, a tenth in a resistance that takes a tenth; what the
+    limiter takes as it takes hold, here up to a quarter, is none of that."""
+    time = np.linspace(0.0, 1.0, 50)
+    source = 0.5 * time
+    whole, part = (data.trace("one", time, source, 1e-6 * share * source, np.inf, share * source)
+                   for share in (1.0, 0.9))  # fmt: skip
+    assert (whole.lost, part.lost) == pytest.approx((0.0, 0.1))
+    share = np.linspace(0.0, 0.89, 50)
+    device = 1e-2 * share
+    limiter = SOFTNESS_V * np.arctanh(share)
+    assert 0.2 < limiter[-1] / (device + limiter)[-1] < 0.25
+    limited = data.trace("one", time, device + limiter, 1e-6 * share, 1e-6, device)
+    assert limited.used.sum() > 20
+    assert limited.lost == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_law_is_read_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the seven compliances of 30 to 150 uA holds while the device is set, and none while it is read,
+    at the end."""
+    model, driven = load_model("silver"), list[Drive]()
+
+    def noted(model: Any, drive: Drive, values: Any) -> Response:
+        driven.append(drive)
+        return simulate(model, drive, values)
+
+    monkeypatch.setattr(report, "simulate", noted)
+    fitted: Any = SimpleNamespace(model=model, values=model.values())
+    report.compliance_law(fitted)
+    for drive, limit in zip(driven, np.linspace(30e-6, 150e-6, 7), strict=True):
+        assert np.isinf(drive.compliance[-2:]).all()
+        assert drive.compliance[:-2] == pytest.approx(limit)
 
 
 def test_a_single_trace_weighs_as_one_of_the_replicates_beside_it() -> None:

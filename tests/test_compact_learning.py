@@ -235,6 +235,14 @@ def test_neurosim_arrays(folder: Path) -> None:
     assert (up[0], up[-1]) == (down[-1], down[0])
 
 
+def test_neurosim_has_the_width_of_each_pulse() -> None:
+    """10 us to raise the conductance, 2 ms to lower it."""
+    ramp = np.linspace(1e-9, 1e-4, COUNT + 1)
+    pulsed = ladder.Ladder(np.array([ramp, ramp]), np.array([ramp[::-1]] * 2), up_s=1e-5, down_s=2e-3)
+    lines = learning.neurosim_arrays(load_model("silver"), pulsed).splitlines()
+    assert {"writePulseWidthLTP = 1e-05;", "writePulseWidthLTD = 0.002;"} <= set(lines)
+
+
 def recall(node: Devices, seed: int) -> float:
     """R squared with which a ridge tells the last input but one from the node's features."""
     from reservoirpy.nodes import Ridge

@@ -85,6 +85,19 @@ def test_what_a_compliance_leaves() -> None:
         programmed.programmed([data.of_columns("read", simulated.columns(run_of(PULSES)))])
 
 
+def test_at_once_and_at_the_end_are_two() -> None:
+    """A state that fades from 90 to 50 uS while it is read."""
+    time = np.arange(6.0)
+    voltage = np.repeat([0.4, 0.1], [2, 4])
+    limit = np.repeat([30e-6, np.inf], [2, 4])
+    conductance = np.array([1e-3, 1e-3, 9e-5, 8e-5, 7e-5, 5e-5])
+    current = np.minimum(conductance * voltage, limit)
+    one = data.trace("fading", time, voltage, current, limit, current / conductance)
+    (found,) = programmed.programmed([one])
+    assert (found.first, found.last) == pytest.approx((9e-5, 5e-5))
+    assert found.reached
+
+
 def test_a_limit_that_was_not_reached_is_no_law() -> None:
     """A resistor that takes 30 uA but not 90 uA: the report says so and draws no line through both."""
     traces = []

@@ -93,6 +93,13 @@ def test_the_run_hash_asks_what_decides() -> None:
     assert len({hashed(), *others}) == 5
 
 
+def test_numbers_of_an_observer_are_at_their_samples() -> None:
+    """Each in the place of the sample that it was made of."""
+    seen = [{"time": time, "mine": 10.0 * time} for time in range(4)]
+    ds = dataset.with_numbers(dataset.build(rows_of(4)), seen)
+    assert ds["mine"].values.tolist() == [0.0, 10.0, 20.0, 30.0]
+
+
 def test_unknown_rows_are_a_bug() -> None:
     """A column that the table does not know is refused, not dropped."""
     with pytest.raises(ValueError, match="voltag"):

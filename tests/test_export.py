@@ -77,6 +77,13 @@ def test_extxyz_is_read_by_ase(ds: xr.Dataset, tmp_path: Path) -> None:
         assert np.allclose(atoms.arrays["temperature"][silver], 300.0 + np.floor(z / 5.0))
 
 
+def test_the_cell_of_a_window_that_is_not_square(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Is that wide in x, that deep in y and that high in z."""
+    (path,) = export.write_extxyz(ds.isel(x=slice(0, 2)), tmp_path / "atoms.xyz")
+    cell = "10.000000 0.0 0.0 0.0 20.000000 0.0 0.0 0.0 40.000000"
+    assert path.read_text().splitlines()[1].startswith(f'Lattice="{cell}"')
+
+
 def test_extxyz_names_the_metal(ds: xr.Dataset, tmp_path: Path) -> None:
     """As the electrode's card does; silver where a dataset does not say."""
     about = provenance.describe(load_stack("ogb_20nm_au"), Protocol.hold("0 V", "1 s"), Settings(), 1)

@@ -46,6 +46,35 @@ def test_states_before_and_after_a_reset() -> None:
     assert states.greatest_power(SWITCHED, negative=True) == pytest.approx(1e-4 * 0.25)
 
 
+def test_heat_is_that_of_the_device() -> None:
+    """Of the voltage that is left to it, and not of the source's: 0.2 V of 0.5 V at 0.2 mA are 40 uW."""
+    limited = trace([(1, 0.5, 1e-3), (1, -0.5, 1e-3)], voltage_device=[0.2, -0.1], current=[2e-4, -1e-4])
+    assert states.greatest_power(limited) == pytest.approx(4e-5)
+    assert states.greatest_power(limited, negative=True) == pytest.approx(1e-5)
+
+
+def test_the_first_read_after_a_reset_counts() -> None:
+    """And the last one before it; a device that ends four times as conducting as it began was not reset, one
+    that ends twice as conducting was."""
+    rows = [(1, 0.05, 1e-9), (1, 0.1, 2e-9), (1, 0.4, 1e-3), (1, 0.1, 9e-4), (1, 0.05, 3e-4), (1, 0.1, 3e-4),
+            (1, -0.5, 1e-5), (1, 0.1, 3e-7), (1, 0.05, 1e-7), (1, 0.1, 1e-7)]  # fmt: skip
+    reset, stays = trace([*rows, (1, 0.05, 2e-9)]), trace([*rows, (1, 0.05, 4e-9)])
+    assert states.on_off_nonvolatile(reset) == pytest.approx(1000)
+    assert states.was_reset(reset)
+    assert not states.was_reset(stays)
+
+
+def test_what_is_greatest_and_what_is_at_the_end() -> None:
+    """The greatest current has either sign; the heat is that of the hottest sample; silver counts from what
+    there was at the beginning."""
+    run = trace([(1, 0.0, 1e-9), (1, 0.1, 1e-9), (1, -0.5, 2e-9), (1, 0.1, 3e-9), (1, 0.0, 4e-9)],
+                temperature_filament=[300, 300, 350, 310, 301], n_ag_metal=[50, 50, 90, 80, 70],
+                n_ag_ion=[0] * 5, gap=[3.0, 2.0, 0.0, 1.0, 1.5])  # fmt: skip
+    known = {"current_most": 1e-9, "temperature_most": 350, "silver_end": 20, "gap_end": 1.5,
+             "conductance_end": 4e-9}  # fmt: skip
+    assert {name: metrics.METRICS[name].function(run) for name in known} == pytest.approx(known)
+
+
 def test_a_step_of_a_sweep_is_no_read() -> None:
     """A segment that passes 0.1 V among others has none."""
     swept = trace([(1, 0.0, 1e-9), (1, 0.1, 1e-9), (1, 0.2, 1e-9)], segments=[0, 0, 0])
@@ -381,6 +410,13 @@ def test_mixing_keeps_the_silver_and_spreads_it() -> None:
     gaussian = 36 * 0.3 / 1.5 / math.sqrt(2 * math.pi) * np.exp(-(away**2) / 2)
     assert profile == pytest.approx(gaussian, abs=0.05)
     assert filament.interface_silver(run, 1.5) == pytest.approx(float(profile[1]))
+
+
+def test_ions_are_in_the_depth_profile() -> None:
+    """One ion and one atom are two of silver."""
+    run = silver([(20, 1, 1)], (60, 6, 6))
+    run["cation"].values[0, 20, 2, 2] = filament.ION
+    assert filament.depth_profile(run, mixing_nm=1.5)[1].sum() == pytest.approx(2.0, rel=1e-3)
 
 
 def test_growth_crosses_zero_on_a_logarithmic_scale() -> None:

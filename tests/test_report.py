@@ -140,6 +140,17 @@ def test_bad_input_is_one_line(tmp_path: Path, kmc_report: None, monkeypatch: py
     assert not list(tmp_path.rglob("*.html"))
 
 
+def test_a_failed_task_is_listed_with_its_reason(page: Path) -> None:
+    """The last of the eight, by its number."""
+    assert html.listed([f"task 7: {EVIL}"]) in page.read_text()
+
+
+def test_a_number_of_a_card_has_its_sigma(page: Path) -> None:
+    """Beside its value, in the table of its card."""
+    number = load_study(page.parent.parent / "study.yaml").runs[0].device.electrode.quantity("bond_energy")
+    assert f"<td>{number.value:g} {number.unit}</td><td>{number.sigma:g}</td>" in page.read_text()
+
+
 # --- frames ----------------------------------------------------------------------------------------------
 
 
@@ -185,6 +196,18 @@ def test_a_rough_interface_is_one_plane() -> None:
     found = layers(dataset.build({"time": np.zeros(1)}, [seen]))
     assert [(one["name"], one["from"], one["to"]) for one in found] == [
         ("counter", 0.0, 1.0), ("film", 1.0, 3.0), ("electrode", 3.0, 5.0)]  # fmt: skip
+
+
+def test_the_curve_below_the_filament_shows_the_greatest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 45 samples nine are shown, and one of either sign that is a thousand times the others is among
+    them."""
+    monkeypatch.setattr("kmc_analysis.report.frames._POINTS", 9)
+    ds = snapshots()
+    ds["current"].values[7] = -1e-3
+    found = frames(ds, "a run")
+    assert found is not None
+    assert len(found["trace"]) == 9
+    assert [row for row in found["trace"] if row[1] > -4.0] == [[0.7, -3.0]]
 
 
 def test_frames_are_left_out_within_the_budget() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -14,8 +16,8 @@ from kmc import cli, streams
 from kmc.errors import UserError
 from kmc_analysis.measured_law import INVERSE_S, OFFSET_S, SLOPE_PER_V
 from kmc_analysis.reproduce import targets
-from kmc_analysis.reservoir import feeding, neurons, pipeline, readout, settings, table, trains
-from kmc_analysis.reservoir.devices import Population, waveform
+from kmc_analysis.reservoir import feeding, kept, laws, neurons, pipeline, readout, settings, table, trains
+from kmc_analysis.reservoir.devices import Population, device_model, waveform
 
 FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.yaml"
 EXACT = readout.Law(SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)
@@ -136,6 +138,11 @@ def test_law_and_its_inverse() -> None:
     assert faulty.programmed(target, stream) - target == pytest.approx(-4.5e-7)
 
 
+def test_the_alternative_spread_is_of_microsiemens_and_milliamperes() -> None:
+    """7.040 x 0.1 + 3.0585 at 0.1 mA are 3.76 uS."""
+    assert laws.alternative_spread(np.array([1e-4, 1e-3])) == pytest.approx([3.7625e-6, 10.0985e-6])
+
+
 def separable(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Four classes around four corners."""
     stream = np.random.default_rng(seed)
@@ -184,6 +191,24 @@ def test_all_readouts_learn(result: pipeline.Result) -> None:
     lost = readout.train_double(x, wrong, 4, result.trains.train, result.trains.held_out, settings.Readout(),
                                 streams.stream(1, "a"))  # fmt: skip
     assert lost.accuracy[-1, 1] < 50.0
+
+
+def test_what_is_held_out_decides_no_weight(small: settings.Plan, result: pipeline.Result) -> None:
+    """With other labels, features and spikes of the test samples every readout has the same weights, to the
+    last bit, and learns its training samples alike; the control is its test accuracy, which differs."""
+    data, features = result.trains, result.features.copy()
+    labels, first = data.labels.copy(), len(data.times) - data.test
+    labels[data.held_out] = (labels[data.held_out] + 1) % 4
+    features[data.held_out] *= 3.0
+    times = data.times[:first] + tuple(one[:1] for one in data.times[first:])
+    changed = replace(data, labels=labels, times=times)
+    found = laws.laws(*device_model(small))
+    other = pipeline.one(small, 1, found, (changed, result.wiring, features))
+    for name, trained in result.readouts.items():
+        again = other.readouts[name]
+        np.testing.assert_array_equal(again.weights, trained.weights, err_msg=name)
+        np.testing.assert_array_equal(again.accuracy[:, 0], trained.accuracy[:, 0], err_msg=name)
+        assert not np.array_equal(again.accuracy[:, 1], trained.accuracy[:, 1]), name
 
 
 def test_a_class_between_two_others_needs_a_constant() -> None:
@@ -259,6 +284,35 @@ def test_scoreboard_has_its_targets(result: pipeline.Result) -> None:
     for name in ("fp64", "device"):
         assert list(table.EXPERIMENT_TABLE[name][0]) == percent[f"{name}_training"]
         assert list(table.EXPERIMENT_TABLE[name][1]) == percent[f"{name}_testing"]
+
+
+def test_the_scoreboard_takes_the_last_test_accuracy(result: pipeline.Result) -> None:
+    """Of each seed the testing one of the last epoch; the gap is that of the same seeds."""
+    def trained(train: float, test: float) -> readout.Trained:
+        epochs = np.array([[0.0, 0.0], [train, test]])
+        return readout.Trained(epochs, np.array([[1.0, 2.0], [3.0, 5.0]]), np.eye(4, dtype=int))
+
+    pairs = [{"fp64": trained(97.0 + k, 80.0 + k), "measured": trained(90.0 + k, 70.0 + k)} for k in range(3)]
+    found = table.scoreboard([replace(result, readouts=pair) for pair in pairs])
+    known = {"T1_fp64_accuracy": 81.0, "T1_icc_accuracy": 71.0, "T1_gap": 10.0}
+    assert {key: found[key].value for key in known} == known
+
+
+def test_the_majority_is_that_of_training(result: pipeline.Result) -> None:
+    """All training samples are of one class, ten of the forty test samples too: 25 %, though most of these
+    are of another class."""
+    labels = np.repeat([0, 1, 0], [80, 30, 10])
+    assert table.majority([replace(result, trains=replace(result.trains, labels=labels))]) == 25.0
+
+
+def test_the_weights_that_are_kept_are_of_their_devices(result: pipeline.Result) -> None:
+    """A weight has the sign of its first conductance less its second."""
+    rows = list(csv.DictReader(kept.weights_csv(result).splitlines()))
+    pairs = [(float(row["weight"]), float(row["plus_S"]) - float(row["minus_S"]))
+             for row in rows if row["readout"] == "measured"]  # fmt: skip
+    weights, differences = np.array(pairs).T
+    assert weights.size == result.readouts["measured"].weights.size
+    np.testing.assert_array_equal(np.sign(weights), np.sign(differences))
 
 
 def test_ranks_of_recall(result: pipeline.Result) -> None:

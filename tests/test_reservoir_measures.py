@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,22 @@ def test_narma_of_a_constant_is_its_fixed_point() -> None:
     assert y[-1] == pytest.approx((0.7 - np.sqrt(0.49 - 2.0 * 0.16)) / 1.0, rel=1e-6)
 
 
+def test_narma_is_its_recursion() -> None:
+    """Step by step, with the product of inputs that are nine steps apart."""
+    u = np.random.default_rng(1).uniform(0.0, 0.5, 60)
+    y = [0.0] * 60
+    for t in range(9, 59):
+        y[t + 1] = 0.3 * y[t] + 0.05 * y[t] * sum(y[t - 9 : t + 1]) + 1.5 * u[t - 9] * u[t] + 0.1
+    assert measures.narma10(u) == pytest.approx(y)
+
+
+def test_a_miss_is_relative_to_the_deviation_of_what_was_wanted() -> None:
+    """Off by one where that is one: 1; by nothing and by two: the root of two."""
+    wanted = np.array([0.0, 2.0])
+    assert measures.nrmse(np.array([1.0, 3.0]), wanted) == 1.0
+    assert measures.nrmse(np.array([0.0, 4.0]), wanted) == pytest.approx(math.sqrt(2.0))
+
+
 def test_class_separability_of_two_points() -> None:
     """Means at -1 and 1 with unit deviation: one."""
     x = np.array([[-2.0], [0.0], [0.0], [2.0]])
@@ -118,6 +135,23 @@ def test_energy_is_bounded_by_the_limit(small: settings.Plan, result: pipeline.R
     assert 0.0 < found["device_J"] < found["reservoir_J"] <= 1e-6 * 1.05 * on_s + reads
     assert found["programmings_most"] <= small.readout.epochs * 40
     assert found["write_pulses"] > 0.0
+
+
+def test_wear_is_counted_in_pulses(small: settings.Plan, result: pipeline.Result,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """Three slots of writing in two stretches are two pulses a node; the device with the most nodes wears out
+    first; a readout costs G V^2 for as long as a read."""
+    bits = np.tile([True, True, False, True], (len(result.trains.times), small.feeding.nodes, 1))
+    monkeypatch.setattr(costs, "_energy", lambda *_: (1.0, 0.5))
+    monkeypatch.setattr(costs, "patterns", lambda *_: bits)
+    found, trained = costs.costs(small, result, "measured"), result.readouts["measured"]
+    busiest = 2.0 * np.bincount(result.wiring.device).max()
+    assert found["write_pulses"] == 2.0 * small.feeding.nodes
+    assert found["lifetime_samples"] == pytest.approx(2e6 / busiest)
+    assert trained.plus is not None
+    assert trained.minus is not None
+    whole = float((trained.plus + trained.minus).sum())
+    assert found["readout_J"] == pytest.approx(whole * 0.1**2 * small.encoding.read_width)
 
 
 @pytest.mark.parametrize("encoding", [{}, {"read_amplitude": "0.1 V", "read_width": "1 ms"}])
@@ -234,6 +268,15 @@ def test_states_of_a_study_are_put_together(four_bits: settings.Plan, result: pi
     same = kinetic.compared(four_bits, dict(zip(names, own.T, strict=True)), 1)
     assert same["worst_decades"] < 1e-12
     assert same["tasks"] == own.size
+
+
+def test_a_bias_has_its_sign(four_bits: settings.Plan) -> None:
+    """States of the study ten times the compact model's: it is a decade below them."""
+    names = [f"b{k:04b}" for k in range(16)]
+    shapes = np.array([[bit == "1" for bit in name[1:]] for name in names])
+    own = kinetic._compact(four_bits, shapes, 1)
+    found = kinetic.compared(four_bits, dict(zip(names, 10.0 * own.T, strict=True)), 1)
+    assert (found["bias_decades"], found["error_decades"]) == pytest.approx((-1.0, 1.0))
 
 
 def test_comparison_tells_what_is_not_done(four_bits: settings.Plan, tmp_path: Path) -> None:

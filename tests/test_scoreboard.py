@@ -18,7 +18,7 @@ from kmc.errors import UserError
 from kmc.stack import load_stack
 from kmc.study.task import keep_failure
 from kmc_analysis import measured
-from kmc_analysis.commands.reproduce import reproduce
+from kmc_analysis.commands.reproduce import _until, reproduce
 from kmc_analysis.figures import all_figures
 from kmc_analysis.figures.definition import Program, paired
 from kmc_analysis.figures.readout import plan
@@ -56,6 +56,11 @@ def test_bands_are_read() -> None:
     assert target("S14_gold_electrode").accept[:2] == (-math.inf, 10)
     assert target("S15_poor_film_shorts").accept.rule
     assert not target("N2_best_size").accept.given
+
+
+def test_a_relative_tolerance_is_told_in_percent() -> None:
+    """0.2 of the value are 20 %."""
+    assert target("S28_conductance_law").tolerance == "+- 20 %"
 
 
 def test_an_unknown_key_is_named_with_its_nearest() -> None:
@@ -136,6 +141,15 @@ def test_every_target_has_one_figure() -> None:
             assert program.protocol(load_stack(program.stack)).duration_s > 0
 
 
+@pytest.mark.parametrize(("devices", "quick", "count"), [
+    (None, False, 20), (None, True, 3), (50, False, 50), (50, True, 3), (2, True, 2),
+])  # fmt: skip
+def test_a_quick_board_takes_no_more_devices_than_planned(devices: int | None, quick: bool,
+                                                          count: int) -> None:  # fmt: skip
+    """Of a program with 20 devices, 3 of them quick: fewer may be asked for, more only without --quick."""
+    assert Extent(devices=devices, quick=quick).count(20, 3) == count
+
+
 def test_a_figure_without_runs_says_so() -> None:
     """Every observable stands the absence of its runs: it is not run, or a bound."""
     for figure in all_figures():
@@ -185,6 +199,15 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
     table = list(csv.reader((tmp_path / "out" / "table2.csv").open()))
     assert table[0][0] == "composition"
     assert table[-2][0].startswith("OGB, 20 nm, simulated")
+
+
+def test_a_row_keeps_its_interval_and_its_reason() -> None:
+    """The lower end first, in the row and in the CSV, which has the reason of an unclear one too."""
+    made = board.row(target("S3_ddab_switches"), Measured(200.0, 100.0, 400.0, 8, "told"))
+    assert (made.interval, made.n, made.verdict) == ([100.0, 400.0], 8, UNCLEAR)
+    (line,) = csv.DictReader(board.as_csv([made]).splitlines())
+    assert (line["95 % interval"], line["reason"]) == ("100 to 400", made.reason)
+    assert made.reason.endswith("; told")
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -320,6 +343,16 @@ def test_time_that_is_over_stops_a_board(tmp_path: Path, capsys: pytest.CaptureF
     assert not any((tmp_path / "a" / "tasks").iterdir())
     assert reproduce(["S11_roughness"], out=tmp_path / "b", minutes=0, workers=1, quiet=True) == 0
     assert "stopped" not in capsys.readouterr().err
+
+
+def test_minutes_are_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them are over after 120 s, and not after 119 s."""
+    seconds = [1000.0]
+    monkeypatch.setattr("kmc_analysis.commands.reproduce.time.monotonic", lambda: seconds[-1])
+    over = _until(2.0, lambda: False)
+    for passed, stops in ((119.0, False), (120.0, True)):
+        seconds.append(1000.0 + passed)
+        assert over() is stops
 
 
 def test_what_is_owed_is_no_hit() -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from kmc import cli
+from kmc.commands.structure import _gap, _numbers
+from kmc.lattice import OPEN, Lattice, Region
 from kmc.runfile import load_run
+from kmc.stack import load_stack
 from kmc.windows import Windows
 
 RUN = """\
@@ -54,8 +57,6 @@ def test_the_window_is_that_of_the_run(run_file: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "thin_film_100nm"])
 def test_what_is_built_is_near_what_was_asked(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The residue's gap to a plane of sites, the channel to a site of the seam, the film to its roughness."""
-    from kmc.stack import load_stack
-
     stack, found = load_stack(name), told(capsys, name)
     numbers, step = stack.numbers(), float(found["spacing_nm"])  # type: ignore[arg-type]
     gap = next(one.internal for key, one in numbers.items() if key.endswith("residue_gap"))
@@ -69,9 +70,6 @@ def test_what_is_built_is_near_what_was_asked(name: str, capsys: pytest.CaptureF
 
 def test_a_gap_is_that_of_the_highest_silver() -> None:
     """Of a lattice drawn by hand, whose electrode hangs down beside it."""
-    from kmc.commands.structure import _gap
-    from kmc.lattice import Lattice, Region
-
     region = np.full((10, 4, 4), Region.GAP, np.uint8)
     region[0], region[8:], region[5:, 0, 0] = Region.COUNTER, Region.ELECTRODE, Region.ELECTRODE
     residue = np.zeros(region.shape, bool)
@@ -79,6 +77,21 @@ def test_a_gap_is_that_of_the_highest_silver() -> None:
     residue[1:5, 3, 3] = True
     assert _gap(Lattice(0.5, region, np.zeros_like(region), residue)) == 3 * 0.5
     assert _gap(Lattice(0.5, region, np.zeros_like(region), np.zeros_like(residue))) is None
+
+
+def test_a_window_that_is_wider_than_deep_is_told_so() -> None:
+    """Of a lattice drawn by hand, 6 sites by 4 at 0.5 nm: half of its silver hangs down by two sites, and one
+    column of room leads there in five steps."""
+    region = np.full((12, 4, 6), Region.GAP, np.uint8)
+    region[0], region[1], region[10:], region[8:, :, :3] = (
+        Region.COUNTER, Region.ORGANIC, Region.ELECTRODE, Region.ELECTRODE)  # fmt: skip
+    room = np.zeros_like(region)
+    room[2:8, 1, 1] = OPEN
+    lattice = Lattice(0.5, region, room, np.zeros(region.shape, bool))
+    found = _numbers(load_stack("ogb_20nm"), lattice)
+    assert (found["width_nm"], found["depth_nm"], found["sites"]) == (3.0, 2.0, 288)
+    assert (found["thickness_nm"], found["roughness_nm"]) == (3.5, 0.5)
+    assert (found["channel_nm"], found["channel_way_nm"]) == (0.5, 2.5)
 
 
 def test_stacks_without_crystals_have_no_more_than_they_have(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_simulation
@@ -25,9 +27,9 @@ from kmc.errors import CorruptFile, UserError
 from kmc.study import load_study
 from kmc.study.engine import Outcome, execute, execute_one, prepare, status
 from kmc.study.manifest import read_manifest
-from kmc.study.pool import OnDone, OnProgress, Task
+from kmc.study.pool import OnDone, OnProgress, Task, _teller
 from kmc.study.slurm import write_script
-from kmc.study.task import perform
+from kmc.study.task import Result, perform
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
@@ -238,6 +240,35 @@ def test_kill_9_twenty_times(whole: Path, tmp_path: Path) -> None:
         turn += 1
     assert ended(folder)[0] == 0
     assert contents(folder) == contents(whole)
+
+
+# --- how far it is ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("total_s", "share"), [(8.0, 0.25), (0.0, 1.0)])
+def test_a_worker_tells_which_share_of_its_task_is_done(total_s: float, share: float) -> None:
+    """Not the time of it; one that takes no time is done."""
+    here, there = multiprocessing.Pipe(duplex=False)
+    _teller(there)({"time_s": 2.0, "total_s": total_s})
+    assert here.recv() == ("progress", share)
+
+
+def test_the_time_left_is_that_of_the_tasks_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One was done before, one and a half in 10 s: what is left are five and a half of seven."""
+    study, clock = load_study(folder / "study.yaml"), SimpleNamespace(now=0.0)
+    told: list[dict[str, Any]] = []
+    execute_one(study, folder / "out", 0)
+    monkeypatch.setattr("kmc.study.engine.time", SimpleNamespace(monotonic=lambda: clock.now, time=time.time))
+
+    def one_and_a_half(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone,
+                       on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:  # fmt: skip
+        (first, _), (second, _) = next(tasks), next(tasks)
+        clock.now = 10.0
+        on_done(first, Result("done"))
+        on_progress(second, 0.5)
+
+    execute(study, folder / "out", telling=told.append, runner=one_and_a_half)
+    assert told[-1]["left_s"] == pytest.approx(10.0 * 5.5 / 1.5, abs=0.1)
 
 
 # --- failures --------------------------------------------------------------------------------------------
@@ -628,6 +659,21 @@ def test_large_arrays_are_blocked(folder: Path) -> None:
     assert study.count == 2504
     assert "--array=0-834\n" in text
     assert "SLURM_ARRAY_TASK_ID * 3;" in text
+
+
+def test_an_element_does_all_of_its_block(folder: Path) -> None:
+    """The first, the next and the last, which is shorter, as the shell counts; of the study as it was set."""
+    study = load_study(folder / "study.yaml", ["replicates=626"])
+    script = write_script(study, folder / "out", folder / "job.sh")
+    script.write_text(script.read_text().replace(f"{sys.executable} -m kmc", "echo"))
+    lines = []
+    for element in ("0", "1", "834"):
+        environment = {**os.environ, "SLURM_ARRAY_TASK_ID": element}
+        shell = subprocess.run(["bash", "job.sh"], cwd=folder, env=environment, check=True,
+                               capture_output=True, text=True)  # fmt: skip
+        lines += shell.stdout.splitlines()
+    assert [int(line.split(" --task ")[1].split()[0]) for line in lines] == [0, 1, 2, 3, 4, 5, 2502, 2503]
+    assert all(" --set replicates=626 " in line for line in lines)
 
 
 # --- one dataset -----------------------------------------------------------------------------------------

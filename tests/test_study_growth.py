@@ -122,10 +122,13 @@ def test_how_many_come_next() -> None:
 
 
 def test_ratios_are_known_by_a_factor() -> None:
-    """Half an interval of the logarithm; one number is not known at all."""
+    """Half an interval of the logarithm, of four numbers Student's 3.18 standard errors; one number is not
+    known at all."""
     tight = Tightness("on_off", 0.2)
-    known = np.exp(0.1 * np.array([-1.0, 1.0, -1.0, 1.0]))
-    assert 0.05 < tight._width(known) < 0.5
+    logarithms = 0.1 * np.array([-1.0, 1.0, -1.0, 1.0])
+    known = np.exp(logarithms)
+    half = 3.1824463 * np.std(logarithms, ddof=1) / math.sqrt(4)
+    assert tight._width(known) == pytest.approx(math.expm1(half))
     assert tight._width(100 * known) == pytest.approx(tight._width(known))
     assert tight._width(np.array([1.0, np.nan])) == math.inf
 
