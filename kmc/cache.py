@@ -133,8 +133,9 @@ def sweep() -> list[Path]:
     removed: list[Path] = []
     parent = cache_root() / "kernels"
     for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-        age_days = (time.time() - folder.stat().st_mtime) / _DAY_S
-        if folder.name != source_hash() and age_days > _KEEP_DAYS:
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder)
+        with contextlib.suppress(FileNotFoundError):  # another one was quicker
+            age_days = (time.time() - folder.stat().st_mtime) / _DAY_S
+            if folder.name != source_hash() and age_days > _KEEP_DAYS:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
     return removed

@@ -94,6 +94,8 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
     """Turn the system's (and netCDF's) errors about writing `path`, named by `option`, into a WriteFailed."""
     try:
         yield
+    except (RecursionError, NotImplementedError):
+        raise  # faults of a program, and no word of the system's
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
         if isinstance(error, RuntimeError) or number == errno.EACCES:  # netCDF hides what the system said

@@ -65,12 +65,13 @@ def describe(
     cards = stack.cards()
     return {
         "name": name or stack.name,
-        "stack": {"name": stack.name, "hash": stack.hash, "choices": plain(dict(stack.choices))},
+        "stack": {"name": stack.name, "hash": stack.hash, "choices": plain(dict(stack.choices)),
+                  **({} if stack.crystal is None else {"order": stack.crystal.order})},
         "cards": {
             role: {"name": card.name, "symbol": card.symbol, "hash": card.hash}
             for role, card in sorted(cards.items())
         },
-        "numbers": {path: {"value": one.value, "unit": one.unit, "kind": one.kind}
+        "numbers": {path: {"value": one.value, "unit": one.unit, "kind": one.kind, "sigma": one.sigma}
                     for path, one in stack.numbers().items()},
         "protocol": plain(protocol.to_data()),
         "settings": plain(settings.model_dump()),

@@ -19,7 +19,8 @@ from kmc_analysis.measured import Measured, exact
 from kmc_analysis.reproduce import board, decided
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Extent
-from kmc_analysis.reproduce.targets import targets
+from kmc_analysis.reproduce.targets import all_rows, targets
+from kmc_analysis.sources import sources_of
 
 KEY, BARE = "S11_roughness", "S16_interlayers_only"
 
@@ -81,7 +82,7 @@ def test_rows_of_before_are_unknown(out: Path, capsys: pytest.CaptureFixture[str
     assert BARE not in capsys.readouterr().err
 
 
-def test_the_kept_board_can_be_read_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_kept_board_can_be_read_and_goes_on(tmp_path: Path) -> None:
     """Its rows say nothing of what decided them, or do; no row is lost."""
     found = board.kept()
     assert found is not None
@@ -90,6 +91,33 @@ def test_the_kept_board_can_be_read_and_goes_on(tmp_path: Path, capsys: pytest.C
     assert reproduce(tmp_path, KEY, "--seeds", str(len(found["seeds"]))) == 0
     assert list(targets()) == [row["key"] for row in json.loads(
         (tmp_path / "scoreboard.json").read_text())["targets"]]  # fmt: skip
+
+
+def test_sources_and_tolerances_decide_a_row(out: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Its runs are the same: it would be measured or judged otherwise today."""
+    told = f"other cards, programs or sources than today's decided {BARE}"
+    rows = all_rows()
+    judged = {**rows, BARE: rows[BARE]._replace(accept=rows[BARE].accept._replace(high=9.0))}
+    with monkeypatch.context() as other:
+        other.setattr(decided, "all_rows", lambda: judged)
+        assert reproduce(out, KEY) == 0
+        assert told in capsys.readouterr().err
+    with monkeypatch.context() as other:
+        other.setattr(decided, "sources_of", lambda modules: [Path(__file__)])
+        assert reproduce(out, KEY) == 0
+        assert told in capsys.readouterr().err
+    assert reproduce(out, KEY) == 0
+    assert BARE not in capsys.readouterr().err
+
+
+def test_two_commands_keep_each_others_rows(tmp_path: Path) -> None:
+    """One begins, another makes a row and writes the board, then the first one writes."""
+    made = Reproduction([targets()[KEY]], tmp_path, Extent(), picture=False, done_only=True)
+    assert reproduce(tmp_path, "S18b_hrs_regimes") == 0
+    assert made.go(1)
+    found = json.loads((tmp_path / "scoreboard.json").read_text())
+    assert {row["key"] for row in found["targets"]} == {KEY, "S18b_hrs_regimes"}
 
 
 # --- what a figure computes itself -----------------------------------------------------------------------
@@ -103,7 +131,7 @@ def computed() -> Figure:
 def test_all_that_the_readout_imports_decides_it() -> None:
     """The law and the metrics beside its own folders; what only tells does not."""
     package = Path(kmc_analysis.__file__).parent
-    found = {str(path.relative_to(package)) for path in decided.sources_of(["kmc_analysis.figures.readout"])}
+    found = {str(path.relative_to(package)) for path in sources_of(["kmc_analysis.figures.readout"])}
     assert {"measured_law.py", "intervals.py", "figures/readout.py", "metrics/pulses.py", "metrics/states.py",
             "compact/model.py", "reservoir/pipeline.py"} <= found  # fmt: skip
     assert not {"commands/reproduce.py", "report/build.py"} & found

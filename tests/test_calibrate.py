@@ -180,7 +180,7 @@ def test_a_bound_that_reaches_the_band_is_no_loss() -> None:
     assert distance(retention, Measured(10.0, 0.1, math.inf, 3)) > 3.0
 
 
-def test_a_parameter_moves_what_depends_on_it(tmp_path: Path) -> None:
+def test_a_parameter_moves_what_depends_on_it() -> None:
     """The echo rises by 500 per eV over a range of 0.2 eV: 20 tolerances of 5; a constant is not moved, nor
     anything by the leak, or by chance; what has no number is a dash."""
     pytest.importorskip("SALib")

@@ -18,13 +18,13 @@ from kmc.cards import load_card
 from kmc.errors import UserError
 from kmc.runfile import RunFile
 from kmc.study.task import Result, keep_failure
+from kmc_analysis.calibrate import trials
 from kmc_analysis.calibrate.fit import Failed, Posterior, Simulated, search
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import free
 from kmc_analysis.commands import sensitivity as command
 from kmc_analysis.figures.definition import Program
 from kmc_analysis.measured import Measured, exact
-from kmc_analysis.reproduce import decided
 from kmc_analysis.reproduce.session import Extent, Session
 
 BOND, KEY = "electrode.bond_energy", "S8_ogb_retention"
@@ -177,6 +177,20 @@ def test_losses_of_other_programs_or_metrics_are_not_mixed(tmp_path: Path, monke
         monkeypatch.setattr(Program, "protocol", lambda self, stack: before(
             Program("longer", self.stack, [{"read": {}}, {"read": {}}], 1), stack))  # fmt: skip
     else:
-        monkeypatch.setattr(decided, "sources_of", lambda modules: [Path(__file__)])
+        monkeypatch.setattr(trials, "sources_of", lambda modules: [Path(__file__)])
     with pytest.raises(UserError, match=f"holds a search .*{told}.*; choose another --out"):
         search(parameters, judged, tmp_path, 2)
+
+
+@pytest.mark.parametrize("name", ["q?x=1", "brace{y}", "per%20cent", "a#b", "two words", "ä"])
+def test_a_search_keeps_to_its_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    """A database's address gives some signs a meaning."""
+    pytest.importorskip("optuna")
+    decides = dict.fromkeys(trials._DIFFERENCES, "this")
+    with trials.opened(tmp_path / name, decides) as study:
+        trials._put_back(study)
+        study.tell(study.ask(), 1.0)
+    with trials.opened(tmp_path / name, decides) as study:
+        assert len(study.trials) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / trials.NAME).stat().st_size > 0

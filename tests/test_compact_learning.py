@@ -299,3 +299,13 @@ def test_reservoirpy_node(folder: Path) -> None:
     forgetful = Devices("silver", {**module.PARAMETERS, "tau_v": 1e-5}, 30, 3)
     assert recall(module.node(devices=30, seed=3), 5) > 0.7
     assert recall(forgetful, 5) < 0.1
+
+
+def test_a_users_words_end_no_docstring() -> None:
+    """Whatever a model's title and source are: all of the modules can be read."""
+    words = 'Bridge """quoted""" of \\x'
+    odd = replace(load_model("vteam"), title=words, source=words)
+    made = {name: text for name, text in learning.texts(odd, odd.values()).items() if name.endswith(".py")}
+    assert made
+    for name, text in made.items():
+        compile(text, name, "exec")

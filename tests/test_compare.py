@@ -18,6 +18,7 @@ import xarray as xr
 
 import kmc
 from kmc import cli
+from kmc.finding import find_data
 from kmc.provenance import run_of
 from kmc.runfile import load_run
 from kmc.runner import execute
@@ -458,6 +459,26 @@ def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path,
     assert not [path for path in found if path.endswith("hash")]
     assert cli.main(["run", str(file), "--out", str(out), "--resume", "--no-picture"]) == 2
     assert "electrode.bond_energy is 0.2 eV there, 0.5 eV here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [
+    ("order: random", "order: ordered", {"stack.order": ("random", "ordered")}),
+    ("sigma: 0.36", "sigma: 0.02", {"numbers.crystal.aspect_ratio.sigma": ("0.36", "0.02")}),
+    ("value: 1.26,", "value: 1.26000001,",
+     {"numbers.crystal.aspect_ratio": ("1.26 (measured)", "1.26000001 (measured)")}),
+])  # fmt: skip
+def test_devices_that_differ_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str,
+    told: dict[str, tuple[str, str]],
+) -> None:  # fmt: skip
+    """Also by what is no value of a number, and by its last digits."""
+    text = find_data("stack", "ogb_20nm").read_text()
+    assert text.count(before) == 1
+    for name, stack in (("one", text), ("two", text.replace(before, after))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "film.yaml").write_text(stack)
+        (tmp_path / name / "run.yaml").write_text("stack: film.yaml\nprotocol: [read: {}]\n")
+    assert inputs(tmp_path / "one/run.yaml", tmp_path / "two/run.yaml", capsys=capsys) == told
 
 
 def test_a_dataset_knows_its_numbers_or_else_the_hashes_speak(

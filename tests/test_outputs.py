@@ -230,6 +230,15 @@ def test_the_exit_code_says_whose_it_is(tmp_path: Path, number: int, code: int) 
     assert caught.value.next_step
 
 
+@pytest.mark.parametrize("error", [NotImplementedError("ours"), RecursionError("ours"), KeyError("ours")])
+def test_a_fault_of_the_program_is_not_the_disks(tmp_path: Path, error: Exception) -> None:
+    """It stays what it is; netCDF's own RuntimeError says what the system refused."""
+    with pytest.raises(type(error), match="ours"), files.explained(tmp_path / "x"):
+        raise error
+    with pytest.raises(files.WriteFailed), files.explained(tmp_path / "x"):
+        raise RuntimeError("NetCDF: HDF error")
+
+
 def test_a_full_disk_advises_what_every_command_has(tmp_path: Path) -> None:
     """Only `kmc run` has --resume; the rest are given again as they were."""
     with pytest.raises(files.WriteFailed) as caught, files.explained(tmp_path / "x"):

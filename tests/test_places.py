@@ -111,7 +111,7 @@ def test_what_is_computed_again_replaces_the_dataset(tmp_path: Path) -> None:
     assert before != after
 
 
-def test_a_model_is_given_once(tmp_path: Path) -> None:
+def test_a_model_is_given_once() -> None:
     """Two models of one name would be one row; a parameter that is set twice one value."""
     with pytest.raises(UserError, match='two of the models are called "silver"'):
         table.fits(["silver", "silver"], [], [])

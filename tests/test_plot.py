@@ -108,8 +108,7 @@ def test_corners_without_a_current_do_not_break_a_curve(traces: Traces, tmp_path
 
 
 @pytest.mark.parametrize("count", [1, 16, 40])
-def test_many_names_leave_room_for_the_curves(traces: Traces, tmp_path: Path, drawn: list[Axes],
-                                              count: int) -> None:  # fmt: skip
+def test_many_names_leave_room_for_the_curves(tmp_path: Path, drawn: list[Axes], count: int) -> None:
     """Each axes keep two inches at least, no name lies on them or is cut off, and nothing is warned of."""
     paths = [tmp_path / f"a_measurement_with_a_name_of_some_length_{k}.csv" for k in range(count)]
     for path in paths:
@@ -168,6 +167,15 @@ def measurements(folder: Path, names: Sequence[str], text: str = CSV) -> list[Pa
     for path in paths:
         path.write_text(text)
     return paths
+
+
+def test_a_table_without_a_current_says_so(tmp_path: Path, drawn: list[Axes]) -> None:
+    """In place of empty axes."""
+    dark = "\n".join([CSV.splitlines()[0], "0.0,0.1,0.0", "0.1,0.2,0.0", "0.2,0.1,nan", ""])
+    overlay.draw(measurements(tmp_path, ["dark"], dark), tmp_path / "a.png", "time")
+    assert [text.get_text() for text in drawn[0].texts] == ["no current to draw"]
+    overlay.draw(measurements(tmp_path, ["mine"]), tmp_path / "a.png", "time")
+    assert not drawn[0].texts
 
 
 @pytest.mark.parametrize("count", [6, 40])

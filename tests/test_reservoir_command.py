@@ -12,10 +12,21 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import kmc_analysis
 from kmc import cli, netcdf
 from kmc.errors import UserError
+from kmc_analysis import sources
 from kmc_analysis.compact import model
-from kmc_analysis.reservoir import identity, outputs, pipeline, settings, sweep, table, trains
+from kmc_analysis.reservoir import (
+    identity,
+    kinetic,
+    outputs,
+    pipeline,
+    settings,
+    sweep,
+    table,
+    trains,
+)
 from kmc_analysis.reservoir.devices import device_model
 
 PLAN = "data: {samples: 48, test: 16}\nfeeding: {nodes: 6}\nreadout: {epochs: 2}\nseeds: 2\n"
@@ -137,20 +148,51 @@ def test_another_equation_is_another_point(tmp_path: Path) -> None:
 def test_another_program_makes_other_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a sweep that goes on after an update has old and new points; a plan remains the same one."""
     (tmp_path / "tiny.yaml").write_text(PLAN)
-    plan = settings.load(tmp_path / "tiny.yaml")
-    plans, points = {identity.identity(plan)}, {identity.identity(plan, 1)}
-    here = Path(identity.__file__).parent.parent
-    for k, name in enumerate(("", "reservoir/readout.py", "compact/ladder.py")):
-        copy = tmp_path / str(k)
-        for folder in ("reservoir", "compact"):
-            shutil.copytree(here / folder, copy / folder)
-        if name:
-            (copy / name).write_text((copy / name).read_text() + "# another\n")
-        monkeypatch.setattr(identity, "_PACKAGE", copy)
+    plan, package = settings.load(tmp_path / "tiny.yaml"), Path(kmc_analysis.__file__).parent
+    made_by = sources.sources_of([identity._MADE_BY])
+    plans, points = set(), {identity.identity(plan, 1)}
+    for k, name in enumerate(("", "reservoir/readout.py", "compact/reference.py", "measured_law.py")):
+        copies = [tmp_path / str(k) / path.relative_to(package) for path in made_by]
+        for copy, path in zip(copies, made_by, strict=True):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(path.read_text() + "# another\n" * (path == package / name))
+        monkeypatch.setattr(identity, "sources_of", lambda modules, copies=copies: copies)
+        identity._sources.cache_clear()
         plans.add(identity.identity(plan))
         points.add(identity.identity(plan, 1))
+    identity._sources.cache_clear()
     assert len(plans) == 1
-    assert len(points) == 3, "a copy of the same sources is the same program"
+    assert len(points) == 4, "a copy of the same sources is the same program"
+    assert package / "reservoir/figures.py" not in made_by, "what only draws makes no number"
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_readout_that_diverges_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its files and pictures: numbers that there are not are null, or none."""
+    (tmp_path / "wild.yaml").write_text(
+        "data: {samples: 40, test: 8}\nfeeding: {nodes: 3}\nseeds: 1\n"
+        "readout: {rate: 100, output: linear, epochs: 30}\n")  # fmt: skip
+    assert cli.main(["reservoir", str(tmp_path / "wild.yaml"), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "the weights diverged; lower readout.rate" in told
+    assert "S26_weight_distribution: none, 0 seed(s)" in told
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [path for path in found["files"] if path.endswith("weights.png") and Path(path).is_file()]
+
+
+def test_a_unit_with_a_slash_is_no_file(tmp_path: Path) -> None:
+    """A choice of a number is written into the study as it stands; a card by its path."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("extends: ogb\n")
+    (tmp_path / "tiny.yaml").write_text(
+        f"{PLAN}kinetic: {{choices: {{active.mobility: 2 cm2/V/s, ligand: own/mine.yaml}}}}\n")
+    plan = settings.load(tmp_path / "tiny.yaml")
+    text = kinetic.study_text(plan, np.zeros((1, 1, 4), bool), 1)
+    assert "  active.mobility: 2 cm2/V/s\n" in text
+    assert f'  ligand: "{tmp_path / "own/mine.yaml"}"\n' in text
+    (tmp_path / "own" / "mine.yaml").unlink()
+    with pytest.raises(UserError, match=r"tiny\.yaml: .*own/mine\.yaml"):
+        kinetic.study_text(plan, np.zeros((1, 1, 4), bool), 1)
 
 
 def test_a_model_lies_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,3 +347,10 @@ def test_compact_model_predicts_kinetic_accuracy() -> None:
     others = generator.permutation(sorted(stored))
     mixed = {name: stored[other] for name, other in zip(stored, others, strict=True)}
     assert kinetic.transferred(plan, mixed, result, 1)["kinetic"] < found["kinetic"] - 20.0
+
+
+def test_a_node_tells_reads_from_writes_by_their_voltage() -> None:
+    """Where both have one, a write would last as long as a read."""
+    words = ["encoding.amplitude=1 V", "encoding.read_amplitude=1 V"]
+    with pytest.raises(UserError, match="a read and a write have the same voltage"):
+        SpikeDevices(settings.load(FILE, words), 1)

@@ -612,6 +612,13 @@ def test_the_slurm_script_does_every_task(whole: Path, folder: Path, tmp_path: P
     assert contents(folder).items() < contents(whole).items()
 
 
+def test_slurm_reads_no_pattern_in_the_folder(folder: Path) -> None:
+    """A % of its path is a %; those of the log's own name stay what SLURM fills in."""
+    study = load_study(folder / "study.yaml")
+    script = write_script(study, folder / "50%j", folder / "job.sh").read_text()
+    assert f"{folder}/50%%j/slurm-%A_%a.log" in script
+
+
 def test_the_slurm_script_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Alone on standard output."""
     script = folder / "job.sh"

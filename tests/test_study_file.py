@@ -100,7 +100,7 @@ def test_settings_keep_their_units(file: Path) -> None:
         "settings.vacancies": (["explicit", "equilibrium"], "")}  # fmt: skip
 
 
-def test_a_hash_is_what_decides_the_result(file: Path, repository: Path) -> None:
+def test_a_hash_is_what_decides_the_result(file: Path) -> None:
     """A card's value, the protocol, settings; not the description, limits of time, or comments."""
     study = load_study(file)
     for text in ("choices.ligand.gap=1.9 nm", "protocol.0.sweep.to=1.1 V", "settings.window=12 nm"):

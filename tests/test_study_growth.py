@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import kmc
 from kmc import cli
 from kmc.study import load_study
-from kmc.study.engine import Outcome
+from kmc.study.engine import Outcome, execute
 from kmc.study.growing import grown
 from kmc.study.growth import Growth
 from kmc.study.manifest import read_manifest
@@ -82,6 +83,21 @@ def test_an_interruption_changes_nothing(folder: Path, tmp_path_factory: pytest.
     assert done(folder).finished
     assert read_manifest(folder / "out").tasks == read_manifest(whole / "out").tasks
     assert kmc.open(folder).load().drop_attrs().equals(kmc.open(whole).load().drop_attrs())
+
+
+def test_all_rounds_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of all of them, and what only the first one had to say."""
+    def told(study: Any, out: Path, **options: Any) -> Outcome:
+        outcome = execute(study, out, **options)
+        rounds.append(outcome.wall_s)
+        return replace(outcome, warnings=[*outcome.warnings, "each", *["first"][len(rounds) - 1:]])
+
+    rounds: list[float] = []
+    monkeypatch.setattr("kmc.study.growing.execute", told)
+    outcome = done(folder)
+    assert len(rounds) > 1
+    assert outcome.wall_s == pytest.approx(sum(rounds))
+    assert outcome.warnings == ["each", "first"]
 
 
 def test_the_most_is_kept_and_said(folder: Path) -> None:

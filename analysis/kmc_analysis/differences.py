@@ -15,6 +15,10 @@ from kmc.runfile import RunFile, load_run
 from kmc.study.manifest import is_study, read_manifest, result_path
 
 ABSENT = "-"
+_HASH = ".hash"
+# What datasets have known since some version.
+_KNOWN = (lambda key: key.startswith("numbers."), lambda key: key.endswith(".sigma"),
+          lambda key: key == "stack.order")  # fmt: skip
 _DERIVED = ("name", "description", "sources", "window_nm")  # words, and what follows from the rest
 
 
@@ -29,14 +33,26 @@ class Difference(NamedTuple):
 def differences(first: Path, second: Path) -> list[Difference]:
     """What differs between the inputs of two run files, datasets, or folders of runs or studies.
 
-    By the numbers of their cards where those of both are known, else by the cards' hashes.
+    By the numbers of their cards where those of both are known; a hash is named where nothing else says what
+    differs behind it.
     """
     one, other = (dict(_flat(inputs(path))) for path in (first, second))
-    both = all(any(key.startswith("numbers.") for key in found) for found in (one, other))
-    keys = [key for key in dict.fromkeys([*one, *other])
-            if not (key.endswith(".hash") if both else key.startswith("numbers."))]  # fmt: skip
-    pairs = [Difference(key, one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
-    return [pair for pair in pairs if pair.first != pair.second]
+    for kind in _KNOWN:
+        if not all(any(map(kind, found)) for found in (one, other)):  # a dataset of before has none
+            one, other = ({key: found[key] for key in found if not kind(key)} for found in (one, other))
+    pairs = [Difference(key, one.get(key, ABSENT), other.get(key, ABSENT)) for key in {**one, **other}]
+    apart = [pair for pair in pairs if pair.first != pair.second]
+    told = [pair.path for pair in apart if not pair.path.endswith(_HASH)]
+    return [pair for pair in apart if not any(path.startswith(_behind(pair.path)) for path in told)]
+
+
+def _behind(path: str) -> tuple[str, ...]:
+    """Beginnings of the paths that say more of what a hash is of; none for what is no hash."""
+    owner = path.removesuffix(_HASH)
+    if owner == path:
+        return ()
+    role = owner.removeprefix("cards.")
+    return ("stack.order", "cards.", "numbers.") if owner == "stack" else (f"{owner}.", f"numbers.{role}.")
 
 
 def _flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -88,6 +104,9 @@ def _of_study(out: Path) -> dict[str, Any]:
 
 def _kept(run: dict[str, Any]) -> dict[str, Any]:
     """The inputs of a run, its numbers as text."""
-    texts = {path: f"{one['value']:g} {one['unit']}".strip() + f" ({one['kind']})"
-             for path, one in run.get("numbers", {}).items()}  # fmt: skip
+    texts = {}
+    for path, one in run.get("numbers", {}).items():
+        texts[path] = f"{one['value']:.15g} {one['unit']}".strip() + f" ({one['kind']})"
+        if one.get("sigma") is not None:
+            texts[f"{path}.sigma"] = f"{one['sigma']:.15g} {one['unit']}".strip()
     return {key: value for key, value in run.items() if key not in _DERIVED} | {"numbers": texts}

@@ -13,7 +13,16 @@ from matplotlib.figure import Figure
 
 from kmc import dataset
 from kmc.errors import UserError
-from kmc.pictures.lines import COLOURS, DARKEST_A, STYLES, from_zero, lone, plain, time_axis
+from kmc.pictures.lines import (
+    COLOURS,
+    DARKEST_A,
+    STYLES,
+    from_zero,
+    lone,
+    plain,
+    say_if_empty,
+    time_axis,
+)
 from kmc.pictures.passages import passages
 from kmc.pictures.traces import is_swept
 from kmc_analysis.compact import simulated
@@ -66,6 +75,7 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto") -> Path:
         places[-1].set_ylabel("|current| (A)" if by_voltage else "source voltage (V)")
         places[0].set_ylabel("|current| (A)")
         _names(places[0], [one.name for one in curves])
+        say_if_empty(places[0], "no current to draw")
     return out
 
 

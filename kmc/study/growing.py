@@ -21,10 +21,12 @@ def grown(study: Study, out: Path, **options: Any) -> Outcome:
     growth = study.growth
     assert growth is not None
     count, done, failed = _begun(study, out), 0, frozenset[str]()
+    wall_s, warnings = 0.0, list[str]()
     while True:
         now = study.with_replicates(count)
         outcome = execute(now, out, leave=failed, **options)
-        done += outcome.done
+        done, wall_s = done + outcome.done, wall_s + outcome.wall_s
+        warnings += [told for told in outcome.warnings if told not in warnings]
         failed |= {now.hashes[one.task] for one in outcome.failed}
         after = None if outcome.left else growth.after(count, growth.tightness.widths(open_study(out)))
         if after is None or count == growth.most:
@@ -32,10 +34,11 @@ def grown(study: Study, out: Path, **options: Any) -> Outcome:
         count = min(after, growth.most)
     if after is not None:
         told = f"{growth.tightness} is not reached with {count} replicates, the most allowed"
-        outcome.warnings.append(told)
+        warnings.append(told)
     found = records.read_manifest(out)
     outcome.failed = records.failures(out, found, records.states(out, found))
-    return replace(outcome, already=outcome.already + outcome.done - done, done=done)
+    return replace(outcome, already=outcome.already + outcome.done - done, done=done, wall_s=wall_s,
+                   warnings=warnings)  # fmt: skip
 
 
 def _begun(study: Study, out: Path) -> int:

@@ -56,7 +56,7 @@ def write_script(study: Study, out: Path, path: Path) -> Path:
     text = _SCRIPT.format(
         job=shlex.quote(f"kmc-{study.name}"), last=-(-study.count // block) - 1, block=block,
         tasks=study.count, command=shlex.join(command),
-        logs=shlex.quote(str(out.resolve() / "slurm-%A_%a.log")),
+        logs=shlex.quote(str(out.resolve()).replace("%", "%%") + "/slurm-%A_%a.log"),
     )  # fmt: skip
     files.write_whole(path, _with_own(text, path).encode())
     return path

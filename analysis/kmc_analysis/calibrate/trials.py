@@ -14,8 +14,8 @@ from kmc.stack import load_stack
 from kmc_analysis.calibrate.loss import calibration_targets
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
-from kmc_analysis.reproduce import decided
 from kmc_analysis.reproduce.session import Extent, Maker
+from kmc_analysis.sources import digest, sources_of
 
 NAME = "trials.db"
 _FAILED = "failed"  # a trial of which runs failed, not one that was stopped
@@ -56,7 +56,7 @@ def deciding(parameters: Sequence[Free], extent: Extent | None) -> dict[str, str
         "stacks": repr({name: load_stack(name).hash for name in sorted({one.stack for one in programs})}),
         "targets": repr({key: one.accept for key, one in fitted.items()}),
         "programs": repr(sorted({maker.run(one, seed=0).name for one in programs})),
-        "sources": decided.digest(decided.sources_of(modules)),
+        "sources": digest(sources_of(modules)),
     }
 
 
@@ -71,7 +71,7 @@ def opened(out: Path, decided: Mapping[str, str]) -> Iterator[Any]:
     library = optuna()
     files.make_folder(out)
     with files.only_one(out), _explained(out / NAME):
-        study = library.create_study(study_name="calibrate", storage=f"sqlite:///{out / NAME}",
+        study = library.create_study(study_name="calibrate", storage=_address(out / NAME),
                                      load_if_exists=True)  # fmt: skip
         _compare(study, decided, out)
         _put_back(study)
@@ -79,6 +79,13 @@ def opened(out: Path, decided: Mapping[str, str]) -> Iterator[Any]:
             yield study
         finally:
             _put_back(study)
+
+
+def _address(path: Path) -> str:
+    """The database at `path`; in an address "?", "%" and "{" of a folder would mean something else."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def _compare(study: Any, decided: Mapping[str, str], out: Path) -> None:

@@ -109,6 +109,11 @@ def _plain(numbers: np.ndarray) -> str:
     return "[" + ", ".join(f"{number:.6g}" for number in numbers) + "]"
 
 
+def _told(text: str) -> str:
+    """A user's words as they may stand in a docstring."""
+    return text.replace("\\", " ").replace('"', "'")
+
+
 def aihwkit_pulsed(model: CompactModel, steps: Ladder) -> str:
     """A module with a device that learns by pulses."""
     low, high = steps.up.mean(0)[0], steps.up.mean(0)[-1]
@@ -116,7 +121,7 @@ def aihwkit_pulsed(model: CompactModel, steps: Ladder) -> str:
     down, down_spread = piecewise(steps.down, low, high)
     least, spread = float(min(up.mean(), down.mean())), max(up_spread, down_spread)
     return _PULSED.format(
-        title=model.title, source=model.source, dw_min=f"{least:.6g}", spread=f"{spread:.4g}",
+        title=_told(model.title), source=_told(model.source), dw_min=f"{least:.6g}", spread=f"{spread:.4g}",
         up=_plain(up / least), down=_plain(down / least),
     )  # fmt: skip
 
@@ -126,7 +131,7 @@ def aihwkit_programmed(model: CompactModel, found: Levels) -> str:
     micro = 1e6
     later = "{" + ", ".join(f"{t:g}: {_plain(g * micro)}" for t, g in found.later.items()) + "}"
     return _PROGRAMMED.format(
-        title=model.title, source=model.source, g_min=f"{found.mean[0] * micro:.6g}",
+        title=_told(model.title), source=_told(model.source), g_min=f"{found.mean[0] * micro:.6g}",
         g_max=f"{found.mean[-1] * micro:.6g}", levels=_plain(found.mean * micro),
         spreads=_plain(found.spread * micro), later=later,
     )  # fmt: skip
@@ -137,7 +142,7 @@ def crosssim_device(model: CompactModel, found: Levels) -> str:
     later = "{" + ", ".join(f"{t:g}: {_plain(g / found.mean[-1])}" for t, g in found.later.items()) + "}"
     name = "Kmc" + "".join(word.capitalize() for word in model.name.split("_"))
     return _CROSSSIM.format(
-        name=name, title=model.title, source=model.source, r_min=f"{1.0 / found.mean[-1]:.6g}",
+        name=name, title=_told(model.title), source=_told(model.source), r_min=f"{1.0 / found.mean[-1]:.6g}",
         r_max=f"{1.0 / found.mean[0]:.6g}", levels=_plain(found.mean / found.mean[-1]),
         spreads=_plain(found.spread / found.mean[-1]), later=later,
     )  # fmt: skip
@@ -151,7 +156,8 @@ def reservoirpy_node(model: CompactModel, values: Mapping[str, float], width_s: 
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
     where = model.path.stem if model.path.parent == FOLDER else str(model.path.resolve())
-    return _RESERVOIRPY.format(title=model.title, name=where, values=lines, spread=spread, width=width_s)
+    return _RESERVOIRPY.format(title=_told(model.title), name=where, values=lines, spread=spread,
+                               width=width_s)  # fmt: skip
 
 
 _PULSED = '''"""{title}, for aihwkit. {source}."""

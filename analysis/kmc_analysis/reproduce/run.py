@@ -38,10 +38,9 @@ class Reproduction:
     taken: set[str] = field(default_factory=set)  # names of the figures that were measured
 
     def __post_init__(self) -> None:
-        asked = {one.key for one in self.targets}
-        self.figures = figures_of(asked)
+        self.figures = figures_of({one.key for one in self.targets})
         self.changed = {**self.changes.choices, **self.changes.settings}
-        self.earlier = earlier.rows(self.out, asked, self.extent, self.changed)
+        self.earlier = self._earlier()
         self.different, self.unknown = earlier.compared(self.earlier, self.out, self.extent, self.changes)
         self.session = Session(self.figures, self.out, self.extent, self.changes)
         for one in self.targets:
@@ -129,7 +128,12 @@ class Reproduction:
         return board.board(rows.values(), provenance.versions(), range(first, first + most),
                            **asdict(self.extent), changes=self.changed)  # fmt: skip
 
+    def _earlier(self) -> dict[str, board.Row]:
+        asked = {one.key for one in self.targets}
+        return earlier.rows(self.out, asked, self.extent, self.changed)
+
     def _write(self) -> None:
+        self.earlier = self._earlier()  # with the rows that another command, as of --done, wrote meanwhile
         there = {**self.earlier, **self.rows}
         board.write(self._board({key: there[key] for key in all_rows() if key in there}), self.out)
         files.write_whole(self.out / literature.NAME, literature.as_csv(there).encode())

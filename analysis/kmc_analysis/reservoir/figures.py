@@ -19,6 +19,7 @@ from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.study_figures import MARKERS, saved
 
 SHOWN_TRAINS = 4  # of each class
+TINY = np.finfo(float).tiny  # of states that are all alike no singular value is more than zero
 CONFUSED = ("fp64", "measured", "simulated")
 SWEPT = ("fp64", "measured", "simulated", "none", "leaky")
 
@@ -101,17 +102,21 @@ def weights(result: Result, path: Path) -> Path:
     if trained.plus is not None and trained.minus is not None:
         for place, values, name in zip(axes, (trained.plus, trained.minus, trained.plus - trained.minus),
                                        ("G+", "G-", "G+ - G-"), strict=False):  # fmt: skip
-            place.hist(1e3 * values.ravel(), bins=24, color=COLOURS[0])
+            place.hist(1e3 * values[np.isfinite(values)], bins=24, color=COLOURS[0])
             place.set_xlabel(f"{name} (mS)")
     for part, (values, name) in enumerate(((trained.weights, "devices"), (double.weights, "FP64"))):
-        flat = values.ravel()
-        axes[3].hist((flat - flat.mean()) / flat.std(), bins=24, histtype="step", color=COLOURS[part],
-                     label=name)  # fmt: skip
+        axes[3].hist(_standardised(values), bins=24, histtype="step", color=COLOURS[part], label=name)
     axes[3].set_xlabel("weight, standardised")
     axes[3].set_title(f"KS distance {table.ks_distance(result, table.DEVICE):.3f}", fontsize=8)
     axes[3].legend(frameon=False, fontsize=7)
     axes[0].set_ylabel("number of devices")
     return saved(figure, path)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Weights with a mean of 0 and a spread of 1; none where they diverged."""
+    flat = values.ravel()
+    return (flat - flat.mean()) / flat.std() if np.isfinite(flat).all() and flat.std() else np.zeros(0)
 
 
 def states(result: Result, found: dict[str, Rank], path: Path) -> Path:
@@ -127,7 +132,8 @@ def states(result: Result, found: dict[str, Rank], path: Path) -> Path:
     plane.set_ylabel("second")
     plane.legend(frameon=False, fontsize=7)
     for k, (name, one) in enumerate(found.items()):
-        values.semilogy(np.maximum(one.singular / one.singular[0], 1e-6), marker=MARKERS[k], color=COLOURS[k],
+        share = one.singular / max(one.singular[0], TINY)
+        values.semilogy(np.maximum(share, 1e-6), marker=MARKERS[k], color=COLOURS[k],
                         label=f"{name}: rank {one.rank}, effective {one.effective:.1f}")  # fmt: skip
     values.set_xlabel("singular value")
     values.set_ylabel("over the first")

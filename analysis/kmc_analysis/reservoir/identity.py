@@ -13,9 +13,9 @@ from kmc.errors import UserError
 from kmc_analysis.compact.reference import source_of
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.settings import Plan
+from kmc_analysis.sources import digest, sources_of
 
-_PACKAGE = Path(__file__).parent.parent
-_FOLDERS = ("reservoir", "compact")  # of the package, with all that makes a point's numbers
+_MADE_BY = "kmc_analysis.reservoir.pipeline"  # with all that it imports it makes a point's numbers
 RESULTS, SWEEP, COMPARISON = "results.json", "sweep.json", "kinetic.json"
 # What earlier versions wrote without a file beside it that says which plan it is of.
 _TABLES = {RESULTS: RESULTS, SWEEP: "sweep.csv", COMPARISON: "kinetic.csv"}
@@ -43,18 +43,14 @@ def identity(plan: Plan, seed: int | None = None) -> str:
         told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
     spread = {kind: dict(entries) for kind, entries in model.spread.items()}
     told["model"] = [model.name, source_of(model), model.values(changes), spread]
-    about = [told, None] if seed is None else [told, seed, _sources(_PACKAGE)]
+    about = [told, None] if seed is None else [told, seed, _sources()]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @lru_cache
-def _sources(package: Path) -> str:
+def _sources() -> str:
     """A hash of the sources, once: a file that an update replaces meanwhile is not what runs."""
-    digest = hashlib.sha256()
-    for folder in _FOLDERS:
-        for path in sorted((package / folder).rglob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return digest(sources_of([_MADE_BY]))
 
 
 def origin(plan: Plan) -> dict[str, Any]:

@@ -36,6 +36,7 @@ ABOUT = "every pattern of writes that occurs, then a read; replicates are device
 STUDY = Kind((".yaml", ".yml"), ABOUT.encode())
 HEAD = ("pattern", "replicate", "conductance_S")
 MOST_DEVICES = 1000  # as of a plan
+_CARDS = ("ligand", "electrode")  # choices that are a whole card
 DEVICES = 60  # of (b), whose median is compared
 States = dict[str, np.ndarray]
 
@@ -85,7 +86,8 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     unique = np.unique(found.reshape(-1, found.shape[2]), axis=0)
     settings = plan.kinetic
     lines = ["description: >-", f"  {ABOUT}", f"stack: {_found('stack', settings.stack, plan)}"]
-    choices = {role: _found("card", value, plan) for role, value in settings.choices.items()}
+    choices = {name: _found("card", value, plan) if name in _CARDS else value
+               for name, value in settings.choices.items()}  # fmt: skip
     for key, entries in (("choices", choices), ("settings", settings.settings)):
         if entries:
             lines += [f"{key}:", *(f"  {name}: {value}" for name, value in entries.items())]
@@ -100,7 +102,7 @@ def _found(kind: Literal["card", "stack"], value: Any, plan: Plan) -> Any:
     """A path as seen from anywhere, for the study may lie elsewhere than the plan; all else as it is."""
     if not isinstance(value, str) or not ("/" in value or value.endswith((".yaml", ".yml"))):
         return value
-    return json.dumps(str(find_data(kind, value, plan.path).resolve()), ensure_ascii=False)
+    return json.dumps(str(find_data(kind, value, plan.path, str(plan.path)).resolve()), ensure_ascii=False)
 
 
 def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from reservoirpy.node import Node
 
 from kmc import streams
+from kmc.errors import UserError
 from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
 from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population
 from kmc_analysis.reservoir.feeding import patterns, wire
@@ -27,6 +28,9 @@ class SpikeDevices(Node):
     def __init__(self, plan: Plan, seed: int = 1, name: str | None = None) -> None:
         self.plan, self.seed, self.name = plan, seed, name
         self.wiring = wire(plan.feeding, plan.encoding, plan.data.duration, seed)
+        if plan.encoding.read_amplitude in plan.encoding.amplitude * self.wiring.gains:
+            raise UserError("a read and a write have the same voltage: a step does not say which it is",
+                            str(plan.path), next_step="choose another encoding.read_amplitude")  # fmt: skip
         self.population = Population.of(plan, seed)
         self.input_dim = self.output_dim = plan.feeding.nodes
         self.kernel = compiled(self.population.model)

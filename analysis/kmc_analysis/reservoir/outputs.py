@@ -91,11 +91,12 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
     texts = {"table.csv": _table_csv(found), "weights.csv": kept.weights_csv(results[0]),
              "trains.csv": kept.trains_csv(results[0].trains), "reservoirpy_node.py": node}  # fmt: skip
     files = [*write_texts(out, texts), netcdf.write(out / "states.nc", kept.states(plan, results))]
-    if pictures:
-        tell("drawing")
-        files += _draw(plan, results, merit, ranks, out)
     summary["files"] = [str(path) for path in [*files, out / identity.RESULTS]]
     _json(summary, out / identity.RESULTS)
+    if pictures:
+        tell("drawing")
+        summary["files"] += [str(path) for path in _draw(plan, results, merit, ranks, out)]
+        _json(summary, out / identity.RESULTS)
     return summary
 
 
@@ -176,7 +177,7 @@ def show(summary: dict[str, Any]) -> None:
     for name, row in summary["scoreboard"].items():
         bounds = row["interval"]
         shown = "" if bounds is None else f" [{bounds[0]:.4g}, {bounds[1]:.4g}]"
-        print(f"{name}: {row['simulated']:.4g}{shown}, {row['n']} seed(s)")
+        print(f"{name}: {_number(row['simulated'], '.4g')}{shown}, {row['n']} seed(s)")
     for name, recalls in summary["recall"].items():
         hardest = min(recalls, key=lambda label: recalls[label])
         print(f"hardest class, {table.NAMES[name]}: {hardest} (recall {recalls[hardest]:.1f} %)")

@@ -123,8 +123,9 @@ def _fit(learner: _Double | _Pairs, x: np.ndarray, labels: np.ndarray, train: sl
     found = [[accuracy(learner.weights, *part) for part in parts]]
     answer = softmax if settings.output == "softmax" else _plain
     for _ in range(settings.epochs):
-        for i in stream.permutation(np.arange(*train.indices(len(labels)))):
-            learner.update(x[i], wanted[i] - answer(x[i] @ learner.weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # weights that diverge are told at the end
+            for i in stream.permutation(np.arange(*train.indices(len(labels)))):
+                learner.update(x[i], wanted[i] - answer(x[i] @ learner.weights))
         found.append([accuracy(learner.weights, *part) for part in parts])
     return np.array(found)
 
