@@ -14,6 +14,7 @@ from .kernels_source import hold_open
 from .lattice import ACTIVE, Lattice, Region
 from .mesh import Mesh
 from .multigrid import Hierarchy
+from .rough import places
 from .state import KIND_VACANCY, METAL, Grid, State
 from .units import EPS0, K_B
 
@@ -27,31 +28,41 @@ INNER_ETA = 0.01
 class VacancyEquilibrium:
     """Vacancy number by mesh cell, and the potential of all space charge, solved together (Newton).
 
+    Sites between a node and the rough electrode feel both, by how near they are (`rough.Places`): a vacancy
+    there is felt by the node for the rest, and by the electrode, which answers with its image.
+
     `free`: cells that nothing holds at the start. What is built in elsewhere would leave its counter-charge
     there and charge the rest of the film.
     """
 
-    def __init__(self, lattice: Lattice, stack, factor: int, stage_K: float, free: np.ndarray):
-        self.factor, self.thermal = factor, K_B * stage_K
+    def __init__(self, lattice: Lattice, stack, mesh: Mesh, stage_K: float, free: np.ndarray):
+        factor = mesh.factor
+        self.thermal = K_B * stage_K
         self.scale = 1.0 / (EPS0 * lattice.spacing_nm * factor)
         self.fixed_charge, self.most = vacancy_cells(lattice, stack, factor)
         #: the same by region of a site, over EPS0 and the spacing
         built_in, most = vacancy_sites(stack, lattice.spacing_nm)
         self.built_in, self.room = (part / (EPS0 * lattice.spacing_nm) for part in (built_in, most))
+        by_site = (most[lattice.region], built_in[lattice.region])
+        self.places, felt = places(mesh.near, factor, *by_site)
         self.fixed_charge[~free] = 0.0
+        self.felt_charge = np.where(free, felt.reshape(free.shape), 0.0)  # of what is built in
         self.total = float(self.fixed_charge.sum())
         self.number = self.fixed_charge.copy()
         self.mu = 0.0
         self.hierarchy: Hierarchy | None = None
-        self.sink = np.zeros_like(self.most)
+        self.sink = np.zeros_like(self.most)  # of the matrix: what leads to the electrode, and vacancies
+        #: change of the vacancies' charge with the potential of all nodes or mu: cell by cell, and in all
+        self.slope, self.whole_slope = np.zeros_like(self.most), 0.0
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
     @classmethod
-    def wanted(cls, lattice: Lattice, stack, settings, free: np.ndarray) -> "VacancyEquilibrium | None":
+    def wanted(cls, lattice: Lattice, stack, settings, mesh: Mesh, free: np.ndarray
+               ) -> "VacancyEquilibrium | None":  # fmt: skip
         """That of a stack with a film, if the settings want it."""
         if stack.active is None or settings.vacancies != "equilibrium" or not settings.space_charge:
             return None
-        return cls(lattice, stack, settings.mesh_factor, settings.temperature, free)
+        return cls(lattice, stack, mesh, settings.temperature, free)
 
     def solve(self, potential, voltage: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
@@ -62,11 +73,9 @@ class VacancyEquilibrium:
         step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
         Chem. 16, 337 (1995)). Raises UserError where it has not within NEWTON_STEPS.
         """
-        kept = (others - self.fixed_charge) * self.scale
+        kept = (others - self.felt_charge) * self.scale
         self._fill(potential, voltage, kept)
         for _ in range(NEWTON_STEPS):
-            safe = np.maximum(self.most, 1e-300)
-            self.sink[:] = self.number * (1 - self.number / safe) * (self.scale / self.thermal)
             change = self._step(potential)
             self._descend(potential, change, voltage, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
@@ -109,14 +118,24 @@ class VacancyEquilibrium:
 
     def _fill(self, potential, voltage: float, kept: np.ndarray) -> None:
         """The vacancies for the potential that there is, and the charge of all, `kept` with it."""
-        self._occupy(voltage * potential.unit + potential.charge, potential.fixed == 0)
-        potential.source[:] = self.number * self.scale + kept
+        phi, cell, near = voltage * potential.unit + potential.charge, *self.places[::2]
+        felt = phi.ravel()[cell] * (1.0 - near) + voltage * near
+        number, share = self._occupy(felt, potential.fixed.ravel()[cell] == 0)
+        bend = number * (1.0 - share) * (self.scale / self.thermal)
+        self.number[:] = self._by_cell(number)
+        self.slope[:], self.whole_slope = self._by_cell(bend * (1.0 - near)), float(bend.sum())
+        self.sink[:] = potential.mesh.link + self._by_cell(bend * (1.0 - near) ** 2)
+        potential.source[:] = self._by_cell(number * (1.0 - near)) * self.scale + kept
+
+    def _by_cell(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the groups of each cell."""
+        return np.bincount(self.places.cell, values, minlength=self.most.size).reshape(self.most.shape)
 
     def _step(self, potential) -> np.ndarray:
         """Newton correction of the charge potential, with the shift of mu that keeps the vacancies' number.
 
-        (A + S) change - s shift = residual and s . (change - shift) = 0, S = diag(s): two solves, the second
-        of which starts from its last answer.
+        (A + S) change - s shift = residual and s . change = whole_slope shift: two solves, the second of
+        which starts from its last answer. S: what a node feels of its change; s: of a change of mu.
         """
         if self.hierarchy is None:
             gz, gy, gx = potential.faces
@@ -128,33 +147,34 @@ class VacancyEquilibrium:
         right = np.where(free, potential.source - potential.hierarchy.apply(potential.charge), 0.0)
         change = np.zeros_like(right)
         self.hierarchy.solve(right, change, INNER_ETA)
-        slope = np.where(free, self.sink, 0.0)
+        slope = np.where(free, self.slope, 0.0)
         self.response[~free] = 0.0
         self.hierarchy.solve(slope, self.response, INNER_ETA)
-        left = float(slope.sum() - (slope * self.response).sum())
-        shift = float((slope * change).sum()) / left if left > 1e-12 * max(slope.sum(), 1e-300) else 0.0
+        left = self.whole_slope - float((slope * self.response).sum())
+        shift = float((slope * change).sum()) / left if left > 1e-12 * max(self.whole_slope, 1e-300) else 0.0
         return change + shift * self.response
 
-    def _occupy(self, phi: np.ndarray, free: np.ndarray) -> None:
-        """Occupations for a potential, with mu from the conserved total (Newton inside a bracket)."""
-        sites = (self.most > 0) & free
-        self.number[:] = 0.0
-        if self.total <= 0.0 or not sites.any():
-            return
-        most, energy = self.most[sites], phi[sites] / self.thermal
-        low, high = energy.min() - 60.0, energy.max() + 60.0
+    def _occupy(self, phi: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and occupations of the groups for their potentials, none in cells that are held; mu is from
+        the conserved total (Newton inside a bracket)."""
+        most = np.where(free, self.places.most, 0.0)
+        share = np.zeros_like(most)
+        if self.total <= 0.0 or not free.any():
+            return share, share
+        energy = phi / self.thermal
+        low, high = energy[free].min() - 60.0, energy[free].max() + 60.0
         mu = min(max(self.mu / self.thermal, low), high)
         for _ in range(100):
             share = 1.0 / (1.0 + np.exp(np.clip(energy - mu, -500, 500)))
-            excess = float(most @ share) - self.total
+            excess = float((most * share).sum()) - self.total
             if abs(excess) < 1e-7 * self.total:
                 break
             low, high = (low, mu) if excess > 0 else (mu, high)
-            slope = float(most @ (share * (1 - share)))
+            slope = float((most * share * (1 - share)).sum())
             new = mu - excess / slope if slope > 0 else low
             mu = new if low < new < high else 0.5 * (low + high)
         self.mu = mu * self.thermal
-        self.number[sites] = most * share
+        return most * share, share
 
 
 def vacancy_sites(stack, spacing_nm: float) -> tuple[np.ndarray, np.ndarray]:

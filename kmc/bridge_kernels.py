@@ -105,8 +105,7 @@ def is_cut(to, above, k: int, d: int) -> bool:
 
 
 @njit
-def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, count: int,
-                        nz: int, ny: int, nx: int):
+def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, count: int, ny: int, nx: int):
     """Sums over floating clusters beside a closed filament: conductance (S) and conductance times potential.
 
     float64 [count, 2] by label; each atom has one channel, to the nearest metal whose potential is known:

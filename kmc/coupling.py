@@ -46,7 +46,8 @@ class Device:
         self.series = device.value("series_resistance") + device.value("spreading_resistance")
         self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
         self.potential.prepare(self.state)
-        self.vacancies = VacancyEquilibrium.wanted(lattice, stack, settings, self.potential.fixed == 0)
+        self.vacancies = VacancyEquilibrium.wanted(lattice, stack, settings, self.potential.mesh,
+                                                   self.potential.fixed == 0)  # fmt: skip
         self.path = Path()
         self.point = circuit.Operating(0.0, 0.0, False)
         self.source, self.limit, self.beside = 0.0, math.inf, 0.0  # beside: other windows' filaments, S

@@ -10,19 +10,20 @@ from .state import METAL
 
 
 @njit
-def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet, skipped: int, fixed, unit,
-            share):
+def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet, skipped: int, rough: int,
+            fixed, unit, share):
     """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
     start [nz/f]: first plane of a cell that is above the sheet or all below it: before it metal alone counts;
-    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose atoms do not hold their cell;
+    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose atoms do not hold their cell; rough: plane of
+    cells from which on an electrode holds only those that are closed;
     unit: float64, same shape, written where fixed; share: float64, same shape, of a cell's charge on each of
     its open sites, over their shorter edge.
     """
     cz, cy, cx = fixed.shape
     for kz in range(cz):
         count, total = np.zeros((cy, cx), np.int64), np.zeros((cy, cx))
-        closed = np.zeros((cy, cx), np.int64)
+        closed, hold = np.zeros((cy, cx), np.int64), np.zeros((cy, cx), np.int64)
         for z in range(kz * factor, min(kz * factor + factor, nz)):
             for y in range(ny):
                 ky, row = y // factor, (z * ny + y) * nx
@@ -34,9 +35,11 @@ def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet,
                         if metal and (z != skipped or sites[i].cation > METAL):
                             count[ky, kx] += 1
                             total[ky, kx] += fields[i].unit
+                            hold[ky, kx] += kz < rough or sites[i].cation == METAL
         for ky in range(cy):
             for kx in range(cx):
-                fixed[kz, ky, kx] = count[ky, kx] > 0 or sheet[kz, ky, kx] > 0
+                whole = count[ky, kx] > 0 and closed[ky, kx] == factor**3
+                fixed[kz, ky, kx] = hold[ky, kx] > 0 or whole or sheet[kz, ky, kx] > 0
                 share[kz, ky, kx] = factor / max(factor**3 - closed[ky, kx], 1)
                 if fixed[kz, ky, kx]:
                     unit[kz, ky, kx] = total[ky, kx] / max(count[ky, kx], 1)

@@ -82,19 +82,19 @@ class Potential:
         before = self.fixed.copy(), self.unit[self.fixed == 1]
         mesh = self.mesh
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, mesh.start, mesh.sheet, mesh.skipped,
-                   self.fixed, self.unit, self.share)
+                   mesh.rough, self.fixed, self.unit, self.share)
         changed = np.argwhere(before[0] != self.fixed)
         if self.hierarchy is None or len(changed):
             self.renew_faces()
         if self.hierarchy is None:
-            self.hierarchy = Hierarchy(*self.faces, None, self.fixed)
+            self.hierarchy = Hierarchy(*self.faces, mesh.link, self.fixed)
         else:
             if len(changed) == 0 and np.array_equal(before[1], self.unit[self.fixed == 1]):
                 return False
             if len(changed):
                 low, high = changed.min(axis=0), changed.max(axis=0) + 1
                 self.hierarchy.update((low[0], high[0], low[1], high[1], low[2], high[2]))
-        self.hierarchy.solve(None, self.unit, SOLVE_ETA)
+        self.hierarchy.solve(mesh.link, self.unit, SOLVE_ETA)
         self.solves += 1
         return True
 

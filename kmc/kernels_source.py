@@ -4,7 +4,7 @@ import math
 
 from .kernels_near import kernel, opened
 
-HALVINGS = 40  # of the interval in which the potential lies, at most 2 V wide: to a millionth of kT/e
+HALVINGS = 40  # of the interval in which the charge of a site lies: to 1e-12 of it
 
 
 @kernel
@@ -12,7 +12,7 @@ def hold_open(state, grid, fields, model, atoms, most, built_in, mu: float, ther
     """Give atoms the `source` of their sites without them, with the vacancies there in equilibrium.
 
     most, built_in: vacancies of a site by region [8], V times permittivity; mu and thermal (kT/e) in V. The
-    potential without the atom falls on what it does to the vacancies: each is sought with the other.
+    potential without the atom depends on the vacancies of its site, and these on it: both are found at once.
     """
     voltage = state.run[0].voltage
     for k in range(atoms.size):

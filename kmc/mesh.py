@@ -4,8 +4,10 @@ import numpy as np
 
 from .lattice import Lattice, Region
 from .model import permittivities
+from .rough import Rough
 
-HEIGHT = 0.6  # sites; with it the mean potential in 20 nm is that of the finest mesh to a quarter of kT/e
+HEIGHT = 0.7  # sites; with it the mean potential in 20 nm is that of the finest mesh to 0.6 kT/e
+ALONE = 1e-6  # permittivity to the electrode of a cell that nothing else leads to
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 
@@ -50,6 +52,12 @@ class Mesh:
             self.node[self.first] = self.base + (HEIGHT if factor > 1 else 0.5)
         #: plane whose atoms do not hold their cell; -1: none
         self.skipped = self.base if self.base and factor > 1 else -1
+        #: from this plane of cells on the electrode holds none that has an open site
+        self.rough = self.first + 1 if factor > 1 else self.cells[0]
+        #: permittivities from cells to the electrode's surface in or beside them, float64 [cells]
+        self.link = np.zeros(self.cells)
+        #: of each site, how much of the way from its node to the electrode is behind it
+        self.near = np.zeros(lattice.shape, np.float32)
 
     def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each plane of sites: the cells below and above it, and the weight of the upper one.
@@ -80,33 +88,33 @@ class Mesh:
         if metal is not None:
             resistance[metal] = 1.0 / CONDUCTOR
         z = np.arange(len(resistance))
-        low = np.clip(np.repeat(self.node, self.factor) - z, 0.0, 1.0)[:, None, None]
+        electrode = (lattice.region == Region.ELECTRODE) & (z >= self.rough * self.factor)[:, None, None]
+        rough = Rough(electrode, resistance, self.start, self.node)
         free = np.ones(resistance.shape, bool) & (z >= np.repeat(self.start, self.factor))[:, None, None]
         beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
         held = self.sheet.astype(bool).repeat(self.factor, 0).repeat(self.factor, 1).repeat(self.factor, 2)
         if self.base:
             free |= ~held[self.first * self.factor - 1]  # silver fell on the organic there
         beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
-        upper = self._sum(beyond * free * (1.0 - low))
-        lower = self._sum(resistance * free * low)
-        gz = self._area(1.0 / (upper[:-1] + lower[1:]), 0)
-        return gz, self._side(resistance, free, 1), self._side(resistance, free, 2)
+        upper = self._sum(beyond * free * (1.0 - rough.low))
+        lower = self._sum(resistance * free * rough.low)
+        gz, links = (self._area(one, 0) for one in rough.upwards(upper, lower))
+        gy, gx = (self._side(rough, free, axis, links) for axis in (1, 2))
+        inside = electrode.reshape([v for n in self.cells for v in (n, self.factor)]).any(axis=(1, 3, 5))
+        self.link[:] = links + ALONE * inside
+        self.near[:] = rough.near
+        return gz, gy, gx
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
         """Sums over the planes of each cell, by column of sites."""
         return values.reshape(self.cells[0], self.factor, *values.shape[1:]).sum(axis=1)
 
-    def _side(self, resistance: np.ndarray, free: np.ndarray, axis: int) -> np.ndarray:
-        """Faces along y or x."""
-        parts = np.moveaxis(resistance, axis, 0)
-        if self.factor == 1:
-            lower = upper = parts / 2
-        else:
-            parts = parts.reshape(-1, 2, self.factor // 2, *parts.shape[1:]).sum(axis=2)
-            lower, upper = parts[:, 0], parts[:, 1]
-        series = np.moveaxis(upper + np.roll(lower, -1, 0), 0, axis)
+    def _side(self, rough: Rough, free: np.ndarray, axis: int, links: np.ndarray) -> np.ndarray:
+        """Faces along y or x; those that end at the electrode are added to `links`."""
+        through, ends = rough.aside(axis)
         blocks = np.take(free, np.arange(0, free.shape[axis], self.factor), axis)
-        return self._area((blocks & np.roll(blocks, -1, axis)) / series, axis)
+        links += self._area(ends, axis)
+        return self._area(through * (blocks & np.roll(blocks, -1, axis)), axis)
 
     def _area(self, values: np.ndarray, axis: int) -> np.ndarray:
         """Conductances of columns of sites side by side, for each face along an axis."""

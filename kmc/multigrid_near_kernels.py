@@ -176,7 +176,7 @@ def follow(m, w, b, u, box, energy, goal):
         _residual_near(m, w, start, b, u)
         count = _iterate(m, w, start, energy, goal)[0]
         _spread(m, w, start, u)
-    unlist(m, w, start)
+    unlist(w, start)
     return count
 
 

@@ -146,7 +146,7 @@ def list_nodes(m, w, start):
 
 
 @inner
-def unlist(m, w, start):
+def unlist(w, start):
     """Clear the marks and places for the next time."""
     w.mark[:] = 0
     for q in range(start[STAGES + 1]):

@@ -233,7 +233,7 @@ class Network:
             fields["unit"][atoms[own == k]] = value
         if self.tunnelling and labels > tk.FLOATING:
             sums = bk.floating_potentials(atoms, self.label, fields, self.roof, foot, self.far, self.link,
-                                          labels, *self.shape)
+                                          labels, *self.shape[1:])
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
         return self._path(nodes, links, weight, unit)

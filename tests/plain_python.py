@@ -65,7 +65,7 @@ def potentials() -> dict[str, np.ndarray]:
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
     share = np.zeros(fixed.shape)
     start, sheet = 2 * np.arange(cells[0]), np.zeros(cells, np.uint8)
-    fk.coarsen(state.sites, fields, 2, *SHAPE, start, sheet, -1, fixed, unit, share)
+    fk.coarsen(state.sites, fields, 2, *SHAPE, start, sheet, -1, 1, fixed, unit, share)
     coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
     rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
     place = (np.arange(SHAPE[0]) + 0.5) / 2 - 0.5

@@ -122,10 +122,10 @@ def test_a_file_of_parameters_is_read_with_its_units(tmp_path: Path) -> None:
 TRACES = Path(__file__).resolve().parent.parent / "runs" / "compact_ogb_20nm" / "held_out"
 
 
-def test_the_fitted_device_predicts_trains_that_it_never_saw() -> None:
-    """A train of four pulses, of the median of thirty simulated devices, and a pair, of five, to 15 %. The
-    model's own values do not, nor a fit to five devices, and one device predicts the others worse. Most
-    points of the train are leak: its second half, where the device has left it, is held to 15 % too."""
+def test_the_fitted_device_predicts_a_train_that_it_never_saw() -> None:
+    """Six pulses, by each of which the median of ten simulated devices climbs: to a quarter, also in the
+    second half, and better than one device predicts the others. The model's own values do not, nor does the
+    fit to devices of earlier cards."""
     model = load_model("silver")
     fits = {path.stem: read_parameters(model, path) for path in FITTED.glob("*.json")}
     errors, scatter, late = {}, {}, {}
@@ -135,8 +135,6 @@ def test_the_fitted_device_predicts_trains_that_it_never_saw() -> None:
             off = np.abs(10.0 ** found[one.used] - 1.0)
             errors[name, one.name], scatter[one.name] = float(np.median(off)), one.scatter
             late[name, one.name] = float(np.median(off[off.size // 2 :]))
-    for name in ("pair", "train"):
-        assert errors["ogb_20nm", name] < min(0.15, scatter[name])
-        assert errors["own", name] > 0.15
-    assert late["ogb_20nm", "train"] < 0.15
-    assert errors["ogb_20nm_even_weights", "train"] > 0.15
+    assert max(errors["ogb_20nm", "train"], late["ogb_20nm", "train"]) < 0.25 < scatter["train"]
+    for name in ("own", "ogb_20nm_even_weights"):
+        assert min(errors[name, "train"], late[name, "train"]) > 0.5

@@ -69,7 +69,7 @@ def test_a_time_given_twice_is_a_step(tmp_path: Path) -> None:
     assert [round(step.voltage_V, 9) for step in protocol.steps()] == [0.0] * 10 + [0.5] * 10
 
 
-@pytest.mark.parametrize("name", ["pulse_0.6V_seed1.csv", "pulse_0.8V_seed1.csv"])
+@pytest.mark.parametrize("name", ["pulse_0.6V_seed1.csv", "pair_seed1.csv"])
 def test_a_trace_of_a_run_is_a_program(repository: Path, name: str) -> None:
     """What `kmc compact traces` writes, with corners that have no current."""
     path = repository / "runs/compact_ogb_20nm/fitted" / name

@@ -27,6 +27,7 @@ FLOORS: dict[str, float] = {
     "boxes": 5.8, "silver": 5.8, "field_kernels": 5.8, "nearest_kernels": 5.7, "transport_kernels": 5.8,
     "bridge_kernels": 5.9,
     "surroundings": 5.8, "heat_kernels": 5.7, "heat_nodes": 5.9,
+    "rough": 5.8,
     "mesh": 5.9, "leak": 6, "fields": 6, "processes": 6, "heat": 6, "transport": 6, "kernels": 6,
     "variables": 6.5,
     "circuit": 7, "acceleration": 7, "observers": 7, "populate": 7.3, "patches": 7.3, "renewal": 7.3,

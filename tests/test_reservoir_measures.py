@@ -326,7 +326,7 @@ def test_compact_model_predicts_kinetic_states() -> None:
     assert found["error_decades"] < 0.1
     assert found["worst_decades"] < 0.3
     other = plan.changed(devices={"parameters": "ogb_20nm"})
-    assert kinetic.compared(other, stored, 1)["error_decades"] > 1.0
+    assert kinetic.compared(other, stored, 1)["error_decades"] > 0.5
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.special import expit
 from small_stacks import device, reduced
 
 from kmc.acceleration import density_cells
@@ -58,7 +59,8 @@ def test_it_does_not_depend_on_the_way(name: str, kelvin: float) -> None:
     ("ogb_20nm", 300.0), ("ogb_90nm", 300.0), ("thin_film_100nm", 300.0), ("ogb_20nm", 20.0)])  # fmt: skip
 @pytest.mark.parametrize("voltage", [0.6, -0.5])
 def test_it_is_poisson_and_boltzmann_at_once(name: str, kelvin: float, voltage: float) -> None:
-    """Charge and potential agree on the mesh; all vacancies are there; each cell is at one mu (Fermi)."""
+    """Charge and potential agree on the mesh; all vacancies are there; each cell, and each group of sites
+    near the electrode, is at one mu (Fermi)."""
     device = window(name, kelvin)
     at(device, voltage)
     potential, vacancies = device.potential, device.vacancies
@@ -66,9 +68,17 @@ def test_it_is_poisson_and_boltzmann_at_once(name: str, kelvin: float, voltage: 
     left = np.where(free, potential.source - potential.hierarchy.apply(potential.charge), 0.0)
     assert np.abs(left[free]).max() < 0.02 * np.abs(potential.source[free]).max()
     assert vacancies.number.sum() == pytest.approx(vacancies.fixed_charge.sum(), rel=1e-6)
-    some = free & (vacancies.number > 1e-6)
+    groups, phi = vacancies.places, voltage * potential.unit + potential.charge
+    felt = phi.ravel()[groups.cell] * (1.0 - groups.near) + voltage * groups.near
+    share = expit((vacancies.mu - felt) / (K_B * kelvin)) * free.ravel()[groups.cell]
+    number = np.bincount(groups.cell, share * groups.most, minlength=free.size).reshape(free.shape)
+    assert vacancies.number == pytest.approx(number, rel=1e-6, abs=1e-12)
+    plain = np.ones(free.size, bool)
+    plain[groups.cell[groups.near > 0]] = False  # no site of these is between a node and the electrode
+    some = free & (vacancies.number > 1e-6) & plain.reshape(free.shape)
     share = vacancies.number[some] / vacancies.most[some]
-    level = (voltage * potential.unit + potential.charge)[some] / (K_B * kelvin) + np.log(share / (1 - share))
+    level = phi[some] / (K_B * kelvin) + np.log(share / (1 - share))
+    assert some.sum() > 100
     assert np.ptp(level) < 1e-6
 
 
@@ -150,23 +160,51 @@ def test_along_the_electrode_meshes_agree() -> None:
     assert off[False] > 0.3 * K_B * 300.0
 
 
+@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
+def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
+    """At voltages of a SET and of a RESET: its mean potential within 0.6 kT/e, and within 0.3 beside the
+    electrode.
+
+    Vacancies gather on silver that is negative, within less than a cell. With cells that the rough electrode
+    held and left without them the film was 2 to 3 kT/e too high at -0.5 V. The control: the finest mesh at
+    another voltage.
+    """
+    found = {}
+    for factor in (1, 4):
+        d = window(name, mesh_factor=factor)
+        film = d.lattice.mask(*ACTIVE) & (d.state.sites["cation"] < METAL).reshape(d.lattice.shape)
+        beside = film & (ndimage.distance_transform_edt(d.lattice.region != Region.ELECTRODE) == 1)
+        for volts in (0.6, 0.0, -0.5):
+            at(d, volts)
+            phi = volts * d.potential.fields["unit"] + d.potential.fields["charge"]
+            found[factor, volts] = [phi[some.ravel()].mean() / (K_B * 300.0) for some in (film, beside)]
+    for volts in (0.6, 0.0, -0.5):
+        (film, near), (fine, near_fine) = found[4, volts], found[1, volts]
+        assert abs(film - fine) < 0.6
+        assert abs(near - near_fine) < 0.3
+    assert abs(found[1, 0.0][0] - found[1, -0.5][0]) > 5.0
+
+
 def test_vacancies_gather_right_beside_silver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Site by site, as on a finer mesh: within half of kT/e, however far the cells that silver holds reach.
+    """Site by site, as on the finest mesh: within half of kT/e, however far cells that silver holds reach.
 
     Negative control: with the vacancies of the mesh's free cells alone it is off by kT/e and more.
     """
-    fine = beside_silver(factor=2)
+    fine = beside_silver(factor=1)
     assert np.abs(beside_silver() - fine).max() < 0.5 * K_B * 300.0
     publish = Potential.publish
     monkeypatch.setattr(Potential, "publish", lambda self, state, charge, _: publish(self, state, charge))
     assert np.abs(beside_silver() - fine).max() > K_B * 300.0
 
 
-@pytest.mark.parametrize(("kelvin", "volts"), [
-    (300.0, 0.4), (300.0, 1.0), (300.0, -1.0), (400.0, 0.4), (100.0, 0.4), (100.0, -2.0), (50.0, -1.0)])
-def test_a_few_steps_find_what_is_on_a_site(monkeypatch: pytest.MonkeyPatch, kelvin: float, volts: float
-                                            ) -> None:  # fmt: skip
-    """In all of the window: those of a solution are within kT/e of twenty times as many for 99 of 100 sites.
+@pytest.mark.parametrize(("kelvin", "volts", "most"), [
+    (300.0, 0.4, 0.7), (300.0, 1.0, 2.4), (300.0, -1.0, 0.1), (400.0, 0.4, 0.7), (100.0, 0.4, 0.7),
+    (100.0, -2.0, 1.2), (50.0, -1.0, 2.0)])  # fmt: skip
+def test_a_few_steps_find_what_is_on_a_site(monkeypatch: pytest.MonkeyPatch, kelvin: float, volts: float,
+                                            most: float) -> None:  # fmt: skip
+    """In all of the window: those of a solution are within `most` kT/e of twenty times as many for 99 of 100
+    sites. (At 1 V what is left is at the mesh's own error, 2 kT/e in the layer without vacancies at the
+    electrode; at 50 K a hundredth of the mesh's.)
 
     Negative control: as much relaxed with one step for vacancies, they are off by more somewhere.
     """
@@ -180,7 +218,7 @@ def test_a_few_steps_find_what_is_on_a_site(monkeypatch: pytest.MonkeyPatch, kel
         ends[name] = volts * device.potential.fields["unit"] + device.potential.fields["charge"]
     off = {name: np.abs(ends[name] - ends["all"]) / (K_B * kelvin) for name in ends}
     moved = off["ours"] > 0.0
-    assert np.quantile(off["ours"][moved], 0.99) < (1.2 if volts > 0.5 else 0.7)
+    assert np.quantile(off["ours"][moved], 0.99) < most
     assert off["one"].max() > 1.5 * off["ours"].max()
 
 

