@@ -6,8 +6,8 @@ from .lattice import Lattice, Region
 from .model import permittivities
 from .rough import Rough
 
-HEIGHT = 0.7  # sites; with it the mean potential in 20 nm is that of the finest mesh to 0.6 kT/e
-ALONE = 1e-6  # permittivity to the electrode of a cell that nothing else leads to
+HEIGHT = 0.5  # sites above the sheet: the middle of the first plane, where vacancies gather
+ALONE = 10.0  # permittivity to the electrode of a cell in it to which nothing else leads
 CONDUCTOR = 1e9  # relative permittivity of an electrode: the half cell in it takes no voltage
 
 
@@ -49,7 +49,7 @@ class Mesh:
         self.start = np.maximum(start, np.where(self.end > self.base, self.base, 0))
         self.node = (self.start + self.end) / 2
         if self.base:
-            self.node[self.first] = self.base + (HEIGHT if factor > 1 else 0.5)
+            self.node[self.first] = self.base + HEIGHT
         #: plane whose atoms do not hold their cell; -1: none
         self.skipped = self.base if self.base and factor > 1 else -1
         #: from this plane of cells on the electrode holds none that has an open site
@@ -96,12 +96,12 @@ class Mesh:
         if self.base:
             free |= ~held[self.first * self.factor - 1]  # silver fell on the organic there
         beyond[held & (lattice.region == Region.ORGANIC)] = 1.0 / CONDUCTOR
-        upper = self._sum(beyond * free * (1.0 - rough.low))
+        upper = self._sum(beyond * free * rough.below * (1.0 - rough.low))
         lower = self._sum(resistance * free * rough.low)
         gz, links = (self._area(one, 0) for one in rough.upwards(upper, lower))
         gy, gx = (self._side(rough, free, axis, links) for axis in (1, 2))
         inside = electrode.reshape([v for n in self.cells for v in (n, self.factor)]).any(axis=(1, 3, 5))
-        self.link[:] = links + ALONE * inside
+        self.link[:] = np.where(inside & (links == 0.0), ALONE, links)
         self.near[:] = rough.near
         return gz, gy, gx
 

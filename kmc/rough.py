@@ -33,22 +33,25 @@ class Rough:
     def __init__(self, electrode: np.ndarray, resistance: np.ndarray, begin: np.ndarray, node: np.ndarray):
         self.factor, self.electrode, self.resistance = len(electrode) // len(node), electrode, resistance
         self.cells = (len(node), self.factor, *electrode.shape[1:])
+        self.some = bool(electrode.any())
+        #: what of a cell is below the electrode
         below = np.minimum.accumulate(~electrode.reshape(self.cells), axis=1)
+        self.below = below.reshape(electrode.shape)
         #: open sites of each column of a cell below the electrode, [cells, y, x]
         self.open = below.sum(axis=1)
         middle = np.where(self.open < self.factor, begin[:, None, None] + self.open / 2, node[:, None, None])
         planes = np.arange(len(electrode)).reshape(self.cells[:2])
         #: how much of each site is below the node of its column
         self.low = np.clip(middle[:, None] - planes[..., None, None], 0.0, 1.0).reshape(electrode.shape)
-        self.near = (self._behind() * below).reshape(electrode.shape)
+        self.near = self._behind() if self.some else np.zeros(electrode.shape)
 
     def _behind(self) -> np.ndarray:
         """Of each site the share of the way from its node to the electrode above it, none without one."""
-        way = np.where(self.electrode, 0.0, self.resistance) * (1.0 - self.low)
-        way = way.reshape(self.cells)
+        way = (self.resistance * self.below * (1.0 - self.low)).reshape(self.cells)
         ends = (self.open > 0) & (self.open < self.factor)
         ends[:-1] |= (self.open[:-1] == self.factor) & (self.open[1:] == 0)
-        return (np.cumsum(way, axis=1) - way / 2) * inverse(way.sum(axis=1), ends)[:, None]
+        behind = (np.cumsum(way, axis=1) - way / 2) * inverse(way.sum(axis=1), ends)[:, None]
+        return behind.reshape(self.electrode.shape) * self.below
 
     def upwards(self, upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Conductances of the columns from node to node, and of those from a node to the electrode.
@@ -69,8 +72,11 @@ class Rough:
         way, hit = (np.roll(one, -half, 0).reshape(shape) for one in (parts, metal))
         if self.factor == 1:  # from the middle of a site to that of the next
             way = (way + np.roll(way, -1, 0)) / 2
-        link = _end(way, hit) + np.roll(_end(np.flip(way, 1), np.flip(hit, 1)), 1, 0)
-        through = inverse(way.sum(axis=1), ~hit.any(axis=1))
+        through, link = inverse(way.sum(axis=1), ~hit.any(axis=1)), np.zeros((shape[0], *shape[2:]))
+        if self.some:
+            link += _end(way, hit) + np.roll(_end(*_other(way, hit)), 1, 0)
+            within = parts.reshape(shape), metal.reshape(shape)
+            link += _short(*within) + _short(*_other(*within))
         return np.moveaxis(through, 0, axis), np.moveaxis(link, 0, axis)
 
 
@@ -96,6 +102,18 @@ def _end(way: np.ndarray, hit: Any) -> np.ndarray:
     """Conductances of rows of sites [cells, f, ...] up to the electrode, for those that end there."""
     open_ = np.minimum.accumulate(~hit, axis=1)
     return inverse((way * open_).sum(axis=1), hit.any(axis=1) & open_[:, 0])
+
+
+def _short(way: np.ndarray, hit: Any) -> np.ndarray:
+    """Of rows that end at or before the middle of their own cell: from the middle of what is open of them."""
+    open_, half = np.minimum.accumulate(~hit, axis=1), way.shape[1] // 2
+    count = open_.sum(axis=1)
+    return inverse((way * open_).sum(axis=1) / 2, (count > 0) & (count <= half) & hit[:, half])
+
+
+def _other(way: np.ndarray, hit: Any) -> tuple[np.ndarray, Any]:
+    """Rows from their other end."""
+    return np.flip(way, 1), np.flip(hit, 1)
 
 
 def inverse(values: np.ndarray, where: Any) -> np.ndarray:

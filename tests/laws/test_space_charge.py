@@ -14,6 +14,7 @@ from kmc.errors import UserError
 from kmc.fields import Potential
 from kmc.lattice import ACTIVE, Lattice, Region
 from kmc.protocol import Protocol
+from kmc.rough import Rough
 from kmc.settings import Settings
 from kmc.simulation import Simulation
 from kmc.stack import load_stack
@@ -162,8 +163,8 @@ def test_along_the_electrode_meshes_agree() -> None:
 
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
 def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
-    """At voltages of a SET and of a RESET: its mean potential within 0.6 kT/e, and within 0.3 beside the
-    electrode.
+    """At voltages of a SET and of a RESET: its mean potential within half of kT/e, and within a fifth beside
+    the electrode.
 
     Vacancies gather on silver that is negative, within less than a cell. With cells that the rough electrode
     held and left without them the film was 2 to 3 kT/e too high at -0.5 V. The control: the finest mesh at
@@ -180,9 +181,40 @@ def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
             found[factor, volts] = [phi[some.ravel()].mean() / (K_B * 300.0) for some in (film, beside)]
     for volts in (0.6, 0.0, -0.5):
         (film, near), (fine, near_fine) = found[4, volts], found[1, volts]
-        assert abs(film - fine) < 0.6
-        assert abs(near - near_fine) < 0.3
+        assert abs(film - fine) < 0.5
+        assert abs(near - near_fine) < 0.2
     assert abs(found[1, 0.0][0] - found[1, -0.5][0]) > 5.0
+
+
+@pytest.mark.parametrize("name", ["ogb_20nm", "ogb_7nm", "thin_film_100nm"])
+def test_cells_that_the_electrode_ends_in_are_near_to_it(name: str) -> None:
+    """As a point of theirs is: of one volt they have 0.5 and more (steps may be farther off), which no cell
+    without a link to it has."""
+    d = window(name)
+    mesh, cells = d.potential.mesh, d.potential.fixed.shape
+    electrode = (d.lattice.region == Region.ELECTRODE).reshape([v for n in cells for v in (n, 4)])
+    part = (d.potential.fixed == 0) & electrode.any(axis=(1, 3, 5))
+    part[: mesh.rough] = False
+    assert part.sum() > 20
+    assert mesh.link[part].min() > 1.0
+    assert d.potential.unit[part].min() > 0.5
+
+
+@pytest.mark.parametrize(("open_", "links", "face"), [
+    (1, (1 / 3, 2.0), 0.0), (2, (0.0, 1.0), 0.25), (3, (0.0, 1.0), 0.25), (4, (0.0, 0.5), 0.25)])
+def test_a_wall_within_a_cell(open_: int, links: tuple[float, float], face: float) -> None:
+    """Rows of sites that end at the electrode: from the node to it, or from the middle of what is open where
+    that is no more than half of the cell."""
+    electrode = np.zeros((4, 4, 16), bool)
+    electrode[:, :, 4 + open_ :] = True
+    rough = Rough(electrode, np.ones(electrode.shape), np.zeros(1), np.full(1, 2.0))
+    through, link = rough.aside(2)
+    assert link[..., 1] == pytest.approx(np.full((4, 4), links[1]))
+    assert link[..., 0] == pytest.approx(np.full((4, 4), links[0] + 0.5))  # beyond its other end, too
+    assert through[..., 0] == pytest.approx(np.full((4, 4), face))
+    assert not through[..., 1:].any()
+    flipped = Rough(electrode[:, :, ::-1], rough.resistance, np.zeros(1), np.full(1, 2.0)).aside(2)
+    assert flipped[1][..., ::-1] == pytest.approx(link)
 
 
 def test_vacancies_gather_right_beside_silver(monkeypatch: pytest.MonkeyPatch) -> None:
