@@ -24,6 +24,10 @@ _PACKAGE = Path(__file__).resolve().parent
 _KEEP_DAYS, _DAY_S = 30, 86400.0
 # `kernel` and `inlined` are njit with options (kernels_near).
 _NJIT = re.compile(r"^\s*@(?:\w+\.)?(?:njit|kernel|inlined)\b", re.MULTILINE)
+# A docstring on lines of its own; or a string, which stays; or a comment.
+_LONG = r'"""(?:[^"\\]|\\.|"(?!""))*"""' + r"|'''(?:[^'\\]|\\.|'(?!''))*'''"
+_SHORT = r'"(?:[^"\\\n]|\\.)*"' + r"|'(?:[^'\\\n]|\\.)*'"
+_ASIDE = re.compile(rf"^[ \t]*(?:{_LONG})[ \t]*$|({_LONG}|{_SHORT})|\#[^\n]*", re.MULTILINE | re.DOTALL)
 _IMPORT = re.compile(
     r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\([^)]*\)|[^\n]*)", re.MULTILINE
 )
@@ -44,19 +48,28 @@ def cache_root() -> Path:
 
 @lru_cache(maxsize=1)
 def source_hash() -> str:
-    """A short SHA-256 of the sources that kernels are made of, the Python version and numba's."""
+    """A short SHA-256 of the code that kernels are made of, the Python version and numba's."""
     return _digest(kernel_sources(_PACKAGE), f"{platform.python_version()} numba {metadata.version('numba')}")
 
 
+@lru_cache(maxsize=1)
 def engine_hash() -> str:
-    """A short SHA-256 of all sources that a run's steps, events, fields, heat and circuit rest on."""
+    """A short SHA-256 of all code that a run's steps, events, fields, heat and circuit rest on."""
     return _digest(engine_sources(_PACKAGE))
+
+
+def code(path: Path) -> bytes:
+    """What a file does: all of it, of a Python source without comments, docstrings and empty lines."""
+    if path.suffix != ".py":
+        return path.read_bytes()
+    text = _ASIDE.sub(lambda found: found[1] or "", path.read_text(encoding="utf-8"))
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()).encode()
 
 
 def _digest(paths: list[Path], more: str = "") -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.name.encode() + b"\0" + code(path) + b"\0")
     digest.update(more.encode())
     return digest.hexdigest()[:16]
 

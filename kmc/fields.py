@@ -74,7 +74,7 @@ class Potential:
         self.faces = self.mesh.faces(lattice, stack)
         self.faces_with = partial(self.mesh.faces, lattice, stack)  # metal where a cell is a site
         self.planes = self.mesh.planes()
-        #: boxes along the rough electrode: cells of the mesh are held however little of it is in them
+        #: boxes along the rough electrode, whose surface lies within cells
         self.facing = self.cover(lattice.electrode_surface(), FACING_REACH) if factor > 1 else []
 
     def prepare(self, state: State) -> bool:
@@ -82,7 +82,7 @@ class Potential:
         before = self.fixed.copy(), self.unit[self.fixed == 1]
         mesh = self.mesh
         fk.coarsen(state.sites, self.fields, self.factor, *self.shape, mesh.start, mesh.sheet, mesh.skipped,
-                   mesh.rough, self.fixed, self.unit, self.share)
+                   mesh.rough_plane, self.fixed, self.unit, self.share)
         changed = np.argwhere(before[0] != self.fixed)
         if self.hierarchy is None or len(changed):
             self.renew_faces()

@@ -212,7 +212,8 @@ class Heat:
 
 
 def _sideways(faces: list[np.ndarray]) -> np.ndarray:
-    """What a layer of the window's cells conducts sideways [z], as a share of one face: rows in series."""
+    """Conductance along each layer of the window [z], mean of y and x: cells of a row in series, rows side by
+    side, per face of one cell."""
     rows = [1.0 / (1.0 / face).mean(axis=axis) for axis, face in enumerate(faces) if axis]
     return sum(row.mean(axis=1) for row in rows) / len(rows)
 

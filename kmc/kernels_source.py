@@ -4,7 +4,7 @@ import math
 
 from .kernels_near import kernel, opened
 
-HALVINGS = 40  # of the interval in which the charge of a site lies: to 1e-12 of it
+HALVINGS = 40  # of the interval in which the charge of a site lies, to 1e-12 of it
 
 
 @kernel

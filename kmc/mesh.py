@@ -53,7 +53,7 @@ class Mesh:
         #: plane whose atoms do not hold their cell; -1: none
         self.skipped = self.base if self.base and factor > 1 else -1
         #: from this plane of cells on the electrode holds none that has an open site
-        self.rough = self.first + 1 if factor > 1 else self.cells[0]
+        self.rough_plane = self.first + 1 if factor > 1 else self.cells[0]
         #: permittivities from cells to the electrode's surface in or beside them, float64 [cells]
         self.link = np.zeros(self.cells)
         #: of each site, how much of the way from its node to the electrode is behind it
@@ -87,10 +87,11 @@ class Mesh:
         resistance = 1.0 / values[lattice.region]
         if metal is not None:
             resistance[metal] = 1.0 / CONDUCTOR
-        z = np.arange(len(resistance))
-        electrode = (lattice.region == Region.ELECTRODE) & (z >= self.rough * self.factor)[:, None, None]
+        electrode = lattice.region == Region.ELECTRODE
+        electrode[: self.rough_plane * self.factor] = False
         rough = Rough(electrode, resistance, self.start, self.node)
-        free = np.ones(resistance.shape, bool) & (z >= np.repeat(self.start, self.factor))[:, None, None]
+        above = np.arange(len(resistance)) >= np.repeat(self.start, self.factor)
+        free = np.ones(resistance.shape, bool) & above[:, None, None]
         beyond = resistance.copy()  # upwards of the sheet, the organic in its cell is at its potential
         held = self.sheet.astype(bool).repeat(self.factor, 0).repeat(self.factor, 1).repeat(self.factor, 2)
         if self.base:

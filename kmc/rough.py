@@ -6,7 +6,7 @@ site; from the others links lead to it, and what is nearer to it than to a node 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,8 @@ class Rough:
         way, hit = (np.roll(one, -half, 0).reshape(shape) for one in (parts, metal))
         if self.factor == 1:  # from the middle of a site to that of the next
             way = (way + np.roll(way, -1, 0)) / 2
-        through, link = inverse(way.sum(axis=1), ~hit.any(axis=1)), np.zeros((shape[0], *shape[2:]))
+        through = inverse(way.sum(axis=1), np.logical_not(hit.any(axis=1)))
+        link = np.zeros(through.shape)
         if self.some:
             link += _end(way, hit) + np.roll(_end(*_other(way, hit)), 1, 0)
             within = parts.reshape(shape), metal.reshape(shape)
@@ -98,24 +99,24 @@ def places(near: np.ndarray, factor: int, most: np.ndarray, built_in: np.ndarray
     return Places(keys // (GROUPS + 1), room, share), felt
 
 
-def _end(way: np.ndarray, hit: Any) -> np.ndarray:
+def _end(way: np.ndarray, hit: np.ndarray) -> np.ndarray:
     """Conductances of rows of sites [cells, f, ...] up to the electrode, for those that end there."""
     open_ = np.minimum.accumulate(~hit, axis=1)
     return inverse((way * open_).sum(axis=1), hit.any(axis=1) & open_[:, 0])
 
 
-def _short(way: np.ndarray, hit: Any) -> np.ndarray:
+def _short(way: np.ndarray, hit: np.ndarray) -> np.ndarray:
     """Of rows that end at or before the middle of their own cell: from the middle of what is open of them."""
     open_, half = np.minimum.accumulate(~hit, axis=1), way.shape[1] // 2
     count = open_.sum(axis=1)
     return inverse((way * open_).sum(axis=1) / 2, (count > 0) & (count <= half) & hit[:, half])
 
 
-def _other(way: np.ndarray, hit: Any) -> tuple[np.ndarray, Any]:
+def _other(way: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows from their other end."""
     return np.flip(way, 1), np.flip(hit, 1)
 
 
-def inverse(values: np.ndarray, where: Any) -> np.ndarray:
+def inverse(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """One over some values, nothing elsewhere."""
     return np.divide(1.0, values, out=np.zeros(values.shape), where=where)

@@ -62,7 +62,7 @@ def follow_changes(sites, fields, in_organic, bottom: int, changed, film, known,
 
 
 @njit
-def begin(dirty, run, fields, film, known, in_organic):
+def take_changes(dirty, run, fields, film, known, in_organic):
     """Take over the changes of metal since the last update, before anything follows them.
 
     Returns them (CHANGE [n]); their sites, ascending, each once; what an ion felt on the site of each, V; the
@@ -180,8 +180,8 @@ class Silver:
         return np.flatnonzero(self.known)
 
     def begin(self, state: State, fields: np.ndarray) -> tuple:
-        """What changed of the metal since the last update, as `begin` has it: from now on nothing did."""
-        return begin(state.dirty, state.run, fields, self.film, self.known, self.in_organic)
+        """`take_changes` of this silver: from now on nothing of the metal has changed."""
+        return take_changes(state.dirty, state.run, fields, self.film, self.known, self.in_organic)
 
     def follow(self, state: State, fields: np.ndarray, changed: np.ndarray) -> None:
         """Metal may differ from the last time on these sites alone (ascending, each once)."""

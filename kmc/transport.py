@@ -59,7 +59,7 @@ class Path:
         return self._heat() if self._heat else NOT_HEATED
 
     def parallel(self, other: "Path") -> "Path":
-        """This path with a weaker one between the same electrodes beside it."""
+        """Both paths side by side between the same electrodes; this one where the other adds too little."""
         if other.conductance <= LEAST_BESIDE * self.conductance:
             return self
         return Path(self.conductance + other.conductance, self.bridged, self.gap_nm,

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import importlib
 import io
+import itertools
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import tokenize
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -963,6 +965,39 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     engine = {path.stem for path in cache.engine_sources(top)}
     assert {"coupling", "acceleration", "circuit", "heat", "morphology", "simulation", "steps"} <= engine
     assert not {"cli", "runner", "dataset", "errors", "cache"} & engine
+
+
+def told_nothing(text: str) -> bytes:
+    """`cache.code` by the tokens of Python itself."""
+    lines, aside, begins = text.splitlines(), [], True
+    tokens = [one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type != tokenize.NL]
+    for one, after in itertools.pairwise(tokens):
+        alone = begins and one.type == tokenize.STRING and after.type in (tokenize.NEWLINE, tokenize.COMMENT)
+        if alone or one.type == tokenize.COMMENT:
+            aside.append(one)
+        begins = one.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)
+    for one in reversed(aside):
+        (first, start), (last, end) = one.start, one.end
+        lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:]]
+    return "\n".join(line.rstrip() for line in lines if line.strip()).encode()
+
+
+def test_a_hash_of_code_does_not_follow_what_is_only_said(tmp_path: Path) -> None:
+    """Docstrings and comments are no code, strings and all else are: for all sources, and seen to move."""
+    top = Path(kmc.__file__).parents[1]
+    sources = [path for part in ("kmc", "analysis") for path in sorted((top / part).rglob("*.py"))]
+    assert len(sources) > 150
+    assert [path for path in sources if cache.code(path) != told_nothing(path.read_text("utf-8"))] == []
+
+    def code(text: str) -> bytes:
+        (tmp_path / "one.py").write_text(text)
+        return cache.code(tmp_path / "one.py")
+
+    bare = code("def f(x):\n    return x + 1\n")
+    assert code('"""What."""\n\ndef f(x):  # why\n    """One\n    more."""\n\n    return x + 1\n') == bare
+    for other in ("def f(x):\n    return x + 2\n", "def f(x):\n    return x +  1\n", "def f(x):\n    '#'\n"):
+        assert code(other) != bare
+    assert code("a = '#1'  # two") == b"a = '#1'" != code("a = '#2'")
 
 
 CALLBACK = """

@@ -7,15 +7,17 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from kmc.cache import code
+
 _HASH = 20
 _PACKAGE = __name__.partition(".")[0]
 
 
 def digest(paths: Iterable[Path], more: str = "") -> str:
-    """A short hash of files, by name and content, and of a text."""
+    """A short hash of files, by name and code (`kmc.cache.code`), and of a text."""
     found = hashlib.sha256(more.encode())
     for path in paths:
-        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        found.update(path.name.encode() + b"\0" + code(path) + b"\0")
     return found.hexdigest()[:_HASH]
 
 

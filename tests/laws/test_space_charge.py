@@ -194,7 +194,7 @@ def test_cells_that_the_electrode_ends_in_are_near_to_it(name: str) -> None:
     mesh, cells = d.potential.mesh, d.potential.fixed.shape
     electrode = (d.lattice.region == Region.ELECTRODE).reshape([v for n in cells for v in (n, 4)])
     part = (d.potential.fixed == 0) & electrode.any(axis=(1, 3, 5))
-    part[: mesh.rough] = False
+    part[: mesh.rough_plane] = False
     assert part.sum() > 20
     assert mesh.link[part].min() > 1.0
     assert d.potential.unit[part].min() > 0.5
