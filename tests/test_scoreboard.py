@@ -268,6 +268,19 @@ def test_the_kept_board_names_every_target(repository: Path) -> None:
     assert [key for key in missed if f"`{key}`" not in told] == []
 
 
+def test_the_readme_tells_the_kept_result(repository: Path) -> None:
+    """The README's numbers are the kept board's."""
+    found = board.kept()
+    assert found is not None
+    counted = [row["verdict"] for row in found["targets"] if row["role"] in board.COUNTED]
+    hits, misses, unclear, none = (counted.count(name) for name in (HIT, MISS, UNCLEAR, NOT_RUN))
+    told = (f"Of the {len(counted)} targets that count the virtual devices hit {hits} and miss {misses}; "
+            f"{unclear} are unclear and {none} were not run")  # fmt: skip
+    assert told in " ".join((repository / "README.md").read_text().split())
+    fitted = [row for row in found["targets"] if row["role"] == "calibration" and row["verdict"] == HIT]
+    assert not fitted  # as the README says
+
+
 def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
     """The plan of the figure is the file's, but for its description, path and sweep."""
     ours, file = plan(1), settings.load(repository / "runs" / "firing_patterns" / "reservoir.yaml")
