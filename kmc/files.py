@@ -136,29 +136,36 @@ def sweep(folder: Path, older_s: float = 0.0) -> None:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path, patience_s: float = 0.5) -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of it when the process ends, however it ends.
 
-    Raises Busy when another process holds it.
+    Raises Busy when another process holds it for longer than `patience_s`; who only looks holds it for less.
     """
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
-        yield
-        return
     with explained(folder):
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another process is writing to {folder}",
-                       next_step="wait for it, or choose another folder") from None  # fmt: skip
-        except OSError:
-            pass  # a file system without locks
+        until = time.monotonic() + patience_s
+        while not _locked(handle):
+            if time.monotonic() >= until:
+                raise Busy(f"another process is writing to {folder}",
+                           next_step="wait for it, or choose another folder")  # fmt: skip
+            time.sleep(0.02)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Whether this process holds an open file now, which others do not; True where a system has no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 def _to_disk(path: Path, flags: int) -> None:

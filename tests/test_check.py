@@ -51,6 +51,17 @@ def test_check_as_json(capsys: pytest.CaptureFixture[str], repository: Path) -> 
     assert numbers["assumed_share"] == pytest.approx(numbers["assumed"] / numbers["total"], abs=1e-4)
 
 
+def test_each_number_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where several are on one line; a card that two files share has its numbers once."""
+    (tmp_path / "run.yaml").write_text(
+        "stack: ogb_20nm\nprotocol: [{read: {}}]\n"
+        "choices: {electrode.bond_energy: 0.3 eV, electrode.exchange_barrier: 0.5 eV, crystal_size: 8 nm}\n")
+    for paths in ([str(tmp_path / "run.yaml")], [str(tmp_path / "run.yaml"), "ogb"]):
+        check(paths, as_json=True)
+        found = json.loads(capsys.readouterr().out)
+        assert found["numbers"] == found["files"][0]["numbers"]
+
+
 def test_the_share_of_assumed_values_is_of_those_alone() -> None:
     """Neither fitted nor measured numbers count as assumed."""
     numbers = [SimpleNamespace(kind=kind) for kind in ("assumed",) * 3 + ("fitted",) * 2 + ("measured",)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,17 @@ def test_a_second_number_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert len(found) == fault, (name, found)
 
 
+def test_other_files_of_ours_have_no_traces(tmp_path: Path) -> None:
+    """What a reservoir writes is sound without them; of a foreign file all is told, whatever its time is."""
+    states = xr.Dataset({"state": (("sample", "node"), np.ones((2, 3)))})
+    assert dataset.verify(netcdf.write(tmp_path / "states.nc", states)) == []
+    for k, time in enumerate((("time", np.array(["a", "b"])), ((), 1.0))):
+        xr.Dataset(coords={"time": time}).to_netcdf(tmp_path / f"{k}.nc")
+        found = " ".join(problem.message for problem in dataset.verify(tmp_path / f"{k}.nc"))
+        assert "not written by kmc" in found
+        assert "backwards" not in found
+
+
 def test_verify_needs_something(tmp_path: Path) -> None:
     """An empty folder and a wrong path are the user's to mend."""
     with pytest.raises(UserError, match="holds no dataset"):
@@ -342,6 +355,19 @@ def test_one_writer_a_folder(tmp_path: Path) -> None:
             pass
     with only_one(tmp_path):
         pass
+
+
+def test_a_writer_waits_for_who_only_looks(tmp_path: Path) -> None:
+    """To see whether a folder is held takes it for a moment; without patience a writer is refused there."""
+    for patience_s, refused in ((30.0, False), (0.0, True)):
+        with contextlib.ExitStack() as look:
+            look.enter_context(only_one(tmp_path))
+            ended = threading.Timer(0.2, look.close)
+            ended.start()
+            with pytest.raises(UserError) if refused else contextlib.nullcontext():
+                with only_one(tmp_path, patience_s):
+                    pass
+            ended.join()
 
 
 def test_other_readers_take_the_file(written: Path) -> None:

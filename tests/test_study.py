@@ -564,6 +564,22 @@ def test_files_that_a_task_is_writing_are_not_swept(folder: Path) -> None:
     assert not left.exists()
 
 
+def test_work_on_a_damaged_result_is_kept(folder: Path) -> None:
+    """It is what goes on; beside a sound result it is a leftover."""
+    study, out = load_study(folder / "study.yaml"), folder / "out"
+    prepare(study, out)
+    perform(study.task(0), out)
+    name = study.task(0).name
+    result, work = out / "tasks" / f"{name}.nc", out / "work" / name
+    sound = result.read_bytes()
+    for content, kept in ((sound[:-5], True), (sound, False)):
+        result.write_bytes(content)
+        work.mkdir(exist_ok=True)
+        (work / "checkpoint.npz").touch()
+        prepare(study, out)
+        assert work.exists() is kept
+
+
 @pytest.mark.parametrize("older_s", [0.0, 3600.0])
 def test_a_leftover_that_another_process_clears_first_is_no_error(
     tmp_path: Path, older_s: float, monkeypatch: pytest.MonkeyPatch

@@ -42,7 +42,7 @@ def check(
     """
     found = _read_all(paths or _all())
     tables = _tables(found, bool(paths)) if barriers else {}
-    each = {one.line or id(one): one for item in found for one in item["numbers"].values()}
+    each = {_place(name, one): one for item in found for name, one in item["numbers"].items()}
     if as_json:
         whole = {"files": [_as_data(item, numbers) for item in found], "numbers": _shares(each.values()),
                  "barriers": {label: rows for label, (_, rows) in tables.items()}}  # fmt: skip
@@ -80,6 +80,11 @@ def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
     data["numbers"] = _shares(item["numbers"].values())
     data["waits_for"] = item.get("waits_for")
     return data | ({"values": _values(item)} if numbers else {})
+
+
+def _place(name: str, one: Any) -> tuple[Any, ...]:
+    """What tells a number from others: many files share a card's, and a line may hold several."""
+    return one.line or id(one), name.partition(" ")[0].rpartition(".")[2], one.internal
 
 
 def _apart(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

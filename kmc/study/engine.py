@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kmc import files
+from kmc import files, netcdf
 from kmc.errors import UserError
 from kmc.study import manifest as records
 from kmc.study import versions
@@ -126,7 +126,7 @@ def _prepare(out: Path, found: Manifest) -> None:
     with contextlib.suppress(files.WriteFailed):  # the tasks have their own results and reasons
         records.write_table(out, found)
     for work in (out / "work").iterdir():
-        if records.result_path(out, work.name).is_file():
+        if netcdf.is_sound(records.result_path(out, work.name)):  # else it is done again, there
             shutil.rmtree(work, ignore_errors=True)
 
 
@@ -250,7 +250,7 @@ def _is_running(out: Path) -> bool:
 
 def _is_held(out: Path) -> bool:
     try:
-        with files.only_one(out):
+        with files.only_one(out, patience_s=0.0):
             return False
     except files.Busy:
         return True
