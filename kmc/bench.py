@@ -12,6 +12,7 @@ from typing import Any
 
 from kmc import provenance
 from kmc.errors import UserError, nearest
+from kmc.files import finite
 
 GROUP = "kmc.bench"
 
@@ -40,7 +41,7 @@ def drawer(name: str) -> Callable[[list[dict[str, Any]], Path], None]:
 
 def run(name: str, progress: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Run one benchmark: {"bench", "rows", "machine", "versions"}. Raises UserError for an unknown name."""
-    rows = [provenance.plain(row) for row in load(name)(progress)]
+    rows = [provenance.plain(finite(row)) for row in load(name)(progress)]
     return {"bench": name, "rows": rows, "machine": machine(), "versions": provenance.versions()}
 
 

@@ -167,10 +167,12 @@ def _compared(found: Sample, tightest: Sample) -> dict[str, float]:
 
 def _of_seeds(found: Sample | None) -> list[dict[str, Any]]:
     """The first halves of the seeds against all, with the standard error of each mean: of two or more."""
+    if found is None:
+        return []
     rows: list[dict[str, Any]] = []
-    for share in SHARES if found is not None else ():
-        there = np.isfinite(found["set_s"] + found["decades"]) if found is not None else slice(0)
-        whole = {key: values[there] for key, values in (found or {}).items()}
+    there = np.isfinite(found["set_s"] + found["decades"])
+    whole = {key: values[there] for key, values in found.items()}
+    for share in SHARES:
         some = {key: values[: len(values) // share] for key, values in whole.items()}
         count = len(some["set_s"])
         if count < 2:

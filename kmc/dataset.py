@@ -145,7 +145,9 @@ def merged_paths(out: Path) -> list[Path]:
 
 
 def out_of(path: Path) -> Path:
-    """The out folder of `path`: itself, or its subfolder `out`."""
+    """The out folder of `path`: that of a file, itself, or its subfolder `out`."""
+    if path.is_file():
+        return path.parent
     return path / "out" if (path / "out").is_dir() else path
 
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import errno
 import io
+import math
 import os
 import shutil
 import time
@@ -61,6 +62,16 @@ def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heads, *rows])
     return text.getvalue()
+
+
+def finite(value: Any) -> Any:
+    """Plain data (mappings and lists of such) with None for a number that is none or without bound: JSON has
+    no word for it."""
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

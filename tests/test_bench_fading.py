@@ -40,9 +40,26 @@ def test_rows_of_fading(small: None) -> None:
     assert all(set(row) == KEYS for row in rows.values())
     assert all(row["cpu_s_per_s"] > 0.0 and row["fades_in_s"] == rows["all"]["fades_in_s"] > 0.0
                for row in rows.values())  # fmt: skip
-    assert rows["all"]["speed_up"] == 1.0
-    assert all(row["speed_up"] == pytest.approx(row["cpu_s"] / rows["all"]["cpu_s"]) for row in rows.values())
     assert len(told) == 2 + len(rows)
+
+
+def test_a_fading_without_an_acceleration_costs_at_least_its_cheaper_end(
+    small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 40 s of processor time for a simulated second at one end and 8 s at the other, half a second costs
+    4 s; with all, which is run, it cost 0.25 s."""
+    monkeypatch.setattr(bench_fading, "faded", lambda seed, state, conductance: (state, 0.5, 0.25))
+    asked: list[object] = []
+
+    def cost(simulation: object) -> float:
+        asked.append(simulation)
+        return 40.0 if len(asked) % 2 else 8.0
+
+    monkeypatch.setattr(bench_fading, "cost", cost)
+    for row in bench_fading.run(lambda line: None):
+        whole = 0.25 if row["how"] == "all" else 4.0
+        assert (row["at_start"], row["at_end"], row["fades_in_s"]) == (40.0, 8.0, 0.5)
+        assert (row["cpu_s"], row["speed_up"], row["cpu_s_per_s"]) == (whole, whole / 0.25, whole / 0.5)
 
 
 def test_it_begins_where_the_limiter_acts_and_ends_at_a_share_of_that(small: None) -> None:

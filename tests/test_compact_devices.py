@@ -42,6 +42,21 @@ def test_intervals_hold_the_typical_device(devices: int) -> None:
     assert np.mean((0.25 * low <= off) & (off <= 0.25 * high)) < 0.6
 
 
+def test_devices_that_names_do_not_tell_apart_are_several() -> None:
+    """dev0/sweep.csv ... are called "sweep" each: the intervals are those of the same traces by seed."""
+    stream, traces = np.random.default_rng(3), []
+    for k, factor in enumerate(np.exp(SPREAD * stream.standard_normal(5))):
+        made = simulate(MODEL, DRIVES[0], {"Roff": factor * MODEL.values()["Roff"]})
+        traces.append(data.trace(f"sweep_seed{k}", DRIVES[0].time, DRIVES[0].voltage, made.current,
+                                 DRIVES[0].compliance))  # fmt: skip
+    for names in (["sweep"] * 5, ["sweep_seed1", "sweep_seed1", *"abc"]):
+        alike = [replace(one, name=name) for one, name in zip(traces, names, strict=True)]
+        by_name, by_seed = (fit(MODEL, data.typical(some), seed=1, free=["Roff"], generations=0).estimates[0]
+                            for some in (alike, traces))
+        assert (by_name.low, by_name.high) == pytest.approx((by_seed.low, by_seed.high), rel=0.02)
+        assert by_name.high / by_name.low > 1.1
+
+
 def test_intervals_are_called_what_they_are() -> None:
     """95 % of the typical device, where it was told by devices; else of the fit to the curves."""
     told = report.text(fitted(4, 0))

@@ -93,6 +93,33 @@ def test_what_has_no_answer_is_not_half_written(tmp_path: Path, monkeypatch: pyt
     assert not list((tmp_path / "out").iterdir())
 
 
+MODEL = """\
+name: odd
+title: odd
+source: none
+validity: none
+parameters:
+  R: {value: 1 kohm, low: 1 ohm, high: 1 Mohm, unit: ohm, scale: log, meaning: resistance}
+states:
+  x: {initial: INITIAL, rate: 0, meaning: state}
+current: CURRENT
+"""
+
+
+@pytest.mark.parametrize(("initial", "current"), [("0", "V / (R * x)"), ("1 / (R - R)", "V / R"),
+                                                  ("0", "V / R * log(x - 1)")])  # fmt: skip
+@pytest.mark.parametrize("command", ["fit", "export"])
+def test_equations_without_an_answer_are_the_users(initial: str, current: str, command: str, tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """A division by zero or the logarithm of a negative number: one line, and no traceback."""
+    (tmp_path / "odd.yaml").write_text(MODEL.replace("INITIAL", initial).replace("CURRENT", current))
+    (tmp_path / "sweep.csv").write_text(HEAD + "0,0.1,1e-9\n1,0.2,2e-9\n2,0.1,1e-9\n")
+    model, more = str(tmp_path / "odd.yaml"), ["--generations", "0", "--quiet"]
+    given = {"fit": [str(tmp_path / "sweep.csv"), "--model", model, *more], "export": [model]}[command]
+    assert cli.main(["compact", command, *given, "--out", str(tmp_path / "o")]) == 2
+    assert "odd cannot be integrated" in capsys.readouterr().err
+
+
 def test_a_source_begins_at_zero_and_jumps() -> None:
     """The corners of a staircase are kept, a clock that starts later is set to zero."""
     staircase = Drive.of([5.0, 6.0, 6.0, 7.0, 7.0, 8.0], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])

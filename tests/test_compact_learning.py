@@ -19,9 +19,10 @@ import pytest
 
 from kmc.errors import UserError
 from kmc_analysis.compact import exports, ladder, learning
-from kmc_analysis.compact.ladder import COUNT, RAMPS, READ_V
+from kmc_analysis.compact.ladder import COUNT, RAMPS
 from kmc_analysis.compact.model import load_model, model_names
 from kmc_analysis.compact.nodes import Devices
+from kmc_analysis.metrics.states import READ_V
 
 FITTED = Path(exports.__file__).parent / "fitted"
 LAW_PER_V, LAW_OFFSET_S = 3.338, -12.94e-6  # of the seed: G = 3.338 Icc - 12.94 uS

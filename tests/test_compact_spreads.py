@@ -15,7 +15,7 @@ from kmc_analysis.compact import data, exports
 from kmc_analysis.compact.exports import read_parameters
 from kmc_analysis.compact.model import load_model
 from kmc_analysis.compact.reference import Drive, simulate
-from kmc_analysis.compact.spreads import components, spreads
+from kmc_analysis.compact.spreads import check, components, spreads
 
 FITTED = Path(kmc_analysis.compact.__file__).parent / "fitted"
 
@@ -45,6 +45,14 @@ def test_too_small_a_table_is_refused() -> None:
     """One protocol alone cannot part devices from cycles."""
     with pytest.raises(UserError, match="part devices from cycles"):
         components({("sweep", "1"): 0.0, ("sweep", "2"): 1.0})
+
+
+def test_two_traces_of_one_device_and_protocol_are_refused() -> None:
+    """The later one would take the place of the first."""
+    names = ["slow_seed1", "slow_seed2", "fast_seed1", "fast_seed2"]
+    check(load_model("vteam"), ["k_on"], names)
+    with pytest.raises(UserError, match="two traces are called slow_seed1"):
+        check(load_model("vteam"), ["k_on"], [*names, "slow-seed1"])
 
 
 def test_spread_of_devices_that_differ_in_speed() -> None:

@@ -155,14 +155,14 @@ def test_another_program_makes_other_points(tmp_path: Path, monkeypatch: pytest.
         copies = [tmp_path / str(k) / path.relative_to(package) for path in made_by]
         for copy, path in zip(copies, made_by, strict=True):
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(path.read_text() + "# another\n" * (path == package / name))
+            copy.write_text(path.read_text() + "# said\n" + "ANOTHER = 1\n" * (path == package / name))
         monkeypatch.setattr(identity, "sources_of", lambda modules, copies=copies: copies)
         identity._sources.cache_clear()
         plans.add(identity.identity(plan))
         points.add(identity.identity(plan, 1))
     identity._sources.cache_clear()
     assert len(plans) == 1
-    assert len(points) == 4, "a copy of the same sources is the same program"
+    assert len(points) == 4, "a copy with other comments is the same program"
     assert package / "reservoir/figures.py" not in made_by, "what only draws makes no number"
 
 

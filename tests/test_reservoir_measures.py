@@ -197,9 +197,9 @@ def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
 
 def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path,
                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Each point is a file; a second go reads it; what cannot be swept is named."""
+    """Each point is a file, once; a second go reads it; what cannot be swept is named."""
     short = small.changed(readout={"epochs": 1})
-    plan = short.model_copy(update={"sweep": {"feeding.nodes": [3, 6], "encoding.width": ["5 ms"]}})
+    plan = short.model_copy(update={"sweep": {"feeding.nodes": [3, 6, 3], "encoding.width": ["5 ms"]}})
     rows = sweep.run(plan, 1, tmp_path, lambda text: None)
     assert [row["value"] for row in rows] == [3, 6, "5 ms"]
     monkeypatch.setattr(pipeline, "one", None)

@@ -93,6 +93,19 @@ def test_python_is_told_too() -> None:
         kinetic.compared(plan, {"b0000000011": np.array([1e-9])}, 1)
 
 
+def test_a_study_of_more_than_patterns_is_refused(compared: Compared, made: Path) -> None:
+    """Of two ligands one would be compared without a word."""
+    text = (made / "states.yaml").read_text()
+    wide = text.replace("protocols:", "variants: {ligand: [ogb, ddab]}\nprotocols:", 1)
+    (made / "wide.yaml").write_text(wide)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+        assert cli.main(["study", "wide.yaml", "--out", "wide", "--task", "0"]) == 0
+    code, said = compared("", "wide")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "the study varies ligand, too" in said
+
+
 def test_a_study_of_ones_own_protocols_is_refused(compared: Compared, made: Path) -> None:
     """Though they be called as patterns are."""
     text = (made / "states.yaml").read_text()

@@ -80,8 +80,8 @@ def _refuse(given: dict[str, Any]) -> None:
 
 def _inputs(first: Path, second: Path, as_json: bool) -> int:
     """What differs between the inputs of two runs."""
+    from kmc.commands._tables import show_rows
     from kmc_analysis.differences import Difference, differences
-    from kmc_analysis.tables import show_rows
 
     found = differences(first, second)
     if as_json:
@@ -96,10 +96,10 @@ def _inputs(first: Path, second: Path, as_json: bool) -> int:
 def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_json: bool, quiet: bool,
              picture: bool) -> int:  # fmt: skip
     import kmc
+    from kmc.files import finite
     from kmc.outputs import folder as made
     from kmc.progress import spinner
     from kmc_analysis import compare as comparing
-    from kmc_analysis import tables
     from kmc_analysis.conclusions import conclusions
 
     comparing.check_names(names)
@@ -115,7 +115,7 @@ def _effects(folder: Path, out: Path | None, names: list[str], every: bool, as_j
     files = _written(study, values, found, names, target, picture)
     shown = [one for one in found if one.metric in names]
     if as_json:
-        plain = [tables.plain(one) for one in shown]
+        plain = [finite(one._asdict()) for one in shown]
         print(json.dumps({"effects": plain, "conclusions": said, "files": files}, indent=2))
         return 0
     _show(study, shown, every)

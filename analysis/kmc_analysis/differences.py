@@ -73,7 +73,7 @@ def inputs(path: Path) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         run = load_run(path, must_exist=False)
         return _described(run)
-    out = path.parent if path.is_file() else dataset.out_of(path)
+    out = dataset.out_of(path)
     if path.is_dir() and is_study(out):
         return _of_study(out)
     with kmc.open(path) as ds:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
 
+from kmc.commands._tables import show_rows
 from kmc.files import csv_text
 from kmc_analysis.compare import Effect
 from kmc_analysis.metrics import METRICS
@@ -16,12 +15,6 @@ _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\
 def as_csv(found: list[Effect]) -> str:
     """All effects with every digit, one a line."""
     return csv_text(Effect._fields, found)
-
-
-def plain(one: Any) -> dict[str, Any]:
-    """A named tuple as strict JSON can hold it: null for a number that is none."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in one._asdict().items()}  # fmt: skip
 
 
 HEADS = ("metric", "change", "at", "pairs", "from", "to", "effect (95 %)", "")
@@ -70,20 +63,3 @@ def number(value: float) -> str:
 def show(found: list[Effect], title: str) -> None:
     """Effects on standard output; a star marks a clear one."""
     show_rows(HEADS, [cells(one) for one in found], title, right=("pairs", "from", "to"))
-
-
-def show_rows(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str,
-              right: Sequence[str] = ()) -> None:  # fmt: skip
-    """A rich table on standard output, as wide as its content."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left")
-    for name in heads:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console = Console()
-    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    Console(width=max(console.width, needed)).print(table)

@@ -84,22 +84,14 @@ def _noted() -> Iterator[threading.Event]:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    """A rich table, as wide as its content wherever it is printed."""
-    from rich.console import Console
-    from rich.table import Table
+    """The rows with all of their columns; those of numbers are to the right."""
+    from kmc.commands._tables import show_rows
 
-    machine = result["machine"]
-    title = f"{result['bench']}: {machine['processor']}, {machine['cores']} cores"
-    table = Table(title=title, title_justify="left")
-    columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
-    for column in columns:
-        numeric = all(_is_number(row.get(column)) for row in result["rows"])
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
-    for row in result["rows"]:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    console = Console()
-    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    Console(width=max(console.width, needed)).print(table)
+    machine, rows = result["machine"], result["rows"]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    show_rows(columns, [[_cell(row.get(column)) for column in columns] for row in rows],
+              f"{result['bench']}: {machine['processor']}, {machine['cores']} cores",
+              right=[column for column in columns if all(_is_number(row.get(column)) for row in rows)])
 
 
 def _is_number(value: Any) -> bool:

@@ -37,7 +37,7 @@ def export(
     ds = open(dataset)
     require(ds, dataset, whole=False)
     if out is None:
-        folder = dataset.parent if dataset.is_file() else out_of(dataset)
+        folder = out_of(dataset)
         stem = dataset.stem if dataset.is_file() else next((p.stem for p in merged_paths(folder)), "run")
         out = folder / f"{stem}{suffix}"
     written = write(ds, out)

@@ -40,8 +40,8 @@ def _out_of(where: Path) -> Path:
     """The out folder that a path given to resume stands for."""
     from kmc.dataset import out_of
 
-    if where.is_file():
-        return where.parent if where.suffix in (".nc", ".npz", ".json") else where.parent / "out"
+    if where.is_file() and where.suffix not in (".nc", ".npz", ".json"):  # a run file
+        return where.parent / "out"
     return out_of(where)
 
 

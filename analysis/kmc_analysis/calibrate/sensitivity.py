@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kmc.errors import UserError, optional
+from kmc.files import finite
 from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
@@ -17,7 +18,6 @@ from kmc_analysis.figures import figures_of
 from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
-from kmc_analysis.tables import plain
 
 LEVELS = 4
 #: the row that changes no number: its levels are other sets of devices, in each trajectory two of its own
@@ -170,4 +170,4 @@ def keys_of(found: Sequence[Influence]) -> list[str]:
 
 def as_rows(found: Sequence[Influence]) -> list[Mapping[str, Any]]:
     """Plain data."""
-    return [plain(one) for one in found]
+    return [dict(finite(one._asdict())) for one in found]

@@ -69,6 +69,7 @@ def calibrate(
 
 def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
     """Write the cards and print what was found. Raises Failed where that rests on no target."""
+    from kmc.files import finite
     from kmc_analysis.calibrate.fit import Failed
     from kmc_analysis.calibrate.loss import is_number
     from kmc_analysis.calibrate.outputs import write_cards
@@ -82,8 +83,8 @@ def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
     if as_json:
         told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
                 for one in found}  # fmt: skip
-        print(json.dumps({"loss": study.best_value, "targets": values, "parameters": told, "cards": cards},
-                         indent=1))  # fmt: skip
+        whole = {"loss": study.best_value, "targets": values, "parameters": told, "cards": cards}
+        print(json.dumps(finite(whole), indent=1))
         return
     for one in found:
         was = f"{one.free.unit} (was {one.free.start:.4g})"

@@ -99,9 +99,9 @@ def _until(minutes: float | None, asked: Callable[[], bool]) -> Callable[[], boo
 
 
 def _print(made: Reproduction, as_json: bool) -> None:
+    from kmc.commands._tables import show_rows
     from kmc.progress import say
     from kmc_analysis.reproduce import board
-    from kmc_analysis.tables import show_rows
 
     rows = list(made.rows.values())
     if as_json:

@@ -81,9 +81,9 @@ def _end(found: list[Influence], out: Path, as_json: bool, lost: list[str]) -> i
 
 def _tell(found: list[Influence], path: Path, as_json: bool) -> None:
     """Write the table to `path`, and print it."""
+    from kmc.commands._tables import show_rows
     from kmc.files import write_whole
     from kmc_analysis.calibrate import sensitivity as effects
-    from kmc_analysis.tables import show_rows
 
     rows = effects.as_rows(found)
     write_whole(path, json.dumps(rows, indent=1).encode())

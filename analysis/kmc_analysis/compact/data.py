@@ -22,7 +22,7 @@ LEAST_V = 5e-3  # below it a conductance is not read
 FLOOR_S = 1e-13
 LEAST_SIGMA = 0.01  # decades; replicates that agree by chance weigh no more
 NEIGHBOURS = 4  # points on either side over which an uncertainty is pooled
-_SEED = re.compile(r"[-_. ]*seed\d+$")  # what the names of replicates end in
+SEED = re.compile(r"^(?P<protocol>.*?)[-_. ]*seed(?P<seed>\d+)$")  # the name of a replicate
 
 
 @dataclass(frozen=True)
@@ -215,16 +215,20 @@ def _median(group: Sequence[Trace]) -> Trace:
         np.median(np.abs(10.0 ** (there[k] - np.median(np.delete(there, k, axis=0), axis=0)) - 1.0))
         for k in range(len(group))
     ]
+    named = [SEED.match(one.name) for one in group]
+    seeds = [found["seed"] if found else one.name for found, one in zip(named, group, strict=True)]
+    if len(set(seeds)) < len(seeds):  # their names tell no devices apart: each is one of its own
+        seeds = [f"{one.name} {k}" for k, one in enumerate(group)]
     return replace(
         group[0],
-        name=_SEED.sub("", group[0].name) or group[0].name,
+        name=(named[0] and named[0]["protocol"]) or group[0].name,
         log_g=np.median(log_g, axis=0),
         used=used,
         sigma=_pooled(_error_of_median(log_g), used),
         replicates=len(group),
         scatter=float(np.median(apart)),
         each=log_g,
-        seeds=tuple(found[0] if (found := _SEED.search(one.name)) else one.name for one in group),
+        seeds=tuple(seeds),
     )
 
 

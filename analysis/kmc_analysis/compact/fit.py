@@ -111,7 +111,7 @@ def _outcome(
     freedom = residuals.size - places.size
     chi_squared = float(residuals @ residuals) / freedom
     _, singular, directions = np.linalg.svd(jacobian, full_matrices=False)
-    spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-300))
+    spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-100))
     with np.errstate(over="ignore"):  # of what the data do not tell at all
         sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
     half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma

@@ -11,10 +11,11 @@ import numpy as np
 from kmc.errors import UserError
 from kmc_analysis.compact.model import CompactModel
 from kmc_analysis.compact.reference import Drive, Response, population, simulate
+from kmc_analysis.metrics.states import READ_V
 
 COUNT = 32  # pulses in either direction
 RAMPS = 8  # repeats, each with the cycle's spread
-PULSE_V, LIMIT_A, READ_V, WAIT_S = 0.6, 1e-4, 0.1, 1e-3
+PULSE_V, LIMIT_A, WAIT_S = 0.6, 1e-4, 1e-3
 WIDTHS_S = np.geomspace(1e-7, 1.0, 22)
 SEED = 7
 LEAST_S = 1e-12  # a change of conductance below that is none

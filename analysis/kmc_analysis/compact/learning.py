@@ -8,8 +8,9 @@ import numpy as np
 
 from kmc.files import csv_text
 from kmc_analysis.compact import ladder
-from kmc_analysis.compact.ladder import READ_V, Ladder, Levels
+from kmc_analysis.compact.ladder import Ladder, Levels
 from kmc_analysis.compact.model import FOLDER, CompactModel
+from kmc_analysis.metrics.states import READ_V
 
 NODES = 12  # of the piecewise step: equally spaced from the least weight to the largest
 LEAST_RATIO = 1.5  # of the conductances at the largest and the least compliance

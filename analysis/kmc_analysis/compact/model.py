@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -283,7 +284,7 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
     for kind, entries in model.spread.items():
         if kind not in SPREADS:
             raise unknown(f'unknown spread "{kind}"', kind, SPREADS, place(raw["spread"], kind))
-        for name in entries:
+        for name, sigma in entries.items():
             if name not in model.names:
                 raise unknown(
                     f'{model.name} has no parameter "{name}"',
@@ -291,3 +292,6 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
                     model.names,
                     place(raw["spread"][kind], name),
                 )
+            if not 0.0 <= sigma < math.inf:
+                raise UserError(f"{name} has no spread of {sigma}", place(raw["spread"][kind], name),
+                                next_step="give a standard deviation of its logarithm")  # fmt: skip

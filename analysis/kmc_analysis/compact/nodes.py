@@ -13,8 +13,8 @@ from kmc.errors import UserError
 from kmc_analysis.compact.data import log_conductance
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of, unanswered
+from kmc_analysis.metrics.states import LOW_READ_V
 
-READ_V = 0.05
 EDGE = 1e-3  # of the longest pulse
 LEAST_GAIN = 0.5
 LEAST_WIDTH = 0.1  # of the longest pulse, for a mix of 0
@@ -69,7 +69,7 @@ class Devices(Node):
             raise UserError(f"an input is {x}", next_step="give finite numbers, of 0 to 1")
         (longest, gap), states = self.times, state["states"].copy()
         mix = np.clip(self.mask @ np.asarray(x, float), 0.0, 1.0)
-        source = np.array([READ_V, self.volts, self.volts, READ_V, READ_V])
+        source = np.array([LOW_READ_V, self.volts, self.volts, LOW_READ_V, LOW_READ_V])
         features = np.empty(self.output_dim)
         for k, width in enumerate(longest * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * mix)):
             time = np.array([0.0, EDGE * longest, width, width + EDGE * longest, longest * (1 + EDGE) + gap])

@@ -10,7 +10,7 @@ import numpy as np
 from kmc.errors import UserError
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.model import CompactModel, Parameter
-from kmc_analysis.compact.reference import compiled, follow
+from kmc_analysis.compact.reference import compiled, follow, start
 
 _FAR = 20.0  # decades of misfit where the equations have no answer
 FIT_RTOL = 5e-6
@@ -73,9 +73,8 @@ class Problem:
 
     def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
         """log10 of the conductance [points], or None where the equations have no answer."""
-        states = np.empty(len(self.model.states))
-        self.kernel.initial(vector, states)
-        response = follow(self.kernel, one.drive, states, vector, self.rtol)
+        states = start(self.kernel, vector, len(self.model.states))
+        response = None if states is None else follow(self.kernel, one.drive, states, vector, self.rtol)
         self.evaluations += 1
         if self.evaluations % TOLD == 0:
             self.tell(f"{self.model.name}: {self.evaluations} traces computed")

@@ -72,14 +72,14 @@ def law(found: Sequence[Programmed]) -> tuple[float, float, float]:
 
 
 def summary(found: Sequence[Programmed]) -> dict[str, Any]:
-    """The simulated law as plain data for JSON."""
+    """The simulated law as plain data."""
     slope, offset, squared = law(found)
     rows = [
         {"name": o.name, "limit_A": o.limit, "reached": o.reached, "first_S": o.first, "last_S": o.last}
         for o in found
     ]
     numbers = {"slope_per_V": slope, "offset_S": offset, "r_squared": squared}
-    return {k: v if math.isfinite(v) else None for k, v in numbers.items()} | {"devices": rows}
+    return numbers | {"devices": rows}
 
 
 def text(found: Sequence[Programmed]) -> list[str]:

@@ -25,6 +25,7 @@ from kmc_analysis.compact.expressions import to_python
 from kmc_analysis.compact.model import CompactModel
 
 RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
+_NO_ANSWER = (ArithmeticError, ValueError)  # a division by zero, the logarithm of a negative number
 _IMPORT = "from kmc_analysis.compact.resistor import current, prepared, rates, series\n"
 
 
@@ -167,10 +168,22 @@ def compiled(model: CompactModel) -> ModuleType:
     return _compiled(model.name, source_of(model))
 
 
+def start(kernel: ModuleType, vector: np.ndarray, count: int) -> np.ndarray | None:
+    """The states [count] in which a device with the parameters `vector` starts; None where the equations have
+    no answer."""
+    states = np.empty(count)
+    try:
+        kernel.initial(vector, states)
+    except _NO_ANSWER:
+        return None
+    return states
+
+
 def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
-    """The states [states] in which a device with the vector `parameters` [n] starts."""
-    states = np.empty(len(model.states))
-    compiled(model).initial(parameters, states)
+    """The states [states] in which a device with the vector `parameters` [n] starts. Raises UserError."""
+    states = start(compiled(model), parameters, len(model.states))
+    if states is None:
+        raise unanswered(model)
     return states
 
 
@@ -181,9 +194,12 @@ def follow(
     model; None where the equations have no answer, or one that is no number."""
     count = drive.time.size
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
-    steps = kernel.integrate(
-        drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
-    )
+    try:
+        steps = kernel.integrate(
+            drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
+        )
+    except _NO_ANSWER:
+        return None
     answered = steps >= 0 and bool(np.isfinite(amps).all())
     return Response(volts, amps, path, steps) if answered else None
 
@@ -226,6 +242,11 @@ def population(
     cycle."""
     vectors = np.tile(list(model.values(changes).values()), (devices, 1))
     stream = streams.stream(seed, f"compact {kind}")
+    return spread(model, vectors, kind, stream)
+
+
+def spread(model: CompactModel, vectors: np.ndarray, kind: str, stream: np.random.Generator) -> np.ndarray:
+    """The parameter vectors [devices, n] spread log-normally, in place, by what `stream` draws."""
     for name, sigma in sorted(model.spread.get(kind, {}).items()):
-        vectors[:, model.names.index(name)] *= np.exp(sigma * stream.standard_normal(devices))
+        vectors[:, model.names.index(name)] *= np.exp(sigma * stream.standard_normal(len(vectors)))
     return vectors

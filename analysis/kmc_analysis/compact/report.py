@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import write_texts
+from kmc.files import finite, write_texts
 from kmc.pictures.saving import save
 from kmc.units import format_si
 from kmc_analysis.compact import programmed as law
@@ -20,10 +20,10 @@ from kmc_analysis.compact.fit import LEVEL, Fit
 from kmc_analysis.compact.programmed import Programmed
 from kmc_analysis.compact.reference import Drive, simulate
 from kmc_analysis.measured_law import SLOPE_PER_V
+from kmc_analysis.metrics.states import READ_V
 
 LAW_RANGE_A = (30e-6, 150e-6)
 MOST_COLUMNS = 8  # of the picture
-READ_V = 0.1
 
 
 def compliance_law(found: Fit) -> tuple[float, float]:
@@ -60,7 +60,7 @@ def summary(found: Fit, devices: Sequence[Programmed] = ()) -> dict[str, Any]:
         }
         for e in found.estimates
     ]
-    return {
+    told = {
         "model": found.model.name,
         "source": found.model.source,
         "validity": found.model.validity,
@@ -72,21 +72,17 @@ def summary(found: Fit, devices: Sequence[Programmed] = ()) -> dict[str, Any]:
         "chi_squared_per_freedom": found.chi_squared,
         "points": found.points,
         "evaluations": found.evaluations,
-        "median_error": finite(found.errors),
-        "median_error_held_out": finite(found.held_out),
-        "replicate_scatter": finite(found.scatter),
+        "median_error": found.errors,
+        "median_error_held_out": found.held_out,
+        "replicate_scatter": found.scatter,
         "compliance_law": {
-            "slope_per_V": None if math.isnan(slope) else slope,
-            "r_squared": None if math.isnan(squared) else squared,
+            "slope_per_V": slope,
+            "r_squared": squared,
             "measured_slope_per_V": SLOPE_PER_V,
             "simulated": law.summary(devices) if devices else None,
         },
     }
-
-
-def finite(errors: dict[str, float]) -> dict[str, float | None]:
-    """Errors for JSON, which has no infinity."""
-    return {name: value if math.isfinite(value) else None for name, value in errors.items()}
+    return dict(finite(told))
 
 
 def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:

@@ -43,7 +43,11 @@ def places(path: Path) -> list[tuple[str, Path]]:
         folder = path.resolve()  # the usual out says nothing: the run's folder has its name
         folder = folder.parent if folder.name == "out" else folder
         merged = dataset.merged_paths(out)
-        return [(path.stem if path.is_file() else folder.name, merged[0] if len(merged) == 1 else out)]
+        if re.fullmatch(r"seed\d+", folder.name):  # the devices of one protocol, beside those of others
+            name = f"{folder.parent.name}_{folder.name}"
+        else:
+            name = folder.name
+        return [(path.stem if path.is_file() else name, merged[0] if len(merged) == 1 else out)]
     found = read_manifest(out)
     done = [k for k, state in enumerate(states(out, found)) if state == DONE]
     if not done:

@@ -9,18 +9,16 @@ follow from its mean squares (S. R. Searle et al., Variance Components, 1992, ch
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kmc.errors import UserError
-from kmc_analysis.compact.data import Trace
+from kmc_analysis.compact.data import SEED, Trace
 from kmc_analysis.compact.fit import fit
 from kmc_analysis.compact.model import CompactModel
 
-_SEED = re.compile(r"^(?P<protocol>.*?)[-_. ]*seed(?P<seed>\d+)$")
 KNOWN = 1.0  # of the logarithm: where half an interval is wider, the trace does not tell the parameter
 
 
@@ -37,7 +35,7 @@ def spreads(
     check(model, names, [one.name for one in traces])
     tables: dict[str, dict[tuple[str, str], float]] = {name: {} for name in names}
     for one in traces:
-        place = _SEED.match(one.name)
+        place = SEED.match(one.name)
         if place is None:
             continue
         for name, value in _of_trace(model, one, values, names).items():
@@ -61,9 +59,13 @@ def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> N
             )
         if bounds.low == bounds.high:
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")
-    places = [place for place in map(_SEED.match, traces) if place is not None]
+    places = [(place["protocol"], place["seed"]) for place in map(SEED.match, traces) if place is not None]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if names and twice:
+        raise UserError(f"two traces are called {twice[0]}_seed{twice[1]}".replace("called _", "called "),
+                        next_step="give each protocol and device one trace")  # fmt: skip
     if names:
-        _check_table({(place["protocol"], place["seed"]) for place in places})
+        _check_table(set(places))
 
 
 def added(

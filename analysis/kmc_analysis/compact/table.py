@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kmc.errors import UserError
-from kmc.files import write_texts
+from kmc.files import finite, write_texts
 from kmc_analysis.compact import report
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.fit import Fit, fit
@@ -50,13 +50,13 @@ def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:
                 "model": name,
                 "parameters": len(one.estimates),
                 "not_told": [e.parameter.name for e in one.estimates if not e.identified],
-                "misfit_decades": math.sqrt(one.mean_square) if math.isfinite(one.mean_square) else None,
-                "median_error": report.finite(one.errors),
-                "median_error_held_out": report.finite(one.held_out),
-                "scatter": report.finite(one.scatter),
+                "misfit_decades": finite(math.sqrt(one.mean_square)),
+                "median_error": finite(one.errors),
+                "median_error_held_out": finite(one.held_out),
+                "scatter": finite(one.scatter),
                 "fitted": _middle(one.errors),
                 "held_out": _middle(one.held_out),
-                "slope_per_V": None if math.isnan(slope) else slope,
+                "slope_per_V": finite(slope),
             }
         )
     return sorted(made, key=lambda row: (_last(row["held_out"]), _last(row["fitted"])))
@@ -68,8 +68,7 @@ def _last(value: float | None) -> float:
 
 def _middle(errors: Mapping[str, float]) -> float | None:
     """The median of the traces' medians; None without traces, or where the model has no answer."""
-    value = float(np.median(list(errors.values()))) if errors else math.inf
-    return value if math.isfinite(value) else None
+    return finite(float(np.median(list(errors.values())))) if errors else None
 
 
 def text(made: Sequence[Mapping[str, Any]]) -> str:

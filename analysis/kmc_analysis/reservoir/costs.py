@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kmc_analysis.compact.reference import simulate
+from kmc_analysis.metrics.states import READ_V
 from kmc_analysis.reservoir.devices import Population, as_drive
 from kmc_analysis.reservoir.feeding import patterns
 from kmc_analysis.reservoir.pipeline import Result
@@ -14,7 +15,6 @@ from kmc_analysis.reservoir.settings import Plan
 
 SAMPLES = 24  # over which the energy is averaged
 LOOKS = 12  # points in each stretch of constant voltage
-READOUT_V = 0.1  # of an inference in the readout, for as long as a read; the experiment gives none
 # John et al. 2022, supplementary note 2 and table 2: cycles that a device lasted.
 VOLATILE_CYCLES, DRIFT_CYCLES = 2e6, 5655
 
@@ -41,7 +41,7 @@ def costs(plan: Plan, result: Result, name: str) -> dict[str, Any]:
     if trained.plus is not None and trained.minus is not None and trained.writes is not None:
         total = float(trained.plus.sum() + trained.minus.sum())
         most = int(trained.writes.max())
-        found |= {"readout_J": total * READOUT_V**2 * plan.encoding.read_width,
+        found |= {"readout_J": total * READ_V**2 * plan.encoding.read_width,
                   "programmings_mean": float(trained.writes.mean()), "programmings_most": most,
                   "trainings": DRIFT_CYCLES / most if most else None}  # fmt: skip
     return found

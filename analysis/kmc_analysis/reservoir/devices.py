@@ -18,7 +18,15 @@ from kmc.errors import UserError
 from kmc_analysis.compact import exports
 from kmc_analysis.compact.exports import read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
-from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of, unanswered
+from kmc_analysis.compact.reference import (
+    Drive,
+    Response,
+    compiled,
+    follow,
+    population,
+    start_of,
+    unanswered,
+)
 from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
 
 RTOL = 1e-4  # of the states: features are off by 0.005 at most, by 4e-5 on average; 1e-3 by 0.06 and 5e-4
@@ -136,11 +144,15 @@ class Population:
         """The conductance in S at the end of one waveform."""
         states = self.starts[device].copy()
         drive = Drive.of(time, source, self.limit_A)
-        response = follow(kernel, drive, states, self.vectors[device] * factors, RTOL)
-        if response is None:
-            raise unanswered(self.model)
-        looks = slice(-len(LOOKS), None)
-        return float(np.mean(response.current[looks] / response.voltage[looks]))
+        return last_look(self.model, follow(kernel, drive, states, self.vectors[device] * factors, RTOL))
+
+
+def last_look(model: CompactModel, response: Response | None) -> float:
+    """The conductance in S in the last looks of a response. Raises UserError where there is none."""
+    if response is None:
+        raise unanswered(model)
+    looks = slice(-len(LOOKS), None)
+    return float(np.mean(response.current[looks] / response.voltage[looks]))
 
 
 def waveform(pattern: np.ndarray, encoding: Encoding,

@@ -105,18 +105,12 @@ def weights(result: Result, path: Path) -> Path:
             place.hist(1e3 * values[np.isfinite(values)], bins=24, color=COLOURS[0])
             place.set_xlabel(f"{name} (mS)")
     for part, (values, name) in enumerate(((trained.weights, "devices"), (double.weights, "FP64"))):
-        axes[3].hist(_standardised(values), bins=24, histtype="step", color=COLOURS[part], label=name)
+        axes[3].hist(table.standardised(values), bins=24, histtype="step", color=COLOURS[part], label=name)
     axes[3].set_xlabel("weight, standardised")
     axes[3].set_title(f"KS distance {table.ks_distance(result, table.DEVICE):.3f}", fontsize=8)
     axes[3].legend(frameon=False, fontsize=7)
     axes[0].set_ylabel("number of devices")
     return saved(figure, path)
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
-    """Weights with a mean of 0 and a spread of 1; none where they diverged."""
-    flat = values.ravel()
-    return (flat - flat.mean()) / flat.std() if np.isfinite(flat).all() and flat.std() else np.zeros(0)
 
 
 def states(result: Result, found: dict[str, Rank], path: Path) -> Path:

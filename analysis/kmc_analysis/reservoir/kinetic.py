@@ -124,7 +124,10 @@ def states(study: xr.Dataset) -> States:
         if not re.fullmatch("b[01]+", str(name)):
             raise UserError(f'its protocol "{name}" is no pattern', next_step="name the study of a reservoir")
         part = study.sel(protocol=name)
-        extra = [dim for dim in part["state"].dims if dim != "replicate"]
+        extra = [str(dim) for dim in part["state"].dims if dim != "replicate"]
+        wide = [dim for dim in extra if part.sizes[dim] > 1]
+        if wide:
+            raise UserError(f"the study varies {wide[0]}, too", next_step="give one of patterns alone")
         current = part["current"].isel(dict.fromkeys(extra, 0)).values
         volt = part["voltage_device"].isel(dict.fromkeys(extra, 0)).values
         found[str(name)] = np.array([_last(amp, drop) for amp, drop in zip(current, volt, strict=True)])

@@ -15,8 +15,8 @@ from reservoirpy.node import Node
 
 from kmc import streams
 from kmc.errors import UserError
-from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
-from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population
+from kmc_analysis.compact.reference import Drive, compiled, follow, spread
+from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population, last_look
 from kmc_analysis.reservoir.feeding import patterns, wire
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.reservoir.trains import Trains
@@ -68,16 +68,10 @@ class SpikeDevices(Node):
         read = np.full((len(told), 1, told.shape[1]), encoding.read_amplitude)
         return np.concatenate([write, read], axis=1)
 
-    def _cycle(self) -> np.ndarray:
-        """Factors [nodes, parameters] of one cycle."""
-        model = self.population.model
-        found = np.ones((self.output_dim, len(model.names)))
-        for name, sigma in sorted(model.spread.get("cycle", {}).items()):
-            found[:, model.names.index(name)] = np.exp(sigma * self.stream.standard_normal(self.output_dim))
-        return found
-
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
-        factors = state["factors"] if state["factors"].size else self._cycle()
+        model, factors = self.population.model, state["factors"]
+        if not factors.size:  # of one cycle [nodes, parameters]
+            factors = spread(model, np.ones((self.output_dim, len(model.names))), "cycle", self.stream)
         states, found = state["states"].copy(), np.empty(self.output_dim)
         vectors = self.population.vectors[self.wiring.device] * factors
         for k in range(self.output_dim):
@@ -95,7 +89,4 @@ class SpikeDevices(Node):
         source = np.array([before_V, *[volt] * (len(LOOKS) + 1)])
         drive = Drive.of(time, source, self.population.limit_A)
         response = follow(self.kernel, drive, states, vector, RTOL)
-        if response is None:
-            raise unanswered(self.population.model)
-        looks = slice(-len(LOOKS), None)
-        return float(np.mean(response.current[looks] / response.voltage[looks])) if volt else 0.0
+        return last_look(self.population.model, response) if volt else 0.0

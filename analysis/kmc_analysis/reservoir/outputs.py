@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from kmc import netcdf
-from kmc.files import csv_text, write_texts, write_whole
+from kmc.commands._tables import show_rows
+from kmc.files import csv_text, finite, write_texts, write_whole
 from kmc.units import format_si
 from kmc_analysis.measured import Measured
 from kmc_analysis.reservoir import (
@@ -30,7 +31,6 @@ from kmc_analysis.reservoir import (
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
-from kmc_analysis.tables import show_rows
 
 ALIKE = 1e-9  # of a feature's range: states that differ by less do not differ
 NODE = '''"""The reservoir as a node of reservoirpy (extra `reservoir`)."""
@@ -85,7 +85,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
         "analysis": merit,
         "notes": list(_notes(results)),
     }
-    summary = _finite(summary)
+    summary = finite(summary)
     node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
                        sets=list(plan.sets))  # fmt: skip
     texts = {"table.csv": _table_csv(found), "weights.csv": kept.weights_csv(results[0]),
@@ -112,15 +112,6 @@ def _notes(results: list[Result]) -> Iterator[str]:
     for name, trained in first.readouts.items():
         if not np.isfinite(trained.weights).all():
             yield f"{table.NAMES[name]}: the weights diverged; lower readout.rate"
-
-
-def _finite(value: Any) -> Any:
-    """Plain data with null for a number that is none: JSON has no word for it."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _draw(plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[str, measures.Rank],

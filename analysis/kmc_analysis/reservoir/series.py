@@ -13,13 +13,13 @@ import numpy as np
 
 from kmc import streams
 from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
+from kmc_analysis.metrics.states import LOW_READ_V
 from kmc_analysis.reservoir import measures
 from kmc_analysis.reservoir.devices import EDGE, Population
 from kmc_analysis.reservoir.settings import Encoding
 
 STEPS, WASH, TRAIN = 1200, 100, 800
 LEAST_WIDTH = 0.1  # of a slot, for an input of 0
-READ_V = 0.05
 LEAST_GAIN = 0.5
 DELAYS = 20
 RTOL = 1e-3
@@ -31,8 +31,8 @@ def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.n
     found = np.empty((u.size, len(population.vectors)))
     kernel = compiled(population.model)
     begins, edge = 2.0 * encoding.slot * np.arange(u.size), EDGE * encoding.slot
-    volt = np.tile([encoding.amplitude, encoding.amplitude, READ_V, READ_V], u.size)
-    source = np.append(READ_V, volt)
+    volt = np.tile([encoding.amplitude, encoding.amplitude, LOW_READ_V, LOW_READ_V], u.size)
+    source = np.append(LOW_READ_V, volt)
     for k, vector in enumerate(population.vectors):
         width = encoding.slot * gains[k] * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * u)
         ends = begins + 2.0 * encoding.slot

@@ -34,7 +34,8 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
         if not dot or part not in ("data", "encoding", "feeding", "devices", "readout"):
             raise UserError(f'"{name}" is no entry to sweep', place(plan.sweep, name) or str(plan.path),
                             next_step=f"write e.g. {EXAMPLE}")  # fmt: skip
-        found += [(name, value, plan.changed(**{part: {key: value}})) for value in values]
+        every = {str(value): value for value in values}  # one that is given twice is one point
+        found += [(name, value, plan.changed(**{part: {key: value}})) for value in every.values()]
     for warning in dict.fromkeys(pipeline.check(one) for *_, one in found):  # points may share their trains
         if warning:
             say(warning)

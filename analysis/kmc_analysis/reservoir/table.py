@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,14 @@ def scoreboard(results: list[Result]) -> dict[str, Measured]:
 
 def ks_distance(result: Result, name: str) -> float:
     """Kolmogorov-Smirnov distance of the standardised weights of a device readout and of FP64."""
-    first, second = (_standard(result.readouts[key].weights) for key in (name, DOUBLE))
-    return float(stats.ks_2samp(first, second).statistic)
+    first, second = (standardised(result.readouts[key].weights) for key in (name, DOUBLE))
+    return float(stats.ks_2samp(first, second).statistic) if first.size and second.size else math.nan
 
 
-def _standard(weights: np.ndarray) -> np.ndarray:
+def standardised(weights: np.ndarray) -> np.ndarray:
+    """Weights with a mean of 0 and a spread of 1; none where they diverged or are all alike."""
     flat = weights.ravel()
-    return (flat - flat.mean()) / flat.std()
+    return (flat - flat.mean()) / flat.std() if np.isfinite(flat).all() and flat.std() else np.zeros(0)
 
 
 def recall(confusion: np.ndarray) -> np.ndarray:
