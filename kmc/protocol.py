@@ -17,6 +17,11 @@ __all__ = ["Protocol", "Segment", "Step", "StopCondition", "leaves", "read_proto
 
 STEP_LIMIT = 2_000_000
 SAMPLE_LIMIT = 20_000_000  # a dataset of 2 GB
+_UNITS = {
+    **dict.fromkeys(("to", "start", "step", "amplitude", "base", "voltage"), "V"), "rate": "V/s",
+    **dict.fromkeys(("width", "gap", "duration"), "s"), "compliance": "A", "temperature": "K",
+    **dict.fromkeys(("conductance_above", "conductance_below", "failure"), "S"),
+}  # fmt: skip
 
 
 class Protocol:
@@ -164,6 +169,13 @@ def _segment_data(segment: Segment) -> dict[str, Any]:
         until = {} if segment.until is None else {"until": values["until"]}
         return {segment.kind: {**until, segment.count: segment.turns, "segments": inner}}
     return {segment.kind: values}
+
+
+def unit_of(kind: str, key: str) -> str:
+    """The unit of a number of a segment in plain data, "1" for a count."""
+    if (kind, key) == (Pwl.kind, "step"):
+        return "s"
+    return _UNITS.get(key, "1")
 
 
 def leaves(items: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

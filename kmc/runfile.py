@@ -9,19 +9,18 @@ from typing import Any
 
 from kmc import documents, streams
 from kmc.cards import find_data
-from kmc.documents import Mapping, Sequence
+from kmc.documents import Mapping
 from kmc.errors import UserError
 from kmc.observers import interval
 from kmc.protocol import Protocol, read_protocol
+from kmc.sets import OF_A_RUN, apply_sets, flat, misplaced, place_of
 from kmc.settings import Settings, read_settings
-from kmc.stack import CHOICES, Stack, load_stack
+from kmc.stack import Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
 OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
 BEGIN = "stack: ogb_20nm"
 _LONGEST_NAME = 200  # of a dataset, in bytes: temporary names are longer, and 255 is what systems take
-# Mappings whose keys may hold a dot, and what one looks like.
-_FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def load_run(path: str | Path, sets: Iterable[str] = (), must_exist: bool = True
     """
     path = Path(path)
     document = documents.read(path, BEGIN)
-    apply_sets(document, sets)
+    apply_sets(document, sets, KEYS, OF_A_RUN)
     return read_run(document, path, must_exist)
 
 
@@ -99,15 +98,8 @@ def _check_keys(document: Mapping) -> None:
         raise UserError(told, document.where("family"), next_step=f"kmc check {document.file} reads it")
     for key in document:
         if key not in KEYS:
-            raise _misplaced(key, document.where(key)) or documents.unknown(
-                f'unknown key "{key}" in a run file', key, KEYS, document.where(key))  # fmt: skip
-
-
-def _misplaced(key: str, where: str) -> UserError | None:
-    """The error of a choice or a setting where the parts of a run file stand, if it is one."""
-    part = "choices" if key in CHOICES else "settings" if key in Settings.model_fields else ""
-    told = f'"{key}" is one of the {part} of a run file'
-    return UserError(told, where, f"{part}.{key}", f"write {part}: {{{key}: ...}}") if part else None
+            raise misplaced(key, document.where(key)) or documents.unknown(
+                f'unknown key "{key}" in {OF_A_RUN}', key, KEYS, document.where(key))  # fmt: skip
 
 
 def _settings(document: Mapping, protocol: Protocol) -> Settings:
@@ -118,99 +110,6 @@ def _settings(document: Mapping, protocol: Protocol) -> Settings:
         raise UserError("without compliance current_at_limit is never met", where,
                         next_step="give until: another condition")  # fmt: skip
     return settings
-
-
-def apply_sets(
-    document: Mapping, sets: Iterable[str], keys: Iterable[str] = KEYS, what: str = "a run file"
-) -> None:
-    """Put each "path=value" over `document`: keys and list places joined by dots, and a value in YAML.
-
-    A path that is given twice is refused, or again by a part of it: one of the values would be lost.
-    """
-    seen: dict[str, str] = {}
-    for text in sets:
-        path, _, value = (part.strip() for part in text.partition("="))
-        where = f"--set {path[:80]}"
-        if path in seen:
-            raise UserError(f"{path[:80]} is given twice, as {seen[path][:40]} and as {value[:40]}",
-                            where, next_step="keep one of the two")  # fmt: skip
-        parts = _parts(path)
-        for one in seen:
-            if _parts(one)[: len(parts)] == parts:
-                step = f"give {path[:80]} first, or only one of the two"
-                raise UserError(f"{path[:80]} would undo {one[:80]}", where, next_step=step)
-        seen[path] = value
-        _apply_set(document, text, keys, what)
-
-
-def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> None:
-    path, equals, value = text.partition("=")
-    where = f"--set {path.strip()[:80]}"
-    if not equals or not path.strip():
-        raise UserError(f'"{text[:60]}" is not path=value', "--set", next_step="write e.g. --set seed=3")
-    parts = _parts(path.strip())
-    if parts[0] not in keys:
-        if what == "a run file" and len(parts) == 1 and (meant := _misplaced(parts[0], where)):
-            raise UserError(meant.message, where, meant.nearest, f"write --set {meant.nearest}=...")
-        raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
-    if parts[0] in _FLAT and len(parts) > 1:
-        _flatten(document, parts[0])
-    node: Any = document
-    for part in parts[:-1]:
-        node = _step_into(node, part, where)
-    parsed = documents.parse(value, where)
-    _place(parsed, document.file, where)
-    if isinstance(node, Mapping):
-        node[parts[-1]] = parsed
-        node.lines[parts[-1]] = where
-    elif isinstance(node, Sequence):
-        node[_place_in(node, parts[-1], where)] = parsed
-    else:
-        raise UserError(f'"{path}" leads into a plain value', where, next_step="shorten the path")
-
-
-def _parts(path: str) -> list[str]:
-    """The keys and list places of a path; "electrode.bond_energy" is one key."""
-    first, *rest = path.split(".", 1) if path.partition(".")[0] in _FLAT else path.split(".")
-    return [first, *rest]
-
-
-def _flatten(document: Mapping, part: str) -> None:
-    """{electrode: {bond_energy: ...}} as "electrode.bond_energy": another electrode leaves it as it is."""
-    values = flat(document, part)
-    lines = {key: place_of(document, part, key) for key in values}
-    if values:
-        document[part].clear()
-        document[part].update(values)
-        document[part].lines |= lines
-
-
-def _place(value: Any, file: str, where: str) -> None:
-    """In the errors of a value is the option that gave it; what it names lies beside the run file."""
-    if isinstance(value, Mapping):
-        value.file, value.lines = file, dict.fromkeys([None, *value], where)
-    if isinstance(value, (Mapping, Sequence)):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            _place(inner, file, where)
-
-
-def _step_into(node: Any, part: str, where: str) -> Any:
-    if isinstance(node, Sequence):
-        return node[_place_in(node, part, where)]
-    if not isinstance(node, Mapping):
-        raise UserError(f'"{part}" leads into a plain value', where, next_step="shorten the path")
-    if node.get(part) is None:
-        node[part] = Mapping(node.file, node.line)
-        node.lines[part] = where
-    return node[part]
-
-
-def _place_in(node: Sequence, part: str, where: str) -> int:
-    if not part.isdecimal() or int(part) >= len(node):
-        raise UserError(
-            f'"{part}" is no place in a list of {len(node)}', where, next_step=f"use 0 to {len(node) - 1}"
-        )
-    return int(part)
 
 
 def _run_name(path: Path) -> str:
@@ -231,34 +130,6 @@ def one_word(name: str) -> str:
     if name in ("", ".", "..") or not name.isprintable() or set(name) & set("/\\"):
         raise ValueError("not the name of a file")
     return name
-
-
-def flat(document: Mapping, part: str) -> dict[str, Any]:
-    """A mapping of `document` as one flat dict: {electrode: {work: ...}} is {"electrode.work": ...}."""
-    given = document.get(part)
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise UserError(
-            f"{part} is not a mapping", document.where(part), next_step=f"write {part}: {_FLAT[part]}"
-        )
-    found: dict[str, Any] = {}
-    for key, value in given.items():
-        inside = isinstance(value, Mapping)
-        more = {f"{key}.{inner}": number for inner, number in value.items()} if inside else {key: value}
-        for name in more.keys() & found.keys():
-            raise UserError(f"{name} is given twice in {part}", given.where(key),
-                            next_step="keep one of the two")  # fmt: skip
-        found |= more
-    return found
-
-
-def place_of(document: Mapping, part: str, key: str) -> str:
-    """ "file:line" of an entry that `flat` gives."""
-    given = document[part]
-    outer, _, inner = key.partition(".")
-    nested = given.get(outer)
-    return nested.where(inner) if key not in given and isinstance(nested, Mapping) else given.where(key)
 
 
 def _snapshots(document: Mapping) -> dict[str, float] | None:

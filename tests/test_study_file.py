@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,53 @@ def test_stacks_temperatures_settings_and_protocols_are_axes(file: Path) -> None
 def changed(study: Study, other: Study) -> list[bool]:
     """Which tasks have another hash."""
     return [a != b for a, b in zip(study.hashes, other.hashes, strict=True)]
+
+
+PROGRAM = """\
+stack: ogb_20nm
+variants:
+  protocol.0.pulses.compliance: [1 uA, 0.01 mA]
+  protocol.1.repeat.segments.0.hold.duration: [1 ms, 2 ms, 5 ms]
+protocol:
+  - pulses: {amplitude: 1 V, width: 5 ms}
+  - repeat: {times: 2, segments: [hold: {voltage: 0 V}]}
+"""
+
+
+def test_numbers_of_the_protocol_are_axes(file: Path) -> None:
+    """Coordinates in SI units; what is varied stands nowhere else; tasks are those of written-out files."""
+    file.write_text(PROGRAM)
+    study = load_study(file)
+    assert [(axis.name, [level.value for level in axis.levels], axis.unit) for axis in study.axes] == [
+        ("protocol.0.pulses.compliance", pytest.approx([1e-6, 1e-5]), "A"),
+        ("protocol.1.repeat.segments.0.hold.duration", [1e-3, 2e-3, 5e-3], "s")]  # fmt: skip
+    assert len(set(study.hashes)) == 6
+    steps = study.task(5).protocol.steps()
+    assert [step.compliance_A for step in steps] == [1e-5, math.inf, math.inf]
+    assert [step.duration_s for step in steps] == [5e-3] * 3
+    written = PROGRAM[PROGRAM.index("protocol:\n") :].replace("width: 5 ms", "width: 5 ms, compliance: 10 uA")
+    file.write_text("stack: ogb_20nm\nreplicates: 1\n" + written.replace("0 V}", "0 V, duration: 5 ms}"))
+    assert load_study(file).hashes == (study.hashes[5],)
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [
+    ("pulses.compliance", "pulses.amplitude", 'has "protocol.0.pulses.amplitude" beside that in variants'),
+    ("0.pulses.compliance", "0.sweep.compliance",
+     'that segment is "pulses", not "sweep"; write protocol.0.pulses.compliance'),
+    ("0.pulses.compliance", "4.read.compliance", '"4" is no place in a list of 2'),
+    ("[1 uA, 0.01 mA]", "[1 uA, 1e-3 mA]", "has 1e-3 mA twice"),
+    ("[1 uA, 0.01 mA]", "8 draws", "not a list of values"),
+    ("[1 uA, 0.01 mA]", "[1 uA, 3 V]", "wrong dimension"),
+    ("protocol.0.pulses.compliance", "compliance", "or a path: protocol.0.sweep.compliance"),
+    ("protocol:\n", "protocols:\n  a:\n", "varies protocol:, and the file has protocols:"),
+])  # fmt: skip
+def test_wrong_numbers_of_the_protocol_are_refused(file: Path, old: str, new: str, told: str) -> None:
+    """With the line that gives them."""
+    file.write_text(PROGRAM.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        load_study(file)
+    assert told in str(caught.value)
+    assert str(file) in str(caught.value)
 
 
 def test_settings_keep_their_units(file: Path) -> None:

@@ -19,6 +19,7 @@ from kmc.errors import UserError
 from kmc.study import results
 from kmc.study.manifest import result_path
 from kmc.study.results import REPLICATE, SAMPLE
+from kmc.units import format_si
 from kmc_analysis.intervals import GRAIN, alike, interval, of_gain, of_share
 from kmc_analysis.metrics import METRICS
 
@@ -122,8 +123,9 @@ def _of_axis(values: xr.DataArray, metric: str, axis: str, sure: xr.DataArray) -
 def label(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
     """A level as text: a number with its unit."""
     value, unit = values[axis].values[k], values[axis].attrs.get("units", "")
-    text = f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
-    return text if unit in ("", "1") else f"{text} {unit}"
+    if isinstance(value, (float, np.floating)):
+        return format_si(float(value), "" if unit == "1" else unit, digits)
+    return str(value) if unit in ("", "1") else f"{value} {unit}"
 
 
 def _effect(between: tuple[str, str, str, str], at: str, table: np.ndarray, exact: bool) -> Effect:

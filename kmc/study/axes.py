@@ -13,14 +13,17 @@ from kmc.documents import Mapping, Sequence
 from kmc.errors import UserError, listed, nearest
 from kmc.families import FAMILIES
 from kmc.layers import LAYERS, ROLES
+from kmc.protocol import Protocol, unit_of
 from kmc.provenance import LOOKS
-from kmc.runfile import RunFile, flat, place_of
+from kmc.runfile import RunFile
+from kmc.sets import flat, place_of
 from kmc.settings import UNITS, Settings, read_settings
 from kmc.stack import Stack, load_stack
 
 CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
 _SETTING = "settings."
+PROGRAM = "protocol."  # and a path into it
 _DRAWS = re.compile(r"([1-9]\d{0,8}) draws?")
 
 
@@ -73,10 +76,11 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         numbers = [f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family
                    for key in FAMILIES[family]]
         near = nearest(name, [*NAMES, *numbers])
-        raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near))
+        paths = "" if near else ", or a path: protocol.0.sweep.compliance, electrode.bond_energy ..."
+        raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near) + paths)
     if setting_of(name) in LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
-    drawable = "." in name and not setting_of(name)  # a number of a card
+    drawable = "." in name and not setting_of(name) and not name.startswith(PROGRAM)  # a number of a card
     found = _DRAWS.fullmatch(values) if isinstance(values, str) and drawable else None
     if found:
         return Axis(name, (), draws=int(found[1]), where=where)
@@ -105,7 +109,7 @@ class Maker:
         for name, level in levels.items():
             if setting_of(name):
                 settings = _with(settings, name, level)
-            elif name != "stack":
+            elif name != "stack" and not name.startswith(PROGRAM):
                 choices[name] = level.given
         device = self._stack(levels.get("stack"))
         for name in sorted(choices, key=lambda key: "." in key):
@@ -146,15 +150,17 @@ def _with(settings: Settings, name: str, level: Level) -> Settings:
     return read_settings(values, level.where)
 
 
-def told(axis: Axis, devices: list[tuple[Stack, Settings]]) -> Axis:
-    """`axis` with the values that its levels came to in `devices`, one a level. UserError for two alike."""
-    pairs = [value_of(axis.name, *device) for device in devices]
+def told(axis: Axis, runs: list[RunFile]) -> Axis:
+    """`axis` with the values that its levels came to in `runs`, one a level. UserError for two alike."""
+    pairs = [value_of(axis.name, run) for run in runs]
+    if len({isinstance(value, str) for value, _ in pairs}) > 1:  # a limit, and none
+        pairs = [(str(level.given), "") for level in axis.levels]
     levels = [replace(level, value=value) for level, (value, _) in zip(axis.levels, pairs, strict=True)]
     seen: dict[float | str, int] = {}
     for k, level in enumerate(levels):
         if level.value in seen:
             first = seen[level.value]
-            cards = [_card(axis.name, devices[one][0]) for one in (first, k)]
+            cards = [_card(axis.name, runs[one].device) for one in (first, k)]
             raise _alike(axis.name, levels[first], level, *cards)
         seen[level.value] = k
     return Axis(axis.name, tuple(levels), pairs[0][1])
@@ -180,8 +186,11 @@ def _alike(name: str, first: Level, level: Level, one: Card | Stack | None,
                      next_step=step)  # fmt: skip
 
 
-def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str, str]:
-    """The value of an axis in a device, as a coordinate, and its unit."""
+def value_of(name: str, run: RunFile) -> tuple[float | str, str]:
+    """The value of an axis in a run, as a coordinate, and its unit."""
+    device, settings = run.device, run.settings
+    if name.startswith(PROGRAM):
+        return _of_program(name.split(".")[1:], run.protocol)
     read: dict[str, Callable[[], tuple[Any, str]]] = {
         "stack": lambda: (device.name, ""),
         "ligand": lambda: (device.ligand.name if device.ligand else "none", ""),
@@ -200,3 +209,12 @@ def value_of(name: str, device: Stack, settings: Settings) -> tuple[float | str,
         return (float(value), UNITS.get(setting_of(name), "1")) if plain else (str(value), "")
     role, _, key = name.partition(".")
     return device.value(name), device.cards()[role].quantity(key).unit or "1"
+
+
+def _of_program(parts: list[str], protocol: Protocol) -> tuple[float | str, str]:
+    """The value at a path into a protocol, and its unit; "none" for what is left out."""
+    value: Any = protocol.to_data()
+    for part in parts:
+        value = value[int(part)] if isinstance(value, list) else value.get(part, "none")
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return (float(value), unit_of(parts[-2], parts[-1])) if plain else (str(value), "")

@@ -27,11 +27,13 @@ from kmc import documents, provenance, runfile
 from kmc.documents import Mapping
 from kmc.doubts import doubts
 from kmc.errors import UserError
-from kmc.protocol import Protocol, leaves, read_protocol
-from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, apply_sets, flat, place_of, read_run
+from kmc.protocol import leaves
+from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
+from kmc.sets import apply_sets, flat, place_of
 from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, told
 from kmc.study.draws import drawn
 from kmc.study.growth import Growth, read_replicates
+from kmc.study.programs import Programs, refuse_both
 
 KEYS = (*runfile.KEYS, *OF_A_STUDY)
 TASK_LIMIT = 100_000
@@ -107,22 +109,23 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     apply_sets(document, sets, KEYS, "a study file")
     documents.check_keys(document, KEYS, "a study file")
     axes = read_axes(document)
-    protocols, base = _protocols(document), _base(document, path, axes)
+    programs = Programs(document, axes)
+    base = _base(document, path, axes, programs)
     _refuse_given(document, axes)
     replicates, growth = read_replicates(document)
     most = growth.most if growth else replicates
-    tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), len(protocols), most])
+    tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), programs.count, most])
     if tasks > TASK_LIMIT:
         raise UserError(f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
                         document.where("variants"), next_step="take fewer values or replicates")  # fmt: skip
     maker = Maker(document, base)
     axes = drawn(axes, maker, base.seed)
-    runs = _runs(maker, base, axes, protocols)
-    axes = _told(axes, runs, len(protocols))
+    runs = _runs(maker, base, axes, programs)
+    axes = _told(axes, runs, programs.count)
     # Each device under the first protocol, and the first device under each.
-    warnings = _warnings(document, [*runs[:: len(protocols)], *runs[1 : len(protocols)]])
-    if len(protocols) > 1 or "protocols" in document:
-        axes.append(Axis("protocol", tuple(Level(name, name, "") for name in protocols)))
+    warnings = _warnings(document, [*runs[:: programs.count], *runs[1 : programs.count]])
+    if programs.names:
+        axes.append(Axis("protocol", tuple(Level(name, name, "") for name in programs.names)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
                   tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, warnings)  # fmt: skip
     _refuse_twins(study, document)
@@ -134,43 +137,21 @@ def _name(path: Path) -> str:
     return path.resolve().parent.name or "study" if path.name == "study.yaml" else path.stem
 
 
-def _base(document: Mapping, path: Path, axes: list[Axis]) -> RunFile:
+def _base(document: Mapping, path: Path, axes: list[Axis], programs: Programs) -> RunFile:
     """The run that all tasks share, with the first of its protocols and stacks."""
     shared = Mapping(document.file, document.line)
     shared.lines = dict(document.lines)
     shared.update({key: value for key, value in document.items() if key not in OF_A_STUDY})
     for axis in axes:
         if axis.name == "stack":
-            _refuse_both(document, "stack", "variants")
+            refuse_both(document, "stack", "variants")
             shared["stack"], shared.lines["stack"] = axis.levels[0].given, axis.levels[0].where
     if "stack" not in shared:
         raise UserError('the study file has no "stack"', document.where(), next_step="add stack: ogb_20nm")
-    if "protocol" not in shared:
-        several = document["protocols"]
-        first = next(iter(several))
-        shared["protocol"], shared.lines["protocol"] = several[first], several.where(first)
+    shared["protocol"], shared.lines["protocol"] = programs.first()
     if document.get("initial") is not None:
         raise UserError("a study's tasks start afresh", document.where("initial"), next_step="remove it")
     return read_run(shared, path)
-
-
-def _protocols(document: Mapping) -> dict[str, Protocol]:
-    """The protocols by name; one that has none is called "protocol"."""
-    if document.get("protocols") is None:
-        items = documents.need(document, "protocol", "the study file", "protocol: [sweep: {...}]")
-        return {"protocol": read_protocol(items, document.where("protocol"))}
-    _refuse_both(document, "protocol", "protocols")
-    given, where = document["protocols"], document.where("protocols")
-    if not isinstance(given, Mapping) or not given:
-        raise UserError("protocols is not a mapping of names to protocols", where,
-                        next_step="write protocols: {slow: [...], fast: [...]}")  # fmt: skip
-    return {name: read_protocol(items, given.where(name)) for name, items in given.items()}
-
-
-def _refuse_both(document: Mapping, key: str, other: str) -> None:
-    if document.get(key) is not None:
-        raise UserError(f'the study file has "{key}" beside that in {other}', document.where(key),
-                        next_step="keep one of the two")  # fmt: skip
 
 
 def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
@@ -203,8 +184,7 @@ def _refuse_temperatures(segments: list[tuple[str, Any]]) -> None:
                         next_step="leave it out of a segment, or vary it by protocols:")  # fmt: skip
 
 
-def _runs(maker: Maker, base: RunFile, axes: list[Axis],
-          protocols: dict[str, Protocol]) -> list[RunFile]:  # fmt: skip
+def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> list[RunFile]:
     """One run a combination of the axes and protocols, the last axis fastest."""
     runs = []
     for place in np.ndindex(*(len(axis.levels) for axis in axes)):
@@ -212,7 +192,7 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis],
         device, settings = maker.make(levels)
         choices = {**base.choices, **{name: level.given for name, level in levels.items()}}
         runs += [replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
-                 for protocol in protocols.values()]  # fmt: skip
+                 for protocol in programs.of(levels)]  # fmt: skip
     return runs
 
 
@@ -239,7 +219,7 @@ def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:
     for k, axis in enumerate(axes):
         places = [[0] * k + [level] + [0] * (len(axes) - k - 1) for level in range(shape[k])]
         chosen = [runs[int(np.ravel_multi_index(place, shape)) * protocols] for place in places]
-        found.append(told(axis, [(run.device, run.settings) for run in chosen]))
+        found.append(told(axis, chosen))
     return found
 
 

@@ -15,7 +15,8 @@ import xarray as xr
 from kmc import dataset, files, netcdf, provenance
 from kmc.cards import find_data
 from kmc.documents import Mapping as Document
-from kmc.runfile import RunFile, apply_sets, flat, place_of
+from kmc.runfile import RunFile
+from kmc.sets import apply_sets, flat, place_of
 from kmc.settings import read_settings
 from kmc.stack import Stack, load_stack
 from kmc.study.manifest import DONE, failure_path, result_path

@@ -24,7 +24,7 @@ from pydantic import (
 from kmc import documents
 from kmc.documents import place
 from kmc.errors import UserError
-from kmc.runfile import apply_sets
+from kmc.sets import apply_sets
 from kmc.typed import Refused, build, nested, parsed, positive
 from kmc.units import format_si
 

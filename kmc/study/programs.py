@@ -1,0 +1,96 @@
+"""The protocols of a study: one, several by name, or one of which the axes vary numbers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from kmc import documents
+from kmc.documents import Mapping
+from kmc.errors import UserError
+from kmc.protocol import Protocol, read_protocol
+from kmc.sets import put
+from kmc.study.axes import PROGRAM, Axis, Level
+
+
+class Programs:
+    """What `protocol:` or `protocols:` gives under each combination of axes like
+    `protocol.0.sweep.compliance`. Raises UserError with file and line."""
+
+    def __init__(self, document: Mapping, axes: list[Axis]) -> None:
+        self.document = document
+        self.varied = [axis for axis in axes if axis.name.startswith(PROGRAM)]
+        several = document.get("protocols")
+        if several is None:
+            documents.need(document, "protocol", "the study file", "protocol: [sweep: {...}]")
+        else:
+            self._check(several)
+        #: of several protocols, none for one alone
+        self.names = tuple(several or ())
+        self.known: dict[tuple[Any, ...], list[Protocol]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many protocols each combination has."""
+        return len(self.names) or 1
+
+    def first(self) -> tuple[Any, str]:
+        """The first protocol as it is given, at the first levels of its axes, and its place."""
+        if self.names:
+            several = self.document["protocols"]
+            return several[self.names[0]], several.where(self.names[0])
+        items = self._changed({axis.name: axis.levels[0] for axis in self.varied})
+        return items, self.document.where("protocol")
+
+    def of(self, levels: dict[str, Level]) -> list[Protocol]:
+        """The protocols of one combination, the same objects for the same values."""
+        key = tuple(levels[axis.name].given for axis in self.varied)
+        if key not in self.known:
+            several, where = self.document.get("protocols"), self.document.where("protocol")
+            if several is None:
+                found = [read_protocol(self._changed(levels), where)]
+            else:
+                found = [read_protocol(items, several.where(name)) for name, items in several.items()]
+            self.known[key] = found
+        return self.known[key]
+
+    def _check(self, several: Any) -> None:
+        refuse_both(self.document, "protocol", "protocols")
+        where = self.document.where("protocols")
+        if not isinstance(several, Mapping) or not several:
+            raise UserError("protocols is not a mapping of names to protocols", where,
+                            next_step="write protocols: {slow: [...], fast: [...]}")  # fmt: skip
+        if self.varied:
+            first = self.varied[0]
+            raise UserError(f"{first.name} varies protocol:, and the file has protocols:",
+                            first.levels[0].where, next_step="keep one of the two ways")  # fmt: skip
+
+    def _changed(self, levels: dict[str, Level]) -> Any:
+        """The items of `protocol:` with the values of their axes, which stand nowhere else."""
+        items = self.document["protocol"]
+        if not self.varied:
+            return items
+        whole = Mapping(self.document.file, self.document.line)
+        whole["protocol"] = copy.deepcopy(items)
+        for axis in self.varied:
+            level, parts = levels[axis.name], axis.name.split(".")
+            if _has(whole, parts):
+                raise UserError(f'the study file has "{axis.name}" beside that in variants', level.where,
+                                next_step="keep one of the two")  # fmt: skip
+            put(whole, parts, level.given, level.where)
+        return whole["protocol"]
+
+
+def refuse_both(document: Mapping, key: str, other: str) -> None:
+    """UserError for what a study file has twice."""
+    if document.get(key) is not None:
+        raise UserError(f'the study file has "{key}" beside that in {other}', document.where(key),
+                        next_step="keep one of the two")  # fmt: skip
+
+
+def _has(node: Any, parts: list[str]) -> bool:
+    """Whether there is a value at a path."""
+    for part in parts:
+        inside = isinstance(node, list) and part.isdecimal() and int(part) < len(node)
+        node = node[int(part)] if inside else node.get(part) if isinstance(node, Mapping) else None
+    return node is not None
