@@ -18,6 +18,7 @@ _OF_EVENTS = ("active.vacancy_migration_barrier", "active.vacancy_diffusion_pref
 _OF_FILMS = ("active.boundary_", "active.metal_adhesion")
 _OF_COUNTERS = ("counter.conductivity", "counter.hole_mobility", "counter.injection_limit", "counter.silver_")
 _NEVER = ("contact.metal_adhesion",)
+_FAR = 0.05  # by which a window differs from what is asked for
 _STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to 0.3
 
 
@@ -30,6 +31,17 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -
     found += [f"{path} does nothing here: {why}" for path in stack.choices
               if (why := _unread(path, stack, settings))]  # fmt: skip
     return found + ([] if protocol is None else _too_strong(stack, protocol))
+
+
+def narrow(stack: Stack, settings: Settings) -> list[str]:
+    """Of a window that is asked to be too narrow for two crystals a side. A run says how wide it is."""
+    if stack.crystal is None or stack.ligand is None:
+        return []
+    least = 2.0 * (stack.crystal.size_nm + float(stack.ligand.value("gap")))
+    if settings.window >= least * (1.0 - _FAR):
+        return []
+    return [f"the window is {least:.3g} nm wide at least where {settings.window:g} nm were asked for: it "
+            "holds two crystals along each side"]  # fmt: skip
 
 
 def _too_strong(stack: Stack, protocol: Protocol) -> list[str]:

@@ -30,7 +30,7 @@ Writer = Callable[["xr.Dataset", Path], list[Path]]
 CSV = Kind((".csv", ".txt", ".dat", ""), rb"\Atime_s,voltage_source_V,voltage_device_V,current_A,conduc")
 EXTXYZ = Kind((".xyz", ".extxyz"), rb"\A\d+\nLattice=.* Properties=species:S:1:pos:R:3:charge:R:1:potential:")
 VTK = Kind((".vti", ".pvd"), rb'<DataArray type="UInt8" Name="cation"|^    <DataSet timestep=".*\.vti"/>$')
-PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0\.0 \S+$")
+PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0e0 \S+$")
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step
@@ -200,10 +200,15 @@ def _series(path: Path, images: list[Path], times: np.ndarray) -> Path:
 
 
 def write_pwl(ds: xr.Dataset, path: Path) -> list[Path]:
-    """The source's voltage as `time value` lines for a SPICE PWL source; steps rise in 1 % of a sample."""
+    """The source's voltage as `time value` lines for a SPICE PWL source; steps rise in 1 % of a sample.
+
+    The first time is written as 0e0, which tells such a file from a waveform of the user's own.
+    """
     check_file(path, PWL)
     with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        file.writelines(f"{t!r} {v!r}\n" for t, v in pwl_points(ds))
+        (_, first), *points = pwl_points(ds)
+        file.write(f"0e0 {first!r}\n")
+        file.writelines(f"{t!r} {v!r}\n" for t, v in points)
     return [path]
 
 

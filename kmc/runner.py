@@ -57,11 +57,13 @@ def execute(
     command: dict[str, Any] | None = None,
     begun: Any = None,
     spent_s: float = 0.0,
+    warn: Callable[[str], None] = lambda told: None,
 ) -> Outcome:
     """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
 
     `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
-    Simulation of the run that is under way and of which nothing was written, after `spent_s`. UserError
+    Simulation of the run that is under way and of which nothing was written, after `spent_s`. `warn` takes
+    the outcome's warnings as they arise. UserError
     when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
     """
     record = {"run": describe(run, out if resume else None), "command": command or {}}
@@ -77,7 +79,7 @@ def execute(
                 raise error.at(run.initial_where or f"{run.path}:1") from None
         with files.only_one(out):
             session.warnings += claim(out, record["run"], resume)  # another may have taken it meanwhile
-            return session.go()
+            return session.go(warn)
 
 
 def _simulation() -> Any:
@@ -128,7 +130,7 @@ class _Session:
         self.observer: Observer | None = None
         self.reason = ""
 
-    def go(self) -> Outcome:
+    def go(self, warn: Callable[[str], None]) -> Outcome:
         files.sweep(self.out)
         saved = self._saved()
         resumed = saved is not None
@@ -136,6 +138,9 @@ class _Session:
             self.simulation = self._restored(saved) if saved else self.simulation or self.fresh()
             self._observe(self.simulation, saved)
             self._tell_window()
+        for told in self.warnings:
+            warn(told)
+        if saved is None or not saved["finished"]:
             reason = self._loop(self.simulation)
             if reason:
                 return self._outcome(None, False, reason, resumed)

@@ -291,7 +291,22 @@ def test_check_prints_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 def test_check_tells_how_large_a_study_is(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
     """The folder stands for the file in it."""
     check([str(repository / "runs/ligand_thickness")])
-    assert capsys.readouterr().out.endswith("48 tasks: 2 ligand x 3 thickness x 8 replicates\n")
+    told = capsys.readouterr().out
+    assert "48 tasks: 2 ligand x 3 thickness x 8 replicates; voltage 0 V to 800 mV, limit 1 uA" in told
+    assert re.search(r"stage 300 K, 5\.25 ms in 18 steps; 92 of 101 numbers assumed \(91 %\)", told)
+
+
+def test_check_tells_what_a_study_varies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare temperature is in K, whatever was meant; replicates may grow; a window holds two crystals."""
+    path = tmp_path / "study.yaml"
+    path.write_text("stack: ogb_20nm\nsettings: {window: 12 nm}\nvariants: {temperature: [25, 80]}\n"
+                    "protocol: [hold: {voltage: 0 V, duration: 1 s}]\n"
+                    "replicates: {from: 2, to: 8, until: {current_most: 5 %}}\n")
+    check([str(path)])
+    told = capsys.readouterr()
+    assert "4 tasks: 2 temperature x 2 replicates (up to 8); voltage 0 V, limit none" in told.out
+    assert "stage 25 K to 80 K" in told.out
+    assert "the window is 22.8 nm wide at least where 12 nm were asked for" in told.err
 
 
 READ = "stack: ogb_20nm\nprotocol: [read: {}]\n"
@@ -304,7 +319,7 @@ def test_check_tells_between_what_a_run_goes(tmp_path: Path, capsys: pytest.Capt
                     "  - sweep: {to: 1 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}\n"
                     "  - hold: {voltage: -0.2 V, duration: 5 ms, temperature: 330 K}\n")  # fmt: skip
     check([str(path)])
-    told = "voltage -200 mV to 1 V, limit 1 uA to none, stage 300 K to 330 K, 25.5 ms;"
+    told = "voltage -200 mV to 1 V, limit 1 uA to none, stage 300 K to 330 K, 25.5 ms in 42 steps;"
     assert told in capsys.readouterr().out
 
 

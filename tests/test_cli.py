@@ -967,6 +967,23 @@ def test_the_cache_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Monke
     assert not {"cli", "runner", "dataset", "errors", "cache"} & engine
 
 
+def test_what_is_doubtful_is_told_before_the_first_step(run_file: Path, monkeypatch: pytest.MonkeyPatch,
+                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    """A night's run at 150 V in place of 150 mV; once, whether or not the run ends."""
+    told: list[str] = []
+    real = fake_simulation.Simulation._call
+
+    def call(self: fake_simulation.Simulation) -> None:
+        told.append(capsys.readouterr().err)
+        real(self)
+
+    monkeypatch.setattr(fake_simulation.Simulation, "_call", call)
+    words = ["run", str(run_file), "--set", "protocol.0.sweep.to=150 V", "--no-picture", "--quiet"]
+    assert cli.main(words) == 0
+    assert "which no film holds" in told[0]
+    assert "which no film holds" not in "".join(told[1:]) + capsys.readouterr().err
+
+
 def told_nothing(text: str) -> bytes:
     """`cache.code` by the tokens of Python itself."""
     lines, aside, begins = text.splitlines(), [], True

@@ -167,6 +167,18 @@ def test_pwl_has_the_corners(ds: xr.Dataset, tmp_path: Path) -> None:
     assert np.array_equal(np.interp(ds["time"].values, times, volts), ds["voltage_source"].values)
 
 
+def test_a_waveform_of_ones_own_is_no_export(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Two columns that begin at zero are the user's, however like ours; an earlier export is replaced."""
+    mine = tmp_path / "mine.txt"
+    for text in ("0.0 0.0\n0.001 0.5\n", "0 1\n", "0.00 0.0625\n0.1 0.2\n"):
+        mine.write_text(text)
+        with pytest.raises(UserError, match="holds something else"):
+            export.write_pwl(ds, mine)
+        assert mine.read_text() == text
+    for _ in range(2):
+        export.write_pwl(ds, tmp_path / "ours.txt")
+
+
 def test_pwl_of_one_level() -> None:
     """A constant source is two points."""
     rows = {name: np.zeros(2) for name in TRACES}

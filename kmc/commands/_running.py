@@ -46,9 +46,8 @@ def go(run_file: Path, sets: list[str], options: Options) -> int:
     command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
     with stopping() as asked, shown(run.name, not options.quiet) as progress:
         outcome = execute(run, options.out, resume=options.resume, progress=progress, should_stop=asked,
-                          checkpoint_every_s=every_s, command=command)  # fmt: skip
-    for warning in outcome.warnings:
-        say(f"warning: {warning}")
+                          checkpoint_every_s=every_s, command=command,
+                          warn=lambda told: say(f"warning: {told}"))  # fmt: skip
     if not outcome.finished:
         return _unfinished(outcome, options)
     return _finished(outcome, options)

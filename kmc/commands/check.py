@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import product
+from collections.abc import Iterable
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,25 +149,29 @@ def _read_run(path: Path) -> dict[str, Any]:
     if run.initial is not None and checkpoint_of(run.initial).is_file():
         runner.begun_by(run)
     return _of_stack(path, "run", run.name, run.device, run.settings, run.protocol) | {
-        "waits_for": str(run.initial) if waits else None, "program": _program(run)}  # fmt: skip
+        "waits_for": str(run.initial) if waits else None, "program": _program([run])}  # fmt: skip
 
 
-def _program(run: Any) -> str:
-    """What a run does, with units: a number that was given without one shows what it was taken for."""
+def _program(runs: Iterable[Any]) -> str:
+    """What runs do, with units: a number that was given without one shows what it was taken for."""
     from kmc.units import format_si
 
-    steps = run.protocol.steps()
-    early = " at most" if any(step.exits for step in steps) else ""
+    runs = {(id(run.protocol), run.settings.temperature): run for run in runs}.values()
+    steps = [[(step, run.settings.temperature) for step in run.protocol.steps()] for run in runs]
+    each = list(chain.from_iterable(steps))
+    early = " at most" if any(step.exits for step, _ in each) else ""
     ends = {
-        "voltage": ([step.voltage_V for step in steps], "V"),
-        "limit": ([step.compliance_A for step in steps], "A"),
-        "stage": ([step.temperature_K or run.settings.temperature for step in steps], "K"),
+        "voltage": ([step.voltage_V for step, _ in each], "V"),
+        "limit": ([step.compliance_A for step, _ in each], "A"),
+        "stage": ([step.temperature_K or stage for step, stage in each], "K"),
+        "": ([run.protocol.duration_s for run in runs], "s"),
     }
     told = []
     for name, (values, unit) in ends.items():
         shown = dict.fromkeys(format_si(one, unit) for one in (min(values), max(values)))
-        told.append(f"{name} {' to '.join(shown)}".replace("inf A", "none"))
-    return f"{', '.join(told)}, {format_si(run.protocol.duration_s, 's')}{early}"
+        told.append(f"{name} {' to '.join(shown)}".replace("inf A", "none").strip())
+    count = " to ".join(dict.fromkeys(f"{one:,}" for one in (min(map(len, steps)), max(map(len, steps)))))
+    return f"{', '.join(told)}{early} in {count} step{'s' * (count != '1')}"
 
 
 def _read_stack(path: Path) -> dict[str, Any]:
@@ -188,7 +193,7 @@ def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any, proto
 def _refuse(path: Path, devices: list[tuple[Any, Any, Any]]) -> None:
     """Windows that no run would build; tells of films that are built thicker, and of what is doubtful in a
     stack, its settings and its protocol. Raises UserError."""
-    from kmc.doubts import doubts
+    from kmc.doubts import doubts, narrow
     from kmc.errors import UserError
     from kmc.populate import check_windows
     from kmc.progress import say
@@ -197,7 +202,8 @@ def _refuse(path: Path, devices: list[tuple[Any, Any, Any]]) -> None:
         thicker = check_windows((stack, settings) for stack, settings, _ in devices)
     except UserError as error:
         raise error.at(f"{path}:1") from None
-    doubted = [told for device in devices for told in doubts(*device)]
+    doubted = [told for stack, settings, protocol in devices
+               for told in (*narrow(stack, settings), *doubts(stack, settings, protocol))]  # fmt: skip
     for told in dict.fromkeys([*thicker, *doubted]):
         say(f"warning: {path}: {told}")
 
@@ -217,8 +223,9 @@ def _read_study(path: Path) -> dict[str, Any]:
     study = load_study(path)
     _refuse(path, [(run.device, run.settings, run.protocol) for run in study.runs])
     numbers = _by_variant(study)
+    says = "; ".join([_size(study), _program(study.runs), _sentence(numbers.values())])
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",
-            "numbers": numbers, "stack": None, "says": _size(study),
+            "numbers": numbers, "stack": None, "says": says,
             "devices": [run.device for run in study.runs]}  # fmt: skip
 
 
@@ -236,7 +243,8 @@ def _by_variant(study: Any) -> dict[str, Any]:
 def _size(study: Any) -> str:
     """How many tasks a study has, and of what."""
     axes = [f"{len(axis.levels)} {axis.name}" for axis in study.axes]
-    return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates"])
+    more = f" (up to {study.growth.most})" if study.growth else ""
+    return f"{study.count} tasks: " + " x ".join([*axes, f"{len(study.seeds)} replicates{more}"])
 
 
 def _shares(numbers: Any) -> dict[str, Any]:
@@ -271,26 +279,8 @@ def _sentence(numbers: Any) -> str:
 
 def _print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
     """Each with its title."""
+    from kmc.commands._tables import print_columns
+
     for title, rows in tables.items():
         typer.echo(f"\n{title}")
-        _print_table(rows)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    """Columns as wide as their widest cell."""
-    if not rows:
-        typer.echo("  none")
-        return
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+        print_columns(rows)

@@ -25,7 +25,7 @@ import numpy as np
 
 from kmc import documents, provenance, runfile
 from kmc.documents import Mapping
-from kmc.doubts import doubts
+from kmc.doubts import doubts, narrow
 from kmc.errors import UserError
 from kmc.protocol import leaves
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
@@ -208,7 +208,9 @@ def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
         thicker = check_windows((run.device, run.settings) for run in runs)
     except UserError as error:
         raise error.at(document.where()) from None
-    doubted = [told for run in runs for told in doubts(run.device, run.settings, run.protocol)]
+    doubted = [told for run in runs for found in (narrow(run.device, run.settings),
+                                                  doubts(run.device, run.settings, run.protocol))
+               for told in found]  # fmt: skip
     return tuple(dict.fromkeys([*thicker, *doubted]))
 
 
