@@ -203,6 +203,8 @@ def _run(arguments: list[str]) -> int:
         if error.errno == errno.ENOSPC and error.filename is None:
             _to_nowhere(sys.stdout)  # what it still holds has no room either
             return _complain("the output cannot be written: no space is left; make room", 3)
+        if error.errno == errno.ENOENT and _is_nowhere():
+            return _complain("the folder that kmc was started in is gone; change to one that is there", 2)
         if error.errno not in _NO_WAY or error.filename is None:
             raise
         name = str(error.filename)
@@ -215,6 +217,15 @@ def _run(arguments: list[str]) -> int:
     if code == _CONTROL_C:
         return _complain("interrupted", Interrupted.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage(error: Any) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import re
+from collections.abc import Iterable
 from copy import copy
 from math import inf, nextafter
 from pathlib import Path
@@ -11,11 +14,15 @@ from typing import Any
 from kmc import documents
 from kmc.documents import Mapping, place
 from kmc.errors import UserError
+from kmc.units import convert
 
 MOST = 10_000  # corners
 SIZE_LIMIT = 100_000_000  # bytes of a table
 TIME, VOLTAGE = "time_s", "voltage_source_V"  # the columns of a measured trace, whatever else it has
 _COMMENT = ("*", "#", ";")
+# What instruments call a column: words, and a unit in brackets or behind a line.
+_NAMED = re.compile(r"(?P<what>.+?)(?:\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|_(?P<last>[^\W_]+))")
+_ALSO = {"time": ("t",), "voltage_source": ("voltage", "v", "bias"), "current": ("i",)}
 
 
 def with_points(values: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +67,21 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     return [(line, row) for line, row in enumerate(rows, start=1) if row]
 
 
+def column_of(name: str, columns: Iterable[str]) -> tuple[str, float]:
+    """The one of `columns` that a name of an instrument stands for, "Current (uA)" or "current_uA" for
+    current_A, and what its numbers are multiplied by; a name that stands for none as it is."""
+    found = _NAMED.fullmatch(name.strip())
+    if name in columns or found is None:
+        return name, 1.0
+    what = re.sub(r"\W+", "_", found["what"].strip().lower())
+    for known in columns:
+        quantity, _, unit = known.rpartition("_")
+        if what in (quantity, *_ALSO.get(quantity, ())):
+            with contextlib.suppress(UserError):  # another quantity, or no unit
+                return known, convert(1.0, found["unit"] or found["last"], unit)
+    return name, 1.0
+
+
 def check_width(row: list[str], width: int, where: str) -> None:
     """UserError for a row that has not a cell for each column: which number is which is not known."""
     if len(row) != width:
@@ -75,15 +97,18 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
     rows = table_rows(path)
     if not rows:
         raise UserError("holds no corners", f"{path}:1", next_step=f"begin with the line {TIME},{VOLTAGE}")
-    width, columns = 2, (0, 1)
+    width, columns, factors = 2, (0, 1), (1.0, 1.0)
     if not _is_number(rows[0][1][0]):
         line, head = rows.pop(0)
-        width, columns = len(head), _columns(head, f"{path}:{line}")
+        named = [column_of(name, (TIME, VOLTAGE)) for name in head]
+        width, columns = len(head), _columns([name for name, _ in named], f"{path}:{line}")
+        factors = (named[columns[0]][1], named[columns[1]][1])
     found: list[tuple[float, float]] = []
     before = -inf
     for line, row in rows:
         check_width(row, width, f"{path}:{line}")
-        time, volt = _corner(row, columns, f"{path}:{line}")
+        corner = _corner(row, columns, f"{path}:{line}")
+        time, volt = (one * factor for one, factor in zip(corner, factors, strict=True))
         if time < before:
             raise UserError(f"the time {time:g} s is before {before:g} s", f"{path}:{line}",
                             next_step="sort the rows")  # fmt: skip

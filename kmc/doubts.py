@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.stack import Stack
 from kmc.units import format_si
+from kmc.waveforms import Loop, Pwl, Segment
 
 # A length, and what it lies in.
 _INSIDE = (("active.roughness", "active.thickness"), ("device.residue_gap", "active.thickness"),
@@ -30,7 +33,7 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -
              for one, other in _INSIDE if sizes.get(one, 0.0) > sizes.get(other, float("inf"))]  # fmt: skip
     found += [f"{path} does nothing here: {why}" for path in stack.choices
               if (why := _unread(path, stack, settings))]  # fmt: skip
-    return found + ([] if protocol is None else _too_strong(stack, protocol))
+    return found + ([] if protocol is None else [*_too_strong(stack, protocol), *_cut(protocol.segments)])
 
 
 def narrow(stack: Stack, settings: Settings) -> list[str]:
@@ -52,6 +55,23 @@ def _too_strong(stack: Stack, protocol: Protocol) -> list[str]:
         return []
     return [f"{format_si(volt, 'V')} over {thick:g} nm is {volt / thick:.3g} V/nm, which no film holds; a "
             "voltage without a unit is in V"]  # fmt: skip
+
+
+def _cut(segments: Iterable[Segment]) -> list[str]:
+    """Of corners that a staircase does not reach: each step is at the middle of its piece of a line."""
+    found = []
+    for one in segments:
+        if isinstance(one, Loop):
+            found += _cut(one.segments)
+        if not isinstance(one, Pwl):
+            continue
+        asked, applied = [volt for _, volt in one.points], [volt for _, volt, _, _ in one.levels()]
+        wide = max(asked) - min(asked)
+        for end in (max, min):
+            if abs(end(asked) - end(applied)) > _FAR * wide:
+                found.append(f"pwl reaches {format_si(end(applied), 'V')} where its corners have "
+                             f"{format_si(end(asked), 'V')}: give a shorter step")  # fmt: skip
+    return found
 
 
 def _unread(path: str, stack: Stack, settings: Settings) -> str:

@@ -96,13 +96,19 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _numbers_apart(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first number in which two devices of one name differ, where both are known."""
+    """The first number in which two devices of one name differ, where both are known, and how many more do:
+    what differs in its value before what differs in its spread or kind."""
     before, after = old.get("numbers", {}), new.get("numbers", {})
-    for path in sorted(before.keys() & after.keys()):
-        if before[path] != after[path]:
-            first, then = (f"{one['value']:g} {one['unit']}".strip() for one in (before[path], after[path]))
-            return f": {path} is {first} there, {then} here"
-    return ""
+    apart = [path for path in sorted(before.keys() & after.keys()) if before[path] != after[path]]
+    if not apart:
+        return ""
+    path = next((path for path in apart if before[path]["value"] != after[path]["value"]), apart[0])
+    told = [f"{one['value']:g} {one['unit']}".strip() for one in (before[path], after[path])]
+    if told[0] == told[1]:
+        told = [", ".join([text, *(f"{key} {one[key]}" for key in ("sigma", "kind") if key in one)])
+                for text, one in zip(told, (before[path], after[path]), strict=True)]  # fmt: skip
+    more = f" (and {len(apart) - 1} more)" if len(apart) > 1 else ""
+    return f": {path} is {told[0]} there, {told[1]} here{more}"
 
 
 def verify_checkpoints(path: Path) -> list[dataset.Problem]:

@@ -309,6 +309,19 @@ def test_check_tells_what_a_study_varies(tmp_path: Path, capsys: pytest.CaptureF
     assert "the window is 22.8 nm wide at least where 12 nm were asked for" in told.err
 
 
+@pytest.mark.parametrize(("step", "told"), [("50 us", "pwl reaches 250 mV where its corners have 500 mV"),
+                                            ("5 us", "pwl reaches 437.5 mV where"), ("0.5 us", "")])
+def test_a_staircase_that_cuts_its_corners_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                   step: str, told: str) -> None:  # fmt: skip
+    """In a loop, too: each step is at the middle of its piece of a line."""
+    path = tmp_path / "run.yaml"
+    corners = f"pwl: {{points: [[0 s, 0 V], [20 us, 0.5 V], [40 us, 0 V]], step: {step}}}"
+    path.write_text(f"stack: ogb_20nm\nprotocol: [repeat: {{times: 2, segments: [{corners}]}}]\n")
+    check([str(path)])
+    said = capsys.readouterr().err
+    assert (told in said) if told else (said == "")
+
+
 READ = "stack: ogb_20nm\nprotocol: [read: {}]\n"
 
 

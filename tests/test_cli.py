@@ -984,6 +984,33 @@ def test_what_is_doubtful_is_told_before_the_first_step(run_file: Path, monkeypa
     assert "which no film holds" not in "".join(told[1:]) + capsys.readouterr().err
 
 
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, repository: Path) -> None:
+    """Removed in another terminal: one line, and no traceback."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\nfrom kmc import cli\n"
+    script += "raise SystemExit(cli.main(['run', 'run.yaml', '--out', 'o']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60,
+                          check=False, env={**os.environ, "PYTHONPATH": str(repository)})  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is gone; change to one that is there" in done.stderr or "no such file" in done.stderr
+
+
+@pytest.mark.parametrize(("changes", "told"), [
+    (["choices.ligand.gap=1.4 nm"], ": ligand.gap is 2.4 nm there, 1.4 nm here"),
+    (["choices.ligand.gap=1.4 nm", "choices.electrode.bond_energy=0.3 eV"],
+     ": electrode.bond_energy is 0.2 eV there, 0.3 eV here (and 1 more)"),
+])  # fmt: skip
+def test_what_another_device_has_is_told(run_file: Path, capsys: pytest.CaptureFixture[str],
+                                         changes: list[str], told: str) -> None:  # fmt: skip
+    """The first value that differs, and how many more do."""
+    words = ["run", str(run_file), "--quiet", "--no-picture"]
+    assert cli.main(words) == 0
+    capsys.readouterr()
+    assert cli.main([*words, "--resume", *(f"--set={one}" for one in changes)]) == 2
+    assert told in capsys.readouterr().err
+
+
 def told_nothing(text: str) -> bytes:
     """`cache.code` by the tokens of Python itself."""
     lines, aside, begins = text.splitlines(), [], True

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from kmc import cli, dataset, provenance
+from kmc import cli, corners, dataset, provenance
 from kmc.errors import UserError
 from kmc.protocol import Protocol, read_protocol
 from kmc.variables import TRACES
@@ -150,13 +150,41 @@ HEAD = "time_s,voltage_source_V,current_A"
 ROWS = "0,0,0\n1,0.1,1e-9\n2,0.2,2e-9\n"
 
 
+@pytest.mark.parametrize("head", [
+    "time_ms,voltage_source_mV,current_uA", "Time (ms),Voltage [mV],Current (uA)", "t_ms, Bias (mV) ,I [uA]",
+    "Time(ms),Voltage Source (mV),current_µA",
+])  # fmt: skip
+def test_what_an_instrument_calls_its_columns(tmp_path: Path, head: str) -> None:
+    """Words and a unit: numbers are converted by it, of a voltage program too."""
+    (tmp_path / "mine.csv").write_text(f"{head}\n0,0,0\n1,100,1e-3\n2,200,2e-3\n", encoding="utf-8")
+    found = data.measured_columns(tmp_path / "mine.csv")
+    assert list(found) == ["time_s", "voltage_source_V", "current_A"]
+    assert [column.tolist() for column in found.values()] == [
+        pytest.approx([0.0, 1e-3, 2e-3]), pytest.approx([0.0, 0.1, 0.2]), pytest.approx([0.0, 1e-9, 2e-9])]
+    assert corners.read(tmp_path / "mine.csv") == tuple(
+        (pytest.approx(time), pytest.approx(volt)) for time, volt in ((0.0, 0.0), (1e-3, 0.1), (2e-3, 0.2)))
+
+
+@pytest.mark.parametrize(("currents", "told"), [
+    ("1e-9 2e-9 3e-9", ""), ("-1e-9 -2e-9 3e-9", "leads the other way round?"),
+    ("nan nan nan", "no current at all"), ("1e-9 9.9e37 2e-9", "the mark of an overflow?"),
+])  # fmt: skip
+def test_what_a_measurement_is_hardly_meant_to_have_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], currents: str, told: str
+) -> None:
+    """On standard error; it is read all the same."""
+    rows = (f"{k},0.{k + 1},{current}\n" for k, current in enumerate(currents.split()))
+    (tmp_path / "mine.csv").write_text(f"{HEAD}\n{''.join(rows)}")
+    assert len(data.measured_columns(tmp_path / "mine.csv")["time_s"]) == 3
+    said = capsys.readouterr().err
+    assert (told in said) if told else (said == "")
+
+
 @pytest.mark.parametrize(("text", "line", "words"), [
-    (f"time_s,voltage_source_V,current_mA\n{ROWS}", 1,
-     'unknown column "current_mA"; convert to A, and call it current_A'),
-    (f"time_ms,voltage_source_V,current_A\n{ROWS}", 1,
-     'unknown column "time_ms"; convert to s, and call it time_s'),
-    (f"time_s,voltage_source_mV,current_A\n{ROWS}", 1,
-     'unknown column "voltage_source_mV"; convert to V, and call it voltage_source_V'),
+    (f"time_s,voltage_source_V,current_V\n{ROWS}", 1,
+     'unknown column "current_V"; convert to A, and call it current_A'),
+    (f"time_s,voltage_source_V,current_A,Current (mA)\n{ROWS}", 1, 'more than one column "current_A"'),
+    (f"{HEAD}\n{ROWS}3,0.3,1.000.000\n", 5, "write no points between thousands"),
     (f"time_s,voltage_source_V,Current\n{ROWS}", 1, "convert to A, and call it current_A"),
     (f"time_s,voltage_source_V,curent_A\n{ROWS}", 1, 'did you mean "current_A"?; rename it'),
     (f"Time_S,voltage_source_V,current_A\n{ROWS}", 1, 'did you mean "time_s"?; rename it'),

@@ -415,7 +415,7 @@ def test_two_runs_inputs_are_compared(study: Path, tmp_path: Path,
     choices = "choices: {electrode.bond_energy: 0.5 eV, ligand: ddab}\n"
     other.write_text(run.replace("to: 1 V", "to: 2 V") + choices)
     found = inputs(one, other, capsys=capsys)
-    assert found["protocol.0.sweep.to"] == ("1.0", "2.0")
+    assert found["protocol.0.sweep.to"] == ("1 V", "2 V")
     assert found["cards.ligand.name"] == ("ogb", "ddab")
     assert found["numbers.electrode.bond_energy"][1] == "0.5 eV (assumed)"
     assert "numbers.ligand.gap" in found

@@ -89,9 +89,9 @@ def test_what_export_writes_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "line", "said"), [
     ("", ":1", "holds no corners"),
-    ("time_s,voltage_V\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
+    ("time_s,voltage_A\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
     ("# of the station\n\ntime_s,volt\n0,0\n", ":3", 'no column "voltage_source_V"'),
-    ("time_s,voltage_source_mV\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
+    ("time_s,voltage_source_ms\n0,0\n1,1\n", ":1", 'no column "voltage_source_V"'),
     ("time_s,time_s,voltage_source_V\n0,0\n1,1\n", ":1", 'more than one column "time_s"'),
     ("time_s,voltage_source_V\n0,0\n1,x\n", ":3", "'1' and 'x' are no time and voltage"),
     ("time_s,voltage_source_V\n0,0\n1\n", ":3", "has 1 cells, not 2"),

@@ -11,8 +11,11 @@ from kmc import dataset, provenance
 from kmc.checkpoint import digest
 from kmc.errors import UserError
 from kmc.final import checkpoint_of, load_state
+from kmc.protocol import unit_of
 from kmc.runfile import RunFile, load_run
+from kmc.settings import UNITS
 from kmc.study.manifest import is_study, read_manifest, result_path
+from kmc.units import format_si
 
 ABSENT = "-"
 _HASH = ".hash"
@@ -59,10 +62,20 @@ def _flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Every plain value with its path."""
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
     if items is None:
-        yield path, str(data)
+        yield path, _text(path.split("."), data)
         return
     for key, value in items:
         yield from _flat(value, f"{path}.{key}" if path else str(key))
+
+
+def _text(parts: list[str], value: Any) -> str:
+    """A plain value, a number of a protocol or of a setting with its unit."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if plain and parts[0] == "protocol":
+        return format_si(value, unit_of(parts[-2], parts[-1]).replace("1", ""), 15)
+    if plain and parts[0] == "settings" and parts[-1] in UNITS:
+        return format_si(value, UNITS[parts[-1]], 15)
+    return str(value)
 
 
 def inputs(path: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Curve(NamedTuple):
     name: str
     in_time: Columns
     swept: Columns
+    drawstyle: str = "steps-pre"  # of the source: what is simulated was held since the sample before
 
 
 _MOST = 40  # curves: more say nothing to the eye
@@ -59,14 +60,14 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto") -> Path:
     by_voltage = all_swept if against == "auto" else against == "voltage"
     titles = ("current against voltage",) if by_voltage else ("current", "source")
     with panels(out, titles) as places:
-        for k, (name, in_time, swept) in enumerate(curves):
+        for k, (name, in_time, swept, drawstyle) in enumerate(curves):
             style = {"color": colour(k, len(curves)), "linestyle": _line_style(k, len(curves))}
             if by_voltage:
                 _line(places[0], swept["voltage_source_V"], swept, style, name)
             else:
                 time = in_time["time_s"]
                 _line(places[0], time, in_time, style, name)
-                places[1].plot(time, in_time["voltage_source_V"], drawstyle="steps-pre", **style)
+                places[1].plot(time, in_time["voltage_source_V"], drawstyle=drawstyle, **style)
         longest = max(float(one.in_time["time_s"].max(initial=0.0)) for one in curves)
         for axes in places:
             axes.set_xlabel("source voltage (V)")
@@ -108,7 +109,7 @@ def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
         if path.suffix.lower() == ".csv":
             columns = measured_columns(path)
             columns = {**columns, "time_s": columns["time_s"] - columns["time_s"][0]}
-            curves.append(Curve(path.stem, columns, columns))
+            curves.append(Curve(path.stem, columns, columns, "default"))
             continue
         for name, ds in simulated.runs(path):
             dataset.require(ds, path, whole=False)

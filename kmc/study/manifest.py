@@ -137,7 +137,8 @@ def claim(out: Path, study: Study) -> None:
         return
     old = read_manifest(out)
     if old.name != study.name:
-        raise UserError(f'{out} holds the study "{old.name}"', next_step="choose another --out")
+        raise UserError(f'{out} holds the study "{old.name}"',
+                        next_step=f"call its folder or file {old.name} again, or choose another --out")
 
 
 def write_manifest(out: Path, manifest: Manifest) -> None:

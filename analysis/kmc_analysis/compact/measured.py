@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc.corners import check_width, table_rows
+from kmc.corners import check_width, column_of, table_rows
 from kmc.documents import unknown
 from kmc.errors import UserError, nearest
+from kmc.progress import say
 from kmc.variables import TRACES, column
 
 _COLUMNS = {  # whether they have to be there
@@ -24,14 +25,18 @@ _OTHERS = tuple(name for name in map(column, TRACES) if name not in _COLUMNS)  #
 # A corner of the source that was not measured has no current; see _numbers for the limit.
 _MAY_BE_NONE = ("current_A", "voltage_device_V")
 _LIMIT = "compliance_A"
+_LEAST_V = 5e-3  # below it an offset decides the sign of a current
+_MOST_A = 1e3
 
 
 def measured_columns(path: Path) -> dict[str, np.ndarray]:
     """The columns of a CSV by name, each [n], in s, V and A. Raises UserError with file and line."""
     rows = table_rows(path)
-    first, head = rows.pop(0) if rows else (1, [])
+    first, given = rows.pop(0) if rows else (1, [])
+    named = [column_of(name, _COLUMNS) for name in given]
+    head = [name for name, _ in named]
     _check_head(head, f"{path}:{first}")
-    table = _numbers(rows, head, path)
+    table = _numbers(rows, head, path) * [factor for _, factor in named]
     if len(table) < 3:
         raise UserError("needs three rows or more", f"{path}:{rows[-1][0] if rows else first}",
                         next_step="give more of the trace")  # fmt: skip
@@ -39,7 +44,23 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     if back.size:
         raise UserError("its time is before that of the row above", f"{path}:{rows[back[0] + 1][0]}",
                         next_step="sort the rows by time")  # fmt: skip
-    return {name: table[:, i] for i, name in enumerate(head)}
+    found = {name: table[:, i] for i, name in enumerate(head)}
+    _tell_doubts(found, path)
+    return found
+
+
+def _tell_doubts(columns: Mapping[str, np.ndarray], path: Path) -> None:
+    """Say what a measurement can hardly be meant to have."""
+    current, volt = columns["current_A"], columns["voltage_source_V"]
+    known = np.isfinite(current)
+    driven = known & (np.abs(volt) > _LEAST_V) & (current != 0.0)
+    most = np.abs(current[known]).max(initial=0.0)
+    if not known.any():
+        say(f"warning: {path} has no current at all")
+    elif most > _MOST_A:
+        say(f"warning: {path} has a current of {most:.3g} A: the mark of an overflow?")
+    elif driven.any() and np.mean(current[driven] * volt[driven] < 0.0) > 0.5:
+        say(f"warning: {path} has currents against the voltage: leads the other way round?")
 
 
 def check_limit(columns: Mapping[str, np.ndarray], path: Path) -> None:
@@ -77,6 +98,16 @@ def _unknown(name: str, where: str) -> UserError:
     return UserError(f'unknown column "{name}"', where, next_step=step)
 
 
+def _no_number(row: list[str], where: str) -> UserError:
+    """The error of a row with a cell that is none."""
+    step = "write plain numbers in s, V and A"
+    if any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in row):
+        step = "write a decimal point, not a comma"
+    elif any(re.fullmatch(r"\s*[-+]?\d{1,3}(\.\d{3})+(\.\d*)?\s*", cell) for cell in row):
+        step = "write no points between thousands"
+    return UserError(f"a cell is not a number: {','.join(row):.60}", where, next_step=step)
+
+
 def _numbers(rows: list[tuple[int, list[str]]], head: list[str], path: Path) -> np.ndarray:
     """The rows [n, columns]; every number is finite but what was not measured, and a limit that is
     infinite."""
@@ -87,9 +118,7 @@ def _numbers(rows: list[tuple[int, list[str]]], head: list[str], path: Path) -> 
         try:
             numbers = [float(cell) for cell in row]
         except ValueError:
-            comma = any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in row)
-            step = "write a decimal point, not a comma" if comma else "write plain numbers in s, V and A"
-            raise UserError(f"a cell is not a number: {','.join(row):.60}", where, next_step=step) from None
+            raise _no_number(row, where) from None
         named = dict(zip(head, numbers, strict=True))
         if not named.pop(_LIMIT, np.inf) > 0.0:
             raise UserError(f"the limit {_LIMIT} is not above 0 A", where, next_step="give inf for no limit")
