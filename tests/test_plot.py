@@ -52,9 +52,10 @@ def test_what_traces_are_drawn_against(
     lines: list[tuple[str, np.ndarray]] = []
     drawn = overlay._line
 
-    def line(axes: Any, x: np.ndarray, columns: overlay.Columns, style: dict[str, Any], name: str) -> None:
+    def line(axes: Any, x: np.ndarray, columns: overlay.Columns, style: dict[str, Any], name: str,
+             linear: bool) -> None:  # fmt: skip
         lines.append((name, x))
-        drawn(axes, x, columns, style, name)
+        drawn(axes, x, columns, style, name, linear)
 
     monkeypatch.setattr(overlay, "_line", line)
     for paths, against, ends in (([sweep, mine], "auto", [0.0, 0.7]), ([sweep, hold, mine], "auto", None),
@@ -94,6 +95,17 @@ def test_a_run_keeps_its_clock(traces: Traces, tmp_path: Path, drawn: list[Axes]
     assert drawn[1].lines[0].get_xdata() == pytest.approx([0.0, *time])
     assert drawn[1].lines[0].get_ydata()[:3] == pytest.approx([0.0, 0.0, 0.05])
     assert drawn[1].lines[1].get_xdata()[:2] == pytest.approx([0.0, 0.501])
+
+
+def test_signs_are_seen_on_a_linear_axis(traces: Traces, tmp_path: Path, drawn: list[Axes]) -> None:
+    """As measured; by decades there is no sign. Measured sources are lines, simulated ones steps."""
+    sweep, _, mine = traces
+    mine.write_text("time_s,voltage_source_V,current_A\n0,0.1,1e-9\n1,0,0\n2,-0.1,-2e-9\n")
+    for linear, ends in ((True, [1e-9, 0.0, -2e-9]), (False, [1e-9, np.nan, 2e-9])):
+        overlay.draw([sweep, mine], tmp_path / "a.png", "time", linear)
+        assert drawn[0].get_yscale() == ("linear" if linear else "log")
+        assert drawn[0].lines[1].get_ydata() == pytest.approx(ends, nan_ok=True)
+        assert [line.get_drawstyle() for line in drawn[1].lines] == ["steps-pre", "default"]
 
 
 @pytest.mark.parametrize("against", ["time", "voltage"])

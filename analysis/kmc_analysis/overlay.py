@@ -47,8 +47,9 @@ _COLUMN = 20  # names of a legend above each other, as many as the height has ro
 AXES = ("auto", "time", "voltage")
 
 
-def draw(paths: Sequence[Path], out: Path, against: str = "auto") -> Path:
-    """Save |current| of runs, studies and CSV against the source's voltage or against time.
+def draw(paths: Sequence[Path], out: Path, against: str = "auto", linear: bool = False) -> Path:
+    """Save |current| of runs, studies and CSV, or the current on a linear axis, against the source's voltage
+    or against time.
 
     `against` is one of AXES; "auto" takes the voltage where all simulated runs are swept, or, without one,
     where the first measurement has more than twenty voltages. Raises UserError.
@@ -63,18 +64,18 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto") -> Path:
         for k, (name, in_time, swept, drawstyle) in enumerate(curves):
             style = {"color": colour(k, len(curves)), "linestyle": _line_style(k, len(curves))}
             if by_voltage:
-                _line(places[0], swept["voltage_source_V"], swept, style, name)
+                _line(places[0], swept["voltage_source_V"], swept, style, name, linear)
             else:
                 time = in_time["time_s"]
-                _line(places[0], time, in_time, style, name)
+                _line(places[0], time, in_time, style, name, linear)
                 places[1].plot(time, in_time["voltage_source_V"], drawstyle=drawstyle, **style)
         longest = max(float(one.in_time["time_s"].max(initial=0.0)) for one in curves)
         for axes in places:
             axes.set_xlabel("source voltage (V)")
             if not by_voltage:
                 time_axis(axes, longest)
-        places[-1].set_ylabel("|current| (A)" if by_voltage else "source voltage (V)")
-        places[0].set_ylabel("|current| (A)")
+        places[-1].set_ylabel("source voltage (V)")
+        places[0].set_ylabel("current (A)" if linear else "|current| (A)")
         _names(places[0], [one.name for one in curves])
         say_if_empty(places[0], "no current to draw")
     return out
@@ -138,9 +139,14 @@ def _from_zero(ds: xr.Dataset) -> Columns:
     return {"time_s": time, "current_A": current, "voltage_source_V": voltage}
 
 
-def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], name: str) -> None:
+def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], name: str,
+          linear: bool) -> None:  # fmt: skip
     """A curve through the points with a current: corners of the source have none, and are left out."""
-    current = np.abs(columns["current_A"])
+    current = columns["current_A"]
     known = np.isfinite(current)
-    seen = np.where(current[known] < DARKEST_A, np.nan, current[known])
+    if linear:
+        axes.plot(x[known], current[known], label=name, linewidth=1.3, **lone(current[known]), **style)
+        return
+    size = np.abs(current[known])
+    seen = np.where(size < DARKEST_A, np.nan, size)
     axes.semilogy(x[known], seen, label=name, linewidth=1.3, **lone(seen), **style)

@@ -18,10 +18,15 @@ Against = Annotated[
     str, typer.Option("--against", help="voltage, time, or auto: the voltage where the runs are swept.")
 ]
 
+Linear = Annotated[
+    bool, typer.Option("--linear", help="The current with its sign on a linear axis, not its size by decades.")
+]
+
 
 def plot(
-    paths: Paths, out: Out = Path("traces.png"), against: Against = "auto", as_json: Json = False
-) -> int:
+    paths: Paths, out: Out = Path("traces.png"), against: Against = "auto", linear: Linear = False,
+    as_json: Json = False,
+) -> int:  # fmt: skip
     """Draw the current of runs, studies and measurements beside each other; print the picture's path.
 
     A measurement is a CSV with the columns time_s, voltage_source_V and current_A.
@@ -33,6 +38,8 @@ def plot(
         kmc plot out mine.csv --out beside.png
 
         kmc plot out mine.csv --against time --out beside.pdf
+
+        kmc plot out mine.csv --linear --out signs.png
     """
     from kmc.errors import UserError, nearest
     from kmc.outputs import PICTURE, check_file
@@ -42,6 +49,6 @@ def plot(
         raise UserError(f'--against is not "{against}"', "--against", nearest(against, AXES),
                         f"use one of: {', '.join(AXES)}")  # fmt: skip
     check_file(out, PICTURE)
-    picture = draw(paths, out, against)
+    picture = draw(paths, out, against, linear)
     typer.echo(json.dumps({"picture": str(picture)}) if as_json else str(picture))
     return 0
