@@ -19,7 +19,7 @@ Against = Annotated[
 ]
 
 Linear = Annotated[
-    bool, typer.Option("--linear", help="The current with its sign on a linear axis, not its size by decades.")
+    bool, typer.Option("--linear", help="The current with its sign, on a linear axis.")
 ]
 
 
