@@ -564,6 +564,19 @@ def test_files_that_a_task_is_writing_are_not_swept(folder: Path) -> None:
     assert not left.exists()
 
 
+def test_tasks_that_no_longer_apply_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spread on a card names other tasks; fewer replicates or variants, and more of them, lose none."""
+    out = folder / "out"
+    study = load_study(folder / "study.yaml")
+    prepare(study, out)
+    perform(study.task(0), out)
+    for change in ("replicates=1", "replicates=3", "variants.ligand=[ogb]", "variants.ligand=[ogb, ddab]"):
+        assert prepare(load_study(folder / "study.yaml", [change]), out) == []
+    told = prepare(load_study(folder / "study.yaml", ["settings={refresh_bound: 1.0}"]), out)
+    assert len(told) == 1
+    assert "1 finished task is none of the study's any more" in told[0]
+
+
 def test_work_on_a_damaged_result_is_kept(folder: Path) -> None:
     """It is what goes on; beside a sound result it is a leftover."""
     study, out = load_study(folder / "study.yaml"), folder / "out"

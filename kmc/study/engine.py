@@ -108,12 +108,25 @@ def _held(study: Study, out: Path) -> Iterator[tuple[Manifest, list[str]]]:
     found, told = records.manifest_of(study, out), list(study.warnings)
     files.make_folder(out)
     with files.only_one(out):
-        before = records.read_manifest(out).command["study"] if records.is_study(out) else None
-        if before not in (None, found.command["study"]):
-            told.append(f"{out} was begun by another file, {os.path.normpath(out / before)}, and is now of "
-                        f"{study.path}")  # fmt: skip
+        if records.is_study(out):
+            told += _changes(out, records.read_manifest(out), found, study.path)
         _prepare(out, found)
         yield found, told
+
+
+def _changes(out: Path, before: Manifest, found: Manifest, path: str) -> list[str]:
+    """What to tell of a folder that another form of the study began."""
+    told, file = [], before.command["study"]
+    if file != found.command["study"]:
+        told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {path}")
+    gone, new = set(before.tasks) - set(found.tasks), set(found.tasks) - set(before.tasks)
+    left = sum(records.result_path(out, name).is_file() for name in gone)
+    if new and left:  # a study that became smaller is no other one
+        tasks = "tasks are" if left > 1 else "task is"
+        told.append(f"{left} finished {tasks} none of the study's any more: a card (a spread, too), the "
+                    f"protocol, a setting or a variant changed; they stay in {out / 'tasks'}, and "
+                    f"{len(new)} are new")  # fmt: skip
+    return told
 
 
 def _prepare(out: Path, found: Manifest) -> None:
