@@ -27,7 +27,9 @@ _NJIT = re.compile(r"^\s*@(?:\w+\.)?(?:njit|kernel|inlined)\b", re.MULTILINE)
 # A docstring on lines of its own; or a string, which stays; or a comment.
 _LONG = r'"""(?:[^"\\]|\\.|"(?!""))*"""' + r"|'''(?:[^'\\]|\\.|'(?!''))*'''"
 _SHORT = r'"(?:[^"\\\n]|\\.)*"' + r"|'(?:[^'\\\n]|\\.)*'"
-_ASIDE = re.compile(rf"^[ \t]*(?:{_LONG})[ \t]*$|({_LONG}|{_SHORT})|\#[^\n]*", re.MULTILINE | re.DOTALL)
+_SAID = rf"(?:{_LONG})|\#[^\n]*|"  # on a line of its own, or nothing is there
+_ASIDE = re.compile(rf"^[ \t]*(?:{_SAID})[ \t]*(?:\n|\Z)|({_LONG}|{_SHORT})|[ \t]*\#[^\n]*|[ \t]+$",
+                    re.MULTILINE | re.DOTALL)  # fmt: skip
 _IMPORT = re.compile(
     r"^\s*from (?:\.|kmc\.)(\w+) import|^\s*from (?:\.|kmc) import (\([^)]*\)|[^\n]*)", re.MULTILINE
 )
@@ -62,8 +64,7 @@ def code(path: Path) -> bytes:
     """What a file does: all of it, of a Python source without comments, docstrings and empty lines."""
     if path.suffix != ".py":
         return path.read_bytes()
-    text = _ASIDE.sub(lambda found: found[1] or "", path.read_text(encoding="utf-8"))
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()).encode()
+    return _ASIDE.sub(lambda found: found[1] or "", path.read_text(encoding="utf-8")).rstrip("\n").encode()
 
 
 def _digest(paths: list[Path], more: str = "") -> str:

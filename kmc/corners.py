@@ -20,8 +20,9 @@ MOST = 10_000  # corners
 SIZE_LIMIT = 100_000_000  # bytes of a table
 TIME, VOLTAGE = "time_s", "voltage_source_V"  # the columns of a measured trace, whatever else it has
 _COMMENT = ("*", "#", ";")
-# What instruments call a column: words, and a unit in brackets or behind a line.
-_NAMED = re.compile(r"(?P<what>.+?)(?:\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|_(?P<last>[^\W_]+))")
+# What instruments call a column: words and a unit in brackets, or a whole word and a unit behind a line.
+_UNIT = r"[fpnuµμm]?[AV]|kV|[fpnuµμm]?s|min|h"
+_NAMED = re.compile(rf"(?P<what>.+?)\s*[(\[]\s*(?P<unit>{_UNIT})\s*[)\]]|(?P<word>\w\w+)_(?P<last>{_UNIT})")
 _ALSO = {"time": ("t",), "voltage_source": ("voltage", "v", "bias"), "current": ("i",)}
 
 
@@ -55,8 +56,9 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     first = next((line for line in lines if line.strip()), "")
     tabs = "\t" in first and "," not in first and any("," in line for line in lines)
     mark = next((mark for mark in (";\t" if tabs else ";,") if any(mark in line for line in lines)), None)
-    if mark is None:
-        rows = [line.split() for line in lines]
+    if mark is None:  # names may hold blanks between tabs
+        blank = "\t" if "\t" in first else None
+        rows = [[cell.strip() for cell in line.split(blank)] if line.strip() else [] for line in lines]
     else:
         point = (",", ".") if mark in ";\t" else ("", "")
         cut = csv.reader(lines, delimiter=mark)
@@ -73,7 +75,7 @@ def column_of(name: str, columns: Iterable[str]) -> tuple[str, float]:
     found = _NAMED.fullmatch(name.strip())
     if name in columns or found is None:
         return name, 1.0
-    what = re.sub(r"\W+", "_", found["what"].strip().lower())
+    what = re.sub(r"\W+", "_", (found["what"] or found["word"]).strip().lower())
     for known in columns:
         quantity, _, unit = known.rpartition("_")
         if what in (quantity, *_ALSO.get(quantity, ())):
@@ -100,7 +102,8 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
     width, columns, factors = 2, (0, 1), (1.0, 1.0)
     if not _is_number(rows[0][1][0]):
         line, head = rows.pop(0)
-        named = [column_of(name, (TIME, VOLTAGE)) for name in head]
+        free = [name for name in (TIME, VOLTAGE) if name not in head]  # there may be any others
+        named = [column_of(name, free) for name in head]
         width, columns = len(head), _columns([name for name, _ in named], f"{path}:{line}")
         factors = (named[columns[0]][1], named[columns[1]][1])
     found: list[tuple[float, float]] = []

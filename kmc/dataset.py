@@ -145,10 +145,13 @@ def merged_paths(out: Path) -> list[Path]:
 
 
 def out_of(path: Path) -> Path:
-    """The out folder of `path`: that of a file, itself, or its subfolder `out`."""
-    if path.is_file():
-        return path.parent
+    """The out folder of `path`: itself, or its subfolder `out`."""
     return path / "out" if (path / "out").is_dir() else path
+
+
+def home_of(path: Path) -> Path:
+    """The folder that a file lies in; the out folder of another path."""
+    return path.parent if path.is_file() else out_of(path)
 
 
 def open(path: str | Path) -> xr.Dataset:

@@ -65,13 +65,24 @@ def _cut(segments: Iterable[Segment]) -> list[str]:
             found += _cut(one.segments)
         if not isinstance(one, Pwl):
             continue
-        asked, applied = [volt for _, volt in one.points], [volt for _, volt, _, _ in one.levels()]
-        wide = max(asked) - min(asked)
-        for end in (max, min):
-            if abs(end(asked) - end(applied)) > _FAR * wide:
-                found.append(f"pwl reaches {format_si(end(applied), 'V')} where its corners have "
-                             f"{format_si(end(asked), 'V')}: give a shorter step")  # fmt: skip
+        volts = [volt for _, volt in one.points]
+        lost = [_short(one, k) for k in range(len(volts))]
+        k = max(range(len(volts)), key=lambda place: abs(lost[place]))
+        if abs(lost[k]) > _FAR * (max(volts) - min(volts)):
+            found.append(f"pwl reaches {format_si(volts[k] - lost[k], 'V')} where a corner has "
+                         f"{format_si(volts[k], 'V')}: give a shorter step")  # fmt: skip
     return found
+
+
+def _short(one: Pwl, k: int) -> float:
+    """By how much the staircase misses a corner at which the voltage turns, or is greatest at an end, V."""
+    volts = [volt for _, volt in one.points]
+    if k in (0, len(volts) - 1) and abs(volts[k]) < max(map(abs, volts)):
+        return 0.0
+    near = [(volts[k] - volts[j], one._cuts()[min(j, k)]) for j in (k - 1, k + 1) if 0 <= j < len(volts)]
+    if any(rise == 0.0 for rise, _ in near) or len({rise > 0.0 for rise, _ in near}) > 1:
+        return 0.0
+    return min((rise / (2 * cuts) for rise, cuts in near if cuts), key=abs, default=near[0][0])
 
 
 def _unread(path: str, stack: Stack, settings: Settings) -> str:

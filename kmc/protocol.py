@@ -171,8 +171,11 @@ def _segment_data(segment: Segment) -> dict[str, Any]:
     return {segment.kind: values}
 
 
-def unit_of(kind: str, key: str) -> str:
-    """The unit of a number of a segment in plain data, "1" for a count."""
+def unit_of(*parts: str) -> str:
+    """The unit of a number of a protocol in plain data, by the end of its path; "1" for a count."""
+    *_, kind, key = parts
+    if "points" in parts[:-2]:
+        return ("s", "V")[int(key)]
     if (kind, key) == (Pwl.kind, "step"):
         return "s"
     return _UNITS.get(key, "1")

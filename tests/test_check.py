@@ -56,7 +56,11 @@ def test_each_number_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "run.yaml").write_text(
         "stack: ogb_20nm\nprotocol: [{read: {}}]\n"
         "choices: {electrode.bond_energy: 0.3 eV, electrode.exchange_barrier: 0.5 eV, crystal_size: 8 nm}\n")
-    for paths in ([str(tmp_path / "run.yaml")], [str(tmp_path / "run.yaml"), "ogb"]):
+    again = tmp_path / "again.yaml"
+    again.write_text("stack: ogb_20nm\nprotocol: [{read: {}}]\n"
+                     "choices: {active.permittivity: 7, organic.permittivity: 7}\n")
+    run = str(tmp_path / "run.yaml")
+    for paths in ([run], [run, "ogb"], [str(again)]):
         check(paths, as_json=True)
         found = json.loads(capsys.readouterr().out)
         assert found["numbers"] == found["files"][0]["numbers"]
@@ -309,13 +313,23 @@ def test_check_tells_what_a_study_varies(tmp_path: Path, capsys: pytest.CaptureF
     assert "the window is 22.8 nm wide at least where 12 nm were asked for" in told.err
 
 
-@pytest.mark.parametrize(("step", "told"), [("50 us", "pwl reaches 250 mV where its corners have 500 mV"),
-                                            ("5 us", "pwl reaches 437.5 mV where"), ("0.5 us", "")])
+PEAK = "[20 us, 0.5 V], [40 us, 0 V]"
+PAUSE = "[1 ms, 1 V], [2 ms, 1 V], [3 ms, 0 V], [3.02 ms, 0.5 V], [3.04 ms, 0 V]"
+
+
+@pytest.mark.parametrize(("points", "step", "told"), [
+    (PEAK, "50 us", "pwl reaches 250 mV where a corner has 500 mV"),
+    (PEAK, "5 us", "pwl reaches 437.5 mV where a corner has 500 mV"), (PEAK, "0.5 us", ""),
+    (PAUSE, "50 us", "pwl reaches 250 mV where a corner has 500 mV"), (PAUSE, "1 us", ""),
+    ("[1 ms, 0.5 V], [2 ms, 1 V]", "1 ms", "pwl reaches 750 mV where a corner has 1 V"),
+    ("[1 ns, 1 V], [2 ms, 1 V]", "50 us", ""),
+])  # fmt: skip
 def test_a_staircase_that_cuts_its_corners_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                   step: str, told: str) -> None:  # fmt: skip
-    """In a loop, too: each step is at the middle of its piece of a line."""
+                                                   points: str, step: str, told: str) -> None:  # fmt: skip
+    """In a loop, too: each step is at the middle of its piece of a line; where the voltage stays or jumps
+    nothing is lost."""
     path = tmp_path / "run.yaml"
-    corners = f"pwl: {{points: [[0 s, 0 V], [20 us, 0.5 V], [40 us, 0 V]], step: {step}}}"
+    corners = f"pwl: {{points: [[0 s, 0 V], {points}], step: {step}}}"
     path.write_text(f"stack: ogb_20nm\nprotocol: [repeat: {{times: 2, segments: [{corners}]}}]\n")
     check([str(path)])
     said = capsys.readouterr().err

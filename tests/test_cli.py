@@ -1013,17 +1013,22 @@ def test_what_another_device_has_is_told(run_file: Path, capsys: pytest.CaptureF
 
 def told_nothing(text: str) -> bytes:
     """`cache.code` by the tokens of Python itself."""
-    lines, aside, begins = text.splitlines(), [], True
+    lines, aside, begins, inside = text.splitlines(), [], True, set()
     tokens = [one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type != tokenize.NL]
     for one, after in itertools.pairwise(tokens):
         alone = begins and one.type == tokenize.STRING and after.type in (tokenize.NEWLINE, tokenize.COMMENT)
         if alone or one.type == tokenize.COMMENT:
             aside.append(one)
+        elif one.type == tokenize.STRING:  # all but its last line, behind which there may be a comment
+            inside |= set(range(one.start[0] - 1, one.end[0] - 1))
         begins = one.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)
     for one in reversed(aside):
         (first, start), (last, end) = one.start, one.end
-        lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:]]
-    return "\n".join(line.rstrip() for line in lines if line.strip()).encode()
+        kept = lines[first - 1][:start] + lines[last - 1][end:]
+        lines[first - 1 : last] = [kept, *[""] * (last - first)]
+    shown = (line if k in inside else line.rstrip() for k, line in enumerate(lines)
+             if k in inside or line.strip())  # fmt: skip
+    return "\n".join(shown).encode()
 
 
 def test_a_hash_of_code_does_not_follow_what_is_only_said(tmp_path: Path) -> None:
@@ -1042,6 +1047,7 @@ def test_a_hash_of_code_does_not_follow_what_is_only_said(tmp_path: Path) -> Non
     for other in ("def f(x):\n    return x + 2\n", "def f(x):\n    return x +  1\n", "def f(x):\n    '#'\n"):
         assert code(other) != bare
     assert code("a = '#1'  # two") == b"a = '#1'" != code("a = '#2'")
+    assert code('a = """b\n\nc  \n"""  \n\n\nd\n# e\n') == b'a = """b\n\nc  \n"""\nd'
 
 
 CALLBACK = """

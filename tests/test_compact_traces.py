@@ -151,8 +151,8 @@ ROWS = "0,0,0\n1,0.1,1e-9\n2,0.2,2e-9\n"
 
 
 @pytest.mark.parametrize("head", [
-    "time_ms,voltage_source_mV,current_uA", "Time (ms),Voltage [mV],Current (uA)", "t_ms, Bias (mV) ,I [uA]",
-    "Time(ms),Voltage Source (mV),current_µA",
+    "time_ms,voltage_source_mV,current_uA", "Time (ms),Voltage [mV],Current (uA)",
+    "t [ms], Bias (mV) ,I [uA]", "Time(ms),Voltage Source (mV),current_µA",
 ])  # fmt: skip
 def test_what_an_instrument_calls_its_columns(tmp_path: Path, head: str) -> None:
     """Words and a unit: numbers are converted by it, of a voltage program too."""
@@ -184,6 +184,12 @@ def test_what_a_measurement_is_hardly_meant_to_have_is_told(
     (f"time_s,voltage_source_V,current_V\n{ROWS}", 1,
      'unknown column "current_V"; convert to A, and call it current_A'),
     (f"time_s,voltage_source_V,current_A,Current (mA)\n{ROWS}", 1, 'more than one column "current_A"'),
+    (f"time_s,voltage_source_V,Current (MA)\n{ROWS}", 1, "convert to A, and call it current_A"),
+    (f"Time (hh),voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "Time (hh)"'),
+    (f"T_s,voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "T_s"'),
+    (f"time_s,V_A,current_A\n{ROWS}", 1, 'unknown column "V_A"'),
+    (f"time_s,voltage_source_V,I (A/cm2)\n{ROWS}", 1, 'unknown column "I (A/cm2)"'),
+    (f"{HEAD}\n{ROWS}3,0.300,OVF\n", 5, "write plain numbers in s, V and A"),
     (f"{HEAD}\n{ROWS}3,0.3,1.000.000\n", 5, "write no points between thousands"),
     (f"time_s,voltage_source_V,Current\n{ROWS}", 1, "convert to A, and call it current_A"),
     (f"time_s,voltage_source_V,curent_A\n{ROWS}", 1, 'did you mean "current_A"?; rename it'),

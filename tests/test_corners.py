@@ -29,6 +29,10 @@ def written(tmp_path: Path, text: str, name: str = "mine.csv") -> Path:
     ("with comments", "* of a circuit\n1.0\t0\n# on\n1.002\t0.8\n; end\n1.004\t-0.1\n"),
     ("of a country with decimal commas", "time_s;voltage_source_V\n1,0;0\n1,002;0,8\n1,004;-0,1\n"),
     ("with tabs", TABLE.replace(",", "\t")),
+    ("of an instrument", TABLE.replace("time_s", "Time (s)").replace("voltage_source_V", "Bias (V)").replace(
+        ",", "\t")),
+    ("beside a monitor",
+     "time_s,Voltage (V),voltage_source_V,T_s\n1.0,9,0,7\n1.002,9,0.8,7\n1.004,9,-0.1,7\n"),
     ("with a mark of order", "\ufeff" + TABLE),
 ])  # fmt: skip
 def test_time_begins_at_the_first_corner(tmp_path: Path, name: str, text: str) -> None:

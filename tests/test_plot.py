@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,34 @@ def test_a_run_keeps_its_clock(traces: Traces, tmp_path: Path, drawn: list[Axes]
     assert drawn[1].lines[0].get_xdata() == pytest.approx([0.0, *time])
     assert drawn[1].lines[0].get_ydata()[:3] == pytest.approx([0.0, 0.0, 0.05])
     assert drawn[1].lines[1].get_xdata()[:2] == pytest.approx([0.0, 0.501])
+
+
+def test_a_file_is_that_file_whatever_lies_beside_it(traces: Traces, tmp_path: Path) -> None:
+    """Two datasets in one folder, one of a study's; a file that is no dataset is not the one beside it."""
+    sweep, hold, _ = traces
+    both = tmp_path / "both"
+    both.mkdir()
+    for name, source in (("a", sweep), ("b", hold)):
+        shutil.copy(next((source / "segments").glob("*.nc")), both / f"{name}.nc")
+    for name, source in (("a", sweep), ("b", hold)):
+        ((told, ds),) = simulated.runs(both / f"{name}.nc")
+        assert (told, ds.sizes) == (name, kmc.open(source).sizes)
+        assert kmc.open(both / f"{name}.nc").sizes == ds.sizes
+    (both / "study.json").write_text("{}")
+    assert kmc.open(both / "b.nc").sizes == kmc.open(hold).sizes
+
+
+def test_passages_are_not_joined_on_a_linear_axis(tmp_path: Path, drawn: list[Axes]) -> None:
+    """From the end of one to the begin of the next nothing was measured."""
+    way = kmc.Protocol.sweep("0.2 V", rate="1e8 V/s", step="50 mV", back=False, cycles=2, start="-0.2 V")
+    ds = kmc.simulate("ogb_7nm", way, settings={"window": "8 nm"})
+    (tmp_path / "run" / "segments").mkdir(parents=True)
+    dataset.write_segment(tmp_path / "run", 0, ds)
+    for linear in (True, False):
+        overlay.draw([tmp_path / "run"], tmp_path / "a.png", "voltage", linear)
+        y = np.asarray(drawn[0].lines[0].get_ydata())
+        assert np.isnan(y[len(y) // 2])
+        assert np.isfinite(y).sum() >= len(y) - 3
 
 
 def test_signs_are_seen_on_a_linear_axis(traces: Traces, tmp_path: Path, drawn: list[Axes]) -> None:

@@ -116,6 +116,31 @@ def test_numbers_of_the_protocol_are_axes(file: Path) -> None:
     assert load_study(file).hashes == (study.hashes[5],)
 
 
+def test_a_limit_and_none_a_file_and_corners_are_axes(file: Path) -> None:
+    """What is no number in a protocol's data keeps its name; corners have their units."""
+    for name, volt in (("a", 1.0), ("b", 0.5)):
+        (file.parent / f"{name}.csv").write_text(f"time_s,voltage_source_V\n0,0\n1e-3,{volt}\n")
+    points = "protocol: [pwl: {points: [[0 s, 0 V], [1 ms, 0.7 V]], step: 50 us}]\n"
+    for axis, protocol, values, unit in (
+        ("protocol.0.read.compliance: [1 uA, null]", "protocol: [read: {}]\n", ["1 uA", "none"], ""),
+        ("protocol.0.pwl.file: [a.csv, b.csv]", "protocol: [pwl: {step: 50 us}]\n", ["a.csv", "b.csv"], ""),
+        ("protocol.0.pwl.points.1.0: [1 ms, 2 ms]", points.replace("1 ms,", "null,"), [1e-3, 2e-3], "s"),
+        ("protocol.0.pwl.points.1.1: [0.5 V, 1 V]", points.replace("0.7 V", "null"), [0.5, 1.0], "V"),
+    ):  # fmt: skip
+        file.write_text(f"stack: ogb_20nm\nvariants: {{{axis}}}\n{protocol}")
+        (found,) = load_study(file).axes
+        assert ([level.value for level in found.levels], found.unit) == (values, unit)
+        assert len(set(load_study(file).hashes)) == 2
+
+
+def test_a_stage_that_a_segment_has_is_not_varied_beside(file: Path) -> None:
+    """Its own goes before the setting, also where it is an axis itself."""
+    file.write_text("stack: ogb_20nm\nprotocol: [hold: {voltage: 0.1 V, duration: 1 ms}]\nvariants:\n"
+                    "  protocol.0.hold.temperature: [300 K, 350 K]\n  temperature: [300 K, 320 K]\n")
+    with pytest.raises(UserError, match="temperature of its own beside that in variants"):
+        load_study(file)
+
+
 @pytest.mark.parametrize(("old", "new", "told"), [
     ("pulses.compliance", "pulses.amplitude", 'has "protocol.0.pulses.amplitude" beside that in variants'),
     ("0.pulses.compliance", "0.sweep.compliance",

@@ -85,6 +85,13 @@ def test_an_interruption_changes_nothing(folder: Path, tmp_path_factory: pytest.
     assert kmc.open(folder).load().drop_attrs().equals(kmc.open(whole).load().drop_attrs())
 
 
+def test_replicates_that_a_growing_study_takes_again_are_none_lost(folder: Path) -> None:
+    """It begins with the first of them wherever it was before; other variants lose nothing."""
+    assert len(done(folder).warnings) <= 1
+    again = done(folder, "variants={ligand: [ogb, ddab], thickness: [20 nm, 40 nm]}", limit=1)
+    assert not [told for told in again.warnings if "none of the study's any more" in told]
+
+
 def test_all_rounds_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of all of them, and what only the first one had to say."""
     def told(study: Any, out: Path, **options: Any) -> Outcome:

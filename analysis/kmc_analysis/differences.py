@@ -72,7 +72,7 @@ def _text(parts: list[str], value: Any) -> str:
     """A plain value, a number of a protocol or of a setting with its unit."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     if plain and parts[0] == "protocol":
-        return format_si(value, unit_of(parts[-2], parts[-1]).replace("1", ""), 15)
+        return format_si(value, unit_of(*parts[-3:]).replace("1", ""), 15)
     if plain and parts[0] == "settings" and parts[-1] in UNITS:
         return format_si(value, UNITS[parts[-1]], 15)
     return str(value)
@@ -86,7 +86,7 @@ def inputs(path: Path) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         run = load_run(path, must_exist=False)
         return _described(run)
-    out = dataset.out_of(path)
+    out = dataset.home_of(path)
     if path.is_dir() and is_study(out):
         return _of_study(out)
     with kmc.open(path) as ds:

@@ -122,13 +122,13 @@ def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
 
 
 def _swept(ds: xr.Dataset) -> Columns:
-    """The passages of a run's sweeps, with a dark point between, at which the line breaks."""
+    """The passages of a run's sweeps, with an endless current between, at which the line breaks."""
     voltage, current = ds["voltage_source"].values, ds["current"].values
     found = [one.samples for one in passages(ds)]
     ends = np.cumsum([len(samples) for samples in found], dtype=int)[:-1]
     at = np.concatenate([np.zeros(0, int), *found])
     return {"voltage_source_V": np.insert(voltage[at], ends, 0.0),
-            "current_A": np.insert(current[at], ends, 0.0)}  # fmt: skip
+            "current_A": np.insert(current[at], ends, np.inf)}  # fmt: skip
 
 
 def _from_zero(ds: xr.Dataset) -> Columns:
@@ -143,10 +143,9 @@ def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], na
           linear: bool) -> None:  # fmt: skip
     """A curve through the points with a current: corners of the source have none, and are left out."""
     current = columns["current_A"]
-    known = np.isfinite(current)
-    if linear:
-        axes.plot(x[known], current[known], label=name, linewidth=1.3, **lone(current[known]), **style)
-        return
-    size = np.abs(current[known])
-    seen = np.where(size < DARKEST_A, np.nan, size)
-    axes.semilogy(x[known], seen, label=name, linewidth=1.3, **lone(seen), **style)
+    known = ~np.isnan(current)
+    seen = np.where(np.isinf(current[known]), np.nan, current[known])
+    if not linear:
+        seen = np.where(np.abs(seen) < DARKEST_A, np.nan, np.abs(seen))
+        axes.set_yscale("log")
+    axes.plot(x[known], seen, label=name, linewidth=1.3, **lone(seen), **style)

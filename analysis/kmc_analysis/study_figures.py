@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from kmc.pictures.lines import COLOURS, DARKEST_A, GRID, INK, lone, plain, say_if_empty, time_axis
 from kmc.pictures.saving import save
+from kmc.study.axes import PROGRAM
 from kmc_analysis.compare import REPLICATE, label, of_level
 from kmc_analysis.metrics import METRICS
 
@@ -43,10 +44,11 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     for k, axes in zip(shown, places, strict=True):
         part = study.isel({first: k}) if first != last else study
         for j in range(part.sizes[last]):
-            named = f"{last} {_level(study[last], last, j)}"
+            named = f"{_short(last)} {_level(study[last], last, j)}"
             _band(axes, part.isel({last: j}), colour(j, part.sizes[last]), named, swept)
         axes.set_yscale("log")
-        axes.set_title(f"{first} {_level(study[first], first, k)}" if first != last else "", fontsize=10)
+        title = f"{_short(first)} {_level(study[first], first, k)}" if first != last else ""
+        axes.set_title(title, fontsize=10)
     longest = max((float(axes.dataLim.x1) for axes in places if axes.lines), default=1.0)
     for axes in places:
         if swept is None:
@@ -57,7 +59,7 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     places[0].set_ylabel("|current| (A)")
     _legend(places[::-1])
     if len(shown) < levels:
-        figure.suptitle(f"{len(shown)} of {levels} levels of {first} are drawn", fontsize=10)
+        figure.suptitle(f"{len(shown)} of {levels} levels of {_short(first)} are drawn", fontsize=10)
     return saved(figure, path)
 
 
@@ -196,12 +198,15 @@ def trends(values: xr.Dataset, path: Path) -> Path | None:
         count = values.sizes[others[0]] if others else 1
         for k in range(count):
             part = values[name].isel({others[0]: k}) if others else values[name]
-            named = f"{others[0]} {_level(values[name], others[0], k)}" if others else ""
+            named = f"{_short(others[0])} {_level(values[name], others[0], k)}" if others else ""
             marker = MARKERS[k % len(MARKERS)]
             _trend(axes, part, axis, {"color": colour(k, count), "marker": marker, "label": named})
         unit = METRICS[name].unit
         axes.set_ylabel(name if unit == "1" else f"{name} ({unit})")
-        axes.set_xlabel(f"{axis} ({values[axis].attrs.get('units', '1')})")
+        axes.set_xlabel(f"{_short(axis)} ({values[axis].attrs.get('units', '1')})")
+        levels = values[axis].values
+        if levels.min() > 0.0 and levels.max() > 9.99 * levels.min():  # limits and rates go by decades
+            axes.set_xscale("log")
         axes.set_yscale("log" if METRICS[name].ratio else "linear")
     _legend(places)
     return saved(figure, path)
@@ -225,6 +230,12 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> 
     middle, low, high = (np.exp(part) for part in ends) if ratio else ends
     errors = np.nan_to_num([middle - low, high - middle])
     axes.errorbar(place, middle, errors, capsize=2, linewidth=1.2, markersize=4, **style)
+
+
+def _short(axis: Any) -> str:
+    """The name of an axis in a picture: of a path into a protocol its last two words."""
+    name = str(axis)
+    return ".".join(name.split(".")[-2:]) if name.startswith(PROGRAM) else name
 
 
 def _level(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:

@@ -85,7 +85,8 @@ def _as_data(item: dict[str, Any], numbers: bool) -> dict[str, Any]:
 
 def _place(name: str, one: Any) -> tuple[Any, ...]:
     """What tells a number from others: many files share a card's, and a line may hold several."""
-    return one.line or id(one), name.partition(" ")[0].rpartition(".")[2], one.internal
+    path = name.partition(" ")[0]  # a number of a card, which files share, is known by its key
+    return one.line or id(one), path if one.why == "override" else path.rpartition(".")[2], one.internal
 
 
 def _apart(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

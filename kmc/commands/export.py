@@ -31,13 +31,13 @@ def export(
         kmc export seen --format extxyz --out quick.xyz
     """
     from kmc import export as writers
-    from kmc.dataset import merged_paths, open, out_of, require
+    from kmc.dataset import home_of, merged_paths, open, require
 
     write, suffix = writers.writer(format)
     ds = open(dataset)
     require(ds, dataset, whole=False)
     if out is None:
-        folder = out_of(dataset)
+        folder = home_of(dataset)
         stem = dataset.stem if dataset.is_file() else next((p.stem for p in merged_paths(folder)), "run")
         out = folder / f"{stem}{suffix}"
     written = write(ds, out)

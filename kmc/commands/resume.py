@@ -38,11 +38,11 @@ def resume(
 
 def _out_of(where: Path) -> Path:
     """The out folder that a path given to resume stands for."""
-    from kmc.dataset import out_of
+    from kmc.dataset import home_of
 
     if where.is_file() and where.suffix not in (".nc", ".npz", ".json"):  # a run file
         return where.parent / "out"
-    return out_of(where)
+    return home_of(where)
 
 
 def _command(out: Path) -> tuple[Path, list[str]]:

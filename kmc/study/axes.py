@@ -89,7 +89,8 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         raise UserError(f"{name} in variants is {values!r:.40}, not a list of values", where,
                         next_step=f"{step}, or e.g. {name}: 8 draws" if drawable else step)  # fmt: skip
     for k, value in enumerate(values):
-        if value is None or isinstance(value, (Mapping, Sequence)):
+        left_out = value is None and not name.startswith(PROGRAM)  # there it is, say, no limit
+        if left_out or isinstance(value, (Mapping, Sequence)):
             raise UserError(f"a value of {name} is not a plain value", values.where(k),
                             next_step="write names, or numbers with their unit")  # fmt: skip
     return Axis(name, tuple(Level(value, str(value), values.where(k)) for k, value in enumerate(values)))
@@ -153,8 +154,8 @@ def _with(settings: Settings, name: str, level: Level) -> Settings:
 def told(axis: Axis, runs: list[RunFile]) -> Axis:
     """`axis` with the values that its levels came to in `runs`, one a level. UserError for two alike."""
     pairs = [value_of(axis.name, run) for run in runs]
-    if len({isinstance(value, str) for value, _ in pairs}) > 1:  # a limit, and none
-        pairs = [(str(level.given), "") for level in axis.levels]
+    if any(value is None for value, _ in pairs):  # a limit, and none; what the protocol keeps otherwise
+        pairs = [("none" if level.given is None else str(level.given), "") for level in axis.levels]
     levels = [replace(level, value=value) for level, (value, _) in zip(axis.levels, pairs, strict=True)]
     seen: dict[float | str, int] = {}
     for k, level in enumerate(levels):
@@ -186,8 +187,8 @@ def _alike(name: str, first: Level, level: Level, one: Card | Stack | None,
                      next_step=step)  # fmt: skip
 
 
-def value_of(name: str, run: RunFile) -> tuple[float | str, str]:
-    """The value of an axis in a run, as a coordinate, and its unit."""
+def value_of(name: str, run: RunFile) -> tuple[Any, str]:
+    """The value of an axis in a run, as a coordinate, and its unit; None for what a protocol has not."""
     device, settings = run.device, run.settings
     if name.startswith(PROGRAM):
         return _of_program(name.split(".")[1:], run.protocol)
@@ -211,10 +212,12 @@ def value_of(name: str, run: RunFile) -> tuple[float | str, str]:
     return device.value(name), device.cards()[role].quantity(key).unit or "1"
 
 
-def _of_program(parts: list[str], protocol: Protocol) -> tuple[float | str, str]:
-    """The value at a path into a protocol, and its unit; "none" for what is left out."""
+def _of_program(parts: list[str], protocol: Protocol) -> tuple[float | str | None, str]:
+    """The value at a path into a protocol, and its unit; None for what is left out, or kept as something else
+    (the corners of a file)."""
     value: Any = protocol.to_data()
     for part in parts:
-        value = value[int(part)] if isinstance(value, list) else value.get(part, "none")
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return (float(value), unit_of(parts[-2], parts[-1])) if plain else (str(value), "")
+        value = value[int(part)] if isinstance(value, list) else value.get(part)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value), unit_of(*parts[-3:])
+    return value if value is None else str(value), ""

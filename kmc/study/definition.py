@@ -111,7 +111,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes = read_axes(document)
     programs = Programs(document, axes)
     base = _base(document, path, axes, programs)
-    _refuse_given(document, axes)
+    _refuse_given(document, axes, programs)
     replicates, growth = read_replicates(document)
     most = growth.most if growth else replicates
     tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), programs.count, most])
@@ -154,7 +154,7 @@ def _base(document: Mapping, path: Path, axes: list[Axis], programs: Programs) -
     return read_run(shared, path)
 
 
-def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
+def _refuse_given(document: Mapping, axes: list[Axis], programs: Programs) -> None:
     """What is varied must be given nowhere else: that value would be dropped."""
     choices, settings = flat(document, "choices"), document.get("settings") or Mapping(document.file, 1)
     varied: set[str] = set()
@@ -171,7 +171,7 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> None:
         raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
                         next_step="keep one of the two")  # fmt: skip
     if "temperature" in varied:  # a segment's own goes before the setting
-        for items in (document.get("protocol") or [], *(document.get("protocols") or {}).values()):
+        for items in programs.items():
             _refuse_temperatures(list(leaves(items)))
 
 

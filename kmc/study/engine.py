@@ -109,17 +109,19 @@ def _held(study: Study, out: Path) -> Iterator[tuple[Manifest, list[str]]]:
     files.make_folder(out)
     with files.only_one(out):
         if records.is_study(out):
-            told += _changes(out, records.read_manifest(out), found, study.path)
+            told += _changes(out, records.read_manifest(out), found, study)
         _prepare(out, found)
         yield found, told
 
 
-def _changes(out: Path, before: Manifest, found: Manifest, path: str) -> list[str]:
+def _changes(out: Path, before: Manifest, found: Manifest, study: Study) -> list[str]:
     """What to tell of a folder that another form of the study began."""
     told, file = [], before.command["study"]
     if file != found.command["study"]:
-        told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {path}")
-    gone, new = set(before.tasks) - set(found.tasks), set(found.tasks) - set(before.tasks)
+        told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of "
+                    f"{study.path}")  # fmt: skip
+    grown = study.with_replicates(max(len(before.seeds), len(found.seeds)))  # it may grow to them again
+    gone, new = set(before.tasks) - set(grown.hashes), set(found.tasks) - set(before.tasks)
     left = sum(records.result_path(out, name).is_file() for name in gone)
     if new and left:  # a study that became smaller is no other one
         tasks = "tasks are" if left > 1 else "task is"

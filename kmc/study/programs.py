@@ -34,13 +34,17 @@ class Programs:
         """How many protocols each combination has."""
         return len(self.names) or 1
 
-    def first(self) -> tuple[Any, str]:
-        """The first protocol as it is given, at the first levels of its axes, and its place."""
+    def items(self) -> list[Any]:
+        """The protocols as they are given, at the first levels of their axes."""
         if self.names:
-            several = self.document["protocols"]
-            return several[self.names[0]], several.where(self.names[0])
-        items = self._changed({axis.name: axis.levels[0] for axis in self.varied})
-        return items, self.document.where("protocol")
+            return list(self.document["protocols"].values())
+        return [self._changed({axis.name: axis.levels[0] for axis in self.varied})]
+
+    def first(self) -> tuple[Any, str]:
+        """The first of them, and its place."""
+        where = self.document["protocols"].where(self.names[0]) if self.names else (
+            self.document.where("protocol"))  # fmt: skip
+        return self.items()[0], where
 
     def of(self, levels: dict[str, Level]) -> list[Protocol]:
         """The protocols of one combination, the same objects for the same values."""

@@ -100,10 +100,15 @@ def _unknown(name: str, where: str) -> UserError:
 
 def _no_number(row: list[str], where: str) -> UserError:
     """The error of a row with a cell that is none."""
-    step = "write plain numbers in s, V and A"
-    if any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in row):
+    step, wrong = "write plain numbers in s, V and A", []
+    for cell in row:
+        try:
+            float(cell)
+        except ValueError:
+            wrong.append(cell)
+    if any(re.fullmatch(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*", cell) for cell in wrong):
         step = "write a decimal point, not a comma"
-    elif any(re.fullmatch(r"\s*[-+]?\d{1,3}(\.\d{3})+(\.\d*)?\s*", cell) for cell in row):
+    elif any(re.fullmatch(r"\s*[-+]?\d{1,3}(\.\d{3})+(\.\d*)?\s*", cell) for cell in wrong):
         step = "write no points between thousands"
     return UserError(f"a cell is not a number: {','.join(row):.60}", where, next_step=step)
 

@@ -45,7 +45,7 @@ def write(folder: Path, target: Path | None, tell: Tell = lambda line: None) -> 
     Raises UserError where nothing is done yet, and WriteFailed.
     """
     with placed(folder, target) as path:
-        files.write_whole(path, _made(folder, dataset.out_of(folder), tell).encode())
+        files.write_whole(path, _made(folder, dataset.home_of(folder), tell).encode())
     return path
 
 
@@ -54,7 +54,7 @@ def placed(folder: Path, target: Path | None) -> Iterator[Path]:
     """Where the page of `folder` goes, once it may be written there. Raises UserError and WriteFailed."""
     if not folder.exists():
         raise UserError(f"{folder} does not exist", next_step="give the folder of a study or of a run")
-    path = dataset.out_of(folder) / "report.html" if target is None else target
+    path = dataset.home_of(folder) / "report.html" if target is None else target
     with outputs.folder(path.parent):
         outputs.check_file(path, PAGE)
         yield path

@@ -15,7 +15,7 @@ from reservoirpy.node import Node
 
 from kmc import streams
 from kmc.errors import UserError
-from kmc_analysis.compact.reference import Drive, compiled, follow, spread
+from kmc_analysis.compact.reference import Drive, compiled, follow, spread, unanswered
 from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population, last_look
 from kmc_analysis.reservoir.feeding import patterns, wire
 from kmc_analysis.reservoir.settings import Plan
@@ -89,4 +89,6 @@ class SpikeDevices(Node):
         source = np.array([before_V, *[volt] * (len(LOOKS) + 1)])
         drive = Drive.of(time, source, self.population.limit_A)
         response = follow(self.kernel, drive, states, vector, RTOL)
+        if response is None:
+            raise unanswered(self.population.model)
         return last_look(self.population.model, response) if volt else 0.0
