@@ -65,8 +65,8 @@ def _cut(segments: Iterable[Segment]) -> list[str]:
             found += _cut(one.segments)
         if not isinstance(one, Pwl):
             continue
-        volts = [volt for _, volt in one.points]
-        lost = [_short(one, k) for k in range(len(volts))]
+        volts, cuts = [volt for _, volt in one.points], one._cuts()
+        lost = [_short(volts, cuts, k) for k in range(len(volts))]
         k = max(range(len(volts)), key=lambda place: abs(lost[place]))
         if abs(lost[k]) > _FAR * (max(volts) - min(volts)):
             found.append(f"pwl reaches {format_si(volts[k] - lost[k], 'V')} where a corner has "
@@ -74,15 +74,15 @@ def _cut(segments: Iterable[Segment]) -> list[str]:
     return found
 
 
-def _short(one: Pwl, k: int) -> float:
-    """By how much the staircase misses a corner at which the voltage turns, or is greatest at an end, V."""
-    volts = [volt for _, volt in one.points]
+def _short(volts: list[float], cuts: list[int], k: int) -> float:
+    """By how much a staircase of so many steps a line misses corner k, at which the voltage turns or is
+    greatest at an end, V."""
     if k in (0, len(volts) - 1) and abs(volts[k]) < max(map(abs, volts)):
         return 0.0
-    near = [(volts[k] - volts[j], one._cuts()[min(j, k)]) for j in (k - 1, k + 1) if 0 <= j < len(volts)]
+    near = [(volts[k] - volts[j], cuts[min(j, k)]) for j in (k - 1, k + 1) if 0 <= j < len(volts)]
     if any(rise == 0.0 for rise, _ in near) or len({rise > 0.0 for rise, _ in near}) > 1:
         return 0.0
-    return min((rise / (2 * cuts) for rise, cuts in near if cuts), key=abs, default=near[0][0])
+    return min((rise / (2 * count) for rise, count in near if count), key=abs, default=near[0][0])
 
 
 def _unread(path: str, stack: Stack, settings: Settings) -> str:

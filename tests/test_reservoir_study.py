@@ -93,14 +93,19 @@ def test_python_is_told_too() -> None:
         kinetic.compared(plan, {"b0000000011": np.array([1e-9])}, 1)
 
 
+def one_task(made: Path, name: str, text: str) -> None:
+    """A study of this text and name, of which the fake simulation did one task."""
+    (made / f"{name}.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+        assert cli.main(["study", f"{name}.yaml", "--out", name, "--task", "0"]) == 0
+
+
 def test_a_study_of_more_than_patterns_is_refused(compared: Compared, made: Path) -> None:
     """Of two ligands one would be compared without a word."""
     text = (made / "states.yaml").read_text()
     wide = text.replace("protocols:", "variants: {ligand: [ogb, ddab]}\nprotocols:", 1)
-    (made / "wide.yaml").write_text(wide)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "kmc.simulation", fake_simulation)
-        assert cli.main(["study", "wide.yaml", "--out", "wide", "--task", "0"]) == 0
+    one_task(made, "wide", wide)
     code, said = compared("", "wide")
     assert (code, said.count("\n")) == (2, 1)
     assert "the study varies ligand, too" in said
@@ -111,10 +116,7 @@ def test_a_study_of_ones_own_protocols_is_refused(compared: Compared, made: Path
     text = (made / "states.yaml").read_text()
     protocols = "protocols:\n  b00:\n    - sweep: {to: 1 V, rate: 100 V/s}\n"
     protocols += "    - hold: {voltage: -0.5 V, duration: 1 ms, samples: 20, compliance: 1 uA}\n"
-    (made / "mine.yaml").write_text(text[: text.index("protocols:")] + protocols)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "kmc.simulation", fake_simulation)
-        assert cli.main(["study", "mine.yaml", "--out", "mine", "--task", "0"]) == 0
+    one_task(made, "mine", text[: text.index("protocols:")] + protocols)
     code, said = compared("", "mine")
     assert (code, said.count("\n")) == (2, 1)
     assert "b00 is no pattern of writes and a read" in said

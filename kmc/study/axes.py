@@ -217,7 +217,7 @@ def _of_program(parts: list[str], protocol: Protocol) -> tuple[float | str | Non
     (the corners of a file)."""
     value: Any = protocol.to_data()
     for part in parts:
-        value = value[int(part)] if isinstance(value, list) else value.get(part)
+        value = value[int(part)] if isinstance(value, list) else (value or {}).get(part)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value), unit_of(*parts[-3:])
     return value if value is None else str(value), ""
