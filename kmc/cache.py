@@ -106,6 +106,11 @@ def cache_dir() -> Path:
     return cache_root() / "kernels" / source_hash()
 
 
+def compiled() -> bool:
+    """Whether any kernels of exactly these sources are kept."""
+    return any(cache_dir().glob("*/*.nbi"))
+
+
 @lru_cache(maxsize=1)
 def _prepare() -> bool:
     """Point numba at `cache_dir()`; False where nothing can be written there (then nothing is cached).

@@ -32,9 +32,14 @@ def cache_problem() -> str:
 
 @lru_cache(maxsize=1)
 def warn_of_cache() -> None:
-    """Say once in a program, and not in each of its workers, that its kernels are compiled at every start."""
-    if multiprocessing.parent_process() is None and (problem := cache_problem()):
+    """Say once in a program, and not in each of its workers, that its kernels are compiled at every start, or
+    at this first one."""
+    if multiprocessing.parent_process() is not None:
+        return
+    if problem := cache_problem():
         say(f"warning: {problem}: every start compiles them again; {CACHE_STEP}")
+    elif not cache.compiled():
+        say("the first start of this version: its kernels are compiled, which takes a few minutes")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A cache of kernels that cannot be written is told: once, and to `kmc warmup` it is an error."""
+"""A cache of kernels that cannot be written, or is empty, is told: once, and to `kmc warmup` it is an error."""
 
 from __future__ import annotations
 
@@ -57,13 +57,20 @@ def taken(tmp_path: Path) -> Path:
 
 
 def test_it_is_said_once_and_not_by_workers(taken: Path, tmp_path: Path) -> None:
-    """One line that names the folder and the variable. Negative control: a good folder is not spoken of."""
+    """One line that names the folder and the variable. Negative control: a good folder is not spoken of, but
+    where nothing is compiled yet that the first start takes long."""
     script = tmp_path / "twice.py"
     script.write_text(TWICE)
     told = said(taken, str(script)).stderr
     assert told.startswith(WARNING.format(cache=taken))
     assert told.endswith("set KMC_CACHE to a folder that may be written\n")
     assert told.count("\n") == 1
+    first = said(tmp_path / "new", str(script)).stderr
+    assert first.startswith("the first start of this version")
+    assert first.count("\n") == 1
+    (kernels,) = (tmp_path / "new" / "kernels").iterdir()
+    (kernels / "kmc").mkdir()
+    (kernels / "kmc" / "hop.py310.nbi").write_bytes(b"")
     assert said(tmp_path / "new", str(script)).stderr == ""
 
 
