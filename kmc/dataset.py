@@ -133,7 +133,8 @@ def _joined(out: Path) -> xr.Dataset:
         if any(out.glob("*.csv")):
             step = "kmc compact fit takes such a folder"
             raise UserError(f"{out} holds tables and no dataset", next_step=step)
-        raise UserError(f"{out} holds no results", next_step="start the run with kmc run")
+        begun = "kmc study" if (out / "study.yaml").is_file() or (out / "tasks").is_dir() else "kmc run"
+        raise UserError(f"{out} holds no results", next_step=f"start it with {begun}")
     ds = concatenate(current(load(path), path) for path in paths)
     ds.attrs.pop("content_sha256", None)
     return ds

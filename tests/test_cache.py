@@ -1,4 +1,4 @@
-"""A cache of kernels that cannot be written, or is empty, is told: once, and to `kmc warmup` it is an error."""
+"""A cache of kernels that is empty or cannot be written is told: once. To `kmc warmup` the latter is an error."""
 
 from __future__ import annotations
 

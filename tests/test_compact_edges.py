@@ -140,6 +140,11 @@ def test_a_deck_has_one_limit_or_none() -> None:
     assert "Vlimit s d 0" in free
     with pytest.raises(UserError, match="one compliance"):
         circuits.bench(model, replace(sweep, compliance=1e-6 * (1.0 + sweep.time)), "a.sp", "a.txt")
+    both = Drive.set_and_reset(0.6, 1.0, 1e-5)
+    assert "kmc_set_limiter icc=1e-05" in circuits.bench(model, both, "a.sp", "a.txt")
+    other = np.where(both.voltage < 0.0, 1e-4, 1e-5)
+    with pytest.raises(UserError, match="one compliance"):
+        circuits.bench(model, replace(both, compliance=other), "a.sp", "a.txt")
 
 
 def test_devices_are_drawn_across_protocols_that_share_some() -> None:

@@ -135,11 +135,27 @@ def test_a_model_that_stands_still_is_said_to(tmp_path: Path) -> None:
     """No pulse moves it: a word in place of the tables, and everything else is written."""
     model = load_model("vteam")
     still = {**model.values(), "v_on": 2.0}
-    with pytest.raises(UserError, match="does not change under pulses"):
+    with pytest.raises(UserError, match="hardly changes under pulses"):
         ladder.ladder(model, still)
     names = {path.name for path in exports.write(model, still, tmp_path)}
     assert "no_tables_of_pulses.txt" in names
     assert "kmc_vteam.sp" in names
+
+
+def test_a_device_that_hardly_goes_back_has_no_tables() -> None:
+    """Metal that -0.6 V does not take away: up is of the first pulse alone, and no device learns so."""
+    model = load_model("silver")
+    stuck = {**model.values(), "V_r": 2.0, "tau_v": 1000.0}
+    with pytest.raises(UserError, match=r"hardly changes under pulses of -0\.6 V"):
+        ladder.ladder(model, stuck)
+
+
+def test_pulses_down_bring_a_fitted_device_back() -> None:
+    """`ogb_20nm` is held at 0.13 V by a limit, below its reset voltage: what resets it has none."""
+    model = exports.starting_at(load_model("silver"), Path("ogb_20nm"))
+    found = ladder.ladder(model, model.values())
+    assert np.all(found.up[1:, -1] > 3.0 * found.up[1:, 0])
+    assert found.down[:-1, -1] == pytest.approx(found.up[1:, 0], rel=1e-3)
 
 
 def test_compliance_programs_the_measured_law(folder: Path) -> None:

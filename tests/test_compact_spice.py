@@ -48,15 +48,32 @@ def exported(model: CompactModel, folder: Path, compiled: bool = True) -> str:
     return simulators.compile_veriloga(folder / "model.va").name
 
 
+def of_the_page(name: str, model: CompactModel, folder: Path, repository: Path) -> np.ndarray:
+    """What a deck of the page on ngspice writes, beside what the page exports."""
+    page = (repository / "docs" / "how-to" / "ngspice.md").read_text()
+    deck = re.search(rf"<!-- file spice/{name}.cir -->\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert deck is not None
+    (folder / "kmc_silver.sp").write_text(circuits.subcircuit(model))
+    (folder / f"{name}.cir").write_text(deck[1])
+    return simulators.run_deck(folder / f"{name}.cir", f"{name}.txt")
+
+
+@pytest.mark.parametrize("name", ["silver", "ogb_20nm"])
+def test_a_device_is_reset_where_nothing_limits_it(name: str, tmp_path: Path, repository: Path) -> None:
+    """The deck of the page: 100 uA hold it, -0.6 V open it; a limiter of both signs would leave it closed."""
+    found = of_the_page("reset", device(name), tmp_path, repository)
+    closed, left = (np.interp(at, found[:, 0], found[:, 3] / 0.05) for at in (0.025, 0.135))
+    assert closed > 1e-4
+    assert left < 1e-8
+    deck = (tmp_path / "reset.cir").read_text().replace("kmc_set_limiter", "kmc_limiter")
+    (tmp_path / "both.cir").write_text(deck.replace("reset.txt", "both.txt"))
+    both = simulators.run_deck(tmp_path / "both.cir", "both.txt")
+    assert (np.interp(0.135, both[:, 0], both[:, 3]) > 1e-6) == (name == "ogb_20nm")
+
+
 def test_the_circuit_of_the_how_to_runs(tmp_path: Path, repository: Path) -> None:
     """The deck of the page on ngspice, beside what it exports: the limiter holds 10 uA, the device sets."""
-    page = (repository / "docs" / "how-to" / "ngspice.md").read_text()
-    deck = re.search(r"<!-- file spice/mine.cir -->\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert deck is not None
-    (tmp_path / "kmc_silver.sp").write_text(circuits.subcircuit(load_model("silver")))
-    (tmp_path / "mine.cir").write_text(deck[1])
-    subprocess.run(["ngspice", "-b", "mine.cir"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    table = np.loadtxt(tmp_path / "mine.txt")
+    table = of_the_page("mine", load_model("silver"), tmp_path, repository)
     assert table[-1, 0] == pytest.approx(0.1)
     current, device = np.abs(table[:, 3]), np.abs(table[:, 2])
     assert 0.99e-5 < np.median(current[current > 0.9e-5]) < 1.01e-5
@@ -221,6 +238,9 @@ def test_devices_are_drawn_one_after_the_other(tmp_path: Path) -> None:
     found = np.loadtxt(tmp_path / "monte_carlo.txt", skiprows=1)
     assert found[:, 0].tolist() == list(range(1, 11))
     assert 0.02 < np.std(np.log(found[:, 1])) < 0.2
+    exports.write(model, {**model.values(), "V_th": 0.9}, tmp_path)  # beyond the sweep
+    subprocess.run(deck, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert np.loadtxt(tmp_path / "monte_carlo.txt", skiprows=1)[:, 1].tolist() == [-1.0] * 10
     (tmp_path / "none").mkdir()
     exports.write(load_model("vteam"), load_model("vteam").values(), tmp_path / "none")
     assert (tmp_path / "none" / "monte_carlo.cir").exists() == bool(load_model("vteam").spread.get("device"))
@@ -249,11 +269,12 @@ def apart(drive: Drive, table: np.ndarray, current: np.ndarray) -> float:
 
 
 def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, float]:
-    """The distance for sweeps at four limits and for a pulse train."""
+    """The distance for sweeps at four limits, for a SET and a RESET, and for a pulse train."""
     osdi = exported(model, folder, compiled)
     drives = {f"{limit:g} A": Drive.sweep(0.6, 1.0, limit) for limit in (1e-6, 1e-5, 1e-4, 1e-3)}
+    drives |= {"reset": Drive.set_and_reset(0.6, 1.0, 1e-4), "pulses": TRAIN}
     found = {}
-    for name, drive in {**drives, "pulses": TRAIN}.items():
+    for name, drive in drives.items():
         step = exports.PULSE_STEP_S if name == "pulses" else None
         deck = folder / "deck.cir"
         deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, step))

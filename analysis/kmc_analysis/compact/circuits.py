@@ -99,6 +99,12 @@ def limiter() -> str:
             f".model kmc_bridge D({law})",
             f"Cshunt d n {SHUNT_F!r}",
             ".ends kmc_limiter",
+            "* the same for a positive current only: a switch lies beside it while the source is negative",
+            ".subckt kmc_set_limiter s d n icc=1e-6",
+            "Xboth s d n kmc_limiter icc={icc}",
+            "Sback s d n s kmc_back OFF",
+            ".model kmc_back sw vt=1e-3 vh=1e-3 ron=1e-3 roff=1e12",
+            ".ends kmc_set_limiter",
             "",
         ]
     )
@@ -201,8 +207,8 @@ def bench(
 
 def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, library: str, results: str,
                 count: int = 10) -> str:  # fmt: skip
-    """A deck of `count` devices, drawn one after the other by the spread from device to device: of each the
-    source's voltage at which it first carries half of the limit, a line of `results`."""
+    """A deck of `count` devices, drawn one after the other by the spread from device to device. A line of
+    `results` each: the source's voltage at which it first carries half of the limit, -1 where it does not."""
     end, limit = float(drive.time[-1] - drive.time[0]), float(drive.compliance[0])
     drawn = [f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}"
              for name, sigma in model.spread["device"].items()]  # fmt: skip
@@ -222,6 +228,7 @@ def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, 
         f"foreach device {' '.join(str(k + 1) for k in range(count))}",
         "reset",
         f"tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic",
+        "let set_v = -1",
         f"meas tran set_v find v(s) when i(Vdevice)={limit / 2.0!r} cross=1",
         f"echo $device $&set_v >> {results}",
         "destroy",
@@ -233,13 +240,16 @@ def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, 
 
 
 def _limit(drive: Drive, node: str) -> str:
-    """The limiter between source and `node`; without a limit what it leaves there, 10 pF."""
-    limit = float(drive.compliance[0])
-    if (drive.compliance != limit).any():
+    """The limiter between source and `node`, of a positive current alone where the drive's negative voltages
+    have none; without a limit what it leaves there, 10 pF."""
+    ahead, back = (set(drive.compliance[sign * drive.voltage > 0.0].tolist()) for sign in (1.0, -1.0))
+    limit = min(ahead or back or {float(drive.compliance[0])})
+    if len(ahead) > 1 or len(back) > 1 or not back <= {limit, math.inf}:
         raise UserError("a circuit's limiter has one compliance, and the drive has several",
                         next_step="write a deck for each")  # fmt: skip
     if math.isfinite(limit):
-        return f"Xlimit s {node} 0 kmc_limiter icc={limit!r}"
+        kind = "kmc_set_limiter" if math.inf in back else "kmc_limiter"
+        return f"Xlimit s {node} 0 {kind} icc={limit!r}"
     return f"Vlimit s {node} 0\nClimit {node} 0 {SHUNT_F!r}"
 
 

@@ -24,7 +24,7 @@ from kmc_analysis.compact.reference import Drive, simulate
 SWEEPS = {"sweep_1uA": 1e-6, "sweep_10uA": 1e-5, "sweep_100uA": 1e-4, "sweep_1mA": 1e-3}
 SWEEP_V, RATE_V_PER_S = 0.6, 1.0
 PULSES = {"voltage": 0.6, "width": 5e-3, "gap": 10e-3}
-PULSE_LIMIT_A = 1e-4
+PULSE_LIMIT_A = 1e-4  # and of the SET before a RESET
 FITTED = Path(__file__).parent / "fitted"  # parameters that come with the program
 _LARGEST = 1e300
 PULSE_STEP_S = 1.25e-4  # of ngspice at most: at 0.5 ms the first pulse of the fitted device is 5 % off
@@ -172,7 +172,8 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     }
     pulses = Drive.pulses(PULSES["voltage"], PULSES["width"], PULSES["gap"], 20, PULSE_LIMIT_A)
     drives = {name: Drive.sweep(SWEEP_V, RATE_V_PER_S, limit) for name, limit in SWEEPS.items()}
-    for name, drive in {**drives, "pulses": pulses}.items():
+    drives |= {"set_reset": Drive.set_and_reset(SWEEP_V, RATE_V_PER_S, PULSE_LIMIT_A), "pulses": pulses}
+    for name, drive in drives.items():
         step = PULSE_STEP_S if name == "pulses" else None
         texts[f"{name}.cir"] = circuits.bench(model, drive, library, f"{name}.txt", step=step)
         texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
@@ -180,7 +181,7 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
     if model.spread.get("device"):
         texts["monte_carlo.cir"] = circuits.monte_carlo(model, values, grid, library, "monte_carlo.txt")
-    tables, arrays = _tables(model, values, {**drives, "pulses": pulses})  # before anything is written
+    tables, arrays = _tables(model, values, drives)  # before anything is written
     texts |= _learning(model, values) | tables
     paths = write_texts(out, texts)
     with replacing(out / "traces.npz") as temporary, temporary.open("wb") as file:

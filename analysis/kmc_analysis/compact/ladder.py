@@ -19,6 +19,7 @@ PULSE_V, LIMIT_A, WAIT_S = 0.6, 1e-4, 1e-3
 WIDTHS_S = np.geomspace(1e-7, 1.0, 22)
 SEED = 7
 LEAST_S = 1e-12  # a change of conductance below that is none
+LEAST_SHARE = 0.2  # of the way up, which pulses down go back at least: less is no device that learns
 # The compliances of the measured law (John et al. 2022, Fig. S28), programmed by a sweep to PROGRAM_V.
 LIMITS_A = np.linspace(30e-6, 150e-6, 7)
 PROGRAM_V, RATE_V_PER_S = 0.5, 1.0
@@ -52,12 +53,16 @@ class Levels:
 
 
 def train(voltage: float, width: float, count: int) -> tuple[Drive, np.ndarray]:
-    """`count` pulses of `width` s, each followed by WAIT_S at READ_V; the read points' places [count + 1]."""
+    """`count` pulses of `width` s, each followed by WAIT_S at READ_V; the read points' places [count + 1].
+
+    LIMIT_A holds for a positive voltage: what resets a device is not limited, and could not be below V_r.
+    """
     edge = 1e-3 * width
     shape_t = np.array([edge, width, width + edge, width + edge + WAIT_S])
     shape_v = np.array([voltage, voltage, READ_V, READ_V])
     time = (np.arange(count)[:, None] * shape_t[-1] + shape_t).ravel()
-    drive = Drive.of(np.append(0.0, time), np.append(READ_V, np.tile(shape_v, count)), LIMIT_A)
+    drive = Drive.of(np.append(0.0, time), np.append(READ_V, np.tile(shape_v, count)),
+                     LIMIT_A if voltage > 0.0 else np.inf)
     return drive, np.append(0, 4 * np.arange(1, count + 1))
 
 
@@ -75,8 +80,9 @@ def _ramp(
 
 
 def _best_width(
-    model: CompactModel, values: Mapping[str, float], start: np.ndarray | None, voltage: float
-) -> float:
+    model: CompactModel, values: Mapping[str, float], start: np.ndarray | None, voltage: float,
+    least: float = LEAST_S,
+) -> float:  # fmt: skip
     """The width at which a third of the pulses goes half of the way: a slow ramp that still saturates."""
     ramps = {}
     for width in WIDTHS_S.tolist():
@@ -84,9 +90,9 @@ def _best_width(
             ramps[width] = _ramp(model, values, start, voltage, width)[0]
     moved = {width: abs(ramp[-1] - ramp[0]) for width, ramp in ramps.items()}
     most = max(moved.values(), default=0.0)
-    if most < LEAST_S:
+    if most < least:
         raise UserError(
-            f"{model.name} does not change under pulses of {voltage:g} V",
+            f"{model.name} hardly changes under pulses of {voltage:g} V",
             next_step="give it other parameters, or leave the tables of pulses out",
         )
     return min(ramps, key=lambda width: abs(abs(ramps[width][COUNT // 3] - ramps[width][0]) / most - 0.5))
@@ -95,8 +101,8 @@ def _best_width(
 def ladder(model: CompactModel, values: Mapping[str, float]) -> Ladder:
     """Up and down in equal pulses, RAMPS times with the cycle's spread. UserError where nothing moves."""
     up_s = _best_width(model, values, None, PULSE_V)
-    _, state = _ramp(model, values, None, PULSE_V, up_s)
-    down_s = _best_width(model, values, state, -PULSE_V)
+    first, state = _ramp(model, values, None, PULSE_V, up_s)
+    down_s = _best_width(model, values, state, -PULSE_V, LEAST_SHARE * (first[-1] - first[0]))
     ups, downs = [], []
     start: np.ndarray | None = None
     for vector in population(model, RAMPS, SEED, "cycle", values):

@@ -59,6 +59,13 @@ class Drive:
         return cls.of(time, to * (1.0 - np.abs(time / half - 1.0)), compliance)
 
     @classmethod
+    def set_and_reset(cls, to: float, rate: float, compliance: float, points: int = 401) -> Drive:
+        """`sweep` to `to` V, and to as much of the other sign without a limit, which a RESET has not."""
+        up = cls.sweep(to, rate, compliance, points)
+        return cls.of(np.append(up.time, up.time[-1] + up.time[1:]), np.append(up.voltage, -up.voltage[1:]),
+                      np.append(up.compliance[:-1], np.full(points, np.inf)))  # fmt: skip
+
+    @classmethod
     def pulses(
         cls,
         voltage: float,
