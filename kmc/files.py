@@ -147,13 +147,14 @@ def sweep(folder: Path, older_s: float = 0.0) -> None:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path, patience_s: float = 0.5) -> Iterator[None]:
+def only_one(folder: Path, patience_s: float = 0.5, name: str = ".lock") -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of it when the process ends, however it ends.
 
-    Raises Busy when another process holds it for longer than `patience_s`; who only looks holds it for less.
+    name: of the file in it that is held, another where a part is held apart from the whole. Raises Busy when
+    another process holds it for longer than `patience_s`; who only looks holds it for less.
     """
     with explained(folder):
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         until = time.monotonic() + patience_s
         while not _locked(handle):

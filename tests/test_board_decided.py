@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,13 @@ def test_sources_and_tolerances_decide_a_row(out: Path, monkeypatch: pytest.Monk
         other.setattr(decided, "all_rows", lambda: judged)
         assert reproduce(out, KEY) == 0
         assert told in capsys.readouterr().err
-    with monkeypatch.context() as other:
-        other.setattr(decided, "sources_of", lambda modules: [Path(__file__)])
-        assert reproduce(out, KEY) == 0
-        assert told in capsys.readouterr().err
+    read = decided.sources_of
+    for name in ("kmc_analysis.figures.controls", "kmc_analysis.reproduce.verdict"):
+        with monkeypatch.context() as other:  # the sources of this one are others
+            other.setattr(decided, "sources_of",
+                          lambda given, name=name: [*read(given), *[Path(__file__)] * (name in given)])
+            assert reproduce(out, KEY) == 0
+            assert told in capsys.readouterr().err
     assert reproduce(out, KEY) == 0
     assert BARE not in capsys.readouterr().err
 
@@ -118,6 +122,35 @@ def test_two_commands_keep_each_others_rows(tmp_path: Path) -> None:
     assert made.go(1)
     found = json.loads((tmp_path / "scoreboard.json").read_text())
     assert {row["key"] for row in found["targets"]} == {KEY, "S18b_hrs_regimes"}
+
+
+def test_two_commands_write_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has read the board and is about to write it when another would: no row is lost."""
+    first, second = (Reproduction([targets()[key]], tmp_path, Extent(), picture=False, done_only=True)
+                     for key in (KEY, "S18b_hrs_regimes"))  # fmt: skip
+    other, read = threading.Thread(target=second.go, args=(1,)), Reproduction._earlier
+
+    def reading(self: Reproduction) -> dict[str, board.Row]:
+        found = read(self)
+        if self is first and not other.ident:
+            other.start()
+            other.join(0.5)
+        return found
+
+    monkeypatch.setattr(Reproduction, "_earlier", reading)
+    first.go(1)
+    other.join()
+    found = json.loads((tmp_path / "scoreboard.json").read_text())
+    assert {row["key"] for row in found["targets"]} == {KEY, "S18b_hrs_regimes"}
+
+
+@pytest.mark.parametrize("damage", [{"seed": "a"}, {"seed": None}, {"devices": "6"}, {"quick": 1}])
+def test_a_board_of_no_known_devices_is_as_none(out: Path, damage: dict[str, Any]) -> None:
+    """Edited by hand: it is written anew, and no traceback."""
+    found = json.loads((out / "scoreboard.json").read_text())
+    (out / "scoreboard.json").write_text(json.dumps({**found, **damage}))
+    assert reproduce(out, KEY) == 0
+    assert [row["key"] for row in json.loads((out / "scoreboard.json").read_text())["targets"]] == [KEY]
 
 
 # --- what a figure computes itself -----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -17,8 +18,12 @@ from kmc import cli, netcdf
 from kmc.study.manifest import result_path
 from kmc.study.task import Result, keep_failure
 from kmc_analysis.figures import figures_of
+from kmc_analysis.measured import median
+from kmc_analysis.reproduce import decided
 from kmc_analysis.reproduce import session as module
+from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Extent, Session
+from kmc_analysis.reproduce.targets import targets
 
 KEY, BARE, GOLD = "S11_roughness", "S16_interlayers_only", "S14_gold_electrode"
 
@@ -73,6 +78,24 @@ def test_runs_that_failed_before_are_told(tmp_path: Path, capsys: pytest.Capture
     assert reproduce(tmp_path, BARE, "--quick", "--done") == 3
     assert "1 of 6 runs failed: seed 1 of interlayers_only: out of memory;" in capsys.readouterr().err
     assert reproduce(tmp_path, GOLD, "--quick", "--done") == 0
+
+
+def test_with_failed_runs_there_is_no_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What did not end may differ from what did. Negative control: the same devices, and none failed."""
+    (figure,) = figures_of([BARE])
+    monkeypatch.setattr(Session, "of", lambda self, one: {program.name: [None] for program in one.programs})
+    monkeypatch.setattr(decided, "engines", lambda runs: [])
+    still = dataclasses.replace(figure, measure=lambda runs: {BARE: median([0.0] * 6)})
+    monkeypatch.setattr("kmc_analysis.reproduce.run.figures_of", lambda keys: [still])
+    found = []
+    for failed in ([], ["seed 7 of pedot_only: it diverged"]):
+        monkeypatch.setattr(Session, "failed", lambda self, *given, failed=failed: failed)
+        made = Reproduction([targets()[BARE]], tmp_path, Extent(), picture=False, done_only=True)
+        made.go(1)
+        found.append((made.rows[BARE].verdict, made.rows[BARE].reason))
+    assert found[0][0] == "hit"
+    assert found[1][0] == "unclear"
+    assert "1 of the runs failed" in found[1][1]
 
 
 def test_a_run_that_is_done_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

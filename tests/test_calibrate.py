@@ -25,7 +25,7 @@ from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, 
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
 from kmc_analysis.calibrate.sensitivity import _choices, as_rows, check, influences, table
-from kmc_analysis.measured import Measured, exact, not_run
+from kmc_analysis.measured import Measured, exact, median_of_bounds, not_run
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
 
@@ -175,9 +175,13 @@ def test_what_no_run_tells_is_no_target_of_sensitivity() -> None:
 
 def test_a_bound_that_reaches_the_band_is_no_loss() -> None:
     """A state kept to the end of every run may be as good as asked; one that a device lost before is not."""
-    retention = targets()["S8_ogb_retention"]
-    assert distance(retention, Measured(10.0, 10.0, math.inf, 3)) == 0.0
-    assert distance(retention, Measured(10.0, 0.1, math.inf, 3)) > 3.0
+    retention, cycles = targets()["S8_ogb_retention"], targets()["S7_ddab_nonvolatile_endurance"]
+    assert distance(retention, median_of_bounds([10.0] * 3, [True] * 3)) == 0.0
+    assert distance(retention, median_of_bounds([10.0], [True])) == 0.0
+    assert distance(retention, median_of_bounds([0.01, 0.01, 10.0], [False, False, True])) == MISSING
+    # Two of three failed in their first cycle: what the third did not show makes them no better.
+    assert distance(cycles, median_of_bounds([1.0, 4.0, 1.0], [False, True, False])) == pytest.approx(
+        distance(cycles, exact(1.0)))  # fmt: skip
 
 
 def test_a_parameter_moves_what_depends_on_it() -> None:

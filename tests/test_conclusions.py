@@ -10,6 +10,7 @@ import xarray as xr
 
 from kmc_analysis import compare, conclusions
 from kmc_analysis.compare_command import _overall
+from kmc_analysis.reproduce.targets import targets
 
 NONE = np.nan
 
@@ -61,6 +62,17 @@ def test_one_thickness_says_nothing_of_thickness() -> None:
     """There is no claim to hold against it."""
     values = study(np.stack([[near(500, 8)], [near(600, 8)]]))
     assert not [line for line in conclusions.conclusions(values, compare.effects(values)) if "S19" in line]
+
+
+@pytest.mark.parametrize(("of_the_band", "word"), [(0.9, "agrees"), (1.1, "does not agree")])
+def test_the_bands_are_those_of_the_targets(of_the_band: float, word: str) -> None:
+    """A tenth within and beyond: a study and the scoreboard do not judge by two numbers."""
+    most, least = (targets()[key].accept for key in ("S19_thickness_set", "S19_thickness_on_off"))
+    values = study([[near(least.low / of_the_band, 12, 1), near(least.low / of_the_band, 12, 2)]])
+    values["set_voltage"][..., 1, :] *= 1.0 + of_the_band * most.high
+    values["set_voltage"] *= 1.0 + 1e-4 * np.arange(12.0)  # alike, they would tell no interval
+    said = conclusions.conclusions(values, compare.effects(values))
+    assert len([line for line in said if f"This study {word}: " in line and "S19" in line]) == 2, said
 
 
 def test_every_level_must_reach_the_claim() -> None:

@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -278,6 +279,22 @@ def test_a_sweep_counts_them_once(own: Path, capsys: pytest.CaptureFixture[str],
     words = ["reservoir", str(own), "--sweep", "--set", "sweep={feeding.nodes: [3, 4, 6]}", "--no-picture"]
     assert cli.main([*words, "--quiet"]) == 0
     assert capsys.readouterr().err.count("spikes lie outside") == 1
+
+
+DAMAGED = ["[1]", "3", "null", "{}", '{"fp64": null}', '{"fp64": 9', '{"fp64": NaN}']
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_point_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """As one that is not there; a whole one is kept."""
+    trained = SimpleNamespace(accuracy=np.full((1, 2), 50.0))
+    plan, result = settings.Plan(), SimpleNamespace(readouts={"fp64": trained})
+    monkeypatch.setattr(sweep.pipeline, "states", lambda *_: None)
+    monkeypatch.setattr(sweep.pipeline, "one", lambda *_: result)
+    (tmp_path / f"{sweep.identity(plan, 1)}.json").write_text(damage)
+    assert sweep._point(plan, 1, tmp_path, {}) == {"fp64": 50.0}
+    monkeypatch.setattr(sweep.pipeline, "one", None)
+    assert sweep._point(plan, 1, tmp_path, {}) == {"fp64": 50.0}
 
 
 @pytest.mark.usefixtures("unmeasured")

@@ -13,6 +13,7 @@ from kmc.units import format_si
 from kmc_analysis.compare import REPLICATE, Effect, label
 from kmc_analysis.intervals import FEWEST
 from kmc_analysis.measured import Measured, bootstrap_groups
+from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.tables import effect, number
 
 
@@ -142,9 +143,11 @@ def _median(table: np.ndarray) -> Measured:
     return bootstrap_groups(lambda drawn: float(np.nanmedian(drawn[0])), [there])
 
 
+_MOST, _LEAST = (targets()[key].accept for key in ("S19_thickness_set", "S19_thickness_on_off"))
 CLAIMS = (
     Claim("S19_thickness_set", "thickness", "set_voltage", 1e-3,
-          "the set voltage changes by no more than 25 % with thickness", _within(0.25)),
+          f"the set voltage changes by no more than {100 * _MOST.high:g} % with thickness",
+          _within(_MOST.high)),
     Claim("S19_thickness_on_off", "thickness", "on_off", 1e-3,
-          "the median of on/off is 300 or more at every thickness", _medians_above(300.0)),
+          f"the median of on/off is {_LEAST.low:g} or more at every thickness", _medians_above(_LEAST.low)),
 )  # fmt: skip

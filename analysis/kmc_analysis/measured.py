@@ -31,9 +31,10 @@ class Measured:
     whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
     not done: then there is no hit. `open` says why the interval tells nothing for sure: that devices are too
     few for it, or that some lack the number; then there is no miss either, but by a
-    `bound`, an interval that holds for certain, however few the devices: what a limit lets through. `value`
-    is None for what was not simulated, and `note` says why; else it says what the reader must know: how many
-    devices failed, what was assumed.
+    `bound`, an interval that holds for certain, however few the devices: what a limit lets through. `least`
+    marks a value that is itself a lower bound: what it is of had not come to its end. `value` is None for
+    what was not simulated, and `note` says why; else it says what the reader must know: how many devices
+    failed, what was assumed.
     """
 
     value: Any = None
@@ -46,6 +47,7 @@ class Measured:
     owed: str = ""
     bound: bool = False
     open: str = ""
+    least: bool = False
 
     def noted(self, note: str) -> Measured:
         """The same with a further remark."""
@@ -108,11 +110,13 @@ def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: st
         return median(values, note)
     n = len(low)
     if n < 2:
-        return Measured(float(low[0]), float(low[0]), math.inf, n, f"{note}: a bound", open=few(n))
+        value = float(low[0])
+        return Measured(value, value, math.inf, n, f"{note}: a bound", open=few(n), least=True)
     drawn, weight = resamples(n)
-    first, last = (ends(np.median(part[drawn], axis=1), weight, n)
-                   for part in (low, np.where(known_ends, low, np.inf)))  # fmt: skip
-    return Measured(float(np.median(low)), first[0], last[1], n, f"{note}: bounds among them", open=few(n))
+    high = np.where(known_ends, low, np.inf)
+    first, last = (ends(np.median(part[drawn], axis=1), weight, n) for part in (low, high))
+    return Measured(float(np.median(low)), first[0], last[1], n, f"{note}: bounds among them", open=few(n),
+                    least=bool(np.isinf(np.median(high))))  # fmt: skip
 
 
 def share(successes: int, trials: int, note: str = "") -> Measured:

@@ -29,8 +29,7 @@ def distance(target: Target, found: Measured) -> float:
     if not is_number(found.value):
         return MISSING
     value, accept = float(found.value), target.accept
-    beyond = math.isinf(found.high) and found.low == value  # a bound: every device reached the end of its run
-    if accept.holds(value) or (beyond and value <= accept.high):
+    if accept.holds(value) or (found.least and value <= accept.high):
         return 0.0
     edge = accept.low if value < accept.low else accept.high
     if accept.two_sided:

@@ -11,6 +11,7 @@ from typing import Any
 from kmc import files, provenance
 from kmc.errors import CorruptFile, UserError, optional
 from kmc.stack import load_stack
+from kmc_analysis.calibrate import loss
 from kmc_analysis.calibrate.loss import calibration_targets
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
@@ -47,7 +48,7 @@ def deciding(parameters: Sequence[Free], extent: Extent | None) -> dict[str, str
     fitted = calibration_targets()
     figures = [one for one in figures_of(fitted) if one.compute is None]
     programs = [one for figure in figures for one in figure.programs if (extent or Extent()).seeds(one)]
-    maker, modules = Maker(), {figure.measure.__module__ for figure in figures}
+    maker, modules = Maker(), {loss.__name__, *(figure.measure.__module__ for figure in figures)}
     return {
         "engine": provenance.versions()["engine"],
         "parameters": ", ".join(one.path for one in parameters),

@@ -35,11 +35,10 @@ from kmc_analysis.figures.programmed import (
 )
 from kmc_analysis.measured import Measured, few, median_of_bounds, not_run
 from kmc_analysis.metrics.endurance import cycle_life
-from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V
+from kmc_analysis.metrics.states import HIGH_RESISTANCE, LOW_READ_V, PARTED, parted
 
 STAGE_K = 300.0
 MOST_CYCLES = 4  # some minute each
-_PARTED = 0.1  # of the conductance before the RESET, at most, is left right after it
 
 # The pulse of figure S23. The experiment's text gives no limit for pulses: the volatile mode's is taken.
 _PULSE = {"hold": {"voltage": "1 V", "duration": "5 ms", "samples": 10, "compliance": "1 uA"}}
@@ -99,15 +98,6 @@ def switched(turn: xr.Dataset) -> bool:
     if (turn["voltage_source"].values < 0).any():
         return levels(turn)[0] > WRITTEN_S
     return bool(turn["limited"].values.any())
-
-
-def parted(turn: xr.Dataset) -> bool:
-    """Whether a RESET took what conducted to a tenth, right after it; so it is without a RESET.
-
-    What only forgets by itself, later, was not reset.
-    """
-    siemens, negative = turn["conductance"].values, np.flatnonzero(turn["voltage_source"].values < 0)
-    return not len(negative) or bool(siemens[negative[-1] + 1] <= _PARTED * siemens[negative[0] - 1])
 
 
 def fails(turn: xr.Dataset, pristine: float) -> bool:
@@ -257,7 +247,7 @@ def _draw_cycles(program: Program, other: Program | None, runs: Runs, path: Path
 
 
 _ENDS = f"until one ends over {HIGH_RESISTANCE:g} times pristine, {MOST_CYCLES} at most"
-_UNTIL = f"{_ENDS}; one whose RESET does not part the state, to {_PARTED:g} of it, counts as failed"
+_UNTIL = f"{_ENDS}; one whose RESET does not part the state, to {PARTED:g} of it, counts as failed"
 
 FIGURES = [
     Figure("T2", "bound on volatile cycles", ("T2_ogb_volatile_endurance",), (WEAK_OGB,), _bound,

@@ -106,7 +106,7 @@ def heat(devices: list[xr.Dataset], note: str) -> Measured:
     if any(map(is_written, devices)):
         told = f"{note}; its upper end is what the circuit gives in the RESET of any cycle"
         found = _of_written(devices, lambda ds: surface_rise(ds, negative=True), told)
-        return replace(found, low=0.0 if np.isnan(found.low) else found.low, high=most, bound=True)
+        return replace(found, low=0.0, high=most, bound=True)
     told = f"no device was written: a bound, the limit of {LIMIT} at {RESET_V:g} V held until it is steady"
     return Measured(most, 0.0, most, len(devices), told, bound=True)
 

@@ -39,7 +39,7 @@ def _frozen(to: str, **more: object) -> Segments:
     return [{"sweep": given | more}]
 
 
-_HIGH = [Program(f"high resistance {name}", name, _frozen("1.5 V"), devices=2, quick=2)
+_HIGH = [Program(f"high resistance {name}", name, _frozen("1.5 V"), devices=1, quick=1)
          for name in COMPOSITIONS]  # fmt: skip
 _STAGES = Program("high resistance at 300 K to 360 K", "ogb_20nm",
                   [segment for kelvin in STAGES_K for segment in _frozen("0.1 V", temperature=f"{kelvin} K")],

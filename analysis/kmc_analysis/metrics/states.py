@@ -10,6 +10,7 @@ import xarray as xr
 
 READ_V, LOW_READ_V = 0.1, 0.05
 HIGH_RESISTANCE = 3.0  # times the pristine conductance: below it a device is back at high resistance
+PARTED = 0.1  # of the conductance before the RESET, at most, is left right after it
 _NEAR_V = 1e-9
 _MOST_LEVELS = 3  # voltages of pulses: between them, in them, and of reads
 
@@ -90,12 +91,18 @@ def left_over(ds: xr.Dataset) -> float:
     return float(found[-1, 1] / first) if first > 0 else math.nan
 
 
-def was_reset(ds: xr.Dataset) -> bool:
-    """Whether the negative sweep parted the state, to a tenth, and the device ended at high resistance.
+def parted(ds: xr.Dataset) -> bool:
+    """Whether a RESET took what conducted to a tenth, right after it; so it is without a RESET.
 
-    What only forgets by itself, after the sweep, is no RESET.
+    What only forgets by itself, later, was not reset.
     """
-    return not math.isnan(reset_voltage(ds)) and left_over(ds) < HIGH_RESISTANCE
+    siemens, negative = ds["conductance"].values, np.flatnonzero(ds["voltage_source"].values < 0)
+    return not len(negative) or bool(siemens[negative[-1] + 1] <= PARTED * siemens[negative[0] - 1])
+
+
+def was_reset(ds: xr.Dataset) -> bool:
+    """Whether there was a RESET that parted the state, and the device ended at high resistance."""
+    return bool((ds["voltage_source"].values < 0).any()) and parted(ds) and left_over(ds) < HIGH_RESISTANCE
 
 
 def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +154,7 @@ def reset_voltage(ds: xr.Dataset) -> float:
     negative = np.flatnonzero(voltage < 0)
     if not len(negative):
         return math.nan
-    low = negative[conductance[negative] <= 0.1 * conductance[max(negative[0] - 1, 0)]]
+    low = negative[conductance[negative] <= PARTED * conductance[max(negative[0] - 1, 0)]]
     return float(voltage[negative[0] : low[0] + 1].min()) if len(low) else math.nan
 
 

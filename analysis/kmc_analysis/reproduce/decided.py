@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kmc import provenance
 from kmc_analysis.figures.definition import Figure, Runs
+from kmc_analysis.reproduce import verdict
 from kmc_analysis.reproduce.session import Session
 from kmc_analysis.reproduce.targets import all_rows
 from kmc_analysis.sources import digest, sources_of
@@ -34,12 +35,14 @@ def figure(one: Figure, session: Session) -> str:
     """A hash of what decides the rows of a figure, but for the engine: of what it computes, or of the runs of
     its devices, done or not, and the sources and tolerances by which they are judged; where no chance enters,
     of what it says today."""
-    if one.compute is not None:
-        return computed(one, session.extent.seed, session.extent.count(one.seeds, one.quick_seeds))
     accepted = [repr(all_rows()[key].accept) for key in one.keys]
+    if one.compute is not None:
+        made = computed(one, session.extent.seed, session.extent.count(one.seeds, one.quick_seeds))
+        return digest(sources_of([verdict.__name__]), json.dumps([made, accepted]))
     if one.programs:
         names = sorted({name for program in one.programs for name in session.names[one.name, program.name]})
-        return digest(sources_of([one.measure.__module__]), json.dumps([names, accepted]))
+        judged = sources_of([one.measure.__module__, verdict.__name__])
+        return digest(judged, json.dumps([names, accepted]))
     said = [json.dumps(asdict(found), sort_keys=True) for found in one.measure({}).values()]
     return digest([], json.dumps([said, accepted]))
 

@@ -62,6 +62,9 @@ def _extent(found: Mapping[str, Any], extent: Extent, figures: Iterable[Figure])
         said.setdefault("seed", seeds[0])
     if seeds != list(own):
         said.setdefault("devices", len(seeds))
+    kinds = {"seed": (int,), "devices": (int, type(None)), "quick": (bool,)}
+    if any(type(value) not in kinds[name] for name, value in said.items()):
+        raise ValueError(said)
     return replace(extent, **said)
 
 

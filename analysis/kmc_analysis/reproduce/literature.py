@@ -50,10 +50,9 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
     def told(key: str) -> str:
         if key not in rows:
             return "-"
-        interval = rows[key].interval
-        if not interval or interval[1] is not None:
-            return number(rows[key].simulated)
-        return f">= {number(interval[0])}"
+        value, interval = rows[key].simulated, rows[key].interval
+        least = interval is not None and interval[1] is None and interval[0] == value  # a bound from below
+        return f"{'>= ' if least else ''}{number(value)}"
 
     ogb = ("S29_reconfigurable", "S3_volatile_switching", "T2_ogb_volatile_endurance",
            "S19_thickness_on_off", "S8_ogb_retention", "fig3b_ogb_nonvolatile_endurance")  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kmc_analysis.reproduce.session import Changes, Extent, Session, Telling
 from kmc_analysis.reproduce.targets import Target, all_rows
 
 _MOST_FAILURES = 2  # named in a row's reason
+_PATIENCE_S = 10.0  # to write the board after another command
 
 
 @dataclass
@@ -133,10 +134,12 @@ class Reproduction:
         return earlier.rows(self.out, asked, self.extent, self.changed)
 
     def _write(self) -> None:
-        self.earlier = self._earlier()  # with the rows that another command, as of --done, wrote meanwhile
-        there = {**self.earlier, **self.rows}
-        board.write(self._board({key: there[key] for key in all_rows() if key in there}), self.out)
-        files.write_whole(self.out / literature.NAME, literature.as_csv(there).encode())
+        """With the rows that another command, as of --done, wrote meanwhile: the board is one at a time's."""
+        with files.only_one(self.out, _PATIENCE_S, ".board"):
+            self.earlier = self._earlier()
+            there = {**self.earlier, **self.rows}
+            board.write(self._board({key: there[key] for key in all_rows() if key in there}), self.out)
+            files.write_whole(self.out / literature.NAME, literature.as_csv(there).encode())
 
 
 def _read(path: Path) -> dict[str, Measured]:
@@ -148,8 +151,11 @@ def _read(path: Path) -> dict[str, Measured]:
 
 
 def _told(found: Measured, failures: list[str]) -> Measured:
-    """What was measured, with the runs that failed."""
-    return found.noted(f"failed: {_first(failures)}") if failures else found
+    """What was measured, with the runs that failed: without them there is no hit."""
+    if not failures:
+        return found
+    owed = found.owed or f"{len(failures)} of the runs failed, and may differ from the others"
+    return replace(found.noted(f"failed: {_first(failures)}"), owed=owed)
 
 
 def _first(failures: list[str]) -> str:

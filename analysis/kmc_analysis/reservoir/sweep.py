@@ -6,7 +6,9 @@ an interrupted sweep goes on where it stopped.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,10 +69,10 @@ def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States
     """The last test accuracies of one plan and seed, from the folder where they are; `known` are states."""
     path = folder / f"{identity(plan, seed)}.json"
     if path.is_file():
-        try:
-            return dict(json.loads(path.read_text()))
-        except ValueError:  # cut off: done again
-            pass
+        with contextlib.suppress(ValueError, TypeError):  # cut off, or damaged: done again
+            kept = dict(json.loads(path.read_text()))
+            if kept and all(math.isfinite(value) for value in kept.values()):
+                return kept
     model, changes = device_model(plan)
     key = identity(plan.model_copy(update={"readout": Readout()}), seed)
     if key not in known:  # points that differ in the readout alone share their states
