@@ -65,9 +65,10 @@ def test_the_first_read_after_a_reset_counts() -> None:
 
 
 def test_what_closes_again_on_the_way_back_was_not_reset() -> None:
-    """Parted at -0.5 V and whole right after it: neither that nor what it forgets later is a RESET. Nor is one
-    where the voltage was never negative."""
-    before, opens, forgets = [(1, 0.05, 1e-9), (1, 0.1, 3e-4), (1, -0.5, 1e-6)], (1, 0.0, 1e-6), (1, 0.05, 2e-9)
+    """Parted at -0.5 V and whole right after it: neither that nor what it forgets later is a RESET. There is
+    none where the voltage was never negative."""
+    before = [(1, 0.05, 1e-9), (1, 0.1, 3e-4), (1, -0.5, 1e-6)]
+    opens, forgets = (1, 0.0, 1e-6), (1, 0.05, 2e-9)
     for after, done in ((opens, True), ((1, 0.0, 3e-4), False)):
         ds = trace([*before, after, forgets])
         assert (states.parted(ds), states.was_reset(ds)) == (done, done)
