@@ -1,14 +1,12 @@
-"""Compiled passes of a closed filament: its narrowest place, the network of its bonds, islands beside it."""
+"""Compiled passes of a closed filament: the network of its bonds, links and islands beside it."""
 
 import numpy as np
 
 from .cache import njit
+from .flow_kernels import ABOVE, ANODE_END, CATHODE_END, NONE, beyond, both_ways, crossed
 from .nearest_kernels import nearest_of, plane_link, plane_starts
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 from .transport_kernels import FLOATING, PLATED, near
-
-ANODE_END, CATHODE_END, NONE = -1, -2, -3  # of `bonds`, beside the numbers of nodes
-BEGUN = 6  # no face: a way begins here
 
 
 @njit
@@ -28,80 +26,6 @@ def bonds(sites, in_organic, nodes, index, nz: int, ny: int, nx: int):
             elif cation == METAL:
                 out[k, d] = index[j]
     return out
-
-
-@njit
-def narrowest(to, flow, above) -> int:
-    """How many bonds are cut where a filament is narrowest; `above` uint8 [n] receives 1 on the anode's side.
-
-    to: as `bonds` gives it; flow, int8 [n, 6], 0 at entry, receives what leaves a node through each face. The
-    largest flow of one unit a bond, by shortest ways (Edmonds & Karp, J. ACM 19, 248 (1972)); what its last
-    search from the anode reaches ends at the narrowest place next to that.
-    """
-    count = 0
-    while way(to, flow, above, ANODE_END, CATHODE_END):
-        count += 1
-    return count
-
-
-@njit
-def way(to, flow, reached, start: int, goal: int) -> bool:
-    """Let one more unit flow from a node or ANODE_END to a node or CATHODE_END, if there is a way left.
-
-    reached, uint8 [n]: receives 1 on the nodes that were looked at.
-    """
-    came, queue = np.empty(to.shape[0], np.int8), np.empty(to.shape[0], np.int32)
-    first, last = 0, 0
-    reached[:] = 0
-    if start >= 0:
-        reached[start], came[start], queue[0] = 1, BEGUN, start
-        last = 1
-    else:
-        for k in range(to.shape[0]):
-            for d in range(6):
-                if to[k, d] == ANODE_END and flow[k, d] == 0 and reached[k] == 0:
-                    reached[k], came[k], queue[last] = 1, d, k
-                    last += 1
-    while first < last:
-        k = queue[first]
-        first += 1
-        if k == goal:
-            _trace_back(to, flow, came, k)
-            return True
-        for d in range(6):
-            m = to[k, d]
-            if flow[k, d] > 0 or m == NONE or m == ANODE_END:
-                continue
-            if m == CATHODE_END:
-                if goal == CATHODE_END:
-                    flow[k, d] += 1
-                    _trace_back(to, flow, came, k)
-                    return True
-            elif reached[m] == 0:
-                reached[m], came[m], queue[last] = 1, d ^ 1, m
-                last += 1
-    return False
-
-
-@njit
-def _trace_back(to, flow, came, k: int):
-    """The flow of a way that ends at node k; came: face through which each was reached."""
-    while came[k] != BEGUN:
-        d = np.int64(came[k])
-        flow[k, d] -= 1
-        if to[k, d] < 0:
-            return
-        k = to[k, d]
-        flow[k, d ^ 1] += 1
-
-
-@njit
-def is_cut(to, above, k: int, d: int) -> bool:
-    """Whether the bond through a face is one of the narrowest place."""
-    m = to[k, d]
-    if m >= 0:
-        return above[k] != above[m]
-    return above[k] == (0 if m == ANODE_END else 1)
 
 
 @njit
@@ -138,14 +62,14 @@ def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, cou
 
 
 @njit
-def bridge_network(nodes, to, above, ohmic: float, quantum: float, steps, links, weight) -> int:
+def bridge_network(nodes, to, side, ohmic: float, quantum: float, steps, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
     Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end. Bonds of
-    the narrowest place carry one conductance quantum in series (Landauer).
+    the narrowest place carry one conductance quantum in series (Landauer). A stretch that is as narrow
+    throughout has half of that resistance at either end, as a contact has (Sharvin).
     """
     count = 0
-    narrow = 1.0 / (1.0 / ohmic + 1.0 / quantum)
     for k in range(nodes.size):
         for d in range(6):
             m = to[k, d]
@@ -153,18 +77,19 @@ def bridge_network(nodes, to, above, ohmic: float, quantum: float, steps, links,
                 continue
             links[count, 0], links[count, 1] = k, m
             links[count, 2] = nodes[m] if m >= 0 else near(nodes[k], d, *steps)
-            weight[count] = narrow if is_cut(to, above, k, d) else ohmic
+            ends = crossed(to, side, k, d)
+            weight[count] = 1.0 / (1.0 / ohmic + 0.5 * ends / quantum) if ends else ohmic
             count += 1
     return count
 
 
 @njit
-def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
-    """The plane below the bonds at the narrowest place, and the highest that these reach."""
+def neck_planes(nodes, to, side, plane: int) -> tuple[int, int]:
+    """The plane below the bonds of the narrowest place next to the anode, and the highest that they reach."""
     low, high = 1 << 30, 0
     for k in range(nodes.size):
         for d in range(6):
-            if to[k, d] != NONE and is_cut(to, above, k, d):
+            if (side[k] == ABOVE) != (beyond(to, side, k, d) == ABOVE):
                 z = nodes[k] // plane
                 low = min(low, z - (d == 4))
                 high = max(high, z + (d == 5))
@@ -172,9 +97,9 @@ def neck_planes(nodes, to, above, plane: int) -> tuple[int, int]:
 
 
 @njit
-def neck_links(nodes, to, flow, above, roof, foot, reach: int, table, least: float, nz: int, ny: int, nx: int,
+def neck_links(nodes, to, flow, side, roof, foot, reach: int, table, least: float, nz: int, ny: int, nx: int,
                links, weight, count: int) -> int:
-    """Tunnelling links beside the narrowest place, from the cathode's side to the anode's; returns the links.
+    """Tunnelling links beside the narrowest place next to the anode, to its side; returns the links.
 
     One atom is one channel, which a bond there takes. As between clusters, the side with fewer decides; and
     each, the best first, needs ways of its own from both electrodes. What gives less than `least` (S) is
@@ -183,10 +108,10 @@ def neck_links(nodes, to, flow, above, roof, foot, reach: int, table, least: flo
     free = np.ones(nodes.size, np.bool_)
     for k in range(nodes.size):
         for d in range(6):
-            if to[k, d] != NONE and is_cut(to, above, k, d):
+            if crossed(to, side, k, d):
                 free[k] = False
     some = np.flatnonzero(free)
-    lower, upper = some[above[some] == 0], some[above[some] == 1]
+    lower, upper = some[side[some] < ABOVE], some[side[some] == ABOVE]
     best, partner, there = nearest_across(nodes, lower, upper, roof, foot, reach, table, nz, ny, nx)
     to_silver, to_lower = lower[partner[lower] >= 0], upper[partner[upper] >= 0]
     offered = best[to_silver].sum()
@@ -202,20 +127,6 @@ def neck_links(nodes, to, flow, above, roof, foot, reach: int, table, least: flo
             weight[count] = best[a]
             count += 1
     return count
-
-
-@njit
-def both_ways(to, flow, reached, a: int, b: int) -> bool:
-    """Let one more unit flow along a link of a and b (a node or an electrode's end) and on, if it can."""
-    if b == ANODE_END:
-        return way(to, flow, reached, a, CATHODE_END)
-    if b == CATHODE_END:
-        return way(to, flow, reached, ANODE_END, a)
-    before = flow.copy()
-    if way(to, flow, reached, ANODE_END, b) and way(to, flow, reached, a, CATHODE_END):
-        return True
-    flow[:] = before
-    return False
 
 
 @njit

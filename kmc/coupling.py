@@ -204,7 +204,8 @@ class Device:
         if path.conductance * volt**2 > HEAT_LEAST_W:
             sites, watts, siemens, ends = path.heat
             film = self.network.filament(self.state, sites)
-            heat.solve(self.state, film, self.network.column, sites, watts * volt**2, siemens, ends)
+            side, column = self.network.side, self.network.column
+            heat.solve(self.state, film, side, column, sites, watts * volt**2, siemens, ends)
         else:
             heat.cool()
         if not heat.moved():

@@ -82,10 +82,10 @@ class Heat:
         beside = base.mean(axis=(1, 2)) * _sideways(self.faces) / _sideways(plain)
         self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
         self.around: Surroundings | None = None
-        self.slot = np.full(self.at.count, -1, np.int32)  # of each node's column among those asked for
-        self.known = np.zeros(0, np.int64)  # their nodes
-        self.columns = np.empty((64, self.at.plain))  # rise of all cells for one watt in one node, K
-        self.response = np.empty((64, 64))  # the same at the known nodes alone
+        self.slot = np.full(self.at.plain + len(self.at.shares), -1, np.int32)  # of a place among those known
+        self.known = np.zeros(0, np.int64)  # places of which it was asked for
+        self.columns = np.empty((64, self.at.plain))  # rise of all cells for one watt in one place, K
+        self.response = np.empty((64, 64))  # the same at the known places alone
         self.told = np.zeros(self.at.plain)  # rise of the cells that the rates know, K
 
     def _under(self, stack, counter_nm: float) -> np.ndarray:
@@ -105,8 +105,8 @@ class Heat:
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
-    def learn(self, node: int) -> None:
-        """Solve the rise of the window's cells for one watt in one more node."""
+    def learn(self, place: int) -> None:
+        """Solve the rise of the window's cells for one watt in one more place."""
         if self.around is None:
             self.around = Surroundings(self.kappa, self.width, self.faces)
         count, n = len(self.known), len(self.pad)
@@ -115,33 +115,35 @@ class Heat:
             self.response = np.pad(self.response, (0, count))
         inside = (slice(n, -n),) * 3
         source = np.zeros(self.kappa.shape)
-        source[inside] = self.at.source(node)
+        source[inside] = self.at.source(place)
         self.columns[count] = self.around.rise(source)[inside].ravel()
-        self.slot[node] = count
-        self.known = np.append(self.known, node)
+        self.slot[place] = count
+        self.known = np.append(self.known, place)
         self.response[count, : count + 1] = self.at.mean(self.known, self.columns[count])
         for k in range(count):  # row by row: sums must not depend on which was learned first
             self.response[k, count : count + 1] = self.at.mean(self.known[count:], self.columns[k])
 
-    def solve(self, state: State, film: np.ndarray, column: np.ndarray, sites: np.ndarray,
+    def solve(self, state: State, film: np.ndarray, side: np.ndarray, column: np.ndarray, sites: np.ndarray,
               power_W: np.ndarray, siemens: np.ndarray, ends: np.ndarray) -> None:  # fmt: skip
         """Temperatures for heat on sites, W, and silver that leads it away.
 
-        film: sites of the filament's silver; column: silver atoms in the organic by plane of sites; siemens,
-        ends: of the tunnelling links that end on the sites (`transport.Heated`), which lead heat. With the
+        film: sites of the filament's silver; side: of silver on its site; column: silver atoms in the organic
+        by plane of sites; siemens, ends: of the links and narrowest bonds that end on the sites
+        (`transport.Heated`), which lead heat. With the
         conductance of a bond at its electrons' temperature a wire obeys Kohlrausch's law,
         Tmax^2 = T0^2 + V^2 / 4 L, and its lattice is never hotter. What flows between two nodes goes with the
         difference of T^2: Newton's method from the last solution needs one or two steps.
         """
         start = np.zeros(self.at.count)
         start[self.nodes] = self.electrons
-        heated = self.at.of(state, sites)
-        self.nodes, bonds, atoms = self.at.network(state, film, column, heated)
-        for node in self.nodes[self.slot[self.nodes] < 0]:
-            self.learn(int(node))
+        heated = self.at.of(state, side, sites)
+        self.nodes, bonds, atoms = self.at.network(state, film, side, column, heated)
+        places = self.at.place(self.nodes)
+        for place in np.unique(places[self.slot[places] < 0]):
+            self.learn(int(place))
         where = np.searchsorted(self.nodes, heated)
         source = np.bincount(where, power_W, len(self.nodes))
-        slots = self.slot[self.nodes]
+        slots = self.slot[places]
         lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
@@ -179,7 +181,7 @@ class Heat:
         """Whether a temperature has changed enough since `publish` for the rates to notice."""
         if not len(self.nodes):
             return self.hottest > 0.0
-        told = np.append(self.at.mean(self.nodes, self.told), self.hottest)
+        told = np.append(self.at.mean(self.at.place(self.nodes), self.told), self.hottest)
         now = np.append(self.rise, self.peak())
         kelvin = self.stage + np.maximum(told, now)
         return bool((np.abs(now - told) > RATE_STEP * K_B * kelvin**2 / TYPICAL_BARRIER_EV).any())
@@ -187,7 +189,7 @@ class Heat:
     def publish(self, fields: np.ndarray) -> None:
         """Write the temperature of the sites at the last solution, K."""
         self.hottest = self.peak()
-        hk.superpose(self.columns, self.slot[self.nodes], self.released, self.told)
+        hk.superpose(self.columns, self.slot[self.at.place(self.nodes)], self.released, self.told)
         hk.spread(self.told, self.stage, HEAT_FACTOR, fields, *self.shape)
 
     def cool(self) -> None:

@@ -3,54 +3,63 @@
 import numpy as np
 
 from .cache import njit
+from .flow_kernels import ABOVE, BELOW
 from .lattice import Region
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
 ORGANIC = int(Region.ORGANIC)
+SIDES = 3  # of a closed filament: BELOW, BETWEEN and ABOVE of where it is narrowest
 
 
 @njit
-def node_of(site: int, sites, organic: bool, factor: int, nz: int, ny: int, nx: int) -> int:
-    """Node of a site: its heat cell; if `organic` a plane of that; one of the two electrodes."""
-    rows, wide = ny // factor, nx // factor
-    planes = nz // factor
+def node_of(site: int, sites, side, organic: bool, factor: int, nz: int, ny: int, nx: int) -> int:
+    """Node of a site: its heat cell on its side; if `organic` a plane of that; one of the two electrodes."""
+    rows, wide, planes = ny // factor, nx // factor, nz // factor
+    cells = planes * rows * wide
     z, y, x = site // (ny * nx), site // nx % ny, site % nx
     kind = sites[site].cation
     if kind == ELECTRODE_METAL:
-        return planes * rows * wide + planes
+        return SIDES * cells + planes
     if kind == COUNTER_METAL:
-        return planes * rows * wide + planes + 1
+        return SIDES * cells + planes + 1
     if organic and sites[site].region == ORGANIC:
-        return planes * rows * wide + z // factor
-    return ((z // factor) * rows + y // factor) * wide + x // factor
+        return SIDES * cells + z // factor
+    return np.int64(side[site]) * cells + ((z // factor) * rows + y // factor) * wide + x // factor
 
 
 @njit
-def nodes_of(chosen, sites, organic: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
+def nodes_of(chosen, sites, side, organic: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
     """Nodes of the chosen sites."""
     for k in range(chosen.size):
-        out[k] = node_of(chosen[k], sites, organic, factor, nz, ny, nx)
+        out[k] = node_of(chosen[k], sites, side, organic, factor, nz, ny, nx)
 
 
 @njit
-def bonds_of(sites, film, mark, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight
-             ) -> int:
+def bonds_of(sites, film, mark, side, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs,
+             weight) -> int:
     """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
     atoms: int64 [nodes], to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight: how many
     bonds, by pair as met (a pair may come again). mark: uint8 [sites], 1 on the film's own sites: a bond of
-    two of them is met from both and counts half each time. A bond to an electrode, or to a plane of the
-    organic that the cell reaches into, spans half the way between two cells.
+    two of them is met from both and counts half each time. side: uint8 [sites], that of silver in the film;
+    bonds from side to side are those of the narrowest places, and no part. Along z a bond spans the way
+    between the middles of what the two nodes have of silver, else that of two cells, and half of it to an
+    electrode, or to a plane of the organic that the cell reaches into.
     """
     links = 0
     plane = ny * nx
     planes = nz // factor
-    cells = planes * (ny // factor) * (nx // factor)
+    cells = SIDES * planes * (ny // factor) * (nx // factor)
+    low, high = np.full(atoms.size, nz), np.full(atoms.size, -1)
+    for k in range(film.size):
+        own, z = node_of(np.int64(film[k]), sites, side, organic, factor, nz, ny, nx), film[k] // plane
+        atoms[own] += 1
+        low[own], high[own] = min(low[own], z), max(high[own], z)
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = node_of(i, sites, organic, factor, nz, ny, nx)
-        atoms[own] += 1
+        own = node_of(i, sites, side, organic, factor, nz, ny, nx)
+        deep = high[own] - low[own] + 1
         around = (i - 1 if x > 0 else i + nx - 1, i + 1 if x < nx - 1 else i - nx + 1,
                   i - nx if y > 0 else i + plane - nx, i + nx if y < ny - 1 else i - plane + nx,
                   i - plane, i + plane)  # fmt: skip
@@ -58,15 +67,21 @@ def bonds_of(sites, film, mark, organic: bool, factor: int, nz: int, ny: int, nx
             j = around[d]
             if j < 0 or j >= nz * plane or sites[j].cation < METAL:
                 continue
-            other = node_of(j, sites, organic, factor, nz, ny, nx)
+            other = node_of(j, sites, side, organic, factor, nz, ny, nx)
             if other == own or (other < cells and not mark[j]):  # what only lies on the organic leads nothing
+                continue
+            beyond = np.int64(side[j]) if other < cells else ABOVE if other == cells + planes else BELOW
+            if beyond != side[i]:
                 continue
             pairs[links, 0], pairs[links, 1] = own, other
             if other < cells:
-                weight[links] = 0.5
+                span = (deep + high[other] - low[other] + 1) / 2 if d >= 4 else factor
+                weight[links] = 0.5 * factor / span
+            elif other >= cells + planes:
+                weight[links] = 2.0 * factor / (deep if d >= 4 else factor)
             else:
-                near = other >= cells + planes or j // plane // factor == i // plane // factor
-                weight[links] = 2.0 if near else 1.0
+                near = j // plane // factor == i // plane // factor
+                weight[links] = 2.0 if near else 2.0 * factor / (deep + factor)
             links += 1
     return links
 

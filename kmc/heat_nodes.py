@@ -1,9 +1,11 @@
 """Where electrons have a temperature of their own: cells with silver, planes of the column, the electrodes.
 
-In the film each heat cell is a node. The column that forming left in the organic is wide and crosses it in
-planes: the silver in each plane of cells is one node. An electrode is one node too, which warms on all of its
-sites in the window alike: in silver electrons give up their heat over some 60 nm, and the contact to the
-counter is taken to be as wide as the window, for one of the column's width would not carry the current.
+In the film each heat cell is a node, or several: silver on the two sides of a gap, or of the place where a
+closed filament is narrowest, has electrons of its own, for these go over as the current does. The column that
+forming left in the organic is wide and crosses it in planes: the silver in each plane of cells is one node.
+An electrode is one node too, which warms on all of its sites in the window alike: in silver electrons give up
+their heat over some 60 nm, and the contact to the counter is taken to be as wide as the window, for one of
+the column's width would not carry the current.
 """
 
 import math
@@ -18,7 +20,8 @@ HEAT_FACTOR = 4  # sites per heat cell inside the window
 
 
 class Nodes:
-    """Nodes of one lattice, by number: the cells, then the planes of the column, silver electrode, counter.
+    """Nodes of one lattice, by number: the cells, once for each side, then the planes of the column, silver
+    electrode, counter. Places, where the lattice is warmed, are numbered likewise, with each cell once.
 
     film: whether there is one: without, silver in the organic is the filament itself and no column.
     """
@@ -26,8 +29,9 @@ class Nodes:
     def __init__(self, lattice: Lattice, film: bool):
         self.shape = lattice.shape
         self.cells = tuple(n // HEAT_FACTOR for n in self.shape)
-        self.plain = math.prod(self.cells)  # the nodes that are cells
-        self.count = self.plain + self.cells[0] + 2
+        self.plain = math.prod(self.cells)  # the places that are cells
+        self.sided = hk.SIDES * self.plain  # the nodes that are cells
+        self.count = self.sided + self.cells[0] + 2
         self.organic = film
         self.mark = np.zeros(lattice.region.size, np.uint8)
         organic = (lattice.region == Region.ORGANIC) & film
@@ -47,23 +51,27 @@ class Nodes:
         f = HEAT_FACTOR
         return chosen.reshape(nz, f, ny, f, nx, f).sum(axis=(1, 3, 5)).reshape(nz, ny * nx)
 
-    def of(self, state: State, chosen: np.ndarray) -> np.ndarray:
-        """Nodes of the chosen sites."""
+    def of(self, state: State, side: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Nodes of the chosen sites; side: of silver on its site (`Network.side`)."""
         out = np.empty(len(chosen), np.int64)
-        hk.nodes_of(chosen, state.sites, self.organic, HEAT_FACTOR, *self.shape, out)
+        hk.nodes_of(chosen, state.sites, side, self.organic, HEAT_FACTOR, *self.shape, out)
         return out
 
-    def network(self, state: State, film: np.ndarray, column: np.ndarray, heated: np.ndarray
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def place(self, nodes: np.ndarray) -> np.ndarray:
+        """Where nodes are on the lattice."""
+        return np.where(nodes < self.sided, nodes % self.plain, nodes - self.sided + self.plain)
+
+    def network(self, state: State, film: np.ndarray, side: np.ndarray, column: np.ndarray, heated: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
         """Nodes that silver joins or that are heated [n]; bonds between them [n, n]; their silver atoms [n].
 
-        film: sites of the silver in the film; column: silver atoms in the organic by plane of sites; heated:
-        nodes that must be among them.
+        film: sites of the silver in the film; side: of silver on its site; column: silver atoms in the
+        organic by plane of sites; heated: nodes that must be among them.
         """
         atoms = np.zeros(self.count, np.int64)
         pairs, weight = np.empty((6 * len(film), 2), np.int64), np.empty(6 * len(film))
         self.mark[film] = 1
-        links = hk.bonds_of(state.sites, film, self.mark, self.organic, HEAT_FACTOR, *self.shape, atoms,
+        links = hk.bonds_of(state.sites, film, self.mark, side, self.organic, HEAT_FACTOR, *self.shape, atoms,
                             pairs, weight)
         self.mark[film] = 0
         along = self._column(column, atoms)
@@ -77,7 +85,7 @@ class Nodes:
 
     def _column(self, column: np.ndarray, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bonds along the column, down to the counter: pairs of nodes [n, 2]; how many. Adds its atoms."""
-        f, first = HEAT_FACTOR, self.plain
+        f, first = HEAT_FACTOR, self.sided
         atoms[first : first + self.cells[0]] += column.reshape(-1, f).sum(axis=1)
         spans = column[2:-2].reshape(-1, f)  # from the middle of a plane of cells to that of the next
         edge = np.flatnonzero(spans[:, 1:3].all(axis=1))
@@ -91,18 +99,18 @@ class Nodes:
         pairs = np.append(pairs, [[first + lowest // f, self.count - 1]], axis=0)
         return pairs, np.append(bonds, _in_series(half[None, :]))
 
-    def source(self, node: int) -> np.ndarray:
-        """One watt in a node, by cell of the window, W [z, y, x]."""
+    def source(self, place: int) -> np.ndarray:
+        """One watt in a place, by cell of the window, W [z, y, x]."""
         heat = np.zeros(self.plain)
-        cells, share = self.shares[node - self.plain] if node >= self.plain else (node, 1.0)
+        cells, share = self.shares[place - self.plain] if place >= self.plain else (place, 1.0)
         heat[cells] = share
         return heat.reshape(self.cells)
 
-    def mean(self, nodes: np.ndarray, field: np.ndarray) -> np.ndarray:
-        """A field of cells [cells] at nodes [n]: of one that is no cell the mean over its shares."""
-        at = field[np.where(nodes < self.plain, nodes, 0)]
-        for k in np.flatnonzero(nodes >= self.plain):
-            cells, share = self.shares[int(nodes[k]) - self.plain]
+    def mean(self, places: np.ndarray, field: np.ndarray) -> np.ndarray:
+        """A field of cells [cells] at places [n]: of one that is no cell the mean over its shares."""
+        at = field[np.where(places < self.plain, places, 0)]
+        for k in np.flatnonzero(places >= self.plain):
+            cells, share = self.shares[int(places[k]) - self.plain]
             at[k] = (field[cells] * share).sum()
         return at
 

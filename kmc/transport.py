@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import bridge_kernels as bk
+from . import flow_kernels as fl
 from . import transport_kernels as tk
 from .lattice import Lattice, Region
 from .silver import Silver
@@ -25,17 +26,24 @@ MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only o
 
 
 class Heated(NamedTuple):
-    """Where a filament's heat arises, entry by entry, and what of its tunnelling links ends there.
+    """Where a filament's heat arises, entry by entry, and what of its links and narrowest bonds ends there.
 
     sites int64; watts: at one volt, W/V2; siemens: of the links, S; ends int64: 2 p and 2 p + 1 are the sides
-    of the p-th link between two clusters, -1 is none. Links lead heat by their conductance, as metal does
-    (Wiedemann-Franz; in contacts of single atoms: Mosso et al., Nat. Nanotechnol. 12, 430 (2017)).
+    of the p-th link between two clusters, or of a bond where a closed filament is narrowest; -1 is none. They
+    lead heat by their conductance, as metal does (Wiedemann-Franz; in contacts of single atoms: Mosso et al.,
+    Nat. Nanotechnol. 12, 430 (2017)).
     """
 
     sites: np.ndarray
     watts: np.ndarray
     siemens: np.ndarray
     ends: np.ndarray
+
+    def beside(self, other: "Heated") -> "Heated":
+        """Both, with links of their own."""
+        shift = 2 * (self.ends.max(initial=-1) // 2 + 1)
+        ends = np.append(self.ends, np.where(other.ends < 0, -1, other.ends + shift))
+        return Heated(*map(np.append, self[:-1], other[:-1]), ends)
 
 
 NOT_HEATED = Heated(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
@@ -63,7 +71,7 @@ class Path:
         if other.conductance <= LEAST_BESIDE * self.conductance:
             return self
         return Path(self.conductance + other.conductance, self.bridged, self.gap_nm,
-                    lambda: Heated(*map(np.append, self.heat, other.heat)))  # fmt: skip
+                    lambda: self.heat.beside(other.heat))
 
 
 class Network:
@@ -80,6 +88,8 @@ class Network:
         self.lowest = self.lowest_roof  # plane of the metal to which the cathode's tip tunnels
         self.label = np.zeros(region.size, np.int32)
         self.index = np.zeros(region.size, np.int32)
+        #: of the film's silver on its site: on which side it is of gaps and of where it is narrowest
+        self.side = np.zeros(region.size, np.uint8)
         # Silver in an organic under the film is part of the cathode; without a film it is the filament.
         self.in_organic = (region == Region.ORGANIC).ravel() & (stack.active is not None)
         self.counter_top = int(np.flatnonzero((region == Region.COUNTER).any(axis=(1, 2))).max())
@@ -136,6 +146,7 @@ class Network:
         film, self.neck = self.film, NO_NECK
         labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
         own, bridged, self.plated, atoms, names = tk.sorted_out(film, self.label, fields)
+        self.side[film] = np.where(own == tk.ANODE, fl.ABOVE, fl.BELOW)
         if not bridged:
             return self._tunnelling(fields, atoms, names, labels)
         rest = names != tk.BRIDGE
@@ -225,7 +236,8 @@ class Network:
         atoms, foot = self.film, self.silver.foot
         nodes = atoms[own == tk.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
-        links, weight = self._links(state, nodes)
+        links, weight, side = self._links(state, nodes)
+        self.side[nodes] = side
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         bk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
@@ -236,24 +248,24 @@ class Network:
                                           labels, *self.shape[1:])
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
-        return self._path(nodes, links, weight, unit)
+        return self._path(nodes, links, weight, unit, side)
 
-    def _links(self, state, nodes) -> tuple[np.ndarray, np.ndarray]:
-        """Bonds and links of the closed filament, and their conductances; sets `neck`, and marks the ways."""
+    def _links(self, state, nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bonds and links of a closed filament, conductances, sides of its atoms; sets `neck`, marks ways."""
         to = bk.bonds(state.sites, self.in_organic, nodes, self.index, *self.shape)
-        flow, above = np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8)
-        cut = bk.narrowest(to, flow, above)
-        self.neck = bk.neck_planes(nodes, to, above, self.shape[1] * self.shape[2])
+        flow, side = np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8)
+        cut = fl.narrowest(to, flow, side)
+        self.neck = bk.neck_planes(nodes, to, side, self.shape[1] * self.shape[2])
         links, weight = np.zeros((7 * len(nodes), 3), np.int32), np.zeros(7 * len(nodes))
-        count = bk.bridge_network(nodes, to, above, self.ohmic, self.quantum, self.shape, links, weight)
+        count = bk.bridge_network(nodes, to, side, self.ohmic, self.quantum, self.shape, links, weight)
         if self.tunnelling:
             least = CURRENT_LEAST * self.quantum * cut
-            count = bk.neck_links(nodes, to, flow, above, self.roof, self.silver.foot, self.about_neck,
+            count = bk.neck_links(nodes, to, flow, side, self.roof, self.silver.foot, self.about_neck,
                                   self.link, least, *self.shape, links, weight, count)
         state.bridge[nodes[(flow > 0).any(axis=1)]] = ON_WAY
-        return links[:count], weight[:count]
+        return links[:count], weight[:count], side
 
-    def _path(self, nodes, links, weight, unit) -> Path:
+    def _path(self, nodes, links, weight, unit, side) -> Path:
         """Two-terminal conductance with the resistance of the silver in the organic, and the heat by site."""
         ends = np.append(unit, [0.0, 1.0])  # index -2 is the cathode, -1 the anode
         drop = ends[links[:, 1]] - ends[links[:, 0]]
@@ -263,7 +275,11 @@ class Network:
         foot = self._foot_resistance()
         scale = 1.0 / (1.0 + conductance * foot)
         below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
-        heated = unlinked(np.append(nodes[links[:, 0]], links[:, 2]), np.append(power / 2, power / 2 + below))
+        sides = np.append(side, [fl.BELOW, fl.ABOVE])
+        across = sides[links[:, 0]] != sides[links[:, 1]]  # the narrowest bonds, and links beside them
+        ends = [np.where(across, 2 * np.arange(len(links)) + end, -1) for end in (0, 1)]
+        heated = Heated(np.append(nodes[links[:, 0]], links[:, 2]), np.append(power / 2, power / 2 + below),
+                        np.tile(np.where(across, weight, 0.0), 2), np.concatenate(ends))  # fmt: skip
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
         return Path(conductance * scale, True, 0.0, partial(_warm, heated, conductance * scale))
 

@@ -14,6 +14,7 @@ from small_stacks import STACKS, loaded
 
 from kmc import bridge_kernels as bk
 from kmc import field_kernels as fk
+from kmc import flow_kernels as fl
 from kmc import kernels
 from kmc import transport_kernels as tk
 from kmc.lattice import Region
@@ -102,20 +103,20 @@ def currents(top: int) -> dict[str, np.ndarray]:
                                          8, *heated)]))  # fmt: skip
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
-    unit, above = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
+    unit, side = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
     to = bk.bonds(state.sites, in_organic, atoms, index, *SHAPE)
     flow = np.zeros((len(atoms), 6), np.int8)
-    cut = bk.narrowest(to, flow, above)
-    neck = bk.neck_planes(atoms, to, above, SHAPE[1] * SHAPE[2])
-    count = bk.bridge_network(atoms, to, above, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
+    cut = fl.narrowest(to, flow, side)
+    neck = bk.neck_planes(atoms, to, side, SHAPE[1] * SHAPE[2])
+    count = bk.bridge_network(atoms, to, side, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
     if cut:
         near = (roof, foot, 3, table, 1e-7, *SHAPE)
-        count = bk.neck_links(atoms, to, flow, above, *near, links, weight, count)
+        count = bk.neck_links(atoms, to, flow, side, *near, links, weight, count)
     rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
             "planes": planes, "ends": np.concatenate(heated), "links": links[:count],
             "weight": weight[:count], "unit": unit,
-            "rounds": np.array([rounds, cut, *neck]), "above": above, "flow": flow}
+            "rounds": np.array([rounds, cut, *neck]), "side": side, "flow": flow}
 
 
 def everything() -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from small_filament import closed
 from small_stacks import LAYERED
 
 from kmc import bridge_kernels as bk
+from kmc import flow_kernels as fl
 from kmc.coupling import Device
 from kmc.kernels_events import remove_metal
 from kmc.state import METAL, ON_WAY
@@ -86,6 +87,65 @@ def test_ways_are_as_many_as_the_neck_is_wide(name: str) -> None:
     assert any(narrower)
 
 
+OHMIC, QUANTUM = 3e-3, 77e-6
+
+
+def column(planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Sides and unit potentials of a column of these planes of atoms, upwards, and its conductance, S."""
+    there = np.stack(planes)
+    nodes, shape = np.flatnonzero(there).astype(np.int32), there.shape
+    index = np.full(there.size, -1, np.int32)
+    index[nodes] = np.arange(len(nodes))
+    to = np.full((len(nodes), 6), fl.NONE, np.int32)
+    for k, site in enumerate(nodes):
+        z, y, x = np.unravel_index(site, shape)
+        for d, step in enumerate(((0, 0, -1), (0, 0, 1), (0, -1, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0))):
+            beyond = tuple(np.add((z, y, x), step))
+            if beyond[0] in (-1, shape[0]):
+                to[k, d] = fl.CATHODE_END if beyond[0] < 0 else fl.ANODE_END
+            elif all(0 <= at < n for at, n in zip(beyond, shape, strict=True)) and there[beyond]:
+                to[k, d] = index[np.ravel_multi_index(beyond, shape)]
+    side = np.zeros(len(nodes), np.uint8)
+    fl.narrowest(to, np.zeros((len(nodes), 6), np.int8), side)
+    links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
+    count = bk.bridge_network(nodes, to, side, OHMIC, QUANTUM, shape, links, weight)
+    unit = np.full(len(nodes), 0.3)
+    bk.solve_network(links[:count], weight[:count], unit, 1e-9)
+    ends = np.append(unit, [0.0, 1.0])
+    drop = ends[links[:count, 1]] - ends[links[:count, 0]]
+    return side, unit, float((weight[:count] * drop**2).sum())
+
+
+@pytest.mark.parametrize("wide", [1, 3])
+def test_a_column_as_narrow_throughout_has_half_of_its_contact_at_either_end(wide: int) -> None:
+    """Its atoms lie between both, at half of the voltage: neither electrode is another one's mirror image.
+
+    As much resistance in all as one quantum an atom of a plane, and the silver's.
+    """
+    full = np.ones((wide, wide), bool)
+    side, unit, siemens = column([full] * 6)
+    assert (side == fl.BETWEEN).all()
+    assert 1.0 / siemens == pytest.approx((1.0 / QUANTUM + 7.0 / OHMIC) / wide**2, rel=1e-6)
+    planes = unit.reshape(6, -1).mean(axis=1)
+    assert planes + planes[::-1] == pytest.approx(np.ones(6), abs=1e-6)
+    assert np.ptp(planes) < 0.2
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_one_narrowest_plane_has_all_of_it(at: int) -> None:
+    """Wider silver lies on one of its two sides, and nothing between them."""
+    planes = [np.ones((3, 3), bool)] * 6
+    planes[at] = np.eye(3) > 5.0
+    planes[at][1, 1] = True
+    side, unit, siemens = column(planes)
+    assert siemens < QUANTUM
+    height = np.repeat(np.arange(6), [plane.sum() for plane in planes])
+    assert (side[height < at] == fl.BELOW).all()
+    assert (side[height > at] == fl.ABOVE).all()
+    assert unit[height < at].max() < 0.2
+    assert unit[height > at].min() > 0.8
+
+
 def test_a_foot_that_goes_is_seen() -> None:
     """Silver in the organic is no part of the network, but where it goes the filament may be open."""
     d = closed("ogb_20nm", wide=1)
@@ -101,10 +161,10 @@ def test_a_foot_that_goes_is_seen() -> None:
 def width(d: Device, atoms: np.ndarray | None = None) -> int:
     """Bonds of the narrowest place of a closed filament (of some of its atoms)."""
     nodes = d.network.film[d.state.bridge[d.network.film] > 0] if atoms is None else atoms
-    index = np.full(d.lattice.region.size, bk.NONE, np.int32)
+    index = np.full(d.lattice.region.size, fl.NONE, np.int32)
     index[nodes] = np.arange(len(nodes))
     to = bk.bonds(d.state.sites, d.network.in_organic, nodes, index, *d.lattice.shape)
-    return bk.narrowest(to, np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8))
+    return fl.narrowest(to, np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8))
 
 
 def remove(d: Device, site: int) -> None:

@@ -38,7 +38,7 @@ def busy(name: str) -> Window:
     d.solve_fields()
     atoms = d.state.entities["site"][d.state.entities["kind"] == KIND_METAL]
     heated = unlinked(atoms.astype(np.int64), np.ones(len(atoms)))
-    d.heat.solve(d.state, d.network.film, d.network.column, *heated)
+    d.heat.solve(d.state, d.network.film, d.network.side, d.network.column, *heated)
     fields = d.potential.fields
     d.heat.publish(fields)
     warm = fields["temperature"] - d.stage

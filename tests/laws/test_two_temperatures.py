@@ -12,11 +12,12 @@ from small_filament import closed
 from small_stacks import LAYERED, put_silver
 
 from kmc.coupling import Device
+from kmc.flow_kernels import ABOVE
 from kmc.heat import Heat
 from kmc.lattice import Lattice, Region
 from kmc.stack import load_stack
 from kmc.state import COUNTER_METAL, ELECTRODE_METAL, METAL, SITE
-from kmc.transport import unlinked
+from kmc.transport import Heated, unlinked
 from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
@@ -43,8 +44,12 @@ def chain(coupling: str) -> Heat:
     sites["cation"][4:-4, 0, 0] = METAL
     film = np.flatnonzero(sites["cation"] == METAL)
     nothing = np.zeros(sites.shape[0], np.int64)
-    heated = unlinked(film[[79, 80]], np.full(2, 5e-10))
-    heat.solve(SimpleNamespace(sites=sites.ravel()), film, nothing, *heated)
+    # Its halves are the sides of an inner bond, which leads heat as the others do.
+    side = np.zeros(sites.size, np.uint8)
+    side[film[80:]] = ABOVE
+    bond = np.full(2, heat.lorenz * SPACING_NM / LORENZ)
+    heated = Heated(film[[79, 80]], np.full(2, 5e-10), bond, np.arange(2))
+    heat.solve(SimpleNamespace(sites=sites.ravel()), film, side, nothing, *heated)
     return heat
 
 
@@ -73,7 +78,7 @@ def test_each_atom_takes_its_share_from_the_electrons(name: str) -> None:
     d = closed(name)
     heat = d.heat
     film = d.network.filament(d.state, d.path.heat.sites)
-    atoms = heat.at.network(d.state, film, d.network.column, heat.nodes)[2]
+    atoms = heat.at.network(d.state, film, d.network.side, d.network.column, heat.nodes)[2]
     assert atoms.sum() == len(film) + d.network.column.sum()
     apart = heat.electrons - heat.rise
     taken = heat.exchange * atoms * apart
@@ -82,14 +87,40 @@ def test_each_atom_takes_its_share_from_the_electrons(name: str) -> None:
     assert apart.max() > 5.0
 
 
+@pytest.mark.parametrize("planes", [158, 160])  # the neck within a heat cell, and between two
+def test_a_neck_leads_electrons_heat_by_its_quantum(planes: int) -> None:
+    """Heat below a neck of one quantum at the end of a chain: T^2 - T0^2 = 2 P / L (g + a / n), within 2 %.
+
+    The chain's n bonds lead to the counter, the neck to the electrode. Negative control: a neck that leads
+    heat as an inner bond does, which has a fifth of that.
+    """
+    heat, sites = cold_matrix("1e13 W/m3/K", Region.GAP, 160)
+    sites["cation"][4 : 4 + planes, 0, 0] = METAL
+    sites["cation"][4 + planes : -4] = ELECTRODE_METAL
+    film = np.flatnonzero(sites["cation"] == METAL)
+    neck = np.array([film[-1], film[-1] + sites[0].size])
+    ohmic, power = heat.lorenz * SPACING_NM / LORENZ, 1e-7
+    found = []
+    for siemens in (77e-6, ohmic):
+        heated = Heated(neck, np.array([power, 0.0]), np.full(2, siemens), np.arange(2))
+        below, nothing = np.zeros(sites.size, np.uint8), np.zeros(sites.shape[0], np.int64)
+        heat.solve(SimpleNamespace(sites=sites.ravel()), film, below, nothing, *heated)
+        found.append((heat.stage + heat.electrons.max()) ** 2 - heat.stage**2)
+    assert found[0] == pytest.approx(2 * power / LORENZ / (77e-6 + ohmic / planes), rel=0.02)
+    assert found[1] < 0.2 * found[0]
+
+
 @pytest.mark.parametrize("name", LAYERED)
 def test_a_lattice_is_the_colder_the_weaker_it_is_coupled(name: str) -> None:
-    """In the film; where the coupling is strong, and where a card has none, both temperatures are one."""
+    """In the film; where the coupling is strong, and where a card has none, both temperatures are one.
+
+    As strong as that a neck's two sides have one lattice where they share a cell, which is no warmer for it.
+    """
     film = {}
     for coupling in (5e15, 5e16, 5e17, 1e23):
         heat = closed(name, **{"electrode.electron_phonon_coupling": f"{coupling} W/m3/K"}).heat
-        film[coupling] = heat.rise[heat.nodes < heat.at.plain].max()
-    assert (np.diff(list(film.values())) > 0.5).all()
+        film[coupling] = heat.rise[heat.nodes < heat.at.sided].max()
+    assert (np.diff(list(film.values())[:3]) > 0.5).all()
     apart = np.abs(heat.electrons - heat.rise)
     assert (apart <= np.abs(heat.released) / heat.exchange + 0.01).all()  # a node has one atom or more
     assert apart.max() < 0.005 * heat.rise.max()
@@ -109,12 +140,12 @@ def test_film_and_column_are_joined(thickness: float) -> None:
     """
     d = closed("ogb_20nm", organic_nm=thickness)
     heat, film, column = d.heat, d.network.filament(d.state, d.path.heat.sites), d.network.column
-    nodes, bonds, _ = heat.at.network(d.state, film, column, np.zeros(0, np.int64))
-    assert (nodes >= heat.at.plain).sum() >= 3  # planes of the column, and both electrodes
+    nodes, bonds, _ = heat.at.network(d.state, film, d.network.side, column, np.zeros(0, np.int64))
+    assert (nodes >= heat.at.sided).sum() >= 3  # planes of the column, and both electrodes
     assert connected_components(bonds)[0] == 1
     without = film[film >= d.network.film_floor]
     assert len(without) < len(film)
-    nodes, bonds, _ = heat.at.network(d.state, without, column, np.zeros(0, np.int64))
+    nodes, bonds, _ = heat.at.network(d.state, without, d.network.side, column, np.zeros(0, np.int64))
     assert connected_components(bonds)[0] == 2
 
 
@@ -136,9 +167,10 @@ def plated(name: str) -> Device:
 
 def every_node_has_atoms(d: Device, led: np.ndarray) -> bool:
     """Of those that lead or are heated, electrodes apart, if the sites `led` count among the film."""
-    heated = d.heat.at.of(d.state, d.path.heat.sites)
+    heated = d.heat.at.of(d.state, d.network.side, d.path.heat.sites)
     film = d.network.filament(d.state, led)
-    return bool((d.heat.at.network(d.state, film, d.network.column, heated)[2][:-2] > 0).all())
+    atoms = d.heat.at.network(d.state, film, d.network.side, d.network.column, heated)[2]
+    return bool((atoms[:-2] > 0).all())
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -168,7 +200,8 @@ def test_a_column_leads_heat_as_its_planes_in_series() -> None:
     top = np.ravel_multi_index((67, 0, 0), sites.shape)
     sites["cation"][67, 0, 0] = METAL
     film, state = np.zeros(0, np.int64), SimpleNamespace(sites=sites.ravel())
-    heat.solve(state, film, column, *unlinked(np.array([top]), np.array([1e-9])))
+    side = np.zeros(sites.size, np.uint8)
+    heat.solve(state, film, side, column, *unlinked(np.array([top]), np.array([1e-9])))
     bond = heat.lorenz * heat.stage * SPACING_NM
     hottest = heat.electrons[np.flatnonzero(heat.nodes < heat.at.count - 2)].max()
     expected = 1e-9 * (34 / 40 + 28 / 20) / bond
@@ -183,14 +216,14 @@ def test_what_is_known_does_not_depend_on_what_was_asked_first(name: str) -> Non
     What a node does to another is what that does to it, within 1 %: the control is another node's.
     """
     d = closed(name)
-    nodes = d.heat.nodes
+    places = np.unique(d.heat.at.place(d.heat.nodes))
     tables = []
-    for order in (nodes, nodes[::-1]):
+    for order in (places, places[::-1]):
         heat = Heat(d.lattice, d.stack, d.stage)
-        for node in order:
-            heat.learn(int(node))
-        tables.append(heat.response[np.ix_(heat.slot[nodes], heat.slot[nodes])])
-        assert [heat.at.source(int(k)).sum() for k in nodes] == pytest.approx(np.ones(len(nodes)))
+        for place in order:
+            heat.learn(int(place))
+        tables.append(heat.response[np.ix_(heat.slot[places], heat.slot[places])])
+        assert [heat.at.source(int(k)).sum() for k in places] == pytest.approx(np.ones(len(places)))
     assert tables[0].tobytes() == tables[1].tobytes()
     assert tables[0] == pytest.approx(tables[0].T, rel=0.01, abs=0.002 * tables[0].max())
     assert tables[0] != pytest.approx(np.roll(tables[0], 1, axis=0), rel=0.01, abs=0.002 * tables[0].max())
@@ -218,5 +251,5 @@ def test_electrons_go_on_through_the_counter_as_the_current_does(name: str) -> N
     kelvin = good.stage + good.electrons[-1]
     assert good.carried == pytest.approx(LORENZ * (kelvin**2 - good.stage**2) / 200.0)
     assert good.carried > 0.05 * good.released.sum()
-    assert bad.carried < 1e-9 * bad.released.sum()
+    assert bad.carried < 1e-8 * bad.released.sum()
     assert good.rise[-1] < 0.7 * bad.rise[-1]
