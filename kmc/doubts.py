@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from kmc.morphology import built_thicker
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.stack import Stack
@@ -34,6 +35,17 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -
     found += [f"{path} does nothing here: {why}" for path in stack.choices
               if (why := _unread(path, stack, settings))]  # fmt: skip
     return found + ([] if protocol is None else [*_too_strong(stack, protocol), *_cut(protocol.segments)])
+
+
+def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float]) -> list[str]:
+    """All that is to be told of a run whose window was built, with these sides."""
+    found, asked = [], float(settings.window)
+    if max(abs(side / asked - 1.0) for side in sides_nm) > _FAR:
+        y, x = sides_nm
+        found.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: it holds "
+                     "whole crystals")  # fmt: skip
+    thicker = built_thicker(stack, settings)
+    return [*found, *([thicker] if thicker else []), *doubts(stack, settings, protocol)]
 
 
 def narrow(stack: Stack, settings: Settings) -> list[str]:

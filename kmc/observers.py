@@ -137,7 +137,11 @@ def watch_sites(simulation: Any, every_s: float) -> Observer:
 
 
 def watch_numbers(simulation: Any, functions: Mapping[str, Look]) -> Observer:
-    """Let each function make a number of the sites at every sample. UserError for a name that is taken."""
+    """Let each function make a number of the sites at every sample. UserError for a name that is taken, and
+    for what is no function."""
+    if not isinstance(functions, Mapping) or not all(callable(one) for one in functions.values()):
+        step = "write observers={'name': function}"
+        raise UserError("observers are functions by the name that their number gets", next_step=step)
     for name in functions:
         if name in ALL or not name.isidentifier():
             raise UserError(f"an observer cannot be called {name!r}", next_step="give it a name of its own, "

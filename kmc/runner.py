@@ -28,7 +28,6 @@ from kmc.progress import Progress, say
 from kmc.runfile import RunFile
 
 _LEAST_SHARE = 0.02  # of the elapsed time passes between checkpoints: their number grows as a logarithm
-_FAR = 0.05  # by which a window differs from what was asked for, and is told
 _MOST_COST = 0.1  # of the time goes into writing them
 
 
@@ -195,21 +194,13 @@ class _Session:
 
     def _tell_window(self) -> None:
         """Keep the size that the window has, and say where it is far from what was asked for."""
-        from kmc.doubts import doubts
-        from kmc.morphology import built_thicker
+        from kmc.doubts import of_run
 
         sides = provenance.window_nm(self.simulation.lattice)
         if self.record["run"].get("window_nm") != sides:
             self.record["run"]["window_nm"] = sides
             self._write_record()
-        asked = float(self.run.settings.window)
-        if max(abs(side / asked - 1.0) for side in sides) > _FAR:
-            y, x = sides
-            self.warnings.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: "
-                                 "it holds whole crystals")  # fmt: skip
-        if thicker := built_thicker(self.simulation.stack, self.run.settings):
-            self.warnings.append(thicker)
-        self.warnings += doubts(self.simulation.stack, self.run.settings, self.run.protocol)
+        self.warnings += of_run(self.simulation.stack, self.run.settings, self.run.protocol, sides)
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

@@ -193,10 +193,12 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     `Simulation.state_dict()`; progress: True shows it on standard error, a function is called with a dict of
     time_s, events, voltage_V ... twice a second at most; snapshots: how often the sites are looked at
     ("1 ms"); observers: functions that make a number of the sites at every sample, by the name that it gets
-    in the trace (`kmc.observers.Look`). A run that reaches `wall_limit_s` warns, and returns what it has.
-    Raises UserError for what a run file may not say either.
+    in the trace (`kmc.observers.Look`). A run that reaches `wall_limit_s` warns and returns what it has; what
+    `kmc run` tells of a run before its first step is a warning too. Raises UserError for what a run file may
+    not say either.
     """
     from . import checkpoint, dataset, provenance
+    from .doubts import of_run
     from .final import load_state
     from .settings import read_settings
     from .stack import Stack, load_stack
@@ -215,6 +217,8 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
     simulation = Simulation(device, protocol, settings, seed, initial)
     about["window_nm"] = provenance.window_nm(simulation.lattice)
+    for told in of_run(device, settings, protocol, about["window_nm"]):
+        warnings.warn(told, stacklevel=2)
     sites = watch_sites(simulation, looks["every"]) if looks else None
     numbers = watch_numbers(simulation, observers) if observers else None
     with shown(device.name, progress) as tell:

@@ -14,7 +14,7 @@ FLOORS: dict[str, float] = {
     "errors": 1, "threads": 1, "cache": 1, "units": 1.2, "streams": 1.2, "files": 1.2, "progress": 1.4,
     "outputs": 1.4, "documents": 1.4, "families": 1.4,
     "typed": 1.6, "quantities": 1.6, "finding": 1.6, "cards": 2,
-    "doubts": 3.2,
+    "doubts": 4.2,
     "layers": 2.5, "corners": 2.4, "steps": 2.4, "waveforms": 2.5, "stack": 3, "protocol": 3, "settings": 3,
     "lattice": 3.4, "relief": 3.4, "deposit": 3.6, "channels": 3.8, "packing": 3.8, "grains": 3.8,
     "interstices": 3.8, "morphology": 4, "state": 4,
@@ -48,8 +48,8 @@ FLOORS: dict[str, float] = {
 ANALYSIS: dict[str, float] = {
     "measured_law": 1, "intervals": 1, "sources": 1, "metrics": 2, "measured": 3, "compare": 3, "compact": 3,
     "differences": 3, "tables": 4, "study_figures": 4, "tightness": 4, "reservoir": 5,
-    "figures": 6, "overlay": 7, "reproduce": 7, "conclusions": 7.5, "calibrate": 8, "report": 8, "compare_command": 9,
-    "commands": 10, "__init__": 11,
+    "figures": 6, "overlay": 7, "reproduce": 7, "conclusions": 7.5, "calibrate": 8, "report": 8,
+    "compare_command": 9, "commands": 10, "__init__": 11,
 }
 
 # Imports that go up, each with its reason.
