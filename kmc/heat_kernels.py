@@ -24,7 +24,7 @@ def node_of(site: int, sites, side, organic: bool, factor: int, nz: int, ny: int
         return SIDES * cells + planes + 1
     if organic and sites[site].region == ORGANIC:
         return SIDES * cells + z // factor
-    return np.int64(side[site]) * cells + ((z // factor) * rows + y // factor) * wide + x // factor
+    return int(side[site]) * cells + ((z // factor) * rows + y // factor) * wide + x // factor
 
 
 @njit

@@ -43,7 +43,7 @@ class Heated(NamedTuple):
         """Both, with links of their own."""
         shift = 2 * (self.ends.max(initial=-1) // 2 + 1)
         ends = np.append(self.ends, np.where(other.ends < 0, -1, other.ends + shift))
-        return Heated(*map(np.append, self[:-1], other[:-1]), ends)
+        return Heated(*map(np.append, self[:3], other[:3]), ends)  # type: ignore[call-arg]
 
 
 NOT_HEATED = Heated(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
@@ -277,9 +277,9 @@ class Network:
         below = np.where(links[:, 1] == -2, current * conductance * foot, 0.0)
         sides = np.append(side, [fl.BELOW, fl.ABOVE])
         across = sides[links[:, 0]] != sides[links[:, 1]]  # the narrowest bonds, and links beside them
-        ends = [np.where(across, 2 * np.arange(len(links)) + end, -1) for end in (0, 1)]
+        to = [np.where(across, 2 * np.arange(len(links)) + end, -1) for end in (0, 1)]
         heated = Heated(np.append(nodes[links[:, 0]], links[:, 2]), np.append(power / 2, power / 2 + below),
-                        np.tile(np.where(across, weight, 0.0), 2), np.concatenate(ends))  # fmt: skip
+                        np.tile(np.where(across, weight, 0.0), 2), np.concatenate(to))  # fmt: skip
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
         return Path(conductance * scale, True, 0.0, partial(_warm, heated, conductance * scale))
 

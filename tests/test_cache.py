@@ -1,4 +1,4 @@
-"""A cache of kernels that is empty or cannot be written is told: once. To `kmc warmup` the latter is an error."""
+"""A cache of kernels that is empty or cannot be written is told once; `kmc warmup` refuses the latter."""
 
 from __future__ import annotations
 

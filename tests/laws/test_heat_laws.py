@@ -348,7 +348,7 @@ def test_current_times_voltage_is_the_heat_of_a_gap_inside_the_filament(name: st
 def test_a_constriction_is_never_hotter_than_kohlrauschs_bound(name: str, wide: int) -> None:
     """At 0.3 V no more than 1006 K in the lattice, in a chain and a full seam.
 
-    In the electrons as much, within 1 %, of a voltage with what the contact, which leads their heat, would take.
+    In the electrons as much, within 1 %, of a voltage with what the contact, which leads heat, would take.
     """
     d = closed(name, wide)
     assert d.path.bridged
