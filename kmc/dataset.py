@@ -14,7 +14,7 @@ from kmc.files import make_folder
 from kmc.migrate import current
 from kmc.netcdf import content_hash, is_other, lazily, load, write
 from kmc.provenance import lacking
-from kmc.variables import ALL, AXES, SCHEMA_VERSION, SNAPSHOTS, TRACES
+from kmc.variables import ALL, AXES, OBSERVED, SCHEMA_VERSION, SNAPSHOTS, TRACES, is_observed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,7 +61,7 @@ def build(rows: Arrays, snapshots: Sequence[Arrays] = (),
 def with_numbers(ds: xr.Dataset, seen: Sequence[Arrays]) -> xr.Dataset:
     """A trace with what observers made of each of its samples, `time` and numbers by name."""
     names = [name for name in seen[0] if name != "time"] if seen else []
-    about = {"units": "", "long_name": "what an observer of the user's made of the sites"}
+    about = {"units": "1", "long_name": "what an observer of the user's made of the sites", **OBSERVED}
     return ds.assign({name: ("time", np.array([row[name] for row in seen]), about) for name in names})
 
 
@@ -245,6 +245,8 @@ def _schema_problems(ds: xr.Dataset) -> list[str]:
     for label, variable in ds.variables.items():
         name = str(label)
         known = ALL.get(name)
+        if is_observed(variable):
+            continue
         if known is None:
             found += [f"the variable {name} is not in the schema"] if newer <= 0 else []
         elif str(variable.dtype) != known.dtype or variable.attrs.get("units") != known.units:

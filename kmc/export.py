@@ -19,7 +19,7 @@ from kmc.outputs import Kind, check_file
 from kmc.progress import say
 from kmc.provenance import run_of
 from kmc.state import ION, METAL
-from kmc.variables import TRACES, column
+from kmc.variables import TRACES, column, is_observed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,8 +52,10 @@ def writer(name: str) -> tuple[Writer, str]:
 
 
 def write_csv(ds: xr.Dataset, path: Path) -> list[Path]:
-    """The trace: a header of names with units, then a row a sample; floats read back equal."""
-    names = [name for name in TRACES if name in ds.variables and ds[name].dims == ("time",)]
+    """The trace, with observers' numbers: a header of names with units, then a row a sample; floats read back
+    equal."""
+    own = [str(name) for name in ds.data_vars if is_observed(ds[name])]
+    names = [name for name in (*TRACES, *own) if name in ds.variables and ds[name].dims == ("time",)]
     columns = [ds[name].values.tolist() for name in names]
     check_file(path, CSV)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmc import dataset
+from kmc.errors import UserError
 from kmc.study.manifest import is_study
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ def open(path: str | Path) -> xr.Dataset:
     `kmc.study.results.open_study` for its dimensions. Raises UserError when there is nothing and CorruptFile
     when a file cannot be read.
     """
+    if not isinstance(path, (str, Path)):
+        step = "name one file or folder; xr.concat joins what several hold"
+        raise UserError(f"kmc.open takes one path, not {path!r:.60}", next_step=step)
     folder = dataset.out_of(Path(path))
     if not is_study(folder):
         return dataset.open(path)

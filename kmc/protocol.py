@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import copy
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from kmc import corners, documents, typed, units
@@ -25,13 +26,14 @@ _UNITS = {
 
 
 class Protocol:
-    """Segments in order. Immutable; `a + b` runs one after the other.
+    """Segments in order, or protocols. Immutable; `a + b` runs one after the other.
 
     >>> Protocol.sweep("1.5 V", rate="100 V/s", compliance="1 uA") + Protocol.read()
     """
 
     def __init__(self, segments: Any) -> None:
-        self.segments: tuple[Segment, ...] = tuple(segments)
+        self.segments: tuple[Segment, ...] = tuple(chain.from_iterable(
+            one.segments if isinstance(one, Protocol) else (one,) for one in segments))  # fmt: skip
         if not all(isinstance(one, Segment) for one in self.segments):
             raise UserError("a protocol is not made of segments", next_step="write e.g. Protocol.read(); "
                             "kmc.simulate takes the list of a run file, too")  # fmt: skip

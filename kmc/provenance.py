@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kmc.cache import engine_hash, source_hash
-from kmc.variables import SCHEMA_VERSION
+from kmc.variables import CONVENTIONS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +93,7 @@ def attributes(run: Mapping[str, Any], **provenance: Any) -> dict[str, str]:
     where = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node(),
              "system": platform.platform(), **provenance}  # fmt: skip
     return {
-        "Conventions": "CF-1.11",
+        "Conventions": CONVENTIONS,
         "schema_version": SCHEMA_VERSION,
         "title": f"Kinetic Monte Carlo run {run.get('name', '')}".strip(),
         "run": json.dumps(run, sort_keys=True),

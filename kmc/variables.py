@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION, CONVENTIONS = "1.0", "CF-1.11"
+OBSERVED = {"source": "observer"}  # of a number that a function of the user's made
 
 
 class Variable(NamedTuple):
@@ -25,6 +26,11 @@ class Variable(NamedTuple):
         if "flag_values" in more:  # CF wants the flags in the variable's own type
             more["flag_values"] = np.array(more["flag_values"], self.dtype)
         return {"units": self.units, "long_name": self.long_name, **more}
+
+
+def is_observed(variable: Any) -> bool:
+    """Whether a variable of a dataset is a number of the user's own."""
+    return variable.attrs.get("source") == OBSERVED["source"]
 
 
 _CONDUCTANCE = "current / voltage_device where |voltage_device| > 1 mV, else a 10 mV small-signal solve"

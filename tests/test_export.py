@@ -54,6 +54,18 @@ def test_csv_reads_back_equal(ds: xr.Dataset, tmp_path: Path) -> None:
         assert np.array_equal(values[:, i], ds[name].values)
 
 
+def test_observers_numbers_go_along(ds: xr.Dataset, tmp_path: Path) -> None:
+    """They are columns, and a dataset with them is sound; another variable is not of the schema."""
+    seen = [{"time": time, "atoms": float(k)} for k, time in enumerate(ds["time"].values)]
+    full = dataset.with_numbers(ds, seen)
+    assert full["atoms"].attrs["units"] == "1"
+    (path,) = export.write_csv(full, tmp_path / "a.csv")
+    assert np.genfromtxt(path, delimiter=",", names=True)["atoms"].tolist() == full["atoms"].values.tolist()
+    told = dataset._schema_problems(full.assign(other=full["atoms"].drop_attrs()))
+    assert [one for one in told if "atoms" in one or "other" in one] == [
+        "the variable other is not in the schema"]  # fmt: skip
+
+
 def test_extxyz_is_read_by_ase(ds: xr.Dataset, tmp_path: Path) -> None:
     """Cell, periodicity, species, charges and places, in angstrom, a frame a snapshot."""
     io = pytest.importorskip("ase.io")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from kmc.errors import UserError
 from kmc.lattice import Region
 from kmc.protocol import Protocol
 from kmc.units import E_CHARGE, K_B
@@ -319,6 +320,18 @@ def test_pulses_with_reads_and_pulses_in_a_loop_are_pulses() -> None:
     swept = trace([(1.0, 0.05 * k, 1.0) for k in (0, 1, 2, 1, 0)], [0] * 5)
     assert not len(states.reads(swept))
     assert not len(pulses.pulse_conductances(swept))
+
+
+@pytest.mark.parametrize("volt", [0.05, 0.1, -0.1])
+def test_reads_and_rests_of_their_own_are_no_pulses(volt: float) -> None:
+    """A segment before or after the train, as the docs advise: the greatest voltage of it is no pulse's."""
+    train, aside = [(1.0, 0.6, 1.0), (1.0, 0.0, 9.0), (1.0, 0.6, 3.0), (1.0, 0.0, 9.0)], (1.0, volt, 7.0)
+    for rows, segments in (([aside, *train], [0, 1, 1, 1, 1]), ([*train, aside], [0, 0, 0, 0, 1])):
+        run = trace(rows, segments)
+        assert pulses.pulse_conductances(run).tolist() == [1, 3]
+        assert pulses.pulse_ratio(run) == 3.0
+    with pytest.raises(UserError, match="not that of one run"):
+        pulses.pulse_conductances(run.expand_dims(replicate=2))
 
 
 def test_slopes_and_regimes() -> None:

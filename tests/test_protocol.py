@@ -45,6 +45,13 @@ def test_cycles_and_repeats_are_counted_on() -> None:
     assert [step.cycle for step in protocol.steps()] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
 
 
+def test_a_protocol_is_made_of_protocols() -> None:
+    """Thousands of them at once, which a sum would count again and again; the same as their sum."""
+    one, other = Protocol.hold("0.1 V", "1 us"), Protocol.read()
+    assert Protocol([one, other, *one.segments]) == one + other + one
+    assert len(Protocol(one for _ in range(5000)).segments) == 5000
+
+
 def test_pulses_with_gaps() -> None:
     """Four pulses of 5 ms, 10 ms apart."""
     steps = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=4, compliance="10 uA").steps()

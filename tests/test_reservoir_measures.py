@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kmc.study.definition import load_study
 from kmc_analysis.reservoir import (
     costs,
     figures,
+    identity,
     kinetic,
     measures,
     outputs,
@@ -347,6 +349,35 @@ def test_compact_model_predicts_kinetic_accuracy() -> None:
     others = generator.permutation(sorted(stored))
     mixed = {name: stored[other] for name, other in zip(stored, others, strict=True)}
     assert kinetic.transferred(plan, mixed, result, 1)["kinetic"] < found["kinetic"] - 20.0
+
+
+def test_a_node_takes_times_that_are_times(small: settings.Plan) -> None:
+    """None that is no number; what lies outside of the train is counted: ms for s."""
+    node = SpikeDevices(small, 1)
+    with pytest.raises(UserError, match="a spike has no time"):
+        node.inputs([np.array([np.nan])])
+    with pytest.warns(UserWarning, match="2 spikes lie outside 0 s to 0.75 s"):
+        assert not node.inputs([np.array([9.0, -1.0])])[:, :-1].any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert node.inputs([np.array([0.1])])[:, :-1].any()
+
+
+def test_a_plan_that_was_changed_is_not_that_of_its_results(small: settings.Plan) -> None:
+    """The node that is written with results makes their devices or none."""
+    same = identity.identity(small)
+    assert identity.unchanged(small, same) is small
+    with pytest.raises(UserError, match="it was changed since"):
+        identity.unchanged(small.changed(feeding={"nodes": 5}), same)
+
+
+def test_devices_that_do_not_answer_tell_nothing() -> None:
+    """Rounding noise is no feature: scaled up to a spread of one, it gave a NARMA error of 180."""
+    noise = 1.0 + 1e-14 * np.random.default_rng(1).standard_normal((40, 3))
+    wanted = np.arange(40.0)
+    told = measures.ridge(noise, wanted, slice(0, 30), slice(30, 40))
+    assert told == pytest.approx(np.full(10, wanted[:30].mean()))
+    assert np.abs(pipeline.standardised(noise, noise, False)).max() < 1e-9
 
 
 def test_a_node_tells_reads_from_writes_by_their_voltage() -> None:

@@ -45,6 +45,8 @@ def test_what_generates_trains_is_told_beside_a_file_of_them(tmp_path: Path, ent
     own = "data: {file: mine.csv, test: 5}\n"
     plan = loaded(tmp_path, own, f"data.{entry.replace(': ', '=')}")
     assert pipeline.check(plan).startswith(f"warning: {entry.split(':')[0]}: of generated trains")
+    plan = loaded(tmp_path, own, "data.jitter=30 ms")
+    assert pipeline.check(plan).startswith("warning: jitter: of the generalisation rank alone")
     plan = loaded(tmp_path, own)
     assert pipeline.check(plan) == ""
     assert pipeline.check(plan.changed(data={"test": 3})) == ""

@@ -241,6 +241,23 @@ def test_simulate_stops_at_the_wall_limit() -> None:
         assert kmc.simulate("pedot_only", program, settings={"window": "6 nm"}).sizes["time"] == 400
 
 
+def test_what_is_doubtful_is_a_warning() -> None:
+    """What `kmc run` tells before the first step: of the window, and of the waveform. None of what is not."""
+    points = [["0 s", "0 V"], ["1 ns", "0.05 V"], ["2 ns", "0 V"]]
+    with pytest.warns(UserWarning, match="where 8 nm were asked for"):
+        kmc.simulate("ogb_7nm", kmc.Protocol.pwl(points, step="0.5 ns"), settings={"window": "8 nm"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        kmc.simulate("ogb_7nm", kmc.Protocol.read(duration="1 ns"), settings={"window": "22.3 nm"})
+
+
+@pytest.mark.parametrize("given", [[len], {"metal": 3}])
+def test_an_observer_is_a_function_by_its_name(given: Any) -> None:
+    """Else a UserError says what to write."""
+    with pytest.raises(UserError, match="observers are functions by the name"):
+        kmc.simulate("ogb_7nm", kmc.Protocol.read(), settings={"window": "8 nm"}, observers=given)
+
+
 def test_an_observer_makes_a_number_of_each_sample() -> None:
     """Under its own name, of copies: what it does to them changes nothing, nor does that it looks."""
     program = kmc.Protocol.hold("0.1 V", "20 ns", samples=3)

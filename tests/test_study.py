@@ -722,6 +722,13 @@ def test_all_results_are_one_lazy_dataset(whole: Path) -> None:
     assert ds["thickness"].attrs["units"] == "nm"
     assert ds["seed"].values.tolist() == [5, 6]
     assert not ds["current"].variable._in_memory
+    assert json.loads(ds.attrs["run"])["stack"]
+    assert json.loads(ds.attrs["versions"])["engine"]
+    assert ds.attrs["Conventions"].startswith("CF")
+    assert ds["limited"].attrs["flag_values"].dtype == ds["limited"].dtype
+    assert all(one.attrs["long_name"] for one in ds.variables.values())
+    with pytest.raises(UserError, match=r"kmc\.open takes one path"):
+        kmc.open([whole, whole])  # type: ignore[arg-type]
     one = ds.sel(ligand="ddab", thickness=40.0).isel(replicate=1)
     alone = dataset.open(whole / "out" / "tasks" / f"{one['task'].item()}.nc")
     assert json.loads(alone.attrs["run"])["seed"] == 6

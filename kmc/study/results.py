@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from kmc import netcdf
 from kmc.errors import CorruptFile
 from kmc.study import manifest as records
 from kmc.study.manifest import DONE, FAILED, MISSING, Manifest
-from kmc.variables import SCHEMA_VERSION, TRACES
+from kmc.variables import CONVENTIONS, SCHEMA_VERSION, TRACES
 
 SAMPLE, REPLICATE = "sample", "replicate"
 _NUMBERS = {MISSING: 0, DONE: 1, FAILED: 2}
@@ -31,7 +32,8 @@ def open_study(out: str | Path) -> xr.Dataset:
     task is not done, or has fewer samples than the longest. `time` is a variable like the others, as stop
     conditions may end tasks early. Coordinates are the axes' values, in internal units with `units`, or
     names; `seed` belongs to replicate. `state` is 0 missing, 1 done, 2 failed; `task` is a task's hash, the
-    name of its file. Raises UserError and CorruptFile.
+    name of its file. The attribute `run` is that of the first task done (protocol, settings, cards); in what
+    others differ from it the axes say. Raises UserError and CorruptFile.
     """
     out = Path(out).absolute()  # values are read when used, wherever the program is by then
     found = records.read_manifest(out)
@@ -41,26 +43,35 @@ def open_study(out: str | Path) -> xr.Dataset:
     names = np.array(found.tasks).reshape(found.shape)
     numbers = np.vectorize(_NUMBERS.__getitem__, otypes=[np.int8])(state)
     flags = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": "missing done failed"}
-    data = {**traces, "state": (dims, numbers, {"long_name": "state of the task", **flags}),
+    data = {**traces, "state": (dims, numbers, {"units": "1", "long_name": "state of the task", **flags}),
             "task": (dims, names, {"long_name": "hash of the task"})}  # fmt: skip
-    attributes = {"schema_version": SCHEMA_VERSION, "title": f"Study {found.name}", "study": found.name,
-                  "description": found.description, "study_hash": found.hash, "folder": str(out)}  # fmt: skip
+    attributes = {
+        "Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, "title": f"Study {found.name}",
+        "study": found.name, "description": found.description, "study_hash": found.hash,
+        "versions": json.dumps(found.versions, sort_keys=True), "folder": str(out)}  # fmt: skip
+    if done := [name for name, one in zip(names.flat, state.flat, strict=True) if one == DONE]:
+        attributes["run"] = read_attribute(records.result_path(out, done[0]), "run")
     return xr.Dataset(data, _coordinates(found), attributes)
 
 
 def _coordinates(found: Manifest) -> dict[str, Any]:
     coordinates: dict[str, Any] = {}
     for axis in found.axes:
-        attributes = {"units": axis.unit} if axis.unit else {}
+        attributes = {"long_name": f"axis of the study: {axis.name}"}
+        attributes |= {"units": axis.unit} if axis.unit else {}
         coordinates[axis.name] = (axis.name, np.array(axis.values), attributes)
-    coordinates[REPLICATE] = (REPLICATE, np.arange(len(found.seeds)))
-    coordinates["seed"] = (REPLICATE, np.array(found.seeds))
+    about = {REPLICATE: (np.arange(len(found.seeds)), "number of the device of a variant"),
+             "seed": (np.array(found.seeds), "seed of the device")}  # fmt: skip
+    for name, (values, told) in about.items():
+        coordinates[name] = (REPLICATE, values, {"units": "1", "long_name": told})
     return coordinates
 
 
 def _trace(out: Path, found: Manifest, done: np.ndarray, name: str, dims: tuple[str, ...]) -> xr.Variable:
     array = _Traces(out, found, done, name)
     attributes = {key: value for key, value in TRACES[name].attributes().items() if key != "axis"}
+    if "flag_values" in attributes:  # of the variable's own type, by CF
+        attributes["flag_values"] = np.asarray(attributes["flag_values"], float)
     return xr.Variable((*dims, SAMPLE), indexing.LazilyIndexedArray(array), attributes)
 
 

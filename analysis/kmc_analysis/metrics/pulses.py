@@ -7,7 +7,8 @@ import math
 import numpy as np
 import xarray as xr
 
-from kmc_analysis.metrics.states import held
+from kmc.errors import UserError
+from kmc_analysis.metrics.states import held, is_read
 
 APART = 2.0  # sigma: means of two streams that can be told apart
 _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
@@ -17,9 +18,12 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
     """a_k, S: mean conductance over the last 10 % of pulse k, in order.
 
     A pulse is each stretch at the greatest voltage, of either sign, that a segment of the protocol holds, if
-    that is not zero: a bit 0 of a pattern, which is read at most, has none, and neither has a sweep
-    (`kmc_analysis.metrics.states.held`).
+    that is more than a read's 0.1 V: a bit 0 of a pattern, which is read at most, has none, and neither has a
+    sweep or a `pwl` (`kmc_analysis.metrics.states.held`). Raises UserError for what is not one run.
     """
+    if ds["conductance"].dims != ("time",):
+        step = "choose one, e.g. ds.isel(replicate=0)"
+        raise UserError("the conductance is not that of one run", next_step=step)
     time, segment, found, every = ds["time"].values, ds["segment"].values, [], held(ds)
     greatest: dict[int, float] = {}
     for turn in every:
@@ -27,7 +31,7 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
             greatest[segment[part[0]]] = max(abs(level), greatest.get(segment[part[0]], 0.0))
     for turn in every:
         for level, part in turn:
-            if level == 0.0 or abs(level) != greatest[segment[part[0]]]:
+            if is_read(level) or abs(level) != greatest[segment[part[0]]]:
                 continue
             start = float(time[part[0] - 1]) if part[0] > 0 else 0.0
             late = time[part] > time[part[-1]] - _LAST * (time[part[-1]] - start) * (1 - 1e-9)

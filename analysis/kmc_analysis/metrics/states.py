@@ -33,6 +33,11 @@ def reads(ds: xr.Dataset, voltage: float = READ_V) -> np.ndarray:
     return np.array(found, float).reshape(-1, 2)
 
 
+def is_read(level: float) -> bool:
+    """Whether a voltage is a read's at most, or none."""
+    return abs(level) <= READ_V + _NEAR_V
+
+
 def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
     """By segment and cycle of the protocol: the voltages that are held one after the other, with the samples.
 
@@ -115,7 +120,7 @@ def at_rest(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     spans: list[list[int]] = []
     for first, last in edges.reshape(-1, 2).tolist():
         between = np.abs(voltage[spans[-1][1] : first]) if spans else np.array([np.inf])
-        if between.max() <= READ_V + _NEAR_V:
+        if is_read(between.max()):
             spans[-1][1] = last
         elif first > 0:
             spans.append([first, last])

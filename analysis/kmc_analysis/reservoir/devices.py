@@ -31,6 +31,7 @@ from kmc_analysis.reservoir.settings import Devices, Encoding, Plan
 
 RTOL = 1e-4  # of the states: features are off by 0.005 at most, by 4e-5 on average; 1e-3 by 0.06 and 5e-4
 EDGE = 1e-2  # of a slot: the rise of a pulse
+ALIKE = 1e-9  # of a feature's range: states that differ by less do not differ
 LOOKS = (0.9, 0.95, 1.0)  # of the read, its last tenth: the conductance is their mean
 
 
@@ -57,7 +58,9 @@ def _changes(model: CompactModel, settings: Devices,
         try:
             return read_parameters(model, path), read_spreads(model, path)
         except UserError as error:
-            raise error.at(str(path)) from None
+            own = "{}"
+            step = f"set devices.parameters to {own}, the model's own, or to a fit of {model.name}"
+            raise UserError(error.message, str(path), next_step=step) from None
     changes = {}
     for name, value in settings.parameters.items():
         where = place(settings.parameters, name) or str(plan.path)

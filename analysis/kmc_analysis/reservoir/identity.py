@@ -53,6 +53,14 @@ def _sources() -> str:
     return digest(sources_of([_MADE_BY]))
 
 
+def unchanged(plan: Plan, digest: str) -> Plan:
+    """The plan, if it is still the one with this hash. Raises UserError."""
+    if identity(plan) != digest:
+        raise UserError("is not the plan that these results are of: it was changed since", str(plan.path),
+                        next_step="give kmc reservoir again")  # fmt: skip
+    return plan
+
+
 def origin(plan: Plan) -> dict[str, Any]:
     """What results keep of their plan: its hash, file and sets."""
     return {"hash": identity(plan), "file": plan.path.name, "sets": list(plan.sets)}

@@ -15,7 +15,7 @@ import numpy as np
 
 from kmc import streams
 from kmc_analysis.metrics.pulses import separated
-from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.devices import ALIKE, Population
 from kmc_analysis.reservoir.feeding import Wiring, patterns
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.reservoir.trains import Trains, jittered
@@ -96,7 +96,7 @@ def class_separability(features: np.ndarray, labels: np.ndarray) -> float:
 def ridge(x: np.ndarray, y: np.ndarray, train: slice, test: slice) -> np.ndarray:
     """Predictions of y [steps] over `test` by ridge regression with a constant, trained on `train`."""
     mean, sigma = x[train].mean(axis=0), x[train].std(axis=0)
-    scaled = np.column_stack([(x - mean) / np.where(sigma > 0.0, sigma, 1.0), np.ones(len(x))])
+    scaled = np.column_stack([(x - mean) / np.where(sigma > ALIKE, sigma, 1.0), np.ones(len(x))])
     gram = scaled[train].T @ scaled[train]
     gram += RIDGE * len(scaled[train]) * np.eye(len(gram))
     return scaled[test] @ np.linalg.solve(gram, scaled[train].T @ y[train])

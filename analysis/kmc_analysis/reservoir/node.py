@@ -7,6 +7,7 @@ plan's read). Its last output are the reservoir's states.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,12 @@ class SpikeDevices(Node):
         """Series [samples, slots + 1, nodes] in V for spike times, s, one array a sample: the writes of the
         window that each node sees, as long as the plan's, then the read."""
         encoding, length = self.plan.encoding, self.plan.data.duration
-        kept = (np.sort(np.asarray(one, float).ravel()) for one in times)
+        kept = [np.sort(np.asarray(one, float).ravel()) for one in times]
+        if not all(np.isfinite(one).all() for one in kept):
+            step = "give times in s, and none for a sample without spikes"
+            raise UserError("a spike has no time", next_step=step)
+        if out := sum(int(((one < 0.0) | (one >= length)).sum()) for one in kept):
+            warnings.warn(f"{out} spikes lie outside 0 s to {length:g} s and are left out", stacklevel=2)
         inside = tuple(one[(one >= 0.0) & (one < length)] for one in kept)
         told = patterns(Trains(inside, np.zeros(len(inside), int), (), length, 0), self.wiring, encoding)
         write = encoding.amplitude * self.wiring.gains * np.swapaxes(told, 1, 2)

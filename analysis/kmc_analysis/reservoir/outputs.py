@@ -28,15 +28,15 @@ from kmc_analysis.reservoir import (
     sweep,
     table,
 )
-from kmc_analysis.reservoir.devices import Population
+from kmc_analysis.reservoir.devices import ALIKE, Population
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.settings import Plan
 
-ALIKE = 1e-9  # of a feature's range: states that differ by less do not differ
 NODE = '''"""The reservoir as a node of reservoirpy (extra `reservoir`)."""
 
 from pathlib import Path
 
+from kmc_analysis.reservoir.identity import unchanged
 from kmc_analysis.reservoir.node import SpikeDevices
 from kmc_analysis.reservoir.settings import load
 
@@ -45,7 +45,7 @@ SETS = {sets!r}  # what --set changed of the file
 
 def node(seed={seed}):
     """Input: each node's source voltage (V), a slot a step; node(...).inputs makes it from spike times."""
-    return SpikeDevices(load(Path({path!r}), SETS), seed)
+    return SpikeDevices(unchanged(load(Path({path!r}), SETS), {digest!r}), seed)
 '''
 
 
@@ -87,7 +87,7 @@ def write(plan: Plan, results: list[Result], out: Path, pictures: bool = True,
     }
     summary = finite(summary)
     node = NODE.format(seed=results[0].seed, path=str(plan.path.resolve()),
-                       sets=list(plan.sets))  # fmt: skip
+                       sets=list(plan.sets), digest=identity.identity(plan))  # fmt: skip
     texts = {"table.csv": _table_csv(found), "weights.csv": kept.weights_csv(results[0]),
              "trains.csv": kept.trains_csv(results[0].trains), "reservoirpy_node.py": node}  # fmt: skip
     files = [*write_texts(out, texts), netcdf.write(out / "states.nc", kept.states(plan, results))]

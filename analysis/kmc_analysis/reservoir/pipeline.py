@@ -9,7 +9,7 @@ import numpy as np
 
 from kmc import streams
 from kmc_analysis.reservoir import trains as spikes
-from kmc_analysis.reservoir.devices import Population, device_model
+from kmc_analysis.reservoir.devices import ALIKE, Population, device_model
 from kmc_analysis.reservoir.feeding import Wiring, patterns, wire
 from kmc_analysis.reservoir.laws import Laws, laws
 from kmc_analysis.reservoir.readout import Trained, train_devices, train_double
@@ -49,6 +49,9 @@ def check(plan: Plan) -> str:
         found.append(f"warning: {plan.beside(plan.data.file)}: {note}; data.duration says how long")
     if plan.data.unread:
         found.append(f"warning: {', '.join(plan.data.unread)}: of generated trains, and the file gives them")
+    if plan.data.file and "jitter" in plan.data.model_fields_set:
+        told = "of the generalisation rank alone; the file's spikes stay where they are"
+        found.append(f"warning: jitter: {told}")
     return "\n".join(found)
 
 
@@ -102,7 +105,7 @@ def standardised(x: np.ndarray, known: np.ndarray, constant: bool) -> np.ndarray
     Without it the common part of all features, which tells nothing, dominates every update.
     """
     mean, sigma = known.mean(axis=0), known.std(axis=0)
-    scaled = (x - mean) / np.where(sigma > 0.0, sigma, 1.0)
+    scaled = (x - mean) / np.where(sigma > ALIKE, sigma, 1.0)
     return np.column_stack([scaled, np.ones(len(scaled))]) if constant else scaled
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from kmc import documents
-from kmc.documents import place
+from kmc.documents import check_keys, place
 from kmc.errors import UserError
 from kmc.sets import apply_sets
 from kmc.typed import Refused, build, nested, parsed, positive
@@ -248,8 +248,6 @@ def load(path: Path, sets: Iterable[str] = (), seed: int | None = None) -> Plan:
     changes = [*sets, *([] if seed is None else [f"seed={seed}"])]
     own = ("path", "sets")
     apply_sets(raw, changes, tuple(key for key in Plan.model_fields if key not in own), "a reservoir file")
-    for name in own:
-        if name in raw:
-            raise UserError(f'unknown key "{name}" in the plan', place(raw, name), next_step="remove it")
+    check_keys(raw, [key for key in Plan.model_fields if key not in own], "the plan")
     plan = build(Plan, raw, "the plan", "see runs/firing_patterns/reservoir.yaml")
     return plan.model_copy(update={"path": path, "sets": tuple(changes)})
