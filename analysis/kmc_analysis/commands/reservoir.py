@@ -106,6 +106,7 @@ def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, p
     identity.check_place(plan, range(plan.seed, plan.seed + count), out)
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, count, tell)
+        identity.check_place(plan, range(plan.seed, plan.seed + count), out)  # another may have written
         summary = outputs.write(plan, results, out, picture, tell)
     return _print(summary, as_json, outputs.show)
 
