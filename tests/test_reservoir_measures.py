@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from kmc import streams
 from kmc.errors import UserError
 from kmc.study.definition import load_study
 from kmc_analysis.reservoir import (
     costs,
+    feeding,
     figures,
     identity,
     kinetic,
@@ -360,7 +362,7 @@ def test_a_node_takes_times_that_are_times(small: settings.Plan) -> None:
         assert not node.inputs([np.array([9.0, -1.0])])[:, :-1].any()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert node.inputs([np.array([0.1])])[:, :-1].any()
+        assert node.inputs([np.linspace(0.0, 0.7, 100)])[:, :-1].any()
 
 
 def test_a_plan_that_was_changed_is_not_that_of_its_results(small: settings.Plan) -> None:
@@ -369,6 +371,21 @@ def test_a_plan_that_was_changed_is_not_that_of_its_results(small: settings.Plan
     assert identity.unchanged(small, same) is small
     with pytest.raises(UserError, match="it was changed since"):
         identity.unchanged(small.changed(feeding={"nodes": 5}), same)
+
+
+def test_a_series_that_runs_away_is_drawn_again() -> None:
+    """Seed 78 is the first whose first draw does; others keep theirs."""
+    for seed, again in ((1, False), (78, True)):
+        first = streams.stream(seed, "reservoir series").random(series.STEPS)
+        u = series._bounded(streams.stream(seed, "reservoir series"))
+        assert np.array_equal(u, first) != again
+        assert np.isfinite(measures.narma10(0.5 * u)).all()
+
+
+def test_no_node_ends_before_the_first_slot(small: settings.Plan) -> None:
+    """Of more than twice as many nodes as slots."""
+    wiring = feeding.wire(small.changed(feeding={"nodes": 400}).feeding, small.encoding, 0.75, 1)
+    assert wiring.ends.min() == 1
 
 
 def test_devices_that_do_not_answer_tell_nothing() -> None:

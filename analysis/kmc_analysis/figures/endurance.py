@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
-from kmc.lattice import ACTIVE, Region
+from kmc.lattice import ACTIVE, SOLID
 from kmc.leak import Leak
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc.stack import Stack
@@ -150,8 +150,8 @@ def _bound(runs: Runs) -> dict[str, Measured]:
 
 
 def _room(ds: xr.Dataset) -> float:
-    """Sites of the film where silver may be: all but crystals' cores, organic and electrodes."""
-    return float(np.isin(ds["region"].values, [one for one in ACTIVE if one != Region.CORE]).sum())
+    """Sites of the film where an atom of silver fits: all but crystals, organic and electrodes."""
+    return float(np.isin(ds["region"].values, [one for one in ACTIVE if one not in SOLID]).sum())
 
 
 def _extrapolated(devices: list[xr.Dataset], critical: tuple[float, float], note: str) -> Measured:

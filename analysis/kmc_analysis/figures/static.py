@@ -93,7 +93,7 @@ def _draw_high(runs: Runs, path: Path) -> None:
 # --- S15 -------------------------------------------------------------------------------------------------
 
 CREVICES = (0.0, 0.02, 0.05, 0.1, 0.2)
-SHORT_S = 1e-6  # at 0.1 V: more than the limit of the volatile mode carries there
+SHORT_S = 1e-6  # at 0.1 V: thousands of times a film's leak
 _FILMS = [Program(f"crevices {share:g}", "ogb_20nm", [{"read": {"voltage": "0.1 V", "duration": "1 us"}}],
                   devices=12, quick=4, choices={"crevice_fraction": share} if share else {})
           for share in CREVICES]  # fmt: skip

@@ -39,7 +39,7 @@ def wire(feeding: Feeding, encoding: Encoding, duration_s: float, seed: int) -> 
                         next_step="lower encoding.slot or encoding.bin")  # fmt: skip
     nodes = feeding.nodes
     stream = streams.stream(seed, "reservoir wiring")
-    ends = np.round(np.linspace(slots / nodes, slots, nodes)).astype(int)
+    ends = np.maximum(np.round(np.linspace(slots / nodes, slots, nodes)), 1).astype(int)
     if feeding.reads == "end":
         ends = np.full(nodes, slots)
     elif feeding.reads == "random":

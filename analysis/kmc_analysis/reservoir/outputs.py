@@ -53,13 +53,13 @@ def analysis(plan: Plan, result: Result) -> tuple[dict[str, Any], dict[str, meas
     """Figures of merit of one seed's reservoir, as plain data, and its two ranks."""
     population = Population.of(plan, result.seed)
     ranks = measures.ranks(plan, result.wiring, population, result.seed)
-    quiet = replace(population, seed=result.seed + 1)
+    other = replace(population, seed=result.seed + 1)  # in cycles of their own
     found: dict[str, Any] = {
         f"{name}_rank": {"rank": one.rank, "effective": one.effective, "of": plan.feeding.nodes}
         for name, one in ranks.items()
     }
     found["class_separability"] = measures.class_separability(result.features, result.trains.labels)
-    found["stream_separability"] = measures.stream_separability(plan, quiet)
+    found["stream_separability"] = measures.stream_separability(plan, other)
     found["series"] = series.tasks(population, plan.encoding, result.seed)
     found["costs"] = costs.costs(plan, result, table.DEVICE)
     return found, ranks
