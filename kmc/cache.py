@@ -107,8 +107,8 @@ def cache_dir() -> Path:
 
 
 def compiled() -> bool:
-    """Whether any kernels of exactly these sources are kept."""
-    return any(cache_dir().glob("*/*.nbi"))
+    """Whether any kernels of exactly these sources are kept, beside those of compact models."""
+    return any(cache_dir().glob(f"{_PACKAGE.name}*/*.nbi"))
 
 
 @lru_cache(maxsize=1)

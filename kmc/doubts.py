@@ -42,8 +42,9 @@ def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Seque
     found, asked = [], float(settings.window)
     if max(abs(side / asked - 1.0) for side in sides_nm) > _FAR:
         y, x = sides_nm
+        whole = "crystals" if stack.crystal is not None else "cells of the heat's mesh"
         found.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: it holds "
-                     "whole crystals")  # fmt: skip
+                     f"whole {whole}")  # fmt: skip
     thicker = built_thicker(stack, settings)
     return [*found, *([thicker] if thicker else []), *doubts(stack, settings, protocol)]
 

@@ -32,8 +32,9 @@ class Protocol:
     """
 
     def __init__(self, segments: Any) -> None:
+        parts = segments if isinstance(segments, Iterable) else (segments,)
         self.segments: tuple[Segment, ...] = tuple(chain.from_iterable(
-            one.segments if isinstance(one, Protocol) else (one,) for one in segments))  # fmt: skip
+            one.segments if isinstance(one, Protocol) else (one,) for one in parts))  # fmt: skip
         if not all(isinstance(one, Segment) for one in self.segments):
             raise UserError("a protocol is not made of segments", next_step="write e.g. Protocol.read(); "
                             "kmc.simulate takes the list of a run file, too")  # fmt: skip

@@ -57,8 +57,8 @@ TRACES: dict[str, Variable] = {
 
 
 def column(name: str) -> str:
-    """Head of a trace's column in a table: its name and unit."""
-    units = TRACES[name].units
+    """Head of a trace's column in a table: its name and unit; an observer's number has none."""
+    units = TRACES[name].units if name in TRACES else "1"
     return name if units == "1" else f"{name}_{units}"
 
 

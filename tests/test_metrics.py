@@ -73,6 +73,7 @@ def test_what_closes_again_on_the_way_back_was_not_reset() -> None:
     for after, done in ((opens, True), ((1, 0.0, 3e-4), False)):
         ds = trace([*before, after, forgets])
         assert (states.parted(ds), states.was_reset(ds)) == (done, done)
+    assert states.parted(trace(before))  # nothing comes after the RESET: its own last look
     never = trace([(1, 0.05, 1e-9), (1, 0.1, 3e-4), opens, forgets])
     assert (states.parted(never), states.was_reset(never)) == (True, False)
 

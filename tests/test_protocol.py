@@ -50,6 +50,9 @@ def test_a_protocol_is_made_of_protocols() -> None:
     one, other = Protocol.hold("0.1 V", "1 us"), Protocol.read()
     assert Protocol([one, other, *one.segments]) == one + other + one
     assert len(Protocol(one for _ in range(5000)).segments) == 5000
+    assert Protocol(one) == one
+    with pytest.raises(UserError, match="not made of segments"):
+        Protocol(5)
 
 
 def test_pulses_with_gaps() -> None:

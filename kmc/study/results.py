@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
@@ -49,8 +50,10 @@ def open_study(out: str | Path) -> xr.Dataset:
         "Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, "title": f"Study {found.name}",
         "study": found.name, "description": found.description, "study_hash": found.hash,
         "versions": json.dumps(found.versions, sort_keys=True), "folder": str(out)}  # fmt: skip
-    if done := [name for name, one in zip(names.flat, state.flat, strict=True) if one == DONE]:
-        attributes["run"] = read_attribute(records.result_path(out, done[0]), "run")
+    for name in (str(one) for one in names[state == DONE]):
+        with contextlib.suppress(CorruptFile):  # the others can be read
+            attributes["run"] = read_attribute(records.result_path(out, name), "run")
+            break
     return xr.Dataset(data, _coordinates(found), attributes)
 
 

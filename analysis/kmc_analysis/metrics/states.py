@@ -102,7 +102,10 @@ def parted(ds: xr.Dataset) -> bool:
     What only forgets by itself, later, was not reset.
     """
     siemens, negative = ds["conductance"].values, np.flatnonzero(ds["voltage_source"].values < 0)
-    return not len(negative) or bool(siemens[negative[-1] + 1] <= PARTED * siemens[negative[0] - 1])
+    if not len(negative):
+        return True
+    after = siemens[min(negative[-1] + 1, len(siemens) - 1)]
+    return bool(after <= PARTED * siemens[max(negative[0] - 1, 0)])
 
 
 def was_reset(ds: xr.Dataset) -> bool:

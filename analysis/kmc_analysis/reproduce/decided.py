@@ -44,7 +44,7 @@ def figure(one: Figure, session: Session) -> str:
         judged = sources_of([one.measure.__module__, verdict.__name__])
         return digest(judged, json.dumps([names, accepted]))
     said = [json.dumps(asdict(found), sort_keys=True) for found in one.measure({}).values()]
-    return digest([], json.dumps([said, accepted]))
+    return digest(sources_of([verdict.__name__]), json.dumps([said, accepted]))
 
 
 def computed(one: Figure, seed: int, count: int) -> str:

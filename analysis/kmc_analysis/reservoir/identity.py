@@ -56,8 +56,8 @@ def _sources() -> str:
 def unchanged(plan: Plan, digest: str) -> Plan:
     """The plan, if it is still the one with this hash. Raises UserError."""
     if identity(plan) != digest:
-        raise UserError("is not the plan that these results are of: it was changed since", str(plan.path),
-                        next_step="give kmc reservoir again")  # fmt: skip
+        raise UserError("is not what these results are of: the plan or its device's model was changed since",
+                        str(plan.path), next_step="give kmc reservoir again")  # fmt: skip
     return plan
 
 
