@@ -188,15 +188,11 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
              ) -> "xr.Dataset":  # fmt: skip
     """Run a protocol on a stack and return its trace.
 
-    stack: a Stack or a name or path; protocol: a Protocol, or segments as a run file lists them; settings: a
-    Settings or a mapping; initial: the output folder or dataset of a run that has ended, or a
-    `Simulation.state_dict()`; progress: True shows it on standard error, a function is called with a dict of
-    time_s, events, voltage_V ... twice a second at most; snapshots: how often the sites are looked at
-    ("1 ms"); observers: functions that make a number of the sites at every sample, by the name that it gets
-    in the trace (`kmc.observers.Look`). A run that reaches `wall_limit_s` warns and returns what it has; what
-    `kmc run` tells of a run before its first step is a warning too. Raises UserError for what a run file may
-    not say either.
-    """
+    stack: a Stack, a name or a path; protocol: a Protocol, or segments as in a run file; initial: folder or
+    dataset of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it, a function is
+    called with a dict (time_s, events ...) twice a second at most; snapshots: how often the sites are kept
+    ("1 ms"); observers: functions that make a number of the sites at each sample (`kmc.observers.Look`).
+    Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError: what no run file may say."""
     from . import checkpoint, dataset, provenance
     from .doubts import of_run
     from .final import load_state

@@ -369,7 +369,7 @@ def test_a_plan_that_was_changed_is_not_that_of_its_results(small: settings.Plan
     """The node that is written with results makes their devices or none."""
     same = identity.identity(small)
     assert identity.unchanged(small, same) is small
-    with pytest.raises(UserError, match="it was changed since"):
+    with pytest.raises(UserError, match="model was changed since"):
         identity.unchanged(small.changed(feeding={"nodes": 5}), same)
 
 

@@ -21,7 +21,7 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
     that is more than a read's 0.1 V: a bit 0 of a pattern, which is read at most, has none, and neither has a
     sweep or a `pwl` (`kmc_analysis.metrics.states.held`). Raises UserError for what is not one run.
     """
-    if ds["conductance"].dims != ("time",):
+    if ds["conductance"].ndim != 1:
         step = "choose one, e.g. ds.isel(replicate=0)"
         raise UserError("the conductance is not that of one run", next_step=step)
     time, segment, found, every = ds["time"].values, ds["segment"].values, [], held(ds)
