@@ -55,7 +55,7 @@ class Levels:
 def train(voltage: float, width: float, count: int) -> tuple[Drive, np.ndarray]:
     """`count` pulses of `width` s, each followed by WAIT_S at READ_V; the read points' places [count + 1].
 
-    LIMIT_A holds for a positive voltage: what resets a device is not limited, and could not be below V_r.
+    LIMIT_A holds for a positive voltage alone: under a limit a closed device stays below its reset voltage.
     """
     edge = 1e-3 * width
     shape_t = np.array([edge, width, width + edge, width + edge + WAIT_S])

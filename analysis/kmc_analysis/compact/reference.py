@@ -60,7 +60,7 @@ class Drive:
 
     @classmethod
     def set_and_reset(cls, to: float, rate: float, compliance: float, points: int = 401) -> Drive:
-        """`sweep` to `to` V, and to as much of the other sign without a limit, which a RESET has not."""
+        """`sweep` to `to` V, then the same to -`to` V without a limit, for a RESET is not limited."""
         up = cls.sweep(to, rate, compliance, points)
         return cls.of(np.append(up.time, up.time[-1] + up.time[1:]), np.append(up.voltage, -up.voltage[1:]),
                       np.append(up.compliance[:-1], np.full(points, np.inf)))  # fmt: skip

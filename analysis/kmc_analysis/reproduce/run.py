@@ -134,7 +134,7 @@ class Reproduction:
         return earlier.rows(self.out, asked, self.extent, self.changed)
 
     def _write(self) -> None:
-        """With the rows that another command, as of --done, wrote meanwhile: the board is one at a time's."""
+        """Write the board, with rows that another command, as of --done, wrote meanwhile; one at a time."""
         with files.only_one(self.out, _PATIENCE_S, ".board"):
             self.earlier = self._earlier()
             there = {**self.earlier, **self.rows}
