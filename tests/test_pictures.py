@@ -211,14 +211,44 @@ def test_more_sweeps_than_colours_are_told_apart() -> None:
 
 
 def test_one_look_a_pulse_is_seen() -> None:
-    """Between looks at 0 V there is no line on a logarithmic axis, but a mark; elsewhere there is none."""
+    """Between looks at 0 V there is no line on a logarithmic axis; a pulse is drawn along its width, the
+    first, which no look comes before, as a mark. Elsewhere there is none."""
     pulse = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=12, samples=1)
     ds = fake_simulation.simulate(load_stack("ogb_20nm"), pulse, seed=3)
     current = traces.trace(ds).axes[1].lines[0]
     assert traces.trace(ds).axes[1].get_yscale() == "log"
     assert current.get_marker() == "."
-    assert list(current.get_markevery()) == list(range(0, 24, 2))
+    assert list(current.get_markevery()) == [0]
+    lit = np.asarray(current.get_xdata())[np.isfinite(current.get_ydata())]
+    assert lit[1:].reshape(-1, 2) == pytest.approx(np.array([[15 * k, 15 * k + 5] for k in range(1, 12)]))
     assert traces.trace(pulsed()).axes[1].lines[0].get_marker() == "None"
+
+
+def test_answers_step_where_the_source_does() -> None:
+    """A square pulse is no trapezoid: voltage and heat of the device change with it, not a look later."""
+    pulse = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=2, samples=2)
+    figure = traces.trace(fake_simulation.simulate(load_stack("ogb_20nm"), pulse, seed=3))
+    for line in (figure.axes[0].lines[1], figure.axes[3].lines[0]):
+        time, values = np.round(line.get_xdata(), 6), np.asarray(line.get_ydata())
+        steps = np.flatnonzero(np.diff(time) == 0.0)
+        assert time[steps].tolist() == [5.0, 15.0, 20.0]
+        low = (time > 5.0) & (time < 15.0) | (time > 20.0)
+        assert values[low] == pytest.approx(values[-1], abs=0.0)
+
+
+def test_a_change_of_nothing_looks_like_none() -> None:
+    """Without a decade the axis is linear from zero, its unit at its numbers; a temperature has a span."""
+    ds = pulsed()
+    still = 1.0 + 1e-6 * np.arange(ds.sizes["time"])
+    ds["conductance"] = ("time", 2.77e-6 * still)
+    for name in ("temperature_filament", "temperature_surface"):
+        ds[name] = ("time", 300.0 * still**0)
+    figure = traces.trace(ds)
+    figure.draw_without_rendering()
+    conductance, kelvin = figure.axes[2], figure.axes[3]
+    assert conductance.get_ylim()[0] == 0.0
+    assert {text.get_text() for text in conductance.get_yticklabels()} >= {"0", "1 µS", "2 µS"}
+    assert np.ptp(kelvin.get_ylim()) >= 0.1
 
 
 def test_a_trace_begins_at_zero() -> None:

@@ -68,6 +68,15 @@ def test_the_legend_names_what_is_shown() -> None:
     assert "grain boundary" not in labels
 
 
+def test_a_chosen_device_is_not_called_another() -> None:
+    """The description is of the stack as its file has it; with choices it would be untrue."""
+    for choices, title in (({}, "Ag / 20 nm of OGB"), ({"ligand": "ddab"}, "ogb_20nm (ligand ddab)")):
+        stack = load_stack("ogb_20nm", **choices)
+        small = morphology.build(load_stack("ogb_20nm", **SMALL), SETTINGS, stream(1, "morphology"))
+        axes = structure.draw(stack, lattice=small)
+        assert axes.figure.texts[0].get_text().startswith(title)
+
+
 def test_a_given_lattice_is_drawn() -> None:
     """The picture of a lattice is that of the run which built it, whatever the seed says."""
     stack = load_stack("ogb_20nm", **SMALL)

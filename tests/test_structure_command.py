@@ -103,6 +103,14 @@ def test_stacks_without_crystals_have_no_more_than_they_have(capsys: pytest.Capt
     assert "channel" not in capsys.readouterr().out
 
 
+def test_a_chosen_device_is_not_called_another(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first line has the choices in place of a description that they make untrue."""
+    for what, line in (("interlayers_only", "interlayers_only, seed 0: Ag / pTPD / PEDOT:PSS / ITO"),
+                       (str(run_file), "ogb_20nm (thickness 12 nm), seed 0\n")):  # fmt: skip
+        assert cli.main(["structure", what, "--seed", "0"]) == 0
+        assert capsys.readouterr().out.startswith(line)
+
+
 def test_the_picture_is_drawn_where_it_was_asked(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The path is the last line; nothing is written without."""
     before = sorted(run_file.parent.iterdir())

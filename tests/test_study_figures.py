@@ -139,6 +139,41 @@ def test_a_share_in_a_trend_has_a_width(drawn: list[Figure]) -> None:
     assert ends == [pytest.approx([0.0, 0.6024], abs=1e-4), pytest.approx([0.3976, 1.0], abs=1e-4)]
 
 
+def test_levels_that_agree_are_both_seen(drawn: list[Figure]) -> None:
+    """Two ligands of one set voltage stand beside each other; a mark without an interval is hollow."""
+    values = xr.Dataset({"set_voltage": (("thickness", "ligand", "replicate"), np.full((2, 2, 4), 0.4))},
+                        {"thickness": [20.0, 40.0], "ligand": ["ogb", "ddab"]})  # fmt: skip
+    values["set_voltage"][0] += 0.01 * np.arange(4)
+    study_figures.trends(values, Path("trends.png"))
+    drawn[0].draw_without_rendering()
+    axes = drawn[0].axes[0]
+    first, second = (bars.lines[0] for bars in axes.containers)
+    apart = second.get_transform().transform((20.0, 0.4)) - first.get_transform().transform((20.0, 0.4))
+    assert apart == pytest.approx([0.05 * drawn[0].dpi, 0.0])
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_xdata().tolist() for line in hollow] == [[40.0], [40.0]]
+
+
+def test_panels_to_compare_share_an_axis(drawn: list[Figure]) -> None:
+    """And levels that lie on each other have lines of their own."""
+    many = study([[1.0, 2.0]], [[1e-9, 2e-9]], 2)
+    many["current"] = many["current"] * many["thickness"] ** 3
+    study_figures.traces(many, Path("traces.png"))
+    left, right = drawn[0].axes
+    assert left.get_ylim() == right.get_ylim()
+    assert len({line.get_linestyle() for line in left.lines}) == 2
+
+
+def test_less_than_a_decade_is_no_logarithmic_axis(drawn: list[Figure]) -> None:
+    """It would have one tick."""
+    for most, scale in ((1.06, "linear"), (300.0, "log")):
+        values = xr.Dataset({"on_off": (("thickness", "replicate"), [[1.0] * 4, [most] * 4])},
+                            {"thickness": [20.0, 40.0]})  # fmt: skip
+        study_figures.trends(values, Path("trends.png"))
+        study_figures.distributions(values, Path("distributions.png"))
+        assert [figure.axes[0].get_yscale() for figure in drawn[-2:]] == [scale] * 2
+
+
 def test_a_pause_at_zero_volt_breaks_the_line(drawn: list[Figure]) -> None:
     """Two pulses with a dark pause between: no line leads across it, and no band."""
     time, current = [[1.0, 2.0, 3.0, 4.0, 5.0]], [[1e-9, 2e-9, 0.0, 3e-9, 4e-9]]

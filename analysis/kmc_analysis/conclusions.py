@@ -116,9 +116,10 @@ def _medians_above(least: float) -> Verdict:
         below = {name: one for name, one in levels.items() if one.high < least and not one.open}
         unsure = {name: one for name, one in levels.items() if not one.low >= least or one.open}
         name, lowest = min((below or unsure or levels).items(), key=lambda item: float(item[1].value))
-        ends = f"[{number(lowest.low)}, {number(lowest.high)}]"
-        shown = (f"the median of {claim.metric} at {claim.axis} {name}, 1 of runs that did not switch or "
-                 f"were short at once, is {number(lowest.value)} {ends}")  # fmt: skip
+        ends = lowest.open or f"[{number(lowest.low)}, {number(lowest.high)}]"
+        counted = "; what did not switch, or was short at once, counts as 1" if (rows == 1.0).any() else ""
+        shown = (f"the median of {claim.metric} at {claim.axis} {name} is {number(lowest.value)} "
+                 f"({ends}{counted})")  # fmt: skip
         if below:
             return f"This study does not agree: {shown}."
         if unsure:

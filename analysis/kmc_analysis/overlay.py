@@ -21,6 +21,7 @@ from kmc.pictures.lines import (
     lone,
     plain,
     say_if_empty,
+    si,
     time_axis,
 )
 from kmc.pictures.passages import passages
@@ -61,6 +62,8 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto", linear: bool =
     by_voltage = all_swept if against == "auto" else against == "voltage"
     titles = ("current against voltage",) if by_voltage else ("current", "source")
     with panels(out, titles) as places:
+        for other in places[1:]:
+            other.sharex(places[0])
         for k, (name, in_time, swept, drawstyle) in enumerate(curves):
             style = {"color": colour(k, len(curves)), "linestyle": _line_style(k, len(curves))}
             if by_voltage:
@@ -75,7 +78,9 @@ def draw(paths: Sequence[Path], out: Path, against: str = "auto", linear: bool =
             if not by_voltage:
                 time_axis(axes, longest)
         places[-1].set_ylabel("source voltage (V)")
-        places[0].set_ylabel("current (A)" if linear else "|current| (A)")
+        places[0].set_ylabel("current" if linear else "|current| (A)")
+        if linear:
+            places[0].yaxis.set_major_formatter(lambda value, _: si(value, "A") if value else "0")
         _names(places[0], [one.name for one in curves])
         say_if_empty(places[0], "no current to draw")
     return out

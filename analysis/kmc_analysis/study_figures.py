@@ -11,8 +11,9 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
-from kmc.pictures.lines import COLOURS, DARKEST_A, GRID, INK, lone, plain, say_if_empty, time_axis
+from kmc.pictures.lines import COLOURS, DARKEST_A, GRID, INK, STYLES, lone, plain, say_if_empty, time_axis
 from kmc.pictures.saving import save
 from kmc.study.axes import PROGRAM
 from kmc_analysis.compare import REPLICATE, label, of_level
@@ -24,7 +25,9 @@ _MOST_PANELS = 6
 _MOST_TIMES = 4000  # more than a panel has dots
 _PANEL_IN, _WIDEST_IN, _HEIGHT_IN = 4.2, 16.0, 2.6  # inches: a panel's width at least and at most, its height
 _LABEL_IN, _LETTER_IN, _LINE_IN = 0.8, 0.06, 0.12  # of its vertical axis; of a column's name
+_ASIDE_IN = 0.05  # between levels of a trend that would lie on each other
 _LEAST_STEPS, _MOVING = 5, 0.9  # of a sweep: how many, and the share of them at which the voltage changes
+_DARK_ENOUGH = 0.88  # of the scale of colours: its yellow end is not seen on white
 _SAME = 1 + 1e-9  # times nearer than that are one, summed in another way
 
 
@@ -40,12 +43,15 @@ def traces(study: xr.Dataset, path: Path) -> Path:
     levels = study.sizes[first] if first != last else 1
     shown = np.linspace(0, levels - 1, min(levels, _MOST_PANELS)).round().astype(int).tolist()
     figure, places = _figure(len(shown))
+    for axes in places[1:]:
+        axes.sharey(places[0])
     swept = voltages(study)
     for k, axes in zip(shown, places, strict=True):
         part = study.isel({first: k}) if first != last else study
         for j in range(part.sizes[last]):
             named = f"{_short(last)} {_level(study[last], last, j)}"
-            _band(axes, part.isel({last: j}), colour(j, part.sizes[last]), named, swept)
+            style = {"color": colour(j, part.sizes[last]), "linestyle": STYLES[j % len(STYLES)]}
+            _band(axes, part.isel({last: j}), style, named, swept)
         axes.set_yscale("log")
         title = f"{_short(first)} {_level(study[first], first, k)}" if first != last else ""
         axes.set_title(title, fontsize=10)
@@ -56,7 +62,7 @@ def traces(study: xr.Dataset, path: Path) -> Path:
         else:
             axes.set_xlabel("source voltage (V)")
         say_if_empty(axes, "no current to draw")
-    places[0].set_ylabel("|current| (A)")
+    places[0].set_ylabel(f"|current| (A): median, {100 * _BAND[0]:.0f} % to {100 * _BAND[1]:.0f} %")
     _legend(places[::-1])
     if len(shown) < levels:
         figure.suptitle(f"{len(shown)} of {levels} levels of {_short(first)} are drawn", fontsize=10)
@@ -72,7 +78,7 @@ def voltages(study: xr.Dataset) -> np.ndarray | None:
     return longest if swept and (np.isnan(rows) | (rows == longest)).all() else None
 
 
-def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str, swept: np.ndarray | None) -> None:
+def _band(axes: Axes, part: xr.Dataset, style: dict[str, Any], named: str, swept: np.ndarray | None) -> None:
     """What is too dark to draw counts, and breaks the line; the band reaches down to the edge there."""
     current = np.abs(part["current"].values).reshape(-1, part.sizes["sample"])
     along = swept
@@ -85,10 +91,10 @@ def _band(axes: Axes, part: xr.Dataset, colour: Any, named: str, swept: np.ndarr
     found[:, there] = np.nanquantile(current[:, there], [_BAND[0], 0.5, _BAND[1]], axis=0)
     low, middle, high = np.where(found < DARKEST_A, 0.0, found)
     for part_of in _one_way(along):  # a band that turns back would blot itself out
-        axes.fill_between(along[part_of], low[part_of], high[part_of], high[part_of] > 0.0, color=colour,
-                          alpha=0.2, linewidth=0)
+        axes.fill_between(along[part_of], low[part_of], high[part_of], high[part_of] > 0.0,
+                          color=style["color"], alpha=0.2, linewidth=0)
     middle[middle == 0.0] = np.nan
-    axes.plot(along, middle, color=colour, linewidth=1.5, label=named, **lone(middle))
+    axes.plot(along, middle, linewidth=1.5, label=named, **style, **lone(middle))
 
 
 def _one_way(along: np.ndarray) -> list[slice]:
@@ -177,8 +183,14 @@ def _points(axes: Axes, values: xr.DataArray, columns: _Columns) -> None:
     named = range(0, len(places), columns.step)
     axes.set_xticks(named, [columns.names[k] for k in named], fontsize=7, rotation=90 * columns.turned)
     axes.set_xlim(-0.6, len(places) - 0.4)
-    positive = np.isfinite(values.values).any() and np.nanmin(values.values) > 0
-    if METRICS[str(values.name)].ratio and positive:
+    _by_decades(axes, values)
+
+
+def _by_decades(axes: Axes, values: xr.DataArray) -> None:
+    """A logarithmic axis for a metric that spans a decade of those that may: below one it would have a tick
+    or none."""
+    known = values.values[np.isfinite(values.values)]
+    if METRICS[str(values.name)].ratio and len(known) and known.max() > 9.99 * known.min() > 0.0:
         axes.set_yscale("log")
 
 
@@ -200,20 +212,22 @@ def trends(values: xr.Dataset, path: Path) -> Path | None:
             part = values[name].isel({others[0]: k}) if others else values[name]
             named = f"{_short(others[0])} {_level(values[name], others[0], k)}" if others else ""
             marker = MARKERS[k % len(MARKERS)]
-            _trend(axes, part, axis, {"color": colour(k, count), "marker": marker, "label": named})
+            aside = _ASIDE_IN * (k - (count - 1) / 2)
+            _trend(axes, part, axis, {"color": colour(k, count), "marker": marker, "label": named}, aside)
         unit = METRICS[name].unit
         axes.set_ylabel(name if unit == "1" else f"{name} ({unit})")
         axes.set_xlabel(f"{_short(axis)} ({values[axis].attrs.get('units', '1')})")
         levels = values[axis].values
         if levels.min() > 0.0 and levels.max() > 9.99 * levels.min():  # limits and rates go by decades
             axes.set_xscale("log")
-        axes.set_yscale("log" if METRICS[name].ratio else "linear")
+        _by_decades(axes, values[name])
     _legend(places)
     return saved(figure, path)
 
 
-def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> None:
-    """Means along `axis` with their intervals; geometric for metrics that span decades."""
+def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any], aside: float) -> None:
+    """Means along `axis` with their intervals, a hollow mark where there is none; geometric for metrics that
+    span decades. Drawn `aside` inches to the right, or levels that agree would hide each other."""
     ratio = METRICS[str(part.name)].ratio
     rows = []
     for k in np.argsort(part[axis].values):
@@ -228,8 +242,12 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any]) -> 
         return
     place, *ends = np.array(rows).T
     middle, low, high = (np.exp(part) for part in ends) if ratio else ends
-    errors = np.nan_to_num([middle - low, high - middle])
-    axes.errorbar(place, middle, errors, capsize=2, linewidth=1.2, markersize=4, **style)
+    beside = axes.transData + ScaledTranslation(aside, 0.0, axes.get_figure().dpi_scale_trans)
+    axes.errorbar(place, middle, [middle - low, high - middle], capsize=2, linewidth=1.2, markersize=4,
+                  transform=beside, **style)  # fmt: skip
+    bare = np.isnan(low)
+    hollow = {**style, "label": "", "markerfacecolor": "white", "linestyle": "none"}
+    axes.plot(place[bare], middle[bare], markersize=4, transform=beside, zorder=3, **hollow)
 
 
 def _short(axis: Any) -> str:
@@ -245,7 +263,7 @@ def _level(values: xr.DataArray, axis: Any, k: int, digits: int = 6) -> str:
 
 def colour(k: int, count: int) -> Any:
     """Each of `count` levels has a colour of its own."""
-    return COLOURS[k] if count <= len(COLOURS) else colormaps["viridis"](k / (count - 1))
+    return COLOURS[k] if count <= len(COLOURS) else colormaps["viridis"](_DARK_ENOUGH * k / (count - 1))
 
 
 def _legend(places: list[Any]) -> None:

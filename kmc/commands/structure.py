@@ -71,7 +71,7 @@ def structure(
         if picture is not None:
             draw(stack, lattice, path=picture)
     whole = {"stack": stack.name, "seed": seed, **_numbers(stack, lattice), "picture": picture}
-    typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_lines(whole, stack.description)))
+    typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_lines(whole, stack)))
 
 
 def _read(what: str, sets: list[str]) -> tuple[Stack, Settings, int]:
@@ -122,9 +122,12 @@ def _gap(lattice: Lattice) -> float | None:
     return float((lattice.silver_surface()[y, x] - z - 1).min()) * lattice.spacing_nm
 
 
-def _lines(whole: dict[str, Any], description: str) -> Iterator[str]:
-    """The table, and below it where the picture is."""
-    yield f"{whole['stack']}, seed {whole['seed']}" + (f": {description}" if description else "")
+def _lines(whole: dict[str, Any], stack: Stack) -> Iterator[str]:
+    """The table, and below it where the picture is; choices make a stack's description untrue."""
+    from kmc.pictures.lines import with_choices
+
+    named = f"{with_choices(stack.name, stack.choices)}, seed {whole['seed']}"
+    yield named if stack.choices or not stack.description else f"{named}: {stack.description}"
     for key, (name, unit) in _ROWS.items():
         if key in whole:
             value = whole[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,14 @@ def from_zero(time: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.append(0.0 * first, time), np.append(first, levels)
 
 
+def at_corners(time: np.ndarray, source: np.ndarray, *columns: np.ndarray) -> list[np.ndarray]:
+    """Time and columns with a step at each corner of the source's voltage, where its staircase has one: the
+    first look at a new voltage is drawn from the look before it on."""
+    corners = np.flatnonzero(np.diff(source)) + 1
+    return [np.insert(time, corners, time[corners - 1]),
+            *(np.insert(one, corners, one[corners]) for one in columns)]  # fmt: skip
+
+
 def time_unit(longest_s: float) -> tuple[float, str]:
     """The unit that a time axis of this length is told in, in s, and its name."""
     return next((unit for unit in _TIMES if longest_s >= unit[0]), _TIMES[-1])
@@ -52,6 +61,12 @@ def say_if_empty(axes: Axes, words: str = "no run") -> None:
 def si(value: float, unit: str) -> str:
     """Three digits with the prefix that fits: "500 mV"."""
     return format_si(value, unit, 3).replace(" u", " µ")
+
+
+def with_choices(name: str, choices: Mapping[str, object]) -> str:
+    """A device's name, and in brackets what was chosen of it: "ogb_20nm (ligand ddab)"."""
+    told = ", ".join(f"{key} {value}" for key, value in choices.items())
+    return f"{name} ({told})" if told else name
 
 
 def plain(name: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from kmc import channels, morphology
 from kmc.cards import Card
 from kmc.lattice import ACTIVE, OPEN, Lattice, Region
+from kmc.pictures.lines import with_choices
 from kmc.pictures.saving import save
 from kmc.settings import Settings
 from kmc.streams import stream
@@ -89,7 +90,8 @@ def draw(
         lattice = morphology.build(stack, settings or Settings(), stream(seed, "morphology"))
     scene = _scene(stack, lattice)
     planes = _planes(scene)
-    title = (stack.description or stack.name).replace("CsPbBr3", "CsPbBr$_3$")
+    told = "" if stack.choices else stack.description  # which choices make untrue
+    title = (told or with_choices(stack.name, stack.choices)).replace("CsPbBr3", "CsPbBr$_3$")
     main, views = _panels(scene, len(planes), title)
     _cut(main, scene)
     for k, (axes, plane) in enumerate(zip(views, planes, strict=True)):

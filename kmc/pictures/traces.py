@@ -19,11 +19,13 @@ from kmc.pictures.lines import (
     GRID,
     INK,
     STYLES,
+    at_corners,
     from_zero,
     lone,
     plain,
     si,
     time_unit,
+    with_choices,
 )
 from kmc.pictures.passages import Passage, passages
 from kmc.pictures.saving import save
@@ -90,19 +92,22 @@ def trace(ds: xr.Dataset) -> Figure:
     scale, unit = time_unit(float(ds["time"].values[-1]) if ds.sizes["time"] else 1.0)
     time = ds["time"].values / scale
     volts, amps, siemens, kelvin = axes
-    for name, colour, width in (("source", FAINT, 1.2), ("device", BLUE, 1.4)):
-        volts.plot(*from_zero(time, ds[f"voltage_{name}"].values), color=colour, linewidth=width,
-                   drawstyle="steps-pre", label=name)  # fmt: skip
+    source = ds["voltage_source"].values
+    volts.plot(*from_zero(time, source), color=FAINT, linewidth=1.2, drawstyle="steps-pre", label="source")
+    names = ("voltage_device", "current", "conductance", "temperature_filament", "temperature_surface")
+    time, device, current, conductance, *hot = at_corners(time, source, *(ds[one].values for one in names))
+    volts.plot(*from_zero(time, device), color=BLUE, linewidth=1.4, label="device")
     volts.set_ylabel("voltage (V)")
-    _positive(amps, time, ds["current"].values, ORANGE, "|current| (A)")
-    _limits(amps, ds, np.abs(ds["current"].values))
-    _positive(siemens, time, ds["conductance"].values, GREEN, "conductance (S)")
-    for name, place, colour, width in (("filament", "hottest silver", RED, 1.4),
-                                       ("surface", "surface", FAINT, 1.2)):  # fmt: skip
-        values = ds[f"temperature_{name}"].values
+    _positive(amps, time, current, ORANGE, "|current|", "A")
+    _limits(amps, ds, np.abs(current))
+    _positive(siemens, time, conductance, GREEN, "conductance", "S")
+    for values, place, colour, width in zip(hot, ("hottest silver", "surface"), (RED, FAINT), (1.4, 1.2),
+                                            strict=True):  # fmt: skip
         kelvin.plot(time, values, color=colour, linewidth=width, label=place, **lone(values))
     kelvin.set_ylabel("temperature (K)")
     kelvin.ticklabel_format(axis="y", useOffset=False)
+    middle, least = float(np.mean(kelvin.get_ylim())), 0.05
+    kelvin.set_ylim(min(kelvin.get_ylim()[0], middle - least), max(kelvin.get_ylim()[1], middle + least))
     for one in (volts, kelvin):
         one.legend(loc="upper right", ncols=2, frameon=False, fontsize=8, labelcolor=INK,
                    bbox_to_anchor=(1.0, 1.2), borderaxespad=0.0)  # fmt: skip
@@ -140,8 +145,7 @@ def _title(figure: Figure, ds: xr.Dataset) -> None:
     run = run_of(ds)
     stack = run.get("stack") or {}
     device = str(stack.get("name") or run.get("name") or "device")
-    choices = ", ".join(f"{key} {value}" for key, value in (stack.get("choices") or {}).items())
-    first = f"{device} ({choices})" if choices else device
+    first = with_choices(device, stack.get("choices") or {})
     second = "  ·  ".join([*_program(ds), f"seed {run['seed']}"] if "seed" in run else _program(ds))
     axes = figure.axes[0]
     told = textwrap.fill(plain(first), _TITLE)
@@ -179,15 +183,20 @@ def _limits(axes: Axes, ds: xr.Dataset, current: np.ndarray) -> None:
                           xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
 
 
-def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
-    """Sizes on a logarithmic axis where they span more than a decade and a half, else on a linear one."""
+def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, unit: str) -> None:
+    """Sizes on a logarithmic axis where they span more than a decade and a half, else on a linear one from
+    zero, on which a change of nothing looks like none."""
     sizes = np.abs(values)
     positive = sizes[sizes > 0]
     if positive.size and positive.max() > 30.0 * positive.min():
         sizes = np.where(sizes > 0, sizes, np.nan)
         axes.set_yscale("log")
+        axes.set_ylabel(f"{label} ({unit})")
+    else:
+        axes.set_ylim(0.0, 1.25 * positive.max(initial=0.0) or 1.0)
+        axes.yaxis.set_major_formatter(lambda value, _: si(value, unit) if value else "0")
+        axes.set_ylabel(label)
     axes.plot(x, sizes, color=color, linewidth=1.4, **lone(sizes))
-    axes.set_ylabel(label)
 
 
 def _arrows(axes: Axes, x: np.ndarray, y: np.ndarray, color: Any) -> None:
