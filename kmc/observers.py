@@ -143,7 +143,7 @@ def watch_numbers(simulation: Any, functions: Mapping[str, Look]) -> Observer:
         step = "write observers={'name': function}"
         raise UserError("observers are functions by the name that their number gets", next_step=step)
     for name in functions:
-        if name in ALL or not name.isidentifier():
+        if not isinstance(name, str) or name in ALL or not name.isidentifier():
             raise UserError(f"an observer cannot be called {name!r}", next_step="give it a name of its own, "
                             "of letters, digits and _")  # fmt: skip
     spacing = float(simulation.lattice.spacing_nm)

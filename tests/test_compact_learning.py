@@ -318,6 +318,12 @@ def test_reservoirpy_node(folder: Path) -> None:
     assert recall(forgetful, 5) < 0.1
 
 
+def test_a_node_is_called_as_it_is_asked_to() -> None:
+    """A reservoir of two nodes tells them apart by it."""
+    nodes = [Devices("vteam", {}, 1, name=name) for name in ("left", "right", None)]
+    assert [node.name for node in nodes] == ["left", "right", None]
+
+
 def test_a_users_words_end_no_docstring() -> None:
     """Whatever a model's title and source are: all of the modules can be read."""
     words = 'Bridge """quoted""" of \\x'

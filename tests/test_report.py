@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,21 @@ def test_the_page_says_what_was_run_and_how_to_repeat_it(page: Path) -> None:
     assert text.count('src="data:image/png;base64,') == 3
     assert page.stat().st_size < 15e6
     assert str(page.parent.parent) not in text
+
+
+def test_commands_that_are_told_can_be_given(tmp_path: Path, kmc_report: None,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """A folder with a space is quoted, and one variant is not to be compared."""
+    file = tmp_path / "study.yaml"
+    file.write_text(RUN + "replicates: 2\n")
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+    loaded, out = load_study(file), tmp_path / "my out"
+    prepare(loaded, out)
+    assert perform(loaded.task(0), out).state == "done"
+    assert cli.main(["report", str(out), "--quiet"]) == 0
+    text = unescape((out / "report.html").read_text())
+    assert "kmc study study.yaml --out 'my out'\nkmc report 'my out'<" in text
+    assert "kmc compare" not in text
 
 
 def test_nothing_of_a_users_text_is_obeyed(page: Path) -> None:

@@ -283,9 +283,10 @@ def test_an_observer_makes_a_number_of_each_sample() -> None:
 @pytest.mark.parametrize(("name", "found", "says"), [
     ("gap", 1.0, "an observer cannot be called 'gap'"),
     ("no name", 1.0, "an observer cannot be called 'no name'"),
+    (1, 1.0, "an observer cannot be called 1"),
     ("shape", (1, 2), r"observer shape gave \(1, 2\)"),
 ])
-def test_an_observer_has_a_name_of_its_own_and_gives_one_number(name: str, found: Any, says: str) -> None:
+def test_an_observer_has_a_name_of_its_own_and_gives_one_number(name: Any, found: Any, says: str) -> None:
     """Else a UserError says what to do."""
     with pytest.raises(UserError, match=says):
         kmc.simulate("ogb_7nm", kmc.Protocol.read(), settings={"window": "8 nm"},

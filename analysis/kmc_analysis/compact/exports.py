@@ -173,10 +173,10 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     pulses = Drive.pulses(PULSES["voltage"], PULSES["width"], PULSES["gap"], 20, PULSE_LIMIT_A)
     drives = {name: Drive.sweep(SWEEP_V, RATE_V_PER_S, limit) for name, limit in SWEEPS.items()}
     drives |= {"set_reset": Drive.set_and_reset(SWEEP_V, RATE_V_PER_S, PULSE_LIMIT_A), "pulses": pulses}
-    for name, drive in drives.items():
-        step = PULSE_STEP_S if name == "pulses" else None
-        texts[f"{name}.cir"] = circuits.bench(model, drive, library, f"{name}.txt", step=step)
-        texts[f"{name}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
+    for which, drive in drives.items():
+        step = PULSE_STEP_S if which == "pulses" else None
+        texts[f"{which}.cir"] = circuits.bench(model, drive, library, f"{which}.txt", step=step)
+        texts[f"{which}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
     grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
     texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
     if model.spread.get("device"):

@@ -36,9 +36,9 @@ class Devices(Node):
         pulse_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
         compliance_A: float = 1e-6, off_S: float = 1e-10, on_S: float = 1e-3, name: str | None = None,
     ) -> None:  # fmt: skip
-        for name, value, least in (("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0)):
+        for what, value, least in (("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0)):
             if not value >= least:
-                raise UserError(f"{name} is {value!r}", next_step=f"give {least} or more")
+                raise UserError(f"{what} is {value!r}", next_step=f"give {least} or more")
         self.model = load_model(model) if isinstance(model, str) else model
         self.seed, self.output_dim, self.name = seed, devices, name
         self.volts, self.times = pulse_V, (width_s, gap_s)

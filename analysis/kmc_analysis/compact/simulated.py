@@ -82,13 +82,13 @@ def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
         raise UserError("the run has fewer than three samples", where, next_step="run it with more samples")
     time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)
     limits, first = _known(ds)
+    volts, amps = ds["voltage_device"].values.astype(float), ds["current"].values.astype(float)
     begins = np.concatenate([[0.0], time[:-1]])
     rows = []
     for k in range(time.size):
         if first[k]:
             rows.append((begins[k], source[k], np.nan, np.nan, limits[k]))
-        sample = float(ds["voltage_device"].values[k]), float(ds["current"].values[k])
-        rows.append((time[k], source[k], *sample, limits[k]))
+        rows.append((time[k], source[k], volts[k], amps[k], limits[k]))
     return dict(zip(COLUMNS, np.array(rows).T, strict=True))
 
 

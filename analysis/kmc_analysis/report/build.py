@@ -83,13 +83,15 @@ def _study(out: Path, tell: Tell) -> str:
     command = ["kmc", "study", name, "--out", out.resolve().name]
     for text in record.command["sets"]:
         command += ["--set", text]
+    compared = ["kmc", "compare", out.resolve().name]
     sections = [
         Section("what", "What was run", _what(out, record) + inputs.protocols(runs)),
         _comparison(study, values, found),
         *_scoreboard(out),
         viewer.section(views),
         inputs.cards(runs, inputs.cards_of_study(file, record.command["sets"])),
-        inputs.again(out, file, [shlex.join(command), f"kmc compare {out.resolve().name}"], record.versions),
+        inputs.again(out, file, [shlex.join(one) for one in (command, compared)[: 1 + bool(found)]],
+                     record.versions),
     ]
     return page(f"Study {record.name}", paragraph(record.description), sections)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def protocols(runs: Runs) -> str:
 def again(out: Path, file: Path | None, command: list[str], versions: dict[str, str]) -> Section:
     """The commands that make it again, from the folder above the results, and the file that they read."""
     program = f"halide-kmc {versions.get('halide-kmc', '')}".strip()
-    lines = [*command, f"kmc report {out.resolve().name}"]
+    lines = [*command, shlex.join(["kmc", "report", out.resolve().name])]
     body = paragraph(f"With {program} installed, in the folder above the results:")
     body += block("\n".join(lines), "Commands")
     if file is not None:

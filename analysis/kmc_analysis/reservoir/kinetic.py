@@ -85,12 +85,12 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     """The study file of the patterns [samples, nodes, slots], on the stack of the plan's `kinetic`."""
     unique = np.unique(found.reshape(-1, found.shape[2]), axis=0)
     settings = plan.kinetic
-    lines = ["description: >-", f"  {ABOUT}", f"stack: {_found('stack', settings.stack, plan)}"]
+    lines = ["description: >-", f"  {ABOUT}", f"stack: {_yaml(_found('stack', settings.stack, plan))}"]
     choices = {name: _found("card", value, plan) if name in _CARDS else value
                for name, value in settings.choices.items()}  # fmt: skip
     for key, entries in (("choices", choices), ("settings", settings.settings)):
         if entries:
-            lines += [f"{key}:", *(f"  {name}: {value}" for name, value in entries.items())]
+            lines += [f"{key}:", *(f"  {name}: {_yaml(value)}" for name, value in entries.items())]
     lines += [f"replicates: {plan.feeding.devices or plan.feeding.nodes}", f"seed: {seed}", "protocols:"]
     for pattern in unique:
         lines.append(f"  {name_of(pattern)}:")
@@ -102,7 +102,12 @@ def _found(kind: Literal["card", "stack"], value: Any, plan: Plan) -> Any:
     """A path as seen from anywhere, for the study may lie elsewhere than the plan; all else as it is."""
     if not isinstance(value, str) or not ("/" in value or value.endswith((".yaml", ".yml"))):
         return value
-    return json.dumps(str(find_data(kind, value, plan.path, str(plan.path)).resolve()), ensure_ascii=False)
+    return str(find_data(kind, value, plan.path, str(plan.path)).resolve())
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML reads it back: no "None", and no number of a text."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int) -> dict[str, Any]:
