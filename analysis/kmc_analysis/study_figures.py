@@ -242,7 +242,9 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any], asi
         return
     place, *ends = np.array(rows).T
     middle, low, high = (np.exp(part) for part in ends) if ratio else ends
-    beside = axes.transData + ScaledTranslation(aside, 0.0, axes.get_figure().dpi_scale_trans)
+    canvas = axes.figure
+    assert isinstance(canvas, Figure)
+    beside = axes.transData + ScaledTranslation(aside, 0.0, canvas.dpi_scale_trans)
     axes.errorbar(place, middle, [middle - low, high - middle], capsize=2, linewidth=1.2, markersize=4,
                   transform=beside, **style)  # fmt: skip
     bare = np.isnan(low)

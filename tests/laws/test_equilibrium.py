@@ -89,6 +89,7 @@ def test_every_diffusivity_of_the_cards_and_its_drift(name: str, factor: float) 
 
 HOT_K = 700.0
 SAMPLES, TRIALS, BATCHES = 240, 4000, 24
+SOME = ("ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only")  # one of each kind; the rest is slow
 
 
 def abundant(name: str) -> Stack:
@@ -144,8 +145,9 @@ def looks(w: Window, count: Callable[[], np.ndarray], samples: int = SAMPLES,
     return np.array(found)
 
 
-@pytest.mark.parametrize("ion_slice", ["0 s", "0.3 ns"])
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(("name", "ion_slice"), [
+    *((name, "0.3 ns") for name in STACKS),
+    *(pytest.param(name, "0 s", marks=() if name in SOME else pytest.mark.slow) for name in STACKS)])
 def test_ions_are_distributed_as_boltzmann_says(name: str, ion_slice: str) -> None:
     """At equal potentials ions over empty sites are exp(-(E - kink)/kT) in every region, whatever metal does.
 

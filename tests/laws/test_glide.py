@@ -174,7 +174,8 @@ def passages(what: str, holds: float, waits: bool = True) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("what", "holds"), [
-    ("alone", 0.7), ("alone", 4.0), ("alone", 20.0), ("alone", 200.0), ("beside", 7.0), ("without", 20.0)])
+    ("alone", 0.7), pytest.param("alone", 4.0, marks=pytest.mark.slow), ("alone", 20.0), ("alone", 200.0),
+    ("beside", 7.0), ("without", 20.0)])
 def test_first_passages_are_those_of_the_chain(what: str, holds: float) -> None:
     """Mean time to the two ends of a tube and the split between them, by 3 standard errors of 1500 passages.
     Slices of a part of a hop to four times the passage of some 50 hops. Standard errors: up to 4 % and 0.013.
@@ -232,7 +233,8 @@ def apart(some: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray((some.mean(0) - other.mean(0)) / np.sqrt((some.var(0) + other.var(0)) / (BATCHES - 1)))
 
 
-@pytest.mark.parametrize("holds", [1.0, 3.0, 10.0, 30.0])
+@pytest.mark.parametrize("holds", [
+    1.0, *(pytest.param(some, marks=pytest.mark.slow) for some in (3.0, 10.0)), 30.0])
 def test_ions_that_repel_each_other_are_where_they_are_hop_by_hop(holds: float) -> None:
     """Six ions in a box: share in the upper half, pair energy, density by cells of 2^3 sites (chi-square).
     By 4 standard errors, 1 % of the share and 0.6 % of the pair energy. Power: 3 meV in the energy of the
@@ -243,7 +245,8 @@ def test_ions_that_repel_each_other_are_where_they_are_hop_by_hop(holds: float) 
     assert np.sum(right[2:] ** 2) < CHI_SQUARE < np.sum(wrong[2:] ** 2)
 
 
-@pytest.mark.parametrize("holds", [0.0, 1.5, 10.0, 50.0])
+@pytest.mark.parametrize("holds", [
+    0.0, *(pytest.param(some, marks=pytest.mark.slow) for some in (1.5, 10.0)), 50.0])
 def test_the_density_is_boltzmanns_and_all_of_the_time(holds: float) -> None:
     """Two ions: their density sums up to (n-1) times the time, and has each cell's share, in any slice.
     Sum by 4 standard errors (of 0.1 to 1 %), cells by chi-square. Power and negative controls: 5 meV in the

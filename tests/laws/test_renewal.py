@@ -15,11 +15,11 @@ from kmc.lattice import ACTIVE, Region
 from kmc.renewal import DENSITY_MEMORY_S, GROWTH
 from kmc.simulation import Simulation
 
-FIRST_S = 2e-3
+FIRST_S = 6e-4
 
 
 def oldest(growth: float, monkeypatch: pytest.MonkeyPatch, duration: str) -> float:
-    """Age of the space charge beside the time since the corner, in the first 2 ms of a hold."""
+    """Age of the space charge beside the time since the corner, in the first 0.6 ms of a hold."""
     monkeypatch.setattr("kmc.renewal.GROWTH", growth)
     some = settings(temperature=400.0, event_budget=300)
     hold = kmc.Protocol.hold("0.5 V", duration, compliance="1 uA", samples=4)
