@@ -39,6 +39,7 @@ def _carried(device: Device) -> dict[str, Any]:
     saved["density"], saved["charge_density"] = device.density, device.charge_density
     saved["silver"] = device.network.silver.saved()
     saved["side"] = device.network.side[device.network.film]
+    saved["label"] = device.network.label[device.network.film]
     saved["plated"] = device.potential.plated
     saved["path"] = {name: getattr(device.path, name) for name in _PATH}
     saved["path"]["heat"] = device.path.heat._asdict()
@@ -84,6 +85,8 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
     device.network.silver.restore(saved["silver"])
     device.network.side[device.network.film] = saved["side"]
+    device.network.label[device.network.film] = saved["label"]
+    device.supply.seen = None
     device.potential.plated = saved["plated"].copy()
     heated = Heated(**saved["path"]["heat"])
     conductance, bridged, gap = (saved["path"][name] for name in _PATH)

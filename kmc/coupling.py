@@ -18,6 +18,7 @@ from .populate import populate
 from .renewal import DENSITY_MEMORY_S, Renewal
 from .silver import each_once, follow_shift, keep_little
 from .state import Grid, grow
+from .supply import Supply
 from .transport import Network, Path
 from .units import K_B
 
@@ -39,11 +40,11 @@ class Device:
         self.model = build_model(stack, lattice.spacing_nm, settings)[0]
         self.potential = Potential(lattice, stack, settings.mesh_factor)
         self.network = Network(lattice, stack, settings.tunnelling)
+        self.supply = Supply(lattice, self.network, float(self.model["isolated"]))
         self.heat = Heat(lattice, stack, self.stage)
         self.leak = Leak(stack)
         self.leakage = self.leak.current(0.1, self.stage) / 0.1  # of the layers at a low voltage, S
-        device = stack.device
-        self.series = device.value("series_resistance") + device.value("spreading_resistance")
+        self.series = sum(stack.device.value(f"{part}_resistance") for part in ("series", "spreading"))
         self.state = populate(lattice, stack, settings, seed, self.potential.sheet, number)
         self.potential.prepare(self.state)
         self.vacancies = VacancyEquilibrium.wanted(lattice, stack, settings, self.potential.mesh,
@@ -113,6 +114,7 @@ class Device:
                                  patches.LEAST * self.thermal, bound)
         follow_shift(changes, fields, felt, volts)
         if far or self.patches.count >= patches.MOST:
+            self.supply.follow(state.supply)
             self.potential.prepare(state)
             self.potential.publish(state, True)
             self.patches.clear()
@@ -140,9 +142,9 @@ class Device:
         """Solve the potential on the whole mesh for all metal, with the space charge if it counts."""
         if self.state.run["dirty"][0]:
             self.trace_current(self.network.silver.begin(self.state, self.potential.fields)[1])
+        self.supply.follow(self.state.supply)
         voltage = float(self.state.run["voltage"][0])
-        self.charge_density[:] = self.density
-        self.charge_metal = int(self.state.run["metal"][0])
+        self.charge_density[:], self.charge_metal = self.density, int(self.state.run["metal"][0])
         if self.settings.space_charge and self.stack.active is not None:
             self._solve_charge(voltage)
         else:
@@ -203,9 +205,8 @@ class Device:
         path, heat, volt = self.path, self.heat, self.point.voltage
         if path.conductance * volt**2 > HEAT_LEAST_W:
             sites, watts, siemens, ends = path.heat
-            film = self.network.filament(self.state, sites)
-            side, column = self.network.side, self.network.column
-            heat.solve(self.state, film, side, column, sites, watts * volt**2, siemens, ends)
+            film, net = self.network.filament(self.state, sites), self.network
+            heat.solve(self.state, film, net.side, net.column, sites, watts * volt**2, siemens, ends)
         else:
             heat.cool()
         if not heat.moved():
@@ -248,9 +249,8 @@ class Device:
     def start_again(self) -> None:
         """The clock at zero and all sites as they are; the rest is of these cards and settings."""
         run = self.state.run
-        elapsed = float(run["time"][0])
-        self.density_time -= elapsed
-        self.heat.since_s -= elapsed
+        self.density_time -= float(run["time"][0])
+        self.heat.since_s -= float(run["time"][0])
         run["time"], run["events"] = 0.0, 0
         run["shift_bound"] = self.settings.refresh_bound * self.thermal
         if not self.settings.local_temperature:
@@ -280,8 +280,8 @@ class Device:
 
     def _outgrown(self) -> bool:
         """Whether so much metal came or went that the space charge is another's."""
-        metal = int(self.state.run["metal"][0])
-        return self.settings.space_charge and abs(metal - self.charge_metal) > CHARGE_METAL
+        came = int(self.state.run["metal"][0]) - self.charge_metal
+        return self.settings.space_charge and abs(came) > CHARGE_METAL
 
     def follow_density(self) -> None:
         """Average the ions' density over the memory time and renew the space charge if it counts."""

@@ -23,6 +23,7 @@ _OF_FILMS = ("active.boundary_", "active.metal_adhesion")
 _OF_COUNTERS = ("counter.conductivity", "counter.hole_mobility", "counter.injection_limit", "counter.silver_")
 _NEVER = ("contact.metal_adhesion",)
 _FAR = 0.05  # by which a window differs from what is asked for
+_COLDEST_K = 250.0  # below, an ion stays in a cell of the mesh while its charge is averaged: it feels itself
 _STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to 0.3
 
 
@@ -34,6 +35,7 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -
              for one, other in _INSIDE if sizes.get(one, 0.0) > sizes.get(other, float("inf"))]  # fmt: skip
     found += [f"{path} does nothing here: {why}" for path in stack.choices
               if (why := _unread(path, stack, settings))]  # fmt: skip
+    found += _too_cold(stack, settings, protocol)
     return found + ([] if protocol is None else [*_too_strong(stack, protocol), *_cut(protocol.segments)])
 
 
@@ -58,6 +60,16 @@ def narrow(stack: Stack, settings: Settings) -> list[str]:
         return []
     return [f"the window is {least:.3g} nm wide at least where {settings.window:g} nm were asked for: it "
             "holds two crystals along each side"]  # fmt: skip
+
+
+def _too_cold(stack: Stack, settings: Settings, protocol: Protocol | None) -> list[str]:
+    """Of the coldest stage of a run with space charge."""
+    stages = {step.temperature_K or settings.temperature for step in protocol.steps()} if protocol else set()
+    coldest = min(stages, default=settings.temperature)
+    if coldest >= _COLDEST_K or not settings.space_charge or stack.active is None:
+        return []
+    return [f"at {coldest:g} K ions hardly move while their charge is averaged, and feel their own: their "
+            "rates are off by kT and more"]  # fmt: skip
 
 
 def _too_strong(stack: Stack, protocol: Protocol) -> list[str]:

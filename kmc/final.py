@@ -35,9 +35,16 @@ def load_state(path: Path) -> dict[str, Any]:
     if not saved.get("finished", True):
         raise UserError(f"{path} was stopped before its end", next_step="go on with it first: kmc resume")
     state = saved.get("simulation", saved)
-    if not isinstance(state, dict) or not {"seed", "windows"} <= state.keys():
+    if not is_state(state):
         raise UserError(f"{found} holds no state of a run", next_step="give the output folder of a run")
     return state
+
+
+def is_state(found: Any) -> bool:
+    """Whether it is what a Simulation.state_dict() gives."""
+    if not isinstance(found, dict) or not {"seed", "windows"} <= found.keys():
+        return False
+    return isinstance(found["windows"], dict) and "parts" in found["windows"]
 
 
 def _without_state(path: Path) -> UserError:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels_groups import leave_group, touch
-from .kernels_near import decode, index, inlined, kernel, outdate, place_of, put
+from .kernels_near import decode, index, inlined, kernel, outdate, place_of, put, small_cell
 from .kernels_pairs import (
     across,
     add_pair,
@@ -84,7 +84,7 @@ def settle_density(state, grid, entity: int) -> None:
     weight = state.run[0].pair_clock - state.entities[entity].stamp
     if weight > 0.0 and state.entities[entity].ahead == 0:
         x, y, z = place_of(state, entity)
-        state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += weight
+        state.density[small_cell(grid, x, y, z)] += weight
     state.entities[entity].stamp = state.run[0].pair_clock
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from .kernels_entities import follow_pairs, settle_density
 from .kernels_events import leave_ion
 from .kernels_groups import touch
-from .kernels_near import index, inlined, kernel, place_of, put
+from .kernels_near import index, inlined, kernel, place_of, put, small_cell
 from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, unlink_charge
 from .kernels_rates import ion_rates
 from .prefetch import prefetch
@@ -59,7 +59,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
             break
         hold = 1.0 / (total + often)
         clock += hold
-        state.density[((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2] += share * hold
+        state.density[small_cell(grid, x, y, z)] += share * hold
         rest = generator.random() * (total + often)
         if rest >= total:
             break

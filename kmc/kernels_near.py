@@ -119,6 +119,12 @@ def bonds_at(state, grid, model, site: int, without: int) -> tuple[float, int]:
 
 
 @inlined
+def small_cell(grid, x: int, y: int, z: int) -> int:
+    """The cell of 2^3 sites at x, y, z."""
+    return ((z // 2) * (grid.ny // 2) + y // 2) * (grid.nx // 2) + x // 2
+
+
+@inlined
 def face_to(state, model, region: int, j: int) -> float:
     """Permittivity of the face from a site of `region` to site j: half a cell where that is metal."""
     there = METAL_FACE if state.sites[j].cation >= METAL else np.int64(state.sites[j].region)

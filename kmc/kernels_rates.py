@@ -12,6 +12,7 @@ from .kernels_near import (
     kernel,
     open_potential,
     place_of,
+    small_cell,
     two_steps,
 )  # fmt: skip
 from .kernels_pairs import pair_energy
@@ -37,7 +38,10 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     bonds, metals = bonds_at(state, grid, model, site, -1)
     chemical = model.ion_energy[state.sites[site].region] + bonds
     field = phi - electron_potential(state, grid, fields, model, site)
-    attempt = model.attempt if metals > 0 else model.attempt * model.isolated
+    attempt = model.attempt
+    if metals == 0:
+        x, y, z = decode(grid, site)
+        attempt *= model.isolated * state.supply[small_cell(grid, x, y, z)]
     saddle = model.reduction + crowding(state, model, site)
     if oxidise:
         barrier = oxidation_barrier(saddle, chemical, field, model.transfer)

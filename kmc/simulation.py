@@ -1,5 +1,6 @@
 """The loop: a stack, a protocol and a seed become a trace. It never turns back."""
 
+import math
 import time as wall
 import warnings
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .stack import Stack
 
 PROGRESS_S = 0.5
+SLICES_A_STEP = 10  # at least, of ions, in the shortest step of a protocol
 
 
 class Simulation:
@@ -45,7 +47,7 @@ class Simulation:
         self.observers: list[Observer] = []
         self.opened = False
         with threads.alone():  # as in `run`
-            self.windows = Windows(stack, self.settings, seed)
+            self.windows = Windows(stack, self._within_steps(), seed)
             if initial is not None:
                 self._start_from(initial)
 
@@ -63,6 +65,13 @@ class Simulation:
         for name in ("step", "sample", "started_s", "opened"):
             setattr(simulation, name, saved[name])
         return simulation
+
+    def _within_steps(self) -> Settings:
+        """The settings, with slices of ions that are short beside each step: a way that an ion is on already
+        does not see the next corner of the voltage."""
+        shortest = min((step.duration_s for step in self.steps), default=math.inf)
+        longest = min(self.settings.ion_slice, shortest / SLICES_A_STEP)
+        return self.settings.model_copy(update={"ion_slice": longest})
 
     def _start_from(self, initial: dict[str, Any]) -> None:
         """Take over the windows of another run of the same stack and seed; the clock starts again at zero."""
@@ -195,7 +204,7 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError: what no run file may say."""
     from . import checkpoint, dataset, provenance
     from .doubts import of_run
-    from .final import load_state
+    from .final import is_state, load_state
     from .settings import read_settings
     from .stack import Stack, load_stack
 
@@ -205,7 +214,7 @@ def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, An
     seed = streams.checked(seed)
     if isinstance(initial, (str, Path)):
         initial = load_state(Path(initial))
-    elif initial is not None and not (isinstance(initial, dict) and {"seed", "windows"} <= initial.keys()):
+    elif initial is not None and not is_state(initial):
         step = "give the output folder of a run, or a Simulation's state_dict()"
         raise UserError("initial is no state of a run", next_step=step)
     begun = None if initial is None else checkpoint.digest(initial)

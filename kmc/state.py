@@ -102,6 +102,8 @@ class State(NamedTuple):
     look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near or no lists
     table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
+    #: float64 [the same cells]: what distance to connected metal leaves of redox without a metal neighbour
+    supply: np.ndarray
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 10]: the box at work in `kmc.kernels_bend`
     domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
@@ -142,7 +144,7 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 4), np.int64),
         np.zeros(8, np.float32), _lines(region.size, np.float32, 8),
-        np.zeros(density_cells), np.zeros(CHANNELS),
+        np.zeros(density_cells), np.ones(density_cells), np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 10)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(region.size, np.uint8), np.zeros(1, RUN))

@@ -145,6 +145,17 @@ def test_voltages_that_no_film_holds_are_told(tmp_path: Path, capsys: pytest.Cap
     assert any("no film holds" in told for told in load_study(file).warnings) == doubted
 
 
+@pytest.mark.parametrize(("kelvin", "stage", "doubted"), [
+    (200.0, None, True), (300.0, "200 K", True), (300.0, None, False), (200.0, "300 K", False)])  # fmt: skip
+def test_stages_on_which_ions_feel_themselves_are_told(kelvin: float, stage: str | None, doubted: bool
+                                                       ) -> None:  # fmt: skip
+    """The coldest stage of a run counts, and the settings' where no segment has its own."""
+    way = kmc.Protocol.hold("0.1 V", "1 ms", temperature=stage)
+    told = doubts(kmc.load_stack("ogb_20nm"), Settings(temperature=kelvin), way)
+    assert any("200 K ions hardly move" in line for line in told) == doubted
+    assert not doubts(kmc.load_stack("interlayers_only"), Settings(temperature=kelvin), way)
+
+
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "ogb_7nm", "thin_film_100nm", "interlayers_only"])
 def test_the_programs_own_stacks_raise_no_doubt(name: str) -> None:
     """What comes with it fits."""
