@@ -134,14 +134,17 @@ def _quanta(ds: xr.Dataset) -> float:
 
 
 def _draw_limits(runs: Runs, path: Path) -> None:
-    with panels(path, ("voltage left by a limiter", "life at 0 V, colours as on the left")) as (left, right):
-        for (limit, program), colour in zip(_FADING.items(), COLOURS, strict=False):
+    with panels(path, ("voltage left by a limiter", "life at 0 V")) as (left, right):
+        for (limit, program), colour, marker in zip(_FADING.items(), COLOURS, "os^Dv*", strict=False):
+            right.plot([], [], marker, color=colour, label=f"{limit} µA")
             for ds in runs[program.name]:
                 found = _life(ds)
-                left.semilogx(limit, residual_voltage(ds), "o", color=colour)
-                right.loglog(_quanta(ds), found.time_s, "^" if found.censored else "o", color=colour,
+                left.semilogx(limit, residual_voltage(ds), marker, color=colour)
+                right.loglog(_quanta(ds), found.time_s, marker, color=colour,
                              fillstyle="none" if found.censored else "full")  # fmt: skip
-        left.set_xlabel("limit (uA)")
+        right.plot([], [], "o", color=COLOURS[-1], fillstyle="none", label=f"closed still at {KEPT_S:g} s")
+        right.legend(frameon=False, fontsize=7)
+        left.set_xlabel("limit (µA)")
         left.set_ylabel("device voltage (V)")
         right.set_xlabel("conductance at its beginning (quanta)")
         right.set_ylabel("time until it is open (s)")

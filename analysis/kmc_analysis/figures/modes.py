@@ -56,12 +56,12 @@ def _cycles_of(ds: xr.Dataset) -> list[xr.Dataset]:
     return [ds.isel(time=(segment >= low) & (segment < high)) for low, high in pairwise(_BEGINNINGS)]
 
 
-_STATES = ("pristine", "1 uA on", "off", "1 mA on", "reset", "1 uA on", "off")
+_STATES = ("pristine", "1 uA on", "off", "1 mA, before RESET", "reset", "1 uA on", "off")
 
 
 def _draw_modes(runs: Runs, path: Path) -> None:
     """Conductance of each state of the three cycles, one line a device."""
-    with panels(path, ("volatile, non-volatile, volatile",), height=3.6) as (axes,):
+    with panels(path, ("volatile, non-volatile, volatile",), height=3.9) as (axes,):
         for ds in runs[MODES.name]:
             states = [float(ds["conductance"].values[0]), *(g for one in _cycles_of(ds) for g in levels(one))]
             axes.semilogy(range(len(states)), states, "o-", color=COLOURS[0], alpha=0.4)

@@ -50,7 +50,7 @@ def over_time(axes: Axes, runs: Sequence[xr.Dataset], name: str = "conductance",
         axes.plot(1e3 * ds["time"].values, 1e6 * ds[name].values, color=colour, linewidth=1.0, alpha=0.6,
                   label=label if k == 0 else None)  # fmt: skip
     axes.set_xlabel("time (ms)")
-    axes.set_ylabel(f"{name} ({'uS' if name == 'conductance' else 'uA'})")
+    axes.set_ylabel(f"{name} ({'µS' if name == 'conductance' else 'µA'})")
     if label and axes.lines:
         axes.legend(frameon=False, fontsize=8)
 

@@ -127,7 +127,7 @@ def _pairs(interval_ms: int) -> Segments:
     return [_PAIR, rest(f"{interval_ms - 5} ms"), _PAIR]
 
 
-_ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=6, quick=int(one == 10))
+_ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=14, quick=int(one == 10))
            for one in INTERVALS_MS]  # fmt: skip
 
 

@@ -84,8 +84,10 @@ def _draw_switching(runs: Runs, path: Path) -> None:
                 rest = part(ds, 1)
                 time, siemens = rest["time"].values, rest["conductance"].values
                 right.loglog(time - time[0] + 2e-3, siemens, color=colour, alpha=0.7)
+            right.plot([], [], color=colour, label=fast.stack.partition("_")[0].upper())
         right.set_xlabel("time at 0 V (s)")
         right.set_ylabel("conductance (S)")
+        right.legend(frameon=False, fontsize=8)
         for axes in (left, middle, right):
             say_if_empty(axes)
 
