@@ -60,10 +60,15 @@ def optional(module: str, extra: str, who: str, otherwise: str = "") -> ModuleTy
         raise UserError(told, next_step=step) from None
 
 
+_LETTERS = 4  # of a name that was cut short
+
+
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """The entry of `names` most like `name`, or None when none is near."""
+    """The entry of `names` that begins with `name` (some letters of it), or is most like it; else None."""
     by_folded = {candidate.lower(): candidate for candidate in names}
-    found = difflib.get_close_matches(str(name).lower(), by_folded, n=1, cutoff=0.6)
+    given = str(name).lower()
+    begun = [one for one in by_folded if one.startswith(given)] if len(given) >= _LETTERS else []
+    found = begun[:1] or difflib.get_close_matches(given, by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 
 

@@ -125,6 +125,23 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
     assert "Examples:" in told or "COMMAND" in told  # a group's commands have them
 
 
+def test_no_summary_of_a_command_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the program, and of a command that has commands, on a terminal of 80 columns."""
+    for words in ([], ["compact"]):
+        assert cli.main([*words, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_no_example_of_a_help_is_torn(repository: Path) -> None:
+    """On a terminal of 80 columns a command that is wrapped could not be copied."""
+    folders = (repository / "kmc" / "commands", repository / "analysis" / "kmc_analysis" / "commands")
+    lines = [line for folder in folders for path in folder.glob("*.py")
+             for line in path.read_text(encoding="utf-8").splitlines()]  # fmt: skip
+    examples = [line for line in lines if line.startswith(8 * " " + "kmc ")]
+    assert len(examples) > 30
+    assert [line for line in examples if len(line) > 82] == []
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """The distribution's version first, then what it runs on and which kernels it has."""
     assert cli.main(["--version"]) == 0

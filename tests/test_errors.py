@@ -43,6 +43,13 @@ def test_nearest(name: object, found: str | None) -> None:
     assert nearest(name, ["gap", "length"]) == found
 
 
+def test_a_name_that_was_cut_short_is_completed() -> None:
+    """Though another is as long and has nearly its letters; of a few letters all have the beginning."""
+    names = ["S30_volatile_heat", "S3_volatile_switching", "sweep"]
+    assert nearest("S3_volatile", names) == "S3_volatile_switching"
+    assert nearest("s3", names) is None
+
+
 def test_the_names_are_listed_where_none_is_near() -> None:
     """At most thirty of them."""
     assert listed(["a", "b"]) == "use one of: a, b"

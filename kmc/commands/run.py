@@ -34,7 +34,7 @@ def run(
 
         kmc run runs/quick/run.yaml --seed 7 --out results/seed7
 
-        kmc run runs/quick/run.yaml --set "settings.window=32 nm" --set choices.ligand=ddab
+        kmc run runs/quick/run.yaml --set choices.ligand=ddab --out ddab
 
         kmc run runs/quick/run.yaml --resume
     """

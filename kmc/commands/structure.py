@@ -53,7 +53,7 @@ def structure(
 
         kmc structure ddab_20nm --seed 3
 
-        kmc structure runs/ogb_20nm/run.yaml --set choices.thickness=40nm --out thick.pdf
+        kmc structure runs/quick/run.yaml --set choices.ligand=ddab --out ddab.pdf
     """
     from kmc import morphology
     from kmc.outputs import PICTURE, check_file

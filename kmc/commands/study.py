@@ -60,7 +60,7 @@ def study(
 
         kmc study runs/ligand_thickness/study.yaml --workers 2
 
-        kmc study runs/ligand_thickness/study.yaml --set replicates=2 --out results/short
+        kmc study runs/ligand_thickness/study.yaml --set replicates=2 --out short
 
         kmc study status runs/ligand_thickness/out
 

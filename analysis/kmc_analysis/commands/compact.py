@@ -56,7 +56,7 @@ Resamples = Annotated[
 
 @compact.command()
 def models(as_json: Json = False) -> None:
-    """List the models with their sources and the range in which they hold."""
+    """List the models, their sources and where they hold."""
     from kmc_analysis.compact.model import load_model, model_names
 
     found = [load_model(name) for name in model_names()]
@@ -85,13 +85,15 @@ def fit(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a model to all traces at once; write parameters, a report and the model for circuit simulators.
+    """Fit a model to traces; write parameters, a report and the model.
+
+    All traces are fitted at once, and the model is written as export does.
 
     Examples:
 
         kmc compact fit runs/ogb_20nm/out --model silver --out fit
 
-        kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv --out fit
+        kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv
     """
     from kmc_analysis.compact import data, exports, report, spreads
     from kmc_analysis.compact import fit as fits
@@ -211,7 +213,9 @@ def table(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit every model to the same traces, and table what each predicts of the traces held out.
+    """Fit every model to the same traces; table what each predicts.
+
+    It predicts the traces that are held out.
 
     Examples:
 
@@ -240,7 +244,9 @@ def traces(
     out: Folder,
     as_json: Json = False,
 ) -> None:
-    """Write simulated runs as CSV, the source step by step, as fit and table read them.
+    """Write simulated runs as CSV, as fit and table read them.
+
+    The source goes step by step.
 
     Examples:
 
@@ -270,7 +276,9 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model as ngspice subcircuit with test benches, Verilog-A, JSON and tables of its pulses.
+    """Write a model for ngspice and Verilog-A, with benches and tables.
+
+    It comes as JSON and a reservoirpy node too, with tables of its pulses.
 
     Examples:
 

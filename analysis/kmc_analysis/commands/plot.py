@@ -46,7 +46,7 @@ def plot(
     from kmc_analysis.overlay import AXES, draw
 
     if against not in AXES:
-        raise UserError(f'--against is not "{against}"', "--against", nearest(against, AXES),
+        raise UserError(f'nothing is drawn against "{against}"', "--against", nearest(against, AXES),
                         f"use one of: {', '.join(AXES)}")  # fmt: skip
     check_file(out, PICTURE)
     picture = draw(paths, out, against, linear)

@@ -61,7 +61,7 @@ def reproduce(
 
         kmc reproduce --minutes 150
 
-        kmc reproduce S3_volatile_switching --set settings.ion_pairs=false --out without_pairs
+        kmc reproduce S14_gold_electrode --set settings.ion_pairs=false --out bare
     """
     from kmc import outputs
     from kmc_analysis.reproduce.run import Reproduction

@@ -47,7 +47,7 @@ def sensitivity(
 
     Examples:
 
-        kmc sensitivity S28_linearity --parameter ligand.gap_barrier --parameter electrode.bond_energy
+        kmc sensitivity S28_linearity --parameter ligand.gap_barrier --reach 0.1
 
         kmc sensitivity B5_time_to_set B6_time_to_forget --reach 0.2 --out local
     """
