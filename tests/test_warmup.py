@@ -24,7 +24,7 @@ from kmc.commands.warmup import _compile
 _compile("equilibrium")
 known()
 """
-#: a film of 20 nm set by hand at one atom a plane, whose filament grows and is parted
+#: a film of 20 nm whose seam was filled by hand: atoms leave the hot filament and come back
 RUN = """
 import numpy as np
 import kmc
@@ -33,7 +33,7 @@ from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
 from kmc.state import KIND_METAL
 
-protocol = kmc.Protocol.hold("0.6 V", "2 us", compliance="1 mA") + kmc.Protocol.hold("-1 V", "1 us")
+protocol = kmc.Protocol.hold("0.6 V", "0.1 us", compliance="1 mA") + kmc.Protocol.hold("-0.3 V", "0.1 us")
 simulation = Simulation(kmc.load_stack("ddab_20nm"), protocol, kmc.Settings(window="12 nm"), 3)
 device, lattice = simulation.device, simulation.lattice
 simulation.state_dict()
