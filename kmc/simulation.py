@@ -1,9 +1,9 @@
 """The loop: a stack, a protocol and a seed become a trace. It never turns back."""
 
-import math
 import time as wall
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .stack import Stack
 
 PROGRESS_S = 0.5
-SLICES_A_STEP = 10  # at least, of ions, in the shortest step of a protocol
+SLICES_A_STEP = 10  # at least, of ions, in what is held between two corners
+LEAST_SLICE_S = 5e-9  # shorter ones cost more than hops one by one
 
 
 class Simulation:
@@ -47,7 +48,7 @@ class Simulation:
         self.observers: list[Observer] = []
         self.opened = False
         with threads.alone():  # as in `run`
-            self.windows = Windows(stack, self._within_steps(), seed)
+            self.windows = Windows(stack, self.settings, seed)
             if initial is not None:
                 self._start_from(initial)
 
@@ -64,14 +65,9 @@ class Simulation:
         simulation.windows.load_state_dict(saved["windows"])
         for name in ("step", "sample", "started_s", "opened"):
             setattr(simulation, name, saved[name])
+        if simulation.opened:
+            simulation.windows.set_slice(simulation._slice())
         return simulation
-
-    def _within_steps(self) -> Settings:
-        """The settings, with slices of ions that are short beside each step: a way that an ion is on already
-        does not see the next corner of the voltage."""
-        shortest = min((step.duration_s for step in self.steps), default=math.inf)
-        longest = min(self.settings.ion_slice, shortest / SLICES_A_STEP)
-        return self.settings.model_copy(update={"ion_slice": longest})
 
     def _start_from(self, initial: dict[str, Any]) -> None:
         """Take over the windows of another run of the same stack and seed; the clock starts again at zero."""
@@ -127,6 +123,7 @@ class Simulation:
         step = self.steps[self.step]
         if not self.opened:
             self.windows.set_stage(step.temperature_K or self.settings.temperature)
+            self.windows.set_slice(self._slice())
             self.windows.set_source(step.voltage_V, step.compliance_A, step.duration_s)
             self.opened = True
         last = self.sample + 1 == step.samples
@@ -138,6 +135,24 @@ class Simulation:
             if last:
                 self._close(step, look)
             self._look(step, look)
+
+    def _slice(self) -> float:
+        """Slices of ions in this step, s: short beside what is held now and after the next corner, of which a
+        way that an ion is on already does not hear."""
+        step = self.steps[self.step]
+        after = {self.step + 1, *(self.step + ahead for _, ahead in step.exits)} - {len(self.steps)}
+        held = [self._held(self.step), *(self._held(k) for k in after if self.steps[k].level != step.level)]
+        longest = min(held) / SLICES_A_STEP
+        return min(self.settings.ion_slice, longest if longest >= LEAST_SLICE_S else 0.0)
+
+    def _held(self, first: int) -> float:
+        """How long a level is held from a step on, s, or long enough."""
+        total, level = 0.0, self.steps[first].level
+        for step in islice(self.steps, first, None):
+            if step.level != level or total > SLICES_A_STEP * self.settings.ion_slice:
+                break
+            total += step.duration_s
+        return total
 
     def _close(self, step, now_s: float) -> None:
         """End a step; then the protocol says what is next."""

@@ -30,6 +30,11 @@ class Step:
     temperature_K: float | None = None
     exits: tuple[tuple[tuple[StopCondition, ...], int], ...] = ()
 
+    @property
+    def level(self) -> tuple[float, float, float | None]:
+        """What is held: voltage, limit and stage. Where it changes is a corner."""
+        return self.voltage_V, self.compliance_A, self.temperature_K
+
     def after(self, conductance_S: float, limited: bool) -> int:
         """By how many steps one goes on, for what the device shows at the step's end."""
         look = (conductance_S, limited)

@@ -3,7 +3,9 @@
 An island has none to give but what reaches it, so only connected metal, the electrodes and an organic under
 the film, whose carriers reach silver on it, are sources. The card's `isolated_redox_factor` is of the nearest
 sites; it is what is left of tunnelling over some distance (1.5 nm with the card's), and further away it falls
-as tunnelling does. The factor acts both ways, so there is detailed balance at every place.
+as tunnelling does. A factor of 1 says that electrons are everywhere. It acts both ways, so there is detailed
+balance at every place. It is renewed with the whole solutions of the potential, so silver that joined or
+parted since then counts as it did (in a thin film up to 2 ms ago).
 """
 
 import math
@@ -14,7 +16,8 @@ from .lattice import Lattice, Region
 from .transport import Network
 from .transport_kernels import FLOATING
 
-DECADES = 8.0  # below the card's factor: what is left is nothing
+DECADES = 13.0  # of tunnelling: beyond, nothing is left
+_FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it
 _CELL = 2  # sites along an edge of a cell that shares a distance
 
 
@@ -30,12 +33,15 @@ class Supply:
         self.cell_nm = _CELL * lattice.spacing_nm
         self.decade_nm = math.log(10) * lattice.spacing_nm / network.decay
         self.near_nm = -math.log10(factor) * self.decade_nm if factor > 0.0 else 0.0
-        self.far_nm = self.near_nm + DECADES * self.decade_nm
+        self.far_nm = min(DECADES * self.decade_nm, _FARTHEST_NM)
+        self.everywhere = factor >= 1.0
         self.rim = math.ceil(self.far_nm / self.cell_nm)
         self.seen: np.ndarray | None = None  # cells with a source at the last look
 
     def follow(self, left: np.ndarray) -> None:
         """Write what is `left` [cells] with the film's silver as the network last saw it."""
+        if self.everywhere:
+            return
         film = self.network.film
         joined = film[self.network.label[film] < FLOATING]
         sources = self.given.copy()

@@ -89,6 +89,11 @@ class Windows:
         for device in self:
             device.set_stage(kelvin)
 
+    def set_slice(self, seconds: float) -> None:
+        """Mean slice of ions from now on; 0: hop by hop."""
+        for device in self:
+            device.model["slice"] = seconds
+
     def set_source(self, voltage: float, limit: float, duration_s: float) -> None:
         """A corner of the waveform, and how long the step lasts that begins here; all clocks are equal."""
         total = self.filaments()

@@ -98,6 +98,7 @@ def test_devices_that_were_short_at_once_count_as_one() -> None:
     assert "This study does not agree: the median of on_off at thickness 20 nm" in line
     assert "is 1 ([" in line
     assert "what did not switch, or was short at once, counts as 1)" in line
+    assert "counts as 1" not in told(study([[near(100, 20), np.append(near(500, 17), np.full(3, NONE))]]))
 
 
 @pytest.mark.parametrize(("seeds", "variants", "agrees"), [(1, 6, False), (2, 3, False), (6, 1, True),

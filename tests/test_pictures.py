@@ -236,6 +236,18 @@ def test_answers_step_where_the_source_does() -> None:
         assert values[low] == pytest.approx(values[-1], abs=0.0)
 
 
+@pytest.mark.parametrize(("limit", "drawn"), [("10 uA", True), ("1 mA", False)])
+def test_a_limit_is_drawn_where_there_is_room(limit: str, drawn: bool) -> None:
+    """A line within the axes with its words beside it, or neither."""
+    program = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=2, compliance=limit)
+    ds = fake_simulation.simulate(load_stack("ogb_20nm"), program, seed=3)
+    ds["current"] = ("time", np.full(ds.sizes["time"], 3e-6))
+    axes = traces.trace(ds).axes[1]
+    low, high = axes.get_ylim()
+    assert ("compliance" in words(axes)) == drawn
+    assert sum(low < line.get_ydata()[0] < high for line in axes.lines) == 1 + drawn
+
+
 def test_a_change_of_nothing_looks_like_none() -> None:
     """Without a decade the axis is linear from zero, its unit at its numbers; a temperature has a span."""
     ds = pulsed()

@@ -150,6 +150,10 @@ def test_levels_that_agree_are_both_seen(drawn: list[Figure]) -> None:
     first, second = (bars.lines[0] for bars in axes.containers)
     apart = second.get_transform().transform((20.0, 0.4)) - first.get_transform().transform((20.0, 0.4))
     assert apart == pytest.approx([0.05 * drawn[0].dpi, 0.0])
+    place = axes.get_window_extent()
+    for mark in first.get_transform().transform(first.get_xydata()):
+        assert place.contains(*mark)
+    assert np.ptp(axes.get_xlim()) == pytest.approx(20.0, rel=0.2)
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_xdata().tolist() for line in hollow] == [[40.0], [40.0]]
 

@@ -110,14 +110,16 @@ def _medians_above(least: float) -> Verdict:
         if not (values["set"] == 1.0).any():
             return "Nothing can be said: no run switched."
         rows = _with_failures(values, claim.metric).transpose(claim.axis, REPLICATE, ...)
-        levels = {label(rows, claim.axis, k): _median(rows[k].values) for k in range(rows.sizes[claim.axis])}
+        of_level = {label(rows, claim.axis, k): rows[k] for k in range(rows.sizes[claim.axis])}
+        levels = {name: _median(part.values) for name, part in of_level.items()}
         if any(one.value is None for one in levels.values()):
             return f"Nothing can be said: some variants have no {claim.metric}."
         below = {name: one for name, one in levels.items() if one.high < least and not one.open}
         unsure = {name: one for name, one in levels.items() if not one.low >= least or one.open}
         name, lowest = min((below or unsure or levels).items(), key=lambda item: float(item[1].value))
         ends = lowest.open or f"[{number(lowest.low)}, {number(lowest.high)}]"
-        counted = "; what did not switch, or was short at once, counts as 1" if (rows == 1.0).any() else ""
+        failed = bool((of_level[name] == 1.0).any())
+        counted = "; what did not switch, or was short at once, counts as 1" if failed else ""
         shown = (f"the median of {claim.metric} at {claim.axis} {name} is {number(lowest.value)} "
                  f"({ends}{counted})")  # fmt: skip
         if below:

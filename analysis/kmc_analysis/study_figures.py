@@ -242,14 +242,15 @@ def _trend(axes: Axes, part: xr.DataArray, axis: str, style: dict[str, Any], asi
         return
     place, *ends = np.array(rows).T
     middle, low, high = (np.exp(part) for part in ends) if ratio else ends
-    canvas = axes.figure
-    assert isinstance(canvas, Figure)
-    beside = axes.transData + ScaledTranslation(aside, 0.0, canvas.dpi_scale_trans)
-    axes.errorbar(place, middle, [middle - low, high - middle], capsize=2, linewidth=1.2, markersize=4,
-                  transform=beside, **style)  # fmt: skip
+    drawn = axes.errorbar(place, middle, [middle - low, high - middle], capsize=2, linewidth=1.2,
+                          markersize=4, **style).get_children()  # fmt: skip
     bare = np.isnan(low)
     hollow = {**style, "label": "", "markerfacecolor": "white", "linestyle": "none"}
-    axes.plot(place[bare], middle[bare], markersize=4, transform=beside, zorder=3, **hollow)
+    drawn += axes.plot(place[bare], middle[bare], markersize=4, zorder=3, **hollow)
+    canvas = axes.figure
+    assert isinstance(canvas, Figure)
+    for artist in drawn:  # only now: what is drawn elsewhere than its data asks for no room on the axes
+        artist.set_transform(axes.transData + ScaledTranslation(aside, 0.0, canvas.dpi_scale_trans))
 
 
 def _short(axis: Any) -> str:

@@ -174,10 +174,13 @@ def compliances(ds: xr.Dataset) -> list[float]:
 
 
 def _limits(axes: Axes, ds: xr.Dataset, current: np.ndarray) -> None:
-    """A dashed line at each current limit that is not far above the curve."""
+    """A dashed line at each current limit that is not far above the curve, for which there is room then."""
     top = float(np.nanmax(current, initial=0.0))
+    log = axes.get_yscale() == "log"
     for limit in compliances(ds):
-        if limit <= 30.0 * top:
+        if limit <= (30.0 if log else 4.0) * top:
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, max(high, (2.0 if log else 1.25) * limit))
             axes.axhline(limit, color=FAINT, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
             axes.annotate(f"compliance {si(limit, 'A')}", (0.0, limit), (4, 3), fontsize=8, color=FAINT,
                           xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_stacks import device, free, put_silver, reduced, seam
+from small_stacks import device, free, put_silver, reduced, seam, settings
 
+from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
+from kmc.kernels_events import add_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import Region
+from kmc.patches import MOST
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.simulation import SLICES_A_STEP, Simulation
@@ -74,14 +77,20 @@ def test_what_follows_silver_is_what_a_fresh_look_finds(name: str) -> None:
         assert followed.tobytes() == d.state.supply.tobytes()
 
 
+def away(d: Device) -> np.ndarray:
+    """A column from the organic up, as far from what forming left as can be."""
+    _, ny, nx = d.lattice.shape
+    low, high = d.lattice.organic_surface(), int(d.lattice.silver_surface().min())
+    _, y, x = np.unravel_index(np.flatnonzero(d.lattice.residue), d.lattice.shape)
+    place = (int(y.mean()) + ny // 2) % ny * nx + (int(x.mean()) + nx // 2) % nx
+    return np.arange(low, high - 8) * ny * nx + place
+
+
 def test_an_island_gives_nothing_until_it_is_joined() -> None:
     """Silver in the middle of a film is no source; with a way of silver down to the organic it is."""
     d = device(reduced("thin_film_100nm", thickness="16 nm"))
     nz, ny, nx = d.lattice.shape
-    low, high = d.lattice.organic_surface(), int(d.lattice.silver_surface().min())
-    _, y, x = np.unravel_index(np.flatnonzero(d.lattice.residue), d.lattice.shape)
-    away = (int(y.mean()) + ny // 2) % ny * nx + (int(x.mean()) + nx // 2) % nx  # from what forming left
-    column = np.arange(low, high - 8) * ny * nx + away
+    column = away(d)
     island = column[-2:]
     before = d.state.supply.copy()
     put_silver(d, island)
@@ -118,12 +127,87 @@ def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
     assert metal == rates(touching)
 
 
-@pytest.mark.parametrize(("width", "slice_s"), [("1 ms", 1e-7), ("10 ns", 1e-9), ("500 ns", 5e-8)])
-def test_a_way_ends_within_a_step(width: str, slice_s: float) -> None:
-    """Slices are a tenth of the shortest step at most, also before it: an ion that is on its way does not see
-    a corner."""
-    way = Protocol.hold("0.1 V", "1 ms") + Protocol.hold("1 V", width)
+@pytest.mark.parametrize(("width", "before_s"), [("1 ms", 1e-7), ("500 ns", 5e-8), ("10 ns", 0.0)])
+def test_a_way_ends_before_a_corner(width: str, before_s: float) -> None:
+    """Slices are a tenth of what is held now and after the next corner at most, hop by hop below 5 ns: an ion
+    on its way does not hear of a corner. Looks at one level are none, and what was resumed knows it too."""
+    looks = Protocol.hold("0.1 V", "10 us", samples=4, spacing="log", until={"conductance_above": "1 S"})
+    way = looks + Protocol.hold("0.2 V", "1 ms") + Protocol.hold("1 V", width)
+    way += Protocol.hold("0.1 V", "1 ms")
     simulation = Simulation(load_stack("ogb_7nm"), way, Settings(window="8 nm"), 1)
     assert SLICES_A_STEP == 10
-    assert float(simulation.device.model["slice"]) == pytest.approx(slice_s)
-    assert simulation.settings.ion_slice == 1e-7
+    found = []
+    for k in range(len(simulation.steps)):
+        simulation.step = k
+        found.append(simulation._slice())
+    assert len(found) == 4 + 3
+    assert found == pytest.approx([1e-7] * 4 + [before_s] * 2 + [1e-7])
+    simulation.step, simulation.opened = 4, True
+    again = Simulation.from_state_dict(simulation.stack, way, simulation.settings, simulation.state_dict())
+    assert float(again.device.model["slice"]) == pytest.approx(before_s)
+
+
+def test_a_step_sets_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it begins, in all windows."""
+    way = Protocol.hold("0.1 V", "1 us") + Protocol.hold("0.2 V", "200 ns") + Protocol.hold("0.1 V", "1 us")
+    simulation = Simulation(reduced("ogb_20nm"), way, settings(windows=2), 1)
+    seen: list[tuple[float, ...]] = []
+    simulation.run(should_stop=lambda: bool(seen.append(tuple(
+        float(one.model["slice"]) for one in simulation.windows))))  # fmt: skip
+    assert list(dict.fromkeys(seen)) == [(1e-7, 1e-7), pytest.approx((2e-8, 2e-8))]
+    assert seen[-1] == pytest.approx((1e-7, 1e-7))
+
+
+def islands() -> Device:
+    """A film with silver by itself in its middle."""
+    d = device(reduced("thin_film_100nm", thickness="16 nm"))
+    places = free(d, d.lattice.room > 0)
+    put_silver(d, places[:: len(places) // 7][1:-1])
+    assert (d.network.label[d.network.film] >= FLOATING).any()
+    return d
+
+
+def test_a_window_that_goes_on_knows_its_islands() -> None:
+    """Which silver is joined is carried: else a first solution after a restart would have other electrons.
+    Negative control: labels that are forgotten."""
+    d, labels = islands(), 0
+    for forgotten in (False, True):
+        saved = device_state(d)
+        if forgotten:
+            saved["label"] = np.zeros_like(saved["label"])
+        other = device(reduced("thin_film_100nm", thickness="16 nm"))
+        restore_device(other, saved)
+        other.solve_fields()
+        labels += other.state.supply.tobytes() == d.state.supply.tobytes()
+    assert labels == 1
+
+
+def test_changes_of_metal_are_followed_too() -> None:
+    """Where they ask for a whole solution, the supply is that of a fresh look."""
+    d = device(reduced("thin_film_100nm", thickness="16 nm"))
+    before = d.state.supply.copy()
+    for site in away(d):
+        add_metal(d.state, d.grid, d.potential.fields, d.model, int(site))
+    d.patches.count = MOST
+    d.follow_metal()
+    assert (d.state.supply != before).any()
+    followed = d.state.supply.copy()
+    d.supply.seen = None
+    d.supply.follow(d.state.supply)
+    assert followed.tobytes() == d.state.supply.tobytes()
+
+
+@pytest.mark.parametrize(("factor", "least"), [("1", 1.0), ("1e-5", 1e-3), ("0", 1e-8)])
+def test_a_factor_of_one_knows_no_distance(factor: str, least: float) -> None:
+    """It stands for electrons everywhere, and takes the barrier for nuclei away; any less falls off."""
+    d = device(reduced("thin_film_100nm", **{"electrode.isolated_redox_factor": factor}, thickness="16 nm"))
+    assert d.state.supply.min() <= least
+    assert (d.state.supply == 1.0).all() == (factor == "1")
+
+
+def test_a_wide_decade_costs_no_more() -> None:
+    """Nothing is left beyond eight nanometres, whatever the card says."""
+    wide = {"electrode.tunnelling_decade": "2 nm", "electrode.isolated_redox_factor": 0.5}
+    d = device(reduced("thin_film_100nm", **wide, thickness="16 nm"))
+    assert d.supply.rim * d.supply.cell_nm < 8.7
+    assert 0.0 < d.state.supply.min() < 1.0
