@@ -40,8 +40,8 @@ class _Fields(BaseModel):
     ion_slice: Annotated[
         float,
         parsed(UNITS["ion_slice"], 0.0, 1e-6),
-        Field(description="mean time in s that an ion hops by itself, all else at rest, at most a tenth of the "
-              "time between corners; 0: hop by hop"),
+        Field(description="mean time in s that an ion hops by itself, all else at rest, a tenth of the time "
+              "between corners at most; 0: hop by hop"),
     ] = 1e-7
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
