@@ -214,7 +214,7 @@ def unknown(message: str, name: object, names: Iterable[str], where: str) -> Use
     """The error of a wrong name, with the nearest right one, or else all there are."""
     names = list(names)
     near = nearest(name, names)
-    return UserError(message, where, near, listed(names, near) if where or not near else "")
+    return UserError(message, where, near, listed(names, near))
 
 
 def check_keys(mapping: dict[str, Any], allowed: Iterable[str], what: str) -> None:

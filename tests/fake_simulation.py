@@ -95,7 +95,7 @@ class Simulation:
                 "temperature": 300.0 + height, "region": np.full(SHAPE, 2, np.uint8)}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seed": self.seed, "windows": {}, "level": self.level, "sites": self.sites.copy(),
+        return {"seed": self.seed, "windows": {"parts": []}, "level": self.level, "sites": self.sites.copy(),
                 "random": streams.get_state(self.random),
                 "place": {"time_s": self.time_s, "step": self.step, "sample": self.sample,
                           "calls": self.calls, "events": self.events}}

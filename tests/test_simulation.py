@@ -211,6 +211,7 @@ def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:
     ({"settings": {"windw": 3}}, 'unknown key "windw" in settings'),
     ({"initial": {}}, "initial is no state of a run"),
     ({"initial": 3}, "initial is no state of a run"),
+    ({"initial": {"seed": 0, "windows": {}}}, "initial is no state of a run"),
 ])  # fmt: skip
 def test_simulate_refuses_as_a_run_file_does(given: dict[str, Any], says: str) -> None:
     """With a UserError and a next step, before it computes."""
