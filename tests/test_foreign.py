@@ -80,7 +80,7 @@ def test_a_dataset_whose_run_cannot_be_read_is_refused(run: str, tmp_path: Path,
 def test_a_dataset_beside_a_foreign_record(kept: object, tmp_path: Path) -> None:
     """A record without a stack says nothing of the state beside it; with one the dataset is to be a run."""
     (tmp_path / "run.json").write_text(json.dumps(kept))
-    checkpoint.save(tmp_path / "checkpoint.npz", {"seed": 1, "windows": []})
+    checkpoint.save(tmp_path / "checkpoint.npz", {"seed": 1, "windows": {"parts": []}})
     xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(tmp_path / "foreign.nc")
     assert load_state(tmp_path / "foreign.nc")["seed"] == 1
     (tmp_path / "run.json").write_text(json.dumps({"run": json.loads(made().attrs["run"])}))

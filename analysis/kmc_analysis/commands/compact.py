@@ -87,8 +87,6 @@ def fit(
 ) -> None:
     """Fit a model to traces; write parameters, a report and the model.
 
-    All traces are fitted at once, and the model is written as export does.
-
     Examples:
 
         kmc compact fit runs/ogb_20nm/out --model silver --out fit
@@ -215,8 +213,6 @@ def table(
 ) -> None:
     """Fit every model to the same traces; table what each predicts.
 
-    It predicts the traces that are held out.
-
     Examples:
 
         kmc compact table sweep.nc pulse.nc --held-out train.nc --out errors
@@ -245,8 +241,6 @@ def traces(
     as_json: Json = False,
 ) -> None:
     """Write simulated runs as CSV, as fit and table read them.
-
-    The source goes step by step.
 
     Examples:
 
@@ -277,8 +271,6 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a model for ngspice and Verilog-A, with benches and tables.
-
-    It comes as JSON and a reservoirpy node too, with tables of its pulses.
 
     Examples:
 

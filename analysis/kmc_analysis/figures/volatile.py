@@ -80,14 +80,15 @@ def _draw_switching(runs: Runs, path: Path) -> None:
     with panels(path, titles) as (left, middle, right):
         for axes, slow, fast, colour in zip((middle, left), SLOW, (OGB, DDAB), COLOURS, strict=False):
             current_voltage(axes, [part(ds, 0) for ds in runs[slow.name]], colour=colour)
-            for ds in runs[fast.name]:
+            for k, ds in enumerate(runs[fast.name]):
                 rest = part(ds, 1)
                 time, siemens = rest["time"].values, rest["conductance"].values
-                right.loglog(time - time[0] + 2e-3, siemens, color=colour, alpha=0.7)
-            right.plot([], [], color=colour, label=fast.stack.partition("_")[0].upper())
+                right.loglog(time - time[0] + 2e-3, siemens, color=colour, alpha=0.7,
+                             label=None if k else fast.stack.partition("_")[0].upper())  # fmt: skip
         right.set_xlabel("time at 0 V (s)")
         right.set_ylabel("conductance (S)")
-        right.legend(frameon=False, fontsize=8)
+        if right.lines:
+            right.legend(frameon=False, fontsize=8)
         for axes in (left, middle, right):
             say_if_empty(axes)
 
