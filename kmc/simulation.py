@@ -3,7 +3,6 @@
 import time as wall
 import warnings
 from collections.abc import Callable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,10 +147,10 @@ class Simulation:
     def _held(self, first: int) -> float:
         """How long a level is held from a step on, s, or long enough."""
         total, level = 0.0, self.steps[first].level
-        for step in islice(self.steps, first, None):
-            if step.level != level or total > SLICES_A_STEP * self.settings.ion_slice:
+        for k in range(first, len(self.steps)):
+            if self.steps[k].level != level or total > SLICES_A_STEP * self.settings.ion_slice:
                 break
-            total += step.duration_s
+            total += self.steps[k].duration_s
         return total
 
     def _close(self, step, now_s: float) -> None:

@@ -147,6 +147,22 @@ def test_a_way_ends_before_a_corner(width: str, before_s: float) -> None:
     assert float(again.device.model["slice"]) == pytest.approx(before_s)
 
 
+class Indexed(list):  # type: ignore[type-arg]
+    """Steps that are asked for one by one."""
+
+    def __iter__(self) -> None:  # type: ignore[override]
+        raise AssertionError("all steps are gone through")
+
+
+def test_a_step_looks_at_its_neighbours_alone() -> None:
+    """Not at those before it: a hundred thousand steps would take hours."""
+    way = Protocol.sweep("1 V", rate="1 V/s", step="10 mV")
+    simulation = Simulation(reduced("ogb_20nm"), way, settings(), 1)
+    simulation.steps = Indexed(simulation.steps)
+    simulation.step = 50
+    assert simulation._slice() == 1e-7
+
+
 def test_a_step_sets_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it begins, in all windows."""
     way = Protocol.hold("0.1 V", "1 us") + Protocol.hold("0.2 V", "200 ns") + Protocol.hold("0.1 V", "1 us")
