@@ -53,8 +53,6 @@ def test_what_is_left_falls_as_tunnelling_does(name: str) -> None:
     d = device(reduced(name))
     if d.stack.active is not None and d.stack.crystal is not None:
         put_silver(d, seam(d)[:5])
-    d.trace_current()
-    d.solve_fields()
     film = d.network.film
     joined = film[d.network.label[film] < FLOATING]
     expected = by_hand(d, np.vstack([electrodes(d), cells(d, joined)]))
@@ -94,13 +92,9 @@ def test_an_island_gives_nothing_until_it_is_joined() -> None:
     island = column[-2:]
     before = d.state.supply.copy()
     put_silver(d, island)
-    d.trace_current()
     assert (d.network.label[island] >= FLOATING).all()
-    d.solve_fields()
     assert (d.state.supply == before).all()
     put_silver(d, column[:-2])
-    d.trace_current()
-    d.solve_fields()
     assert d.state.supply.reshape(nz // 2, -1)[island[0] // (ny * nx) // 2].max() == 1.0
     assert (d.state.supply >= before).all()
 
