@@ -180,22 +180,12 @@ def without(state, model, j: int, region: int) -> float:
 
 
 @kernel
-def electron_potential(state, grid, fields, model, site: int) -> float:
-    """Potential of the metal that gives or takes the electron: mean over metal neighbours, V.
+def matrix_potential(state, grid, fields, model, site: int) -> float:
+    """Potential that an electron has at a site no metal touches, V: the applied one alone.
 
-    Without one the electron comes through the matrix, at the applied potential alone of the site, without the
-    atom: the same before and after the event.
+    It is that without the atom, the same before and after the event.
     """
     voltage = state.run[0].voltage
-    total, metals = 0.0, 0
-    x, y, z = decode(grid, site)
-    for d in range(6):
-        j = beside(grid, site, x, y, z, d)
-        if state.sites[j].cation >= METAL and j != site:
-            total += voltage * fields[j].unit + fields[j].charge
-            metals += 1
-    if metals > 0:
-        return total / metals
     if state.sites[site].cation >= METAL:
         return voltage * opened(state, grid, fields, model, site)[0]
     return voltage * fields[site].unit

@@ -1,15 +1,17 @@
 """Rates of one entity on the grid, for `kmc.kernels`: where the formulas of `kmc.rates` meet State."""
 
+import math
+
 from .kernels_near import (
     beside,
     bonds_at,
     decode,
-    electron_potential,
     exchange_cell,
     exchange_electrode,
     index,
     inlined,
     kernel,
+    matrix_potential,
     open_potential,
     place_of,
     small_cell,
@@ -29,25 +31,42 @@ def crowding(state, model, site: int) -> float:
     return model.insertion if state.sites[site].room == TIGHT else 0.0
 
 
+@inlined
+def electron_barrier(model, saddle: float, chemical: float, field: float, oxidise: bool) -> float:
+    """Barrier of a redox reaction, eV, with `field` the potential of the ion over that of the electron, V."""
+    if oxidise:
+        return oxidation_barrier(saddle, chemical, field, model.transfer)
+    return reduction_barrier(saddle, chemical, field, model.transfer)
+
+
 @kernel
 def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> float:
     """Rate of reduction of an ion at a site with room, or of oxidation of the atom there, 1/s.
 
-    `phi` is what the ion feels at the site: for an atom, what it will feel once it is an ion.
+    `phi` is what the ion feels at the site: for an atom, what it will feel once it is an ion. Each metal
+    neighbour is a channel with a like share of the attempts and electrons at its own potential, so in a neck
+    the reaction is faster than at their mean (Datta, Electronic Transport in Mesoscopic Systems, 1995: those
+    of its two sides are not in equilibrium with each other).
     """
     bonds, metals = bonds_at(state, grid, model, site, -1)
     chemical = model.ion_energy[state.sites[site].region] + bonds
-    field = phi - electron_potential(state, grid, fields, model, site)
-    attempt = model.attempt
+    saddle, warmth = model.reduction + crowding(state, model, site), fields[site].temperature
+    x, y, z = decode(grid, site)
     if metals == 0:
-        x, y, z = decode(grid, site)
-        attempt *= model.isolated * state.supply[small_cell(grid, x, y, z)]
-    saddle = model.reduction + crowding(state, model, site)
-    if oxidise:
-        barrier = oxidation_barrier(saddle, chemical, field, model.transfer)
-    else:
-        barrier = reduction_barrier(saddle, chemical, field, model.transfer)
-    return thermal_rate(attempt, barrier, fields[site].temperature)
+        attempt = model.attempt * model.isolated * state.supply[small_cell(grid, x, y, z)]
+        field = phi - matrix_potential(state, grid, fields, model, site)
+        return thermal_rate(attempt, electron_barrier(model, saddle, chemical, field, oxidise), warmth)
+    voltage = state.run[0].voltage
+    known, rate, total = math.nan, 0.0, 0.0
+    for d in range(6):
+        j = beside(grid, site, x, y, z, d)
+        if state.sites[j].cation >= METAL and j != site:
+            given = voltage * fields[j].unit + fields[j].charge
+            if given != known:  # most metal around a site is of one cluster
+                barrier = electron_barrier(model, saddle, chemical, phi - given, oxidise)
+                known, rate = given, thermal_rate(model.attempt, barrier, warmth)
+            total += rate
+    return total / metals
 
 
 @kernel

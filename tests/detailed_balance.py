@@ -62,12 +62,16 @@ def potential(w: Window, site: int) -> float:
 
 
 def around(w: Window, site: int) -> float:
-    """Mean potential over the metal beside an atom; without any what is applied there without the atom, V."""
+    """Potential of the metal beside an atom, V; without any what is applied there without the atom.
+
+    NaN between metals of two potentials, where there is no equilibrium.
+    """
     near = [j for d in range(6) if w.state.sites["cation"][j := neighbour(w.grid, site, d)] >= METAL]
     if not near:
         unit = w.fields["unit"][site] if w.state.sites["held"][site] else opened(w, site, "unit")
         return float(w.state.run["voltage"][0] * unit)
-    return float(np.mean([potential(w, j) for j in near]))
+    each = [potential(w, j) for j in near]
+    return each[0] if np.ptp(each) < 1e-12 else math.nan
 
 
 def opened(w: Window, site: int, part: str = "") -> float:
@@ -132,7 +136,7 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         if all(w.state.sites["cation"][j] >= METAL for j in near):
             return None  # buried
         cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site)
-        return Event("oxidation", entity, channel, site, cost, warm[site], 6)
+        return None if math.isnan(cost) else Event("oxidation", entity, channel, site, cost, warm[site], 6)
     cost = potential(w, j) - potential(w, site)
     return Event("ionisation" if hop else "exchange", entity, channel, j, cost, warm[j], 7 if hop else 6)
 

@@ -36,7 +36,7 @@ def events(name: str) -> dict[str, np.ndarray]:
     model = build_model(loaded(name), SPACING_NM, Settings(vacancies="explicit", flight_reach=reach))
     w = Window(w.state, w.grid, w.fields, answering(model)[0])
     kernels.refresh_all(*w)
-    run(w, np.random.default_rng(20), np.inf, TRIALS)
+    run(w, np.random.default_rng(23), np.inf, TRIALS)
     mine = live(w)
     return {"sites": np.array(w.state.sites).view("u1"), "site": np.array(w.state.entities["site"][mine]),
             "rates": w.state.rates[mine],

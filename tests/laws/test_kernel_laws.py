@@ -17,7 +17,7 @@ from kmc.lattice import Region
 from kmc.model import MODEL, build_model
 from kmc.settings import Settings
 from kmc.stack import load_stack
-from kmc.state import FIELD, KIND_ION, Grid, allocate
+from kmc.state import FIELD, KIND_ION, METAL, Grid, allocate
 from kmc.units import K_B
 
 # -- local detailed balance -----------------------------------------------------------------------------
@@ -25,9 +25,15 @@ from kmc.units import K_B
 
 @pytest.fixture(scope="module")
 def worn() -> Window:
-    """A window after thousands of events: metal of every shape, and charges next to each other."""
+    """A window after thousands of events: metal of every shape, and charges next to each other.
+
+    All metal has one potential, for between two there is no equilibrium (`test_redox` has the law of that).
+    """
     w = window(1)
     run(w, np.random.default_rng(11), np.inf, 6000)
+    metal = w.state.sites["cation"] >= METAL
+    w.fields["unit"][metal], w.fields["charge"][metal] = 0.4, 0.01
+    kernels.refresh_all(*w)
     return w
 
 
