@@ -8,13 +8,15 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from kmc import cache
 from kmc.units import format_si
 
 Progress = Callable[[dict[str, Any]], None]
+Told = TypeVar("Told")
 CACHE_STEP = "set KMC_CACHE to a folder that may be written"
 _LINE_EVERY_S = 10.0
 _SIZES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
@@ -47,29 +49,42 @@ def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progres
     """A function to hand to a run as `progress`; one given in place of yes or no is taken as it is."""
     if callable(wanted):
         yield wanted
-    elif not wanted:
+    else:
+        with somewhere(bool(wanted), lambda: _bar(title), lambda: _lines(title)) as tell:
+            yield tell
+
+
+@contextlib.contextmanager
+def somewhere(wanted: bool, bar: Callable[[], AbstractContextManager[Told]], lines: Callable[[], Told],
+              ) -> Iterator[Told | None]:
+    """What tells of progress: a `bar` in a terminal, `lines` elsewhere, or None."""
+    if not wanted:
         yield None
     elif sys.stderr.isatty():
-        with _bar(title) as progress:
-            yield progress
+        with bar() as tell:
+            yield tell
     else:
-        yield _lines(title)
+        yield lines()
 
 
 @contextlib.contextmanager
 def spinner(text: str, quiet: bool, lines: bool = True) -> Iterator[Callable[[str], None]]:
     """A spinner with `text` in a terminal, one line elsewhere; the function changes the text, which elsewhere
     is a further line: each one, or if `lines` is false one in ten seconds."""
-    if quiet:
-        yield lambda line: None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-
-        with Console(stderr=True).status(text) as status:
-            yield status.update
-    else:
+    def said() -> Callable[[str], None]:
         say(text)
-        yield say if lines else now_and_then()
+        return say if lines else now_and_then()
+
+    with somewhere(not quiet, lambda: _turning(text), said) as tell:
+        yield tell or (lambda line: None)
+
+
+@contextlib.contextmanager
+def _turning(text: str) -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+
+    with Console(stderr=True).status(text) as status:
+        yield status.update
 
 
 def now_and_then() -> Callable[[str], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,15 @@ CheckpointEvery = Annotated[
 ]
 Drawn = Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
+
+
+def refuse_mixtures(given: dict[str, Any]) -> None:
+    """Of options that each ask for something else, one at a time can be given: the others are None."""
+    from kmc.errors import UserError
+
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise UserError(f"{chosen[0]} and {chosen[1]} do not go together", next_step="give one of them")
 
 
 def sets(example: str) -> typer.models.OptionInfo:

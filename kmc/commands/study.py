@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kmc import threads
-from kmc.commands._options import Json, Quiet, Sets, Workers
+from kmc.commands._options import Json, Quiet, Sets, Workers, refuse_mixtures
 
 if TYPE_CHECKING:
     from kmc.study.definition import Study
@@ -81,9 +81,13 @@ def study(
 
 def _load(path: Path, sets: list[str] | None, folder: Path | None, **given: Any) -> Study:
     """The study, once what was given beside it makes sense together and for it."""
+    from kmc.errors import UserError
     from kmc.study import load_study
 
-    _refuse_mixtures(folder, **given)
+    if folder is not None:
+        raise UserError(f"{folder} is one argument too many",
+                        next_step="kmc study STUDY.yaml, or kmc study status DIR")  # fmt: skip
+    refuse_mixtures({f"--{name}": value for name, value in given.items()})
     loaded = load_study(path, sets or [])
     _refuse_growth(loaded, task=given["task"], slurm=given["slurm"])
     return loaded
@@ -96,17 +100,6 @@ def _refuse_beside_status(**given: Any) -> None:
     for name, value in given.items():
         if value not in (None, []):
             raise UserError(f"--{name} does not go with status", next_step="kmc study status DIR")
-
-
-def _refuse_mixtures(folder: Path | None, **given: Any) -> None:
-    from kmc.errors import UserError
-
-    if folder is not None:
-        raise UserError(f"{folder} is one argument too many",
-                        next_step="kmc study STUDY.yaml, or kmc study status DIR")  # fmt: skip
-    chosen = [name for name, value in given.items() if value is not None]
-    if len(chosen) > 1:
-        raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
 
 
 def _refuse_growth(loaded: Study, **given: Any) -> None:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
-from kmc.progress import duration, now_and_then
+from kmc.progress import duration, now_and_then, somewhere
 
 _SHOWN = 3  # tasks under way that are named
 
 
-@contextlib.contextmanager
-def shown(title: str, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+def shown(title: str, quiet: bool) -> AbstractContextManager[Callable[[dict[str, Any]], None] | None]:
     """A function that takes what engine.execute tells."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar(title) as tell:
-            yield tell
-    else:
-        yield _lines(title)
+    return somewhere(not quiet, lambda: _bar(title), lambda: _lines(title))
 
 
 def line(info: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Picture, Quiet, sets
+from kmc.commands._options import Json, Picture, Quiet, refuse_mixtures, sets
 
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.settings import Plan
@@ -56,8 +56,8 @@ def reservoir(
     from kmc.outputs import folder
     from kmc_analysis.reservoir import settings
 
-    _refuse_mixtures(seeds, **{"sweep": sweep or None, "write-study": write_study, "study": study,
-                               "out": None if write_study is None else out})  # fmt: skip
+    refuse_mixtures({"--sweep": sweep or None, "--write-study": write_study, "--study": study,
+                     "--out": write_study and out, "--seeds": None if sweep else seeds})  # fmt: skip
     plan, target = settings.load(file, set or [], seed), file.parent / "out" if out is None else out
     if write_study is not None:
         return _print(_study_written(plan, write_study), as_json, _show_written)
@@ -67,17 +67,6 @@ def reservoir(
         if study is not None:
             return _compare(plan, study, target, as_json, quiet, picture)
         return _run(plan, seeds, target, as_json, quiet, picture)
-
-
-def _refuse_mixtures(seeds: int | None, **given: Any) -> None:
-    """One of the ways to run at a time, and --seeds with those that go through seeds."""
-    from kmc.errors import UserError
-
-    chosen = [name for name, value in given.items() if value is not None]
-    if seeds is not None and chosen and chosen[0] != "sweep":
-        chosen.append("seeds")
-    if len(chosen) > 1:
-        raise UserError(f"--{chosen[0]} and --{chosen[1]} do not go together", next_step="give one of them")
 
 
 def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
