@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kmc.cards import load_card as load_card
+    from kmc.interactive import simulate as simulate
     from kmc.opening import open as open
     from kmc.protocol import Protocol as Protocol
     from kmc.settings import Settings as Settings
-    from kmc.simulation import simulate as simulate
     from kmc.stack import load_stack as load_stack
 
 # Public name -> module. None of the names is a module's own, or importing that module would replace it.
@@ -20,7 +20,7 @@ _PUBLIC = {
     "load_card": "cards",
     "load_stack": "stack",
     "Protocol": "protocol",
-    "simulate": "simulation",
+    "simulate": "interactive",
     "Settings": "settings",
     "open": "opening",
 }

@@ -1,31 +1,22 @@
 """The loop: a stack, a protocol and a seed become a trace. It never turns back."""
 
 import time as wall
-import warnings
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from . import streams, threads
+from . import threads
 from .coupling import Device
-from .errors import UserError
 from .final import same_seed
 from .kernels import REACHED
 from .lattice import Lattice
-from .observers import Look, Observer, Rows, interval, watch_numbers, watch_sites
-from .progress import Progress, shown, warn_of_cache
-from .protocol import Protocol, read_protocol
+from .observers import Observer, Rows
+from .progress import Progress, warn_of_cache
 from .settings import Settings
 from .state import METAL
 from .variables import TRACES
 from .windows import Windows
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from .stack import Stack
 
 PROGRESS_S = 0.5
 SLICES_A_STEP = 10  # at least, of ions, in what is held between two corners
@@ -202,54 +193,3 @@ class Simulation:
             return number * (above * 8.0 / sites)[:, None, None]
         taken = (device.state.sites["vacancy"] >= 0).reshape(self.lattice.shape)[::2, ::2, ::2]
         return taken.repeat(2, 0).repeat(2, 1).repeat(2, 2)
-
-
-def simulate(stack: "Stack | str | Path", protocol: Protocol | list[dict[str, Any]], seed: int = 0,
-             settings: Settings | Mapping[str, Any] | None = None,
-             initial: str | Path | dict[str, Any] | None = None, progress: bool | Progress = False,
-             snapshots: str | None = None, observers: Mapping[str, Look] | None = None
-             ) -> "xr.Dataset":  # fmt: skip
-    """Run a protocol on a stack and return its trace.
-
-    stack: a Stack, a name or a path; protocol: a Protocol, or segments as in a run file; initial: folder or
-    dataset of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it, a function is
-    called with a dict (time_s, events ...) twice a second at most; snapshots: how often the sites are kept
-    ("1 ms"); observers: functions that make a number of the sites at each sample (`kmc.observers.Look`).
-    Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError: what no run file may say."""
-    from . import checkpoint, dataset, provenance
-    from .doubts import of_run
-    from .final import is_state, load_state
-    from .settings import read_settings
-    from .stack import Stack, load_stack
-
-    device = stack if isinstance(stack, Stack) else load_stack(stack)
-    protocol = protocol if isinstance(protocol, Protocol) else read_protocol(protocol)
-    settings = settings if isinstance(settings, Settings) else read_settings(settings)
-    seed = streams.checked(seed)
-    if isinstance(initial, (str, Path)):
-        initial = load_state(Path(initial))
-    elif initial is not None and not is_state(initial):
-        step = "give the output folder of a run, or a Simulation's state_dict()"
-        raise UserError("initial is no state of a run", next_step=step)
-    begun = None if initial is None else checkpoint.digest(initial)
-    looks = None if snapshots is None else {"every": interval(snapshots)}
-    about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
-    simulation = Simulation(device, protocol, settings, seed, initial)
-    about["window_nm"] = provenance.window_nm(simulation.lattice)
-    for told in of_run(device, settings, protocol, about["window_nm"]):
-        warnings.warn(told, stacklevel=2)
-    sites = watch_sites(simulation, looks["every"]) if looks else None
-    numbers = watch_numbers(simulation, observers) if observers else None
-    with shown(device.name, progress) as tell:
-        _in_time(simulation, tell)
-    trace = dataset.build(simulation.take_rows(), sites.take() if sites else [], provenance.attributes(about))
-    return dataset.with_numbers(trace, numbers.take()) if numbers else trace
-
-
-def _in_time(simulation: Simulation, tell: Progress | None) -> None:
-    """Run to the end or to the wall limit of the settings, which is told."""
-    limit, begun = simulation.settings.wall_limit_s, wall.monotonic()
-    simulation.run(tell, None if limit is None else lambda: wall.monotonic() - begun >= limit)
-    if not simulation.finished:
-        told = f"the wall limit of {limit:g} s was reached at {simulation.time_s:.3g} s of the protocol"
-        warnings.warn(f"{told}; what was simulated is returned", stacklevel=3)

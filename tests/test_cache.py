@@ -26,7 +26,7 @@ if __name__ == "__main__":
 """
 # What comes after the warning would compile every kernel for this one test.
 BEGUN = """
-from kmc import simulation
+from kmc import Protocol, simulation
 from kmc.study import pool
 
 def enough(*given):
@@ -37,7 +37,7 @@ simulation.Windows = pool._Pool = enough
 {begin}
 """
 BEGIN = {
-    "run": 'simulation.Simulation(None, simulation.read_protocol([{"read": {}}]))',
+    "run": 'simulation.Simulation(None, Protocol.read())',
     "study": "pool.run_locally(iter(()), None, 1, None, None, None)",
 }
 

@@ -27,9 +27,9 @@ import pytest
 
 import kmc
 from kmc import cache, checkpoint, cli, dataset, progress, provenance
-from kmc.commands._running import stopping
 from kmc.runfile import load_run
 from kmc.runner import execute, fresh
+from kmc.stopping import stopping
 
 # The program from where it can do something about ctrl-C.
 STARTED = "from kmc.__main__ import run; print('up', flush=True); run()"

@@ -12,6 +12,7 @@ import pytest
 # below the module that it serves.
 FLOORS: dict[str, float] = {
     "errors": 1, "threads": 1, "cache": 1, "units": 1.2, "streams": 1.2, "files": 1.2, "progress": 1.4,
+    "stopping": 1.5,
     "outputs": 1.4, "documents": 1.4, "families": 1.4,
     "typed": 1.6, "quantities": 1.6, "finding": 1.6, "cards": 2,
     "doubts": 4.2,
@@ -36,7 +37,7 @@ FLOORS: dict[str, float] = {
     "carry": 7.8, "windows": 7.9,
     "netcdf": 7.5, "migrate": 7.6, "provenance": 7.8, "dataset": 8, "checkpoint": 8,
     "final": 8.5,
-    "sets": 8.8, "runfile": 9, "simulation": 9, "outfolder": 9.3, "runner": 9.6,
+    "sets": 8.8, "runfile": 9, "simulation": 9, "interactive": 9.2, "outfolder": 9.3, "runner": 9.6,
     "study": 10, "pictures": 10, "export": 10, "schemas": 10, "opening": 10.2,
     "kernels_bench": 10.5, "bench_kernel": 10.8, "bench_fields": 10.8, "bench_study": 10.8,
     "bench_device": 10.8, "bench_scaling": 10.8, "bench_small": 10.85, "bench_accuracy": 10.9,

@@ -1,6 +1,7 @@
 """The loop tells how far it is to who wants to know, and goes on where loops of the protocol end."""
 
 import re
+import signal
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,10 @@ from kmc.bench_small import small
 from kmc.cli import main
 from kmc.errors import UserError
 from kmc.lattice import ACTIVE
+from kmc.observers import Look
 from kmc.simulation import Simulation
 from kmc.state import EMPTY, KIND_ION, METAL
+from kmc.stopping import Interrupted
 
 
 def short(progress: Any) -> None:
@@ -240,6 +243,28 @@ def test_simulate_stops_at_the_wall_limit() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert kmc.simulate("pedot_only", program, settings={"window": "6 nm"}).sizes["time"] == 400
+
+
+def test_ctrl_c_keeps_what_was_simulated() -> None:
+    """As the interrupt's `trace`: the first samples of the whole run, and what observers saw."""
+    program, settings = kmc.Protocol.hold("0.1 V", "1 s", samples=400), {"window": "6 nm"}
+    seen: list[float] = []
+
+    def looked(look: Look) -> float:
+        seen.append(1.0)
+        if len(seen) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return 7.0
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="`trace`") as stopped:
+        kmc.simulate("pedot_only", program, settings=settings, observers={"looked": looked})
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    part, whole = stopped.value.trace, kmc.simulate("pedot_only", program, settings=settings)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert part.sizes["time"] == 20
+    assert part.drop_vars("looked").equals(whole.isel(time=slice(0, 20)))
+    assert (part["looked"] == 7.0).all()
 
 
 def test_what_is_doubtful_is_a_warning() -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kmc.progress import say, shown
+from kmc.stopping import stopping
 
 if TYPE_CHECKING:
     from kmc.runner import Outcome
-
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @dataclass(frozen=True)
@@ -84,32 +78,3 @@ def _print_json(outcome: Outcome, picture: Path | None, **more: Any) -> None:
         "warnings": outcome.warnings, **more,
     }  # fmt: skip
     print(json.dumps(told, indent=2))
-
-
-@contextlib.contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Whether ctrl-C or a kill asked to stop. The first is a wish, obeyed after the kernel's call; a second
-    ctrl-C breaks off at once, and the checkpoint before is what is left."""
-    asked = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        first = not asked.is_set()
-        asked.set()
-        if first:
-            with contextlib.suppress(OSError, RuntimeError):  # nobody listens, or a line is being written
-                say("stopping after this step ...")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)  # `nohup` has the end of a terminal ignored
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -114,8 +114,8 @@ def _refuse_growth(loaded: Study, **given: Any) -> None:
 
 def _whole(loaded: Study, out: Path, workers: int | None, scheduler: str | None, as_json: bool,
            quiet: bool) -> int:  # fmt: skip
-    from kmc.commands._running import stopping
     from kmc.progress import say
+    from kmc.stopping import stopping
     from kmc.study import cluster
     from kmc.study.engine import execute
     from kmc.study.growing import grown
@@ -172,8 +172,8 @@ def _told(loaded: Study, outcome: Outcome) -> dict[str, Any]:
 
 
 def _one(loaded: Study, out: Path, index: int, as_json: bool) -> int:
-    from kmc.commands._running import stopping
     from kmc.progress import say
+    from kmc.stopping import stopping
     from kmc.study.engine import execute_one
     from kmc.study.manifest import result_path
     from kmc.study.task import STOPPED

@@ -48,8 +48,8 @@ def calibrate(
 
         kmc calibrate electrode.bond_energy device.residue_gap --quick
     """
-    from kmc.commands._running import stopping
     from kmc.progress import say, spinner
+    from kmc.stopping import stopping
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent

@@ -75,8 +75,8 @@ def reproduce(
 
 
 def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, quiet: bool) -> int:
-    from kmc.commands._running import stopping
     from kmc.progress import say
+    from kmc.stopping import stopping
     from kmc.study.telling import shown
 
     with stopping() as asked, shown("reproduce", quiet) as telling:

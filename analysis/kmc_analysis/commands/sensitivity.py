@@ -51,9 +51,9 @@ def sensitivity(
 
         kmc sensitivity B5_time_to_set B6_time_to_forget --reach 0.2 --out local
     """
-    from kmc.commands._running import stopping
     from kmc.outputs import folder
     from kmc.progress import spinner
+    from kmc.stopping import stopping
     from kmc_analysis.calibrate import sensitivity as effects
     from kmc_analysis.calibrate.fit import Simulated
     from kmc_analysis.calibrate.parameters import DEFAULT, free
