@@ -67,8 +67,8 @@ class Potential:
         self.above_sheet = (self.mesh.base, min(self.mesh.base + 1 + factor, self.shape[0] - 1))
         if not self.mesh.base or factor == 1:
             self.above_sheet = (0, 0)
-        #: first site of the plane from which on the lattice is sharpened around metal
-        self.floor = (self.mesh.base + 1) * self.shape[1] * self.shape[2] if self.mesh.base else 0
+        #: first site above the carriers, from which on the lattice is sharpened around metal
+        self.floor = self.mesh.base * self.shape[1] * self.shape[2]
         self.fields["unit"][lattice.region.ravel() == Region.ELECTRODE] = 1.0
         #: permittivities of the mesh's faces, gz, gy and gx
         self.faces = self.mesh.faces(lattice, stack)

@@ -28,6 +28,7 @@ from .kernels_near import (
 )
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
+from .model import ORGANIC_REGION
 from .state import (
     EMPTY,
     ION,
@@ -49,7 +50,7 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2
     in units of one bond), and by far more where a way through it ends, or by its neck.
     """
-    run, here = state.run[0], fields[site]
+    run = state.run[0]
     low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0
     apart = 0.0  # sum of the squares of the metal's unit potentials
     x, y, z = decode(grid, site)
@@ -70,8 +71,11 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
         unit, charge = opened(state, grid, fields, model, site)
     elif metals > 0:
         unit, charge = unit / metals, charge / metals
-    else:  # an atom by itself is where its surroundings are
-        unit, charge = here.unit, here.charge
+    else:  # an atom by itself is where its surroundings are: on the organic at the carriers below it
+        below = beside(grid, site, x, y, z, 4)
+        stands = state.sites[site].region != ORGANIC_REGION and state.sites[below].region == ORGANIC_REGION
+        around = fields[below if stands else site]
+        unit, charge = around.unit, around.charge
     if not state.sites[site].held:
         shift += bend(state, grid, fields, model, site, unit, charge)
     run.metal_events += 1
@@ -88,23 +92,31 @@ def note_change(state, grid, site: int, was: bool, shift: float) -> None:
     A change at a distance of r sites counts as shift / r, as a point's potential does.
     """
     run = state.run[0]
-    for k in range(run.dirty):  # an atom that flickers differs from the last solution once at most
-        if state.dirty[k].site == site:
-            return
-    change = state.dirty[run.dirty]
-    change.site, change.was, change.shift, change.error = site, was, shift, shift
+    place = 0
+    while place < run.dirty and state.dirty[place].site != site:
+        place += 1
+    change, new = state.dirty[place], place == run.dirty
+    if new:
+        change.site, change.was, change.shift, change.error = site, was, 0.0, 0.0
+    elif shift <= change.shift:  # an atom that flickers differs from the last solution once at most
+        return
+    more, change.shift = shift - change.shift, shift
+    change.error += more
     x, y, z = decode(grid, site)
     for k in range(run.dirty):
         other = state.dirty[k]
+        if k == place:
+            continue
         i, j, h = decode(grid, other.site)
         dx, dy = abs(x - i), abs(y - j)
         dx, dy = min(dx, grid.nx - dx), min(dy, grid.ny - dy)
         r = math.sqrt(dx * dx + dy * dy + (z - h) ** 2)
-        other.error += shift / r
-        change.error += other.shift / r
+        other.error += more / r
+        if new:
+            change.error += other.shift / r
         if other.error > run.shift_bound:
             run.force_refresh |= 2
-    run.dirty += 1
+    run.dirty += new
     if change.error > run.shift_bound:
         run.force_refresh |= 2
     if run.dirty > state.dirty.size - MOST_CHANGES:

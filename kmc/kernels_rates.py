@@ -44,9 +44,7 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     """Rate of reduction of an ion at a site with room, or of oxidation of the atom there, 1/s.
 
     `phi` is what the ion feels at the site: for an atom, what it will feel once it is an ion. Each metal
-    neighbour is a channel with a like share of the attempts and electrons at its own potential, so in a neck
-    the reaction is faster than at their mean (Datta, Electronic Transport in Mesoscopic Systems, 1995: those
-    of its two sides are not in equilibrium with each other).
+    neighbour is a channel with a like share of the attempts and electrons at its own potential.
     """
     bonds, metals = bonds_at(state, grid, model, site, -1)
     chemical = model.ion_energy[state.sites[site].region] + bonds

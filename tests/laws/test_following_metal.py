@@ -392,6 +392,25 @@ def test_changes_add_up_only_near_each_other() -> None:
     assert asks == {1: True, 10: False}
 
 
+def test_a_site_that_flickers_tells_of_a_larger_change_later() -> None:
+    """20 mV and then 60 mV at one site ask for a solution at a bound of 52 mV, as 60 mV do at once, and count
+    for what is beside it; 20 mV again and again do not."""
+    asks, small = [], (0.02, 0.02, 0.02)
+    for shifts, there in (((0.02, 0.06), 0.02), ((0.06,), 0.02), (small, 0.01), ((0.01, 0.05), 0.01)):
+        d = device("ogb_20nm")
+        d.state.run["dirty"] = d.state.run["force_refresh"] = 0
+        plane = d.grid.ny * d.grid.nx
+        note_change(d.state, d.grid, 20 * plane + 1, False, there)
+        for shift in shifts:
+            note_change(d.state, d.grid, 20 * plane, False, shift)
+        assert d.state.run["dirty"][0] == 2
+        other, one = d.state.dirty[:2]["error"]
+        assert other == pytest.approx(there + max(shifts))
+        assert one == pytest.approx(there + max(shifts))
+        asks.append(bool(d.state.run["force_refresh"][0] & 2))
+    assert asks == [True, True, False, True]
+
+
 def test_one_more_event_always_finds_room_for_its_changes() -> None:
     """As long as no solution is asked for, a move of an atom, two changes, still fits into the list."""
     d = device("ogb_20nm")
