@@ -7,8 +7,10 @@ where it is installed.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
+import math
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -322,6 +324,25 @@ def test_a_node_is_called_as_it_is_asked_to() -> None:
     """A reservoir of two nodes tells them apart by it."""
     nodes = [Devices("vteam", {}, 1, name=name) for name in ("left", "right", None)]
     assert [node.name for node in nodes] == ["left", "right", None]
+
+
+def test_a_node_refuses_what_is_no_number() -> None:
+    """Before a device is driven by it: silence would be a constant feature."""
+    for wrong in ({"compliance_A": math.nan}, {"compliance_A": -1e-6}, {"off_S": 0.0}, {"on_S": 1e-11},
+                  {"on_S": 1e-10}, {"width_s": "1 ms"}, {"pulse_V": math.nan}, {"devices": 0}):  # fmt: skip
+        with pytest.raises(UserError, match=f"{next(iter(wrong))} is"):
+            Devices("vteam", {}, **wrong)
+    with pytest.raises(UserError, match="an input is"):
+        Devices("vteam", {}, 2).run(np.full((1, 1), np.nan))
+
+
+def test_a_node_is_copied_to_where_it_runs() -> None:
+    """In another process its equations are compiled again: two workers give what one does."""
+    node, series = Devices("vteam", {}, 3, 5), np.random.default_rng(1).random((2, 4, 1))
+    alone = node.run(series)
+    node.reset()
+    assert np.array_equal(copy.deepcopy(node).run(series), alone)
+    assert np.array_equal(node.run(series, workers=2), alone)
 
 
 def test_a_users_words_end_no_docstring() -> None:

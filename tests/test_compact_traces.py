@@ -24,18 +24,21 @@ PULSES = Protocol.read("50 mV", "1 ms") + Protocol.pulses(
 
 
 def run_of(protocol: Protocol, conductance_S: float = 1e-6, told: bool = True) -> xr.Dataset:
-    """The dataset of a resistor that obeys the limits of `protocol`."""
-    rows: dict[str, list[float]] = {name: [] for name in (
-        "time", "voltage_source", "voltage_device", "current", "segment", "limited")}  # fmt: skip
-    begin = 0.0
-    for step in protocol.steps():
+    """The dataset of a resistor that obeys the limits of `protocol` and goes the ways that it has."""
+    names = "time voltage_source voltage_device current segment cycle limited conductance".split()
+    rows: dict[str, list[float]] = {name: [] for name in names}
+    begin, steps, place = 0.0, protocol.steps(), 0
+    while place < len(steps):
+        step = steps[place]
         current = min(step.voltage_V * conductance_S, step.compliance_A)
+        limited = current == step.compliance_A
         for k in range(step.samples):
-            time, limited = begin + step.duration_s * (k + 1) / step.samples, current == step.compliance_A
-            values = (time, step.voltage_V, current / conductance_S, current, step.segment, limited)
-            for name, value in zip(rows, values, strict=True):
+            time = begin + step.duration_s * (k + 1) / step.samples
+            held = (step.voltage_V, current / conductance_S, current, step.segment, step.cycle)
+            for name, value in zip(rows, (time, *held, limited, conductance_S), strict=True):
                 rows[name].append(value)
         begin += step.duration_s
+        place += step.after(conductance_S, limited)
     run = {"name": "resistor", "protocol": protocol.to_data()} if told else {"name": "resistor"}
     rows |= {name: [0.0] * len(rows["time"]) for name in TRACES if name not in rows}
     return dataset.build(rows, [], provenance.attributes(run))
@@ -60,11 +63,29 @@ def test_without_its_protocol_a_run_shows_its_limit() -> None:
     assert found["compliance_A"][-1] == pytest.approx(1e-6)
 
 
-def test_where_the_device_chooses_the_steps_the_segment_tells_the_limit() -> None:
-    """A hold that ends early has fewer samples than its protocol, and the limit of its segment."""
+@pytest.mark.parametrize("conductance_S", [1e-7, 1e-5, 1e-3])
+def test_where_the_device_chooses_the_steps_their_limits_are_told(conductance_S: float) -> None:
+    """A hold that ends early, and turns of a loop, of which pulses alone have a limit: each step has its own,
+    reached or not, and begins where it does. A selection of the samples shows what it can."""
     hold = {"voltage": "0.6 V", "duration": "1 s", "samples": 9, "compliance": "1 uA"}
-    early = read_protocol([{"hold": {**hold, "until": {"current_at_limit": True}}}])
-    assert np.all(simulated.columns(run_of(early, 1e-7))["compliance_A"] == 1e-6)
+    before = {"voltage": "0.1 V", "duration": "1 ms", "samples": 4}
+    early = read_protocol([{"hold": before}, {"hold": {**hold, "until": {"current_at_limit": True}}}])
+    limits = simulated.columns(run_of(early, conductance_S))["compliance_A"]
+    assert np.all(np.isinf(limits[:5]))  # four samples and a corner
+    assert np.all(limits[5:] == 1e-6)
+    turn = [{"pulses": {"amplitude": "1 V", "width": "1 ms", "gap": "1 ms", "compliance": "1 uA"}},
+            {"hold": {"voltage": "-0.5 V", "duration": "1 ms"}}, {"read": {}}]  # fmt: skip
+    met = {"conductance_above": "0.1 mS"}
+    loop = read_protocol([{"repeat_until": {"until": met, "most": 3, "segments": turn}}])
+    run = run_of(loop, conductance_S)
+    found = simulated.columns(run)
+    pulsed = found["voltage_source_V"] == 1.0
+    assert np.all(found["compliance_A"][pulsed] == 1e-6)
+    assert np.all(np.isinf(found["compliance_A"][found["voltage_source_V"] < 0.0]))
+    turns = 1 if conductance_S > 1e-4 else 3
+    assert np.isnan(found["current_A"][pulsed]).sum() == turns  # a corner where each pulse begins
+    some = simulated.columns(run.isel(time=slice(3, None, 2)))
+    assert set(some["compliance_A"]) <= {1e-6, np.inf}
 
 
 def test_what_a_compliance_leaves() -> None:
@@ -260,6 +281,17 @@ def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two runs are called"):
         simulated.write([tmp_path / "a" / "same.nc", tmp_path / "b" / "same.nc"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_short_run_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named and left out; alone it is refused."""
+    run_of(PULSES).to_netcdf(tmp_path / "long.nc")
+    run_of(Protocol.read()).to_netcdf(tmp_path / "short.nc")
+    written = simulated.write([tmp_path / "short.nc", tmp_path / "long.nc"], tmp_path / "out")
+    assert [path.name for path in written] == ["long.csv"]
+    assert "fewer than three samples: short" in capsys.readouterr().err
+    with pytest.raises(UserError, match="fewer than three samples"):
+        simulated.write([tmp_path / "short.nc"], tmp_path / "other")
 
 
 def test_a_run_is_one_by_whatever_name(tmp_path: Path) -> None:

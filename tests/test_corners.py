@@ -40,6 +40,13 @@ def test_time_begins_at_the_first_corner(tmp_path: Path, name: str, text: str) -
     assert corners.read(written(tmp_path, text)) == pytest.approx(np.array(POINTS), abs=1e-12)
 
 
+def test_a_table_of_samples_is_no_list_of_corners(tmp_path: Path) -> None:
+    """What an export writes for each sample was held before it: as corners pulses would become ramps."""
+    path = written(tmp_path, "time_s,voltage_source_V,limited\n0,0,0\n1,1,0\n")
+    with pytest.raises(UserError, match=r"a table of samples.*--format pwl"):
+        corners.read(path)
+
+
 def test_a_file_is_beside_the_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is that of the points themselves, which it records: the file may go."""
     (tmp_path / "runs").mkdir()

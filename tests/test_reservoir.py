@@ -339,11 +339,15 @@ def test_trains_of_ones_own(tmp_path: Path, result: pipeline.Result) -> None:
     assert sorted(found.classes) == sorted(result.trains.classes)
     assert sum(t.size for t in found.times) == sum(t.size for t in result.trains.times)
     for text, said in (("time,label\n", ":1"), ("sample,label,time_s\n1,a,x\n", ":2"),
-                       ("sample,label,time_s\n1,a,0.1\n1,b,0.2\n", ":3")):  # fmt: skip
+                       ("sample,label,time_s\n1,a,0.1\n1,b,0.2\n", ":3"),
+                       ("sample,label,time_s\n,a,0.1\n", ":2")):  # fmt: skip
         path.write_text(text)
         with pytest.raises(UserError) as error:
             trains.load(path, data, 1)
         assert error.value.where.endswith(said)
+    path.write_bytes(b"PK\x03\x04\xff")
+    with pytest.raises(UserError, match="is no CSV"):
+        trains.load(path, data, 1)
     with pytest.raises(UserError):  # pynwb is missing, or the file
         trains.load(tmp_path / "none.nwb", data, 1)
 

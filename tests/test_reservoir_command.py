@@ -14,9 +14,10 @@ import pytest
 import xarray as xr
 
 import kmc_analysis
-from kmc import cli, netcdf
+from kmc import cli, files, netcdf
 from kmc.errors import UserError
 from kmc_analysis import sources
+from kmc_analysis.commands import reservoir as command
 from kmc_analysis.compact import model
 from kmc_analysis.reservoir import (
     identity,
@@ -124,6 +125,27 @@ def test_a_class_that_is_not_tested_has_no_recall(own: Path, capsys: pytest.Capt
     assert "hardest class, FP64, backpropagation: usual" in told
     found = json.loads((own.parent / "out/results.json").read_text())
     assert set(found["recall"]["fp64"]) == {"usual"}
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_class_that_is_not_trained_is_told(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one is that is not tested."""
+    rows = ["0,rare,0.5", *(f"{k},usual,0.{k}" for k in range(1, 40))]
+    (own.parent / "spikes.csv").write_text("\n".join([",".join(trains.HEAD), *rows]) + "\n")
+    words = ["reservoir", str(own), "--seeds", "1", "--no-picture", "--quiet", "--set", "data.test=39"]
+    assert cli.main(words) == 0
+    assert "no sample to train with: " in capsys.readouterr().out
+
+
+def test_another_that_writes_there_is_waited_for(own: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """So that two plans do not share a folder: who comes late looks at what is there then, or gives up."""
+    monkeypatch.setattr(command, "PATIENCE_S", 0.1)
+    words = ["reservoir", str(own), "--seeds", "1", "--no-picture", "--quiet"]
+    (own.parent / "out").mkdir()
+    with files.only_one(own.parent / "out"):
+        assert cli.main(words) == 2
+    assert "another process is writing" in capsys.readouterr().err
 
 
 def held_out_of(data: trains.Trains) -> set[str]:

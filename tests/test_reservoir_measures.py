@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import warnings
@@ -356,6 +357,10 @@ def test_compact_model_predicts_kinetic_accuracy() -> None:
 def test_a_node_takes_times_that_are_times(small: settings.Plan) -> None:
     """None that is no number; what lies outside of the train is counted: ms for s."""
     node = SpikeDevices(small, 1)
+    with pytest.raises(UserError, match="not one array a sample"):
+        node.inputs(np.array([0.1, 0.2]))
+    with pytest.raises(UserError, match="give finite voltages"):
+        node.run(np.full((3, node.input_dim), np.nan))
     with pytest.raises(UserError, match="a spike has no time"):
         node.inputs([np.array([np.nan])])
     with pytest.warns(UserWarning, match="2 spikes lie outside 0 s to 0.75 s"):
@@ -365,11 +370,23 @@ def test_a_node_takes_times_that_are_times(small: settings.Plan) -> None:
         assert node.inputs([np.linspace(0.0, 0.7, 100)])[:, :-1].any()
 
 
+def test_a_node_is_copied_with_its_cycles(small: settings.Plan) -> None:
+    """Its copy goes on as it does; several processes would give series the same cycle, and are refused."""
+    node = SpikeDevices(small, 1)
+    series = node.inputs([np.linspace(0.0, 0.74, 100), np.linspace(0.0, 0.74, 60)])
+    other = copy.deepcopy(node)
+    found = node.run(series)
+    assert np.array_equal(other.run(series), found)
+    assert not np.array_equal(node.run(series), found)
+    with pytest.raises(UserError, match="leave workers out"):
+        node.run(series, workers=2)
+
+
 def test_a_plan_that_was_changed_is_not_that_of_its_results(small: settings.Plan) -> None:
     """The node that is written with results makes their devices or none."""
     same = identity.identity(small)
     assert identity.unchanged(small, same) is small
-    with pytest.raises(UserError, match="model was changed since"):
+    with pytest.raises(UserError, match="model was changed"):
         identity.unchanged(small.changed(feeding={"nodes": 5}), same)
 
 

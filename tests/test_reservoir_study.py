@@ -68,6 +68,7 @@ def test_a_study_is_compared_with_its_plan(compared: Compared, tmp_path: Path) -
     ("--set encoding.read_amplitude='-0.4 V'", "encoding.read_amplitude = -500 mV, and the plan -400 mV"),
     ("--set encoding.read_width='2 ms'", "encoding.read_width = 1 ms, and the plan 2 ms"),
     ("--set devices.compliance='2 uA'", "devices.compliance = 1 uA, and the plan 2 uA"),
+    ("--set kinetic.stack=ogb_9nm", "kinetic.stack = ogb_20nm, and the plan ogb_9nm"),
 ])  # fmt: skip
 def test_a_study_of_other_pulses_is_refused(compared: Compared, sets: str, told: str, tmp_path: Path) -> None:
     """At once: devices are driven for nothing else."""

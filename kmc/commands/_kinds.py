@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-_OF_A_RESERVOIR = {"encoding", "feeding", "readout"}  # entries that nothing else has
+_OF_A_RESERVOIR = {"data", "encoding", "feeding", "kinetic", "readout"}  # entries that nothing else has
 
 
 def kind_of(text: str) -> tuple[str, Path]:

@@ -13,6 +13,7 @@ from kmc.commands._options import Json, Picture, Quiet, refuse_mixtures, sets
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.settings import Plan
 
+PATIENCE_S = 60.0  # for another that writes results of the same plan into the folder
 File = Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A reservoir file.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed; else the file's.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds; else the file's.")]
@@ -87,6 +88,7 @@ def _check(plan: Plan) -> None:
 
 
 def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    from kmc.files import only_one
     from kmc.progress import spinner
     from kmc_analysis.reservoir import identity, outputs, pipeline
 
@@ -95,8 +97,9 @@ def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, p
     identity.check_place(plan, range(plan.seed, plan.seed + count), out)
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, count, tell)
-        identity.check_place(plan, range(plan.seed, plan.seed + count), out)  # another may have written
-        summary = outputs.write(plan, results, out, picture, tell)
+        with only_one(out, PATIENCE_S):
+            identity.check_place(plan, range(plan.seed, plan.seed + count), out)  # another may have written
+            summary = outputs.write(plan, results, out, picture, tell)
     return _print(summary, as_json, outputs.show)
 
 

@@ -20,6 +20,13 @@ LEAST_GAIN = 0.5
 LEAST_WIDTH = 0.1  # of the longest pulse, for a mix of 0
 
 
+def _check(what: str, value: Any, least: Any) -> None:
+    """Whether a number is one, and large enough. Raises UserError."""
+    if isinstance(value, (str, bool)) or not value >= least:
+        step = "give a number" if least == -np.inf else f"give a number, {least:g} or more"
+        raise UserError(f"{what} is {value!r}", next_step=step)
+
+
 class Devices(Node):
     """Devices that differ, each driven by a random mix of the inputs as a pulse, then read.
 
@@ -36,9 +43,14 @@ class Devices(Node):
         pulse_V: float = 0.6, width_s: float = 1e-4, gap_s: float = 20e-3,
         compliance_A: float = 1e-6, off_S: float = 1e-10, on_S: float = 1e-3, name: str | None = None,
     ) -> None:  # fmt: skip
-        for what, value, least in (("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0)):
-            if not value >= least:
-                raise UserError(f"{what} is {value!r}", next_step=f"give {least} or more")
+        for what, value, least in (
+            ("devices", devices, 1), ("width_s", width_s, 1e-12), ("gap_s", gap_s, 0.0),
+            ("pulse_V", pulse_V, -np.inf), ("compliance_A", compliance_A, 1e-15),
+            ("off_S", off_S, 1e-18), ("on_S", on_S, off_S),
+        ):  # fmt: skip
+            _check(what, value, least)
+        if on_S == off_S:
+            raise UserError("on_S is off_S", next_step="give the conductances that become 1 and 0")
         self.model = load_model(model) if isinstance(model, str) else model
         self.seed, self.output_dim, self.name = seed, devices, name
         self.volts, self.times = pulse_V, (width_s, gap_s)
@@ -47,6 +59,14 @@ class Devices(Node):
         self.kernel = compiled(self.model)
         self.initialized = False
         self.state: dict[str, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the compiled module, which a copy in another process makes its own of."""
+        return {name: value for name, value in vars(self).items() if name != "kernel"}
+
+    def __setstate__(self, told: dict[str, Any]) -> None:
+        self.__dict__.update(told)
+        self.kernel = compiled(self.model)
 
     def initialize(self, x: Any, y: Any = None) -> None:
         """Draw how the inputs are mixed, and put every device into its initial state."""

@@ -43,13 +43,19 @@ class Drive:
     @classmethod
     def of(cls, time: Any, voltage: Any, compliance: Any = np.inf) -> Drive:
         """From anything array-like; one compliance, in A, stands for all points. Raises UserError for times
-        that fall or are not as many as the voltages."""
+        that fall or are not as many as the voltages, and for what is no voltage or no limit."""
         time = np.ascontiguousarray(time, float)
         if time.shape != np.shape(voltage) or not (np.diff(time) >= 0.0).all():
             raise UserError("a drive's times do not rise, or are not as many as its voltages",
                             next_step="give times in s in rising order, one for each voltage")  # fmt: skip
+        volts = np.ascontiguousarray(voltage, float)
         limits = np.ascontiguousarray(np.broadcast_to(np.asarray(compliance, float), time.shape))
-        return cls(time, np.ascontiguousarray(voltage, float), limits)
+        if not np.isfinite(volts).all():
+            raise UserError("a drive has a voltage that is not finite", next_step="give volts")
+        if not (limits > 0.0).all():
+            raise UserError(f"a drive's limit is {limits[~(limits > 0.0)][0]:g} A",
+                            next_step="give a positive current, or inf for no limit")  # fmt: skip
+        return cls(time, volts, limits)
 
     @classmethod
     def sweep(cls, to: float, rate: float, compliance: float, points: int = 401) -> Drive:

@@ -12,9 +12,11 @@ import xarray as xr
 from kmc import dataset, provenance
 from kmc.errors import UserError
 from kmc.files import write_texts
+from kmc.progress import say
 from kmc.protocol import Step, read_protocol
 from kmc.study.manifest import DONE, Manifest, is_study, read_manifest, result_path, states
 
+LEAST = 3  # samples of a trace
 COLUMNS = ("time_s", "voltage_source_V", "voltage_device_V", "current_A", "compliance_A")
 
 
@@ -52,6 +54,8 @@ def places(path: Path) -> list[tuple[str, Path]]:
     done = [k for k, state in enumerate(states(out, found)) if state == DONE]
     if not done:
         raise UserError(f"no task of the study in {out} is done", next_step="go on with kmc study STUDY.yaml")
+    if lacking := len(found.tasks) - len(done):
+        say(f"{lacking} of {len(found.tasks)} tasks of the study in {out} are not done: they are left out")
     return [(_task_name(found, k), result_path(out, found.tasks[k])) for k in done]
 
 
@@ -78,7 +82,7 @@ def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
     Raises UserError, at `where`, for what is no run or too short.
     """
     dataset.require(ds, where, whole=False)
-    if ds.sizes["time"] < 3:
+    if ds.sizes["time"] < LEAST:
         raise UserError("the run has fewer than three samples", where, next_step="run it with more samples")
     time, source = ds["time"].values.astype(float), ds["voltage_source"].values.astype(float)
     limits, first = _known(ds)
@@ -95,17 +99,35 @@ def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
 def _known(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Limit (A) and whether a step begins, for each sample.
 
-    From the protocol, or where the device chose the steps, from what the run shows.
+    From the protocol, gone through as the device did; where the samples are not its own, as in a selection of
+    them, from what they show.
     """
     protocol = provenance.run_of(ds).get("protocol")
-    steps: list[Step] = read_protocol(protocol).steps() if protocol else []
-    samples = [step.samples for step in steps]
-    if sum(samples) != ds.sizes["time"] or any(step.exits for step in steps):
+    steps = read_protocol(protocol).steps() if protocol else ()
+    taken, first = _gone_through(ds, steps)
+    same = len(taken) >= ds.sizes["time"]
+    for k, name in enumerate(("segment", "cycle")):
+        told = [(one.segment, one.cycle)[k] for one in taken[: ds.sizes["time"]]]
+        same = same and np.array_equal(told, ds[name].values)
+    if not same:
         return _seen(ds, steps)
-    limits = np.repeat([step.compliance_A for step in steps], samples)
-    first = np.zeros(limits.size, bool)
-    first[np.cumsum([0, *samples[:-1]])] = True
-    return limits, first
+    count = ds.sizes["time"]
+    return np.array([one.compliance_A for one in taken[:count]]), np.array(first[:count])
+
+
+def _gone_through(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[list[Step], list[bool]]:
+    """The step of each sample and whether it begins there, with the ways that the device chose."""
+    conductance, limited = ds["conductance"].values, ds["limited"].values == 1
+    taken: list[Step] = []
+    first: list[bool] = []
+    k = 0
+    while k < len(steps) and len(taken) < conductance.size:
+        step = steps[k]
+        taken += [step] * step.samples
+        first += [True] + [False] * (step.samples - 1)
+        last = min(len(taken), conductance.size) - 1
+        k += step.after(float(conductance[last]), bool(limited[last]))
+    return taken, first
 
 
 def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,10 +150,16 @@ def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray
 def write(paths: Sequence[Path], out: Path) -> list[Path]:
     """Write every run as NAME.csv to the folder `out`, with as many digits as matter; returns the paths.
 
-    Raises UserError, also where two runs have one name.
+    Of several runs those that are too short are told and left out. Raises UserError, also where two runs have
+    one name.
     """
     texts: dict[str, str] = {}
-    for name, ds in (one for path in paths for one in runs(path)):
+    found = [one for path in paths for one in runs(path)]
+    short = [name for name, ds in found if len(found) > 1 and ds.sizes.get("time", LEAST) < LEAST]
+    if short and len(short) < len(found):
+        say(f"left out, for they have fewer than three samples: {', '.join(short)}")
+        found = [one for one in found if one[0] not in short]
+    for name, ds in found:
         if f"{name}.csv" in texts:
             raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
         rows = np.array(list(columns(ds, name).values())).T

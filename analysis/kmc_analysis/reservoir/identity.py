@@ -40,11 +40,19 @@ def identity(plan: Plan, seed: int | None = None) -> str:
     told = plan.model_dump(mode="json", exclude=words)
     model, changes = device_model(plan)
     if plan.data.file:  # a file of the same name may be another one tomorrow
-        told["trains"] = hashlib.sha256(plan.beside(plan.data.file).read_bytes()).hexdigest()
+        told["trains"] = hashlib.sha256(_spikes(plan.beside(plan.data.file))).hexdigest()
     spread = {kind: dict(entries) for kind, entries in model.spread.items()}
     told["model"] = [model.name, source_of(model), model.values(changes), spread]
     about = [told, None] if seed is None else [told, seed, _sources()]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _spikes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"the spike data cannot be read ({error.strerror})", str(path),
+                        next_step="put the file back, or change data.file") from None  # fmt: skip
 
 
 @lru_cache
@@ -56,7 +64,7 @@ def _sources() -> str:
 def unchanged(plan: Plan, digest: str) -> Plan:
     """The plan, if it is still the one with this hash. Raises UserError."""
     if identity(plan) != digest:
-        raise UserError("is not what these results are of: the plan or its device's model was changed since",
+        raise UserError("is not what these results are of: it, its spikes or its device's model was changed",
                         str(plan.path), next_step="give kmc reservoir again")  # fmt: skip
     return plan
 

@@ -22,6 +22,7 @@ from kmc.cards import find_data
 from kmc.errors import UserError
 from kmc.files import csv_text, write_whole
 from kmc.outputs import Kind
+from kmc.stack import load_stack
 from kmc.units import format_si
 from kmc_analysis.reservoir.devices import Population
 from kmc_analysis.reservoir.feeding import Wiring, patterns, window_slots
@@ -103,6 +104,11 @@ def _found(kind: Literal["card", "stack"], value: Any, plan: Plan) -> Any:
     if not isinstance(value, str) or not ("/" in value or value.endswith((".yaml", ".yml"))):
         return value
     return str(find_data(kind, value, plan.path, str(plan.path)).resolve())
+
+
+def stack_name(plan: Plan) -> str:
+    """The name that runs of the plan's `kinetic.stack` keep."""
+    return load_stack(_found("stack", plan.kinetic.stack, plan)).name
 
 
 def _yaml(value: Any) -> str:
@@ -236,8 +242,10 @@ def transferred(plan: Plan, kinetic: States, result: Result, seed: int) -> dict[
     data, part = result.trains, slice(0, plan.kinetic.samples)
     wanted = seen(plan, data, result.wiring, plan.kinetic.samples)
     names = {name_of(pattern) for pattern in np.unique(wanted.reshape(-1, wanted.shape[2]), axis=0)}
-    if not all(name in kinetic and np.isfinite(kinetic[name]).any() for name in names):
-        return {"samples": 0, "compact": None, "kinetic": None, "own": None}
+    lacking = sum(not (name in kinetic and np.isfinite(kinetic[name]).any()) for name in names)
+    counts = {"patterns": len(names), "lacking": lacking}
+    if lacking:
+        return {**counts, "samples": 0, "compact": None, "kinetic": None, "own": None}
     devices = result.wiring.device
     filled = {name: _filled(kinetic[name], int(devices.max()) + 1) for name in names}
     made, own = assembled(filled, wanted, devices), assembled(kinetic, wanted, devices)
@@ -248,7 +256,7 @@ def transferred(plan: Plan, kinetic: States, result: Result, seed: int) -> dict[
     def scored(features: np.ndarray) -> float:
         return accuracy(weights, standardised(features, known, plan.readout.constant), labels)
 
-    return {"samples": len(labels), "compact": scored(result.features[data.held_out][part]),
+    return {**counts, "samples": len(labels), "compact": scored(result.features[data.held_out][part]),
             "own": 100.0 * float(np.isfinite(own).mean()), "kinetic": scored(x)}  # fmt: skip
 
 

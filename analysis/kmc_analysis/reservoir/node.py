@@ -39,6 +39,21 @@ class SpikeDevices(Node):
         self.initialized = False
         self.state: dict[str, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the compiled module, which a copy in another process makes its own of."""
+        return {name: value for name, value in vars(self).items() if name != "kernel"}
+
+    def __setstate__(self, told: dict[str, Any]) -> None:
+        self.__dict__.update(told)
+        self.kernel = compiled(self.population.model)
+
+    def run(self, x: Any = None, iters: int | None = None, workers: int = 1) -> Any:
+        """As any node's, in one process: the cycles of the devices are drawn one series after the other."""
+        if workers != 1:
+            raise UserError("the devices of a plan run in one process: each series has a cycle of its own",
+                            next_step="leave workers out")  # fmt: skip
+        return super().run(x, iters)
+
     def initialize(self, x: Any, y: Any = None) -> None:
         """Put every device at rest."""
         self.state, self.initialized = self._rest(), True
@@ -62,7 +77,10 @@ class SpikeDevices(Node):
         """Series [samples, slots + 1, nodes] in V for spike times, s, one array a sample: the writes of the
         window that each node sees, as long as the plan's, then the read."""
         encoding, length = self.plan.encoding, self.plan.data.duration
-        kept = [np.sort(np.asarray(one, float).ravel()) for one in times]
+        if any(np.ndim(one) != 1 for one in times):
+            raise UserError("spike times are not one array a sample",
+                            next_step="give a list of them, of one for a single sample")  # fmt: skip
+        kept = [np.sort(np.asarray(one, float)) for one in times]
         if not all(np.isfinite(one).all() for one in kept):
             step = "give times in s, and none for a sample without spikes"
             raise UserError("a spike has no time", next_step=step)
@@ -75,6 +93,8 @@ class SpikeDevices(Node):
         return np.concatenate([write, read], axis=1)
 
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
+        if not np.isfinite(x).all():
+            raise UserError(f"an input is {x}", next_step="give finite voltages")
         model, factors = self.population.model, state["factors"]
         if not factors.size:  # of one cycle [nodes, parameters]
             factors = spread(model, np.ones((self.output_dim, len(model.names))), "cycle", self.stream)

@@ -104,8 +104,9 @@ def _notes(results: list[Result]) -> Iterator[str]:
     """What a user should know of the results."""
     first, data = results[0], results[0].trains
     yield from (note for note in (data.note, first.note) if note)
-    if data.untested:
-        yield f"no sample to test with: {', '.join(data.untested)}"
+    for use, lacking in (("train", data.untrained), ("test", data.untested)):
+        if lacking:
+            yield f"no sample to {use} with: {', '.join(lacking)}"
     alike = int(np.sum(np.ptp(first.features, axis=0) < ALIKE))
     if alike:
         yield f"{alike} of {first.features.shape[1]} nodes are in one state, whatever the sample"
@@ -265,5 +266,8 @@ def show_comparison(found: dict[str, Any]) -> None:
     if scored["samples"]:
         print(f"accuracy on {scored['samples']} samples: {scored['compact']:.1f} % with (b)'s states, "
               f"{scored['kinetic']:.1f} % with (a)'s ({scored['own']:.0f} % of the node's own device)")
+    else:
+        print(f"no accuracy: {scored['lacking']} of the {scored['patterns']} patterns that it takes are not"
+              " in the study, or none of their runs is done")  # fmt: skip
     for path in found["files"]:
         print(path)

@@ -37,7 +37,10 @@ def points(plan: Plan) -> list[tuple[str, Any, Plan]]:
             raise UserError(f'"{name}" is no entry to sweep', place(plan.sweep, name) or str(plan.path),
                             next_step=f"write e.g. {EXAMPLE}")  # fmt: skip
         every = {str(value): value for value in values}  # one that is given twice is one point
-        found += [(name, value, plan.changed(**{part: {key: value}})) for value in every.values()]
+        try:
+            found += [(name, value, plan.changed(**{part: {key: value}})) for value in every.values()]
+        except UserError as error:
+            raise error.at(place(plan.sweep, name) or str(plan.path)) from None
     for warning in dict.fromkeys(pipeline.check(one) for *_, one in found):  # points may share their trains
         if warning:
             say(warning)

@@ -42,6 +42,11 @@ class Trains:
         return [name for k, name in enumerate(self.classes) if k not in self.labels[self.held_out]]
 
     @property
+    def untrained(self) -> list[str]:
+        """Classes without a sample to train with."""
+        return [name for k, name in enumerate(self.classes) if k not in self.labels[self.train]]
+
+    @property
     def note(self) -> str:
         """What a user should know of spikes that are left out, "" where there are none."""
         given = self.outside + sum(one.size for one in self.times)
@@ -137,10 +142,13 @@ def _csv(path: Path) -> dict[str, tuple[str, list[float]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        told = str(error) if isinstance(error, csv.Error) else "not text in UTF-8"
-        raise UserError(f"cannot be read ({getattr(error, 'strerror', None) or told})",
-                        str(path), next_step="check the path") from None  # fmt: skip
+    except OSError as error:
+        told = f"cannot be read ({error.strerror})"
+        raise UserError(told, str(path), next_step="check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        told = f"{error}" if isinstance(error, csv.Error) else "not text in UTF-8"
+        raise UserError(f"is no CSV ({told})", str(path),
+                        next_step="write sample,label,time_s, or give an NWB file") from None  # fmt: skip
     if not rows or tuple(word.strip() for word in rows[0]) != HEAD:
         raise UserError("does not begin with sample,label,time_s", f"{path}:1",
                         next_step="write that line first; one spike a line after it")  # fmt: skip
@@ -161,8 +169,9 @@ def _row(row: list[str], where: str) -> tuple[str, str, float | None]:
     if len(row) != len(HEAD):
         raise UserError(f"has {len(row)} fields, not {len(HEAD)}", where, next_step=step)
     sample, label, text = (word.strip() for word in row)
-    if not label:
-        raise UserError("has no label", where, next_step=step)
+    for name, word in (("sample", sample), ("label", label)):
+        if not word:
+            raise UserError(f"has no {name}", where, next_step=step)
     try:
         time = float(text) if text else None
     except ValueError:

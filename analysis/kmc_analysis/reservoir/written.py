@@ -17,6 +17,7 @@ from kmc.units import format_si
 from kmc_analysis.reservoir import kinetic
 from kmc_analysis.reservoir.settings import Plan
 
+_STEP = "give the plan that the study was written for"
 # From which entry of the plan each entry of a pattern's protocol was written, and its unit.
 _COMPLIANCE = ("devices.compliance", "A")
 _WRITTEN = {
@@ -44,12 +45,14 @@ def states(plan: Plan, path: Path) -> kinetic.States:
 
 
 def _check_pulses(plan: Plan, study: xr.Dataset) -> None:
-    """One task that is done tells of each pattern."""
+    """One task that is done tells of each pattern, and all of the stack."""
     for name in study["protocol"].values:
         one = study[["state", "task"]].sel(protocol=name)
         for task in one["task"].values[one["state"].values == 1][:1]:
-            run = read_attribute(result_path(Path(study.attrs["folder"]), str(task)), "run")
-            for segment in json.loads(run)["protocol"]:
+            run = json.loads(read_attribute(result_path(Path(study.attrs["folder"]), str(task)), "run"))
+            if (given := run["stack"]["name"]) != (wanted := kinetic.stack_name(plan)):
+                raise UserError(f"has kinetic.stack = {given}, and the plan {wanted}", next_step=_STEP)
+            for segment in run["protocol"]:
                 _check_segment(plan, str(name), segment)
 
 
@@ -64,5 +67,5 @@ def _check_segment(plan: Plan, name: str, segment: dict[str, dict[str, Any]]) ->
         if not math.isclose(given, wanted, rel_tol=1e-5):  # a study's file has six digits
             raise UserError(
                 f"has {entry} = {format_si(given, unit)}, and the plan {format_si(wanted, unit)}",
-                next_step="give the plan that the study was written for",
+                next_step=_STEP,
             )
