@@ -19,7 +19,7 @@ from kmc.units import convert
 MOST = 10_000  # corners
 SIZE_LIMIT = 100_000_000  # bytes of a table
 TIME, VOLTAGE = "time_s", "voltage_source_V"  # the columns of a measured trace, whatever else it has
-OF_SAMPLES = "limited"  # a column that `kmc export --format csv` alone writes
+OF_SAMPLES = {"limited", "n_ag_metal"}  # columns that `kmc export --format csv` alone writes
 _COMMENT = ("*", "#", ";")
 # What instruments call a column: words and a unit in brackets, or a whole word and a unit behind a line.
 _UNIT = r"[fpnuµμm]?[AV]|kV|[fpnuµμm]?s|min|h"
@@ -125,7 +125,7 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
 
 def _columns(head: list[str], where: str) -> tuple[int, int]:
     """Places of time and voltage in the names of a table's columns."""
-    if OF_SAMPLES in head:
+    if OF_SAMPLES <= set(head):
         raise UserError("is a table of samples: a row has what was held before it, and is no corner", where,
                         next_step="write corners, e.g. with kmc export --format pwl")  # fmt: skip
     for name, unit in ((TIME, "s"), (VOLTAGE, "V")):

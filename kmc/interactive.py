@@ -19,7 +19,7 @@ from kmc.protocol import Protocol, read_protocol
 from kmc.settings import Settings, read_settings
 from kmc.simulation import Simulation
 from kmc.stack import Stack, load_stack
-from kmc.stopping import CTRL_C, Interrupted, stopping
+from kmc.stopping import Interrupted, ctrl_c, stopping
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +37,7 @@ def simulate(stack: Stack | str | Path, protocol: Protocol | list[dict[str, Any]
     called with a dict (time_s, events ...) twice a second at most; snapshots: how often the sites are kept
     ("1 ms"); observers: functions that make a number of the sites at each sample (`kmc.observers.Look`).
     Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError: what no run file may say.
-    Ctrl-C is a KeyboardInterrupt with what was simulated as its `trace`."""
+    Ctrl-C is a `kmc.stopping.Interrupted`, whose `trace` is what was simulated; a second keeps nothing."""
     device = stack if isinstance(stack, Stack) else load_stack(stack)
     protocol = protocol if isinstance(protocol, Protocol) else read_protocol(protocol)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)
@@ -56,7 +56,7 @@ def simulate(stack: Stack | str | Path, protocol: Protocol | list[dict[str, Any]
         warnings.warn(told, stacklevel=2)
     sites = watch_sites(simulation, looks["every"]) if looks else None
     numbers = watch_numbers(simulation, observers) if observers else None
-    with stopping(CTRL_C) as asked, shown(device.name, progress) as tell:
+    with stopping(ctrl_c()) as asked, shown(device.name, progress) as tell:
         _in_time(simulation, tell, asked)
     trace = dataset.build(simulation.take_rows(), sites.take() if sites else [], provenance.attributes(about))
     if numbers:

@@ -60,7 +60,7 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation >= METAL and j != site:
             given = voltage * fields[j].unit + fields[j].charge
-            if given != known:  # most metal around a site is of one cluster
+            if given != known:  # without a current a cluster has one potential
                 barrier = electron_barrier(model, saddle, chemical, phi - given, oxidise)
                 known, rate = given, thermal_rate(model.attempt, barrier, warmth)
             total += rate

@@ -112,7 +112,8 @@ def keep_little(sites, fields, in_organic, metal, old, size: float, least: float
 def follow_shift(changes, fields, felt, volts: float) -> None:
     """Add what the potential on each changed site moved since `begin` to its change's shift.
 
-    A lone atom is born at its site's own potential; what plates the organic goes to the sheet's.
+    A lone atom above the organic's first plane is born at its site's own potential; what plates the organic
+    goes to the sheet's.
     """
     for k in range(changes.size):
         here = fields[changes[k].site]

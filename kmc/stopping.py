@@ -15,21 +15,28 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OF_A_COMMAND = ("SIGINT", "SIGTERM", "SIGHUP")
-CTRL_C = ("SIGINT",)  # the others are their program's where this one is a library
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while `kmc.simulate` was at work; `trace` is the dataset of what was simulated until then."""
+    """Ctrl-C while `kmc.simulate` was at work; `trace` is the dataset of what was simulated until then.
+
+    Before its first step, and at a second ctrl-C, it is a plain KeyboardInterrupt.
+    """
 
     def __init__(self, trace: xr.Dataset) -> None:
         super().__init__("interrupted; what was simulated is this exception's `trace`")
         self.trace = trace
 
 
+def ctrl_c() -> tuple[str, ...]:
+    """What a library may hear: ctrl-C, where it is Python's own. Who ignores or handles it keeps that."""
+    return ("SIGINT",) if signal.getsignal(signal.SIGINT) is signal.default_int_handler else ()
+
+
 @contextlib.contextmanager
 def stopping(signals: Sequence[str] = OF_A_COMMAND) -> Iterator[Callable[[], bool]]:
     """Whether ctrl-C or a kill asked to stop. The first is a wish, obeyed after the kernel's call; a second
-    ctrl-C breaks off at once, and the checkpoint before is what is left. Other threads than the main one hear
+    ctrl-C breaks off at once, and a checkpoint before is what is left. Other threads than the main one hear
     nothing."""
     asked = threading.Event()
 
@@ -46,8 +53,9 @@ def stopping(signals: Sequence[str] = OF_A_COMMAND) -> Iterator[Callable[[], boo
         yield asked.is_set
         return
     numbers = [getattr(signal, name) for name in signals if hasattr(signal, name)]
-    if signal.SIGHUP in numbers and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)  # `nohup` has the end of a terminal ignored
+    for number in [one for one in numbers if one.name == "SIGHUP"]:
+        if signal.getsignal(number) == signal.SIG_IGN:  # `nohup` has the end of a terminal ignored
+            numbers.remove(number)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield asked.is_set

@@ -84,8 +84,19 @@ def test_where_the_device_chooses_the_steps_their_limits_are_told(conductance_S:
     assert np.all(np.isinf(found["compliance_A"][found["voltage_source_V"] < 0.0]))
     turns = 1 if conductance_S > 1e-4 else 3
     assert np.isnan(found["current_A"][pulsed]).sum() == turns  # a corner where each pulse begins
-    some = simulated.columns(run.isel(time=slice(3, None, 2)))
-    assert set(some["compliance_A"]) <= {1e-6, np.inf}
+
+
+@pytest.mark.parametrize("kept", [slice(1, None, 2), slice(5, None), slice(0, None, 3)])
+def test_a_selection_of_samples_shows_what_it_can(kept: slice) -> None:
+    """Limits that only the steps tell are not given to others' samples, and every jump keeps its corner."""
+    turn = [{"hold": {"voltage": "1 V", "duration": "1 ms", "samples": 5, "compliance": "1 uA"}},
+            {"hold": {"voltage": "0.5 V", "duration": "1 ms", "samples": 5}}]  # fmt: skip
+    run = run_of(read_protocol([{"repeat": {"times": 3, "segments": turn}}]), 1e-5).isel(time=kept)
+    found = simulated.columns(run)
+    volts = found["voltage_source_V"]
+    seen = np.isfinite(found["current_A"])
+    assert np.array_equal(found["compliance_A"][seen], np.where(volts[seen] == 1.0, 1e-6, np.inf))
+    assert np.isnan(found["current_A"]).sum() == 1 + np.count_nonzero(np.diff(run["voltage_source"].values))
 
 
 def test_what_a_compliance_leaves() -> None:

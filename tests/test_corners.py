@@ -42,7 +42,7 @@ def test_time_begins_at_the_first_corner(tmp_path: Path, name: str, text: str) -
 
 def test_a_table_of_samples_is_no_list_of_corners(tmp_path: Path) -> None:
     """What an export writes for each sample was held before it: as corners pulses would become ramps."""
-    path = written(tmp_path, "time_s,voltage_source_V,limited\n0,0,0\n1,1,0\n")
+    path = written(tmp_path, "time_s,voltage_source_V,limited,n_ag_metal\n0,0,0,7\n1,1,0,7\n")
     with pytest.raises(UserError, match=r"a table of samples.*--format pwl"):
         corners.read(path)
 

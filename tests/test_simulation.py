@@ -267,6 +267,24 @@ def test_ctrl_c_keeps_what_was_simulated() -> None:
     assert (part["looked"] == 7.0).all()
 
 
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None], ids=["ignored", "own"])
+def test_a_handler_of_ones_own_is_kept(handler: Any) -> None:
+    """Who ignores ctrl-C, as a shell has its background jobs do, or hears it himself gets the whole run."""
+    before = signal.signal(signal.SIGINT, handler)
+
+    def looked(look: Look) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 1.0
+
+    try:
+        program, settings = kmc.Protocol.hold("0.1 V", "1 ms", samples=4), {"window": "6 nm"}
+        trace = kmc.simulate("pedot_only", program, settings=settings, observers={"looked": looked})
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert trace.sizes["time"] == 4
+
+
 def test_what_is_doubtful_is_a_warning() -> None:
     """What `kmc run` tells before the first step: of the window, and of the waveform. None of what is not."""
     points = [["0 s", "0 V"], ["1 ns", "0.05 V"], ["2 ns", "0 V"]]

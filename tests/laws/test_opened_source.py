@@ -70,7 +70,7 @@ def cross_on_the_organic(d: Device) -> list[int]:
 
 @pytest.mark.parametrize(("name", "volts"), CASES)
 def test_so_are_atoms_that_plate_the_organic(name: str, volts: float) -> None:
-    """To 0.25 kT. Negative control: with the film around them as the mesh has it they are off by 0.4 on."""
+    """To 0.25 kT. Negative control: with the film around them as the mesh has it they are over 0.35 off."""
     off = {}
     for sharp in (True, False):
         d = device(name)

@@ -104,13 +104,16 @@ def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, p
 
 
 def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    from kmc.files import only_one
     from kmc.progress import spinner
     from kmc_analysis.reservoir import outputs
     from kmc_analysis.reservoir import sweep as sweeping
 
     with spinner("sweeping", quiet) as tell:
         rows = sweeping.run(plan, plan.seeds if seeds is None else seeds, out, tell)
-    return _print(outputs.write_sweep(plan, rows, out, picture), as_json, outputs.show_sweep)
+        with only_one(out, PATIENCE_S):
+            found = outputs.write_sweep(plan, rows, out, picture)
+    return _print(found, as_json, outputs.show_sweep)
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
@@ -132,6 +135,7 @@ def _show_written(found: dict[str, Any]) -> None:
 
 
 def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+    from kmc.files import only_one
     from kmc.progress import spinner
     from kmc_analysis.reservoir import identity, kinetic, outputs, pipeline, written
 
@@ -140,5 +144,7 @@ def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, pi
     identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
-    found = outputs.write_comparison(plan, study, result, out, picture)
+    with only_one(out, PATIENCE_S):
+        identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
+        found = outputs.write_comparison(plan, study, result, out, picture)
     return _print(found, as_json, outputs.show_comparison)

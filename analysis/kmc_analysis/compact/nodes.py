@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,8 @@ LEAST_WIDTH = 0.1  # of the longest pulse, for a mix of 0
 
 
 def _check(what: str, value: Any, least: Any) -> None:
-    """Whether a number is one, and large enough. Raises UserError."""
-    if isinstance(value, (str, bool)) or not value >= least:
+    """Whether a number is one, and large enough; a limit alone may be infinite. Raises UserError."""
+    if not isinstance(value, Real) or not value >= least or (math.isinf(value) and what != "compliance_A"):
         step = "give a number" if least == -np.inf else f"give a number, {least:g} or more"
         raise UserError(f"{what} is {value!r}", next_step=step)
 

@@ -17,6 +17,7 @@ from kmc.protocol import Step, read_protocol
 from kmc.study.manifest import DONE, Manifest, is_study, read_manifest, result_path, states
 
 LEAST = 3  # samples of a trace
+_OVER = 1e-3  # of a limit: what passes more is not under it
 COLUMNS = ("time_s", "voltage_source_V", "voltage_device_V", "current_A", "compliance_A")
 
 
@@ -99,35 +100,33 @@ def columns(ds: xr.Dataset, where: str = "") -> dict[str, np.ndarray]:
 def _known(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Limit (A) and whether a step begins, for each sample.
 
-    From the protocol, gone through as the device did; where the samples are not its own, as in a selection of
-    them, from what they show.
+    From the protocol, gone through as the device did; where the samples are not at its times, as in a
+    selection of them, from what they show.
     """
     protocol = provenance.run_of(ds).get("protocol")
     steps = read_protocol(protocol).steps() if protocol else ()
-    taken, first = _gone_through(ds, steps)
-    same = len(taken) >= ds.sizes["time"]
-    for k, name in enumerate(("segment", "cycle")):
-        told = [(one.segment, one.cycle)[k] for one in taken[: ds.sizes["time"]]]
-        same = same and np.array_equal(told, ds[name].values)
-    if not same:
+    rows = _gone_through(ds, steps)
+    times = ds["time"].values
+    if len(rows) < times.size or not np.allclose([row[0] for row in rows[: times.size]], times, 1e-9, 1e-15):
         return _seen(ds, steps)
-    count = ds.sizes["time"]
-    return np.array([one.compliance_A for one in taken[:count]]), np.array(first[:count])
+    _, limits, first = zip(*rows[: times.size], strict=True)
+    return np.array(limits), np.array(first)
 
 
-def _gone_through(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[list[Step], list[bool]]:
-    """The step of each sample and whether it begins there, with the ways that the device chose."""
+def _gone_through(ds: xr.Dataset, steps: Sequence[Step]) -> list[tuple[float, float, bool]]:
+    """Time (s) and limit (A) of each sample and whether its step begins with it, by the ways that the device
+    chose."""
     conductance, limited = ds["conductance"].values, ds["limited"].values == 1
-    taken: list[Step] = []
-    first: list[bool] = []
-    k = 0
-    while k < len(steps) and len(taken) < conductance.size:
+    rows: list[tuple[float, float, bool]] = []
+    k, begun = 0, 0.0
+    while k < len(steps) and len(rows) < conductance.size:
         step = steps[k]
-        taken += [step] * step.samples
-        first += [True] + [False] * (step.samples - 1)
-        last = min(len(taken), conductance.size) - 1
+        rows += [(begun + step.duration_s * (n + 1) / step.samples, step.compliance_A, n == 0)
+                 for n in range(step.samples)]  # fmt: skip
+        begun += step.duration_s
+        last = min(len(rows), conductance.size) - 1
         k += step.after(float(conductance[last]), bool(limited[last]))
-    return taken, first
+    return rows
 
 
 def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray]:
@@ -144,6 +143,7 @@ def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray
             limits[there] = next(iter(known))
         elif np.any(there & limited):
             limits[there] = np.median(current[there & limited])
+    limits[current > limits * (1.0 + _OVER)] = np.inf  # of another step, then
     return limits, np.append(True, (np.diff(source) != 0.0) | (np.diff(segments) != 0))
 
 
@@ -154,16 +154,20 @@ def write(paths: Sequence[Path], out: Path) -> list[Path]:
     one name.
     """
     texts: dict[str, str] = {}
-    found = [one for path in paths for one in runs(path)]
-    short = [name for name, ds in found if len(found) > 1 and ds.sizes.get("time", LEAST) < LEAST]
-    if short and len(short) < len(found):
-        say(f"left out, for they have fewer than three samples: {', '.join(short)}")
-        found = [one for one in found if one[0] not in short]
-    for name, ds in found:
+    short = []
+    for name, ds in (one for path in paths for one in runs(path)):
+        if ds.sizes.get("time", LEAST) < LEAST:
+            short.append(name)
+            continue
         if f"{name}.csv" in texts:
             raise UserError(f'two runs are called "{name}"', next_step="write them to different folders")
         rows = np.array(list(columns(ds, name).values())).T
         # Times to a part in 1e12, so that steps of a microsecond are still there after seconds.
         lines = [f"{row[0]:.12g}," + ",".join(f"{cell:.6g}" for cell in row[1:]) for row in rows]
         texts[f"{name}.csv"] = "\n".join([",".join(COLUMNS), *lines, ""])
+    if short:
+        told = f"fewer than three samples: {', '.join(short)}"
+        if not texts:
+            raise UserError(told, next_step="run it with more samples")
+        say(f"left out, {told}")
     return write_texts(out, texts)

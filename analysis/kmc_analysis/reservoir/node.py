@@ -7,6 +7,7 @@ plan's read). Its last output are the reservoir's states.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,11 @@ from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population, last_l
 from kmc_analysis.reservoir.feeding import patterns, wire
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.reservoir.trains import Trains
+
+
+def _alone() -> UserError:
+    return UserError("the devices of a plan run in one process: each series has a cycle of its own",
+                     next_step="leave workers out")  # fmt: skip
 
 
 class SpikeDevices(Node):
@@ -50,8 +56,7 @@ class SpikeDevices(Node):
     def run(self, x: Any = None, iters: int | None = None, workers: int = 1) -> Any:
         """As any node's, in one process: the cycles of the devices are drawn one series after the other."""
         if workers != 1:
-            raise UserError("the devices of a plan run in one process: each series has a cycle of its own",
-                            next_step="leave workers out")  # fmt: skip
+            raise _alone()
         return super().run(x, iters)
 
     def initialize(self, x: Any, y: Any = None) -> None:
@@ -71,6 +76,8 @@ class SpikeDevices(Node):
 
     def _run(self, state: dict[str, Any], x: np.ndarray) -> Any:
         """One series, from rest whatever was before it."""
+        if threading.current_thread() is not threading.main_thread():  # of a model that was given workers
+            raise _alone()
         return super()._run(self._rest(), x)
 
     def inputs(self, times: Sequence[np.ndarray]) -> np.ndarray:

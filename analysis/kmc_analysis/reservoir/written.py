@@ -35,22 +35,23 @@ def states(plan: Plan, path: Path) -> kinetic.States:
     pulses; a CSV keeps no protocols.
     """
     found = kinetic.read(path)
+    wanted = None if path.suffix == ".csv" else kinetic.stack_name(plan)
     try:
         kinetic.check_lengths(plan, found)
-        if path.suffix != ".csv":
-            _check_pulses(plan, kmc.open(path))
+        if wanted is not None:
+            _check_pulses(plan, kmc.open(path), wanted)
     except UserError as error:
         raise error.at(str(path)) from None
     return found
 
 
-def _check_pulses(plan: Plan, study: xr.Dataset) -> None:
+def _check_pulses(plan: Plan, study: xr.Dataset, wanted: str) -> None:
     """One task that is done tells of each pattern, and all of the stack."""
     for name in study["protocol"].values:
         one = study[["state", "task"]].sel(protocol=name)
         for task in one["task"].values[one["state"].values == 1][:1]:
             run = json.loads(read_attribute(result_path(Path(study.attrs["folder"]), str(task)), "run"))
-            if (given := run["stack"]["name"]) != (wanted := kinetic.stack_name(plan)):
+            if (given := run["stack"]["name"]) != wanted:
                 raise UserError(f"has kinetic.stack = {given}, and the plan {wanted}", next_step=_STEP)
             for segment in run["protocol"]:
                 _check_segment(plan, str(name), segment)
