@@ -105,12 +105,13 @@ def test_a_run_without_samples_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_short_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of several the one that is too short."""
-    for name, samples in (("long", 5), ("short", 1)):
+    """All that are too short, where there are no others."""
+    for name, samples in (("short", 1), ("two", 2)):
         dataset.write(tmp_path / f"{name}.nc", made(samples))
-    told = refused(capsys, "compact", "traces", tmp_path / "long.nc", tmp_path / "short.nc",
+    told = refused(capsys, "compact", "traces", tmp_path / "short.nc", tmp_path / "two.nc",
                    "--out", tmp_path / "out")  # fmt: skip
-    assert "short: the run has fewer than three samples" in told
+    assert "fewer than three samples: short, two" in told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("text", "words"), [
