@@ -21,7 +21,7 @@ import numpy as np
 
 from .errors import optional
 from .multigrid import Hierarchy, face_conductances, renew_faces
-from .study.pool import one_thread_each
+from .threads import one_each
 
 Cell = tuple[int, int, int]
 
@@ -234,7 +234,7 @@ def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, A
     _peer()
     rows = []
     spawn = multiprocessing.get_context("spawn")
-    with one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
+    with one_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
         for shape, contrast in itertools.product(SHAPES, CONTRASTS):
             name = f"{'x'.join(str(n) for n in shape)}, contrast {contrast:g}"
             progress(f"{name}: exact conductances")

@@ -20,7 +20,7 @@ import numpy as np
 from kmc.runfile import RunFile
 from kmc.study.definition import Study, load_study
 from kmc.study.engine import execute
-from kmc.study.pool import one_thread_each, with_variables
+from kmc.threads import one_each, with_variables
 
 ROUNDS = 3
 # Dask's workers give freed memory back at once; the next array then maps its pages anew, and waits for them.
@@ -96,7 +96,7 @@ def _cluster(study: Study) -> Iterator[Any]:
     """A runner on two workers of dask, which keep their memory as docs/how-to/study.md says."""
     distributed, cluster = import_module("distributed"), import_module("kmc.study.cluster")
     options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
-    with with_variables(KEEPS_MEMORY), one_thread_each(), distributed.LocalCluster(**options) as found:
+    with with_variables(KEEPS_MEMORY), one_each(), distributed.LocalCluster(**options) as found:
         with distributed.Client(found) as client:
             client.run(_simulate, [study.task(0)])
         yield cluster.runner(found.scheduler_address)
@@ -106,7 +106,7 @@ def _bare(study: Study, processes: int, tasks: int) -> float:
     """Wall seconds of `processes` at once that share `tasks`."""
     context = multiprocessing.get_context("spawn")
     shares = [[study.task(index) for index in range(k, tasks, processes)] for k in range(processes)]
-    with one_thread_each():
+    with one_each():
         started = time.perf_counter()
         all_of_them = [context.Process(target=_simulate, args=(share,)) for share in shares]
         for process in all_of_them:

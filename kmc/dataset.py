@@ -184,9 +184,10 @@ def _refuse_other(path: Path) -> None:
 
 
 def require(ds: xr.Dataset, path: str | Path, whole: bool = True) -> None:
-    """Raise UserError where a file is no dataset of this program, or lacks a trace that all of them have.
+    """Raise UserError where a file is no dataset of this program: it lacks a trace that all of them have, or
+    the attribute `run`.
 
-    whole: its resolved run has to be there, too, with all that others read of it.
+    whole: that has to hold all that others read of it, too.
     """
     missing = [name for name in TRACES if name not in ds.variables]
     missing += ["run"] if "run" not in ds.attrs else [lacking(ds)] if whole and lacking(ds) else []

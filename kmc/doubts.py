@@ -39,6 +39,22 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -
     return found + ([] if protocol is None else [*_too_strong(stack, protocol), *_cut(protocol.segments)])
 
 
+def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]]) -> list[str]:
+    """What is to be told of devices before any window is built, each thing once: films that are built thicker
+    than asked, too. Raises UserError for windows that no run would build.
+
+    What knows of them imports scipy and numba, which reading a run file does without.
+    """
+    from kmc.populate import check_windows
+
+    once = {(id(stack), settings, id(protocol)): (stack, settings, protocol)
+            for stack, settings, protocol in devices}  # fmt: skip
+    told = list(check_windows((stack, settings) for stack, settings, _ in once.values()))
+    for stack, settings, protocol in once.values():
+        told += [*narrow(stack, settings), *doubts(stack, settings, protocol)]
+    return list(dict.fromkeys(told))
+
+
 def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float]) -> list[str]:
     """All that is to be told of a run whose window was built, with these sides."""
     found, asked = [], float(settings.window)

@@ -118,7 +118,7 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
         if number in _REFUSED:
             raise WriteFailed(f"cannot write {path}: {os.strerror(number).lower()}",
                               next_step="choose a folder that may be written") from error  # fmt: skip
-        told = f"cannot write {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}"
+        told = f"cannot write {path}: {(os.strerror(number) if number else str(error)).lower()}"
         if number in _NOWHERE:
             raise NoPlace(told, next_step=f"choose another {option}") from error
         raise WriteFailed(told, next_step="check the disk") from error

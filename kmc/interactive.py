@@ -30,14 +30,15 @@ def simulate(stack: Stack | str | Path, protocol: Protocol | list[dict[str, Any]
              initial: str | Path | dict[str, Any] | None = None, progress: bool | Progress = False,
              snapshots: str | None = None, observers: Mapping[str, Look] | None = None
              ) -> xr.Dataset:  # fmt: skip
-    """Run a protocol on a stack and return its trace.
+    """Run a protocol on a stack and return its trace: variables over `time` (docs/reference/dataset.md).
 
-    stack: a Stack, a name or a path; protocol: a Protocol, or segments as in a run file; initial: folder or
-    dataset of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it, a function is
-    called with a dict (time_s, events ...) twice a second at most; snapshots: how often the sites are kept
-    ("1 ms"); observers: functions that make a number of the sites at each sample (`kmc.observers.Look`).
-    Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError: what no run file may say.
-    Ctrl-C is a `kmc.stopping.Interrupted`, whose `trace` is what was simulated; a second keeps nothing."""
+    stack: a Stack, a name or a path; protocol: a Protocol, or segments as in a run file; initial: folder,
+    dataset or state (.npz) of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it,
+    a function is called with a dict (time_s, events ...) twice a second at most, and at the end; snapshots:
+    how often the sites are kept ("1 ms"); observers: functions that make a number of the sites at each
+    sample (`kmc.observers.Look`). Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError:
+    what no run file may say; CorruptFile: a damaged `initial`. Ctrl-C is a `kmc.stopping.Interrupted`, whose
+    `trace` is what was simulated; a second keeps nothing."""
     device = stack if isinstance(stack, Stack) else load_stack(stack)
     protocol = protocol if isinstance(protocol, Protocol) else read_protocol(protocol)
     settings = settings if isinstance(settings, Settings) else read_settings(settings)

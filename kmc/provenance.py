@@ -102,7 +102,10 @@ def attributes(run: Mapping[str, Any], **provenance: Any) -> dict[str, str]:
 
 
 def run_hash(run: Mapping[str, Any]) -> str:
-    """SHA-256 of what decides the result: not names, wording, versions, nor when to look or stop."""
+    """SHA-256 of what decides the result: not the run's name, wording, versions, nor when to look or stop.
+
+    Of cards all counts but prose: names, kinds, sources and spreads, too (`Card.hash`).
+    """
     kept = {key: run.get(key) for key in ("protocol", "seed", "initial", "snapshots")}
     kept["stack"] = dict(run["stack"])["hash"]
     kept["settings"] = {k: v for k, v in dict(run.get("settings") or {}).items() if k not in LOOKS}

@@ -69,7 +69,7 @@ class Stack(FrozenModel):
 
     @property
     def hash(self) -> str:
-        """A digest of all that can change a result: cards, geometry, order; not name, prose or file place."""
+        """A digest of cards (but for prose), geometry and order; not of the stack's name or file place."""
         parts = {}
         for role in _PARTS:
             part = getattr(self, role)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from threadpoolctl import ThreadpoolController
@@ -19,6 +20,25 @@ def one() -> None:
     """One thread, unless the variables say otherwise; holds for libraries that are loaded later."""
     for name in VARIABLES:
         os.environ.setdefault(name, "1")
+
+
+def one_each() -> contextlib.AbstractContextManager[None]:
+    """The same for the processes that are started within."""
+    return with_variables(dict.fromkeys(VARIABLES, "1"))
+
+
+@contextlib.contextmanager
+def with_variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started within."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def alone() -> contextlib.AbstractContextManager[object]:

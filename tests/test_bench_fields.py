@@ -37,7 +37,7 @@ def test_measured_on_one_thread_and_the_environment_as_it_was(monkeypatch: pytes
     monkeypatch.setenv(VARIABLES[0], "7")
     monkeypatch.delenv(VARIABLES[1], raising=False)
     spawn = multiprocessing.get_context("spawn")
-    with bench.one_thread_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
+    with bench.one_each(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
         assert [pool.submit(os.getenv, name).result() for name in VARIABLES] == ["1"] * len(VARIABLES)
     assert (os.environ[VARIABLES[0]], os.environ.get(VARIABLES[1])) == ("7", None)
 

@@ -239,6 +239,12 @@ def test_a_fault_of_the_program_is_not_the_disks(tmp_path: Path, error: Exceptio
         raise RuntimeError("NetCDF: HDF error")
 
 
+def test_what_the_system_says_is_told(tmp_path: Path) -> None:
+    """netCDF says "permission denied" of a folder that is not there; the system knows better."""
+    with pytest.raises(files.NoPlace, match="no such file"), files.explained(tmp_path / "none" / "x.nc"):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def test_a_full_disk_advises_what_every_command_has(tmp_path: Path) -> None:
     """Only `kmc run` has --resume; the rest are given again as they were."""
     with pytest.raises(files.WriteFailed) as caught, files.explained(tmp_path / "x"):

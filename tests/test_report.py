@@ -35,12 +35,11 @@ protocol:
 snapshots: {{every: 1 ms}}
 seed: 5
 """
-TABLE = "target,verdict\nS19,<script>alert(1)</script> <b>hit</b>\n"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of four variants with snapshots and a scoreboard; its last task is not done, one has failed."""
+    """A study of four variants with snapshots; its last task is not done, one has failed."""
     file = tmp_path_factory.mktemp("report") / "trial" / "study.yaml"
     file.parent.mkdir()
     file.write_text(RUN + "variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm]}\nreplicates: 2\n")
@@ -51,7 +50,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(loaded.count - 1):
             assert perform(loaded.task(index), out).state == "done"
     (out / "failed" / f"{loaded.hashes[-1]}.json").write_text(json.dumps({"reason": EVIL}))
-    (out / "scoreboard.csv").write_text(TABLE)
     return out
 
 
@@ -70,26 +68,14 @@ def page(study: Path) -> Path:
     return study / "report.html"
 
 
-def test_a_scoreboard_of_another_encoding_is_refused(study: Path, kmc_report: None, tmp_path: Path,
-                                                     capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    """Written by a spreadsheet in Latin-1, say: named, exit code 2, and no page."""
-    (study / "scoreboard.csv").write_bytes(TABLE.encode() + "caf\u00e9\n".encode("latin-1"))
-    try:
-        assert cli.main(["report", str(study), "--out", str(tmp_path / "page.html"), "--quiet"]) == 2
-    finally:
-        (study / "scoreboard.csv").write_text(TABLE)
-    assert "scoreboard.csv" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 # --- what is in it ---------------------------------------------------------------------------------------
 
 
 def test_the_page_says_what_was_run_and_how_to_repeat_it(page: Path) -> None:
-    """Counts, axes, conclusions, figures, scoreboard, cards, sources, commands, the study file itself."""
+    """Counts, axes, conclusions, figures, cards, sources, commands, the study file itself."""
     text = page.read_text()
     for words in ("7 of 8 tasks done, 1 failed, 0 missing", "ogb, ddab", "20 nm, 40 nm", "5 to 6",
-                  "7 of 7 runs switched", "S19_thickness_set", "set_voltage", "Scoreboard", "bond_energy",
+                  "7 of 7 runs switched", "S19_thickness_set", "set_voltage", "bond_energy",
                   "@article{john2022", "kmc study study.yaml --out out", "kmc compare out", "replicates: 2"):
         assert words in text, words
     assert text.count('src="data:image/png;base64,') == 3
@@ -113,9 +99,8 @@ def test_commands_that_are_told_can_be_given(tmp_path: Path, kmc_report: None,
 
 
 def test_nothing_of_a_users_text_is_obeyed(page: Path) -> None:
-    """Description, reasons and the scoreboard are shown as they are written."""
+    """Description and reasons are shown as they are written."""
     text = page.read_text()
-    assert "alert(1)" in text
     assert "alert(&quot;x&quot;)" in text
     assert "<script>alert" not in text
     assert "<b>" not in text

@@ -25,6 +25,7 @@ from kmc_analysis.figures.readout import plan
 from kmc_analysis.measured import Measured, exact, not_run
 from kmc_analysis.report.build import write
 from kmc_analysis.reproduce import board
+from kmc_analysis.reproduce import session as sessions
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Changes, Extent, Maker, Session, _Going
 from kmc_analysis.reproduce.targets import FILE, Target, all_rows, chosen, targets
@@ -287,6 +288,16 @@ def test_the_readout_is_that_of_the_run_file(repository: Path) -> None:
     aside = {name: getattr(ours, name) for name in ("description", "path", "sweep")}
     assert ours == file.model_copy(update=aside)
     assert not ours.readout.constant  # the text's 30 x 4, whatever other plans have
+
+
+def test_a_stack_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With changes the reference, too, whose cards they are held against."""
+    changes, found = Changes.of(["choices.ligand.gap_barrier=0.3 eV"]), []
+    monkeypatch.setattr(sessions, "load_stack", lambda name: found.append(name) or load_stack(name))
+    some = [one for one in all_figures() if one.name in ("S3", "S5", "S14")]
+    Session(some, Path("nowhere"), Extent(), changes)
+    assert sorted(found) == sorted(set(found))
+    assert sessions.REFERENCE in found
 
 
 def test_changes_are_put_over_every_program() -> None:

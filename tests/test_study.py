@@ -445,6 +445,15 @@ def test_what_others_did_of_an_interrupted_study_is_in_the_table(folder: Path) -
     assert {row["state"] for row in rows(folder)} == {"done"}
 
 
+def test_a_task_by_itself_is_done_in_a_copied_folder(folder: Path) -> None:
+    """Copies leave empty folders out: those of tasks are made, and a reason why one failed is kept."""
+    study, out = load_study(folder / "study.yaml"), folder / "out"
+    prepare(study, out)
+    for name in ("tasks", "failed", "work"):
+        (out / name).rmdir()
+    assert execute_one(study, out, 0)[0].state == "done"
+
+
 def test_another_study_is_refused(folder: Path) -> None:
     """A folder belongs to the study of one name; its results are not touched."""
     done(folder)

@@ -335,6 +335,17 @@ def test_a_film_that_is_built_thicker_is_told(file: Path, capsys: pytest.Capture
         "active.electrode_exchange_barrier does nothing here"]  # fmt: skip
 
 
+def test_check_and_study_tell_the_same_of_all_devices(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A voltage that the second film alone does not hold, under the second protocol alone."""
+    protocols = "".join(f"  {name}: [hold: {{voltage: {volt}, duration: 1 ms}}]\n"
+                        for name, volt in (("low", "0.1 V"), ("high", "30 V")))  # fmt: skip
+    file.write_text(f"stack: ogb_20nm\nvariants: {{thickness: [100 nm, 6 nm]}}\nprotocols:\n{protocols}")
+    told = load_study(file).warnings
+    assert any("30 V over 26 nm" in line for line in told)
+    assert cli.main(["check", str(file)]) == 0
+    assert capsys.readouterr().err.splitlines() == [f"warning: {file}: {line}" for line in told]
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["study", "no-such.yaml"], "no-such.yaml: no such file"),
     (["study", "status", "no-such"], "no-such holds no study"),

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from kmc import dataset
 from kmc.errors import UserError
-from kmc.study import results
 from kmc.study.manifest import result_path
-from kmc.study.results import REPLICATE, SAMPLE
+from kmc.study.results import REPLICATE
 from kmc.units import format_si
 from kmc_analysis.intervals import GRAIN, alike, interval, of_gain, of_share
 from kmc_analysis.metrics import METRICS
@@ -64,8 +64,8 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
     values = {name: np.full(study["state"].shape, np.nan) for name in chosen}
     places = np.argwhere(study["state"].values == 1)
     for count, place in enumerate(places, 1):
-        task = study.isel(dict(zip(dims, place, strict=True))).load().dropna(SAMPLE, subset=["time"])
-        run = task.assign_attrs(run=_run_of(task))
+        name = str(study["task"].values[tuple(place)])
+        run = dataset.open(result_path(Path(study.attrs["folder"]), name))
         for name, metric in chosen.items():
             values[name][tuple(place)] = metric.function(run)
         progress(f"measured {count} of {len(places)} tasks")
@@ -73,11 +73,6 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
             for name in chosen}  # fmt: skip
     coordinates = {name: study[name] for name in (*dims, "seed")}
     return xr.Dataset(data, coordinates, {"study": study.attrs.get("study", "")})
-
-
-def _run_of(task: xr.Dataset) -> str:
-    """What the file of a task tells of its run: by its protocol a sweep is known, however early it ended."""
-    return results.read_attribute(result_path(Path(task.attrs["folder"]), str(task["task"].values)), "run")
 
 
 def effects(values: xr.Dataset) -> list[Effect]:

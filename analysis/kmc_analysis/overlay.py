@@ -25,7 +25,7 @@ from kmc.pictures.lines import (
     time_axis,
 )
 from kmc.pictures.passages import passages
-from kmc.pictures.traces import is_swept
+from kmc.pictures.traces import is_swept, looks_swept
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.data import measured_columns
 from kmc_analysis.figures.pictures import panels
@@ -123,7 +123,7 @@ def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
             curves.append(Curve(name, _from_zero(ds), _swept(ds)))
     if swept:
         return curves, all(swept)
-    return curves, len(np.unique(np.round(curves[0].swept["voltage_source_V"], 6))) > 20
+    return curves, looks_swept(np.asarray(curves[0].swept["voltage_source_V"]))
 
 
 def _swept(ds: xr.Dataset) -> Columns:

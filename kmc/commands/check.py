@@ -185,27 +185,23 @@ def _read_stack(path: Path) -> dict[str, Any]:
 
 def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any, protocol: Any = None
               ) -> dict[str, Any]:  # fmt: skip
-    _refuse(path, [(stack, settings, protocol)])
+    from kmc.doubts import of_devices
+    from kmc.errors import UserError
+
+    try:
+        _tell(path, of_devices([(stack, settings, protocol)]))
+    except UserError as error:
+        raise error.at(f"{path}:1") from None
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,
             "numbers": dict(stack.numbers()), "stack": stack, "settings": settings,
             "devices": [stack]}  # fmt: skip
 
 
-def _refuse(path: Path, devices: list[tuple[Any, Any, Any]]) -> None:
-    """Windows that no run would build; tells of films that are built thicker, and of what is doubtful in a
-    stack, its settings and its protocol. Raises UserError."""
-    from kmc.doubts import doubts, narrow
-    from kmc.errors import UserError
-    from kmc.populate import check_windows
+def _tell(path: Path, warnings: Iterable[str]) -> None:
+    """What is doubtful in a file."""
     from kmc.progress import say
 
-    try:
-        thicker = check_windows((stack, settings) for stack, settings, _ in devices)
-    except UserError as error:
-        raise error.at(f"{path}:1") from None
-    doubted = [told for stack, settings, protocol in devices
-               for told in (*narrow(stack, settings), *doubts(stack, settings, protocol))]  # fmt: skip
-    for told in dict.fromkeys([*thicker, *doubted]):
+    for told in warnings:
         say(f"warning: {path}: {told}")
 
 
@@ -222,7 +218,7 @@ def _read_study(path: Path) -> dict[str, Any]:
     from kmc.study import load_study
 
     study = load_study(path)
-    _refuse(path, [(run.device, run.settings, run.protocol) for run in study.runs])
+    _tell(path, study.warnings)
     numbers = _by_variant(study)
     says = "; ".join([_size(study), _program(study.runs), _sentence(numbers.values())])
     return {"path": str(path), "kind": "study", "name": study.name, "family": "study", "hash": "",

@@ -52,7 +52,12 @@ def is_swept(ds: xr.Dataset) -> bool:
     kinds = [kind for kind, _ in segments(ds)]
     if kinds:
         return "sweep" in kinds
-    return len(np.unique(np.round(ds["voltage_source"].values, 6))) > 20
+    return looks_swept(ds["voltage_source"].values)
+
+
+def looks_swept(volts: np.ndarray) -> bool:
+    """Whether voltages are those of a sweep: many."""
+    return len(np.unique(np.round(volts, 6))) > 20
 
 
 def segments(ds: xr.Dataset) -> list[tuple[str, dict[str, Any]]]:

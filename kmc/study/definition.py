@@ -25,7 +25,7 @@ import numpy as np
 
 from kmc import documents, provenance, runfile
 from kmc.documents import Mapping
-from kmc.doubts import doubts, narrow
+from kmc.doubts import of_devices
 from kmc.errors import UserError
 from kmc.protocol import leaves
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
@@ -122,8 +122,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, programs)
     axes = _told(axes, runs, programs.count)
-    # Each device under the first protocol, and the first device under each.
-    warnings = _warnings(document, [*runs[:: programs.count], *runs[1 : programs.count]])
+    warnings = _warnings(document, runs)
     if programs.names:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in programs.names)))
     study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
@@ -197,21 +196,11 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> 
 
 
 def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
-    """What to tell of films that are built thicker than asked, and of numbers that do nothing. Raises
-    UserError for what no task could build.
-
-    What knows of it imports scipy and numba, which reading a run file does without.
-    """
-    from kmc.populate import check_windows
-
+    """What to tell of the devices. Raises UserError for what no task could build."""
     try:
-        thicker = check_windows((run.device, run.settings) for run in runs)
+        return tuple(of_devices((run.device, run.settings, run.protocol) for run in runs))
     except UserError as error:
         raise error.at(document.where()) from None
-    doubted = [told for run in runs for found in (narrow(run.device, run.settings),
-                                                  doubts(run.device, run.settings, run.protocol))
-               for told in found]  # fmt: skip
-    return tuple(dict.fromkeys([*thicker, *doubted]))
 
 
 def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:

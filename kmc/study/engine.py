@@ -84,6 +84,7 @@ def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], b
     if not records.is_study(out):
         records.write_manifest(out, found)
     old = records.read_manifest(out)
+    records.make_folders(out)
     if old.hash != found.hash:
         raise UserError(f"the study has changed since {out / records.MANIFEST} was written", study.path,
                         next_step="write it again with kmc study ... --slurm FILE")  # fmt: skip
@@ -135,8 +136,7 @@ def _prepare(out: Path, found: Manifest) -> None:
     """The manifest in its place; leftovers of writes and of finished tasks removed."""
     if not records.is_study(out) or records.read_manifest(out) != found:
         records.write_manifest(out, found)
-    for folder in (out, out / "tasks", out / "failed", out / "work"):
-        files.make_folder(folder)  # copies of a study leave empty ones out
+    for folder in records.make_folders(out):
         files.sweep(folder, _LEFT_S)  # those of tasks under way on any machine stay
     with contextlib.suppress(files.WriteFailed):  # the tasks have their own results and reasons
         records.write_table(out, found)

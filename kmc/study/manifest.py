@@ -143,9 +143,16 @@ def claim(out: Path, study: Study) -> None:
 
 def write_manifest(out: Path, manifest: Manifest) -> None:
     """Put the manifest into `out`, which is made. Raises WriteFailed."""
-    for folder in ("tasks", "failed", "work"):
-        files.make_folder(out / folder)
+    make_folders(out)
     files.write_whole(out / MANIFEST, manifest.model_dump_json(indent=1).encode())
+
+
+def make_folders(out: Path) -> list[Path]:
+    """`out` and what it keeps tasks in: copies of a study leave empty folders out. Raises WriteFailed."""
+    folders = [out, *(out / name for name in ("tasks", "failed", "work"))]
+    for folder in folders:
+        files.make_folder(folder)
+    return folders
 
 
 def result_path(out: Path, name: str) -> Path:
@@ -176,13 +183,14 @@ def _stems(folder: Path, suffix: str) -> set[str]:
 
 def failures(out: Path, manifest: Manifest, found: list[str]) -> list[Failure]:
     """Why the tasks failed that are `failed` in `found`."""
-    return [Failure(index, _reason(failure_path(out, name)))
+    return [Failure(index, reason(out, name))
             for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)) if state == FAILED]
 
 
-def _reason(path: Path) -> str:
+def reason(out: Path, name: str) -> str:
+    """Why the task with the hash `name`, of which a failure is kept, failed."""
     try:
-        return str(json.loads(path.read_text())["reason"])
+        return str(json.loads(failure_path(out, name).read_text())["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return "its reason cannot be read"
 

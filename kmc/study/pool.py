@@ -12,7 +12,7 @@ import gc
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,10 +21,11 @@ from typing import Any
 from kmc import threads
 from kmc.progress import warn_of_cache
 from kmc.runfile import RunFile
+from kmc.stopping import OF_A_COMMAND
 from kmc.study.manifest import FAILED
 from kmc.study.task import STOPPED, Result, keep_failure, perform
 
-_SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+_SIGNALS = {getattr(signal, name) for name in OF_A_COMMAND if hasattr(signal, name)}
 _LOOK_S = 0.2
 
 Task = tuple[int, RunFile]
@@ -46,7 +47,7 @@ def run_locally(tasks: Iterator[Task], out: Path, workers: int, on_done: OnDone,
     After `should_stop` no task is begun, and those under way keep what they have.
     """
     warn_of_cache()
-    with one_thread_each():
+    with threads.one_each():
         pool = _Pool(tasks, out, on_done, on_progress, should_stop)
         try:
             pool.go(workers)
@@ -158,25 +159,6 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def one_thread_each() -> contextlib.AbstractContextManager[None]:
-    """Variables that libraries read when a worker loads them."""
-    return with_variables(dict.fromkeys(threads.VARIABLES, "1"))
-
-
-@contextlib.contextmanager
-def with_variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the processes that are started within."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _work(pipe: Connection, out: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from kmc import files
+from kmc import files, threads
 from kmc.errors import UserError
 from kmc.outputs import Kind
 from kmc.study.definition import Study
@@ -19,7 +19,7 @@ _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says othe
 _OURS = r"^# \d+ tasks, \d+ an element\. Submit it"
 _MARK = re.compile(_OURS, re.MULTILINE)
 # The lines that follow it: whatever else is there is the user's.
-_BELOW = re.compile(r"""\#\ \d+\ tasks,|export\ NUMBA_NUM_THREADS|worst=0|for\ \(\(task|\s+\["""
+_BELOW = re.compile(rf"""\#\ \d+\ tasks,|export\ {threads.VARIABLES[0]}|worst=0|for\ \(\(task|\s+\["""
                     r"""|.*--task\ "\$task"|done$|exit\ |$""", re.VERBOSE)
 SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), _OURS.encode())
 
@@ -32,7 +32,7 @@ _SCRIPT = """\
 #SBATCH --mem-per-cpu=1500M
 #SBATCH --output={logs}
 # {tasks} tasks, {block} an element. Submit it again after a failure: what is done is left alone.
-export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+export {threads}
 worst=0
 for ((task = SLURM_ARRAY_TASK_ID * {block}; task < (SLURM_ARRAY_TASK_ID + 1) * {block}; task++)); do
     [ "$task" -lt {tasks} ] || break
@@ -56,6 +56,7 @@ def write_script(study: Study, out: Path, path: Path) -> Path:
     text = _SCRIPT.format(
         job=shlex.quote(f"kmc-{study.name}"), last=-(-study.count // block) - 1, block=block,
         tasks=study.count, command=shlex.join(command),
+        threads=" ".join(f"{name}=1" for name in threads.VARIABLES),
         logs=shlex.quote(str(out.resolve()).replace("%", "%%") + "/slurm-%A_%a.log"),
     )  # fmt: skip
     files.write_whole(path, _with_own(text, path).encode())

@@ -179,30 +179,31 @@ def bench(
 
     `library` is the file with the subcircuits; `osdi` the compiled Verilog-A, whose device is used instead.
     The limit is one, or none; `step` (s) bounds the simulator's own; `source` stands in for the PWL.
-    One thread: with more, ngspice spends its time waiting between them at every call of a compiled device.
     """
     end = float(drive.time[-1] - drive.time[0])
     step = end / 4000.0 if step is None else step
     device = f"N1 x 0 mod_{model.name}" if osdi else f"X1 x 0 kmc_{model.name}"
-    card = f".model mod_{model.name} kmc_{model.name}_va" if osdi else ""
-    loaded = f"pre_osdi {osdi}" if osdi else ""
+    card = [f".model mod_{model.name} kmc_{model.name}_va"] if osdi else []
+    loaded = [f"pre_osdi {osdi}"] if osdi else []
     written = f"wrdata {results} v(s) v(d) i(Vdevice)"
-    control = [".control", "set num_threads=1", loaded, "run", "set wr_singlescale", "set numdgt=12", written]
-    lines = [
-        f"* {model.title}: test bench",
-        f".include {library}",
-        card,
-        _OPTIONS,
+    circuit = [
+        *card,
         f"Vsource s 0 {source or pwl(drive)}",
         _limit(drive, "d"),
         "Vdevice d x 0",
         device,
         f".tran {step!r} {end!r} 0 {step!r} uic",
-        *control,
-        ".endc",
-        ".end",
     ]
-    return "\n".join(line for line in lines if line) + "\n"
+    control = [*loaded, "run", "set wr_singlescale", "set numdgt=12", written]
+    return _deck(f"{model.title}: test bench", library, circuit, control)
+
+
+def _deck(title: str, library: str, circuit: Sequence[str], control: Sequence[str]) -> str:
+    """A whole deck. One thread: with more, ngspice spends its time waiting between them at every call of a
+    compiled device."""
+    lines = [f"* {title}", f".include {library}", _OPTIONS, *circuit, ".control", "set num_threads=1",
+             *control, ".endc", ".end"]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, library: str, results: str,
@@ -212,17 +213,15 @@ def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, 
     end, limit = float(drive.time[-1] - drive.time[0]), float(drive.compliance[0])
     drawn = [f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}"
              for name, sigma in model.spread["device"].items()]  # fmt: skip
-    lines = [
-        f"* {model.title}: {count} devices, by the spread from device to device",
-        f".include {library}",
-        _OPTIONS,
+    title = f"{model.title}: {count} devices, by the spread from device to device"
+    circuit = [
         f"Vsource s 0 {pwl(drive)}",
         _limit(drive, "d"),
         "Vdevice d x 0",
         f"X1 x 0 kmc_{model.name}",
         *drawn,
-        ".control",
-        "set num_threads=1",
+    ]
+    control = [
         "setseed 1",
         f"echo device set_voltage_V > {results}",
         f"foreach device {' '.join(str(k + 1) for k in range(count))}",
@@ -233,10 +232,8 @@ def monte_carlo(model: CompactModel, values: Mapping[str, float], drive: Drive, 
         f"echo $device $&set_v >> {results}",
         "destroy",
         "end",
-        ".endc",
-        ".end",
     ]
-    return "\n".join(lines) + "\n"
+    return _deck(title, library, circuit, control)
 
 
 def _limit(drive: Drive, node: str) -> str:
@@ -267,13 +264,7 @@ def crossbar(
     `parameters` gives each device its own values, row by row; the current of each column is written.
     """
     end = float(drive.time[-1] - drive.time[0])
-    lines = [
-        f"* {rows}x{columns} crossbar of {model.title}",
-        f".include {library}",
-        _OPTIONS,
-        f"Vsource s 0 {pwl(drive)}",
-        _limit(drive, "r0"),
-    ]
+    lines = [f"Vsource s 0 {pwl(drive)}", _limit(drive, "r0")]
     lines += [f"Rrow{i} r{i} 0 1e6\nCrow{i} r{i} 0 {SHUNT_F!r}" for i in range(1, rows)]
     for j in range(columns):
         lines += [f"Vcol{j} c{j} b{j} 0", f"Rcol{j} b{j} 0 10", f"Ccol{j} c{j} 0 {SHUNT_F!r}"]
@@ -283,13 +274,6 @@ def crossbar(
             given = "".join(f"\n+ {name}={float(value)!r}" for name, value in own.items())
             lines.append(f"X{i}_{j} r{i} c{j} kmc_{model.name}{given}")
     written = " ".join(f"i(Vcol{j})" for j in range(columns))
-    lines += [
-        f".tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic",
-        ".control",
-        "run",
-        "set wr_singlescale",
-        f"wrdata {results} {written}",
-        ".endc",
-        ".end",
-    ]
-    return "\n".join(lines) + "\n"
+    lines.append(f".tran {end / 2000.0!r} {end!r} 0 {end / 2000.0!r} uic")
+    control = ["run", "set wr_singlescale", f"wrdata {results} {written}"]
+    return _deck(f"{rows}x{columns} crossbar of {model.title}", library, lines, control)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import shlex
 import tempfile
@@ -16,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import kmc
-from kmc import dataset, documents, files, outputs
+from kmc import dataset, files, outputs
 from kmc.errors import CorruptFile, UserError
 from kmc.outfolder import read_record
 from kmc.provenance import run_of
@@ -28,7 +26,6 @@ from kmc_analysis.report import inputs, viewer
 from kmc_analysis.report.frames import BUDGET, frames
 from kmc_analysis.report.html import PAGE, Section, block, listed, page, paragraph, picture, table
 from kmc_analysis.report.reproduction import is_reproduction, reproduction
-from kmc_analysis.reproduce.board import CSV_NAME
 
 _MOST_VIEWS = 12  # runs whose filament is shown
 
@@ -87,7 +84,6 @@ def _study(out: Path, tell: Tell) -> str:
     sections = [
         Section("what", "What was run", _what(out, record) + inputs.protocols(runs)),
         _comparison(study, values, found),
-        *_scoreboard(out),
         viewer.section(views),
         inputs.cards(runs, inputs.cards_of_study(file, record.command["sets"])),
         inputs.again(out, file, [shlex.join(one) for one in (command, compared)[: 1 + bool(found)]],
@@ -152,16 +148,6 @@ def _first_done(study: xr.Dataset) -> Iterator[tuple[str, Path]]:
             yield title, result_path(Path(study.attrs["folder"]), name)
 
 
-def _scoreboard(out: Path) -> list[Section]:
-    """The scoreboard beside the results, where there is one."""
-    path = out / CSV_NAME
-    if not path.is_file():
-        return []
-    rows = list(csv.reader(io.StringIO(documents.read_text(path, ".csv"))))
-    body = table(rows[0], rows[1:], "Scoreboard") if rows else paragraph("It is empty.")
-    return [Section("scoreboard", "Scoreboard", body)]
-
-
 # --- one run ---------------------------------------------------------------------------------------------
 
 
@@ -186,7 +172,6 @@ def _run(folder: Path, out: Path) -> str:
     sections = [
         Section("what", "What was run", paragraph(f"One run with seed {run['seed']}.") + about),
         Section("trace", "Trace", drawn),
-        *_scoreboard(out),
         viewer.section([] if seen is None else [seen]),
         inputs.cards([run], inputs.cards_of_run(file, sets) if file else ()),
         inputs.again(out, file, [shlex.join(command)], run.get("versions", {})),

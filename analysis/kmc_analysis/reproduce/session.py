@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from kmc.runfile import RunFile
 from kmc.sets import apply_sets, flat, place_of
 from kmc.settings import read_settings
 from kmc.stack import Stack, load_stack
-from kmc.study.manifest import DONE, failure_path, result_path
+from kmc.study.manifest import DONE, failure_path, make_folders, reason, result_path
 from kmc.study.pool import run_locally
 from kmc.study.task import STOPPED, Result
 from kmc_analysis.figures.definition import Figure, Program, Runs
@@ -78,12 +76,10 @@ class Changes:
         read_settings(document.get("settings"), "--set settings")
         return cls(choices, dict(document.get("settings") or {}))
 
-    def choices_for(self, stack: Stack) -> dict[str, Any]:
+    def choices_for(self, stack: Stack, reference_stack: Stack) -> dict[str, Any]:
         """The changes that a stack has a card for. A whole card takes the place of the reference's own: gold
         stays gold."""
-        if not self.choices:
-            return {}
-        cards, reference = stack.cards(), load_stack(REFERENCE).cards()
+        cards, reference = stack.cards(), reference_stack.cards()
 
         def holds(path: str) -> bool:
             role, dot, _ = path.partition(".")
@@ -107,10 +103,9 @@ class Maker:
 
     def runs(self, program: Program, seeds: Iterable[int]) -> list[RunFile]:
         """The runs of the devices with these seeds; all but the seed is read and checked once."""
-        if program.stack not in self.stacks:
-            self.stacks[program.stack] = load_stack(program.stack)
-        stack = self.stacks[program.stack]
-        choices = {**program.choices, **self.changes.choices_for(stack)}
+        stack = self._stack(program.stack)
+        changed = self.changes.choices_for(stack, self._stack(REFERENCE)) if self.changes.choices else {}
+        choices = {**program.choices, **changed}
         stack = stack.choose("--set", **choices)
         settings = read_settings({**program.settings, **self.changes.settings}, "--set")
         snapshots = None if program.snapshots is None else {"every": program.snapshots}
@@ -121,6 +116,11 @@ class Maker:
                         stack=path, device=stack, protocol=protocol, choices=choices, seed=seed,
                         settings=settings, snapshots=snapshots, description=program.name)
                 for seed in seeds]  # fmt: skip
+
+    def _stack(self, name: str) -> Stack:
+        if name not in self.stacks:
+            self.stacks[name] = load_stack(name)
+        return self.stacks[name]
 
 
 @dataclass
@@ -166,8 +166,7 @@ class Session:
 
         Returns whether all figures were reached. Raises Busy when another process works in the folder.
         """
-        for folder in (self.out, *(self.out / name for name in ("tasks", "failed", "work"))):
-            files.make_folder(folder)
+        make_folders(self.out)
         with files.only_one(self.out):
             return _Going(self, on_figure, telling, should_stop or (lambda: False)).go(workers)
 
@@ -194,10 +193,8 @@ class Session:
         have left the reason of a try before."""
         if name in self.failures:
             return self.failures[name]
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            reason = str(json.loads(failure_path(self.out, name).read_text())["reason"])
-            return "" if netcdf.is_sound(result_path(self.out, name)) else reason
-        return ""
+        tried = failure_path(self.out, name).is_file() and not netcdf.is_sound(result_path(self.out, name))
+        return reason(self.out, name) if tried else ""
 
     def left_out(self, figure: Figure) -> bool:
         """Whether no device of a figure with programs was asked for."""
