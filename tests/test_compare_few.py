@@ -179,3 +179,11 @@ def test_replicates_go_on_where_all_agree() -> None:
     assert voltage._width(np.full(5, 0.35)) == math.inf
     assert voltage._width(np.full(6, 0.35)) == 0.0
     assert Tightness("on_off", 0.2)._width(np.full(3, 400.0)) == math.inf
+
+
+@pytest.mark.parametrize(("step", "clear"), [(1.05, True), (1.0005, False)])
+def test_a_ratio_of_nearly_one_is_no_effect(step: float, clear: bool) -> None:
+    """However narrow its interval: 5 % is one, half a thousandth is not."""
+    seeds = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    there = seeds * step * (1.0 + 1e-6 * np.arange(6))
+    assert effect(on_off=[seeds.tolist(), there.tolist()]).clear is clear

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import fake_simulation
@@ -216,3 +218,27 @@ def test_an_old_file_is_replaced_whole(ds: xr.Dataset, tmp_path: Path) -> None:
     export.write_csv(broken, path)
     assert "nan" in path.read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["trace.csv"]
+
+
+def test_a_vacancy_is_where_it_is(ds: xr.Dataset, tmp_path: Path) -> None:
+    """In the middle of its cell of two sites, with one charge."""
+    (path,) = export.write_extxyz(ds, tmp_path / "a.xyz")
+    rows = [line.split() for line in path.read_text().splitlines() if line.startswith("X ")][:4]
+    found = sorted([float(word) for word in row[1:5]] for row in rows)
+    assert found == [[x, y, 15.0, 1.0] for x in (5.0, 15.0) for y in (5.0, 15.0)]
+
+
+def test_a_series_has_its_times(ds: xr.Dataset, tmp_path: Path) -> None:
+    """Those of the snapshots, s."""
+    pytest.importorskip("pyvista")
+    series = export.write_vtk(ds, tmp_path / "f.vti")[0]
+    times = [float(found) for found in re.findall(r'timestep="([^"]+)"', series.read_text())]
+    assert times == ds["snapshot_time"].values.tolist()
+
+
+def test_a_pwl_rises_within_a_hundredth(ds: xr.Dataset) -> None:
+    """Of the shorter of the two levels at most."""
+    points = export.pwl_points(ds)
+    rises = [after[0] - before[0] for before, after in pairwise(points) if before[1] != after[1]]
+    assert rises
+    assert max(rises) <= 0.0101 * 10e-3

@@ -28,6 +28,7 @@ from kmc_analysis.figures import (
 )
 from kmc_analysis.figures.controls import ratio
 from kmc_analysis.figures.definition import Program
+from kmc_analysis.measured import Measured
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.reproduce.session import Changes, Maker
 from kmc_analysis.reproduce.targets import targets
@@ -486,3 +487,37 @@ def test_the_picture_of_the_profile_shows_the_pairs(drawn: list[list[Axes]],
     assert [int(axes.images[0].get_array().sum()) for axes in (written, pristine)] == [4, 2]
     nonvolatile._draw_profile({on: [section(1)], off: [section(1)]}, Path("S17.png"))
     assert [words(axes) for axes in drawn[1]] == [["no run"], ["no run"], ["no run"]]
+
+
+def test_a_ratio_of_retentions_spans_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the least over the most to the most over the least; as many as the fewer devices."""
+    both = iter([Measured(10.0, 8.0, 12.0, 6), Measured(2.0, 1.0, 4.0, 7)])
+    monkeypatch.setattr(stressed, "kept", lambda devices, least_S: next(both))
+    found = stressed._ratio_of_retention([], [])
+    assert (found.value, found.low, found.high, found.n) == (5.0, 2.0, 12.0, 6)
+
+
+def test_linearity_is_the_square_of_the_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of means that are no line."""
+    monkeypatch.setattr(series, "reads", lambda ds: np.array([[0.1, ds]]))
+    monkeypatch.setattr(series, "paired", lambda *found: list(zip(*found, strict=True)))
+    values = (1.0, 2.0, 9.0, 4.0, 12.0)
+    runs = {one.name: [1e-6 * value] * 6 for one, value in zip(series._LEVELS, values, strict=True)}
+    squared = np.corrcoef(series.LIMITS_UA, values)[0, 1] ** 2
+    assert series._law(runs)["S28_linearity"].value == pytest.approx(squared)
+
+
+@pytest.mark.parametrize(("growth", "owed"), [
+    ((2.0, 1.0, -1.0, -2.0), ""),
+    ((0.1, 1.0, -1.0, -2.0), "no growth"),
+    ((2.0, 1.0, -0.1, -0.1), "no depression"),
+])  # fmt: skip
+def test_too_little_growth_is_owed(monkeypatch: pytest.MonkeyPatch, growth: tuple[float, ...],
+                                   owed: str) -> None:  # fmt: skip
+    """A change of the last pulse that is hardly one has no sign."""
+    monkeypatch.setattr(pulses, "paired", lambda *found: list(zip(*found, strict=True)))
+    monkeypatch.setattr(pulses, "pulse_conductances", lambda ds: np.append(np.full(9, 20.0), 20.0 + ds))
+    runs = {one.name: [change, change] for one, change in zip(pulses._TRAINS, growth, strict=True)}
+    found = pulses._sign_change(runs)["S23d_sign_change"].owed
+    assert owed in found
+    assert bool(owed) == bool(found)

@@ -104,3 +104,44 @@ def test_the_means_of_few_seeds_are_covered(seeds: int) -> None:
         row = measured.mean(list(stream.standard_normal(seeds)))
         held += row.low <= 0.0 <= row.high
     assert held / 400 > 0.95 - 4.0 * np.sqrt(0.95 * 0.05 / 400)
+
+
+def test_the_tails_of_few_are_wider() -> None:
+    """Student's, and by the root of n / (n - 1) more (Hesterberg, Am. Stat. 69, 371 (2015), section 5)."""
+    for n in (3, 6, 12):
+        wide = stats.t.ppf(0.025, n - 1) * np.sqrt(n / (n - 1))
+        assert intervals.tails(n) == pytest.approx((stats.norm.cdf(wide), stats.norm.cdf(-wide)))
+    assert intervals.tails(6) == pytest.approx((0.00244, 0.99756), abs=2e-5)
+
+
+def test_groups_know_as_much_as_the_smallest() -> None:
+    """Six crystals and two films are two devices; without one of either there is no number."""
+    found = measured.bootstrap_groups(lambda drawn: float(drawn[0].mean() - drawn[1].mean()),
+                                      [np.arange(6.0), np.array([1.0, 2.0])])  # fmt: skip
+    assert found.n == 2
+    assert found.open == measured.few(2) != ""
+    assert measured.bootstrap_groups(lambda drawn: 0.0, [np.arange(6.0), np.zeros(0)]).value is None
+
+
+def test_streams_are_told_apart_as_often_as_distances_are() -> None:
+    """Six devices whose means are two sigma apart in truth: quantiles of 40,000 such distances."""
+    draws = np.random.default_rng(0)
+    a, b = draws.standard_normal((40000, 6)), draws.standard_normal((40000, 6)) + 2.0
+    apart = (b.mean(1) - a.mean(1)) / np.sqrt((a.var(1, ddof=1) + b.var(1, ddof=1)) / 2)
+    noise = np.array([-1.0, -0.5, 0.0, 0.0, 0.5, 1.0])
+    noise /= noise.std(ddof=1)
+
+    def share(sigmas: float) -> measured.Measured:
+        return measured.separable(np.stack([noise, noise + sigmas], axis=1))
+
+    low, high = np.quantile(apart, [0.025, 0.975])
+    assert (share(0.97 * high).low, share(1.03 * high).low) == (0.0, 1.0)
+    assert (share(0.97 * low).high, share(1.03 * low).high) == (0.0, 1.0)
+
+
+def test_a_bound_without_a_number_is_none() -> None:
+    """Of a device that has none."""
+    bounds = [True] * 6
+    wanted = measured.median_of_bounds([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], bounds)
+    assert measured.median_of_bounds([np.nan, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [True, *bounds]) == wanted
+    assert measured.median_of_bounds([np.nan], [True]).value is None

@@ -237,6 +237,44 @@ def test_an_ordinary_sweep_has_the_same_numbers_to_the_last_bit() -> None:
         np.testing.assert_array_equal(of_sweep(mirrored(known)) * np.array([1.0, -1.0, 1.0, 1.0]), wanted)
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("sets", [True, False])
+def test_a_reset_after_it_is_no_way_back(sets: bool, known: bool) -> None:
+    """0 to 0.6 V and back at 1 uA, then to -0.6 V at 1 mA, which the limiter holds: the second is not
+    measured, whether the run tells its protocol or not."""
+    up = [0.1 * k for k in range(7)]
+    first = up + up[-2::-1]
+    volts = first + [-v for v in first[1:]]
+    closed = [5 <= k < len(first) - 1 and sets for k in range(len(first))]
+    current = [1e-6 if on else 1e-9 * v for v, on in zip(first, closed, strict=True)]
+    later = len(first) - 1
+    ds = staircase(volts, current + [-1e-3] * later).assign(
+        segment=("time", np.repeat([0, 1], [len(first), later])),
+        limited=("time", np.array(closed + [True] * later, np.int8)))  # fmt: skip
+    if known:
+        one, other = (Protocol.sweep(to, rate="1 V/s", step="0.1 V") for to in ("0.6 V", "-0.6 V"))
+        ds.attrs["run"] = json.dumps({"protocol": (one + other).to_data()})
+    alone = of_sweep(ds.isel(time=slice(len(first))))
+    assert alone[0] == sets
+    np.testing.assert_array_equal(of_sweep(ds), alone)
+
+
+def test_what_follows_a_sweep_one_way_is_not_of_it() -> None:
+    """A hold at a lower voltage and another limit; a second sweep that leads back at once is."""
+    up = [0.1 * k for k in range(7)]
+    current = [1e-6 if k > 4 else 1e-9 * v for k, v in enumerate(up)]
+    there = staircase([*up, 0.5], [*current, 1e-3], 1e-6).assign(segment=("time", [0] * 7 + [1]))
+    way = Protocol.sweep("0.6 V", rate="1 V/s", step="0.1 V", back=False)
+    back = Protocol.sweep("0 V", start="0.6 V", rate="1 V/s", step="0.1 V", back=False)
+    held = Protocol.hold("0.5 V", "1 s")
+    there.attrs["run"] = json.dumps({"protocol": (way + held).to_data()})
+    assert on_off(there) == pytest.approx(1e-6 / 4e-10)
+    both = staircase(up + up[::-1], current + current[::-1], 1e-6)
+    both = both.assign(segment=("time", np.repeat([0, 1], 7)))
+    both.attrs["run"] = json.dumps({"protocol": (way + back).to_data()})
+    assert len(metrics.branches(both)[1]) == 7
+
+
 def test_a_reset_before_it_is_not_the_sweep() -> None:
     """0 to -0.8 V and back, then 0 to 0.8 V and back with a SET at 0.6 V: the second one is measured."""
     up = [0.1 * k for k in range(9)]
@@ -321,6 +359,24 @@ def test_pulses_with_reads_and_pulses_in_a_loop_are_pulses() -> None:
     swept = trace([(1.0, 0.05 * k, 1.0) for k in (0, 1, 2, 1, 0)], [0] * 5)
     assert not len(states.reads(swept))
     assert not len(pulses.pulse_conductances(swept))
+
+
+@pytest.mark.parametrize("levels", [[1.0, 0.1, -0.5, 0.1, 0.0], [0.2, 0.1, 0.0, 0.1], [1.0, 0.0, -1.0, 0.0]])
+def test_what_a_protocol_holds_is_held(levels: list[float]) -> None:
+    """In a loop of many voltages, in equal steps, and where the read is the negative of the amplitude: the
+    protocol tells. In a loop with a sweep nothing is."""
+    program = sum((Protocol.hold(f"{v} V", "1 s", samples=1) for v in levels[1:]),
+                  Protocol.hold(f"{levels[0]} V", "1 s", samples=1)).repeated(2)  # fmt: skip
+    run = trace([(1.0, v, float(k)) for k, v in enumerate(2 * levels)], [0] * 2 * len(levels),
+                cycle=np.repeat([0, 1], len(levels)))  # fmt: skip
+    assert not len(pulses.pulse_conductances(run))
+    run.attrs["run"] = json.dumps({"protocol": program.to_data()})
+    greatest = [k for k, v in enumerate(2 * levels) if abs(v) == max(map(abs, levels))]
+    assert pulses.pulse_conductances(run).tolist() == greatest
+    assert len(states.reads(run)) == 2 * levels.count(0.1)
+    swept = (program + Protocol.sweep("1 V", rate="1 V/s")).repeated(1)
+    run.attrs["run"] = json.dumps({"protocol": swept.to_data()})
+    assert not len(states.reads(run))
 
 
 @pytest.mark.parametrize("volt", [0.05, 0.1, -0.1])
@@ -489,14 +545,16 @@ def test_the_current_of_silver_is_its_fastest_entry() -> None:
     Controls: what leaves is no entry; 29 atoms tell nothing, 30 do; two looks at one time neither.
     """
     enters = entering([0.0, 1.0, 1.001, 2.0], [50, 50, 150, 350], [0, 0, 200, 0])
-    assert supply.silver_current(enters) == pytest.approx(300e3 * E_CHARGE)
+    assert supply.silver_current(enters) / E_CHARGE == pytest.approx(300e3)
     leaves = enters.assign(n_ag_metal=-enters["n_ag_metal"], n_ag_ion=-enters["n_ag_ion"])
     assert math.isnan(supply.silver_current(leaves))
     assert math.isnan(supply.silver_current(entering([0.0, 1.0], [0, 29], [0, 0])))
-    assert supply.silver_current(entering([0.0, 1.0], [0, 30], [0, 0])) == pytest.approx(30 * E_CHARGE)
+    assert supply.silver_current(entering([0.0, 1.0], [0, 30], [0, 0])) / E_CHARGE == pytest.approx(30)
+    late = entering([0.0, 1.0, 2.0], [0, 0, 30], [0, 0, 0])  # a thirtieth of the silver is reached at once
+    assert supply.silver_current(late) / E_CHARGE == pytest.approx(30)
     assert math.isnan(supply.silver_current(entering([1.0, 1.0], [0, 90], [0, 0])))
     few_at_once = entering([0.0, 1.0, 2.0, 3.0], [100, 0, 20, 40], [0, 0, 0, 0])  # counted from the lowest on
-    assert supply.silver_current(few_at_once) == pytest.approx(20 * E_CHARGE)
+    assert supply.silver_current(few_at_once) / E_CHARGE == pytest.approx(20)
 
 
 def test_what_silver_carries_is_told_by_area() -> None:

@@ -106,6 +106,7 @@ def median(values: Sequence[float] | np.ndarray, note: str = "") -> Measured:
 def median_of_bounds(values: Sequence[float], censored: Sequence[bool], note: str = "") -> Measured:
     """The median over devices of which some give lower bounds: from what they have to where they may lie."""
     low, known_ends = np.asarray(values, float), ~np.asarray(censored, bool)
+    low, known_ends = low[~np.isnan(low)], known_ends[~np.isnan(low)]
     if known_ends.all():
         return median(values, note)
     n = len(low)

@@ -157,7 +157,7 @@ def trace(
 def _lost(drive: Drive, current: np.ndarray, volt: np.ndarray, used: np.ndarray) -> float:
     """The largest share of the source's voltage that neither the device has nor the reference's limiter,
     where it is open: that of a resistance in series, which is no part of a fit."""
-    there = used & (current < 0.9 * drive.compliance)
+    there = used & (drive.voltage != 0.0) & (current < 0.9 * drive.compliance)
     source, limited = np.abs(drive.voltage[there]), np.arctanh((current / drive.compliance)[there])
     return float(np.max(1.0 - (volt[there] + SOFTNESS_V * limited) / source, initial=0.0))
 

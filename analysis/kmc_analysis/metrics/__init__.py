@@ -41,9 +41,10 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
     """The steps [voltage V, current A, limited 0 or 1] of the first sweep, out and back, None without one.
 
     A step is the last sample at one voltage of the source. Out leads to the sweep's greatest voltage, or with
-    a negative one to its lowest; back ends where the voltage turns again. Where the run tells its protocol, a
-    segment `sweep` (in no loop) is one, however early it ends; elsewhere `least` levels in a row make one,
-    whatever was before them. A negative one counts where none is positive: it is a reset else.
+    a negative one to its lowest; back ends where the voltage turns again, or passes the one at which out
+    began: what follows is another sweep. Where the run tells its protocol, a segment `sweep` (in no loop) is
+    one, however early it ends, and the next one may be its way back; elsewhere `least` levels in a row make
+    one, whatever was before them. A negative one counts where none is positive: it is a reset else.
     """
     voltage = ds["voltage_source"].values
     if not len(voltage):
@@ -52,16 +53,28 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
     steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
     volts = steps[:, 0]
     known = _ways_out(volts, 0, len(volts) - 1, least)
-    for samples in _swept(ds):
-        first, end = np.searchsorted(last, samples[[0, -1]])
-        known += [(int(first), int(end))] if first == end else _ways_out(volts, first, end, 2)
+    ends = (np.searchsorted(last, samples[[0, -1]]).tolist() for samples in _swept(ds))
+    told = [(int(first), int(end)) for first, end in ends]
+    for first, end in told:
+        known += [(first, end)] if first == end else _ways_out(volts, first, end, 2)
     if not known:
         return None
     # Of two that end alike the later start is that of the segment itself, without what was before it.
     start, top = min(known, key=lambda way: (volts[way[1]] < 0.0, way[1], -way[0]))
-    back = np.diff(volts[top:]) * np.sign(volts[top] - volts[start]) < 0
+    way, after = np.sign(volts[top] - volts[start]), volts[top + 1 : _end(told, top, len(volts) - 1) + 1]
+    back = (np.diff(after, prepend=volts[top]) * way < 0) & ((after - volts[start]) * way > -_NEAR_V)
     stop = top + (len(back) if back.all() else int(np.argmin(back)))
     return steps[start : top + 1], steps[top : stop + 1]
+
+
+def _end(told: list[tuple[int, int]], top: int, last: int) -> int:
+    """The last step of the segment that `top` is in, and of those that follow it as sweeps at once; `last`
+    where it is in none of `told`."""
+    end = None
+    for first, final in told:
+        if first <= top <= final or (end is not None and first <= end + 1):
+            end = final
+    return last if end is None else end
 
 
 def _swept(ds: xr.Dataset) -> list[np.ndarray]:

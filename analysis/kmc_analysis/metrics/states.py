@@ -8,10 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from kmc.protocol import leaves
+from kmc.provenance import run_of
+
 READ_V, LOW_READ_V = 0.1, 0.05
 HIGH_RESISTANCE = 3.0  # times the pristine conductance: below it a device is back at high resistance
 PARTED = 0.1  # of the conductance before the RESET, at most, is left right after it
 _NEAR_V = 1e-9
+_GLIDES = {"sweep", "pwl"}  # whose voltages are on a way, and not held
 _MOST_LEVELS = 3  # voltages of pulses: between them, in them, and of reads
 
 
@@ -41,18 +45,26 @@ def is_read(level: float) -> bool:
 def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
     """By segment and cycle of the protocol: the voltages that are held one after the other, with the samples.
 
-    Of pulses with gaps and reads, or of a loop of such, too. Where there are more than three voltages, or
-    three in equal steps, it is a sweep, and left out.
+    Of pulses with gaps and reads, or of a loop of such, too. A `sweep` or `pwl`, by itself or in a loop, is
+    left out; where the run does not tell its protocol, what has more than three voltages, or three in equal
+    steps.
     """
     voltage, found = ds["voltage_source"].values, []
+    told = [_GLIDES.isdisjoint(kind for kind, _ in leaves([item]))
+            for item in run_of(ds).get("protocol") or []]  # fmt: skip
     for turn in turns(ds):
         edges = np.flatnonzero(np.diff(voltage[turn]) != 0) + 1
         parts = np.split(turn, edges)
         levels = voltage[[part[0] for part in parts]]
-        count, steps = len(np.unique(levels)), np.abs(np.diff(levels))
-        if count < _MOST_LEVELS or (count == _MOST_LEVELS and np.ptp(steps) > _NEAR_V):
+        if told[int(ds["segment"].values[turn[0]])] if told else _few(levels):
             found.append([(float(level), part) for level, part in zip(levels, parts, strict=True)])
     return found
+
+
+def _few(levels: np.ndarray) -> bool:
+    """Whether voltages are those of pulses, gaps and reads."""
+    count, steps = len(np.unique(levels)), np.abs(np.diff(levels))
+    return count < _MOST_LEVELS or (count == _MOST_LEVELS and bool(np.ptp(steps) > _NEAR_V))
 
 
 def turns(ds: xr.Dataset) -> list[np.ndarray]:
@@ -142,7 +154,7 @@ def retention(ds: xr.Dataset) -> Kept:
     time, conductance = at_rest(ds)
     if not len(time):
         return Kept(math.nan, True)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         gone = np.abs(np.log2(conductance / conductance[0])) > 1.0
     return Kept(float(time[np.argmax(gone)]), False) if gone.any() else Kept(float(time[-1]), True)
 
