@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kmc.morphology import built_thicker
+from kmc.morphology import built_thicker, spacing_nm
 from kmc.protocol import Protocol
 from kmc.settings import Settings
 from kmc.stack import Stack
 from kmc.units import format_si
-from kmc.waveforms import Loop, Pwl, Segment
+from kmc.waveforms import Loop, Pulses, Pwl, Segment
 
 # A length, and what it lies in.
 _INSIDE = (("active.roughness", "active.thickness"), ("device.residue_gap", "active.thickness"),
@@ -21,27 +21,32 @@ _OF_EVENTS = ("active.vacancy_migration_barrier", "active.vacancy_diffusion_pref
               "active.electrode_exchange_energy")  # fmt: skip
 _OF_FILMS = ("active.boundary_", "active.metal_adhesion")
 _OF_COUNTERS = ("counter.conductivity", "counter.hole_mobility", "counter.injection_limit", "counter.silver_")
+_OF_FORMING = ("device.residue_", "device.stump_")
 _NEVER = ("contact.metal_adhesion",)
 _FAR = 0.05  # by which a window differs from what is asked for
 _COLDEST_K = 250.0  # below, an ion stays in a cell of the mesh while its charge is averaged: it feels itself
 _STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to 0.3
 
 
-def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None) -> list[str]:
+def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None,
+           begun: bool = False) -> list[str]:  # fmt: skip
     """A sentence on each length of a stack that is larger than what it lies in, on each number that was
-    chosen and does nothing, and on a voltage that no film would hold."""
+    chosen and does nothing, and on a voltage that no film would hold. begun: whether another run's end is
+    where it starts."""
     sizes = {path: one.internal for path, one in stack.numbers().items()}
     found = [f"{one} is {sizes[one]:g} nm, more than {other}, {sizes[other]:g} nm"
              for one, other in _INSIDE if sizes.get(one, 0.0) > sizes.get(other, float("inf"))]  # fmt: skip
     found += [f"{path} does nothing here: {why}" for path in stack.choices
-              if (why := _unread(path, stack, settings))]  # fmt: skip
+              if (why := _unread(path, stack, settings, begun))]  # fmt: skip
     found += _too_cold(stack, settings, protocol)
-    return found + ([] if protocol is None else [*_too_strong(stack, protocol), *_cut(protocol.segments)])
+    if protocol is None:
+        return found
+    return [*found, *_too_strong(stack, protocol), *_cut(protocol.segments), *_joined(protocol.segments)]
 
 
-def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]]) -> list[str]:
+def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun: bool = False) -> list[str]:
     """What is to be told of devices before any window is built, each thing once: films that are built thicker
-    than asked, too. Raises UserError for windows that no run would build.
+    than asked, too (`begun`: see `doubts`). Raises UserError for windows that no run would build.
 
     What knows of them imports scipy and numba, which reading a run file does without.
     """
@@ -51,12 +56,27 @@ def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]]) -> li
             for stack, settings, protocol in devices}  # fmt: skip
     told = list(check_windows((stack, settings) for stack, settings, _ in once.values()))
     for stack, settings, protocol in once.values():
-        told += [*narrow(stack, settings), *doubts(stack, settings, protocol)]
+        told += [*narrow(stack, settings), *doubts(stack, settings, protocol, begun)]
+    told += _alike((stack, settings) for stack, settings, _ in once.values())
     return list(dict.fromkeys(told))
 
 
-def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float]) -> list[str]:
-    """All that is to be told of a run whose window was built, with these sides."""
+def _alike(devices: Iterable[tuple[Stack, Settings]]) -> list[str]:
+    """Of gaps that are one number of sites: their devices are the same."""
+    found: dict[tuple[float, int], set[float]] = {}
+    for stack, settings in devices:
+        if stack.active is not None and not stack.crevice_fraction:  # which cut the stump anywhere
+            gap, spacing = stack.device.value("residue_gap"), spacing_nm(stack, settings)
+            found.setdefault((spacing, round(gap / spacing)), set()).add(gap)
+    return [f"device.residue_gap of {', '.join(f'{gap:g}' for gap in sorted(gaps))} nm is one of {count} "
+            f"sites, {count * spacing:.3g} nm" for (spacing, count), gaps in found.items() if len(gaps) > 1]
+
+
+
+
+def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float],
+           begun: bool = False) -> list[str]:  # fmt: skip
+    """All that is to be told of a run whose window was built, with these sides (`begun`: see `doubts`)."""
     found, asked = [], float(settings.window)
     if max(abs(side / asked - 1.0) for side in sides_nm) > _FAR:
         y, x = sides_nm
@@ -64,7 +84,7 @@ def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Seque
         found.append(f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: it holds "
                      f"whole {whole}")  # fmt: skip
     thicker = built_thicker(stack, settings)
-    return [*found, *([thicker] if thicker else []), *doubts(stack, settings, protocol)]
+    return [*found, *([thicker] if thicker else []), *doubts(stack, settings, protocol, begun)]
 
 
 def narrow(stack: Stack, settings: Settings) -> list[str]:
@@ -115,6 +135,18 @@ def _cut(segments: Iterable[Segment]) -> list[str]:
     return found
 
 
+def _joined(segments: Iterable[Segment]) -> list[str]:
+    """Of pulses that nothing parts."""
+    found = []
+    for one in segments:
+        if isinstance(one, Loop):
+            found += _joined(one.segments)
+        elif isinstance(one, Pulses) and one.count > 1 and not one.gap and one.read is None:
+            whole = format_si(one.count * one.width, "s")
+            found.append(f"{one.count} pulses without a gap are one of {whole}")
+    return found
+
+
 def _short(volts: list[float], cuts: list[int], k: int) -> float:
     """By how much a staircase of so many steps a line misses corner k, at which the voltage turns or is
     greatest at an end, V."""
@@ -126,8 +158,12 @@ def _short(volts: list[float], cuts: list[int], k: int) -> float:
     return min((rise / (2 * count) for rise, count in near if count), key=abs, default=near[0][0])
 
 
-def _unread(path: str, stack: Stack, settings: Settings) -> str:
+def _unread(path: str, stack: Stack, settings: Settings, begun: bool) -> str:
     """Why nothing reads the number `path` of a stack, "" where something does."""
+    if path.startswith(_OF_FORMING) and begun:
+        return "silver is where the other run left it (initial)"
+    if path.startswith(_OF_FORMING) and stack.active is None:
+        return "without crystals or a film forming leaves no silver"
     if settings.vacancies == "equilibrium" and path in _OF_EVENTS:
         return "vacancies are in equilibrium (settings.vacancies)"
     if stack.ligand is not None and path.startswith(_OF_FILMS):

@@ -53,7 +53,7 @@ def simulate(stack: Stack | str | Path, protocol: Protocol | list[dict[str, Any]
     about = provenance.describe(device, protocol, settings, seed, initial=begun, snapshots=looks)
     simulation = Simulation(device, protocol, settings, seed, initial)
     about["window_nm"] = provenance.window_nm(simulation.lattice)
-    for told in of_run(device, settings, protocol, about["window_nm"]):
+    for told in of_run(device, settings, protocol, about["window_nm"], initial is not None):
         warnings.warn(told, stacklevel=2)
     sites = watch_sites(simulation, looks["every"]) if looks else None
     numbers = watch_numbers(simulation, observers) if observers else None

@@ -193,11 +193,11 @@ def leaves(items: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any
             yield kind, values or {}
 
 
-def read_protocol(items: Any, where: str = "") -> Protocol:
-    """The protocol of a run file's list of segments; errors name file and line."""
+def read_protocol(items: Any, where: str = "", what: str = "protocol") -> Protocol:
+    """The protocol of a run file's list of segments, called `what`; errors name file and line."""
     place = documents.place(items) or where
     if not isinstance(items, list) or not items:
-        raise UserError("protocol is not a list of segments", place, next_step=f"write - {Sweep.example}")
+        raise UserError(f"{what} is not a list of segments", place, next_step=f"write - {Sweep.example}")
     segments = [_read_segment(item, documents.place(items, i) or where) for i, item in enumerate(items)]
     try:
         return Protocol(segments)
@@ -207,7 +207,10 @@ def read_protocol(items: Any, where: str = "") -> Protocol:
 
 def _read_segment(item: Any, where: str) -> Segment:
     kinds: dict[str, type[Segment]] = {**KINDS, **LOOPS}
-    if not isinstance(item, dict) or len(item) != 1:
+    if isinstance(item, dict) and len(item) > 1:
+        raise UserError(f"{' and '.join(map(str, item))} are one item of the list", where,
+                        next_step="begin each with - of its own")  # fmt: skip
+    if not isinstance(item, dict) or not item:
         raise UserError(
             "a segment is not one word with its settings", where, next_step=f"write - {Sweep.example}"
         )
@@ -236,7 +239,7 @@ def _read_loop(kind: type[Loop], values: dict[str, Any], where: str) -> Loop:
         if values.get(key) is None:
             raise UserError(f'{kind.kind} has no "{key}"', where, next_step=f"e.g. {kind.example}")
     given = copy(values)  # with the lines of its keys, where it has any
-    given["segments"] = read_protocol(values["segments"], where).segments
+    given["segments"] = read_protocol(values["segments"], where, f"segments in {kind.kind}").segments
     return typed.build(kind, given, kind.kind, f"e.g. {kind.example}")
 
 

@@ -200,7 +200,8 @@ class _Session:
         if self.record["run"].get("window_nm") != sides:
             self.record["run"]["window_nm"] = sides
             self._write_record()
-        self.warnings += of_run(self.simulation.stack, self.run.settings, self.run.protocol, sides)
+        self.warnings += of_run(self.simulation.stack, self.run.settings, self.run.protocol, sides,
+                                self.run.initial is not None)  # fmt: skip
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""

@@ -219,6 +219,8 @@ def test_what_a_measurement_is_hardly_meant_to_have_is_told(
     (f"time_s,voltage_source_V,Current (MA)\n{ROWS}", 1, "convert to A, and call it current_A"),
     (f"Time (hh),voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "Time (hh)"'),
     (f"T_s,voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "T_s"'),
+    (f"{HEAD},\n{ROWS}", 1, "a column has no name; name it, or remove a comma at the end"),
+    (f"Meter 7,on,2026\n{HEAD}\n{ROWS}", 2, "the names of the columns are not in the first line; remove"),
     (f"time_s,V_A,current_A\n{ROWS}", 1, 'unknown column "V_A"'),
     (f"time_s,voltage_source_V,I (A/cm2)\n{ROWS}", 1, 'unknown column "I (A/cm2)"'),
     (f"{HEAD}\n{ROWS}3,0.300,OVF\n", 5, "write plain numbers in s, V and A"),
@@ -254,6 +256,22 @@ def test_tables_of_other_habits_are_the_same(tmp_path: Path, text: str) -> None:
     assert list(found) == list(wanted)
     for name, numbers in wanted.items():
         np.testing.assert_array_equal(found[name], numbers)
+
+
+def test_a_table_may_be_called_txt(tmp_path: Path) -> None:
+    """Where it is named; in a folder of tables text may be anything."""
+    for name in ("mine.txt", "mine.csv"):
+        (tmp_path / name).write_text(f"{HEAD}\n{ROWS}")
+    (tmp_path / "read me.txt").write_text("of the probe station")
+    (named,), (found,) = data.read_all([tmp_path / "mine.txt"]), data.read_all([tmp_path])
+    np.testing.assert_array_equal(named.log_g, found.log_g)
+
+
+def test_latin_1_is_to_be_saved_anew(tmp_path: Path) -> None:
+    """An instrument's micro sign."""
+    (tmp_path / "mine.csv").write_bytes("time_s,voltage_source_V,Current (µA)\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.csv:1: is not a text file in UTF-8; save it as UTF-8"):
+        data.measured_columns(tmp_path / "mine.csv")
 
 
 @pytest.mark.parametrize("limit", ["nan", "-1e-6", "0", "-inf"])

@@ -107,3 +107,13 @@ def test_variants_of_a_seed_are_one_device(seeds: int, variants: int, agrees: bo
     """Six ligands of one seed are not six independent devices."""
     ratios = near(1000, variants * 2 * seeds).reshape(variants, 2, seeds)
     assert ("This study agrees" in told(study(ratios))) == agrees
+
+
+def test_a_resistor_at_its_limit_is_told() -> None:
+    """It met the limit, and did not jump; devices that jump are not told so."""
+    values = study([[[1.2, 1.3, 500.0], [1.1, 800.0, 900.0]]])
+    said = conclusions.conclusions(values, [])
+    assert said[:1] == ["6 of 6 runs switched."]
+    assert said[1].startswith("3 of them met the limit with less than 3 times the current of the step before")
+    jumped = study([[[500.0] * 3] * 2])
+    assert not any("met the limit" in line for line in conclusions.conclusions(jumped, []))

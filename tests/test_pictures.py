@@ -236,6 +236,24 @@ def test_answers_step_where_the_source_does() -> None:
         assert values[low] == pytest.approx(values[-1], abs=0.0)
 
 
+def test_a_limit_is_drawn_where_it_holds() -> None:
+    """Not under the read before the train and the sweep after it, which have none; on the axis of voltage
+    from 0 V to the top of the sweep that has one."""
+    limited = Protocol.sweep("1.5 V", rate="100 V/s", step="50 mV", compliance="1 uA")
+    free = Protocol.sweep("-0.6 V", rate="100 V/s", step="50 mV")
+    both = fake_simulation.simulate(load_stack("ogb_20nm"), limited + free, seed=3)
+    (line,) = traces.iv(both).axes[0].collections
+    assert line.get_segments()[0] == pytest.approx(np.array([[0.0, 1e-6], [1.5, 1e-6]]))
+    whole = traces.iv(swept()).axes[0]
+    assert not whole.collections
+    assert "compliance 1 µA" in words(whole)
+    train = Protocol.pulses("1 V", width="5 ms", gap="10 ms", count=2, compliance="10 uA")
+    there = fake_simulation.simulate(load_stack("ogb_20nm"), Protocol.read() + train + free, seed=3)
+    there["current"] = ("time", np.full(there.sizes["time"], 3e-6))
+    (line,) = traces.trace(there).axes[1].collections
+    assert line.get_segments()[0][:, 0] == pytest.approx([1.0, 31.0])  # ms
+
+
 @pytest.mark.parametrize(("limit", "drawn"), [("10 uA", True), ("1 mA", False)])
 def test_a_limit_is_drawn_where_there_is_room(limit: str, drawn: bool) -> None:
     """A line within the axes with its words beside it, or neither."""

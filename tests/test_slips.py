@@ -4,6 +4,7 @@ not fit. Each has one message that says what to do, and never a wrong number by 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,39 @@ def test_stages_on_which_ions_feel_themselves_are_told(kelvin: float, stage: str
     told = doubts(kmc.load_stack("ogb_20nm"), Settings(temperature=kelvin), way)
     assert any("200 K ions hardly move" in line for line in told) == doubted
     assert not doubts(kmc.load_stack("interlayers_only"), Settings(temperature=kelvin), way)
+
+
+def test_what_forming_leaves_does_nothing_where_it_left_nothing() -> None:
+    """Without crystals, and where another run's end is the start; in a device of its own it counts."""
+    gap = {"device.residue_gap": "2 nm"}
+    words = "device.residue_gap does nothing here: "
+    (told,) = doubts(kmc.load_stack("ogb_20nm", **gap), Settings(), begun=True)
+    assert told == f"{words}silver is where the other run left it (initial)"
+    (told,) = doubts(kmc.load_stack("interlayers_only", **gap), Settings())
+    assert told == f"{words}without crystals or a film forming leaves no silver"
+    assert doubts(kmc.load_stack("ogb_20nm", **gap), Settings()) == []
+
+
+@pytest.mark.parametrize(("more", "doubted"), [
+    ({"count": 4}, True), ({"count": 1}, False), ({"count": 4, "gap": "1 ms"}, False),
+    ({"count": 4, "read": {"voltage": "0.1 V"}}, False), ({"pattern": "1011"}, False),
+])  # fmt: skip
+def test_pulses_that_nothing_parts_are_told(more: dict[str, Any], doubted: bool) -> None:
+    """In a loop, too. A pattern of bits has none between them."""
+    pulses = kmc.Protocol.pulses("1 V", width="1 ms", **more)
+    for way in (pulses, pulses.repeated(2)):
+        told = doubts(kmc.load_stack("ogb_20nm"), Settings(), way)
+        assert told == (["4 pulses without a gap are one of 4 ms"] if doubted else [])
+
+
+@pytest.mark.parametrize(("protocol", "words"), [
+    ("[{hold: {voltage: 0 V, duration: 1 s}, read: {}}]", "hold and read are one item of the list"),
+    ("[{repeat: {times: 2, segments: {read: {}}}}]", "segments in repeat is not a list of segments"),
+])  # fmt: skip
+def test_lists_that_are_none_are_named(protocol: str, words: str, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Which list, and what stands where two belong."""
+    assert words in refused(f"stack: ogb_20nm\nprotocol: {protocol}\n", tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "ogb_7nm", "thin_film_100nm", "interlayers_only"])

@@ -98,6 +98,22 @@ def test_the_channel_stands_in_the_middle() -> None:
     assert columns.mean() == pytest.approx(scene.shape[2] // 2, abs=0.5)
 
 
+def test_the_stump_is_seen_where_its_way_leaves_the_cut() -> None:
+    """As its shadow: the picture's tip is as near to the silver as the device's."""
+    stack = load_stack("ogb_20nm", **{**SMALL, "thickness": "16 nm"})
+    residue = list(structure._SHADES).index("residue")
+    left = 0
+    for seed in range(1, 7):
+        lattice = morphology.build(stack, SETTINGS, stream(seed, "morphology"))
+        scene = structure._scene(stack, lattice)
+        tip = np.flatnonzero((scene.shade == residue) & scene.path)[-1] // (scene.shape[1] * scene.shape[2])
+        shown = structure._with_shadow(scene)
+        assert np.flatnonzero((shown == residue).any(axis=1))[-1] == tip
+        cut = scene.shade[:, scene.shape[1] // 2 + scene.aside]
+        left += np.flatnonzero((cut == residue).any(axis=1))[-1] < tip
+    assert left  # of a way that does leave the cut
+
+
 def test_nothing_is_loaded_before() -> None:
     """Importing the pictures' package loads no matplotlib."""
     code = "import sys, kmc.pictures; sys.exit('matplotlib' in sys.modules)"

@@ -212,11 +212,11 @@ def test_a_look_between_pauses_has_a_mark(drawn: list[Figure]) -> None:
 
 def test_an_empty_panel_says_so(drawn: list[Figure]) -> None:
     """Where no run of a level is done, or all of it is dark."""
-    dark = study([[1.0, 2.0]], [[1e-9, 2e-9]], 2)
-    dark["current"] = dark["current"].where(dark["thickness"] < 2.0, 0.0)
-    study_figures.traces(dark, Path("traces.png"))
-    words = [[text.get_text() for text in axes.texts] for axes in drawn[0].axes]
-    assert words == [[], ["no current to draw"]]
+    for level, words in ((0.0, "no current to draw"), (np.nan, "no run yet")):
+        part = study([[1.0, 2.0]], [[1e-9, 2e-9]], 2)
+        part["current"] = part["current"].where(part["thickness"] < 2.0, level)
+        study_figures.traces(part, Path("traces.png"))
+        assert [[text.get_text() for text in axes.texts] for axes in drawn[-1].axes] == [[], [words]]
 
 
 # --- distributions ---------------------------------------------------------------------------------------

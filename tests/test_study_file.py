@@ -335,6 +335,15 @@ def test_a_film_that_is_built_thicker_is_told(file: Path, capsys: pytest.Capture
         "active.electrode_exchange_barrier does nothing here"]  # fmt: skip
 
 
+def test_gaps_of_as_many_sites_are_told(file: Path) -> None:
+    """Their devices are the same, however many are asked for; gaps of whole sites are told apart."""
+    file.write_text(f"{READ}variants: {{device.residue_gap: [1 nm, 1.1 nm, 1.2 nm, 1.3 nm]}}\n")
+    assert load_study(file).warnings == (
+        "device.residue_gap of 1.1, 1.2, 1.3 nm is one of 4 sites, 1.17 nm",)  # fmt: skip
+    file.write_text(f"{READ}variants: {{device.residue_gap: [0.9 nm, 1.2 nm, 1.5 nm]}}\n")
+    assert load_study(file).warnings == ()
+
+
 def test_check_and_study_tell_the_same_of_all_devices(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A voltage that the second film alone does not hold, under the second protocol alone."""
     protocols = "".join(f"  {name}: [hold: {{voltage: {volt}, duration: 1 ms}}]\n"

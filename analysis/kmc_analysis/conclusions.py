@@ -16,6 +16,8 @@ from kmc_analysis.measured import Measured, bootstrap_groups
 from kmc_analysis.reproduce.targets import targets
 from kmc_analysis.tables import effect, number
 
+JUMP = 3.0  # of the current, at least, in the step in which a device sets
+
 
 class Claim(NamedTuple):
     """What the experiment says of an axis, at its current limit; `verdict` holds a study against it."""
@@ -53,7 +55,18 @@ def _switching(values: xr.Dataset) -> list[str]:
     if not switched:
         return [f"None of {len(known)} runs switched: the comparison says nothing of set voltage and on/off. "
                 "Sweep to a higher voltage, more slowly, or with a higher limit."]  # fmt: skip
-    return [f"{switched} of {len(known)} runs switched."]
+    return [f"{switched} of {len(known)} runs switched.", *_without_a_jump(values)]
+
+
+def _without_a_jump(values: xr.Dataset) -> list[str]:
+    """Of runs that met their limit as a resistor does."""
+    if "on_off" not in values:
+        return []
+    slow = int(np.sum(values["on_off"].values < JUMP))
+    if not slow:
+        return []
+    return [f"{slow} of them met the limit with less than {JUMP:g} times the current of the step before: so "
+            "does what conducts already, whose set voltage is its resistance times the limit."]  # fmt: skip
 
 
 def _axis(axis: str, found: list[Effect]) -> str:

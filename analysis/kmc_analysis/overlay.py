@@ -27,7 +27,7 @@ from kmc.pictures.lines import (
 from kmc.pictures.passages import passages
 from kmc.pictures.traces import is_swept, looks_swept
 from kmc_analysis.compact import simulated
-from kmc_analysis.compact.data import measured_columns
+from kmc_analysis.compact.measured import TABLES, measured_columns
 from kmc_analysis.figures.pictures import panels
 from kmc_analysis.study_figures import colour
 
@@ -112,7 +112,7 @@ def _curves(paths: Sequence[Path]) -> tuple[list[Curve], bool]:
     curves: list[Curve] = []
     swept: list[bool] = []
     for path in paths:
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() in TABLES:
             columns = measured_columns(path)
             columns = {**columns, "time_s": columns["time_s"] - columns["time_s"][0]}
             curves.append(Curve(path.stem, columns, columns, "default"))

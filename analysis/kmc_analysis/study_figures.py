@@ -61,7 +61,8 @@ def traces(study: xr.Dataset, path: Path) -> Path:
             time_axis(axes, longest)
         else:
             axes.set_xlabel("source voltage (V)")
-        say_if_empty(axes, "no current to draw")
+        none_ran = not any(np.isfinite(line.get_xdata()).any() for line in axes.lines)
+        say_if_empty(axes, "no run yet" if none_ran else "no current to draw")
     places[0].set_ylabel(f"|current| (A): median, {100 * _BAND[0]:.0f} % to {100 * _BAND[1]:.0f} %")
     _legend(places[::-1])
     if len(shown) < levels:

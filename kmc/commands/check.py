@@ -149,7 +149,8 @@ def _read_run(path: Path) -> dict[str, Any]:
     waits = run.initial is not None and not run.initial.exists()
     if run.initial is not None and checkpoint_of(run.initial).is_file():
         runner.begun_by(run)
-    return _of_stack(path, "run", run.name, run.device, run.settings, run.protocol) | {
+    begun = run.initial is not None
+    return _of_stack(path, "run", run.name, run.device, run.settings, run.protocol, begun) | {
         "waits_for": str(run.initial) if waits else None, "program": _program([run])}  # fmt: skip
 
 
@@ -183,13 +184,13 @@ def _read_stack(path: Path) -> dict[str, Any]:
     return _of_stack(path, "stack", stack.name, stack, Settings())
 
 
-def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any, protocol: Any = None
-              ) -> dict[str, Any]:  # fmt: skip
+def _of_stack(path: Path, kind: str, name: str, stack: Any, settings: Any, protocol: Any = None,
+              begun: bool = False) -> dict[str, Any]:  # fmt: skip
     from kmc.doubts import of_devices
     from kmc.errors import UserError
 
     try:
-        _tell(path, of_devices([(stack, settings, protocol)]))
+        _tell(path, of_devices([(stack, settings, protocol)], begun))
     except UserError as error:
         raise error.at(f"{path}:1") from None
     return {"path": str(path), "kind": kind, "name": name, "family": "stack", "hash": stack.hash,

@@ -188,7 +188,7 @@ def _cut(axes: Any, scene: _Scene) -> None:
     """The cut across the layers, through the foot of the channel; heights count from what the film is on."""
     lattice, step = scene.lattice, scene.lattice.spacing_nm
     margin = round(_MARGIN_NM / step)
-    shade = scene.shade[:, scene.shape[1] // 2 + scene.aside]
+    shade = _with_shadow(scene)
     image = _colours(np.pad(shade, ((margin, margin), (0, 0)), mode="edge"))
     floor = lattice.organic_surface()
     low, left = -(floor + margin) * step, -(scene.shape[2] // 2) * step
@@ -200,6 +200,16 @@ def _cut(axes: Any, scene: _Scene) -> None:
     ground = "organic layer" if "organic" in scene.names else "counter electrode"
     _dress(axes, image, extent, (f"{scene.axes[0]} (nm)", f"height above the {ground} (nm)", title))
     _name_layers(axes, scene, extent)
+
+
+def _with_shadow(scene: _Scene) -> np.ndarray:
+    """The cut's shades [z, x]. What forming left in the channel is drawn as its shadow, as the channel is:
+    where that leaves the cut its tip would seem farther from the silver than it is."""
+    shade = scene.shade[:, scene.shape[1] // 2 + scene.aside].copy()
+    if scene.path is not None:
+        residue = list(_SHADES).index("residue")
+        shade[((scene.shade == residue) & scene.path).any(axis=1)] = residue
+    return shade
 
 
 def _name_layers(axes: Any, scene: _Scene, extent: tuple[float, ...]) -> None:
@@ -280,6 +290,6 @@ def _legend_items(scene: _Scene) -> list[Any]:
         if k in present
     ]
     if scene.width_nm > 0:
-        label = f"widest channel, {scene.width_nm:.1f} nm"
+        label = f"widest channel, {scene.width_nm:.1f} nm (shadow)"
         items.append(Line2D([], [], color=_CHANNEL, linewidth=1.2, label=label))
     return items

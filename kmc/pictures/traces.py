@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.pictures.limits import compliances, draw_limits, of_time, of_voltage
 from kmc.pictures.lines import (
     COLOURS,
     DARKEST_A,
@@ -83,7 +84,7 @@ def iv(ds: xr.Dataset) -> Figure:
     axes.set_yscale("log")
     drawn = current[np.concatenate([one.samples for one in found])] if found else current
     _room(axes, drawn)
-    _limits(axes, ds, drawn)
+    draw_limits(axes, drawn, of_voltage(ds, voltage, found))
     axes.set_xlabel("source voltage (V)")
     axes.set_ylabel("|current| (A)")
     _tell_colours(figure, axes, found, styles)
@@ -104,7 +105,7 @@ def trace(ds: xr.Dataset) -> Figure:
     volts.plot(*from_zero(time, device), color=BLUE, linewidth=1.4, label="device")
     volts.set_ylabel("voltage (V)")
     _positive(amps, time, current, ORANGE, "|current|", "A")
-    _limits(amps, ds, np.abs(current))
+    draw_limits(amps, np.abs(current), of_time(ds, scale))
     _positive(siemens, time, conductance, GREEN, "conductance", "S")
     for values, place, colour, width in zip(hot, ("hottest silver", "surface"), (RED, FAINT), (1.4, 1.2),
                                             strict=True):  # fmt: skip
@@ -171,24 +172,6 @@ def _program(ds: xr.Dataset) -> list[str]:
     limits = [f"compliance {si(limit, 'A')}" for limit in compliances(ds)]
     found = list(dict.fromkeys([*limits, *words]))
     return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
-
-
-def compliances(ds: xr.Dataset) -> list[float]:
-    """The distinct current limits of the protocol, in A."""
-    return sorted({float(v["compliance"]) for _, v in segments(ds) if v.get("compliance")})
-
-
-def _limits(axes: Axes, ds: xr.Dataset, current: np.ndarray) -> None:
-    """A dashed line at each current limit that is not far above the curve, for which there is room then."""
-    top = float(np.nanmax(current, initial=0.0))
-    log = axes.get_yscale() == "log"
-    for limit in compliances(ds):
-        if limit <= (30.0 if log else 4.0) * top:
-            low, high = axes.get_ylim()
-            axes.set_ylim(low, max(high, (2.0 if log else 1.25) * limit))
-            axes.axhline(limit, color=FAINT, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
-            axes.annotate(f"compliance {si(limit, 'A')}", (0.0, limit), (4, 3), fontsize=8, color=FAINT,
-                          xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
 
 
 def _positive(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, unit: str) -> None:

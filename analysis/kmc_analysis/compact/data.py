@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from kmc.errors import UserError
 from kmc.units import format_si
 from kmc_analysis.compact import simulated
 from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
-from kmc_analysis.compact.measured import check_limit, measured_columns
+from kmc_analysis.compact.measured import TABLES, check_limit, measured_columns
 from kmc_analysis.compact.reference import Drive, Response
 
 LEAST_V = 5e-3  # below it a conductance is not read
@@ -65,7 +65,7 @@ def log_conductance(current: np.ndarray, voltage: np.ndarray) -> np.ndarray:
 
 
 def read_all(paths: Sequence[Path]) -> list[Trace]:
-    """The traces in datasets (files, runs or whole studies) and, where a name ends in .csv, measurements.
+    """The traces in datasets (files, runs, whole studies) and in measurements, whose names end as TABLES do.
 
     A folder that holds no dataset but files .csv stands for these. Raises UserError, with file and line where
     a CSV is wrong, and CorruptFile.
@@ -103,8 +103,8 @@ def places(paths: Sequence[Path]) -> dict[Path, Place]:
     found: dict[Path, Place] = {}
     for path in paths:
         plain = path.is_dir() and not simulated.holds(path)
-        tables = sorted(filter(_is_table, path.iterdir())) if plain else []
-        inside = sorted(filter(_is_table, path.glob("*/*"))) if plain and not tables else []
+        tables = _in_folder(path.iterdir()) if plain else []
+        inside = _in_folder(path.glob("*/*")) if plain and not tables else []
         if inside:
             step = f"name a folder of them: {inside[0].parent}"
             raise UserError(f"{path} holds no tables itself", next_step=step)
@@ -115,7 +115,12 @@ def places(paths: Sequence[Path]) -> dict[Path, Place]:
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
+    return path.suffix.lower() in TABLES
+
+
+def _in_folder(paths: Iterable[Path]) -> list[Path]:
+    """The tables among what lies in a folder, where text may be anything."""
+    return sorted(path for path in paths if path.suffix.lower() == ".csv")
 
 
 def of_columns(name: str, column: Mapping[str, np.ndarray]) -> Trace:

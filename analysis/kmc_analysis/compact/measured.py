@@ -27,6 +27,8 @@ _MAY_BE_NONE = ("current_A", "voltage_device_V")
 _LIMIT = "compliance_A"
 _LEAST_V = 5e-3  # below it an offset decides the sign of a current
 _MOST_A = 1e3
+_HEAD = 200  # lines that instruments write above their columns, at most
+TABLES = (".csv", ".txt", ".dat", ".tsv")  # what tables of columns end in
 
 
 def measured_columns(path: Path) -> dict[str, np.ndarray]:
@@ -35,6 +37,9 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     first, given = rows.pop(0) if rows else (1, [])
     named = [column_of(name, _COLUMNS) for name in given]
     head = [name for name, _ in named]
+    if later := _line_of_names(rows):
+        raise UserError("the names of the columns are not in the first line", f"{path}:{later}",
+                        next_step="remove the lines above them, or begin those with #")  # fmt: skip
     _check_head(head, f"{path}:{first}")
     table = _numbers(rows, head, path) * [factor for _, factor in named]
     if len(table) < 3:
@@ -47,6 +52,13 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     found = {name: table[:, i] for i, name in enumerate(head)}
     _tell_doubts(found, path)
     return found
+
+
+def _line_of_names(rows: list[tuple[int, list[str]]]) -> int | None:
+    """The line, not the first, that names the columns: an instrument's own words are above it."""
+    needed = {name for name, there in _COLUMNS.items() if there}
+    return next((line for line, row in rows[:_HEAD]
+                 if needed <= {column_of(name, _COLUMNS)[0] for name in row}), None)  # fmt: skip
 
 
 def _tell_doubts(columns: Mapping[str, np.ndarray], path: Path) -> None:
@@ -74,6 +86,8 @@ def check_limit(columns: Mapping[str, np.ndarray], path: Path) -> None:
 def _check_head(head: list[str], where: str) -> None:
     """Each column is known and there once, and those that have to be there are."""
     for name in head:
+        if not name:
+            raise UserError("a column has no name", where, next_step="name it, or remove a comma at the end")
         if name not in _COLUMNS and name not in _OTHERS:
             raise _unknown(name, where)
         if head.count(name) > 1:
