@@ -78,8 +78,7 @@ def read_text(path: Path, kind: str = ".yaml", limit: int = SIZE_LIMIT) -> str:
         if "\0" in text:
             raise ValueError
     except ValueError:
-        text_of_old = path.suffix.lower() == kind and b"\0" not in data  # micro signs and umlauts in Latin-1
-        step = "save it as UTF-8" if text_of_old else f"name a {kind} file"
+        step = f"name a {kind} file" if b"\0" in data else "save it as UTF-8"  # Latin-1 has no zeros
         raise UserError("is not a text file in UTF-8", f"{path}:1", next_step=step) from None
     return text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from kmc.morphology import built_thicker, spacing_nm
 from kmc.protocol import Protocol
@@ -22,6 +23,7 @@ _OF_EVENTS = ("active.vacancy_migration_barrier", "active.vacancy_diffusion_pref
 _OF_FILMS = ("active.boundary_", "active.metal_adhesion")
 _OF_COUNTERS = ("counter.conductivity", "counter.hole_mobility", "counter.injection_limit", "counter.silver_")
 _OF_FORMING = ("device.residue_", "device.stump_")
+_OF_STUMPS = ("device.residue_gap", "device.stump_radius")
 _NEVER = ("contact.metal_adhesion",)
 _FAR = 0.05  # by which a window differs from what is asked for
 _COLDEST_K = 250.0  # below, an ion stays in a cell of the mesh while its charge is averaged: it feels itself
@@ -33,15 +35,39 @@ def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None,
     """A sentence on each length of a stack that is larger than what it lies in, on each number that was
     chosen and does nothing, and on a voltage that no film would hold. begun: whether another run's end is
     where it starts."""
+    return [*_of_stack(stack, settings, begun), *_of_program(stack, settings, Program.of(protocol))]
+
+
+class Program(NamedTuple):
+    """What is asked of a protocol: its greatest voltage in V, the stages of its steps in K (None is that of
+    the settings), and what is to be told of it whatever the device is."""
+
+    volt: float = 0.0
+    stages: frozenset[float | None] = frozenset()
+    told: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, protocol: Protocol | None) -> Program:
+        """Of a protocol, or of none; its steps are looked at once."""
+        if protocol is None:
+            return cls()
+        steps = {(abs(step.voltage_V), step.temperature_K) for step in protocol.steps()}
+        told = (*_cut(protocol.segments), *_joined(protocol.segments))
+        volts, stages = zip(*steps, strict=True)
+        return cls(max(volts), frozenset(stages), told)
+
+
+def _of_program(stack: Stack, settings: Settings, program: Program) -> list[str]:
+    return [*_too_cold(stack, settings, program.stages), *_too_strong(stack, program.volt), *program.told]
+
+
+def _of_stack(stack: Stack, settings: Settings, begun: bool) -> list[str]:
     sizes = {path: one.internal for path, one in stack.numbers().items()}
     found = [f"{one} is {sizes[one]:g} nm, more than {other}, {sizes[other]:g} nm"
              for one, other in _INSIDE if sizes.get(one, 0.0) > sizes.get(other, float("inf"))]  # fmt: skip
     found += [f"{path} does nothing here: {why}" for path in stack.choices
               if (why := _unread(path, stack, settings, begun))]  # fmt: skip
-    found += _too_cold(stack, settings, protocol)
-    if protocol is None:
-        return found
-    return [*found, *_too_strong(stack, protocol), *_cut(protocol.segments), *_joined(protocol.segments)]
+    return found
 
 
 def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun: bool = False) -> list[str]:
@@ -54,9 +80,12 @@ def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun
 
     once = {(id(stack), settings, id(protocol)): (stack, settings, protocol)
             for stack, settings, protocol in devices}  # fmt: skip
+    programs = {id(protocol): Program.of(protocol)
+                for protocol in {id(one): one for *_, one in once.values()}.values()}  # fmt: skip
     told = list(check_windows((stack, settings) for stack, settings, _ in once.values()))
     for stack, settings, protocol in once.values():
-        told += [*narrow(stack, settings), *doubts(stack, settings, protocol, begun)]
+        told += [*narrow(stack, settings), *_of_stack(stack, settings, begun),
+                 *_of_program(stack, settings, programs[id(protocol)])]  # fmt: skip
     told += _alike((stack, settings) for stack, settings, _ in once.values())
     return list(dict.fromkeys(told))
 
@@ -68,10 +97,13 @@ def _alike(devices: Iterable[tuple[Stack, Settings]]) -> list[str]:
         if stack.active is not None and not stack.crevice_fraction:  # which cut the stump anywhere
             gap, spacing = stack.device.value("residue_gap"), spacing_nm(stack, settings)
             found.setdefault((spacing, round(gap / spacing)), set()).add(gap)
-    return [f"device.residue_gap of {', '.join(f'{gap:g}' for gap in sorted(gaps))} nm is one of {count} "
-            f"sites, {count * spacing:.3g} nm" for (spacing, count), gaps in found.items() if len(gaps) > 1]
-
-
+    alike = {place: sorted(gaps) for place, gaps in found.items() if len(gaps) > 1}
+    if not alike:
+        return []
+    (spacing, count), gaps = next(iter(alike.items()))
+    more = f"; so are others, {len(alike)} counts in all" if len(alike) > 1 else ""
+    return [f"device.residue_gap: {len(gaps)} values from {gaps[0]:g} nm to {gaps[-1]:g} nm are one gap of "
+            f"{count} sites, {count * spacing:.3g} nm{more}"]  # fmt: skip
 
 
 def of_run(stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float],
@@ -98,19 +130,17 @@ def narrow(stack: Stack, settings: Settings) -> list[str]:
             "holds two crystals along each side"]  # fmt: skip
 
 
-def _too_cold(stack: Stack, settings: Settings, protocol: Protocol | None) -> list[str]:
+def _too_cold(stack: Stack, settings: Settings, stages: Iterable[float | None]) -> list[str]:
     """Of the coldest stage of a run with space charge."""
-    stages = {step.temperature_K or settings.temperature for step in protocol.steps()} if protocol else set()
-    coldest = min(stages, default=settings.temperature)
+    coldest = min((stage or settings.temperature for stage in stages), default=settings.temperature)
     if coldest >= _COLDEST_K or not settings.space_charge or stack.active is None:
         return []
     return [f"at {coldest:g} K ions hardly move while their charge is averaged, and feel their own: their "
             "rates are off by kT and more"]  # fmt: skip
 
 
-def _too_strong(stack: Stack, protocol: Protocol) -> list[str]:
+def _too_strong(stack: Stack, volt: float) -> list[str]:
     """Of the greatest voltage of a run: a bare number for millivolts is taken for volts."""
-    volt = max((abs(step.voltage_V) for step in protocol.steps()), default=0.0)
     thick = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
     if not thick or volt <= _STRONGEST * thick:
         return []
@@ -162,8 +192,10 @@ def _unread(path: str, stack: Stack, settings: Settings, begun: bool) -> str:
     """Why nothing reads the number `path` of a stack, "" where something does."""
     if path.startswith(_OF_FORMING) and begun:
         return "silver is where the other run left it (initial)"
-    if path.startswith(_OF_FORMING) and stack.active is None:
-        return "without crystals or a film forming leaves no silver"
+    if path.startswith(_OF_FORMING) and (stack.active is None or stack.organic is None):
+        return "without crystals or a film, and an organic below, forming leaves no silver"
+    if path in _OF_STUMPS and stack.device.value("residue_height") < 1.0:
+        return "the silver that forming left ends in the organic (device.residue_height)"
     if settings.vacancies == "equilibrium" and path in _OF_EVENTS:
         return "vacancies are in equilibrium (settings.vacancies)"
     if stack.ligand is not None and path.startswith(_OF_FILMS):

@@ -118,7 +118,8 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
         if number in _REFUSED:
             raise WriteFailed(f"cannot write {path}: {os.strerror(number).lower()}",
                               next_step="choose a folder that may be written") from error  # fmt: skip
-        told = f"cannot write {path}: {(os.strerror(number) if number else str(error)).lower()}"
+        words = os.strerror(number) if number and number > 0 else str(error)  # netCDF's own are below zero
+        told = f"cannot write {path}: {words.lower()}"
         if number in _NOWHERE:
             raise NoPlace(told, next_step=f"choose another {option}") from error
         raise WriteFailed(told, next_step="check the disk") from error

@@ -207,12 +207,13 @@ def read_protocol(items: Any, where: str = "", what: str = "protocol") -> Protoc
 
 def _read_segment(item: Any, where: str) -> Segment:
     kinds: dict[str, type[Segment]] = {**KINDS, **LOOPS}
-    if isinstance(item, dict) and len(item) > 1:
+    if isinstance(item, dict) and len(item) > 1 and kinds.keys() >= item.keys():
         raise UserError(f"{' and '.join(map(str, item))} are one item of the list", where,
                         next_step="begin each with - of its own")  # fmt: skip
     if not isinstance(item, dict) or not item:
         raise UserError(
-            "a segment is not one word with its settings", where, next_step=f"write - {Sweep.example}"
+            "a segment is not one word with its settings, indented below it or in braces", where,
+            next_step=f"write - {Sweep.example}"
         )
     name, values = next(iter(item.items()))
     place = documents.place(item, name) or where

@@ -220,6 +220,7 @@ def test_what_a_measurement_is_hardly_meant_to_have_is_told(
     (f"Time (hh),voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "Time (hh)"'),
     (f"T_s,voltage_source_V,current_A\n{ROWS}", 1, 'unknown column "T_s"'),
     (f"{HEAD},\n{ROWS}", 1, "a column has no name; name it, or remove a comma at the end"),
+    (f"{HEAD}\n{ROWS}{HEAD}\n{ROWS}", 5, "write plain numbers in s, V and A"),
     (f"Meter 7,on,2026\n{HEAD}\n{ROWS}", 2, "the names of the columns are not in the first line; remove"),
     (f"time_s,V_A,current_A\n{ROWS}", 1, 'unknown column "V_A"'),
     (f"time_s,voltage_source_V,I (A/cm2)\n{ROWS}", 1, 'unknown column "I (A/cm2)"'),
@@ -269,9 +270,9 @@ def test_a_table_may_be_called_txt(tmp_path: Path) -> None:
 
 def test_latin_1_is_to_be_saved_anew(tmp_path: Path) -> None:
     """An instrument's micro sign."""
-    (tmp_path / "mine.csv").write_bytes("time_s,voltage_source_V,Current (µA)\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"mine\.csv:1: is not a text file in UTF-8; save it as UTF-8"):
-        data.measured_columns(tmp_path / "mine.csv")
+    (tmp_path / "mine.dat").write_bytes("time_s,voltage_source_V,Current (µA)\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.dat:1: is not a text file in UTF-8; save it as UTF-8"):
+        data.measured_columns(tmp_path / "mine.dat")
 
 
 @pytest.mark.parametrize("limit", ["nan", "-1e-6", "0", "-inf"])

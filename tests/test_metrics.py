@@ -259,15 +259,30 @@ def test_a_reset_after_it_is_no_way_back(sets: bool, known: bool) -> None:
     np.testing.assert_array_equal(of_sweep(ds), alone)
 
 
+@pytest.mark.parametrize("held_V", [0.5, 0.6])
+@pytest.mark.parametrize("sets", [True, False])
+def test_a_hold_after_a_sweep_one_way_is_not_of_it(held_V: float, sets: bool) -> None:
+    """At a lower voltage or the same, where a limit of 1 mA acts."""
+    up = [0.1 * k for k in range(6)] + [0.6]
+    current = [1e-6 if k > 4 and sets else 1e-9 * v for k, v in enumerate(up)]
+    there = staircase([*up, held_V], [*current, 1e-3], 1e-6).assign(segment=("time", [0] * 7 + [1]))
+    program = (Protocol.sweep("0.6 V", rate="1 V/s", step="0.1 V", back=False)
+               + Protocol.hold(f"{held_V} V", "1 s"))  # fmt: skip
+    there.attrs["run"] = json.dumps({"protocol": program.to_data()})
+    assert of_sweep(there)[:2] == ([1.0, 0.5] if sets else [0.0, pytest.approx(math.nan, nan_ok=True)])
+    assert not sets or on_off(there) == pytest.approx(1e-6 / 4e-10)
+
+
 def test_what_follows_a_sweep_one_way_is_not_of_it() -> None:
-    """A hold at a lower voltage and another limit; a second sweep that leads back at once is."""
+    """A sweep from elsewhere; a second sweep that leads back at once is."""
     up = [0.1 * k for k in range(7)]
     current = [1e-6 if k > 4 else 1e-9 * v for k, v in enumerate(up)]
-    there = staircase([*up, 0.5], [*current, 1e-3], 1e-6).assign(segment=("time", [0] * 7 + [1]))
     way = Protocol.sweep("0.6 V", rate="1 V/s", step="0.1 V", back=False)
     back = Protocol.sweep("0 V", start="0.6 V", rate="1 V/s", step="0.1 V", back=False)
-    held = Protocol.hold("0.5 V", "1 s")
-    there.attrs["run"] = json.dumps({"protocol": (way + held).to_data()})
+    reset = Protocol.sweep("-0.6 V", rate="1 V/s", step="0.1 V", back=False)
+    volts = up + [-v for v in up]
+    there = staircase(volts, current + [-1e-3] * 7, 1e-6).assign(segment=("time", np.repeat([0, 1], 7)))
+    there.attrs["run"] = json.dumps({"protocol": (way + reset).to_data()})
     assert on_off(there) == pytest.approx(1e-6 / 4e-10)
     both = staircase(up + up[::-1], current + current[::-1], 1e-6)
     both = both.assign(segment=("time", np.repeat([0, 1], 7)))
@@ -374,6 +389,11 @@ def test_what_a_protocol_holds_is_held(levels: list[float]) -> None:
     greatest = [k for k, v in enumerate(2 * levels) if abs(v) == max(map(abs, levels))]
     assert pulses.pulse_conductances(run).tolist() == greatest
     assert len(states.reads(run)) == 2 * levels.count(0.1)
+    of_task = run.reset_index("time").rename_dims(time="sample")  # a selection of a study
+    assert not len(states.reads(of_task))  # its run may be another task's
+    states.reads(of_task.assign(segment=("sample", np.full(run.sizes["time"], np.nan))))
+    beyond = run.assign(segment=run["segment"] + 7)
+    assert not len(states.reads(beyond))
     swept = (program + Protocol.sweep("1 V", rate="1 V/s")).repeated(1)
     run.attrs["run"] = json.dumps({"protocol": swept.to_data()})
     assert not len(states.reads(run))

@@ -245,6 +245,12 @@ def test_what_the_system_says_is_told(tmp_path: Path) -> None:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
+def test_netcdfs_own_errors_have_its_words(tmp_path: Path) -> None:
+    """Their numbers are below zero, and none of the system's."""
+    with pytest.raises(files.WriteFailed, match="netcdf: hdf error"), files.explained(tmp_path / "x"):
+        raise OSError(-101, "NetCDF: HDF error")
+
+
 def test_a_full_disk_advises_what_every_command_has(tmp_path: Path) -> None:
     """Only `kmc run` has --resume; the rest are given again as they were."""
     with pytest.raises(files.WriteFailed) as caught, files.explained(tmp_path / "x"):

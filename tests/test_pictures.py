@@ -14,7 +14,7 @@ import xarray as xr
 
 from kmc import dataset
 from kmc.outputs import PICTURE
-from kmc.pictures import traces
+from kmc.pictures import limits, traces
 from kmc.pictures.passages import passages
 from kmc.protocol import Protocol
 from kmc.stack import load_stack
@@ -252,6 +252,13 @@ def test_a_limit_is_drawn_where_it_holds() -> None:
     there["current"] = ("time", np.full(there.sizes["time"], 3e-6))
     (line,) = traces.trace(there).axes[1].collections
     assert line.get_segments()[0][:, 0] == pytest.approx([1.0, 31.0])  # ms
+    loop = (limited + Protocol.sweep("-0.6 V", rate="100 V/s", step="50 mV", compliance="1 mA")).repeated(2)
+    turns = fake_simulation.simulate(load_stack("ogb_20nm"), loop, seed=3)
+    spans = limits.of_voltage(turns, turns["voltage_source"].values, [])
+    assert spans == {1e-6: [(0.0, 1.5)], 1e-3: [(pytest.approx(-0.6), 0.0)]}
+    begun = turns.isel(time=slice(0, 10))  # nothing was under the second limit yet
+    assert limits.of_time(begun, 1.0) == {1e-6: []}
+    assert set(limits.of_time(turns.isel(time=slice(30, None)), 1.0)) == {1e-6, 1e-3}  # no protocol's samples
 
 
 @pytest.mark.parametrize(("limit", "drawn"), [("10 uA", True), ("1 mA", False)])

@@ -164,7 +164,9 @@ def test_what_forming_leaves_does_nothing_where_it_left_nothing() -> None:
     (told,) = doubts(kmc.load_stack("ogb_20nm", **gap), Settings(), begun=True)
     assert told == f"{words}silver is where the other run left it (initial)"
     (told,) = doubts(kmc.load_stack("interlayers_only", **gap), Settings())
-    assert told == f"{words}without crystals or a film forming leaves no silver"
+    assert told == f"{words}without crystals or a film, and an organic below, forming leaves no silver"
+    (told,) = doubts(kmc.load_stack("ogb_20nm", **gap, **{"device.residue_height": "0.5"}), Settings())
+    assert told == f"{words}the silver that forming left ends in the organic (device.residue_height)"
     assert doubts(kmc.load_stack("ogb_20nm", **gap), Settings()) == []
 
 
@@ -182,6 +184,7 @@ def test_pulses_that_nothing_parts_are_told(more: dict[str, Any], doubted: bool)
 
 @pytest.mark.parametrize(("protocol", "words"), [
     ("[{hold: {voltage: 0 V, duration: 1 s}, read: {}}]", "hold and read are one item of the list"),
+    ("\n- sweep:\n  to: 1 V\n  rate: 1 V/s", "my.yaml:3: sweep has no settings; write"),
     ("[{repeat: {times: 2, segments: {read: {}}}}]", "segments in repeat is not a list of segments"),
 ])  # fmt: skip
 def test_lists_that_are_none_are_named(protocol: str, words: str, tmp_path: Path,

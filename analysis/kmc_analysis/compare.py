@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from kmc import dataset
 from kmc.errors import UserError
-from kmc.study.manifest import result_path
-from kmc.study.results import REPLICATE
+from kmc.study.results import REPLICATE, open_task
 from kmc.units import format_si
 from kmc_analysis.intervals import GRAIN, alike, interval, of_gain, of_share
 from kmc_analysis.metrics import METRICS
@@ -57,17 +55,18 @@ def measure(study: xr.Dataset, names: list[str] | None = None,
             progress: Callable[[str], None] = lambda line: None) -> xr.Dataset:  # fmt: skip
     """The metrics `names` (all if None) of every task of a study opened by kmc.open: [axes ..., replicate].
 
-    NaN where a task is not done or has no such number. One task is in memory at a time.
+    NaN where a task is not done or has no such number. The files of the tasks are measured, one after the
+    other, whatever was made of their values since. Raises CorruptFile for one that is damaged or gone.
     """
     chosen = {name: METRICS[name] for name in (names or METRICS)}
     dims = study["state"].dims
     values = {name: np.full(study["state"].shape, np.nan) for name in chosen}
     places = np.argwhere(study["state"].values == 1)
     for count, place in enumerate(places, 1):
-        name = str(study["task"].values[tuple(place)])
-        run = dataset.open(result_path(Path(study.attrs["folder"]), name))
-        for name, metric in chosen.items():
-            values[name][tuple(place)] = metric.function(run)
+        task = str(study["task"].values[tuple(place)])
+        with open_task(Path(study.attrs["folder"]), task) as run:
+            for name, metric in chosen.items():
+                values[name][tuple(place)] = metric.function(run)
         progress(f"measured {count} of {len(places)} tasks")
     data = {name: (dims, values[name], {"units": chosen[name].unit, "long_name": chosen[name].meaning})
             for name in chosen}  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kmc.pictures.lines import FAINT, si
-from kmc.pictures.passages import Passage
+from kmc.pictures.passages import Passage, limits_of
 from kmc.protocol import leaves
 from kmc.provenance import run_of
 
@@ -24,35 +25,34 @@ def compliances(ds: xr.Dataset) -> list[float]:
     return sorted({float(values["compliance"]) for _, values in every if values.get("compliance")})
 
 
-def _under(ds: xr.Dataset, limit: float) -> np.ndarray:
-    """Whether each sample is of a segment that has this current limit."""
-    items = run_of(ds).get("protocol") or []
-    having = [k for k, item in enumerate(items)
-              if any(float(values.get("compliance") or 0.0) == limit for _, values in leaves([item]))]
-    return np.isin(ds["segment"].values, having)
-
-
 def of_voltage(ds: xr.Dataset, voltage: np.ndarray, found: list[Passage]) -> Spans:
     """From where to where on the voltage axis each limit holds in what is drawn."""
     drawn = np.concatenate([one.samples for one in found]) if found else np.arange(len(voltage))
     spans: Spans = {}
-    for limit in compliances(ds):
-        under = _under(ds, limit)[drawn]
-        if under.any():
-            volts = voltage[drawn][under]
-            spans[limit] = [] if under.all() else [(float(volts.min()), float(volts.max()))]
+    for limit, under in _under(ds):
+        if under[drawn].any():
+            volts = voltage[drawn][under[drawn]]
+            spans[limit] = [] if under[drawn].all() else [(float(volts.min()), float(volts.max()))]
     return spans
 
 
 def of_time(ds: xr.Dataset, scale: float) -> Spans:
     """The same on the axis of time."""
-    time, spans = np.append(0.0, ds["time"].values / scale), {}
-    for limit in compliances(ds):
-        under = _under(ds, limit)
+    time = np.append(0.0, ds["time"].values / scale)
+    spans: Spans = {}
+    for limit, under in _under(ds):
         edges = np.flatnonzero(np.diff(under.astype(int), prepend=0, append=0)).reshape(-1, 2)
-        parts = [(float(time[first]), float(time[end])) for first, end in edges]
-        spans[limit] = [] if under.all() else parts
+        if under.any():
+            parts = [(float(time[first]), float(time[end])) for first, end in edges]
+            spans[limit] = [] if under.all() else parts
     return spans
+
+
+def _under(ds: xr.Dataset) -> Iterator[tuple[float, np.ndarray]]:
+    """Each limit, and whether a sample is under it; all are where it is not known what the source did."""
+    held = limits_of(ds)
+    for limit in compliances(ds):
+        yield limit, np.isclose(held, limit, rtol=1e-9, atol=0.0) | np.isnan(held)
 
 
 def draw_limits(axes: Axes, current: np.ndarray, spans: Spans) -> None:
@@ -71,5 +71,9 @@ def draw_limits(axes: Axes, current: np.ndarray, spans: Spans) -> None:
         else:
             axes.axhline(limit, **style)
         start, along = (parts[0][0], "data") if parts else (0.0, "axes fraction")
-        axes.annotate(f"compliance {si(limit, 'A')}", (start, limit), (4, 3), fontsize=8, color=FAINT,
+        left, right = axes.get_xlim()
+        late = bool(parts) and start > left + 0.6 * (right - left)  # a word beyond the axis shrinks them all
+        start = parts[-1][1] if late else start
+        axes.annotate(f"compliance {si(limit, 'A')}", (start, limit), (-4 if late else 4, 3), fontsize=8,
+                      color=FAINT, ha="right" if late else "left",
                       xycoords=(along, "data"), textcoords="offset points")  # fmt: skip

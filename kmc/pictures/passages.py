@@ -37,6 +37,17 @@ def passages(ds: xr.Dataset) -> list[Passage]:
     return found or list(_by_cycle(ds, protocol or []))
 
 
+def limits_of(ds: xr.Dataset) -> np.ndarray:
+    """The current limit at each sample, A, inf without one; NaN where the source followed no protocol."""
+    items = run_of(ds).get("protocol")
+    segments = read_protocol(items).segments if items else ()
+    steps = [step for index, segment in enumerate(segments) for step in segment.steps(index)]
+    taken = _taken(ds, steps)
+    if not len(taken):
+        return np.full(ds.sizes["time"], np.nan)
+    return np.array([step.compliance_A for step in steps])[taken]
+
+
 def _of_protocol(ds: xr.Dataset, segments: Sequence[Segment]) -> Iterator[Passage]:
     passage: list[int] = []  # of each step
     leaves: list[Segment] = []  # of each passage

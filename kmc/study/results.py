@@ -17,12 +17,14 @@ from xarray.core import indexing
 
 from kmc import netcdf
 from kmc.errors import CorruptFile
+from kmc.migrate import current
 from kmc.study import manifest as records
 from kmc.study.manifest import DONE, FAILED, MISSING, Manifest
 from kmc.variables import CONVENTIONS, SCHEMA_VERSION, TRACES
 
 SAMPLE, REPLICATE = "sample", "replicate"
 _NUMBERS = {MISSING: 0, DONE: 1, FAILED: 2}
+_AGAIN = "delete it and give kmc study again"
 _LOCK = threading.Lock()  # the HDF5 library is not safe for threads
 
 
@@ -116,6 +118,25 @@ class _Traces(BackendArray):
         return found
 
 
+def open_task(out: Path, name: str) -> xr.Dataset:
+    """The dataset of the finished task with the hash `name`, to be closed; its values are read when used.
+
+    Raises CorruptFile for a damaged file, or one that is gone.
+    """
+    path = records.result_path(out, name)
+    _there(path)
+    try:
+        return current(netcdf.lazily(path), path)
+    except CorruptFile as error:
+        raise CorruptFile(error.message, next_step=_AGAIN) from error
+
+
+def _there(path: Path) -> None:
+    if not path.exists():
+        step = "open the study where it is now, or give kmc study again"
+        raise CorruptFile(f"{path} is gone", next_step=step)
+
+
 def read_variable(path: Path, name: str) -> np.ndarray:
     """One variable of a dataset file. Raises CorruptFile for a damaged file, or one that is gone."""
     return np.asarray(_read(path, lambda file: file.variables[name][:]))
@@ -129,9 +150,7 @@ def read_attribute(path: Path, name: str) -> str:
 def _read(path: Path, wanted: Callable[[Any], Any]) -> Any:
     import netCDF4
 
-    if not path.exists():
-        step = "open the study where it is now, or give kmc study again"
-        raise CorruptFile(f"{path} is gone", next_step=step)
+    _there(path)
     try:
         if not netcdf.is_sound(path):
             raise OSError("it is cut off or changed")
@@ -139,5 +158,4 @@ def _read(path: Path, wanted: Callable[[Any], Any]) -> Any:
             file.set_auto_mask(False)
             return wanted(file)
     except (OSError, RuntimeError, KeyError, IndexError, AttributeError) as error:
-        raise CorruptFile(f"{path} cannot be read: {error}",
-                          next_step="delete it and give kmc study again") from error  # fmt: skip
+        raise CorruptFile(f"{path} cannot be read: {error}", next_step=_AGAIN) from error

@@ -37,7 +37,7 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     first, given = rows.pop(0) if rows else (1, [])
     named = [column_of(name, _COLUMNS) for name in given]
     head = [name for name, _ in named]
-    if later := _line_of_names(rows):
+    if not _needed() <= set(head) and (later := _line_of_names(rows)):
         raise UserError("the names of the columns are not in the first line", f"{path}:{later}",
                         next_step="remove the lines above them, or begin those with #")  # fmt: skip
     _check_head(head, f"{path}:{first}")
@@ -56,9 +56,12 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
 
 def _line_of_names(rows: list[tuple[int, list[str]]]) -> int | None:
     """The line, not the first, that names the columns: an instrument's own words are above it."""
-    needed = {name for name, there in _COLUMNS.items() if there}
     return next((line for line, row in rows[:_HEAD]
-                 if needed <= {column_of(name, _COLUMNS)[0] for name in row}), None)  # fmt: skip
+                 if _needed() <= {column_of(name, _COLUMNS)[0] for name in row}), None)  # fmt: skip
+
+
+def _needed() -> set[str]:
+    return {name for name, there in _COLUMNS.items() if there}
 
 
 def _tell_doubts(columns: Mapping[str, np.ndarray], path: Path) -> None:

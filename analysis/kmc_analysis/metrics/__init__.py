@@ -40,21 +40,26 @@ class Metric(NamedTuple):
 def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The steps [voltage V, current A, limited 0 or 1] of the first sweep, out and back, None without one.
 
-    A step is the last sample at one voltage of the source. Out leads to the sweep's greatest voltage, or with
-    a negative one to its lowest; back ends where the voltage turns again, or passes the one at which out
-    began: what follows is another sweep. Where the run tells its protocol, a segment `sweep` (in no loop) is
-    one, however early it ends, and the next one may be its way back; elsewhere `least` levels in a row make
-    one, whatever was before them. A negative one counts where none is positive: it is a reset else.
+    A step is the last sample at one voltage of the source, and of a sweep that the protocol tells. Out leads
+    to the sweep's greatest voltage, or with a negative one to its lowest; back ends where the voltage turns
+    again, or passes the one at which out began: what follows is another sweep. Where the run tells its
+    protocol, a segment `sweep` (in no loop) is one, however early it ends, and the next one may be its way
+    back; elsewhere `least` levels in a row make one, whatever was before them. A negative one counts where
+    none is positive: it is a reset else.
     """
     voltage = ds["voltage_source"].values
     if not len(voltage):
         return None
-    last = np.flatnonzero(np.append(np.diff(voltage) != 0, True))
+    swept = _swept(ds)
+    ends = np.append(np.diff(voltage) != 0, True)
+    begun = {int(samples[0]) for samples in swept}
+    ends[[samples[-1] for samples in swept if samples[-1] + 1 not in begun]] = True  # a hold there is no part
+    last = np.flatnonzero(ends)
     steps = np.stack([voltage[last], ds["current"].values[last], ds["limited"].values[last]], axis=1)
     volts = steps[:, 0]
     known = _ways_out(volts, 0, len(volts) - 1, least)
-    ends = (np.searchsorted(last, samples[[0, -1]]).tolist() for samples in _swept(ds))
-    told = [(int(first), int(end)) for first, end in ends]
+    places = (np.searchsorted(last, samples[[0, -1]]).tolist() for samples in swept)
+    told = [(int(first), int(end)) for first, end in places]
     for first, end in told:
         known += [(first, end)] if first == end else _ways_out(volts, first, end, 2)
     if not known:
@@ -68,13 +73,9 @@ def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.
 
 
 def _end(told: list[tuple[int, int]], top: int, last: int) -> int:
-    """The last step of the segment that `top` is in, and of those that follow it as sweeps at once; `last`
-    where it is in none of `told`."""
-    end = None
-    for first, final in told:
-        if first <= top <= final or (end is not None and first <= end + 1):
-            end = final
-    return last if end is None else end
+    """The last step of the segment that `top` is in, or of the sweep that begins with that step; `last` where
+    it is in none of `told`."""
+    return max((final for first, final in told if first <= top <= final), default=last)
 
 
 def _swept(ds: xr.Dataset) -> list[np.ndarray]:

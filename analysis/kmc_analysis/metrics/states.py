@@ -49,14 +49,16 @@ def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
     left out; where the run does not tell its protocol, what has more than three voltages, or three in equal
     steps.
     """
-    voltage, found = ds["voltage_source"].values, []
-    told = [_GLIDES.isdisjoint(kind for kind, _ in leaves([item]))
-            for item in run_of(ds).get("protocol") or []]  # fmt: skip
+    voltage, found, segment = ds["voltage_source"].values, [], ds["segment"].values
+    alone = ds["voltage_source"].dims == ("time",)  # a selection of a study tells the run of another task
+    told = {float(k): _GLIDES.isdisjoint(kind for kind, _ in leaves([item]))
+            for k, item in enumerate((run_of(ds).get("protocol") or []) if alone else [])}  # fmt: skip
     for turn in turns(ds):
         edges = np.flatnonzero(np.diff(voltage[turn]) != 0) + 1
         parts = np.split(turn, edges)
         levels = voltage[[part[0] for part in parts]]
-        if told[int(ds["segment"].values[turn[0]])] if told else _few(levels):
+        known = told.get(float(segment[turn[0]]))
+        if _few(levels) if known is None else known:
             found.append([(float(level), part) for level, part in zip(levels, parts, strict=True)])
     return found
 
