@@ -19,7 +19,7 @@ import xarray as xr
 
 from kmc.provenance import run_of
 from kmc_analysis.metrics.pulses import pulse_ratio
-from kmc_analysis.metrics.states import Kept
+from kmc_analysis.metrics.states import Kept, reset_voltage, retention
 from kmc_analysis.metrics.supply import silver_current
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
@@ -192,6 +192,15 @@ def returned(ds: xr.Dataset) -> float:
     return float(values[-1] / values[0]) if started else math.nan
 
 
+def forgotten(ds: xr.Dataset) -> float:
+    """Time at 0 V until the conductance has left a factor of two of its first value, s (`states.retention`).
+
+    None where it never did: how long it would have lasted is not known.
+    """
+    found = retention(ds)
+    return math.nan if found.censored else found.time_s
+
+
 def _last(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(ds[name].values[-1]) if ds[name].size else math.nan
 
@@ -211,6 +220,8 @@ METRICS: dict[str, Metric] = {
     "loop_opening": Metric(loop_opening, "1", False, "hysteresis of the first sweep, 0 to 1"),
     "pulse_ratio": Metric(pulse_ratio, "1", True, "conductance in the last pulse over that in the first"),
     "returned": Metric(returned, "1", True, "conductance at the end over that at the start"),
+    "forgotten": Metric(forgotten, "s", True, "time at 0 V to a factor of two in conductance"),
+    "reset_voltage": Metric(reset_voltage, "V", False, "most negative voltage until a tenth is left"),
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
     "current_most": Metric(_most("current"), "A", True, "greatest current"),
     "temperature_most": Metric(_most("temperature_filament"), "K", False, "highest local temperature"),
