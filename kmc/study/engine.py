@@ -185,14 +185,13 @@ class _Session:
         self._tell(False)
 
     def info(self) -> dict[str, Any]:
-        """What is shown of the whole: counts, the shares of tasks under way, elapsed and left seconds."""
+        """What is shown of the whole: counts, shares of the tasks under way, and the seconds that are left."""
         elapsed = time.monotonic() - self.started
         ended = self.done + len(self.failed)
         work = ended + sum(self.shares.values())
         left = (len(self.todo) - work) * elapsed / work if work > 0 else None
         return {"tasks": self.study.count, "done": self.already + self.done, "failed": len(self.failed),
                 "running": {str(index): round(share, 4) for index, share in self.shares.items()},
-                "elapsed_s": round(elapsed, 1),
                 "left_s": None if left is None else round(left, 1)}  # fmt: skip
 
     def _tell(self, at_once: bool) -> None:
@@ -203,7 +202,7 @@ class _Session:
         now = time.monotonic()
         if at_once or now - self.told > _TELL_S:
             self.told = now
-            _write_quickly(self.out / PROGRESS, {**info, "written": time.time()})
+            _write_quickly(self.out / PROGRESS, info)
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
@@ -230,7 +229,7 @@ def status(out: Path) -> dict[str, Any]:
     """What `kmc study status` tells: counts by state, failures, whether it runs here, shares, time left."""
     found = records.read_manifest(out)
     now = records.states(out, found)
-    told = _progress(out) if _is_running(out) else None
+    told = _progress(out) if _is_held(out) else None
     return {
         "name": found.name, "tasks": len(now),
         **{state: now.count(state) for state in (DONE, FAILED, MISSING)},
@@ -258,12 +257,8 @@ def _elsewhere(out: Path, found: Manifest, now: list[str]) -> list[int]:
             if name in held and state != DONE]  # fmt: skip
 
 
-def _is_running(out: Path) -> bool:
-    """Whether a study holds the folder on this machine."""
-    return _is_held(out)
-
-
 def _is_held(out: Path) -> bool:
+    """Whether a process on this machine works in a folder."""
     try:
         with files.only_one(out, patience_s=0.0):
             return False
