@@ -185,7 +185,7 @@ class _Session:
         self._tell(False)
 
     def info(self) -> dict[str, Any]:
-        """What is shown of the whole: counts, shares of the tasks under way, and the seconds that are left."""
+        """What is shown of the whole: counts, the shares of tasks under way, and the seconds left."""
         elapsed = time.monotonic() - self.started
         ended = self.done + len(self.failed)
         work = ended + sum(self.shares.values())
