@@ -266,7 +266,7 @@ def test_tables_have_means_and_deviations_over_seeds(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sweep, "laws", lambda *_: None)
     monkeypatch.setattr(pipeline, "states", lambda *_: None)
     monkeypatch.setattr(pipeline, "one", lambda plan, seed, *_: results[seed])
-    points = [sweep._point(settings.Plan(), seed, tmp_path, {}, {}) for seed in (0, 1)]
+    points = [sweep._point(settings.Plan(), seed, tmp_path, {}) for seed in (0, 1)]
     [row] = sweep.summary([{"entry": "feeding.nodes", "value": 3, **point} for point in points])
     assert (row["mean"], row["sd"], row["n"]) == pytest.approx((83.0, 18.0**0.5, 2))
 

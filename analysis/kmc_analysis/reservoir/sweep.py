@@ -22,7 +22,7 @@ from kmc.progress import say
 from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.identity import SWEEP, check_place, identity
-from kmc_analysis.reservoir.laws import Laws, laws
+from kmc_analysis.reservoir.laws import laws
 from kmc_analysis.reservoir.settings import Plan, Readout
 
 EXAMPLE = "sweep: {feeding.nodes: [10, 30]}"
@@ -59,20 +59,18 @@ def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[
     chosen = range(plan.seed, plan.seed + seeds)
     check_place(plan, chosen, out, SWEEP, [(name, value) for name, value, _ in every])
     make_folder(folder)
-    known: dict[str, pipeline.States] = {}
-    of_devices: dict[str, Laws] = {}
+    known: dict[str, Any] = {}
     for seed in chosen:
         for k, (name, value, changed) in enumerate(every):
             tell(f"seed {seed}, {name} = {value} ({k + 1} of {len(every)})")
-            found = _point(changed, seed, folder, known, of_devices)
+            found = _point(changed, seed, folder, known)
             rows.append({"entry": name, "value": value, "seed": seed, **found})
     return rows
 
 
-def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States],
-           of_devices: dict[str, Laws]) -> dict[str, float]:  # fmt: skip
-    """The last test accuracies of one plan and seed, from the folder where they are; `known` are states,
-    `of_devices` the laws of devices, which know no seed."""
+def _point(plan: Plan, seed: int, folder: Path, known: dict[str, Any]) -> dict[str, float]:
+    """The last test accuracies of one plan and seed, from the folder where they are. What other points may
+    have, too, is `known`: laws by their devices, for they know no seed, and the last states and their key."""
     path = folder / f"{identity(plan, seed)}.json"
     if path.is_file():
         with contextlib.suppress(ValueError, TypeError):  # cut off, or damaged: done again
@@ -80,13 +78,12 @@ def _point(plan: Plan, seed: int, folder: Path, known: dict[str, pipeline.States
             if kept and all(math.isfinite(value) for value in kept.values()):
                 return kept
     devices = plan.devices.model_dump_json()
-    if devices not in of_devices:
-        of_devices[devices] = laws(*device_model(plan))
+    if devices not in known:
+        known[devices] = laws(*device_model(plan))
     key = identity(plan.model_copy(update={"readout": Readout()}), seed)
-    if key not in known:  # points that differ in the readout alone share their states
-        known.clear()
-        known[key] = pipeline.states(plan, seed)
-    result = pipeline.one(plan, seed, of_devices[devices], known[key])
+    if known.get("key") != key:  # points that differ in the readout alone share their states
+        known["key"], known["states"] = key, pipeline.states(plan, seed)
+    result = pipeline.one(plan, seed, known[devices], known["states"])
     found = {name: float(trained.accuracy[-1, 1]) for name, trained in result.readouts.items()}
     write_whole(path, json.dumps(found).encode())
     return found
