@@ -210,7 +210,7 @@ def _read_segment(item: Any, where: str) -> Segment:
     if isinstance(item, dict) and len(item) > 1 and kinds.keys() >= item.keys():
         raise UserError(f"{' and '.join(map(str, item))} are one item of the list", where,
                         next_step="begin each with - of its own")  # fmt: skip
-    if not isinstance(item, dict) or not item:
+    if not isinstance(item, dict) or len(item) != 1:
         raise UserError(
             "a segment is not one word with its settings, indented below it or in braces", where,
             next_step=f"write - {Sweep.example}"

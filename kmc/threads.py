@@ -23,7 +23,7 @@ def one() -> None:
 
 
 def one_each() -> contextlib.AbstractContextManager[None]:
-    """The same for the processes that are started within."""
+    """One thread for each of the processes that are started within, whatever the variables said before."""
     return with_variables(dict.fromkeys(VARIABLES, "1"))
 
 

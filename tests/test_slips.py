@@ -184,7 +184,9 @@ def test_pulses_that_nothing_parts_are_told(more: dict[str, Any], doubted: bool)
 
 @pytest.mark.parametrize(("protocol", "words"), [
     ("[{hold: {voltage: 0 V, duration: 1 s}, read: {}}]", "hold and read are one item of the list"),
-    ("\n- sweep:\n  to: 1 V\n  rate: 1 V/s", "my.yaml:3: sweep has no settings; write"),
+    ("\n- sweep:\n  to: 1 V\n  rate: 1 V/s", "not one word with its settings, indented"),
+    ("[{sweep: {to: 1 V, rate: 1 V/s}, compliance: 1 uA}]", "not one word with its settings"),
+    ("[{sweep: {to: 1 V, rate: 1 V/s}, hodl: {voltage: 0 V}}]", "not one word with its settings"),
     ("[{repeat: {times: 2, segments: {read: {}}}}]", "segments in repeat is not a list of segments"),
 ])  # fmt: skip
 def test_lists_that_are_none_are_named(protocol: str, words: str, tmp_path: Path,
