@@ -101,7 +101,7 @@ def _alike(devices: Iterable[tuple[Stack, Settings]]) -> list[str]:
     if not alike:
         return []
     (spacing, count), gaps = next(iter(alike.items()))
-    more = f"; so are others, {len(alike)} counts in all" if len(alike) > 1 else ""
+    more = f" ({len(alike)} such groups in all)" if len(alike) > 1 else ""
     return [f"device.residue_gap: {len(gaps)} values from {gaps[0]:g} nm to {gaps[-1]:g} nm are one gap of "
             f"{count} sites, {count * spacing:.3g} nm{more}"]  # fmt: skip
 

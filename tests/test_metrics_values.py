@@ -108,12 +108,12 @@ def test_a_state_that_rises_is_lost_too() -> None:
     assert (dead.time_s, dead.censored) == (2.0, True)
 
 
-def test_what_is_not_forgotten_has_no_time() -> None:
+def test_a_state_that_is_kept_has_no_retention() -> None:
     """A bound is no number to compare; a RESET has its voltage."""
     lost, kept = (trace([(1, 0.5, 1.0), (1, 0.0, 1.0), (2, 0.0, last), (1, -0.2, 1.0), (1, -0.4, 0.05)])
                   for last in (0.4, 0.6))  # fmt: skip
-    assert metrics.METRICS["forgotten"].function(lost) == 3.0
-    assert math.isnan(metrics.METRICS["forgotten"].function(kept))
+    assert metrics.METRICS["retention"].function(lost) == 3.0
+    assert math.isnan(metrics.METRICS["retention"].function(kept))
     assert metrics.METRICS["reset_voltage"].function(kept) == -0.4
 
 

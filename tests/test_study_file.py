@@ -342,7 +342,7 @@ def test_gaps_of_as_many_sites_are_told(file: Path) -> None:
         "device.residue_gap: 3 values from 1.1 nm to 1.3 nm are one gap of 4 sites, 1.17 nm",)  # fmt: skip
     file.write_text(f"{READ}variants: {{device.residue_gap: [1.1 nm, 1.2 nm, 1.4 nm, 1.5 nm]}}\n")
     (told,) = load_study(file).warnings
-    assert told.endswith("1.17 nm; so are others, 2 counts in all")
+    assert told.endswith("1.17 nm (2 such groups in all)")
     file.write_text(f"{READ}variants: {{device.residue_gap: [0.9 nm, 1.2 nm, 1.5 nm]}}\n")
     assert load_study(file).warnings == ()
 

@@ -192,7 +192,7 @@ def returned(ds: xr.Dataset) -> float:
     return float(values[-1] / values[0]) if started else math.nan
 
 
-def forgotten(ds: xr.Dataset) -> float:
+def retention_time(ds: xr.Dataset) -> float:
     """Time at 0 V until the conductance has left a factor of two of its first value, s (`states.retention`).
 
     None where it never did: how long it would have lasted is not known.
@@ -220,7 +220,7 @@ METRICS: dict[str, Metric] = {
     "loop_opening": Metric(loop_opening, "1", False, "hysteresis of the first sweep, 0 to 1"),
     "pulse_ratio": Metric(pulse_ratio, "1", True, "conductance in the last pulse over that in the first"),
     "returned": Metric(returned, "1", True, "conductance at the end over that at the start"),
-    "forgotten": Metric(forgotten, "s", True, "time at 0 V to a factor of two in conductance"),
+    "retention": Metric(retention_time, "s", True, "time at 0 V to a factor of two in conductance"),
     "reset_voltage": Metric(reset_voltage, "V", False, "most negative voltage until a tenth is left"),
     "conductance_end": Metric(_last("conductance"), "S", True, "conductance at the end"),
     "current_most": Metric(_most("current"), "A", True, "greatest current"),
