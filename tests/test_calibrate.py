@@ -21,7 +21,7 @@ from kmc.errors import UserError
 from kmc.runfile import RunFile
 from kmc.study.task import Result
 from kmc_analysis.calibrate.fit import Failed, Posterior, Simulated, Stopped, finished, posterior, search
-from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, loss
+from kmc_analysis.calibrate.loss import MISSING, calibration_targets, distance, fitted_targets, loss
 from kmc_analysis.calibrate.outputs import write_cards
 from kmc_analysis.calibrate.parameters import DEFAULT, free
 from kmc_analysis.calibrate.sensitivity import _choices, as_rows, check, influences, table
@@ -55,7 +55,9 @@ def test_no_other_target_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert loss(found) == loss({key: found[key] for key in calibration_targets()})
     monkeypatch.setattr("kmc_analysis.calibrate.loss.targets", poisoned)
     judge = Simulated(tmp_path, Extent(devices=1), 1, lambda: False)
-    assert judge.keys == {key for key, one in targets().items() if one.role == "calibration"}
+    simulated = {key for key, one in targets().items() if one.role == "calibration"} - {"T1_fp64_accuracy"}
+    assert judge.keys == simulated
+    assert set(fitted_targets(["S28_conductance_law"])) == {"S28_conductance_law"}
     assert loss(found) > 0
     with pytest.raises(AssertionError, match="was read"):
         _ = poisoned()["S23b_echo_30ms"].value
@@ -300,6 +302,44 @@ def test_the_command_fits_and_writes_cards(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "no").exists()
 
 
+def test_a_fit_to_one_target_judges_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Only its figure is run, and only it is on the card; the folder keeps to it."""
+    pytest.importorskip("optuna")
+    figures: list[str] = []
+
+    class One(Figures):
+        def __init__(self, *given: object) -> None:
+            judge = Simulated(*given)  # type: ignore[arg-type]
+            figures.extend(one.name for one in judge.figures)
+            self.keys = judge.keys
+
+        def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
+            return {key: exact(3.3) for key in self.keys}
+
+    monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", One)
+    words = ["calibrate", "electrode.resistivity", "--trials", "1", "--out", str(tmp_path), "--quiet"]
+    assert cli.main([*words, "--target", "S28_conductance_law"]) == 0
+    assert figures == ["S28"]
+    number = load_card(tmp_path / "ag_fitted.yaml").values["resistivity"]
+    assert number.targets == ("S28_conductance_law",)
+    assert cli.main([*words, "--target", "S23a_echo_10ms"]) == 2
+    assert "give the same --target" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "told"), [
+    ("S28_linearity", "is no calibration target"), ("T1_fp64_accuracy", "told by no run"),
+    ("S28_conductance", "S28_conductance_law"), ("B1_set_time", "no target is called"),
+])  # fmt: skip
+def test_what_is_no_target_of_a_fit(tmp_path: Path, key: str, told: str,
+                                    capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """Another role, what no run gives, a misspelt key: one message, and nothing is written."""
+    out = tmp_path / "fit"
+    assert cli.main(["calibrate", "electrode.resistivity", "--target", key, "--out", str(out)]) == 2
+    assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_fit_that_is_stopped_leaves_with_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     """Before the first trial was done there is nothing to write."""
@@ -450,7 +490,7 @@ def test_losses_that_do_not_compare_are_not_mixed(tmp_path: Path, monkeypatch: p
     else:
         monkeypatch.setattr(what, changed[what.rpartition(".")[2]])
     judge = Noting()
-    with pytest.raises(UserError, match=f"holds a search .*{told}.*; choose another --out"):
+    with pytest.raises(UserError, match=f"holds a search .*{told}.*choose another --out"):
         search(parameters, judge, tmp_path, 3)
     assert judge.energies == []
 

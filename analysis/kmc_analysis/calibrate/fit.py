@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kmc.errors import UserError
-from kmc_analysis.calibrate.loss import calibration_targets, loss
+from kmc_analysis.calibrate.loss import fitted_targets, loss
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.calibrate.trials import deciding, given_up, opened, optuna
 from kmc_analysis.figures import figures_of
@@ -44,7 +44,7 @@ class Simulated:
     extent: Extent
     workers: int
     should_stop: Callable[[], bool]
-    keys: set[str] = field(default_factory=lambda: set(calibration_targets()))
+    keys: set[str] = field(default_factory=lambda: set(fitted_targets()))
 
     def __post_init__(self) -> None:
         self.figures = [one for one in figures_of(self.keys) if one.compute is None]
@@ -104,7 +104,8 @@ def _failed(session: Session, again: bool) -> Failed:
 
 
 def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, seed: int = 0,
-           tell: Tell = lambda line: None, extent: Extent | None = None) -> Any:  # fmt: skip
+           tell: Tell = lambda line: None, extent: Extent | None = None,
+           keys: Collection[str] = ()) -> Any:  # fmt: skip
     """An optuna study of `trials` finished trials in out/trials.db, fewer where `judge` was stopped; one that
     is there is gone on with.
 
@@ -112,9 +113,9 @@ def search(parameters: Sequence[Free], judge: Judge, out: Path, trials: int, see
     again; values of which runs failed twice are given up, and others asked for.
 
     Raises UserError for a study whose losses do not compare: of other parameters, bounds, cards, targets,
-    devices (`extent`), or by another engine.
+    or other of them (`keys`; all if none is named), devices (`extent`), or by another engine.
     """
-    with opened(out, deciding(parameters, extent)) as study, contextlib.suppress(Stopped):
+    with opened(out, deciding(parameters, extent, keys)) as study, contextlib.suppress(Stopped):
         count = len(finished(study))
         # By all trials, also those that failed: another session would ask for the same values again.
         seed += len(study.trials)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeGuard
 
+from kmc.documents import unknown
+from kmc.errors import UserError
+from kmc_analysis.figures import figures_of
 from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.targets import Target, targets
 
@@ -16,6 +19,25 @@ _ROLE = "calibration"
 def calibration_targets(table: Mapping[str, Target] | None = None) -> dict[str, Target]:
     """The targets of role calibration. No other is looked at by anything in this package."""
     return {key: one for key, one in (targets() if table is None else table).items() if one.role == _ROLE}
+
+
+def fitted_targets(keys: Collection[str] = ()) -> dict[str, Target]:
+    """The calibration targets that runs of a device give, those of `keys` where some are named.
+
+    UserError for a key that is no target, of another role, or that no run gives.
+    """
+    table = calibration_targets()
+    given = {key for figure in figures_of(table) if figure.compute is None for key in figure.keys}
+    for key in keys:
+        if key not in targets():
+            raise unknown(f'no target is called "{key}"', key, table, "")
+        if key not in table:
+            choice = ", ".join(one for one in table if one in given)
+            raise UserError(f"{key} is no calibration target, and no other may be fitted to",
+                            next_step=f"name one of {choice}")  # fmt: skip
+        if key not in given:
+            raise UserError(f"{key} is told by no run of a device", next_step="name another target")
+    return {key: one for key, one in table.items() if key in given and key in (keys or table)}
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from kmc import files, provenance
 from kmc.errors import CorruptFile, UserError, optional
 from kmc.stack import load_stack
 from kmc_analysis.calibrate import loss
-from kmc_analysis.calibrate.loss import calibration_targets
+from kmc_analysis.calibrate.loss import fitted_targets
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.figures import figures_of
 from kmc_analysis.reproduce.session import Extent, Maker
@@ -30,7 +30,7 @@ _DIFFERENCES = {
                 "give the same --seed, --seeds and --quick, or choose another --out"),
     "bounds": ("with other starting values or bounds", _OTHER),
     "stacks": ("with other cards or stacks", _OTHER),
-    "targets": ("for other targets or tolerances", _OTHER),
+    "targets": ("for other targets or tolerances", "give the same --target, or choose another --out"),
     "programs": ("by other programs", _OTHER),
     "sources": ("by other sources of the figures", _OTHER),
 }  # fmt: skip
@@ -43,10 +43,10 @@ def optuna() -> Any:
     return library
 
 
-def deciding(parameters: Sequence[Free], extent: Extent | None) -> dict[str, str]:
+def deciding(parameters: Sequence[Free], extent: Extent | None, keys: Collection[str]) -> dict[str, str]:
     """What decides the loss of a choice, by the names of _DIFFERENCES: losses of another do not compare."""
-    fitted = calibration_targets()
-    figures = [one for one in figures_of(fitted) if one.compute is None]
+    fitted = fitted_targets(keys)
+    figures = figures_of(fitted)
     programs = [one for figure in figures for one in figure.programs if (extent or Extent()).seeds(one)]
     maker, modules = Maker(), {loss.__name__, *(figure.measure.__module__ for figure in figures)}
     return {

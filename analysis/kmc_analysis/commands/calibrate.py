@@ -22,6 +22,10 @@ Trials = Annotated[int, typer.Option("--trials", min=1, help="Trials in all, tho
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the search.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only figures that take minutes.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="KEY", help="Fit to this target only; may be repeated."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Keep trials, runs and the fitted cards here.")]
 
 
@@ -31,6 +35,7 @@ def calibrate(
     seed: Seed = 1,
     seeds: Seeds = 3,
     quick: Quick = False,
+    keys: Keys = None,
     out: Out = Path("runs/calibrate/out"),
     workers: Workers = None,
     as_json: Json = False,
@@ -47,18 +52,21 @@ def calibrate(
         kmc calibrate --trials 60
 
         kmc calibrate electrode.bond_energy device.residue_gap --quick
+
+        kmc calibrate electrode.resistivity --target S28_conductance_law
     """
     from kmc.progress import say, spinner
     from kmc.stopping import stopping
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
+    from kmc_analysis.calibrate.loss import fitted_targets
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT)
-    extent = Extent(seed, seeds, quick)
+    wanted, extent = set(fitted_targets(keys or ())), Extent(seed, seeds, quick)
     with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
-        judge = Simulated(out / "runs", extent, workers or threads.cores(), asked)
-        study = search(parameters, judge, out, trials, seed, tell, extent)
+        judge = Simulated(out / "runs", extent, workers or threads.cores(), asked, wanted)
+        study = search(parameters, judge, out, trials, seed, tell, extent, wanted)
     if asked() and not finished(study):
         raise Stopped("interrupted before the first trial was done; the same command goes on")
     _end(study, posterior(study, parameters), out, as_json)
