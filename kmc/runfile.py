@@ -18,7 +18,7 @@ from kmc.settings import Settings, read_settings
 from kmc.stack import Stack, load_stack
 
 KEYS = ("description", "stack", "choices", "protocol", "seed", "settings", "snapshots", "initial")
-OF_A_STUDY = ("variants", "protocols", "replicates")  # what a study has beside the keys of a run
+OF_A_STUDY = ("variants", "cases", "protocols", "replicates")  # what a study has beside the keys of a run
 BEGIN = "stack: ogb_20nm"
 _LONGEST_NAME = 200  # of a dataset, in bytes: temporary names are longer, and 255 is what systems take
 

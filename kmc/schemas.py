@@ -210,6 +210,7 @@ def _study() -> dict[str, Any]:
     until = _object({"from": count, "to": count, "until": {**named, "maxProperties": 1}}, ["to", "until"])
     own = {
         "variants": {**named, "additionalProperties": {"anyOf": [*levels, inner]}},
+        "cases": {**named, "additionalProperties": {"type": "object"}},
         "protocols": {**named, "additionalProperties": shared["protocol"]},
         "replicates": {"anyOf": [count, until]},
     }

@@ -20,6 +20,7 @@ initial: other/out
 """
 STUDY = """stack: ogb_20nm
 variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm], electrode.bond_energy: 3 draws}
+cases: {as it is: {}, warm: {temperature: 330 K, settings.ion_pairs: false}}
 protocols:
   slow: [sweep: {to: 0.5 V, rate: 1 V/s, step: 50 mV, compliance: 1 uA}]
   fast: [hold: {voltage: 0.5 V, duration: 1 ms}]

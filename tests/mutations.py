@@ -106,8 +106,8 @@ def _spelled(unit: str) -> str:
 
 
 def _renamable(path: tuple[Any, ...]) -> bool:
-    """Whether the last step is a key that the program knows: names of protocols are the user's."""
-    return isinstance(path[-1], str) and path[:-1] != ("protocols",)
+    """Whether the last step is a key that the program knows: names of cases and protocols are the user's."""
+    return isinstance(path[-1], str) and path[:-1] not in (("protocols",), ("cases",))
 
 
 @st.composite

@@ -223,6 +223,8 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
         return all(valid(item, rule.get("items", {}), root) for item in value)
     if not isinstance(value, dict):
         return True
+    if len(value) < rule.get("minProperties", 0):
+        return False
     known = rule.get("properties", {})
     if isinstance(other := rule.get("additionalProperties"), dict):
         known = dict.fromkeys(value, other) | known
@@ -257,12 +259,14 @@ def test_the_schema_of_a_study(repository: Path) -> None:
     rule = schemas.schema("study")
     assert set(rule["properties"]) == set(definition.KEYS) - {"initial"}
     study = read(repository / "runs/ligand_thickness/study.yaml")
+    assert valid(read(repository / "runs/ablations/study.yaml"), rule, rule)
     short = {"variants": {"stack": ["ogb_20nm"], "electrode": {"bond_energy": "8 draws"}},
              "protocols": {"a": [{"read": {}}]},
              "replicates": {"to": 8, "until": {"set_voltage": "9 mV"}}}  # fmt: skip
     assert valid(study, rule, rule)
     assert valid(short, rule, rule)
     for wrong in ({"sed": 3}, {"initial": "out"}, {"variants": {"ligand": "ogb"}}, {"replicates": 0},
+                  {"cases": ["a"]}, {"cases": {"a": "ddab"}}, {"cases": {}},
                   {"protocol": [{"swep": {}}]}):  # fmt: skip
         assert not valid({**study, **wrong}, rule, rule), wrong
     for needed in ("stack", "protocol"):

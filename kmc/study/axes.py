@@ -22,6 +22,7 @@ from kmc.stack import Stack, load_stack
 
 CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
+CASE = "case"
 _SETTING = "settings."
 PROGRAM = "protocol."  # and a path into it
 _DRAWS = re.compile(r"([1-9]\d{0,8}) draws?")
@@ -29,11 +30,15 @@ _DRAWS = re.compile(r"([1-9]\d{0,8}) draws?")
 
 @dataclass(frozen=True)
 class Level:
-    """One value of an axis: as it was given, as a coordinate (internal units or a name), and its place."""
+    """One value of an axis: as it was given, as a coordinate (internal units or a name), and its place.
+
+    `changes` are the levels of other names that a case stands for, None where it is a value itself.
+    """
 
     given: Any
     value: float | str
     where: str
+    changes: dict[str, Level] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Axis:
     unit: str = ""
     draws: int = 0
     where: str = ""
+
+
+def spread(levels: dict[str, Level]) -> dict[str, Level]:
+    """The levels of a combination by name, with what a case changes in the place of the case."""
+    found: dict[str, Level] = {}
+    for name, level in levels.items():
+        found |= {name: level} if level.changes is None else level.changes
+    return found
 
 
 def setting_of(name: str) -> str:
@@ -71,7 +84,8 @@ def read_axes(document: Mapping) -> list[Axis]:
     return [_axis(name, values, place_of(document, "variants", name)) for name, values in found.items()]
 
 
-def _axis(name: str, values: Any, where: str) -> Axis:
+def check_name(name: str, where: str) -> None:
+    """UserError for what is no name of a variant, or changes no result."""
     if "." not in name and name not in NAMES:
         numbers = [f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family
                    for key in FAMILIES[family]]
@@ -80,6 +94,18 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near) + paths)
     if setting_of(name) in LOOKS:
         raise UserError(f"{name} changes no result", where, next_step="give it in settings: instead")
+
+
+def check_value(name: str, value: Any, where: str) -> None:
+    """UserError for what is no plain value of the variant `name`."""
+    left_out = value is None and not name.startswith(PROGRAM)  # there it is, say, no limit
+    if left_out or isinstance(value, (Mapping, Sequence)):
+        raise UserError(f"a value of {name} is not a plain value", where,
+                        next_step="write names, or numbers with their unit")  # fmt: skip
+
+
+def _axis(name: str, values: Any, where: str) -> Axis:
+    check_name(name, where)
     drawable = "." in name and not setting_of(name) and not name.startswith(PROGRAM)  # a number of a card
     found = _DRAWS.fullmatch(values) if isinstance(values, str) and drawable else None
     if found:
@@ -89,10 +115,7 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         raise UserError(f"{name} in variants is {values!r:.40}, not a list of values", where,
                         next_step=f"{step}, or e.g. {name}: 8 draws" if drawable else step)  # fmt: skip
     for k, value in enumerate(values):
-        left_out = value is None and not name.startswith(PROGRAM)  # there it is, say, no limit
-        if left_out or isinstance(value, (Mapping, Sequence)):
-            raise UserError(f"a value of {name} is not a plain value", values.where(k),
-                            next_step="write names, or numbers with their unit")  # fmt: skip
+        check_value(name, value, values.where(k))
     return Axis(name, tuple(Level(value, str(value), values.where(k)) for k, value in enumerate(values)))
 
 
@@ -105,7 +128,8 @@ class Maker:
         self.cards: dict[tuple[str, str, Any], Any] = {}
 
     def make(self, levels: dict[str, Level]) -> tuple[Stack, Settings]:
-        """Stack and settings. Whole cards are chosen before values of cards, whatever the file's order."""
+        """Stack and settings of levels by name, cases spread. Whole cards are chosen before values of cards,
+        whatever the file's order."""
         settings, choices = self.base.settings, dict(self.base.choices)
         for name, level in levels.items():
             if setting_of(name):
@@ -153,6 +177,8 @@ def _with(settings: Settings, name: str, level: Level) -> Settings:
 
 def told(axis: Axis, runs: list[RunFile]) -> Axis:
     """`axis` with the values that its levels came to in `runs`, one a level. UserError for two alike."""
+    if axis.name == CASE:  # told by their names
+        return axis
     pairs = [value_of(axis.name, run) for run in runs]
     if any(value is None for value, _ in pairs):  # a limit, and none; what the protocol keeps otherwise
         pairs = [("none" if level.given is None else str(level.given), "") for level in axis.levels]

@@ -2,6 +2,7 @@
 
     stack: ogb_20nm
     variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm], electrode.bond_energy: [0.31 eV, 0.35 eV]}
+    cases: {whole: {}, cold: {temperature: 280 K}}  # several changes at once, under a name
     protocols: {slow: [...], fast: [...]}     # or protocol: [...]
     replicates: 8                             # seeds from `seed` on, the same for every variant
 
@@ -30,7 +31,8 @@ from kmc.errors import UserError
 from kmc.protocol import leaves
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
 from kmc.sets import apply_sets, flat, place_of
-from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, told
+from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, spread, told
+from kmc.study.cases import read_cases
 from kmc.study.draws import drawn
 from kmc.study.growth import Growth, read_replicates
 from kmc.study.programs import Programs, refuse_both
@@ -41,7 +43,7 @@ TASK_LIMIT = 100_000
 
 @dataclass(frozen=True)
 class Study:
-    """A checked study file. `axes` are the variants and, where there are several, the protocols.
+    """A checked study file. `axes` are the variants, the cases and, where there are several, the protocols.
 
     `runs` holds one run for each combination of the axes, replicates left out, in the order of the tasks.
     `warnings` tell of what is simulated otherwise than asked.
@@ -109,6 +111,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     apply_sets(document, sets, KEYS, "a study file")
     documents.check_keys(document, KEYS, "a study file")
     axes = read_axes(document)
+    axes += read_cases(document, axes)
     programs = Programs(document, axes)
     base = _base(document, path, axes, programs)
     _refuse_given(document, axes, programs)
@@ -117,7 +120,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), programs.count, most])
     if tasks > TASK_LIMIT:
         raise UserError(f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
-                        document.where("variants"), next_step="take fewer values or replicates")  # fmt: skip
+                        _varied(document), next_step="take fewer values or replicates")  # fmt: skip
     maker = Maker(document, base)
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, programs)
@@ -129,6 +132,11 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
                   tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, warnings)  # fmt: skip
     _refuse_twins(study, document)
     return study
+
+
+def _varied(document: Mapping) -> str:
+    """Where the file says what it varies."""
+    return document.where("variants" if "variants" in document else "cases")
 
 
 def _name(path: Path) -> str:
@@ -187,7 +195,7 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> 
     """One run a combination of the axes and protocols, the last axis fastest."""
     runs = []
     for place in np.ndindex(*(len(axis.levels) for axis in axes)):
-        levels = {axis.name: axis.levels[k] for axis, k in zip(axes, place, strict=True)}
+        levels = spread({axis.name: axis.levels[k] for axis, k in zip(axes, place, strict=True)})
         device, settings = maker.make(levels)
         choices = {**base.choices, **{name: level.given for name, level in levels.items()}}
         runs += [replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
@@ -220,6 +228,6 @@ def _refuse_twins(study: Study, document: Mapping) -> None:
     for index, name in enumerate(study.hashes):
         if name in seen:
             raise UserError(f"the tasks {seen[name]} and {index} are the same run",
-                            document.where("variants"),
+                            _varied(document),
                             next_step="remove one of two values that change nothing")  # fmt: skip
         seen[name] = index

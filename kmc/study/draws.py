@@ -12,7 +12,7 @@ from kmc.cards import FAMILIES, Quantity
 from kmc.errors import UserError
 from kmc.families import Key
 from kmc.stack import Stack
-from kmc.study.axes import CARDS, Axis, Level, Maker
+from kmc.study.axes import CARDS, CASE, Axis, Level, Maker, spread
 
 _MOST = 10_000
 
@@ -43,11 +43,11 @@ def _with_levels(axis: Axis, axes: list[Axis], maker: Maker, seed: int) -> Axis:
 
 def _common(axis: Axis, axes: list[Axis], maker: Maker) -> Stack:
     """A device with the axis's card; refused where the cards of the study differ in that number."""
-    whole = [other for other in axes if other.name in ("stack", *CARDS)]
+    whole = [other for other in axes if other.name in ("stack", *CARDS, CASE)]
     found: dict[str, Stack] = {}
     for levels in itertools.product(*(other.levels for other in whole)):
         chosen = {other.name: level for other, level in zip(whole, levels, strict=True)}
-        device = maker.make(chosen)[0]
+        device = maker.make(spread(chosen))[0]
         try:
             device.value(axis.name)
         except UserError as error:

@@ -15,11 +15,14 @@ from kmc.study.axes import PROGRAM, Axis, Level
 
 class Programs:
     """What `protocol:` or `protocols:` gives under each combination of axes like
-    `protocol.0.sweep.compliance`. Raises UserError with file and line."""
+    `protocol.0.sweep.compliance`, and of cases that change such. Raises UserError with file and line."""
 
     def __init__(self, document: Mapping, axes: list[Axis]) -> None:
         self.document = document
         self.varied = [axis for axis in axes if axis.name.startswith(PROGRAM)]
+        self.changed = [(name, one.where) for axis in axes for level in axis.levels
+                        for name, one in (level.changes or {axis.name: level}).items()
+                        if name.startswith(PROGRAM)]  # fmt: skip
         several = document.get("protocols")
         if several is None:
             documents.need(document, "protocol", "the study file", "protocol: [sweep: {...}]")
@@ -47,8 +50,8 @@ class Programs:
         return self.items()[0], where
 
     def of(self, levels: dict[str, Level]) -> list[Protocol]:
-        """The protocols of one combination, the same objects for the same values."""
-        key = tuple(levels[axis.name].given for axis in self.varied)
+        """The protocols of one combination, cases spread; the same objects for the same values."""
+        key = tuple((name, level.given) for name, level in levels.items() if name.startswith(PROGRAM))
         if key not in self.known:
             several, where = self.document.get("protocols"), self.document.where("protocol")
             if several is None:
@@ -64,22 +67,22 @@ class Programs:
         if not isinstance(several, Mapping) or not several:
             raise UserError("protocols is not a mapping of names to protocols", where,
                             next_step="write protocols: {slow: [...], fast: [...]}")  # fmt: skip
-        if self.varied:
-            first = self.varied[0]
-            raise UserError(f"{first.name} varies protocol:, and the file has protocols:",
-                            first.levels[0].where, next_step="keep one of the two ways")  # fmt: skip
+        if self.changed:
+            name, place = self.changed[0]
+            raise UserError(f"{name} varies protocol:, and the file has protocols:", place,
+                            next_step="keep one of the two ways")  # fmt: skip
 
     def _changed(self, levels: dict[str, Level]) -> Any:
-        """The items of `protocol:` with the values of their axes, which stand nowhere else."""
-        items = self.document["protocol"]
-        if not self.varied:
+        """The items of `protocol:` with the values of their axes, which stand nowhere else, and of a case."""
+        items, axes = self.document["protocol"], {axis.name for axis in self.varied}
+        if not self.changed:
             return items
         whole = Mapping(self.document.file, self.document.line)
         whole["protocol"] = copy.deepcopy(items)
-        for axis in self.varied:
-            level, parts = levels[axis.name], axis.name.split(".")
-            if _has(whole, parts):
-                raise UserError(f'the study file has "{axis.name}" beside that in variants', level.where,
+        for name in filter(lambda name: name.startswith(PROGRAM), levels):
+            level, parts = levels[name], name.split(".")
+            if name in axes and _has(whole, parts):
+                raise UserError(f'the study file has "{name}" beside that in variants', level.where,
                                 next_step="keep one of the two")  # fmt: skip
             put(whole, parts, level.given, level.where)
         return whole["protocol"]

@@ -49,13 +49,11 @@ def calibrate(
 
     Examples:
 
-        kmc calibrate --trials 60
-
-        kmc calibrate electrode.bond_energy device.residue_gap --quick
+        kmc calibrate electrode.bond_energy device.residue_gap --trials 60
 
         kmc calibrate electrode.resistivity --target S28_conductance_law
     """
-    from kmc.progress import say, spinner
+    from kmc.progress import spinner
     from kmc.stopping import stopping
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
     from kmc_analysis.calibrate.loss import fitted_targets
@@ -70,9 +68,16 @@ def calibrate(
     if asked() and not finished(study):
         raise Stopped("interrupted before the first trial was done; the same command goes on")
     _end(study, posterior(study, parameters), out, as_json)
-    if asked():
+    return _told_if_stopped(asked())
+
+
+def _told_if_stopped(stopped: bool) -> int:
+    """The exit code of a search that has something to show, and a line where it was interrupted."""
+    from kmc.progress import say
+
+    if stopped:
         say("interrupted; the same command goes on")
-    return 3 if asked() else 0
+    return 3 if stopped else 0
 
 
 def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
