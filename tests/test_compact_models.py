@@ -11,6 +11,7 @@ import pytest
 import simulators
 
 from kmc_analysis.compact import circuits, exports
+from kmc_analysis.compact.integrator_kernels import SOFTNESS_V
 from kmc_analysis.compact.model import load_model
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -44,6 +45,21 @@ def test_memdiode_rests_at_zero_volts() -> None:
         held = Drive.of([0.0, 1.0], [volt, volt])
         made = simulate(model, held, {"rs": 1.0}, start=np.array([start]))
         assert made.states[-1, 0] == pytest.approx(end, rel=2e-3)
+
+
+@pytest.mark.parametrize("current_A", [1e-6, -1e-6])
+@pytest.mark.parametrize("limit_A", [np.inf, 1e-5])
+def test_a_device_that_drives_a_current_obeys_kirchhoff(current_A: float, limit_A: float) -> None:
+    """With an extra current of its own and 100 kohm in front its voltage lies beyond the source's, or beyond
+    zero: what the resistor and the limiter leave is where it is."""
+    model, ohm = load_model("memdiode"), 1e5
+    for source in (-0.05, 0.0, 0.05, 0.5):
+        drive = Drive.of([0.0, 1e-6], [source, source], limit_A)
+        made = simulate(model, drive, {"EI": current_A, "rs": ohm})
+        volt, amp = made.voltage[-1], made.current[-1]
+        limited = 0.0 if limit_A == np.inf else SOFTNESS_V * np.arctanh(amp / limit_A)
+        assert volt + ohm * amp + limited == pytest.approx(source, abs=1e-7)
+        assert abs(volt - source) > 1e-3
 
 
 def test_less_than_no_metal_conducts_nothing() -> None:

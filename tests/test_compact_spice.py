@@ -289,6 +289,25 @@ def test_subcircuit_agrees(name: str, tmp_path: Path) -> None:
     assert max(found.values()) < 0.01, found
 
 
+def test_a_state_may_begin_at_a_thermal_energy(tmp_path: Path) -> None:
+    """Boltzmann's constant in `initial` is one in ngspice, too: 1 uA/eV of kB 300 K."""
+    (tmp_path / "warm.yaml").write_text(
+        "name: warm\ntitle: warm\nsource: none\nvalidity: none\nparameters:\n"
+        "  R: {value: 1 Mohm, low: 1 ohm, high: 1 Gohm, unit: ohm, scale: log, meaning: resistance}\n"
+        "states:\n  x: {initial: kB * 300, rate: 0, meaning: state}\ncurrent: V * x / R\n"
+    )
+    model = load_model(str(tmp_path / "warm.yaml"))
+    exported(model, tmp_path, compiled=False)
+    (tmp_path / "warm.cir").write_text(
+        "warm\n.include library.sp\nV1 s 0 1\nX1 s 0 kmc_warm\n.control\ntran 1u 1m\n"
+        "wrdata warm.txt -i(V1)\nquit\n.endc\n.end\n"
+    )
+    found = simulators.run_deck(tmp_path / "warm.cir", "warm.txt")
+    assert found[-1, 1] == pytest.approx(1e-6 * 8.617333e-5 * 300, rel=1e-3)
+    made = simulate(model, Drive.of([0.0, 1e-3], [1.0, 1.0]))
+    assert made.current[-1] == pytest.approx(found[-1, 1], rel=1e-3)
+
+
 def test_an_odd_power_has_the_sign_of_its_base(tmp_path: Path) -> None:
     """A model of one's own whose current goes with V^3, at both signs: its pow is of the absolute value."""
     own = tmp_path / "mine.yaml"

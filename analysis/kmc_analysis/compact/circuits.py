@@ -70,7 +70,8 @@ def subcircuit(model: CompactModel, changes: Mapping[str, float] | None = None) 
     lines.append(_wrapped(f"Bdevice q n I = {{m}}*({to_source(model.current, names)})"))
     for state in model.states:
         node = f"s_{state.name}"
-        initial = to_circuit(state.initial, {name: f"{{{name}}}" for name in model.names})
+        constants = {"kB": repr(K_B), **{name: f"{{{name}}}" for name in model.names}}
+        initial = to_circuit(state.initial, constants)
         lines += [
             f"* {state.meaning}",
             _wrapped(f"B{node} 0 {node} I = {STATE_F!r}*(V(run) > 0.5 ? {to_source(state.rate, names)} : "

@@ -20,18 +20,21 @@ GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; its square over the softness, the error that is left, is picovolts
+BEYOND_V = 1e-9  # a step out of the bracket at its end: so far at least the voltage lies outside
 
 
 @njit
 def device_voltage(source_V, limit_A, guess_V, s, p):
     """Device voltage in V behind the series resistance and the limiter I = limit tanh(drop / SOFTNESS_V).
 
-    Newton, kept inside a bracket; the current must not fall with voltage.
+    Newton, kept inside a bracket; the current must not fall with voltage. The bracket is from 0 V to the
+    source, and is widened where a device that drives a current by itself lies beyond.
     """
     ohm = series(s, p)
     if limit_A == math.inf and ohm == 0.0:
         return source_V
     low, high = min(source_V, 0.0), max(source_V, 0.0)
+    lowest, highest = low, high
     volt = min(max(guess_V, low), high)
     for _ in range(100):
         amp = current(volt, s, p)
@@ -55,7 +58,12 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
         else:
             new = 0.5 * (low + high)
             if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
-                return new
+                if low == lowest and excess > BEYOND_V * slope > 0.0:
+                    lowest = low = low - 2.0 * excess / slope
+                elif high == highest and excess < -BEYOND_V * slope < 0.0:
+                    highest = high = high - 2.0 * excess / slope
+                else:
+                    return new
         volt = new
     return volt
 
