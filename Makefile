@@ -2,18 +2,21 @@
 # Needs Python 3.11 to 3.13 and the packages that pip fetches: no compiler, no server, no account.
 
 PYTHON ?= python3
-VENV ?= .venv
+# Not from the environment: it may hold another program's, and `make clean` removes it. make VENV=... does.
+VENV := .venv
 RUN := runs/ogb_20nm
 # The Verilog-A compiler (90 MB) comes along where ngspice is there to run what it makes.
 COMMA := ,
 TEST_EXTRAS := test,viz,docs$(if $(shell command -v ngspice 2>/dev/null),$(COMMA)spice)
 
 # A file of tests stays in one process: what its tests share is made once. PARALLEL= runs them in one.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-READY_TO_TEST := $(VENV)/.ready-to-test
+# An environment names the folder that it is of: a checkout that was moved or copied makes its own.
+HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
+INSTALLED := $(VENV)/.installed-$(HERE)
+READY_TO_TEST := $(VENV)/.ready-to-test-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all bench reproduce docs lint clean check-python

@@ -40,12 +40,21 @@ def cache_root() -> Path:
     chosen = os.environ.get("KMC_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    home = Path.home()
+    home = _home()
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "halide-kmc"
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "halide-kmc" / "Cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "halide-kmc"
+
+
+def _home() -> Path:
+    """The user's home; where the system knows none (a container's user), a place that nothing can be put in:
+    caches are then told to be unwritable."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 @lru_cache(maxsize=1)
@@ -107,8 +116,11 @@ def cache_dir() -> Path:
 
 
 def compiled() -> bool:
-    """Whether any kernels of exactly these sources are kept, beside those of compact models."""
-    return any(cache_dir().glob(f"{_PACKAGE.name}*/*.nbi"))
+    """Whether any kernels of exactly these sources are kept, beside those of compact models; numba keeps
+    those of each place of the package apart."""
+    here = os.path.dirname(os.path.abspath(__file__))  # as numba has it: links are not followed
+    digest = hashlib.sha1(here.encode(), usedforsecurity=False).hexdigest()
+    return any((cache_dir() / f"{os.path.basename(here)}_{digest}").glob("*.nbi"))
 
 
 @lru_cache(maxsize=1)

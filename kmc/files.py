@@ -155,7 +155,7 @@ def only_one(folder: Path, patience_s: float = 0.5, name: str = ".lock") -> Iter
     another process holds it for longer than `patience_s`; who only looks holds it for less.
     """
     with explained(folder):
-        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666)  # the umask decides who shares
     try:
         until = time.monotonic() + patience_s
         while not _locked(handle):

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ def test_make_reproduce_keeps_a_board_with_failed_runs(tmp_path: Path, code: int
         (tmp_path / "v" / "bin" / name).chmod(0o755)
     (tmp_path / "runs/reproduce/out/scoreboard.json").write_text("made")
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "v" / ".installed").touch()
+    made = subprocess.run(["make", "-n", "-p", "VENV=v"], cwd=tmp_path, capture_output=True, text=True).stdout
+    (tmp_path / re.search(r"^INSTALLED := (.*)$", made, re.MULTILINE)[1]).touch()
     os.utime(tmp_path / "pyproject.toml", (0, 0))
     ended = subprocess.run(["make", "reproduce", "VENV=v"], cwd=tmp_path, capture_output=True, text=True)
     assert (ended.returncode == 0) == goes_on

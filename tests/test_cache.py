@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core.caching import _CacheLocator
+
+from kmc import cache
 
 WARNING = "warning: compiled kernels cannot be kept in {cache}/kernels/"
 TWICE = """
@@ -58,7 +61,7 @@ def taken(tmp_path: Path) -> Path:
 
 def test_it_is_said_once_and_not_by_workers(taken: Path, tmp_path: Path) -> None:
     """One line that names the folder and the variable. Negative control: a good folder is not spoken of, but
-    where nothing is compiled yet that the first start takes long."""
+    where nothing is compiled yet, or only by a copy elsewhere, that the first start takes long."""
     script = tmp_path / "twice.py"
     script.write_text(TWICE)
     told = said(taken, str(script)).stderr
@@ -69,9 +72,26 @@ def test_it_is_said_once_and_not_by_workers(taken: Path, tmp_path: Path) -> None
     assert first.startswith("the first start of this version")
     assert first.count("\n") == 1
     (kernels,) = (tmp_path / "new" / "kernels").iterdir()
-    (kernels / "kmc").mkdir()
-    (kernels / "kmc" / "hop.py310.nbi").write_bytes(b"")
-    assert said(tmp_path / "new", str(script)).stderr == ""
+    here = _CacheLocator.get_suitable_cache_subpath(cache.__file__)
+    for folder, told in (("kmc_elsewhere", first), (here, "")):
+        (kernels / folder).mkdir()
+        (kernels / folder / "hop.py310.nbi").write_bytes(b"")
+        assert said(tmp_path / "new", str(script)).stderr == told
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that the system knows nothing of: no folder, and no traceback; a variable still chooses one."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    for name in ("KMC_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(OSError):
+        cache.cache_dir().mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("KMC_CACHE", "/somewhere")
+    assert cache.cache_root() == Path("/somewhere")
 
 
 @pytest.mark.parametrize("what", BEGIN)

@@ -136,7 +136,7 @@ def test_source_distribution_is_whole(wheel: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile",
               "kmc/cli.py", "materials/ogb.yaml", "tests/conftest.py", "docs/index.md", "runs/quick/run.yaml",
-              "analysis/kmc_analysis/compare.py"}  # fmt: skip
+              "analysis/kmc_analysis/compare.py", "CITATION.cff"}  # fmt: skip
     assert wanted <= names
     assert [name for name in names if "/out/" in name or name.startswith(".ci/")] == []
 
