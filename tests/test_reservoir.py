@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -45,6 +46,21 @@ def variation(times: np.ndarray) -> float:
     """Coefficient of variation of the intervals between spikes."""
     intervals = np.diff(times)
     return float(intervals.std() / intervals.mean())
+
+
+def test_trains_do_not_depend_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Irregular firing is chaotic: no exponential that processors round differently is used. The control: one
+    that is off by the last digit gives other trains."""
+    x = np.linspace(-700.0, 30.0, 100_001)
+    assert neurons.exponential(x) == pytest.approx(np.exp(x), rel=2e-15, abs=0.0)
+    assert neurons.exponential(np.array([0.0, 1.0])) == pytest.approx([1.0, math.e], rel=4e-16, abs=0.0)
+    before = quiet("irregular")
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "exp", None)
+        assert np.array_equal(quiet("irregular"), before)
+    own = neurons.exponential
+    monkeypatch.setattr(neurons, "exponential", lambda x: np.nextafter(own(x), np.inf))
+    assert not np.array_equal(quiet("irregular"), before)
 
 
 def test_tonic_period_is_the_integral() -> None:
