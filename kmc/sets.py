@@ -15,6 +15,7 @@ from kmc.waveforms import KINDS, LOOPS
 OF_A_RUN = "a run file"
 # Mappings whose keys may hold a dot, and what one looks like.
 FLAT = {"choices": "{ligand: ddab}", "variants": "{ligand: [ogb, ddab]}"}
+CASES = "cases"  # whose entries are such mappings, by the names of the cases
 _SEGMENTS = {**KINDS, **LOOPS}
 
 
@@ -51,6 +52,10 @@ def _apply_set(document: Mapping, text: str, keys: Iterable[str], what: str) -> 
         raise documents.unknown(f'unknown key "{parts[0]}" in {what}', parts[0], keys, where)
     if parts[0] in FLAT and len(parts) > 1:
         _flatten(document, parts[0])
+    if parts[0] == CASES and len(parts) > 2:
+        given = document.get(CASES)
+        if isinstance(given, Mapping) and isinstance(given.get(parts[1]), Mapping):
+            _flatten(given, parts[1])
     parsed = documents.parse(value, where)
     _place(parsed, document.file, where)
     put(document, parts, parsed, where)
@@ -82,7 +87,9 @@ def _check_segment(node: Any, parts: list[str], k: int, where: str) -> None:
 
 
 def _parts(path: str) -> list[str]:
-    """The keys and list places of a path; "electrode.bond_energy" is one key."""
+    """The keys and list places of a path; "electrode.bond_energy" is one key, as what a case changes is."""
+    if path.partition(".")[0] == CASES:
+        return path.split(".", 2)
     first, *rest = path.split(".", 1) if path.partition(".")[0] in FLAT else path.split(".")
     return [first, *rest]
 

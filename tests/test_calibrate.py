@@ -323,6 +323,8 @@ def test_a_fit_to_one_target_judges_that_one(tmp_path: Path, monkeypatch: pytest
     assert figures == ["S28"]
     number = load_card(tmp_path / "ag_fitted.yaml").values["resistivity"]
     assert number.targets == ("S28_conductance_law",)
+    assert cli.main([*words, "--quick", "--target", "S8_ogb_retention", "--out", str(tmp_path / "q")]) == 2
+    assert "S8_ogb_retention has no quick devices; leave out --quick" in capsys.readouterr().err
     assert cli.main([*words, "--target", "S23a_echo_10ms"]) == 2
     assert "give the same --target" in capsys.readouterr().err
 

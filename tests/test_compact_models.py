@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -47,19 +48,30 @@ def test_memdiode_rests_at_zero_volts() -> None:
         assert made.states[-1, 0] == pytest.approx(end, rel=2e-3)
 
 
-@pytest.mark.parametrize("current_A", [1e-6, -1e-6])
-@pytest.mark.parametrize("limit_A", [np.inf, 1e-5])
-def test_a_device_that_drives_a_current_obeys_kirchhoff(current_A: float, limit_A: float) -> None:
-    """With an extra current of its own and 100 kohm in front its voltage lies beyond the source's, or beyond
-    zero: what the resistor and the limiter leave is where it is."""
-    model, ohm = load_model("memdiode"), 1e5
+STEEP = {"imin": 1e-9, "alpha": 1.0, "beta": 0.2, "H0": 0.0}  # of memdiode: it needs volts for its current
+DRIVEN = list(itertools.product((1e-6, -5e-7), (2e4, 7e4), (np.inf, 1e-3, 1e-5), ({}, STEEP)))
+
+
+@pytest.mark.parametrize(("current_A", "ohm", "limit_A", "more"), DRIVEN)
+def test_a_device_that_drives_a_current_obeys_kirchhoff(current_A: float, ohm: float, limit_A: float,
+                                                        more: dict[str, float]) -> None:  # fmt: skip
+    """With an extra current of its own and a resistor in front its voltage lies beyond the source's, or
+    beyond zero: what the resistor and the limiter leave is where it is."""
     for source in (-0.05, 0.0, 0.05, 0.5):
-        drive = Drive.of([0.0, 1e-6], [source, source], limit_A)
-        made = simulate(model, drive, {"EI": current_A, "rs": ohm})
+        drive = Drive.of([0.0], [source], limit_A)
+        made = simulate(load_model("memdiode"), drive, {"EI": current_A, "rs": ohm, **more})
         volt, amp = made.voltage[-1], made.current[-1]
         limited = 0.0 if limit_A == np.inf else SOFTNESS_V * np.arctanh(amp / limit_A)
-        assert volt + ohm * amp + limited == pytest.approx(source, abs=1e-7)
-        assert abs(volt - source) > 1e-3
+        assert volt + ohm * amp + limited == pytest.approx(source, abs=1e-6)
+        assert abs(volt - source) > 1e-5
+
+
+@pytest.mark.parametrize("source", [-0.5, 0.0, 0.5])
+def test_a_device_that_drives_more_than_the_limit_is_held_at_it(source: float) -> None:
+    """1 uA of its own under 0.9 uA: the voltage falls until the limit passes."""
+    made = simulate(load_model("memdiode"), Drive.of([0.0], [source], 9e-7), {"EI": 1e-6, "rs": 100.0})
+    assert made.current[-1] == pytest.approx(9e-7, rel=1e-6)
+    assert -2.0 < made.voltage[-1] < -1.0  # where it takes 0.1 uA back
 
 
 def test_less_than_no_metal_conducts_nothing() -> None:

@@ -11,6 +11,7 @@ from kmc import cli
 from kmc.errors import UserError
 from kmc.protocol import read_protocol
 from kmc.study.definition import Study, load_study
+from kmc.study.manifest import read_manifest
 from kmc_analysis.figures import nonvolatile, volatile
 from kmc_analysis.figures.definition import Segments
 
@@ -71,6 +72,25 @@ def test_cases_are_an_axis_beside_the_variants(file: Path) -> None:
     assert same == [True] * 4 + [False] * 2 + [True] * 6 + [False] * 2 + [True] * 2
 
 
+def test_what_a_case_changes_may_be_given_anew(file: Path) -> None:
+    """By its path, also where it is a name with dots, or a mapping in the file."""
+    text = "cases: {one: {}, other: {settings.ion_pairs: false, electrode: {bond_energy: 0.25 eV}}}\n"
+    more = ["cases.other.electrode.bond_energy=0.3 eV", "cases.other.settings.ion_pairs=true",
+            "cases.other.protocol.0.sweep.to=0.2 V", "cases.third.temperature=310 K"]  # fmt: skip
+    one, other, third = of(file, text, *more).runs
+    assert (other.device.value("electrode.bond_energy"), other.settings.ion_pairs) == (0.3, True)
+    assert [run.protocol.to_data()[0]["sweep"]["to"] for run in (one, other)] == [0.1, 0.2]
+    assert third.settings.temperature == 310.0
+
+
+def test_a_case_does_not_vary_a_temperature_that_no_segment_takes(file: Path) -> None:
+    """Two cases of one physics; refused as it is in variants."""
+    file.write_text("stack: ogb_20nm\nprotocol: [read: {temperature: 300 K}]\n"
+                    "cases: {a: {}, b: {temperature: 310 K}}\n")  # fmt: skip
+    with pytest.raises(UserError, match=r"yaml:2: .*has a temperature of its own beside that in cases"):
+        load_study(file)
+
+
 def test_draws_beside_cases_are_of_the_card_that_all_cases_have(file: Path) -> None:
     """A case that exchanges the card leaves no common number to draw from."""
     drawn = "variants: {ligand.seam_width: 3 draws}\n"
@@ -85,6 +105,12 @@ def test_results_are_read_by_the_names_of_cases(file: Path, tmp_path: Path) -> N
     assert cli.main(["study", str(file), "--quiet", "--workers", "1"]) == 0
     ds = kmc.open(file.parent / "out")
     assert list(ds["case"].values) == ["low", "free"]
+    (axis,) = read_manifest(file.parent / "out").axes
+    assert axis.changes == [{"protocol.0.sweep.compliance": "1e-12 A"}, {}]
+    assert cli.main(["report", str(file.parent / "out"), "--quiet"]) == 0
+    page = (file.parent / "out" / "report.html").read_text()
+    assert "case low" in page
+    assert "protocol.0.sweep.compliance: 1e-12 A" in page
     most = ds["current"].max("sample").isel(replicate=0)
     assert float(most.sel(case="low")) < 1.01e-12 < float(most.sel(case="free"))
 
@@ -103,6 +129,10 @@ def test_results_are_read_by_the_names_of_cases(file: Path, tmp_path: Path) -> N
     ("cases:\n  b: {temperature: 310 K, settings.temperature: 320 K}\n", 7, "is in the case b already"),
     ("cases:\n  a: {protocol.0.hold.voltage: 1 V}\n", 7, 'that segment is "sweep"'),
     ("cases: {a: {}, b: {ligand: ogb}}\n", 6, "are the same run"),
+    ("cases:\n  a: {}\n  b: {ligand: ogb}\n", 8, "are the same run"),
+    ("variants: {thickness: [20 nm, 30 nm]}\ncases:\n  a: {}\n  b: {ligand: ogb}\n", 9, "are the same run"),
+    ("cases:\n  a: {}\n  '': {ligand: ddab}\n", 8, "is no name of a case"),
+    ('cases:\n  a: {}\n  "b\\n": {ligand: ddab}\n', 8, "is no name of a case"),
     ("variants: {ligand: [ogb, ddab]}\ncases:\n  a: {ligand: ogb}\n", 8, '"ligand" is in variants already'),
     ("variants: {temperature: [300 K]}\ncases:\n  a: {settings.temperature: 300 K}\n", 8,
      '"settings.temperature" is in variants already'),

@@ -12,25 +12,27 @@ from __future__ import annotations
 
 from kmc.documents import Mapping
 from kmc.errors import UserError
-from kmc.sets import flat, place_of
+from kmc.sets import CASES, flat, place_of
 from kmc.study.axes import CASE, Axis, Level, check_name, check_value, setting_of
 
 
 def read_cases(document: Mapping, axes: list[Axis]) -> list[Axis]:
     """The axis of `cases:` beside those of `variants:`, none where there is no such entry. Raises UserError
     with file and line."""
-    if "cases" not in document:
+    if CASES not in document:
         return []
-    given = document["cases"]
+    given = document[CASES]
     if not isinstance(given, Mapping) or not given:
-        raise UserError("cases is not a mapping of names to changes", document.where("cases"),
+        raise UserError("cases is not a mapping of names to changes", document.where(CASES),
                         next_step="write cases: {whole: {}, cold: {temperature: 280 K}}")  # fmt: skip
     levels = [Level(name, name, given.where(name), _changes(given, name, axes)) for name in given]
-    return [Axis(CASE, tuple(levels), where=document.where("cases"))]
+    return [Axis(CASE, tuple(levels), where=document.where(CASES))]
 
 
 def _changes(given: Mapping, name: str, axes: list[Axis]) -> dict[str, Level]:
     """What the case `name` changes, as levels of the names that it changes."""
+    if not name.strip() or not name.isprintable():
+        raise UserError(f"{name!r} is no name of a case", given.where(name), next_step="write letters")
     if not isinstance(given[name], Mapping):
         raise UserError(f"the case {name} is not a mapping of names to values", given.where(name),
                         next_step=f"write {name}: {{temperature: 280 K}}, or {{}} for no change")  # fmt: skip

@@ -30,8 +30,8 @@ from kmc.doubts import of_devices
 from kmc.errors import UserError
 from kmc.protocol import leaves
 from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
-from kmc.sets import apply_sets, flat, place_of
-from kmc.study.axes import Axis, Level, Maker, read_axes, setting_of, spread, told
+from kmc.sets import CASES, apply_sets, flat, place_of
+from kmc.study.axes import CASE, Axis, Level, Maker, read_axes, setting_of, spread, told
 from kmc.study.cases import read_cases
 from kmc.study.draws import drawn
 from kmc.study.growth import Growth, read_replicates
@@ -136,7 +136,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
 
 def _varied(document: Mapping) -> str:
     """Where the file says what it varies."""
-    return document.where("variants" if "variants" in document else "cases")
+    return document.where("variants" if "variants" in document else CASES)
 
 
 def _name(path: Path) -> str:
@@ -177,16 +177,18 @@ def _refuse_given(document: Mapping, axes: list[Axis], programs: Programs) -> No
             continue
         raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
                         next_step="keep one of the two")  # fmt: skip
-    if "temperature" in varied:  # a segment's own goes before the setting
-        for items in programs.items():
-            _refuse_temperatures(list(leaves(items)))
+    changed = {setting_of(name) for axis in axes for level in axis.levels for name in level.changes or ()}
+    for place, names in (("variants", varied), ("cases", changed)):
+        if "temperature" in names:  # a segment's own goes before the setting
+            for items in programs.items():
+                _refuse_temperatures(list(leaves(items)), place)
 
 
-def _refuse_temperatures(segments: list[tuple[str, Any]]) -> None:
+def _refuse_temperatures(segments: list[tuple[str, Any]], place: str) -> None:
     """Not all may have a temperature of their own: nothing would be varied."""
     if segments and all(values.get("temperature") is not None for _, values in segments):
         name, values = segments[0]
-        what = f"the segment {name}, as all others, has a temperature of its own beside that in variants"
+        what = f"the segment {name}, as all others, has a temperature of its own beside that in {place}"
         raise UserError(what, documents.place(values, "temperature"),
                         next_step="leave it out of a segment, or vary it by protocols:")  # fmt: skip
 
@@ -222,12 +224,19 @@ def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:
     return found
 
 
+def _place(study: Study, index: int) -> str:
+    """Where the case of a task stands, "" without cases."""
+    found = np.unravel_index(index, study.shape)
+    return next((axis.levels[int(k)].where for axis, k in zip(study.axes, found, strict=False)
+                 if axis.name == CASE), "")  # fmt: skip
+
+
 def _refuse_twins(study: Study, document: Mapping) -> None:
     """Two tasks of one hash would be one result under two names."""
     seen: dict[str, int] = {}
     for index, name in enumerate(study.hashes):
         if name in seen:
             raise UserError(f"the tasks {seen[name]} and {index} are the same run",
-                            _varied(document),
+                            _place(study, index) or _varied(document),
                             next_step="remove one of two values that change nothing")  # fmt: skip
         seen[name] = index

@@ -41,6 +41,7 @@ class AxisRecord(BaseModel):
     unit: str
     values: list[float | str]
     labels: list[str]
+    changes: list[dict[str, str]] = []  # of cases: what each changes, by name
 
 
 def _command(told: dict[str, Any]) -> dict[str, Any]:
@@ -96,13 +97,15 @@ class Failure(NamedTuple):
 
 def _record(axis: Axis) -> AxisRecord:
     return AxisRecord(name=axis.name, unit=axis.unit, values=[level.value for level in axis.levels],
-                      labels=[str(level.given) for level in axis.levels])  # fmt: skip
+                      labels=[str(level.given) for level in axis.levels],
+                      changes=[{name: str(one.given) for name, one in level.changes.items()}
+                               for level in axis.levels if level.changes is not None])  # fmt: skip
 
 
 def manifest_of(study: Study, out: Path) -> Manifest:
     """The manifest of `study` for the folder `out`."""
     axes = [_record(axis) for axis in study.axes]
-    told = json.dumps([[axis.model_dump() for axis in axes], study.seeds, study.hashes])
+    told = json.dumps([[axis.model_dump(exclude_defaults=True) for axis in axes], study.seeds, study.hashes])
     source = os.path.relpath(Path(study.path).resolve(), out.resolve())
     return Manifest(
         name=study.name, description=study.description, axes=axes, seeds=list(study.seeds),

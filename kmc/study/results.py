@@ -36,7 +36,7 @@ def open_study(out: str | Path) -> xr.Dataset:
     conditions may end tasks early. Coordinates are the axes' values, in internal units with `units`, or
     names; `seed` belongs to replicate. `state` is 0 missing, 1 done, 2 failed; `task` is a task's hash, the
     name of its file. The attribute `run` is that of the first task done (protocol, settings, cards); in what
-    others differ from it the axes say. Raises UserError and CorruptFile.
+    others differ from it the axes say, for cases the manifest's `changes`. Raises UserError and CorruptFile.
     """
     out = Path(out).absolute()  # values are read when used, wherever the program is by then
     found = records.read_manifest(out)

@@ -10,9 +10,11 @@ import typer
 
 from kmc import outputs, threads
 from kmc.commands._options import Json, Quiet, Workers
+from kmc.errors import UserError
 
 if TYPE_CHECKING:
     from kmc_analysis.calibrate.fit import Posterior
+    from kmc_analysis.reproduce.session import Extent
 
 Paths = Annotated[
     list[str] | None,
@@ -62,6 +64,8 @@ def calibrate(
 
     parameters = free(tuple(paths) if paths else DEFAULT)
     wanted, extent = set(fitted_targets(keys or ())), Extent(seed, seeds, quick)
+    if keys:
+        _check_devices(wanted, extent)
     with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
         judge = Simulated(out / "runs", extent, workers or threads.cores(), asked, wanted)
         study = search(parameters, judge, out, trials, seed, tell, extent, wanted)
@@ -69,6 +73,16 @@ def calibrate(
         raise Stopped("interrupted before the first trial was done; the same command goes on")
     _end(study, posterior(study, parameters), out, as_json)
     return _told_if_stopped(asked())
+
+
+def _check_devices(keys: set[str], extent: Extent) -> None:
+    """UserError for a chosen target of which --quick runs no device."""
+    from kmc_analysis.figures import figures_of
+
+    for key in sorted(keys):
+        programs = [program for figure in figures_of({key}) for program in figure.programs]
+        if not any(extent.seeds(program) for program in programs):
+            raise UserError(f"{key} has no quick devices", next_step="leave out --quick")
 
 
 def _told_if_stopped(stopped: bool) -> int:

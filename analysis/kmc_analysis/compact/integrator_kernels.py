@@ -20,7 +20,22 @@ GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; its square over the softness, the error that is left, is picovolts
-BEYOND_V = 1e-9  # a step out of the bracket at its end: so far at least the voltage lies outside
+BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
+
+
+@njit
+def beyond(volt, amp, side, source_V, limit_A, ohm, s, p):
+    """A bound of the circuit's device voltage, which is below (`side` -1) or above (1) `volt`, where the
+    current is `amp`: there it is no larger (no smaller), nor is what it drops."""
+    if limit_A == math.inf:
+        return source_V - ohm * amp
+    if abs(amp) < limit_A:
+        return source_V - ohm * amp - SOFTNESS_V * math.atanh(amp / limit_A)
+    reach = SOFTNESS_V  # the device drives more than the limit: on, until it does not
+    while abs(amp) >= limit_A and reach < 1e3:
+        volt, reach = volt + side * reach, 2.0 * reach
+        amp = current(volt, s, p)
+    return volt
 
 
 @njit
@@ -36,7 +51,7 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
     low, high = min(source_V, 0.0), max(source_V, 0.0)
     lowest, highest = low, high
     volt = min(max(guess_V, low), high)
-    for _ in range(100):
+    for _ in range(200):
         amp = current(volt, s, p)
         step_V = 1e-7 + 1e-6 * abs(volt)
         slope = (current(volt + step_V, s, p) - amp) / step_V
@@ -58,12 +73,19 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
         else:
             new = 0.5 * (low + high)
             if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
-                if low == lowest and excess > BEYOND_V * slope > 0.0:
-                    lowest = low = low - 2.0 * excess / slope
-                elif high == highest and excess < -BEYOND_V * slope < 0.0:
-                    highest = high = high - 2.0 * excess / slope
-                else:
+                at_end = low == lowest if excess > 0.0 else high == highest
+                if not at_end:
                     return new
+                if excess > 0.0:
+                    lowest = beyond(low, current(low, s, p), -1.0, source_V, limit_A, ohm, s, p)
+                    if lowest > low - BEYOND_V:
+                        return new
+                    low = lowest
+                else:
+                    highest = beyond(high, current(high, s, p), 1.0, source_V, limit_A, ohm, s, p)
+                    if highest < high + BEYOND_V:
+                        return new
+                    high = highest
         volt = new
     return volt
 

@@ -94,12 +94,16 @@ def _study(out: Path, tell: Tell) -> str:
 
 def _what(out: Path, record: Manifest) -> str:
     """The axes, the seeds, how many tasks are done, and those that failed."""
-    told = status(out)
+    found = status(out)
     rows = [(axis.name, ", ".join(axis.labels)) for axis in record.axes]
+    for axis in record.axes:
+        for label, changes in zip(axis.labels, axis.changes, strict=False):  # of cases alone
+            told = ", ".join(f"{name}: {value}" for name, value in changes.items())
+            rows.append((f"case {label}", told or "no change"))
     rows.append(("seeds", f"{record.seeds[0]} to {record.seeds[-1]}, the same in every variant"))
-    counts = (f"{told['done']} of {told['tasks']} tasks done, {told['failed']} failed, "
-              f"{told['missing']} missing.")  # fmt: skip
-    failed = [f"task {one['task']}: {one['reason']}" for one in told["failures"]]
+    counts = (f"{found['done']} of {found['tasks']} tasks done, {found['failed']} failed, "
+              f"{found['missing']} missing.")  # fmt: skip
+    failed = [f"task {one['task']}: {one['reason']}" for one in found["failures"]]
     return paragraph(counts) + (listed(failed) if failed else "") + table(("axis", "values"), rows, "Axes")
 
 

@@ -48,6 +48,7 @@ PATTERNS = {
 
 # ln 2 in two parts, of which the first times a whole number up to 2^20 is exact; and 1/k! from k = 0 on.
 _LN2_HIGH, _LN2_LOW, _PER_LN2 = 6.93147180369123816490e-01, 1.90821492927058770002e-10, 1.0 / math.log(2.0)
+_COLDEST = -745.0  # e to the power of less is none
 _TAYLOR = [1.0 / math.factorial(k) for k in range(14)]
 
 
@@ -82,11 +83,12 @@ def simulate(labels: np.ndarray, duration_s: float, noise_V: float, current_spre
 
 
 def exponential(x: np.ndarray) -> np.ndarray:
-    """e to the power of x, within 2e-15 of itself, by sums and products in one order.
+    """e to the power of x (up to 709), within 2e-15 of itself, by sums and products in one order.
 
     Processors round numpy's own in ways of their own, and irregular firing is chaotic: a difference of 1e-16
     would give other trains, and accuracies that differ by a point.
     """
+    x = np.maximum(x, _COLDEST)
     halvings = np.rint(x * _PER_LN2)
     rest = (x - halvings * _LN2_HIGH) - halvings * _LN2_LOW
     power = np.full_like(rest, _TAYLOR[-1])
