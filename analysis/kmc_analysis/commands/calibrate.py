@@ -58,14 +58,12 @@ def calibrate(
     from kmc.progress import spinner
     from kmc.stopping import stopping
     from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
-    from kmc_analysis.calibrate.loss import fitted_targets
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT)
-    wanted, extent = set(fitted_targets(keys or ())), Extent(seed, seeds, quick)
-    if keys:
-        _check_devices(wanted, extent)
+    extent = Extent(seed, seeds, quick)
+    wanted = _targets(keys or [], extent)
     with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
         judge = Simulated(out / "runs", extent, workers or threads.cores(), asked, wanted)
         study = search(parameters, judge, out, trials, seed, tell, extent, wanted)
@@ -75,14 +73,17 @@ def calibrate(
     return _told_if_stopped(asked())
 
 
-def _check_devices(keys: set[str], extent: Extent) -> None:
-    """UserError for a chosen target of which --quick runs no device."""
+def _targets(keys: list[str], extent: Extent) -> set[str]:
+    """What is fitted to: all, or the targets chosen. UserError for one of which --quick runs no device."""
+    from kmc_analysis.calibrate.loss import fitted_targets
     from kmc_analysis.figures import figures_of
 
-    for key in sorted(keys):
+    found = set(fitted_targets(keys))
+    for key in keys:
         programs = [program for figure in figures_of({key}) for program in figure.programs]
         if not any(extent.seeds(program) for program in programs):
             raise UserError(f"{key} has no quick devices", next_step="leave out --quick")
+    return found
 
 
 def _told_if_stopped(stopped: bool) -> int:
