@@ -91,6 +91,17 @@ def test_a_case_does_not_vary_a_temperature_that_no_segment_takes(file: Path) ->
         load_study(file)
 
 
+@pytest.mark.parametrize("varied", ["variants: {temperature: [300 K, 310 K]}",
+                                    "cases: {a: {}, b: {temperature: 310 K}}"])  # fmt: skip
+def test_what_is_no_segment_is_told_beside_a_temperature(file: Path, varied: str,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """In a second protocol, which is read after the first; no traceback."""
+    protocols = "protocols:\n  a: [read: ]\n  b: [voltage: 0.5 V]\n"
+    file.write_text(f"stack: ogb_20nm\n{varied}\n{protocols}")
+    assert cli.main(["study", str(file)]) == 2
+    assert f"{file}:5: " in capsys.readouterr().err
+
+
 def test_draws_beside_cases_are_of_the_card_that_all_cases_have(file: Path) -> None:
     """A case that exchanges the card leaves no common number to draw from."""
     drawn = "variants: {ligand.seam_width: 3 draws}\n"

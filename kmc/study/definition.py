@@ -185,8 +185,9 @@ def _refuse_given(document: Mapping, axes: list[Axis], programs: Programs) -> No
 
 
 def _refuse_temperatures(segments: list[tuple[str, Any]], place: str) -> None:
-    """Not all may have a temperature of their own: nothing would be varied."""
-    if segments and all(values.get("temperature") is not None for _, values in segments):
+    """Not all may have a temperature of their own: nothing would be varied. (No segment: told later.)"""
+    own = [isinstance(values, Mapping) and values.get("temperature") is not None for _, values in segments]
+    if own and all(own):
         name, values = segments[0]
         what = f"the segment {name}, as all others, has a temperature of its own beside that in {place}"
         raise UserError(what, documents.place(values, "temperature"),
