@@ -93,8 +93,9 @@ def test_a_case_does_not_vary_a_temperature_that_no_segment_takes(file: Path) ->
 
 @pytest.mark.parametrize("varied", ["variants: {temperature: [300 K, 310 K]}",
                                     "cases: {a: {}, b: {temperature: 310 K}}"])  # fmt: skip
-def test_what_is_no_segment_is_told_beside_a_temperature(file: Path, varied: str,
-                                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_what_is_no_segment_is_told_beside_a_temperature(
+    file: Path, varied: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In a second protocol, which is read after the first; no traceback."""
     protocols = "protocols:\n  a: [read: ]\n  b: [voltage: 0.5 V]\n"
     file.write_text(f"stack: ogb_20nm\n{varied}\n{protocols}")
