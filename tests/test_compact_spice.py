@@ -341,8 +341,8 @@ def pulse_source(voltage: float, width: float, gap: float, read: float = 0.05, e
 
 
 def thousand_pulses(model: CompactModel, folder: Path, osdi: str = "") -> tuple[float, float]:
-    """Points of time for each of 1,000 pulses, to their end without a convergence failure, which cost the same
-    work on any machine; and the seconds of CPU that they take on this one."""
+    """Points of time for each of 1,000 pulses, to their end without a convergence failure, which are the
+    same on any machine; and the seconds of CPU that they take on this one."""
     (folder / "library.sp").write_text(circuits.subcircuit(model))
     drive = Drive.pulses(**exports.PULSES, count=1000, compliance=exports.PULSE_LIMIT_A)
     source = pulse_source(**exports.PULSES)
