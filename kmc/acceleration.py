@@ -84,11 +84,12 @@ class VacancyEquilibrium:
         told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 
-    def keep_open(self, state: State, grid: Grid, fields: np.ndarray, model: np.ndarray) -> None:
+    def keep_open(self, state: State, grid: Grid, potential, model: np.ndarray) -> None:
         """Give silver what its sites would hold without it, by the last solution."""
         if self.total > 0.0:
             metal = np.flatnonzero(state.sites["cation"] == METAL)
-            hold_open(state, grid, fields, model, metal, self.room, self.built_in, self.mu, self.thermal)
+            hold_open(state, grid, potential.fields, model, metal, potential.ions_on(metal), self.room,
+                      self.built_in, self.mu, self.thermal)
 
     def _descend(self, potential, change: np.ndarray, voltage: float, kept: np.ndarray) -> None:
         """Go along a Newton step until the free energy falls no further, at most all of it.

@@ -114,9 +114,9 @@ class Device:
                                  patches.LEAST * self.thermal, bound)
         follow_shift(changes, fields, felt, volts)
         if far or self.patches.count >= patches.MOST:
-            self.supply.follow(state.supply)
             self.potential.prepare(state)
             self.potential.publish(state, True)
+            self.supply.follow(state, self.potential)
             self.patches.clear()
             boxes = None  # all over
         else:
@@ -142,7 +142,6 @@ class Device:
         """Solve the potential on the whole mesh for all metal, with the space charge if it counts."""
         if self.state.run["dirty"][0]:
             self.trace_current(self.network.silver.begin(self.state, self.potential.fields)[1])
-        self.supply.follow(self.state.supply)
         voltage = float(self.state.run["voltage"][0])
         self.charge_density[:], self.charge_metal = self.density, int(self.state.run["metal"][0])
         if self.settings.space_charge and self.stack.active is not None:
@@ -151,6 +150,7 @@ class Device:
             self.potential.without_charge()
             self.potential.prepare(self.state)
             self.potential.publish(self.state, False)
+        self.supply.follow(self.state, self.potential)
         self.charge_voltage = voltage
         self.patches.clear()
         self._forget_flights()
@@ -172,7 +172,7 @@ class Device:
         potential.lay_charge(self.state, self.density)
         potential.publish(self.state, True, screen)
         if self.vacancies is not None:
-            self.vacancies.keep_open(self.state, self.grid, potential.fields, self.model)
+            self.vacancies.keep_open(self.state, self.grid, potential, self.model)
 
     def operate(self) -> bool:
         """Solve circuit and device together; True if the voltage moved enough to recompute all rates."""

@@ -135,9 +135,17 @@ class Potential:
 
     def _count(self, sites: np.ndarray) -> np.ndarray:
         """How many of some sites are in each cell of the mesh."""
+        count = np.bincount(self._cells(sites), minlength=self.fixed.size)
+        return count.reshape(self.fixed.shape)
+
+    def _cells(self, sites: np.ndarray) -> np.ndarray:
+        """Number of the mesh's cell that each site is in."""
         places = tuple(k // self.factor for k in np.unravel_index(sites, self.shape))
-        cells = np.ravel_multi_index(places, self.fixed.shape)
-        return np.bincount(cells, minlength=self.fixed.size).reshape(self.fixed.shape)
+        return np.ravel_multi_index(places, self.fixed.shape)
+
+    def ions_on(self, sites: np.ndarray) -> np.ndarray:
+        """What of its cell's ions an open site has, V times permittivity."""
+        return (self.ions * self.share).ravel()[self._cells(sites)]
 
     def _plated(self, state: State) -> np.ndarray:
         """Sites of the atoms that plate the organic and are still there."""

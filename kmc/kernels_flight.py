@@ -31,10 +31,12 @@ def forget(state, grid, model, site: int) -> None:
     if model.flight == 0:
         return
     x0, y0, z0 = decode(grid, site)
+    # Of a window that is no wider each site once, none from more than a period away.
+    wide, long = min(reach, grid.ny // 2), min(reach, grid.nx // 2)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
-        for b in range(min(2 * reach + 1, grid.ny)):
-            for a in range(min(2 * reach + 1, grid.nx)):
-                j = place(grid, x0 - reach + a, y0 - reach + b, z)
+        for b in range(min(2 * wide + 1, grid.ny)):
+            for a in range(min(2 * long + 1, grid.nx)):
+                j = place(grid, x0 - long + a, y0 - wide + b, z)
                 entity = index(max(state.sites[j].entity, 0))
                 atom = state.entities[entity]
                 if atom.kind == KIND_METAL and atom.returns > 0.0:

@@ -180,18 +180,6 @@ def without(state, model, j: int, region: int) -> float:
 
 
 @kernel
-def matrix_potential(state, grid, fields, model, site: int) -> float:
-    """Potential that an electron has at a site no metal touches, V: the applied one alone.
-
-    It is that without the atom, the same before and after the event.
-    """
-    voltage = state.run[0].voltage
-    if state.sites[site].cation >= METAL:
-        return voltage * opened(state, grid, fields, model, site)[0]
-    return voltage * fields[site].unit
-
-
-@kernel
 def open_potential(state, grid, fields, model, site: int) -> float:
     """Potential an ion would have on a metal site, V."""
     unit, charge = opened(state, grid, fields, model, site)

@@ -11,7 +11,6 @@ from .kernels_near import (
     index,
     inlined,
     kernel,
-    matrix_potential,
     open_potential,
     place_of,
     small_cell,
@@ -21,7 +20,7 @@ from .kernels_pairs import pair_energy
 from .lattice import TIGHT
 from .model import NO_HOP
 from .rates import exponential, forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
-from .state import ELECTRODE_METAL, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
+from .state import ELECTRODE_METAL, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN, SIDES
 from .units import K_B
 
 
@@ -44,18 +43,24 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     """Rate of reduction of an ion at a site with room, or of oxidation of the atom there, 1/s.
 
     `phi` is what the ion feels at the site: for an atom, what it will feel once it is an ion. Each metal
-    neighbour is a channel with a like share of the attempts and electrons at its own potential.
+    neighbour is a channel with a like share of the attempts and electrons at its own potential; without one
+    each side's nearest source is, with what tunnelling leaves.
     """
     bonds, metals = bonds_at(state, grid, model, site, -1)
     chemical = model.ion_energy[state.sites[site].region] + bonds
     saddle, warmth = model.reduction + crowding(state, model, site), fields[site].temperature
     x, y, z = decode(grid, site)
-    if metals == 0:
-        attempt = model.attempt * model.isolated * state.supply[small_cell(grid, x, y, z)]
-        field = phi - matrix_potential(state, grid, fields, model, site)
-        return thermal_rate(attempt, electron_barrier(model, saddle, chemical, field, oxidise), warmth)
     voltage = state.run[0].voltage
     known, rate, total = math.nan, 0.0, 0.0
+    if metals == 0:
+        for side in range(SIDES):
+            source = state.supply[side, small_cell(grid, x, y, z)]
+            if source.left > 0.0:
+                field = phi - voltage * source.unit - source.charge
+                attempt = model.attempt * model.isolated * source.left
+                barrier = electron_barrier(model, saddle, chemical, field, oxidise)
+                total += thermal_rate(attempt, barrier, warmth)
+        return total
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation >= METAL and j != site:

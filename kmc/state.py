@@ -56,6 +56,11 @@ RUN = np.dtype(
         "metal_events", "emitted", "returned", "exchanged", "hops", "force_refresh",
         "touched", "regrouped",
         "epoch", "neck_low", "neck_high")])  # fmt: skip
+SIDES = 2  # of what gives electrons: the cathode's, with silver that joins both, and the anode's
+SUPPLY = np.dtype([
+    ("left", "f8"),  # what distance to the nearest source leaves
+    ("unit", "f8"), ("charge", "f8"),  # potentials of that source, as FIELD's
+])  # fmt: skip
 CHANGE = np.dtype([
     ("site", "i4"), ("was", "i4"),  # was: 1 if there was metal at the last solution
     ("shift", "f8"),  # what of its change of potential passed beyond the box that followed at once, V
@@ -102,8 +107,7 @@ class State(NamedTuple):
     look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near or no lists
     table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
-    #: float64 [the same cells]: what distance to connected metal leaves of redox without a metal neighbour
-    supply: np.ndarray
+    supply: np.ndarray  # SUPPLY [SIDES, the same cells]: electrons for redox without a metal neighbour
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 10]: the box at work in `kmc.kernels_bend`
     domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
@@ -138,13 +142,15 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
     # One cell more than fits along each axis: a side that is no multiple of the edge has a last, cut cell.
     pair_cells = math.prod(n // 4 + 1 for n in region.shape)
     density_cells = math.prod(-(-n // 2) for n in region.shape)
+    supply = np.zeros((SIDES, density_cells), SUPPLY)
+    supply["left"][0] = 1.0
     return State(
         sites, _entities(capacity), _lines(capacity, np.float64, CHANNELS),
         _lines(capacity, np.float64, CHANNELS), np.zeros(GROUPS, GROUP),
         np.zeros((GROUPS, capacity), np.int32), np.full(pair_cells, -1, np.int32),
         np.zeros(pair_cells, np.int32), np.zeros((NEAR_MOST, 4), np.int64),
         np.zeros(8, np.float32), _lines(region.size, np.float32, 8),
-        np.zeros(density_cells), np.ones(density_cells), np.zeros(CHANNELS),
+        np.zeros(density_cells), supply, np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 10)),
         np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(region.size, np.uint8), np.zeros(1, RUN))

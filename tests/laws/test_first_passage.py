@@ -20,12 +20,13 @@ from kmc.kernels_flight import (
     ION_AT,
     TOTAL,
     flight,
+    forget,
     relax_colour,
     tabulate,
 )
 from kmc.kernels_near import decode, neighbour
 from kmc.model import NO_HOP
-from kmc.state import KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
+from kmc.state import FLIGHT_MOST, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
 
 REACH = 2
 TRIALS = 1500
@@ -234,3 +235,24 @@ def test_chances_are_forgotten_when_the_voltage_moves() -> None:
         d.state.entities["returns"][atoms] = 0.5
         what()
         assert kept() == keeps
+
+
+@pytest.mark.parametrize("shape", [(16, 4, 4), (16, 4, 8), (16, 8, 12)])
+def test_chances_near_a_change_are_forgotten_once_round_a_window(shape: tuple[int, int, int]) -> None:
+    """Of all atoms within the reach of a flight and one site, round the window; of no other."""
+    w = window(3, shape=shape)
+    model = table()
+    model["flight"] = FLIGHT_MOST
+    w = Window(w.state, w.grid, w.fields, answering(model)[0])
+    metal = np.flatnonzero(w.state.entities["kind"] == KIND_METAL)
+    places = np.column_stack([w.state.entities[axis][metal].astype(int) for axis in "zyx"])
+    size, kept = np.array(shape), 0
+    for site in range(0, w.state.sites.size, 5):
+        w.state.entities["returns"][metal] = 0.5
+        forget(w.state, w.grid, w.model, site)
+        apart = np.abs(places - np.array(np.unravel_index(site, shape)))
+        apart[:, 1:] = np.minimum(apart[:, 1:], size[1:] - apart[:, 1:])
+        far = apart.max(axis=1) > FLIGHT_MOST + 1
+        assert (w.state.entities["returns"][metal] == np.where(far, 0.5, 0.0)).all()
+        kept += int(far.sum())
+    assert kept

@@ -53,6 +53,25 @@ def test_an_atom_is_told_what_a_whole_solution_without_it_says(name: str, volts:
     assert right - bare > 0.3 * d.thermal
 
 
+@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
+def test_ions_around_it_count(name: str) -> None:
+    """Its site would hold its share of its cell's. Negative control: without them it is told less."""
+    d, site = tipped(name, 0.8)
+    z, y, x = np.unravel_index(site, d.lattice.shape)
+    f = d.potential.factor
+    d.density[z // f - 1 : z // f + 2, y // f, x // f] = 0.5
+    d.solve_fields()
+    told = open_potential(*window_of(d), site)
+    d.potential.ions[:] = 0.0
+    d.vacancies.keep_open(d.state, d.grid, d.potential, d.model)
+    bare = open_potential(*window_of(d), site)
+    take(d, site)
+    d.solve_fields()
+    right = there(d, site)
+    assert abs(told - right) < 0.15 * d.thermal
+    assert right - bare > 0.5 * d.thermal
+
+
 def cross_on_the_organic(d: Device) -> list[int]:
     """A free site of the film's first plane, away from silver, and the four beside it."""
     floor, plane = d.lattice.organic_surface(), d.grid.ny * d.grid.nx

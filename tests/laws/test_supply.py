@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from small_stacks import device, free, put_silver, reduced, seam, settings
@@ -17,7 +19,7 @@ from kmc.settings import Settings
 from kmc.simulation import SLICES_A_STEP, Simulation
 from kmc.stack import load_stack
 from kmc.state import METAL
-from kmc.transport_kernels import FLOATING, near
+from kmc.transport_kernels import ANODE, FLOATING, near
 
 NEAR_NM = 1.5  # at which the cards' 1e-5 is what five decades of tunnelling leave
 DECADE_NM = 0.3
@@ -41,25 +43,69 @@ def by_hand(d: Device, sources: np.ndarray) -> np.ndarray:
     return 10.0 ** (-beyond / DECADE_NM)
 
 
-def electrodes(d: Device) -> np.ndarray:
-    """Cells of the electrodes and of an organic under the film."""
-    metal = np.isin(d.lattice.region, (Region.ELECTRODE, Region.COUNTER)).ravel()
-    return cells(d, np.flatnonzero(metal | d.network.in_organic))
+def given(d: Device) -> list[np.ndarray]:
+    """Sites that give electrons whatever silver there is: the cathode's with an organic's, the anode's."""
+    region = d.lattice.region.ravel()
+    cathode = (region == Region.COUNTER) | d.network.in_organic
+    return [np.flatnonzero(cathode), np.flatnonzero(region == Region.ELECTRODE)]
+
+
+def anew(d: Device) -> bytes:
+    """What a fresh look finds."""
+    d.supply.seen = None
+    d.supply.follow(d.state, d.potential)
+    return d.state.supply.tobytes()
 
 
 @pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only"])
 def test_what_is_left_falls_as_tunnelling_does(name: str) -> None:
-    """In each cell, by its distance to the nearest electrode, carrier of the organic, or connected silver."""
+    """In each cell, by its distance to the nearest that is the cathode's: the electrode, a carrier of the
+    organic, or silver joined to them; and to the nearest that is the anode's."""
     d = device(reduced(name))
     if d.stack.active is not None and d.stack.crystal is not None:
-        put_silver(d, seam(d)[:5])
+        put_silver(d, np.append(seam(d)[:5], seam(d)[-5:]))
     film = d.network.film
-    joined = film[d.network.label[film] < FLOATING]
-    expected = by_hand(d, np.vstack([electrodes(d), cells(d, joined)]))
-    known = expected > 1e-7
-    assert d.state.supply[known] == pytest.approx(expected[known], rel=1e-9)
-    assert (d.state.supply[~known] <= 1.001e-7).all()
-    assert d.state.supply.max() == 1.0
+    label = d.network.label[film]
+    joined = [film[(label < FLOATING) & (label != ANODE)], film[label == ANODE]]
+    for left, always, silver in zip(d.state.supply["left"], given(d), joined, strict=True):
+        expected = by_hand(d, cells(d, np.append(always, silver)))
+        known = expected > 1e-7
+        assert left[known] == pytest.approx(expected[known], rel=1e-9)
+        assert (left[~known] <= 1.001e-7).all()
+        assert left.max() == 1.0
+
+
+@pytest.mark.parametrize("name", ["ogb_20nm", "thin_film_100nm"])
+def test_electrons_have_the_potential_of_the_nearest_silver(name: str) -> None:
+    """Of one of the cells as near: the carriers' by the organic, the closed filament's own along its way."""
+    d = device(reduced(name))
+    _, ny, nx = d.lattice.shape
+    column = np.flatnonzero(d.lattice.residue)  # silver that stands there has a foot in the organic
+    whole = np.arange(d.lattice.organic_surface(), int(d.lattice.silver_surface().max())) * ny * nx
+    put_silver(d, free(d, np.isin(np.arange(d.lattice.region.size), whole + column[0] % (ny * nx))))
+    d.set_source(1.0, math.inf)
+    d.solve_fields()
+    assert d.path.bridged
+    assert d.potential.sheet_voltage != 0.0
+    film, fields = d.network.film, d.potential.fields
+    unit = fields["unit"][film]
+    assert ((unit > 0.05) & (unit < 0.95)).any()
+    cathode = given(d)[0]
+    sources = np.append(cathode, film)
+    charge = np.where(d.network.in_organic[cathode], d.potential.sheet_voltage, 0.0)
+    values = np.column_stack([np.append(np.zeros(len(cathode)), unit),
+                              np.append(charge, fields["charge"][film])])  # fmt: skip
+    own = np.column_stack(np.unravel_index(sources, d.lattice.shape)) // 2
+    shape = np.array(d.lattice.shape) // 2
+    told = d.state.supply[0].reshape(shape)
+    for place in np.argwhere(told["left"] > 1e-7)[::7]:
+        apart = np.abs(own - place)
+        apart[:, 1:] = np.minimum(apart[:, 1:], shape[1:] - apart[:, 1:])
+        square = (apart**2).sum(axis=1)
+        nearest = np.unique(own[square == square.min()], axis=0)
+        means = [values[(own == cell).all(axis=1)].mean(axis=0) for cell in nearest]
+        here = [told[tuple(place)][name] for name in ("unit", "charge")]
+        assert any(here == pytest.approx(mean, abs=1e-12) for mean in means)
 
 
 @pytest.mark.parametrize("name", ["ogb_90nm", "thin_film_100nm"])
@@ -69,10 +115,8 @@ def test_what_follows_silver_is_what_a_fresh_look_finds(name: str) -> None:
     generator = np.random.default_rng(3)
     for _ in range(30):
         put_silver(d, generator.choice(free(d, d.lattice.room > 0), 3, replace=False))
-        followed = d.state.supply.copy()
-        d.supply.seen = None
-        d.supply.follow(d.state.supply)
-        assert followed.tobytes() == d.state.supply.tobytes()
+        followed = d.state.supply.tobytes()
+        assert followed == anew(d)
 
 
 def away(d: Device) -> np.ndarray:
@@ -93,10 +137,11 @@ def test_an_island_gives_nothing_until_it_is_joined() -> None:
     before = d.state.supply.copy()
     put_silver(d, island)
     assert (d.network.label[island] >= FLOATING).all()
-    assert (d.state.supply == before).all()
+    assert d.state.supply.tobytes() == before.tobytes()
     put_silver(d, column[:-2])
-    assert d.state.supply.reshape(nz // 2, -1)[island[0] // (ny * nx) // 2].max() == 1.0
-    assert (d.state.supply >= before).all()
+    left = d.state.supply["left"][0]
+    assert left.reshape(nz // 2, -1)[island[0] // (ny * nx) // 2].max() == 1.0
+    assert (left >= before["left"][0]).all()
 
 
 def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
@@ -107,16 +152,16 @@ def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
     beside = np.array([any(d.state.sites["cation"][near(int(site), k, *d.lattice.shape)] >= METAL
                            for k in range(6)) for site in places])  # fmt: skip
     z, y, x = (k // 2 for k in np.unravel_index(places, d.lattice.shape))
-    left = d.state.supply.reshape([n // 2 for n in d.lattice.shape])[z, y, x]
+    left = d.state.supply["left"].sum(axis=0).reshape([n // 2 for n in d.lattice.shape])[z, y, x]
     alone, touching = places[left == left.min()][0], places[beside][0]
-    assert left.min() < 1e-3
+    assert 0.0 < left.min() < 1e-3
 
     def rates(site: np.int64) -> list[float]:
         return [redox(d.state, d.grid, d.potential.fields, d.model, int(site), 0.0, way)
                 for way in (False, True)]  # fmt: skip
 
     far, metal = rates(alone), rates(touching)
-    d.state.supply[:] = 1.0
+    d.state.supply["left"][0], d.state.supply["left"][1] = 1.0, 0.0
     assert far == pytest.approx([left.min() * one for one in rates(alone)], rel=1e-12)
     assert metal == rates(touching)
 
@@ -201,18 +246,20 @@ def test_changes_of_metal_are_followed_too() -> None:
     d.patches.count = MOST
     d.follow_metal()
     assert (d.state.supply != before).any()
-    followed = d.state.supply.copy()
-    d.supply.seen = None
-    d.supply.follow(d.state.supply)
-    assert followed.tobytes() == d.state.supply.tobytes()
+    followed = d.state.supply.tobytes()
+    assert followed == anew(d)
 
 
 @pytest.mark.parametrize(("factor", "least"), [("1", 1.0), ("1e-5", 1e-3), ("0", 1e-8)])
 def test_a_factor_of_one_knows_no_distance(factor: str, least: float) -> None:
-    """It stands for electrons everywhere, and takes the barrier for nuclei away; any less falls off."""
+    """It stands for electrons everywhere, of what is nearest, and takes the barrier for nuclei away; any less
+    falls off."""
     d = device(reduced("thin_film_100nm", **{"electrode.isolated_redox_factor": factor}, thickness="16 nm"))
-    assert d.state.supply.min() <= least
-    assert (d.state.supply == 1.0).all() == (factor == "1")
+    cathode, anode = d.state.supply["left"]
+    assert (cathode + anode).min() <= least
+    assert (cathode + anode == 1.0).all() == (factor == "1")
+    assert cathode[0] > anode[0]
+    assert cathode[-1] < anode[-1]
 
 
 def test_a_wide_decade_costs_no_more() -> None:
@@ -220,4 +267,4 @@ def test_a_wide_decade_costs_no_more() -> None:
     wide = {"electrode.tunnelling_decade": "2 nm", "electrode.isolated_redox_factor": 0.5}
     d = device(reduced("thin_film_100nm", **wide, thickness="16 nm"))
     assert d.supply.rim * d.supply.cell_nm < 8.7
-    assert 0.0 < d.state.supply.min() < 1.0
+    assert 0.0 < d.state.supply["left"].sum(axis=0).min() < 1.0
