@@ -920,7 +920,7 @@ def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str]
                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Both kinds of vacancies are run once, time and folder are told; what is compiled: test_warmup.py."""
     ran: list[str] = []
-    monkeypatch.setattr("kmc.commands.warmup._compile", ran.append)
+    monkeypatch.setattr("kmc.commands.warmup.compile_run", lambda kind, events: ran.append(kind))
     assert cli.main(["warmup", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert ran == ["equilibrium", "explicit"]

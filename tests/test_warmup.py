@@ -20,8 +20,8 @@ def known():
     print(json.dumps(found))
 """
 WARM_UP = """
-from kmc.commands.warmup import _compile
-_compile("equilibrium")
+from kmc.commands.warmup import compile_events, compile_run
+compile_run("equilibrium", compile_events)
 known()
 """
 #: a film of 20 nm whose seam was filled by hand, and an atom aside: atoms leave the hot filament, and return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import typer
 
@@ -29,10 +32,10 @@ def warmup(
     if problem := cache_problem():
         raise UserError(problem, next_step=CACHE_STEP)
     started = time.monotonic()
-    with spinner("compiling", quiet) as tell:
+    with spinner("compiling", quiet), ProcessPoolExecutor(1, get_context("spawn")) as beside:
+        events = beside.submit(compile_events)
         for vacancies in ("equilibrium", "explicit"):
-            tell(f"compiling (vacancies {vacancies})")
-            _compile(vacancies)
+            compile_run(vacancies, events.result)
     cache.sweep()
     wall_s = round(time.monotonic() - started, 2)
     if as_json:
@@ -42,10 +45,30 @@ def warmup(
     return 0
 
 
-def _compile(vacancies: str) -> None:
-    """Run two microseconds in a small window, the second with a filament and an island: all kernels of a run.
+def compile_events() -> None:
+    """The kernels of events, half of the work: for a state of nothing, as a run calls them."""
+    import numpy as np
 
-    Few changes of metal call for the last two, which are called for none.
+    from kmc import kernels
+    from kmc.model import build_model
+    from kmc.settings import Settings
+    from kmc.stack import load_stack
+    from kmc.state import FIELD, Grid, allocate
+
+    shape = (8, 8, 8)
+    state, fields = allocate(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), 8), np.zeros(512, FIELD)
+    model = build_model(load_stack("ogb_20nm"), 0.3, Settings())[0]
+    arrays = state, Grid(*shape, False), fields, model
+    kernels.advance(*arrays, np.random.default_rng(0), 0.0, 1, False)
+    kernels.settle_all(*arrays[:2])
+    kernels.refresh_near(*arrays, np.zeros(1, np.int64))
+    kernels.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)
+
+
+def compile_run(vacancies: str, events: Callable[[], None]) -> None:
+    """Run 50 ns in a small window with a filament and an island: all kernels of a run.
+
+    events: waits until those that a run calls last are compiled.
     """
     import numpy as np
 
@@ -57,11 +80,10 @@ def _compile(vacancies: str) -> None:
     from kmc.stack import load_stack
     from kmc.state import EMPTY, KIND_METAL
 
-    protocol = Protocol.hold("1 V", "1 us", compliance="1 uA")
-    protocol += Protocol.hold("0.6 V", "1 us", compliance="1 mA")
+    protocol = Protocol.hold("0.6 V", "50 ns", compliance="1 mA")
     settings = read_settings({"window": "8 nm", "vacancies": vacancies, "event_budget": 10_000})
-    simulation = Simulation(load_stack("ogb_20nm"), protocol, settings, 0)
-    simulation.run(should_stop=lambda: simulation.time_s >= 1e-6)
+    stack = load_stack("ogb_7nm").choose(**{"device.heat_padding": "30 nm"})  # less to solve
+    simulation = Simulation(stack, protocol, settings, 0)
     simulation.state_dict()  # it asks for the heat of an open filament, which a run does where it is hot
     device, lattice = simulation.device, simulation.lattice
     between = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
@@ -72,11 +94,9 @@ def _compile(vacancies: str) -> None:
     kernels.place_many(device.state, device.grid, KIND_METAL, np.append(seam, island).astype(np.int32))
     device.trace_current()
     device.solve_fields()
-    simulation.run()
-    arrays = device.state, device.grid, device.potential.fields, device.model
     device.follow_metal()  # nothing changed: it goes all the way for that
     change = device.state.dirty[:1].copy()
     change["site"], change["was"], change["shift"] = seam[0], 0, 1.0
     device.patches.follow(device.state, change, 1.0, device.thermal, 1.0)
-    kernels.refresh_near(*arrays, seam.astype(np.int64))
-    kernels.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)
+    events()
+    simulation.run()
