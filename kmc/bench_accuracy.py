@@ -68,7 +68,7 @@ def solved(simulation: Simulation, settings: Settings) -> Simulation:
     restore_state(device, device_state(mine)["state"])
     device.source, device.limit = mine.source, mine.limit
     device.density[:] = _regridded(mine.density, device.density.shape)
-    device.supply.seen = None  # all of it anew
+    device.supply.anew = True  # all of it anew
     device.trace_current()
     device.operated = ()
     device.operate()

@@ -86,7 +86,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.network.silver.restore(saved["silver"])
     device.network.side[device.network.film] = saved["side"]
     device.network.label[device.network.film] = saved["label"]
-    device.supply.seen = None
+    device.supply.anew = True
     device.potential.plated = saved["plated"].copy()
     heated = Heated(**saved["path"]["heat"])
     conductance, bridged, gap = (saved["path"][name] for name in _PATH)

@@ -1,8 +1,10 @@
-"""What of the metal across a gap is nearest to an atom: the electrodes as height maps, atoms by plane."""
+"""The nearest metal: of an atom across a gap, electrodes as height maps, atoms by plane; and of cells."""
 
 import numpy as np
 
 from .cache import njit
+
+NOWHERE = 1 << 62  # a distance that nothing has
 
 
 @njit
@@ -42,3 +44,49 @@ def nearest_of(x: int, y: int, z: int, height, way: int, reach: int, ny: int, nx
             if 0 < flat + dz * dz < nearest:
                 nearest, site = flat + dz * dz, ((z + way * dz) * ny + row) * nx + column
     return nearest, site
+
+
+@njit
+def nearest_cells(some, rim: int, low: int, high: int):
+    """Which of `some` is nearest to each cell of the planes from `low` to below `high`; exact within `rim`.
+
+    some: bool [z, y, x], x and y periodic. Returns squared distances in cells, NOWHERE where none is, and the
+    numbers of the nearest, of those as near the lowest; both int64 [high - low, y, x]. Axis by axis on one
+    number, distance before cell; rows without any are passed over.
+    """
+    (nz, ny, nx), count = some.shape, some.size
+    first, last = max(low - rim, 0), min(high + rim, nz)
+    square, which = np.full((high - low, ny, nx), NOWHERE), np.zeros((high - low, ny, nx), np.int64)
+    along = np.full((last - first, ny, nx), NOWHERE)
+    across, filled = along.copy(), np.zeros((2, last - first, ny), np.bool_)
+    for z in range(first, last):
+        for y in range(ny):
+            for x in range(nx):
+                if some[z, y, x]:
+                    filled[0, z - first, y] = True
+                    for k in range(-min(rim, nx // 2), min(rim, nx // 2) + 1):
+                        i = (x + k) % nx
+                        key = k * k * count + (z * ny + y) * nx + x
+                        along[z - first, y, i] = min(along[z - first, y, i], key)
+    for z in range(last - first):
+        for y in range(ny):
+            for k in range(-min(rim, ny // 2), min(rim, ny // 2) + 1):
+                j = (y + k) % ny
+                if filled[0, z, y]:
+                    filled[1, z, j] = True
+                    for x in range(nx):
+                        across[z, j, x] = min(across[z, j, x], along[z, y, x] + k * k * count)
+    for z in range(last - first):
+        for c in range(max(z + first - rim, low), min(z + first + rim + 1, high)):
+            k = c - z - first
+            for y in range(ny):
+                if filled[1, z, y]:
+                    for x in range(nx):
+                        square[c - low, y, x] = min(square[c - low, y, x], across[z, y, x] + k * k * count)
+    for c in range(high - low):
+        for y in range(ny):
+            for x in range(nx):
+                key = square[c, y, x]
+                if key < NOWHERE:
+                    square[c, y, x], which[c, y, x] = key // count, key % count
+    return square, which

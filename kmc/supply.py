@@ -16,6 +16,7 @@ import numpy as np
 
 from .fields import Potential
 from .lattice import Lattice, Region
+from .nearest_kernels import nearest_cells
 from .state import SIDES, State
 from .transport import Network
 from .transport_kernels import ANODE, FLOATING
@@ -23,8 +24,7 @@ from .transport_kernels import ANODE, FLOATING
 DECADES = 13.0  # of tunnelling: beyond, nothing is left
 _FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it
 _CELL = 2  # sites along an edge of a cell that shares a distance
-_NOWHERE = 1 << 62
-_SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("charge", "f8")])  # sites, and their sums; or their mean
+_SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("charge", "f8")])  # of a cell: sites and sums of them
 
 
 class Supply:
@@ -33,77 +33,77 @@ class Supply:
     def __init__(self, lattice: Lattice, network: Network, factor: float):
         self.network, self.sites = network, lattice.shape
         self.shape = tuple(n // _CELL for n in lattice.shape)
-        region = lattice.region.ravel()
-        self.fixed = np.zeros((SIDES, math.prod(self.shape)), _SOURCE)
-        self.fixed["some"][0] = self._sums(np.flatnonzero((region == Region.COUNTER) | network.in_organic))
-        self.fixed["some"][1] = self.fixed["unit"][1] = self._sums(np.flatnonzero(region == Region.ELECTRODE))
-        self.carriers = self._sums(np.flatnonzero(network.in_organic))
+        region, count = lattice.region.ravel(), math.prod(self.shape)
+        organic = np.bincount(self._cells(np.flatnonzero(network.in_organic)), minlength=count)
+        counter, electrode = (np.bincount(self._cells(np.flatnonzero(region == kind)), minlength=count)
+                              for kind in (Region.COUNTER, Region.ELECTRODE))  # fmt: skip
+        self.fixed = np.zeros((SIDES, count), _SOURCE)
+        self.fixed["some"] = counter + organic, electrode
+        self.fixed["unit"][1] = electrode
+        self.carriers = organic.astype(float)
+        self.sources = self.fixed.copy()  # with the film's silver, as of the last look
+        self.silver = [np.zeros(0, np.int64)] * SIDES  # cells that have some of it
+        self.sheet_voltage = 0.0
         self.cell_nm = _CELL * lattice.spacing_nm
         self.decade_nm = math.log(10) * lattice.spacing_nm / network.decay
         self.near_nm = -math.log10(factor) * self.decade_nm if factor > 0.0 else 0.0
         self.far_nm = min(DECADES * self.decade_nm, _FARTHEST_NM)
         self.everywhere = factor >= 1.0
         self.rim = max(self.shape) if self.everywhere else math.ceil(self.far_nm / self.cell_nm)
-        self.seen: np.ndarray | None = None  # _SOURCE [SIDES, cells]: means at the last look
+        #: what is left by squared distance in cells; nothing of the last and all beyond
+        self.left = self._left(np.arange(3 * self.rim**2 + 2))
+        self.anew = True  # the next look is to write all
 
     def follow(self, state: State, potential: Potential) -> None:
         """Write `state.supply` for the film's silver as the network last saw it."""
-        sources = self._sources(potential.fields, potential.sheet_voltage)
-        changed = np.ones(sources.shape, bool) if self.seen is None else sources != self.seen
-        planes = np.flatnonzero(changed.reshape(SIDES, self.shape[0], -1).any(axis=(0, 2)))
-        self.seen = sources
-        if len(planes) == 0:
+        changed = self._look(potential.fields, potential.sheet_voltage)
+        if self.anew:
+            changed = np.arange(self.sources.shape[1])
+        if len(changed) == 0:
             return
-        low, high = max(planes[0] - self.rim, 0), min(planes[-1] + self.rim + 1, self.shape[0])
-        nearest = [self._nearest(some, low, high) for some in sources["some"] > 0.0]
+        self.anew = False
+        plane = self.shape[1] * self.shape[2]
+        low = max(int(changed.min()) // plane - self.rim, 0)
+        high = min(int(changed.max()) // plane + self.rim + 1, self.shape[0])
+        nearest = [nearest_cells(some.reshape(self.shape), self.rim, low, high)
+                   for some in self.sources["some"] > 0.0]  # fmt: skip
         for side, (square, which) in enumerate(nearest):
-            out = state.supply[side].reshape(self.shape)[low:high]
-            found = sources[side][which]
-            out["unit"], out["charge"] = found["unit"], found["charge"]
-            if self.everywhere:  # a cell as near to both has the cathode's
+            out, found = state.supply[side].reshape(self.shape)[low:high], self.sources[side][which]
+            for name in ("unit", "charge"):
+                out[name] = found[name] / np.maximum(found["some"], 1.0)
+            out["left"] = self.left[np.minimum(square, len(self.left) - 1)]
+            if self.everywhere:  # of what is nearest alone, of the cathode's where both are
                 other = nearest[1 - side][0]
                 out["left"] = square <= other if side == 0 else square < other
-            else:
-                apart = self.cell_nm * np.sqrt(square)
-                beyond = np.maximum(apart - self.near_nm, 0.0) / self.decade_nm
-                out["left"] = np.where(apart < self.far_nm, 10.0**-beyond, 0.0)
 
-    def _sources(self, fields: np.ndarray, sheet_voltage: float) -> np.ndarray:
-        """The sources of each cell and their mean potentials, V."""
+    def _left(self, square: np.ndarray) -> np.ndarray:
+        """What tunnelling leaves at squared distances in cells."""
+        apart = self.cell_nm * np.sqrt(square)
+        beyond = np.maximum(apart - self.near_nm, 0.0) / self.decade_nm
+        return np.where((apart < self.far_nm) & (square < square[-1]), 10.0**-beyond, 0.0)
+
+    def _look(self, fields: np.ndarray, sheet_voltage: float) -> np.ndarray:
+        """Bring the sources up to date; returns the cells whose sources or their potentials are others."""
         film = self.network.film
-        label = self.network.label[film]
-        sources = self.fixed.copy()
-        sources["charge"][0] += sheet_voltage * self.carriers
+        label, changed = self.network.label[film], []
+        if sheet_voltage != self.sheet_voltage:
+            moved = np.flatnonzero(self.carriers)
+            self.fixed["charge"][0], self.sheet_voltage = sheet_voltage * self.carriers, sheet_voltage
+            self.sources["charge"][0][moved] = self.fixed["charge"][0][moved]
+            changed.append(moved)
         for side, joined in enumerate(((label < FLOATING) & (label != ANODE), label == ANODE)):
             sites = film[joined]
-            sources["some"][side] += self._sums(sites)
-            for name in ("unit", "charge"):
-                sources[name][side] += self._sums(sites, fields[name][sites])
-        for name in ("unit", "charge"):
-            sources[name] /= np.maximum(sources["some"], 1.0)
-        return sources
+            cells, place = np.unique(self._cells(sites), return_inverse=True)
+            every = np.union1d(cells, self.silver[side])
+            now, at = self.fixed[side][every], np.searchsorted(every, cells)
+            for name in ("some", "unit", "charge"):
+                values = None if name == "some" else fields[name][sites]
+                now[name][at] += np.bincount(place, values, len(cells))
+            changed.append(every[now != self.sources[side][every]])
+            self.sources[side][every], self.silver[side] = now, cells
+        return np.concatenate(changed)
 
-    def _sums(self, sites: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
-        """How many sites each cell has, or the sums of their values, float64 [cells]."""
+    def _cells(self, sites: np.ndarray) -> np.ndarray:
+        """Number of the cell that each site is in."""
         places = tuple(k // _CELL for k in np.unravel_index(sites, self.sites))
-        cells = np.ravel_multi_index(places, self.shape)
-        return np.bincount(cells, values, math.prod(self.shape)).astype(float)
-
-    def _nearest(self, some: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distance (in cells) of each cell of some planes to the nearest that has sources, and that
-        cell's number; of cells as near the first, whatever the planes. Exact up to `far_nm`.
-
-        Axis by axis on one number, distance before cell. No source within reach: at least _NOWHERE's.
-        """
-        count, below = some.size, max(low - self.rim, 0)
-        own = np.where(some, np.arange(count), _NOWHERE).reshape(self.shape)[below : high + self.rim]
-        for axis in (2, 1):
-            reach = min(self.rim, own.shape[axis] // 2)
-            own = np.minimum.reduce([np.roll(own, k, axis) + k * k * count for k in range(-reach, reach + 1)])
-        out = np.full((high - low, *own.shape[1:]), _NOWHERE)
-        for k in range(-self.rim, self.rim + 1):
-            first, last = max(low + k, below), min(high + k, below + len(own))
-            if first < last:
-                part = out[first - k - low : last - k - low]
-                np.minimum(part, own[first - below : last - below] + k * k * count, out=part)
-        return out // count, out % count
+        return np.ravel_multi_index(places, self.shape)

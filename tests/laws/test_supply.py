@@ -52,7 +52,7 @@ def given(d: Device) -> list[np.ndarray]:
 
 def anew(d: Device) -> bytes:
     """What a fresh look finds."""
-    d.supply.seen = None
+    d.supply.anew = True
     d.supply.follow(d.state, d.potential)
     return d.state.supply.tobytes()
 
