@@ -5,8 +5,10 @@ looks like."""
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from kmc.errors import UserError, listed, nearest
 
 SIZE_LIMIT = 1_000_000  # bytes
 DEPTH_LIMIT = 40
+KEPT_MOST = 100_000  # characters of a file that is not parsed again
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _NOT_FINITE = {".nan": "nan", ".inf": "inf", "+.inf": "inf", "-.inf": "-inf"}
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -85,12 +88,19 @@ def read_text(path: Path, kind: str = ".yaml", limit: int = SIZE_LIMIT) -> str:
 
 def read(path: Path, begin: str = "family: ligand") -> Mapping:
     """The top-level mapping of the YAML file `path`, which may `begin` so."""
-    document = parse(read_text(path), str(path))
+    text = read_text(path)
+    document = copy.deepcopy(_kept(text, str(path))) if len(text) <= KEPT_MOST else parse(text, str(path))
     if not isinstance(document, Mapping):
         raise UserError(
             "is not a YAML mapping of keys to values", f"{path}:1", next_step=f"begin with e.g. {begin}"
         )
     return document
+
+
+@lru_cache(maxsize=64)
+def _kept(text: str, file: str) -> Any:
+    """What a file said when it was read before: a stack is of ten cards, a study of hundreds of stacks."""
+    return parse(text, file)
 
 
 def parse(text: str, file: str) -> Any:

@@ -20,13 +20,14 @@ from kmc import transport_kernels as tk
 from kmc.lattice import Region
 from kmc.model import build_model
 from kmc.multigrid import Hierarchy, face_conductances
+from kmc.nearest_kernels import nearest_cells
 from kmc.settings import Settings
 from kmc.state import FIELD, KIND_METAL, Grid, State, allocate
 
 EVENT_SHAPE = (8, 8, 8)
 SHAPE = (16, 8, 8)
 SPACING_NM = 0.2935
-TRIALS = 80
+TRIALS = 40
 
 
 def events(name: str) -> dict[str, np.ndarray]:
@@ -60,7 +61,7 @@ def column(top: int) -> tuple[State, np.ndarray, np.ndarray]:
 
 
 def potentials() -> dict[str, np.ndarray]:
-    """Coarsen, solve, prolong and relax around a column of silver."""
+    """Coarsen, solve, prolong and relax around a column of silver; the cells of it nearest to each."""
     state, _, fields = column(11)
     cells = tuple(n // 2 for n in SHAPE)
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
@@ -81,7 +82,7 @@ def potentials() -> dict[str, np.ndarray]:
                 0.4, 0.1, 0.026)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
             "charge": np.array(fields["charge"]), "source": np.array(fields["source"]),
-            "rounds": np.array([rounds, spill])}
+            "nearest": np.array(nearest_cells(fixed == 1, 2, 1, 6)), "rounds": np.array([rounds, spill])}
 
 
 def currents(top: int) -> dict[str, np.ndarray]:

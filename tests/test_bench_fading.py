@@ -32,6 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REPEATS_VARIABLE, "1")
 
 
+@pytest.mark.slow
 def test_rows_of_fading(small: None) -> None:
     """One a choice of accelerations; each costs more than nothing; others are held against "all"."""
     told: list[str] = []

@@ -63,20 +63,20 @@ def fingerprint(stack: Stack) -> list[bytes]:
 @lru_cache(maxsize=64)
 def lattice_hash(name: str, role: str = "", key: str = "", value: str = "") -> str:
     """Hash of the lattice of a stack, with one value changed."""
-    stack = kmc.load_stack(name, **({f"{role}.{key}": value} if role else {}))
+    stack = loaded(name).choose(**({f"{role}.{key}": value} if role else {}))
     return build(stack, SETTINGS, streams.stream(1, "morphology")).hash
 
 
 def numbers(name: str) -> list[tuple[str, str]]:
     """(role, key) of every number on the cards of a stack that may be chosen: a ligand fills voids."""
-    stack = kmc.load_stack(name)
+    stack = loaded(name)
     cards = {role: card for role, card in stack.cards().items() if role != "void" or stack.ligand is None}
     return [(role, key) for role, card in cards.items() for key in card.values if key not in DEVICE]
 
 
 def changed(name: str, role: str, key: str) -> str:
     """Another value that the card would take, with its unit."""
-    card = kmc.load_stack(name).cards()[role]
+    card = loaded(name).cards()[role]
     quantity, bounds = card.values[key], FAMILIES[card.family][key]
     value = 1.4 * quantity.value if quantity.value else 0.06
     if value > bounds.high:
@@ -87,14 +87,14 @@ def changed(name: str, role: str, key: str) -> str:
 def moves(name: str, role: str, key: str, whole: list[bytes]) -> bool:
     """Whether a change of this number changes anything that a run of the stack is made of."""
     value = changed(name, role, key)
-    if fingerprint(kmc.load_stack(name, **{f"{role}.{key}": value})) != whole:
+    if fingerprint(loaded(name).choose(**{f"{role}.{key}": value})) != whole:
         return True
     return role in STRUCTURAL and lattice_hash(name, role, key, value) != lattice_hash(name)
 
 
 def reached(name: str) -> set[tuple[str, str]]:
     """(family, key) of the numbers of a stack whose change moves something."""
-    stack = kmc.load_stack(name)
+    stack = loaded(name)
     whole = fingerprint(stack)
     assert fingerprint(kmc.load_stack(name)) == whole
     cards = stack.cards()

@@ -88,7 +88,7 @@ def hop_by_hop(w: Window, entity: int, generator: np.random.Generator) -> tuple[
             return ION_AT, site
 
 
-@pytest.mark.parametrize("seed", [1, 4])
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int) -> None:
     """The chance to come back within four standard errors of 1500 ions that hop.
 

@@ -38,8 +38,8 @@ def at(device, voltage: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "kelvin"), [
-    ("ogb_20nm", 300.0), ("ogb_20nm", 77.0), ("ddab_20nm", 300.0), ("ogb_90nm", 300.0), ("ogb_100nm", 300.0),
-    ("thin_film_100nm", 300.0)])  # fmt: skip
+    ("ogb_20nm", 300.0), ("ogb_20nm", 77.0), ("ddab_20nm", 300.0), ("ogb_90nm", 300.0),
+    *(pytest.param(name, 300.0, marks=pytest.mark.slow) for name in ("ogb_100nm", "thin_film_100nm"))])
 def test_it_does_not_depend_on_the_way(name: str, kelvin: float) -> None:
     """A step to 0.6 V at once, by half of it, from above, and back to 0 V: the same potentials.
 
@@ -161,7 +161,7 @@ def test_along_the_electrode_meshes_agree() -> None:
     assert off[False] > 0.3 * K_B * 300.0
 
 
-@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
+@pytest.mark.parametrize("name", [pytest.param("ogb_20nm", marks=pytest.mark.slow), "ddab_20nm"])
 def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
     """At voltages of a SET and of a RESET: its mean potential within half of kT/e, and within a fifth beside
     the electrode.
@@ -230,8 +230,9 @@ def test_vacancies_gather_right_beside_silver(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("kelvin", "volts", "most"), [
-    (300.0, 0.4, 0.7), (300.0, 1.0, 2.4), (300.0, -1.0, 0.1), (400.0, 0.4, 0.7), (100.0, 0.4, 0.7),
-    (100.0, -2.0, 1.2), (50.0, -1.0, 2.0)])  # fmt: skip
+    (300.0, 0.4, 0.7), (300.0, -1.0, 0.1), (100.0, -2.0, 1.2),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (
+        (300.0, 1.0, 2.4), (400.0, 0.4, 0.7), (100.0, 0.4, 0.7), (50.0, -1.0, 2.0)))])  # fmt: skip
 def test_a_few_steps_find_what_is_on_a_site(monkeypatch: pytest.MonkeyPatch, kelvin: float, volts: float,
                                             most: float) -> None:  # fmt: skip
     """In all of the window: those of a solution are within `most` kT/e of twenty times as many for 99 of 100

@@ -241,13 +241,14 @@ def spread(slices: int, seed: int) -> float:
     return float(np.mean(found)) / simulation.device.thermal
 
 
-@pytest.mark.parametrize("knobs", [(1, 1024), pytest.param((1, 64, 1024), marks=pytest.mark.slow)])
-def test_more_slices_are_less_error(knobs: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("knobs", "seeds"), [
+    ((1, 1024), 2), pytest.param((1, 64, 1024), 6, marks=pytest.mark.slow)])  # fmt: skip
+def test_more_slices_are_less_error(knobs: tuple[int, ...], seeds: int) -> None:
     """Tips that come and go behind a resistor: the lag falls with the knob.
 
     Means of six seeds: 0.18, 0.18 and 0.02 kT. Up to 64 slices what bounds it is that slices begin short.
     """
-    lags = [np.mean([spread(slices, seed) for seed in range(1, 7)]) for slices in knobs]
+    lags = [np.mean([spread(slices, seed) for seed in range(1, seeds + 1)]) for slices in knobs]
     assert min(lags[:-1]) > 0.05
     assert lags[-1] < 0.25 * min(lags[:-1])
 
