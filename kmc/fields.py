@@ -144,8 +144,9 @@ class Potential:
         return np.ravel_multi_index(places, self.fixed.shape)
 
     def ions_on(self, sites: np.ndarray) -> np.ndarray:
-        """What of its cell's ions an open site has, V times permittivity."""
-        return (self.ions * self.share).ravel()[self._cells(sites)]
+        """What of its cell's ions a site has that is taken no more, V times permittivity."""
+        share = self.share / (1.0 + self.share / self.factor)
+        return (self.ions * share).ravel()[self._cells(sites)]
 
     def _plated(self, state: State) -> np.ndarray:
         """Sites of the atoms that plate the organic and are still there."""

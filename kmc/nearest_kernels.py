@@ -83,10 +83,8 @@ def nearest_cells(some, rim: int, low: int, high: int):
                 if filled[1, z, y]:
                     for x in range(nx):
                         square[c - low, y, x] = min(square[c - low, y, x], across[z, y, x] + k * k * count)
-    for c in range(high - low):
-        for y in range(ny):
-            for x in range(nx):
-                key = square[c, y, x]
-                if key < NOWHERE:
-                    square[c, y, x], which[c, y, x] = key // count, key % count
+    keys, cells = square.reshape(-1), which.reshape(-1)
+    for i in range(keys.size):
+        if keys[i] < NOWHERE:
+            cells[i], keys[i] = keys[i] % count, keys[i] // count
     return square, which

@@ -1,4 +1,4 @@
-"""Electrons for ions that touch no metal: they tunnel there from metal that is joined to an electrode.
+"""Electrons for ions that touch no metal: from how far, and at which potential, they tunnel there.
 
 An island has none to give but what reaches it, so only connected metal, the electrodes and an organic under
 the film, whose carriers reach silver on it, are sources. The card's `isolated_redox_factor` is of the nearest
@@ -28,7 +28,7 @@ _SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("charge", "f8")])  # of a c
 
 
 class Supply:
-    """What is left of the card's `factor`, cell by cell, beside the silver that a Network has seen."""
+    """Of each cell and side: what is left of the card's `factor`, and the potential of the electrons."""
 
     def __init__(self, lattice: Lattice, network: Network, factor: float):
         self.network, self.sites = network, lattice.shape

@@ -15,7 +15,7 @@ from scipy.sparse.linalg import splu
 from . import heat_kernels as hk
 from .lattice import SOLID, Region
 
-ISLAND = 3.0  # times its layer's conductivity or as much less: film in an electrode, gaps (10: twice as many)
+ISLAND = 3.0  # times its layer's conductivity or as much less: film in an electrode, gaps (10: many steps)
 RESIDUAL = 0.002  # relative: rise and outflow are then within 1 %, those of the film within 0.1 % (measured)
 MOST = 1000  # steps of conjugate gradients; some tens are usual
 

@@ -920,10 +920,12 @@ def test_warmup_says_how_long(run_file: Path, capsys: pytest.CaptureFixture[str]
                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """Both kinds of vacancies are run once, time and folder are told; what is compiled: test_warmup.py."""
     ran: list[str] = []
+    beside = SimpleNamespace(join=lambda: None, terminate=lambda: ran.append("ended"))
+    monkeypatch.setattr("kmc.commands.warmup.start_beside", lambda: beside)
     monkeypatch.setattr("kmc.commands.warmup.compile_run", lambda kind, events: ran.append(kind))
     assert cli.main(["warmup", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert ran == ["equilibrium", "explicit"]
+    assert ran == ["equilibrium", "explicit", "ended"]
     assert told["cache"] == str(cache.cache_dir())
     assert told["wall_s"] >= 0.0
 

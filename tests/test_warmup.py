@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from kmc.commands.warmup import start_beside
+
 KNOWN = """
 import json, sys
 from numba.core.dispatcher import Dispatcher
@@ -79,6 +81,13 @@ def test_a_run_after_the_warmup_compiles_nothing(
     assert {"kmc.kernels.refresh_box", "kmc.heat_kernels.bonds_of", "kmc.kernels.refresh_near",
             "kmc.bridge_kernels.floating_potentials"} <= set(run)  # fmt: skip
     assert left(run, ready) == []
+
+
+def test_the_events_are_compiled_beside() -> None:
+    """By a process that ends well."""
+    beside = start_beside()
+    beside.join()
+    assert beside.exitcode == 0
 
 
 def test_what_is_left_is_seen(run: dict[str, list[str]]) -> None:

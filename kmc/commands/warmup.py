@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 
 import typer
 
@@ -32,10 +33,13 @@ def warmup(
     if problem := cache_problem():
         raise UserError(problem, next_step=CACHE_STEP)
     started = time.monotonic()
-    with spinner("compiling", quiet), ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        events = beside.submit(compile_events)
-        for vacancies in ("equilibrium", "explicit"):
-            compile_run(vacancies, events.result)
+    with spinner("compiling", quiet):
+        beside = start_beside()
+        try:
+            for vacancies in ("equilibrium", "explicit"):
+                compile_run(vacancies, beside.join)  # what failed beside, a run compiles itself
+        finally:
+            beside.terminate()
     cache.sweep()
     wall_s = round(time.monotonic() - started, 2)
     if as_json:
@@ -43,6 +47,19 @@ def warmup(
     else:
         typer.echo(f"kernels ready after {wall_s} s, in {cache.cache_dir()}")
     return 0
+
+
+def start_beside() -> BaseProcess:
+    """A process that compiles the kernels of events, and ends by itself even where this one was killed."""
+    process = get_context("spawn").Process(target=_compile_beside, daemon=True)
+    process.start()
+    return process
+
+
+def _compile_beside() -> None:
+    """Ctrl-C of the terminal reaches both processes: the first one ends this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    compile_events()
 
 
 def compile_events() -> None:
