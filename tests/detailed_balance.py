@@ -62,15 +62,15 @@ def potential(w: Window, site: int) -> float:
 
 
 def around(w: Window, site: int) -> float:
-    """Potential of the metal beside an atom, V; without any what is applied there without the atom.
+    """Potential of the metal beside an atom, V; without any of what its electron tunnels to.
 
     NaN between metals of two potentials, where there is no equilibrium.
     """
     near = [j for d in range(6) if w.state.sites["cation"][j := neighbour(w.grid, site, d)] >= METAL]
-    if not near:
-        unit = w.fields["unit"][site] if w.state.sites["held"][site] else opened(w, site, "unit")
-        return float(w.state.run["voltage"][0] * unit)
-    each = [potential(w, j) for j in near]
+    z, y, x = (k // 2 for k in np.unravel_index(site, (w.grid.nz, w.grid.ny, w.grid.nx)))
+    sources = w.state.supply[:, (z * (w.grid.ny // 2) + y) * (w.grid.nx // 2) + x]
+    given = [float(w.state.run["voltage"][0] * one["unit"] + one["charge"]) for one in sources if one["left"]]
+    each = [potential(w, j) for j in near] or given
     return each[0] if np.ptp(each) < 1e-12 else math.nan
 
 

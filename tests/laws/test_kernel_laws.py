@@ -33,6 +33,7 @@ def worn() -> Window:
     run(w, np.random.default_rng(11), np.inf, 6000)
     metal = w.state.sites["cation"] >= METAL
     w.fields["unit"][metal], w.fields["charge"][metal] = 0.4, 0.01
+    w.state.supply[0] = (0.7, 0.3, 0.02)  # of atoms by themselves
     kernels.refresh_all(*w)
     return w
 
