@@ -22,8 +22,8 @@ KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "me
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short cases on a small window of the same cards, two seeds, few updates."""
-    short = (Case("set_1mA", Protocol.hold("0.4 V", "20 us", "1 mA"), 60.0),
-             Case("retention_1e5s", Protocol.hold("0 V", "20 us"), 60.0, "set_1mA"),
+    short = (Case("set_1mA", Protocol.hold("0.4 V", "5 us", "1 mA"), 60.0),
+             Case("retention_1e5s", Protocol.hold("0 V", "5 us"), 60.0, "set_1mA"),
              Case("never", Protocol.hold("0.4 V", "1e5 s", "1 mA"), 0.05))  # fmt: skip
     monkeypatch.setattr(bench_device, "cases", lambda: short)
     monkeypatch.setattr(bench_device, "load_stack", reduced)
@@ -49,7 +49,7 @@ def test_rows_of_devices(small: None) -> None:
     assert list(rows) == ["set_1mA", "retention_1e5s", "never", "hop_update"]
     assert all(set(row) == KEYS and row["seeds"] == 2 for row in rows.values())
     assert rows["set_1mA"]["finished"] == 1.0
-    assert rows["set_1mA"]["reached_s"] == pytest.approx(2e-5)
+    assert rows["set_1mA"]["reached_s"] == pytest.approx(5e-6)
     assert rows["never"]["finished"] == 0.0
     assert 0.0 < rows["never"]["reached_s"] < 1.0
     assert rows["never"]["reason"].startswith("stopped after 0.1 s of computing, at ")

@@ -44,6 +44,7 @@ def test_rows_of_fading(small: None) -> None:
     assert len(told) == 2 + len(rows)
 
 
+@pytest.mark.slow
 def test_a_fading_without_an_acceleration_costs_at_least_its_cheaper_end(
     small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

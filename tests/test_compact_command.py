@@ -161,7 +161,7 @@ def test_a_spread_is_not_of_what_is_held_out(tmp_path: Path, capsys: pytest.Capt
     assert written["spread"]["device"]["k_on"] == pytest.approx(0.0, abs=0.02)
 
 
-@pytest.mark.parametrize("start", [False, True])
+@pytest.mark.parametrize("start", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_spread_of_no_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                       start: bool) -> None:  # fmt: skip
     """Without --spread the files carry the model's guess, or that of the fit where the search begins."""
