@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from memory import peak_kb
+from small_stacks import device
 
 from kmc import checkpoint, streams
+from kmc.carry import device_state
 from kmc.errors import CorruptFile, UserError
 
 _LEAVES = st.one_of(
@@ -121,6 +125,29 @@ def test_a_bomb_does_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     written("tree.npy", head((len(deep),)), deep)
     with pytest.raises(CorruptFile, match="damaged"):
         checkpoint.load(path)
+
+
+def layout(value: Any) -> Any:
+    """Names, types and dimensions of what a checkpoint holds of a window."""
+    if isinstance(value, dict):
+        return {key: layout(one) for key, one in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return [str(value.dtype), np.ndim(value)]
+    return type(value).__name__
+
+
+def test_another_layout_is_another_version() -> None:
+    """Else numpy would spread an old array over new records, and a run would go on from nonsense. Who changes
+    what a window carries raises `checkpoint.VERSION` and writes both down here."""
+    held = device_state(device("ogb_20nm"))
+    known = {18: "15e1904c99d5"}
+    assert known[checkpoint.VERSION] == digest_of(held)
+    held["state"]["supply"] = held["state"]["supply"]["left"][0]  # as version 17 had it
+    assert known[checkpoint.VERSION] != digest_of(held)
+
+
+def digest_of(held: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(layout(held), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def test_every_cut_and_flipped_bit_is_found(tmp_path: Path) -> None:
