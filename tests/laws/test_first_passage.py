@@ -29,7 +29,7 @@ from kmc.model import NO_HOP
 from kmc.state import FLIGHT_MOST, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
 
 REACH = 2
-TRIALS = 700
+TRIALS, FEWER = 1500, 700
 SIGMAS = 4.0
 
 
@@ -88,22 +88,23 @@ def hop_by_hop(w: Window, entity: int, generator: np.random.Generator) -> tuple[
             return ION_AT, site
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int) -> None:
-    """The chance to come back within four standard errors of 700 ions that hop.
+@pytest.mark.parametrize(("seed", "trials"), [
+    (1, FEWER), *(pytest.param(seed, TRIALS, marks=pytest.mark.slow) for seed in (1, 4))])
+def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int, trials: int) -> None:
+    """The chance to come back within four standard errors of 1500 ions that hop, of 700 in `make test`.
 
-    Power: an error of 0.1 in the chance would be seen with probability over 0.9. Negative control: half the
-    chance is told apart.
+    Power: an error of 0.07 (0.1) in the chance would be seen with probability over 0.9. Negative control:
+    half the chance is told apart.
     """
     w, entity = alone(seed)
     w.model["flight"] = 0
     generator = np.random.default_rng(3)
-    back = sum(hop_by_hop(w, entity, generator)[0] == HOME for _ in range(TRIALS)) / TRIALS
+    back = sum(hop_by_hop(w, entity, generator)[0] == HOME for _ in range(trials)) / trials
     w.model["flight"] = REACH
     flight(*w, generator, entity)
     side = 2 * REACH + 3
     chance = float(w.state.domain[side**3 // 2, BACK])
-    error = math.sqrt(chance * (1 - chance) / TRIALS)
+    error = math.sqrt(chance * (1 - chance) / trials)
     assert 0.02 < chance < 0.98
     assert abs(back - chance) < SIGMAS * error
     assert abs(back - 0.5 * chance) > SIGMAS * error
@@ -182,7 +183,8 @@ def tabulated(w: Window, atom: int) -> np.ndarray:
     return w.state.domain[: (2 * int(w.model["flight"]) + 3) ** 3].copy()
 
 
-def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:
+@pytest.mark.parametrize("trials", [FEWER, pytest.param(TRIALS, marks=pytest.mark.slow)])
+def test_an_ion_that_goes_ends_where_hops_would_take_it(trials: int) -> None:
     """Means of the three coordinates and of the kind of end, on condition of not coming back, by 4 sigma.
 
     Control: ends that lie one site higher are told apart.
@@ -192,7 +194,7 @@ def test_an_ion_that_goes_ends_where_hops_would_take_it() -> None:
     for reach, found in ends.items():
         w.model["flight"] = reach
         generator = np.random.default_rng(8)
-        while len(found) < TRIALS // 2:
+        while len(found) < trials // 2:
             w.state.entities["returns"][entity] = 0.0
             how, site = flight(*w, generator, entity) if reach else hop_by_hop(w, entity, generator)
             if how != HOME:
