@@ -1,5 +1,5 @@
 # `make run` simulates a device, `make test` tests the program; `make help` lists the rest.
-# Needs Python 3.11 to 3.13 and the packages that pip fetches: no compiler, no server, no account.
+# Needs Python 3.11 to 3.15 and the packages that pip fetches: no compiler, no server, no account.
 
 PYTHON ?= python3
 # Not from the environment: it may hold another program's, and `make clean` removes it. make VENV=... does.
@@ -82,11 +82,11 @@ $(READY_TO_TEST): $(INSTALLED)
 
 check-python:
 	@command -v $(PYTHON) >/dev/null || { \
-	  echo "make: there is no '$(PYTHON)' here; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=python3.12" >&2; \
+	  echo "make: there is no '$(PYTHON)' here; install Python 3.11 or later, or name one: make PYTHON=python3.13" >&2; \
 	  exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
-	  echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1), but Python 3.11, 3.12 or 3.13 is needed;" \
-	       "name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 16))' || { \
+	  echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1), but Python 3.11 to 3.15 is needed;" \
+	       "name another one: make PYTHON=python3.13" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "make: '$(PYTHON)' cannot make environments (no venv or ensurepip); on Debian and Ubuntu:" \
 	       "apt install python3-venv" >&2; exit 2; }

@@ -145,7 +145,7 @@ def exact(states: list[np.ndarray]) -> list[float]:
 
 def _peer() -> Any:
     """The peer's library. UserError where it is not installed."""
-    return optional("pyamg", "test", "kmc bench fields")
+    return optional("pyamg", "test", "kmc bench fields", ", with a Python that pyamg has wheels for")
 
 
 class Peer:

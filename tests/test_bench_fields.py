@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ import pytest
 from kmc import bench_fields as bench
 from kmc.threads import VARIABLES
 
+needs_peer = pytest.mark.skipif(find_spec("pyamg") is None, reason="pyamg has no wheels for this Python")
 KEYS = ["shape", "contrast", "cold_s", "warm_s", "error_G", "peer", "peer_cold_s", "peer_warm_s",
         "ratio_cold", "ratio_warm"]  # fmt: skip
 
 
+@needs_peer
 def test_rows_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each shape and contrast with exactly the promised columns; each step is told."""
     monkeypatch.setattr(bench, "SHAPES", ((12, 10, 16), (10, 12, 18)))
@@ -59,7 +62,7 @@ def test_closing_the_gap_closes_the_circuit() -> None:
     assert 0.9 < other / (1e6 / ((cells == 1e6).sum() - 2 * 144)) < 1.1
 
 
-@pytest.mark.parametrize("most", [10**9, 0])
+@pytest.mark.parametrize("most", [10**9, pytest.param(0, marks=needs_peer)])
 def test_exact_answers_agree_with_a_dense_solve(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """By factors and by the peer's hierarchy, for the first state and for one that differs in a cell."""
     monkeypatch.setattr(bench, "DIRECT", most)
@@ -71,6 +74,7 @@ def test_exact_answers_agree_with_a_dense_solve(monkeypatch: pytest.MonkeyPatch,
         assert found == pytest.approx(bench.conductance(state, np.linalg.solve(a.toarray(), b)), rel=1e-9)
 
 
+@needs_peer
 def test_the_peer_stops_as_soon_as_it_is_as_good() -> None:
     """The iterate that it ends at meets the error, and is no better than it need be."""
     cells, _ = bench.nearly_closed((14, 14, 20), 1e6)

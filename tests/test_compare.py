@@ -194,22 +194,30 @@ def test_the_same_numbers_each_time() -> None:
 # --- the command ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a study of the fake device, one task of which is missing."""
-    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
-    file = tmp_path / "trial" / "study.yaml"
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of the fake device beside its folder of results, one task of which is missing."""
+    file = tmp_path_factory.mktemp("study") / "trial" / "study.yaml"
     file.parent.mkdir()
     file.write_text(
         "stack: ogb_20nm\nvariants: {thickness: [20 nm, 40 nm]}\n"
         "protocols:\n  low: [sweep: {to: 1 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}]\n"
         "  high: [sweep: {to: 2 V, rate: 100 V/s, step: 50 mV, compliance: 1 uA}]\nreplicates: 4\n")
     loaded, out = load_study(file), file.parent / "out"
-    prepare(loaded, out)
-    for index in range(1, loaded.count):
-        assert perform(loaded.task(index), out).state == "done"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "kmc.simulation", fake_simulation)
+        prepare(loaded, out)
+        for index in range(1, loaded.count):
+            assert perform(loaded.task(index), out).state == "done"
+    return file.parent
+
+
+@pytest.fixture
+def study(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of its results, in a copy that a test may change."""
+    monkeypatch.setitem(sys.modules, "kmc.simulation", fake_simulation)
     monkeypatch.setattr(cli, "commands", lambda: {"compare": f"{command.__module__}:compare"})
-    return out
+    return Path(shutil.copytree(done, tmp_path / "trial")) / "out"
 
 
 def test_compare_writes_tables_and_figures(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

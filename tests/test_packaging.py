@@ -20,6 +20,7 @@ TOP = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
 TARGETS = [*PROJECT["scripts"].values(),
            *(value for group in PROJECT["entry-points"].values() for value in group.values())]
+SUPPORTED = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if ":: Python :: 3." in line]
 _TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".cff", ".bib", ".cfg", ".txt", ".sh", ".typed"}
 _LEFT_OUT = {".git", ".venv", "out", "_build", "__pycache__", "build", "dist"}
 
@@ -114,16 +115,28 @@ def test_installed_finds_its_cards(installed: Path, tmp_path: Path) -> None:
     assert Path(stack).is_relative_to(Path(module).parent / "_materials")
 
 
+def test_one_range_of_pythons_is_told() -> None:
+    """By the package, the Makefile and the pages: from the first to the last that is named as supported."""
+    numbers = [tuple(int(part) for part in version.split(".")) for version in SUPPORTED]
+    (first, low), (last, high) = numbers[0], numbers[-1]
+    assert numbers == [(3, minor) for minor in range(low, high + 1)]
+    assert PROJECT["requires-python"] == f">={first}.{low},<{last}.{high + 1}"
+    asked = f"not ({first}, {low}) <= sys.version_info[:2] < ({last}, {high + 1})"
+    assert asked in (TOP / "Makefile").read_text()
+    for page in ("README.md", "Makefile", "docs/tutorial/first-device.md", "docs/reference/compatibility.md"):
+        assert f"{SUPPORTED[0]} to {SUPPORTED[-1]}" in (TOP / page).read_text(), page
+
+
 def others() -> list[str]:
     """Other Pythons on this machine that the project supports and that can make environments."""
     found = {}
-    for name in ("python3.11", "python3.12", "python3.13", "/usr/bin/python3"):
+    for name in (*(f"python{version}" for version in SUPPORTED), "/usr/bin/python3"):
         if shutil.which(name) is None:
             continue
         code = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
         done = subprocess.run([name, "-c", code], capture_output=True, text=True, timeout=60, check=False)
         version = done.stdout.strip()
-        if done.returncode == 0 and version in ("3.11", "3.12", "3.13"):
+        if done.returncode == 0 and version in SUPPORTED:
             found.setdefault(version, name)
     found.pop(f"{sys.version_info[0]}.{sys.version_info[1]}", None)
     return [found[version] for version in sorted(found)][-1:]

@@ -27,22 +27,24 @@ CSV = "time_s,voltage_source_V,current_A\n" + "".join(f"{k * 1e-3},{0.1 * k},{1e
 Traces = tuple[Path, Path, Path]
 
 
-@pytest.fixture
-def traces(tmp_path: Path) -> Traces:
-    """A sweep in which nothing moves, a hold, and a measurement."""
-    settings = {"window": "8 nm"}
+@pytest.fixture(scope="module")
+def simulated_traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep in which nothing moves, a hold, and a measurement, in one folder."""
+    home = tmp_path_factory.mktemp("traces")
     protocols = {"sweep": kmc.Protocol.sweep("0.2 V", rate="1e8 V/s", step="50 mV"),
                  "hold": kmc.Protocol.hold("0.1 V", "1 ns")}  # fmt: skip
-    paths = []
     for name, protocol in protocols.items():
-        ds = kmc.simulate("ogb_7nm", protocol, settings=settings)
-        folder = tmp_path / name
-        (folder / "segments").mkdir(parents=True)
-        dataset.write_segment(folder, 0, ds)
-        paths.append(folder)
-    mine = tmp_path / "mine.csv"
-    mine.write_text(CSV)
-    return paths[0], paths[1], mine
+        (home / name / "segments").mkdir(parents=True)
+        dataset.write_segment(home / name, 0, kmc.simulate("ogb_7nm", protocol, settings={"window": "8 nm"}))
+    (home / "mine.csv").write_text(CSV)
+    return home
+
+
+@pytest.fixture
+def traces(simulated_traces: Path, tmp_path: Path) -> Traces:
+    """Them, in copies that a test may change."""
+    shutil.copytree(simulated_traces, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "sweep", tmp_path / "hold", tmp_path / "mine.csv"
 
 
 def test_what_traces_are_drawn_against(

@@ -99,6 +99,13 @@ def slope_of(source_V, limit_A, guess_V, s, p, out):
 
 
 @njit
+def fill(out, values):
+    """Copy one by one: for an assignment to a slice numba compiles messages as well, which takes seconds."""
+    for i in range(values.size):
+        out[i] = values[i]
+
+
+@njit
 def solve(matrix, right):
     """Solution of one or two linear equations by Cramer's rule, written over `right`."""
     if right.size == 1:
@@ -116,7 +123,7 @@ def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, matrix, rto
     base, second, moved, shifted, new = work[0], work[1], work[2], work[3], work[4]
     volt = slope_of(source_V, limit_A, guess_V, s, p, base)
     for j in range(s.size):
-        shifted[:] = s
+        fill(shifted, s)
         by = 1e-6 * max(abs(s[j]), 1e-2)
         shifted[j] += by
         slope_of(source_V, limit_A, volt, shifted, p, moved)
@@ -157,7 +164,7 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     for k in range(times_s.size):
         volt = device_voltage(sources_V[k], limits_A[k], volt, s, p)
         volts[k], amps[k] = volt, current(volt, s, p)
-        states[k] = s
+        fill(states[k], s)
         if k + 1 == times_s.size:
             break
         length = times_s[k + 1] - times_s[k]
@@ -173,7 +180,7 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
                 return -1
             worst = try_step(start, end, step_s, limits_A[k], volt, s, p, work, matrix, rtol)
             if worst <= 1.0:
-                s[:] = work[4]
+                fill(s, work[4])
                 done = length if done + step_s >= length else done + step_s
                 taken += 1
             step_s *= min(max(0.9 / math.sqrt(worst + 1e-12), 0.1), 6.0)

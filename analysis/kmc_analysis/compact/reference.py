@@ -134,8 +134,8 @@ def _functions(model: CompactModel) -> str:
     count = len(model.names)
     prepared = [f"    p[{count + i}] = {to_python(model.let[name], names)}" for i, name in enumerate(fixed)]
     blocks = [
-        ["def prepared(given):", f"    p = np.empty({len(vector)})", f"    p[:{count}] = given", *prepared,
-         "    return p"],
+        ["def prepared(given):", f"    p = np.empty({len(vector)})", f"    fill(p[:{count}], given)",
+         *prepared, "    return p"],
         ["def current(volt, s, p):", *let(model.current), f"    return {to_python(model.current, names)}"],
         ["def series(s, p):", f"    return {to_python(model.series, names)}"],
         ["def rates(volt, amp, s, p, out):", *let(*(s.rate for s in model.states)), *rates],
