@@ -119,7 +119,7 @@ def test_residue_stands_under_the_channel(name: str) -> None:
         assert np.array_equal(middle, np.roll(np.flip(middle, axis), 1, axis)), "not centred on the foot"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 @pytest.mark.parametrize("name", [n for n in STACKS if n not in BARE])
 def test_what_forming_left_is_in_the_middle(name: str, seed: int) -> None:
     """Heat ends at the window's edges, as charges do not: the column is four sites from the middle at most.

@@ -30,7 +30,7 @@ RUN = """
 stack: ogb_20nm
 choices: {{ligand: {ligand}, crystal_size: 4 nm, thickness: 8 nm}}
 protocol:
-  - hold: {{voltage: 1 V, duration: 20 us, samples: 8, compliance: 1 uA}}
+  - hold: {{voltage: 1 V, duration: 10 us, samples: 8, compliance: 1 uA}}
 seed: 3
 settings: {{window: 8 nm}}
 """

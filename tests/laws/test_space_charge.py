@@ -161,7 +161,8 @@ def test_along_the_electrode_meshes_agree() -> None:
     assert off[False] > 0.3 * K_B * 300.0
 
 
-@pytest.mark.parametrize("name", [pytest.param("ogb_20nm", marks=pytest.mark.slow), "ddab_20nm"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ogb_20nm", "ddab_20nm"])
 def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
     """At voltages of a SET and of a RESET: its mean potential within half of kT/e, and within a fifth beside
     the electrode.
