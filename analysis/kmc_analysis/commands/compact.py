@@ -116,7 +116,9 @@ def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
     """Where the spread is from that the files carry, and a word on standard error if no trace told it."""
     if names or not any(model.spread.values()):
         return ""
-    told = f"{'that of the fit it starts from' if start else 'the guess of the model'}, fitted to nothing"
+    told = "the guess of the model, fitted to nothing"
+    if start:
+        told = "that of the fit it starts from, not of these traces"
     say(f"note: no --spread: the spread in parameters.json is {told}")
     return f"; its spread is {told}"
 
