@@ -169,7 +169,11 @@ def _broken_hdf5(path: Path) -> bool:
 def _hdf5_end(path: Path) -> int | None:
     """Where the HDF5 data end, from the superblock; None when this is no HDF5 file."""
     with path.open("rb") as file:
-        return _end_of(file.read(64))
+        try:
+            head = file.read(64)
+        except OSError as error:  # a failing disk: it names no file
+            raise _unreadable(path, (error.strerror or str(error)).lower()) from error
+    return _end_of(head)
 
 
 def _end_of(head: bytes) -> int | None:

@@ -284,6 +284,13 @@ def test_a_flipped_bit_is_never_read_silently(written: Path, tmp_path: Path) -> 
             dataset.open(where)
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here that opens and cannot be read")
+def test_a_file_that_opens_and_cannot_be_read() -> None:
+    """As on a failing disk: with its name and the system's reason."""
+    with pytest.raises(CorruptFile, match="/proc/self/mem cannot be read: input/output error"):
+        dataset.verify(Path("/proc/self/mem"))
+
+
 def test_a_file_that_the_system_will_not_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing disk: the file is named, by its reader and by verify."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import hostile
 import mutations
 import pytest
-from fuzzing import called, clean, limited, listing, outcomes, prepared, repeated
+from fuzzing import called, clean, limited, listing, messages, outcomes, prepared, repeated
 from hypothesis import strategies as st
 from memory import peak_kb
 from mutations import Mutant
@@ -213,7 +213,7 @@ def command_lines(folder: Path, count: int, told: Counter[str]) -> None:
     def one(words: list[str]) -> None:
         before = listing(folder)
         with contextlib.chdir(folder):
-            way = clean(*called(*words))
+            way = clean(*called(*words), messages(words))
         if way != "accepted":
             assert listing(folder) == before
         told[f"{words[0] or '(nothing)'}: {way}"] += 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import hostile
 import mutations
 import pytest
-from fuzzing import HANG_S, MEMORY_KB, STUCK_S, clean, listing, outcomes, prepared, repeated, texts
+from fuzzing import HANG_S, MEMORY_KB, STUCK_S, clean, listing, messages, outcomes, prepared, repeated, texts
 from hypothesis import strategies as st
 from mutations import Mutant
 
@@ -68,7 +68,7 @@ def test_two_hundred_through_the_command(tmp_path: Path, told: Counter[str]) -> 
             words = [word for word in drawn if "\0" not in word]
         before = listing(folder)
         code, out, err, seconds, kb = by_process(words, folder)
-        way = clean(code, out, err)
+        way = clean(code, out, err, messages(words))
         assert not (isinstance(drawn, Mutant) and drawn.wrong and way == "accepted")
         assert seconds < HANG_S
         assert kb < MEMORY_KB

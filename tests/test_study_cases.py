@@ -103,6 +103,17 @@ def test_what_is_no_segment_is_told_beside_a_temperature(
     assert f"{file}:5: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("second", ["[hold]", "[{segments: none}]", "text"])
+def test_a_second_protocol_of_no_segments_is_told_beside_a_temperature(
+    file: Path, second: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words where segments should be: the message that the protocol by itself has; no traceback."""
+    cases = "cases: {a: {}, b: {temperature: 310 K}}\n"
+    file.write_text(f"stack: ogb_20nm\n{cases}protocols:\n  a: [read: ]\n  b: {second}\n")
+    assert cli.main(["study", str(file)]) == 2
+    assert f"{file}:5: " in capsys.readouterr().err
+
+
 def test_draws_beside_cases_are_of_the_card_that_all_cases_have(file: Path) -> None:
     """A case that exchanges the card leaves no common number to draw from."""
     drawn = "variants: {ligand.seam_width: 3 draws}\n"

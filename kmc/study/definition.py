@@ -114,7 +114,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     axes += read_cases(document, axes)
     programs = Programs(document, axes)
     base = _base(document, path, axes, programs)
-    _refuse_given(document, axes, programs)
+    varied = _refuse_given(document, axes)
     replicates, growth = read_replicates(document)
     most = growth.most if growth else replicates
     tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), programs.count, most])
@@ -124,6 +124,7 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     maker = Maker(document, base)
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, programs)
+    _refuse_idle(axes, programs, varied)
     axes = _told(axes, runs, programs.count)
     warnings = _warnings(document, runs)
     if programs.names:
@@ -161,8 +162,8 @@ def _base(document: Mapping, path: Path, axes: list[Axis], programs: Programs) -
     return read_run(shared, path)
 
 
-def _refuse_given(document: Mapping, axes: list[Axis], programs: Programs) -> None:
-    """What is varied must be given nowhere else: that value would be dropped."""
+def _refuse_given(document: Mapping, axes: list[Axis]) -> set[str]:
+    """What is varied must be given nowhere else: that value would be dropped. Returns the settings varied."""
     choices, settings = flat(document, "choices"), document.get("settings") or Mapping(document.file, 1)
     varied: set[str] = set()
     for axis in axes:
@@ -177,6 +178,11 @@ def _refuse_given(document: Mapping, axes: list[Axis], programs: Programs) -> No
             continue
         raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
                         next_step="keep one of the two")  # fmt: skip
+    return varied
+
+
+def _refuse_idle(axes: list[Axis], programs: Programs, varied: set[str]) -> None:
+    """A temperature is varied for nothing where each segment has its own. Of programs that were read."""
     changed = {setting_of(name) for axis in axes for level in axis.levels for name in level.changes or ()}
     for place, names in (("variants", varied), ("cases", changed)):
         if "temperature" in names:  # a segment's own goes before the setting
