@@ -93,6 +93,7 @@ def test_noise_and_spread_make_neurons_differ() -> None:
     assert np.std(rates) > 1.0
 
 
+@pytest.mark.slow
 def test_halving_the_step_moves_early_spikes_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Explicit Euler at 0.1 ms: the first 50 ms are converged to 2 ms, before chaos and bursts amplify."""
     coarse = {name: quiet(name) for name in neurons.CLASSES}
