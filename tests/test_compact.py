@@ -28,6 +28,16 @@ def test_the_models_are_there() -> None:
         assert model.validity
 
 
+def test_a_vector_of_another_length_is_refused() -> None:
+    """Compiled code would write beside its arrays. Control: the model's own vector."""
+    model = load_model("vteam")
+    kernel, vector = reference.compiled(model), np.array(list(model.values().values()))
+    assert kernel.prepared(vector)[: len(vector)] == pytest.approx(vector)
+    for wrong in (vector[1:], np.append(vector, 1.0)):
+        with pytest.raises(ValueError, match="not as many values as places"):
+            kernel.prepared(wrong)
+
+
 THREE = "states:\n  y: {initial: 0, rate: -y, meaning: one}\n  z: {initial: 0, rate: -z, meaning: more}\n"
 
 # What is wrong in a copy of vteam.yaml: (text, its replacement, what the error says, the nearest name).

@@ -93,23 +93,13 @@ def test_a_case_does_not_vary_a_temperature_that_no_segment_takes(file: Path) ->
 
 @pytest.mark.parametrize("varied", ["variants: {temperature: [300 K, 310 K]}",
                                     "cases: {a: {}, b: {temperature: 310 K}}"])  # fmt: skip
+@pytest.mark.parametrize("second", ["[voltage: 0.5 V]", "[hold]", "[{segments: none}]", "text"])
 def test_what_is_no_segment_is_told_beside_a_temperature(
-    file: Path, varied: str, capsys: pytest.CaptureFixture[str]
+    file: Path, varied: str, second: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In a second protocol, which is read after the first; no traceback."""
-    protocols = "protocols:\n  a: [read: ]\n  b: [voltage: 0.5 V]\n"
+    protocols = f"protocols:\n  a: [read: ]\n  b: {second}\n"
     file.write_text(f"stack: ogb_20nm\n{varied}\n{protocols}")
-    assert cli.main(["study", str(file)]) == 2
-    assert f"{file}:5: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("second", ["[hold]", "[{segments: none}]", "text"])
-def test_a_second_protocol_of_no_segments_is_told_beside_a_temperature(
-    file: Path, second: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Words where segments should be: the message that the protocol by itself has; no traceback."""
-    cases = "cases: {a: {}, b: {temperature: 310 K}}\n"
-    file.write_text(f"stack: ogb_20nm\n{cases}protocols:\n  a: [read: ]\n  b: {second}\n")
     assert cli.main(["study", str(file)]) == 2
     assert f"{file}:5: " in capsys.readouterr().err
 

@@ -100,8 +100,10 @@ def slope_of(source_V, limit_A, guess_V, s, p, out):
 
 @njit
 def fill(out, values):
-    """Copy one by one: for an assignment to a slice numba compiles messages as well, which takes seconds."""
-    for i in range(values.size):
+    """Copy one by one: an assignment to a slice takes numba seconds to compile, for its messages."""
+    if out.size != values.size:
+        raise ValueError("not as many values as places")
+    for i in range(out.size):
         out[i] = values[i]
 
 
