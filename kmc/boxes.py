@@ -4,7 +4,11 @@ In z they end short of the lattice's first and last plane; y and x are periodic 
 period at most.
 """
 
+import numpy as np
+
 from .cache import njit
+
+FEW = 30_000  # sites of a box that is not worth splitting
 
 Box = tuple[int, int, int, int, int, int]
 
@@ -47,3 +51,63 @@ def union(shape, one, other) -> Box:
 def volume(box) -> int:
     """Sites in a box."""
     return (box[1] - box[0]) * (box[3] - box[2]) * (box[5] - box[4])
+
+
+@njit
+def shortest(some) -> tuple[int, int]:
+    """Shortest interval along a periodic axis, both ends in it, that holds all of `some`, bool [n].
+
+    It may run over the edge. Of several as short, the one after the first gap.
+    """
+    n, first, last, widest = some.size, -1, -1, 0
+    low = high = 0
+    for i in range(n):
+        if some[i]:
+            if first < 0:
+                first = i
+            elif i - last > widest:
+                widest, low, high = i - last, i, last
+            last = i
+    if first + n - last > widest:
+        return first, last
+    return low, high + n
+
+
+@njit
+def around(shape, places, reach: int) -> Box:
+    """The smallest box around `places` [n, 3], z, y and x of sites, and `reach` more."""
+    in_y, in_x = np.zeros(shape[1], np.bool_), np.zeros(shape[2], np.bool_)
+    z0 = z1 = places[0, 0]
+    for n in range(places.shape[0]):
+        z0, z1 = min(z0, places[n, 0]), max(z1, places[n, 0])
+        in_y[places[n, 1]] = in_x[places[n, 2]] = True
+    (y0, y1), (x0, x1) = shortest(in_y), shortest(in_x)
+    return clip(shape, z0 - reach, z1 + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
+
+
+@njit
+def _halves(places, axis: int):
+    """Those in the lower half of where they are along an axis, and the others."""
+    along = places[:, axis]
+    low = 2 * along < along.min() + along.max()
+    return places[low], places[~low]
+
+
+def _cover(shape, places: np.ndarray, reach: int) -> list[Box]:
+    box = around(shape, places, reach)
+    spans = box[1] - box[0], box[3] - box[2], box[5] - box[4]
+    if max(spans) <= 4 * reach or volume(box) < FEW:
+        return [box]
+    low, high = _halves(places, spans.index(max(spans)))
+    if not (len(low) and len(high)):
+        return [box]
+    parts = _cover(shape, low, reach) + _cover(shape, high, reach)
+    return parts if sum(volume(part) for part in parts) < volume(box) else [box]
+
+
+def cover(shape, sites: np.ndarray, reach: int) -> list[Box]:
+    """Boxes around sites, and `reach` more: the one around all, halved as long as that saves volume.
+
+    A filament that wanders, or atoms here and there on a plane, fill little of that one box.
+    """
+    return _cover(shape, np.column_stack(np.unravel_index(sites, shape)), reach)

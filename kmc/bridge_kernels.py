@@ -3,10 +3,10 @@
 import numpy as np
 
 from .cache import njit
+from .cluster_kernels import FLOATING, PLATED, near
 from .flow_kernels import ABOVE, ANODE_END, CATHODE_END, NONE, beyond, both_ways, crossed
 from .nearest_kernels import nearest_of, plane_link, plane_starts
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
-from .transport_kernels import FLOATING, PLATED, near
 
 
 @njit

@@ -8,9 +8,9 @@ import numpy as np
 
 from . import circuit
 from .coupling import Device
+from .filament import Heated, Path
 from .renewal import Renewal
 from .state import EPOCH, GROUPS, MADE, State, allocate
-from .transport import Heated, Path
 
 _PLAIN = (
     "stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time",
@@ -83,9 +83,7 @@ def restore_device(device: Device, saved: dict[str, Any]) -> None:
     device.potential.hierarchy.update((0, nz, 0, ny, 0, nx))
     device.potential.solves, device.potential.sheet_voltage = saved["solves"], saved["sheet_voltage"]
     device.density[:], device.charge_density[:] = saved["density"], saved["charge_density"]
-    device.network.silver.restore(saved["silver"])
-    device.network.side[device.network.film] = saved["side"]
-    device.network.label[device.network.film] = saved["label"]
+    device.network.restore(saved["silver"], saved["side"], saved["label"])
     device.supply.anew = True
     device.potential.plated = saved["plated"].copy()
     heated = Heated(**saved["path"]["heat"])

@@ -10,6 +10,7 @@ import numpy as np
 from . import circuit, kernels, patches
 from .acceleration import VacancyEquilibrium, density_cells, explicit_charge
 from .fields import Potential
+from .filament import Path
 from .heat import Heat
 from .lattice import Lattice
 from .leak import Leak
@@ -19,7 +20,7 @@ from .renewal import DENSITY_MEMORY_S, Renewal
 from .silver import each_once, follow_shift, keep_little
 from .state import Grid, grow
 from .supply import Supply
-from .transport import Network, Path
+from .transport import Network
 from .units import K_B
 
 CHARGE_LEAST = 1.0  # ions of others' density that may change before the space charge is renewed
@@ -35,8 +36,7 @@ class Device:
     def __init__(self, lattice: Lattice, stack, settings, seed: int, number: int = 0):
         self.lattice, self.stack, self.settings = lattice, stack, settings
         self.grid = Grid(*lattice.shape, False)
-        self.stage = settings.temperature
-        self.thermal = K_B * self.stage
+        self.stage, self.thermal = settings.temperature, K_B * settings.temperature
         self.model = build_model(stack, lattice.spacing_nm, settings)[0]
         self.potential = Potential(lattice, stack, settings.mesh_factor)
         self.network = Network(lattice, stack, settings.tunnelling)

@@ -8,6 +8,8 @@ from .cache import njit
 from .model import METAL_FACE
 from .state import METAL
 
+LINEAR = 0.1  # of kT/e: vacancies follow a potential that moves less along a line, within 1 in 2,000
+
 
 @njit
 def coarsen(sites, fields, factor: int, nz: int, ny: int, nx: int, start, sheet, skipped: int, rough: int,
@@ -102,12 +104,6 @@ def lay(sites, fields, source, share, factor: int, nz: int, ny: int, nx: int, st
 
 
 @njit
-def _material(sites, i: int) -> int:
-    """What a face to site i leads into: its region, or metal."""
-    return METAL_FACE if sites[i].cation >= METAL else sites[i].region
-
-
-@njit
 def _weights(sites, fields, face, nz: int, ny: int, nx: int, box, omega: float, weight, inverse, pair):
     """Take a box with its shell of one site out of the lattice, flat: [z, y, x] of `box` and two sites more.
 
@@ -115,28 +111,31 @@ def _weights(sites, fields, face, nz: int, ny: int, nx: int, box, omega: float, 
     site adds, and what screening leaves of the neighbours' charge potential; nothing where held.
     inverse [n]: what a charge in the site adds; pair [n, 2]: its unit and its charge potential.
     """
-    plane, k = ny * nx, 0
     deep, wide, long = box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2
+    kind, free = np.empty(weight.shape[0], np.uint8), np.empty(weight.shape[0], np.bool_)
+    k, one, row, plane = np.uint64(0), np.uint64(1), np.uint64(long), np.uint64(wide * long)
     for a in range(deep):
         for b in range(wide):
-            y = (box[2] + b - 1) % ny
-            x = (box[4] - 1) % nx
-            for c in range(long):
-                i, w = (box[0] + a - 1) * plane + y * nx + x, weight[k]
-                pair[k, 0], pair[k, 1], w[0] = fields[i].unit, fields[i].charge, 0.0
-                inner = 0 < a < deep - 1 and 0 < b < wide - 1 and 0 < c < long - 1
-                if inner and sites[i].cation < METAL and not sites[i].held:
-                    row = face[sites[i].region]
-                    w[0] = row[_material(sites, i - 1 if x > 0 else i + nx - 1)]
-                    w[1] = row[_material(sites, i + 1 if x < nx - 1 else i - nx + 1)]
-                    w[2] = row[_material(sites, i - nx if y > 0 else i + plane - nx)]
-                    w[3] = row[_material(sites, i + nx if y < ny - 1 else i - plane + nx)]
-                    w[4], w[5] = row[_material(sites, i - plane)], row[_material(sites, i + plane)]
+            start, x = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx, (box[4] - 1) % nx
+            for _ in range(long):
+                site, here = sites[start + x], fields[start + x]
+                pair[k, 0], pair[k, 1], weight[k, 0], weight[k, 6] = here.unit, here.charge, 0.0, here.source
+                kind[k] = METAL_FACE if site.cation >= METAL else site.region
+                free[k] = site.cation < METAL and not site.held
+                x, k = x + 1 if x < nx - 1 else 0, k + one
+    for a in range(1, deep - 1):
+        for b in range(1, wide - 1):
+            k = np.uint64((a * wide + b) * long)
+            for _ in range(1, long - 1):
+                k += one
+                if free[k]:
+                    w, own = weight[k], face[kind[k]]
+                    w[0], w[1], w[2] = own[kind[k - one]], own[kind[k + one]], own[kind[k - row]]
+                    w[3], w[4], w[5] = own[kind[k + row]], own[kind[k - plane]], own[kind[k + plane]]
                     inverse[k] = 1.0 / (w[0] + w[1] + w[2] + w[3] + w[4] + w[5])
-                    w[6], w[7] = fields[i].source, 1.0
+                    w[7] = 1.0
                     for d in range(7):
                         w[d] *= omega * inverse[k]
-                x, k = x + 1 if x < nx - 1 else 0, k + 1
 
 
 @njit(error_model="numpy")
@@ -216,12 +215,33 @@ def _put(fields, ny: int, nx: int, box, weight, pair, shape):
 
 
 @njit
+def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, most):
+    """Sites of a box of `_weights` where vacancies may be: place in it, site, and what ions add there [n]."""
+    deep, wide, long = box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2
+    places, at = np.empty(weight.shape[0], np.int64), np.empty(weight.shape[0], np.int64)
+    beside, count = np.empty(weight.shape[0]), 0
+    for a in range(1, deep - 1):
+        z = box[0] + a - 1
+        for b in range(1, wide - 1):
+            y = (box[2] + b - 1) % ny
+            for c in range(1, long - 1):
+                k, x = (a * wide + b) * long + c, (box[4] + c - 1) % nx
+                i = (z * ny + y) * nx + x
+                if weight[k, 0] > 0.0 and most[sites[i].region] > 0.0:
+                    cell = (z // factor, y // factor, x // factor)
+                    places[count], at[count], beside[count] = k, i, ions[cell] * share[cell]
+                    count += 1
+    return places[:count], at[:count], beside[:count]
+
+
+@njit
 def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx: int, box, rounds: int,
              sweeps: int, omega: float, most, built_in, voltage: float, mu: float, thermal: float):
     """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
     most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
     A site that is too full counts on the slope down to where it is neutral: where it is full it has none.
+    An exponential is asked for where the potential has left the last one's by LINEAR of kT/e.
     """
     few, neutral = np.maximum(built_in, 0.01 * most), np.zeros(most.size)
     for here in range(most.size):
@@ -232,31 +252,27 @@ def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx
     weight, inverse, pair = np.empty((count, 8)), np.empty(count), np.empty((count, 2))
     _weights(sites, fields, face, nz, ny, nx, box, omega, weight, inverse, pair)
     round_ = (box[3] - box[2] >= ny, box[5] - box[4] >= nx)
-    columns = (box[4] - 1 + np.arange(shape[2])) % nx
-    cells = columns // factor
+    places, at, beside = _screening(sites, ions, share, factor, ny, nx, box, weight, most)
+    told = np.full((places.size, 4), np.inf)  # potential, V; there: charge, how it falls, and Newton's slope
     for turn in range(rounds + 1):
-        for a in range(1, shape[0] - 1):
-            kz = (box[0] + a - 1) // factor
-            for b in range(1, shape[1] - 1):
-                y = (box[2] + b - 1) % ny
-                row, ky = ((box[0] + a - 1) * ny + y) * nx, y // factor
-                for c in range(1, shape[2] - 1):
-                    k, i = (a * shape[1] + b) * shape[2] + c, row + columns[c]
-                    w, charge = weight[k], pair[k, 1]
-                    here = sites[i].region
-                    if w[0] == 0.0 or most[here] == 0.0:
-                        continue
-                    energy = (voltage * pair[k, 0] + charge - mu) / thermal
-                    part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
-                    slope = most[here] * part * (1.0 - part) / thermal
-                    above = (neutral[here] - energy) * thermal
-                    if above > 1e-3 * thermal:
-                        slope = max(slope, (most[here] * part - few[here]) / above)
-                    cell = (kz, ky, cells[c])
-                    source = most[here] * part - built_in[here] + ions[cell] * share[cell]
-                    fields[i].source = source
-                    w[7] = 1.0 / (1.0 + inverse[k] * slope)
-                    w[6] = omega * inverse[k] * (source + slope * charge) * w[7]
+        for n in range(places.size):
+            k = places[n]
+            w, now, felt = weight[k], told[n], voltage * pair[k, 0] + pair[k, 1]
+            if abs(felt - now[0]) > LINEAR * thermal:
+                here, energy = sites[at[n]].region, (felt - mu) / thermal
+                part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
+                slope = most[here] * part * (1.0 - part) / thermal
+                now[0], now[1], now[2] = felt, most[here] * part - built_in[here] + beside[n], slope
+                above = (neutral[here] - energy) * thermal
+                if above > 1e-3 * thermal:
+                    slope = max(slope, (most[here] * part - few[here]) / above)
+                now[3] = inverse[k] * slope
+                w[7] = 1.0 / (1.0 + now[3])
+            source = now[1] - now[2] * (felt - now[0])
+            w[6] = omega * (inverse[k] * source + now[3] * pair[k, 1]) * w[7]
         for sweep in range(sweeps if turn < rounds else 0):
             _sweep(weight, pair, shape, omega, sweep % 2 == 0, *round_)
+    for n in range(places.size):
+        k = places[n]
+        fields[at[n]].source = told[n, 1] - told[n, 2] * (voltage * pair[k, 0] + pair[k, 1] - told[n, 0])
     _put(fields, ny, nx, box, weight, pair, shape)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import field_kernels as fk
-from .boxes import Box, clip, volume
+from .boxes import Box, cover
 from .lattice import Lattice, Region
 from .mesh import Mesh, carrier_sheet
 from .model import face_table, permittivities
@@ -25,7 +25,7 @@ SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filamen
 FACING_REACH, FACING_SWEEPS = 4, 24  # the same along the electrode
 SCREEN_SWEEPS = 2  # of those, after which the vacancies follow by a step of Newton's method
 SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
-FEW = 30_000  # sites of a box that is not worth splitting
+BOX_OMEGA = 1.5  # of small boxes: with a sweep a site of reach as near as 1.3 with two
 SOLVE_ETA = 1e-4
 
 
@@ -75,7 +75,7 @@ class Potential:
         self.faces_with = partial(self.mesh.faces, lattice, stack)  # metal where a cell is a site
         self.planes = self.mesh.planes()
         #: boxes along the rough electrode, whose surface lies within cells
-        self.facing = self.cover(lattice.electrode_surface(), FACING_REACH) if factor > 1 else []
+        self.facing = cover(self.shape, lattice.electrode_surface(), FACING_REACH) if factor > 1 else []
 
     def prepare(self, state: State) -> bool:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
@@ -174,7 +174,7 @@ class Potential:
             self._sharpen(state, box, FACING_SWEEPS, screen)
         above = metal[metal >= self.floor]
         if len(above):
-            for box in self.cover(above, SHARPEN_REACH):
+            for box in cover(self.shape, above, SHARPEN_REACH):
                 self._sharpen(state, box, SHARPEN_SWEEPS, screen)
         low, high = self.above_sheet
         if high > low:
@@ -188,31 +188,7 @@ class Potential:
         fk.screened(state.sites, self.fields, self.face, self.ions, self.share, self.factor, *self.shape, box,
                     sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, *screen)
 
-    def around(self, sites: np.ndarray, reach: int) -> Box:
-        """The smallest box around sites, and `reach` more."""
-        z, y, x = np.unravel_index(sites, self.shape)
-        (y0, y1), (x0, x1) = (periodic_span(v, n) for v, n in ((y, self.shape[1]), (x, self.shape[2])))
-        z0, z1 = int(z.min()), int(z.max())
-        return clip(self.shape, z0 - reach, z1 + reach, y0 - reach, y1 + reach, x0 - reach, x1 + reach)
-
-    def cover(self, sites: np.ndarray, reach: int) -> list[Box]:
-        """Boxes around sites, and `reach` more: the one around all, halved as long as that saves volume.
-
-        A filament that wanders, or atoms here and there on a plane, fill little of that one box.
-        """
-        box = self.around(sites, reach)
-        spans = np.array(box[1::2]) - np.array(box[::2])
-        axis = int(spans.argmax())
-        if spans[axis] <= 4 * reach or volume(box) < FEW:
-            return [box]
-        along = np.unravel_index(sites, self.shape)[axis]
-        low = 2 * along < along.min() + along.max()
-        if low.all() or not low.any():
-            return [box]
-        parts = self.cover(sites[low], reach) + self.cover(sites[~low], reach)
-        return parts if sum(volume(part) for part in parts) < volume(box) else [box]
-
-    def relax(self, state: State, box: Box, sweeps: int, omega: float = 1.3) -> float:
+    def relax(self, state: State, box: Box, sweeps: int, omega: float = BOX_OMEGA) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
         omega = omega if sweeps > 1 else 1.0
         return fk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
@@ -222,15 +198,3 @@ class Potential:
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
         assert self.hierarchy is not None  # `prepare` made it
         self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
-
-
-def periodic_span(values: np.ndarray, n: int) -> tuple[int, int]:
-    """Shortest periodic interval [low, high] that holds all values; high may exceed n - 1."""
-    ordered = np.unique(values)
-    if len(ordered) == 1:
-        return int(ordered[0]), int(ordered[0])
-    gaps = np.diff(np.append(ordered, ordered[0] + n))
-    k = int(np.argmax(gaps))
-    low = int(ordered[(k + 1) % len(ordered)])
-    high = int(ordered[k])
-    return (low, high) if high >= low else (low, high + n)

@@ -129,7 +129,7 @@ class Heat:
 
         film: sites of the filament's silver; side: of silver on its site; column: silver atoms in the organic
         by plane of sites; siemens, ends: of the links and narrowest bonds that end on the sites
-        (`transport.Heated`), which lead heat. With the conductance of a bond at its electrons' temperature a
+        (`filament.Heated`), which lead heat. With the conductance of a bond at its electrons' temperature a
         wire obeys Kohlrausch's law, Tmax^2 = T0^2 + V^2 / 4 L, and its lattice is never hotter. What flows
         between two nodes goes with the difference of T^2: Newton's method from the last solution needs one or
         two steps.

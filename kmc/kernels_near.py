@@ -187,12 +187,12 @@ def open_potential(state, grid, fields, model, site: int) -> float:
 
 
 @kernel
-def parted(state, grid, site: int) -> bool:
+def parted(sites, grid, site: int) -> bool:
     """Whether the metal around a site that loses its atom is in pieces, as far as sites beside it tell."""
     x, y, z = decode(grid, site)
     near, joined = 0, 0  # bits of directions: metal beside the site; of these what is joined to the first
     for d in range(6):
-        if state.sites[beside(grid, site, x, y, z, d)].cation >= METAL:
+        if sites[beside(grid, site, x, y, z, d)].cation >= METAL:
             near |= 1 << d
             joined = joined if joined else 1 << d
     for _ in range(5):  # the longest way from one of six to another
@@ -201,7 +201,7 @@ def parted(state, grid, site: int) -> bool:
             for e in range(6):
                 if not joined >> d & 1 or not near >> e & 1 or e // 2 == d // 2:
                     continue
-                if state.sites[neighbour(grid, j, e)].cation >= METAL:
+                if sites[neighbour(grid, j, e)].cation >= METAL:
                     joined |= 1 << e
     return joined != near
 
@@ -229,7 +229,7 @@ def by_neck(state, grid, site: int, added: bool) -> bool:
         elif state.bridge[site] != IN_FILAMENT:
             state.bridge[site] = IN_STUMP if state.bridge[j] == IN_STUMP else IN_FILAMENT
     mark, near = state.bridge[site], state.run[0].neck_low <= z <= state.run[0].neck_high
-    if stump and parted(state, grid, site):
+    if stump and parted(state.sites, grid, site):
         return True
     return 0 < mark < IN_STUMP and (near or (not added and mark == ON_WAY))
 

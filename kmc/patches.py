@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .boxes import Box, box_of, union, volume, wider
+from .boxes import Box, box_of, cover, union, volume, wider
 from .cache import njit
 from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
 from .state import BEND_REACH, METAL, State
@@ -93,7 +93,7 @@ class Patches:
                                           self.drift)
         boxes = []
         for *ends, reach, back in groups.tolist():
-            spill = self.potential.relax(state, box := tuple(ends), 2 * reach)
+            spill = self.potential.relax(state, box := tuple(ends), reach + 1)
             self.drift += 0.0 if back else spill * volts
             boxes.append(wider(self.potential.shape, box, SEEN))
         self.count += len(kept)
@@ -112,7 +112,7 @@ class Patches:
             return None
         sites = self.sites
         self.clear()
-        wide = self.potential.cover(sites, SHARPEN_REACH) if len(sites) else []
+        wide = cover(self.potential.shape, sites, SHARPEN_REACH) if len(sites) else []
         spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA) for box in wide]
         self.drift = volts * max(spills, default=0.0)
         return boxes + [wider(self.potential.shape, box, SEEN) for box in wide]

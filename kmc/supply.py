@@ -14,12 +14,12 @@ import math
 
 import numpy as np
 
+from .cluster_kernels import ANODE, FLOATING
 from .fields import Potential
 from .lattice import Lattice, Region
 from .nearest_kernels import nearest_cells
 from .state import SIDES, State
 from .transport import Network
-from .transport_kernels import ANODE, FLOATING
 
 DECADES = 13.0  # of tunnelling: beyond, nothing is left
 _FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it

@@ -1,18 +1,18 @@
 """Electronic current of a frozen configuration: metal bonds and tunnelling across gaps."""
 
 import math
-from collections.abc import Callable
-from functools import cached_property, partial
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
 from . import bridge_kernels as bk
+from . import cluster_kernels as ck
 from . import flow_kernels as fl
 from . import transport_kernels as tk
+from .filament import Heated, Path, unlinked, warm
 from .lattice import Lattice, Region
 from .silver import Silver
-from .state import METAL, ON_WAY, State
+from .state import METAL, ON_WAY, Grid, State
 
 TUNNEL_DECADES = 7.8  # of conductance, over which atoms are linked by tunnelling: with the cards, 2.35 nm
 CURRENT_LEAST = 0.01  # of the conductance: changes of metal that could move it by less are not waited for
@@ -20,58 +20,7 @@ TOLERANCE = 1e-4  # of the bonds' network: potentials are then within 3e-4 of a 
 NECK_DECADES = 2.9  # the same beside the neck of a closed filament
 NO_NECK = (1, 0)  # from a plane to one below it
 LEAST_STUMP = 1e-3  # of the links' resistance: less of the stumps' is not looked at
-LEAST_BESIDE = 1e-6  # of a closed filament's conductance: open paths beside it that have less are left out
-LEAST_SHARE = 1e-7  # of the heat: a site that gives less does not count
 MATRIX_LEAK_S = 1e-16  # of an island to the matrix around it: it decides only out of tunnelling's reach
-
-
-class Heated(NamedTuple):
-    """Where a filament's heat arises, entry by entry, and what of its links and narrowest bonds ends there.
-
-    sites int64; watts: at one volt, W/V2; siemens: of the links, S; ends int64: 2 p and 2 p + 1 are the sides
-    of the p-th link between two clusters, or of a bond where a closed filament is narrowest; -1 is none. They
-    lead heat by their conductance, as metal does (Wiedemann-Franz; in contacts of single atoms: Mosso et al.,
-    Nat. Nanotechnol. 12, 430 (2017)).
-    """
-
-    sites: np.ndarray
-    watts: np.ndarray
-    siemens: np.ndarray
-    ends: np.ndarray
-
-    def beside(self, other: "Heated") -> "Heated":
-        """Both, with links of their own."""
-        shift = 2 * (self.ends.max(initial=-1) // 2 + 1)
-        ends = np.append(self.ends, np.where(other.ends < 0, -1, other.ends + shift))
-        return Heated(*map(np.append, self[:3], other[:3]), ends)  # type: ignore[call-arg]
-
-
-NOT_HEATED = Heated(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-
-
-class Path:
-    """The filament as a two-terminal: conductance (S), and its heat, which adds up to the conductance.
-
-    Half of the heat of a ballistic or tunnelling link is on either side of it. It is worked out when it is
-    first asked for, which is to be before the network is updated again: of most filaments nobody does.
-    """
-
-    def __init__(self, conductance: float = 0.0, bridged: bool = False, gap_nm: float = math.inf,
-                 heat: Callable[[], Heated] | None = None):
-        self.conductance, self.bridged, self.gap_nm = conductance, bridged, gap_nm
-        self._heat = heat
-
-    @cached_property
-    def heat(self) -> Heated:
-        """What counts of it."""
-        return self._heat() if self._heat else NOT_HEATED
-
-    def parallel(self, other: "Path") -> "Path":
-        """Both paths side by side between the same electrodes; this one where the other adds too little."""
-        if other.conductance <= LEAST_BESIDE * self.conductance:
-            return self
-        return Path(self.conductance + other.conductance, self.bridged, self.gap_nm,
-                    lambda: self.heat.beside(other.heat))
 
 
 class Network:
@@ -79,14 +28,15 @@ class Network:
 
     def __init__(self, lattice: Lattice, stack, tunnelling: bool):
         metal = stack.electrode
-        self.shape = lattice.shape
+        self.shape, self.grid = lattice.shape, Grid(*lattice.shape, False)
         self.spacing = lattice.spacing_nm
         region = lattice.region
         electrode = region == Region.ELECTRODE
         self.roof = np.where(electrode.any(axis=0), electrode.argmax(axis=0), 99999).astype(np.int32)
         self.lowest_roof = int(self.roof.min())
         self.lowest = self.lowest_roof  # plane of the metal to which the cathode's tip tunnels
-        self.label = np.zeros(region.size, np.int32)
+        self.label = np.zeros(region.size, np.int32)  # of the film's silver; 0 elsewhere
+        self.plain = False  # whether all of it is on an electrode or on the organic, and none joins both
         self.index = np.zeros(region.size, np.int32)
         #: of the film's silver on its site: on which side it is of gaps and of where it is narrowest
         self.side = np.zeros(region.size, np.uint8)
@@ -139,19 +89,39 @@ class Network:
 
         changed: the only sites where metal may differ from the last update; None: any.
         """
+        kept = self._kept(state, changed)
         if changed is None:
             self.silver.take(np.flatnonzero(state.sites["cation"] == METAL), fields)
         else:
             self.silver.follow(state, fields, changed)
-        film, self.neck = self.film, NO_NECK
-        labels = tk.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, *self.shape)
-        own, bridged, self.plated, atoms, names = tk.sorted_out(film, self.label, fields)
-        self.side[film] = np.where(own == tk.ANODE, fl.ABOVE, fl.BELOW)
+        film, self.neck, labels = self.film, NO_NECK, ck.FLOATING
+        if not kept:
+            labels = ck.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge,
+                                       *self.shape)  # fmt: skip
+        own, bridged, self.plated, atoms, names = ck.sorted_out(film, self.label, self.side, fields)
+        self.plain = labels == ck.FLOATING and not bridged
         if not bridged:
             return self._tunnelling(fields, atoms, names, labels)
-        rest = names != tk.BRIDGE
+        rest = names != ck.BRIDGE
         beside = self._tunnelling(fields, atoms[rest], names[rest], labels) if rest.any() else Path()
         return self._bridged(state, fields, own, labels).parallel(beside)
+
+    def _kept(self, state: State, changed: np.ndarray | None) -> bool:
+        """Bring the labels of what changed up to date, if that is all; else they are to be found anew."""
+        if changed is None:
+            self.label[:] = 0
+        elif self.plain and ck.keep_labels(state.sites, self.in_organic, changed, self.label, state.bridge,
+                                           self.grid):  # fmt: skip
+            return True
+        else:
+            self.label[changed] = 0
+        return False
+
+    def restore(self, silver: np.ndarray, side: np.ndarray, label: np.ndarray) -> None:
+        """Sites of all silver as of the last update, and of the film's its side and label."""
+        self.silver.restore(silver)
+        self.label[:], self.plain = 0, False  # whatever it was of
+        self.side[self.film], self.label[self.film] = side, label
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:
         """Sites of the silver in the film, without what plates the organic and is neither foot nor heated."""
@@ -169,21 +139,16 @@ class Network:
     def _tunnelling(self, fields, atoms, own, labels: int) -> Path:
         """Clusters joined by tunnelling links: a small dense network."""
         foot, reach = self.silver.foot, self.far if self.tunnelling else 1
-        tips, some, best, planes, channels, matrix, bare, apart = tk.open_links(
+        tips, some, best, planes, channels, matrix, bare, direct, unit = tk.open_links(
             atoms, own, labels, self.roof, foot, self.counter_top, reach, self.link, *self.shape)
-        direct = self.link[apart**2]  # of columns where the electrode is linked to the organic's silver
-        matrix[tk.ANODE, tk.CATHODE] += direct.sum()
-        unit = np.zeros(labels)
-        unit[tk.ANODE] = 1.0
-        if labels > tk.FLOATING:
-            unit[tk.FLOATING :] = self._floating(fields, atoms, own, matrix, unit)
-        conductance = float(np.sum(matrix[tk.ANODE] * (1.0 - unit)))
-        shortest, self.lowest = tk.follow_open(fields, atoms, own, unit, tips, some, best, planes,
-                                               CURRENT_LEAST * conductance, self.roof, foot)
+        if labels > ck.FLOATING:
+            unit[ck.FLOATING :] = self._floating(fields, atoms, own, matrix, unit)
+        conductance, shortest, self.lowest = tk.follow_open(
+            fields, atoms, own, unit, tips, some, best, planes, matrix, CURRENT_LEAST, self.roof, foot)
         gap = float(shortest - 1) * self.spacing
         links = partial(self._link_heat, tips, some, best, planes, channels, unit, bare, direct)
         if conductance * self.shape[0] / self.ohmic <= LEAST_STUMP:  # with an atom a plane
-            return Path(conductance, False, gap, lambda: _warm(links(), conductance))
+            return Path(conductance, False, gap, lambda: warm(links(), conductance))
         stumps, ohms = self._stumps(atoms, own)
         share = conductance * ohms.sum()  # of the stumps' resistance, over that of the links
         whole = conductance / (1.0 + share)
@@ -191,7 +156,7 @@ class Network:
         def heat() -> Heated:
             found = links()
             own = unlinked(stumps, found.watts.sum() * ohms * whole * (1.0 + share))
-            return _warm(Heated(*map(np.append, found, own)), whole)
+            return warm(Heated(*map(np.append, found, own)), whole)
 
         return Path(whole, False, gap, heat)
 
@@ -202,8 +167,8 @@ class Network:
         beside these is no part. Of silver on the electrode what is below all of that counts.
         """
         plane = self.shape[1] * self.shape[2]
-        hangs = atoms[(own == tk.ANODE) & (atoms // plane < self.lowest_roof)]
-        stands = atoms[own == tk.CATHODE]
+        hangs = atoms[(own == ck.ANODE) & (atoms // plane < self.lowest_roof)]
+        stands = atoms[own == ck.CATHODE]
         foot = self.silver.foot.ravel()[stands % plane] == stands // plane - 1
         below, stands = stands[foot] - plane, stands[foot | (stands >= self.film_floor)]
         ohms = [np.full(len(below), self._foot_resistance() / max(len(below), 1))]
@@ -218,32 +183,32 @@ class Network:
         found = Heated(*(np.zeros(most, kind) for kind in (np.int64, float, float, np.int64)))
         roof, foot, plane = self.roof, self.silver.foot, self.shape[1] * self.shape[2]
         tk.link_ends(atoms, own, best, planes, channels, unit, roof, foot, self.far, *found)
-        ends = 2 * (tk.CATHODE * len(channels) + tk.ANODE) + np.repeat([0, 1], len(bare))
+        ends = 2 * (ck.CATHODE * len(channels) + ck.ANODE) + np.repeat([0, 1], len(bare))
         sites = np.append(foot.ravel()[bare], roof.ravel()[bare]).astype(np.int64) * plane + np.tile(bare, 2)
         both = np.tile(direct, 2)
         return Heated(*map(np.append, found, (sites, both / 2, both, ends)))
 
     def _floating(self, fields, atoms, own, matrix, unit) -> np.ndarray:
         """Potentials of floating clusters by Kirchhoff's law; out of tunnelling's reach, what they had."""
-        total = matrix[tk.FLOATING :].sum(axis=1) + MATRIX_LEAK_S
-        around = np.bincount(own, fields["unit"][atoms])[tk.FLOATING :] / np.bincount(own)[tk.FLOATING :]
-        laplacian = np.diag(total) - matrix[tk.FLOATING :, tk.FLOATING :]
-        right = matrix[tk.FLOATING :, : tk.FLOATING] @ unit[: tk.FLOATING] + MATRIX_LEAK_S * around
+        total = matrix[ck.FLOATING :].sum(axis=1) + MATRIX_LEAK_S
+        around = np.bincount(own, fields["unit"][atoms])[ck.FLOATING :] / np.bincount(own)[ck.FLOATING :]
+        laplacian = np.diag(total) - matrix[ck.FLOATING :, ck.FLOATING :]
+        right = matrix[ck.FLOATING :, : ck.FLOATING] @ unit[: ck.FLOATING] + MATRIX_LEAK_S * around
         return np.linalg.solve(laplacian, right)
 
     def _bridged(self, state, fields, own, labels: int) -> Path:
         """A filament that joins the electrodes: the network of its bonds, and of links beside its neck."""
         atoms, foot = self.film, self.silver.foot
-        nodes = atoms[own == tk.BRIDGE]
+        nodes = atoms[own == ck.BRIDGE]
         self.index[nodes] = np.arange(len(nodes))
         links, weight, side = self._links(state, nodes)
         self.side[nodes] = side
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
         bk.solve_network(links, weight, unit, TOLERANCE)
         fields["unit"][nodes] = unit
-        for k, value in {tk.CATHODE: 0.0, tk.ANODE: 1.0, tk.PLATED: 0.0}.items():
+        for k, value in {ck.CATHODE: 0.0, ck.ANODE: 1.0, ck.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value
-        if self.tunnelling and labels > tk.FLOATING:
+        if self.tunnelling and labels > ck.FLOATING:
             sums = bk.floating_potentials(atoms, self.label, fields, self.roof, foot, self.far, self.link,
                                           labels, *self.shape[1:])
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
@@ -281,20 +246,8 @@ class Network:
         heated = Heated(np.append(nodes[links[:, 0]], links[:, 2]), np.append(power / 2, power / 2 + below),
                         np.tile(np.where(across, weight, 0.0), 2), np.concatenate(to))  # fmt: skip
         # Most of the silver that plates the organic belongs to the cluster and carries nothing.
-        return Path(conductance * scale, True, 0.0, partial(_warm, heated, conductance * scale))
+        return Path(conductance * scale, True, 0.0, partial(warm, heated, conductance * scale))
 
     def _foot_resistance(self) -> float:
         """Resistance of the silver column in the organic, V/A: planes in series."""
         return float(np.sum(1.0 / (self.ohmic * self.column[self.column > 0])))
-
-
-def unlinked(sites: np.ndarray, watts: np.ndarray) -> Heated:
-    """Heat where no link ends."""
-    return Heated(sites, watts, np.zeros(len(sites)), np.full(len(sites), -1))
-
-
-def _warm(found: Heated, conductance: float) -> Heated:
-    """The entries that count, their heat scaled to the conductance."""
-    counts = found.watts > LEAST_SHARE * found.watts.sum()
-    sites, watts, siemens, ends = (part[counts] for part in found)
-    return Heated(sites.astype(np.int64), watts * (conductance / max(watts.sum(), 1e-300)), siemens, ends)

@@ -1,129 +1,32 @@
-"""Compiled passes of the electronic current: clusters of metal and tunnelling links between them."""
+"""Compiled passes of the electronic current: tunnelling links between clusters of metal."""
 
 import numpy as np
 
 from .cache import njit
+from .cluster_kernels import ANODE, CATHODE
 from .nearest_kernels import nearest_of, plane_link, plane_starts
-from .state import COUNTER_METAL, ELECTRODE_METAL, IN_FILAMENT, IN_STUMP, METAL
-
-#: labels; floating clusters are FLOATING, FLOATING + 1, ...
-CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
-
-
-@njit
-def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
-    """Site next to i (y and x periodic), directions as `kernels_near.neighbour`; -1 past the ends of z."""
-    return beside(i, i % nx, i // nx % ny, d, nz, ny, nx)
-
-
-@njit
-def beside(i: int, x: int, y: int, d: int, nz: int, ny: int, nx: int) -> int:
-    """The same, of a site at x and y."""
-    plane = ny * nx
-    if d == 0:
-        return i - 1 if x > 0 else i + nx - 1
-    if d == 1:
-        return i + 1 if x < nx - 1 else i - nx + 1
-    if d == 2:
-        return i - nx if y > 0 else i + plane - nx
-    if d == 3:
-        return i + nx if y < ny - 1 else i - plane + nx
-    j = i - plane if d == 4 else i + plane
-    return j if 0 <= j < nz * plane else -1
-
-
-@njit
-def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx: int) -> int:
-    """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
-
-    Silver in the organic layer belongs to the cathode, as the counter electrode does. Silver that only lies
-    on the organic (PLATED) has its potential, for the organic's carriers reach it; they carry no filament's
-    current. `label` int32 [N] and `bridge` [N] (IN_FILAMENT, IN_STUMP or 0) are written on all atoms.
-    """
-    following = FLOATING
-    stack = np.empty(atoms.size, np.int32)
-    for i in atoms:
-        label[i] = 0
-    for first in atoms:
-        if label[first] != 0:
-            continue
-        top, count = 1, 0
-        stack[0] = first
-        label[first] = -1
-        cathode, anode, wetted = False, False, False
-        while top > count:  # breadth first; stack[:top] ends as the cluster
-            i = stack[count]
-            count += 1
-            x, y = i % nx, i // nx % ny
-            for d in range(6):
-                j = beside(i, x, y, d, nz, ny, nx)
-                if j < 0:
-                    continue
-                cation = sites[j].cation
-                if cation == ELECTRODE_METAL:
-                    anode = True
-                elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
-                    cathode = True
-                elif cation == METAL and label[j] == 0:
-                    label[j] = -1
-                    stack[top] = j
-                    top += 1
-                elif in_organic[j]:
-                    wetted = True
-        if cathode and anode:
-            name = BRIDGE
-        elif anode:
-            name = ANODE
-        elif cathode:
-            name = CATHODE
-        elif wetted:
-            name = PLATED
-        else:
-            name = following
-            following += 1
-        for k in range(top):
-            label[stack[k]] = name
-            bridge[stack[k]] = IN_FILAMENT if name == BRIDGE else IN_STUMP if name != PLATED else 0
-    return following
-
-
-@njit
-def sorted_out(film, label, fields):
-    """Labels of the film's silver; whether it joins the electrodes; what only lies on the organic; all else.
-
-    Without a filament that joins them, the many that lie on the organic have the cathode's unit potential.
-    Returns own [film], a bool, sites [m], and the others' sites and labels [film - m].
-    """
-    own, plated, atoms = label[film], np.empty(film.size, film.dtype), np.empty(film.size, film.dtype)
-    names, count, lying, bridged = np.empty(film.size, own.dtype), 0, 0, False
-    for k in range(film.size):
-        bridged = bridged or own[k] == BRIDGE
-        if own[k] == PLATED:
-            plated[lying] = film[k]
-            lying += 1
-        else:
-            atoms[count], names[count] = film[k], own[k]
-            count += 1
-    for i in plated[: 0 if bridged else lying]:
-        fields[i].unit = 0.0
-    return own, bridged, plated[:lying], atoms[:count], names[:count]
 
 
 @njit
 def open_links(atoms, own, labels: int, roof, foot, bottom: int, reach: int, table, nz: int, ny: int, nx: int
                ):
     """All tunnelling links of an open filament (none at a `reach` of 1): the atoms that have one, their
-    labels, `best` and `planes`; channels and conductances of the clusters; and what `bare` gives."""
+    labels, `best` and `planes`; channels and conductances of the clusters; columns and conductances of what
+    `bare` gives, which the latter hold too; and potentials of the clusters, those that float at zero."""
     best, planes = np.zeros((atoms.size, labels)), np.zeros((atoms.size, 2))
     linked = np.zeros(atoms.size, np.bool_)
     if reach > 1 and atoms.size:
         tunnelling_links(atoms, own, roof, foot, best, planes, linked, reach, table, nz, ny, nx)
     some = np.flatnonzero(linked)
     names, best, planes = own[some], best[some], planes[some]
-    channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
+    channels, matrix, unit = np.zeros((labels, labels)), np.zeros((labels, labels)), np.zeros(labels)
     cluster_links(names, best, planes, channels, matrix)
     columns, apart = bare(roof, foot, bottom, reach)
-    return atoms[some], names, best, planes, channels, matrix, columns, apart
+    direct, unit[ANODE] = np.empty(columns.size), 1.0
+    for k in range(columns.size):
+        direct[k] = table[apart[k] ** 2]
+        matrix[ANODE, CATHODE] += direct[k]
+    return atoms[some], names, best, planes, channels, matrix, columns, direct, unit
 
 
 @njit
@@ -192,16 +95,19 @@ def cluster_links(own, best, planes, channels, matrix) -> None:
 
 
 @njit
-def follow_open(fields, atoms, own, unit, tips, names, best, planes, least: float, roof, foot):
-    """Give the atoms of an open filament their clusters' potentials; returns the shortest gap (`gap_sites`),
-    and the lowest plane of a tip over it whose link conducts over `least` (S); the electrode's at most."""
-    lowest = roof.min()
+def follow_open(fields, atoms, own, unit, tips, names, best, planes, matrix, least: float, roof, foot):
+    """Give the atoms of an open filament their clusters' potentials; returns its conductance, S, the shortest
+    gap (`gap_sites`), and the lowest plane of a tip over it whose link conducts over `least` of that; the
+    electrode's at most."""
+    lowest, conductance = roof.min(), 0.0
+    for k in range(unit.size):
+        conductance += matrix[ANODE, k] * (1.0 - unit[k])
     for a in range(atoms.size):
         fields[atoms[a]].unit = unit[own[a]]
     for a in range(tips.size):
-        if names[a] != CATHODE and max(best[a].max(), planes[a].max()) > least:
+        if names[a] != CATHODE and max(best[a].max(), planes[a].max()) > least * conductance:
             lowest = min(lowest, tips[a] // roof.size)
-    return gap_sites(atoms, own, roof, foot), lowest
+    return conductance, gap_sites(atoms, own, roof, foot), lowest
 
 
 @njit
@@ -241,7 +147,7 @@ def bare(roof, foot, bottom: int, reach: int):
 @njit
 def link_ends(atoms, own, best, planes, channels, unit, roof, foot, reach: int, sites, watts, siemens, ends
               ) -> int:
-    """Fill in the ends of the tunnelling links as `transport.Heated` has them; returns how many there are.
+    """Fill in the ends of the tunnelling links as `filament.Heated` has them; returns how many there are.
 
     Half of a link's heat is on either side: at low bias electrons cross evenly between the two Fermi
     energies, and those that arrive bring as much as the holes that they leave. Atoms of a cluster share its

@@ -13,6 +13,7 @@ from small_device import Window, answering, live, run, window
 from small_stacks import STACKS, loaded
 
 from kmc import bridge_kernels as bk
+from kmc import cluster_kernels as ck
 from kmc import field_kernels as fk
 from kmc import flow_kernels as fl
 from kmc import kernels
@@ -90,7 +91,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
     state, atoms, _ = column(top)
     label, index = np.zeros((2, state.sites.size), np.int32)
     in_organic = state.sites["region"] == Region.ORGANIC
-    labels = tk.label_clusters(state.sites, in_organic, atoms, label, state.bridge, *SHAPE)
+    labels = ck.label_clusters(state.sites, in_organic, atoms, label, state.bridge, *SHAPE)
     roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
     best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))

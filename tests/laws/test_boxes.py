@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_stacks import put_silver, seam
 
-from kmc.boxes import box_of, volume
+from kmc.boxes import around, box_of, cover, shortest, volume
 from kmc.coupling import Device
 from kmc.fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS
 from kmc.morphology import build
@@ -65,14 +65,32 @@ def test_boxes_hold_what_they_are_around(kind: str, reach: int) -> None:
     """Each site and all within reach of it is in one, and they are no more than the one box around all.
     Negative control: with a box less some are not."""
     d = device()
-    sites, boxes = some(d, kind), d.potential.cover(some(d, kind), reach)
+    sites, boxes = some(d, kind), cover(d.potential.shape, some(d, kind), reach)
     asked = np.zeros(d.lattice.shape, bool)
     asked.ravel()[sites] = True
     asked = wider(asked, reach)
     assert (asked <= inside(d, boxes)).all()
-    assert sum(map(volume, boxes)) <= volume(d.potential.around(sites, reach))
+    places = np.column_stack(np.unravel_index(sites, d.lattice.shape))
+    assert sum(map(volume, boxes)) <= volume(around(d.lattice.shape, places, reach))
     assert not (asked <= inside(d, boxes[1:])).all()
     assert kind != "plane" or len(boxes) > 1
+
+
+def test_an_interval_is_the_shortest() -> None:
+    """Of all intervals round an axis that hold some places. Control: one that is shorter by one does not."""
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 7, 16):
+        for _ in range(50):
+            some = rng.random(n) < rng.uniform(0.05, 1.0)
+            some[rng.integers(n)] = True
+            (low, high), where = shortest(some), np.flatnonzero(some)
+            assert 0 <= low < n
+            assert all(some[[low, high % n]])
+            lengths = [1 + int(((where - start) % n).max()) for start in where]
+            assert high - low + 1 == min(lengths)
+            for length, holds in ((high - low + 1, True), (high - low, False)):
+                held = np.isin(where, (low + np.arange(length)) % n)
+                assert held.all() == holds
 
 
 @pytest.mark.parametrize("kind", ["filament", "plane", "two"])
@@ -94,7 +112,7 @@ def test_what_a_wide_relaxation_moved_is_seen(kind: str) -> None:
     assert moved.sum() > 0.5 * min(map(volume, boxes))
     assert (wider(moved, SEEN) <= inside(d, boxes)).all()
     if kind == "two":
-        apart = d.potential.cover(sites, SHARPEN_REACH + SEEN)
+        apart = cover(d.potential.shape, sites, SHARPEN_REACH + SEEN)
         assert not (wider(moved, SEEN) <= inside(d, apart)).all()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kmc import transport_kernels as tk
+from kmc.cluster_kernels import ANODE, CATHODE, FLOATING
 
 SHAPE, REACH = (24, 14, 12), 5
 TABLE = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(REACH**2 + 1)) - 1.0))
@@ -17,7 +18,7 @@ def scattered(seed: int) -> tuple[np.ndarray, ...]:
     z = np.indices(SHAPE)[0]
     between = np.flatnonzero((z > foot) & (z < roof))
     atoms = np.sort(stream.choice(between, 150, replace=False)).astype(np.int32)
-    labels = [tk.CATHODE, tk.CATHODE, tk.CATHODE, tk.ANODE, tk.FLOATING, tk.FLOATING + 1, tk.FLOATING + 2]
+    labels = [CATHODE, CATHODE, CATHODE, ANODE, FLOATING, FLOATING + 1, FLOATING + 2]
     return atoms, stream.choice(labels, len(atoms)).astype(np.int32), roof, foot
 
 
@@ -38,13 +39,13 @@ def pair_by_pair(atoms: np.ndarray, own: np.ndarray, roof: np.ndarray, foot: np.
     for a, place in enumerate(places):
         for label in set(own.tolist()) - {own[a]}:
             best[a, label] = conductance(places[own == label] - place)
-        for side, (name, depth) in enumerate(((tk.CATHODE, place[0] - foot), (tk.ANODE, roof - place[0]))):
+        for side, (name, depth) in enumerate(((CATHODE, place[0] - foot), (ANODE, roof - place[0]))):
             if own[a] != name:
                 far = np.column_stack([np.maximum(depth.ravel(), 0), columns - place[1:]])
                 planes[a, side] = conductance(far)
-    assert many == tk.CATHODE  # the one whose links are found from the others
-    alone = planes > best[:, [tk.CATHODE, tk.ANODE]]
-    best[:, [tk.CATHODE, tk.ANODE]] *= ~alone
+    assert many == CATHODE  # the one whose links are found from the others
+    alone = planes > best[:, [CATHODE, ANODE]]
+    best[:, [CATHODE, ANODE]] *= ~alone
     return best, planes
 
 
@@ -65,7 +66,7 @@ def test_the_nearest_of_all_is_found(seed: int) -> None:
 
 def test_an_atom_out_of_reach_has_no_link() -> None:
     """Two clusters further apart than the reach, and from either electrode: nothing, and nobody is named."""
-    atoms, own = np.array([10 * 14 * 12, 16 * 14 * 12], np.int32), np.array([tk.FLOATING, tk.FLOATING + 1])
+    atoms, own = np.array([10 * 14 * 12, 16 * 14 * 12], np.int32), np.array([FLOATING, FLOATING + 1])
     roof, foot = np.full(SHAPE[1:], 23, np.int32), np.full(SHAPE[1:], 2, np.int32)
     best, planes, linked = np.zeros((2, own.max() + 1)), np.zeros((2, 2)), np.zeros(2, np.bool_)
     tk.tunnelling_links(atoms, own, roof, foot, best, planes, linked, REACH, TABLE, *SHAPE)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from small_stacks import LAYERED, device, put_silver, window_of
 
+from kmc.cluster_kernels import ANODE, CATHODE
 from kmc.coupling import Device
 from kmc.kernels_near import bonds_at, neighbour
 from kmc.kernels_rates import redox
 from kmc.state import METAL
-from kmc.transport_kernels import ANODE, CATHODE
 
 VOLTS = 0.6
 

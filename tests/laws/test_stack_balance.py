@@ -11,8 +11,8 @@ from small_device import Window
 from small_stacks import LAYERED, STACKS, device, free, put_charges, put_silver, reduced, seam, window_of
 
 from kmc import kernels
+from kmc.filament import unlinked
 from kmc.state import KIND_METAL
-from kmc.transport import unlinked
 
 EVENTS = 8  # of each kind
 # Without a perovskite there is no bromide, so no vacancy either.

@@ -9,6 +9,7 @@ import pytest
 from small_stacks import device, free, put_silver, reduced, seam, settings
 
 from kmc.carry import device_state, restore_device
+from kmc.cluster_kernels import ANODE, FLOATING, near
 from kmc.coupling import Device
 from kmc.kernels_events import add_metal
 from kmc.kernels_rates import redox
@@ -19,7 +20,6 @@ from kmc.settings import Settings
 from kmc.simulation import SLICES_A_STEP, Simulation
 from kmc.stack import load_stack
 from kmc.state import METAL
-from kmc.transport_kernels import ANODE, FLOATING, near
 
 NEAR_NM = 1.5  # at which the cards' 1e-5 is what five decades of tunnelling leave
 DECADE_NM = 0.3

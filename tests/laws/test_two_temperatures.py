@@ -12,12 +12,12 @@ from small_filament import closed
 from small_stacks import LAYERED, put_silver
 
 from kmc.coupling import Device
+from kmc.filament import Heated, unlinked
 from kmc.flow_kernels import ABOVE
 from kmc.heat import Heat
 from kmc.lattice import Lattice, Region
 from kmc.stack import load_stack
 from kmc.state import COUNTER_METAL, ELECTRODE_METAL, METAL, SITE
-from kmc.transport import Heated, unlinked
 from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
