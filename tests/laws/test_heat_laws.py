@@ -204,7 +204,8 @@ def test_heat_spreads_along_a_gap_before_it_crosses(y: int, off: int) -> None:
 
 
 def test_cells_solved_exactly_are_those_of_the_whole() -> None:
-    """The matrix among the cells that differ from their layer is that of the flow of heat itself."""
+    """The matrix among the cells that differ from their layer is that of the flow of heat itself, in single
+    precision."""
     heat = device(reduced(LAYERED[0])).heat
     around = Surroundings(heat.kappa, heat.width, heat.faces)
     assert len(around.islands) > 3
@@ -213,7 +214,7 @@ def test_cells_solved_exactly_are_those_of_the_whole() -> None:
     for k in range(len(around.islands)):
         one[:] = 0.0
         one[around.islands[k]] = 1.0
-        assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-9, abs=0.0)
+        assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-6, abs=0.0)
 
 
 @pytest.mark.parametrize("name", LAYERED)
