@@ -54,7 +54,7 @@ reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard 
 	@$(BIN)/python docs/make_reference.py
 
 docs: $(INSTALLED)  ## Build the documentation into docs/_build
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[docs]'
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: docs/_build/html/index.html"
 
@@ -67,17 +67,18 @@ clean:  ## Remove the environment, the caches and all results
 	find kmc analysis tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once and made again when pyproject.toml changes. The stamps come last, so that an
-# installation that was cut short starts afresh.
+# installation that was cut short starts afresh. Python compiles what is imported when it is: the rest, most of
+# it, would take as long as all else.
 $(INSTALLED): pyproject.toml
 	@$(MAKE) --no-print-directory check-python
 	@echo "Making the Python environment $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e .
 	@touch $@
 
 $(READY_TO_TEST): $(INSTALLED)
 	@echo "Installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$(TEST_EXTRAS)]'
 	@touch $@
 
 check-python:
