@@ -18,6 +18,9 @@ HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(HERE)
 READY_TO_TEST := $(VENV)/.ready-to-test-$(HERE)
 
+# What is started here finds the byte code of what was started before, on machines too that ask for none.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all bench reproduce docs lint clean check-python
 
@@ -54,7 +57,7 @@ reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard 
 	@$(BIN)/python docs/make_reference.py
 
 docs: $(INSTALLED)  ## Build the documentation into docs/_build
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[docs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: docs/_build/html/index.html"
 
@@ -67,18 +70,17 @@ clean:  ## Remove the environment, the caches and all results
 	find kmc analysis tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once and made again when pyproject.toml changes. The stamps come last, so that an
-# installation that was cut short starts afresh. Python compiles what is imported when it is: the rest, most of
-# it, would take as long as all else.
+# installation that was cut short starts afresh.
 $(INSTALLED): pyproject.toml
 	@$(MAKE) --no-print-directory check-python
 	@echo "Making the Python environment $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(READY_TO_TEST): $(INSTALLED)
 	@echo "Installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$(TEST_EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
 	@touch $@
 
 check-python:

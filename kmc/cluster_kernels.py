@@ -92,8 +92,9 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
 def keep_labels(sites, in_organic, changed, label, bridge, grid) -> bool:
     """Label the one atom that came to an open filament without islands, or went, if that is all that changed.
 
-    changed: the only sites where metal may differ; label: 0 where there was none. False where there is more,
-    or clusters may have joined, parted or become others: then `label_clusters` is to be asked.
+    changed: the only sites where metal may differ; label: 0 where there was none. Atoms that went and came
+    back get their marks again. False where there is more, or clusters may have joined, parted or become
+    others: then `label_clusters` is to be asked.
     """
     differ, site = 0, np.int64(0)
     for i in changed:

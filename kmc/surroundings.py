@@ -3,8 +3,8 @@
 The domain reaches beyond the window by stretched cells, whose aspect ratios no point smoother likes. Its
 conductivity is nearly layered, and for a layered box the equation separates: that solution, exact by
 eigenvectors along x and y and elimination along z (Lynch, Rice & Thomas, Numer. Math. 6, 185 (1964)),
-preconditions conjugate gradients, with an exact solution on the cells that differ much from their layer. All of
-it but that one is in single precision: the same in a rise to 3e-7 of its peak, in four fifths of the time.
+preconditions conjugate gradients, with an exact solution on the cells that differ much from their layer. All
+but that one is in single precision: the same in a rise to 3e-7 of its peak, in four fifths of the time.
 """
 
 import numpy as np

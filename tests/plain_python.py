@@ -79,8 +79,8 @@ def potentials() -> dict[str, np.ndarray]:
     fk.lay(state.sites, fields, charge, share, 2, *SHAPE, start)
     spill = fk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
-    fk.screened(state.sites, fields, face, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, most, built_in,
-                0.4, 0.1, 0.026)
+    fk.screened(state.sites, fields, face, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, 0.1, most,
+                built_in, 0.4, 0.1, 0.026)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
             "charge": np.array(fields["charge"]), "source": np.array(fields["source"]),
             "nearest": np.array(nearest_cells(fixed == 1, 2, 1, 6)), "rounds": np.array([rounds, spill])}

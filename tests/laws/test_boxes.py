@@ -10,7 +10,7 @@ from small_stacks import put_silver, seam
 
 from kmc.boxes import around, box_of, cover, shortest, volume
 from kmc.coupling import Device
-from kmc.fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS
+from kmc.fields import LINEAR, SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS
 from kmc.morphology import build
 from kmc.patches import SEEN, Box, join
 from kmc.settings import Settings
@@ -123,6 +123,21 @@ def test_nothing_changed_is_nothing_to_relax() -> None:
     d.patches.drift = 1.0
     assert d.patches.follow(d.state, d.state.dirty[:0], VOLT, d.thermal, 0.0) == []
     assert d.patches.drift == 0.0
+
+
+def test_vacancies_may_follow_along_tangents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Potentials of a whole solution with an exponential at every step, and as they are. Control: along ten
+    times as much of a tangent they are others."""
+    d = device()
+    d.set_source(VOLT, np.inf)
+    found = []
+    for linear in (0.0, LINEAR, 10 * LINEAR):
+        monkeypatch.setattr("kmc.fields.LINEAR", linear)
+        d.solve_fields()
+        found.append(VOLT * d.potential.fields["unit"] + d.potential.fields["charge"])
+    near, far = (np.abs(found[0] - other).max() / d.thermal for other in found[1:])
+    assert near < 5e-3
+    assert far > 2e-2
 
 
 def test_a_whole_solution_is_relaxed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
