@@ -351,12 +351,12 @@ def again(done: Path, tmp_path: Path) -> Path:
 def test_results_of_another_plan_are_not_replaced(again: Path, capsys: pytest.CaptureFixture[str],
                                                   words: list[str], told: str) -> None:  # fmt: skip
     """Nor those of more seeds: another --out takes the new ones."""
-    before = {path.name: path.read_bytes() for path in (again / "out").iterdir()}
+    before = {path.name: path.read_bytes() for path in (again / "out").iterdir() if path.is_file()}
     words = ["reservoir", str(again / words[0]), *words[1:], "--quiet", "--no-picture"]
     assert cli.main(words) == 2
     said = capsys.readouterr().err
     assert f"--out: {again / 'out'} {told}choose another --out, or delete it\n" == said
-    assert {path.name: path.read_bytes() for path in (again / "out").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (again / "out").iterdir() if path.is_file()} == before
 
 
 def test_an_edited_plan_is_another_one(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
