@@ -189,9 +189,9 @@ def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
 
     linear = {"output": "linear", "rate": 0.001, "epochs": 20}
     plan = settings.load(FILE).changed(readout=linear, devices={"cycle_spread": 0.0})
-    data, wiring, features = pipeline.states(plan, 1)
+    data, _, features = pipeline.states(plan, 1)
     node = SpikeDevices(plan, 1)
-    states = np.array(node.run(node.inputs(patterns(data, wiring, plan.encoding))))[:, -1]
+    states = np.array(node.run(node.inputs(data.times)))[:, -1]
     assert np.mean(np.abs(states - features)) < 0.005
     ours = pipeline._double(states, data, plan, 1).accuracy[-1, 1]
     readout = Ridge(ridge=1e-3)
