@@ -34,6 +34,38 @@ def beside(i: int, x: int, y: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 
 @njit
+def _met(sites, in_organic, j: int) -> int:
+    """What silver meets on a site: ANODE or CATHODE, which it joins; PLATED, the organic, on which it lies;
+    FLOATING, silver of the film; 0, nothing."""
+    cation = sites[j].cation
+    if cation == ELECTRODE_METAL:
+        return ANODE
+    if cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
+        return CATHODE
+    if cation == METAL:
+        return FLOATING
+    return PLATED if in_organic[j] else 0
+
+
+@njit
+def _name(met: int) -> int:
+    """Label of a cluster by what it meets, a bit for each; 0 for an island."""
+    if met >> CATHODE & 1 and met >> ANODE & 1:
+        return BRIDGE
+    if met >> ANODE & 1:
+        return ANODE
+    if met >> CATHODE & 1:
+        return CATHODE
+    return PLATED if met >> PLATED & 1 else 0
+
+
+@njit
+def _mark(name: int) -> int:
+    """Mark of `State.bridge` of a cluster's atoms."""
+    return IN_FILAMENT if name == BRIDGE else IN_STUMP if name != PLATED else 0
+
+
+@njit
 def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx: int) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
@@ -48,10 +80,9 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
     for first in atoms:
         if label[first] != 0:
             continue
-        top, count = 1, 0
+        top, count, met = 1, 0, 0
         stack[0] = first
         label[first] = -1
-        cathode, anode, wetted = False, False, False
         while top > count:  # breadth first; stack[:top] ends as the cluster
             i = stack[count]
             count += 1
@@ -60,31 +91,19 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
                 j = beside(i, x, y, d, nz, ny, nx)
                 if j < 0:
                     continue
-                cation = sites[j].cation
-                if cation == ELECTRODE_METAL:
-                    anode = True
-                elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
-                    cathode = True
-                elif cation == METAL and label[j] == 0:
+                what = _met(sites, in_organic, j)
+                met |= 1 << what
+                if what == FLOATING and label[j] == 0:
                     label[j] = -1
                     stack[top] = j
                     top += 1
-                elif in_organic[j]:
-                    wetted = True
-        if cathode and anode:
-            name = BRIDGE
-        elif anode:
-            name = ANODE
-        elif cathode:
-            name = CATHODE
-        elif wetted:
-            name = PLATED
-        else:
+        name = _name(met)
+        if name == 0:
             name = following
             following += 1
         for k in range(top):
             label[stack[k]] = name
-            bridge[stack[k]] = IN_FILAMENT if name == BRIDGE else IN_STUMP if name != PLATED else 0
+            bridge[stack[k]] = _mark(name)
     return following
 
 
@@ -103,31 +122,28 @@ def keep_labels(sites, in_organic, changed, label, bridge, grid) -> bool:
         if (sites[i].cation == METAL) != (label[i] > 0):
             differ, site = differ + 1, np.int64(i)
         elif label[i] > 0:  # it went and came back
-            bridge[i] = IN_STUMP if label[i] != PLATED else 0
+            bridge[i] = _mark(label[i])
     if differ != 1:
         return differ == 0
-    anode, cathode, wetted, name, x, y = False, False, False, 0, site % grid.nx, site // grid.nx % grid.ny
+    met, clusters, x, y = 0, 0, site % grid.nx, site // grid.nx % grid.ny  # bits, as those of `_name`
     for d in range(6):
         j = beside(site, x, y, d, grid.nz, grid.ny, grid.nx)
         if j < 0:
             continue
-        cation = sites[j].cation
-        if cation == ELECTRODE_METAL:
-            anode = True
-        elif cation == COUNTER_METAL or (cation == METAL and in_organic[j]):
-            cathode = True
-        elif cation == METAL:
-            name = label[j] if name == 0 or name == label[j] else -1
-        elif in_organic[j]:
-            wetted = True
+        what = _met(sites, in_organic, j)
+        if what == FLOATING:
+            clusters |= 1 << label[j]
+        else:
+            met |= 1 << what
     if sites[site].cation != METAL:
         label[site] = 0
-        return name == 0 or not ((wetted and name == PLATED) or parted(sites, grid, site))
-    own = ANODE if anode else CATHODE if cathode else PLATED if wetted and name == 0 else name
-    if own <= 0 or (anode and cathode) or (name != 0 and name != own):
+        lies = met >> PLATED & 1 and clusters == 1 << PLATED  # it may be all that touched the organic
+        return clusters == 0 or not (lies or parted(sites, grid, site))
+    own = _name(met | clusters)
+    if own == 0 or own == BRIDGE or (clusters != 0 and clusters != 1 << own):
         return False
     label[site] = own
-    bridge[site] = IN_STUMP if own != PLATED else 0
+    bridge[site] = _mark(own)
     return True
 
 

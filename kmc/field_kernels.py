@@ -234,13 +234,13 @@ def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, m
 
 @njit
 def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx: int, box, rounds: int,
-             sweeps: int, omega: float, linear: float, most, built_in, voltage: float, mu: float,
+             sweeps: int, omega: float, tangent: float, most, built_in, voltage: float, mu: float,
              thermal: float):
     """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
     most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
     A site that is too full counts on the slope down to where it is neutral: where it is full it has none.
-    An exponential is asked for where the potential has left the last one's by `linear` of kT/e; in between
+    An exponential is asked for where the potential has left the last one's by `tangent` of kT/e; in between
     vacancies follow along the tangent there.
     """
     few, neutral = np.maximum(built_in, 0.01 * most), np.zeros(most.size)
@@ -258,7 +258,7 @@ def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx
         for n in range(places.size):
             k = places[n]
             w, now, felt = weight[k], told[n], voltage * pair[k, 0] + pair[k, 1]
-            if abs(felt - now[0]) > linear * thermal:
+            if abs(felt - now[0]) > tangent * thermal:
                 here, energy = sites[at[n]].region, (felt - mu) / thermal
                 part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
                 slope = most[here] * part * (1.0 - part) / thermal

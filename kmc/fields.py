@@ -23,8 +23,8 @@ from .units import EPS0
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
 FACING_REACH, FACING_SWEEPS = 4, 24  # the same along the electrode
-LINEAR = 0.1  # of kT/e along a tangent: within 1 in 2,000 of a full site, 1 in 200 of few vacancies
 SCREEN_SWEEPS = 2  # of those, after which the vacancies follow by a step of Newton's method
+TANGENT = 0.1  # of kT/e, over which they follow one: to 1 in 2,000 of a full site, 1 in 200 of few vacancies
 SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
 BOX_OMEGA = 1.5  # of small boxes: one more sweep than sites of reach come as near as twice as many with 1.3
 SOLVE_ETA = 1e-4
@@ -187,7 +187,7 @@ class Potential:
             self.relax(state, box, sweeps, SHARPEN_OMEGA)
             return
         fk.screened(state.sites, self.fields, self.face, self.ions, self.share, self.factor, *self.shape, box,
-                    sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, LINEAR, *screen)
+                    sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, TANGENT, *screen)
 
     def relax(self, state: State, box: Box, sweeps: int, omega: float = BOX_OMEGA) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""

@@ -36,7 +36,7 @@ class Network:
         self.lowest_roof = int(self.roof.min())
         self.lowest = self.lowest_roof  # plane of the metal to which the cathode's tip tunnels
         self.label = np.zeros(region.size, np.int32)  # of the film's silver; 0 elsewhere
-        self.plain = False  # whether all of it is on an electrode or on the organic, and none joins both
+        self.keeps = False  # whether labels may be kept: no island, and no filament that joins the electrodes
         self.index = np.zeros(region.size, np.int32)
         #: of the film's silver on its site: on which side it is of gaps and of where it is narrowest
         self.side = np.zeros(region.size, np.uint8)
@@ -99,7 +99,7 @@ class Network:
             labels = ck.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge,
                                        *self.shape)  # fmt: skip
         own, bridged, self.plated, atoms, names = ck.sorted_out(film, self.label, self.side, fields)
-        self.plain = labels == ck.FLOATING and not bridged
+        self.keeps = labels == ck.FLOATING and not bridged
         if not bridged:
             return self._tunnelling(fields, atoms, names, labels)
         rest = names != ck.BRIDGE
@@ -110,7 +110,7 @@ class Network:
         """Bring the labels of what changed up to date, if that is all; else they are to be found anew."""
         if changed is None:
             self.label[:] = 0
-        elif self.plain and ck.keep_labels(state.sites, self.in_organic, changed, self.label, state.bridge,
+        elif self.keeps and ck.keep_labels(state.sites, self.in_organic, changed, self.label, state.bridge,
                                            self.grid):  # fmt: skip
             return True
         else:
@@ -120,7 +120,7 @@ class Network:
     def restore(self, silver: np.ndarray, side: np.ndarray, label: np.ndarray) -> None:
         """Sites of all silver as of the last update, and of the film's its side and label."""
         self.silver.restore(silver)
-        self.label[:], self.plain = 0, False  # whatever it was of
+        self.label[:], self.keeps = 0, False  # whatever it was of
         self.side[self.film], self.label[self.film] = side, label
 
     def filament(self, state: State, heated: np.ndarray) -> np.ndarray:

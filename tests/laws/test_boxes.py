@@ -10,7 +10,7 @@ from small_stacks import put_silver, seam
 
 from kmc.boxes import around, box_of, cover, shortest, volume
 from kmc.coupling import Device
-from kmc.fields import LINEAR, SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS
+from kmc.fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, TANGENT
 from kmc.morphology import build
 from kmc.patches import SEEN, Box, join
 from kmc.settings import Settings
@@ -131,8 +131,8 @@ def test_vacancies_may_follow_along_tangents(monkeypatch: pytest.MonkeyPatch) ->
     d = device()
     d.set_source(VOLT, np.inf)
     found = []
-    for linear in (0.0, LINEAR, 10 * LINEAR):
-        monkeypatch.setattr("kmc.fields.LINEAR", linear)
+    for tangent in (0.0, TANGENT, 10 * TANGENT):
+        monkeypatch.setattr("kmc.fields.TANGENT", tangent)
         d.solve_fields()
         found.append(VOLT * d.potential.fields["unit"] + d.potential.fields["charge"])
     near, far = (np.abs(found[0] - other).max() / d.thermal for other in found[1:])
