@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import field_kernels as fk
+from . import relax_kernels as rk
 from .boxes import Box, cover
 from .lattice import Lattice, Region
 from .mesh import Mesh, carrier_sheet
@@ -21,12 +22,12 @@ from .state import FIELD, METAL, State
 from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
-SHARPEN_SWEEPS, SHARPEN_OMEGA = 32, 1.7  # leave 0.04 kT beside a closed filament, 16 and 1.5 left 1.5 kT
-FACING_REACH, FACING_SWEEPS = 4, 24  # the same along the electrode
+SHARPEN_SWEEPS, SHARPEN_OMEGA = 16, 1.6  # leave 0.02 kT
+FACING_REACH, FACING_SWEEPS, FACING_OMEGA = 4, 18, 1.7  # the same along the electrode
 SCREEN_SWEEPS = 2  # of those, after which the vacancies follow by a step of Newton's method
 TANGENT = 0.1  # of kT/e, over which they follow one: to 1 in 2,000 of a full site, 1 in 200 of few vacancies
-SHEET_SWEEPS, SHEET_OMEGA = 24, 1.5  # above the organic, for a cell of the mesh: leave 0.3 mV of 40 mV at 1 V
-BOX_OMEGA = 1.5  # of small boxes: one more sweep than sites of reach come as near as twice as many with 1.3
+SHEET_SWEEPS, SHEET_OMEGA = 12, 1.5  # above the organic, for a cell of the mesh: leave 0.06 mV of 100 mV
+BOX_OMEGA = 1.3  # of small boxes
 SOLVE_ETA = 1e-4
 
 
@@ -172,27 +173,26 @@ class Potential:
         self.fields["charge"][self.sheet] = self.sheet_voltage
         self.fields["charge"][self._plated(state)] = self.sheet_voltage
         for box in self.facing:
-            self._sharpen(state, box, FACING_SWEEPS, screen)
+            self._sharpen(state, box, FACING_SWEEPS, FACING_OMEGA, screen)
         above = metal[metal >= self.floor]
         if len(above):
             for box in cover(self.shape, above, SHARPEN_REACH):
-                self._sharpen(state, box, SHARPEN_SWEEPS, screen)
+                self._sharpen(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA, screen)
         low, high = self.above_sheet
         if high > low:
             self.relax(state, (low, high, 0, self.shape[1], 0, self.shape[2]), SHEET_SWEEPS, SHEET_OMEGA)
 
-    def _sharpen(self, state: State, box: Box, sweeps: int, screen: Screen | None) -> None:
+    def _sharpen(self, state: State, box: Box, sweeps: int, omega: float, screen: Screen | None) -> None:
         """Relax the lattice in a box by metal, with vacancies in equilibrium on each site where they are."""
         if screen is None or self.factor == 1:
-            self.relax(state, box, sweeps, SHARPEN_OMEGA)
+            self.relax(state, box, sweeps, omega)
             return
-        fk.screened(state.sites, self.fields, self.face, self.ions, self.share, self.factor, *self.shape, box,
-                    sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, SHARPEN_OMEGA, TANGENT, *screen)
+        rk.screened(state.sites, self.fields, self.face, self.ions, self.share, self.factor, *self.shape, box,
+                    sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, omega, TANGENT, *screen)
 
     def relax(self, state: State, box: Box, sweeps: int, omega: float = BOX_OMEGA) -> float:
         """Relax the lattice in a box; returns the largest change left at its edge (V at one volt)."""
-        omega = omega if sweeps > 1 else 1.0
-        return fk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
+        return rk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
 
     def solve_charge(self, cells: np.ndarray) -> None:
         """Charge potential of the mesh for a charge of its cells, in e."""

@@ -17,6 +17,7 @@ from kmc import cluster_kernels as ck
 from kmc import field_kernels as fk
 from kmc import flow_kernels as fl
 from kmc import kernels
+from kmc import relax_kernels as rk
 from kmc import transport_kernels as tk
 from kmc.lattice import Region
 from kmc.model import build_model
@@ -77,9 +78,9 @@ def potentials() -> dict[str, np.ndarray]:
     fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
     fk.lay(state.sites, fields, charge, share, 2, *SHAPE, start)
-    spill = fk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    spill = rk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
-    fk.screened(state.sites, fields, face, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, 0.1, most,
+    rk.screened(state.sites, fields, face, 0.1 * charge, share, 2, *SHAPE, box, 3, 2, 1.3, 0.1, most,
                 built_in, 0.4, 0.1, 0.026)
     return {"fixed": fixed, "mesh": unit, "unit": np.array(fields["unit"]),
             "charge": np.array(fields["charge"]), "source": np.array(fields["source"]),
