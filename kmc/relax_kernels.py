@@ -28,9 +28,11 @@ def _place(a: int, b: int, c: int, wide: int, half: int, count: int) -> np.int64
 
 
 @njit
-def _shape(box) -> tuple[int, int, int]:
-    """Sites along z, y and x of a box with its shell."""
-    return box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2
+def _shape(box) -> tuple[int, int, int, int, int]:
+    """Sites along z, y and x of a box with its shell; those of one colour in a row, and in all of it."""
+    deep, wide, long = box[1] - box[0] + 2, box[3] - box[2] + 2, box[5] - box[4] + 2
+    half = (long + 1) // 2
+    return deep, wide, long, half, deep * wide * half
 
 
 @njit(error_model="numpy")
@@ -40,19 +42,18 @@ def _take(sites, fields, face, nz: int, ny: int, nx: int, box):
     First all of one colour, then the other; within them rows along x, of which each has every second site.
     Returns weights [10, n], nothing where held; what a charge in the site adds [n]; potentials [2, n].
     """
-    deep, wide, long = _shape(box)
-    half = (long + 1) // 2
-    count, k = deep * wide * half, np.uint64(0)
+    deep, wide, long, half, count = _shape(box)
+    k = np.uint64(0)
     kind, free = np.empty(deep * wide * long, np.uint8), np.empty(deep * wide * long, np.bool_)
     weight, pair = np.zeros((10, 2 * count), np.float32), np.zeros((2, 2 * count), np.float32)
-    adds = np.zeros(2 * count, np.float32)
+    source, adds = np.zeros(2 * count, np.float32), np.zeros(2 * count, np.float32)
     for a in range(deep):
         for b in range(wide):
             start, x = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx, (box[4] - 1) % nx
             for c in range(long):
                 site, here = sites[start + x], fields[start + x]
                 i = _place(a, b, c, wide, half, count)
-                pair[0, i], pair[1, i], adds[i] = here.unit, here.charge, here.source
+                pair[0, i], pair[1, i], source[i] = here.unit, here.charge, here.source
                 kind[k] = METAL_FACE if site.cation >= METAL else site.region
                 free[k] = site.cation < METAL and not site.held
                 x, k = x + 1 if x < nx - 1 else 0, k + np.uint64(1)
@@ -70,7 +71,7 @@ def _take(sites, fields, face, nz: int, ny: int, nx: int, box):
                     weight[X + (c & 1), i], weight[X + 1 + (c & 1), i] = part * left, part * right
                     weight[Y, i], weight[Y + 1, i] = part * front, part * back
                     weight[Z, i], weight[Z + 1, i] = part * below, part * above
-                    weight[ADDED, i], adds[i] = part * adds[i], part
+                    weight[ADDED, i], adds[i] = part * source[i], part
                     weight[SCREENED, i] = weight[FREE, i] = 1.0
     return weight, adds, pair
 
@@ -102,19 +103,17 @@ def _stretch(weight, pair, i: int, j: int, n: int, row: int, plane: int, omega, 
 
 
 @njit
-def _wrap(pair, shape, round_y: bool, round_x: bool):
-    """The shell of a box that goes all round the window is its own other side."""
-    deep, wide, long = shape
-    half = (long + 1) // 2
-    count, rows = deep * wide * half, wide * half
+def _wrap(pair, box, round_y: bool, round_x: bool):
+    """The shell of a box that goes all round the window is its own other side, which has the same colours."""
+    deep, wide, long, half, count = _shape(box)
     for a in range(1, deep - 1):
         for colour in range(2 if round_y else 0):
-            low = colour * count + a * rows
-            other = (colour + wide) % 2 * count + a * rows
+            first = colour * count + a * wide * half
+            last = first + (wide - 1) * half
             for part in range(2):
                 for j in range(half):
-                    pair[part, low + j] = pair[part, other + rows - 2 * half + j]
-                    pair[part, low + rows - half + j] = pair[part, other + half + j]
+                    pair[part, first + j] = pair[part, last - half + j]
+                    pair[part, last + j] = pair[part, first + half + j]
         for b in range(wide if round_x else 0):
             first, second = _place(a, b, 0, wide, half, count), _place(a, b, 1, wide, half, count)
             inner = _place(a, b, long - 2, wide, half, count)
@@ -124,23 +123,24 @@ def _wrap(pair, shape, round_y: bool, round_x: bool):
 
 
 @njit(error_model="numpy")
-def _sweep(weight, pair, shape, sweeps: int, omega: float, bend: float, round_, fresh) -> float:
+def _sweep(weight, pair, box, ny: int, nx: int, sweeps: int, omega: float, bend: float) -> float:
     """Relax both colours so many times, from this over-relaxation on; returns the next.
 
-    bend: square of the spectral radius of plain relaxation; fresh, float32 [2, STRETCH]: room.
+    bend: square of the spectral radius of plain relaxation.
     """
-    deep, wide, long = shape
-    row = (long + 1) // 2
-    plane = wide * row
-    count = deep * plane
+    _, wide, _, half, count = _shape(box)
+    plane = wide * half
+    round_y, round_x = box[3] - box[2] >= ny, box[5] - box[4] >= nx
+    fresh = np.empty((2, STRETCH), np.float32)
     for colour in range(2 * sweeps):
         own, other = colour % 2 * count, (colour + 1) % 2 * count
         for a in range(plane, count - plane, STRETCH):
             n = min(STRETCH, count - plane - a)
-            _stretch(weight, pair, own + a, other + a, n, row, plane, np.float32(omega), fresh)
-        if round_[0] or round_[1]:
-            _wrap(pair, shape, *round_)
-        omega = 1.0 / (1.0 - 0.25 * bend * (omega if omega != 1.0 else 2.0))
+            _stretch(weight, pair, own + a, other + a, n, half, plane, np.float32(omega), fresh)
+        if round_y or round_x:
+            _wrap(pair, box, round_y, round_x)
+        before = omega if omega != 1.0 else 2.0  # the second pass has bend / 2
+        omega = 1.0 / (1.0 - 0.25 * bend * before)
     return omega
 
 
@@ -154,21 +154,20 @@ def _bend(omega: float) -> float:
 def relax(sites, fields, face, nz: int, ny: int, nx: int, box, sweeps: int, omega: float) -> float:
     """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
-    face: permittivity between two regions [8, 8]; omega: the last over-relaxation of many sweeps. Returns the
-    largest change of the unit potential at the box's edge: what spills over.
+    ny, nx: even, for else the colours do not match where a box goes all round. face: permittivity between two
+    regions [8, 8]; omega: the last over-relaxation of many sweeps. Returns the largest change of the unit
+    potential at the box's edge: what spills over.
     """
     weight, _, pair = _take(sites, fields, face, nz, ny, nx, box)
-    round_, fresh = (box[3] - box[2] >= ny, box[5] - box[4] >= nx), np.empty((2, STRETCH), np.float32)
-    _sweep(weight, pair, _shape(box), sweeps, 1.0, _bend(omega), round_, fresh)
+    _sweep(weight, pair, box, ny, nx, sweeps, 1.0, _bend(omega))
     return _put(fields, ny, nx, box, weight, pair)
 
 
 @njit(error_model="numpy")
 def _put(fields, ny: int, nx: int, box, weight, pair) -> float:
     """Potentials of a box back on the lattice; returns the largest change of the unit's at its edge."""
-    deep, wide, long = _shape(box)
-    half, spill = (long + 1) // 2, 0.0
-    count = deep * wide * half
+    deep, wide, long, half, count = _shape(box)
+    spill = 0.0
     for a in range(1, deep - 1):
         for b in range(1, wide - 1):
             row = ((box[0] + a - 1) * ny + (box[2] + b - 1) % ny) * nx
@@ -186,9 +185,8 @@ def _put(fields, ny: int, nx: int, box, weight, pair) -> float:
 @njit
 def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, most):
     """Sites of a box where vacancies may be: place in its weights, site, and what ions add there [n]."""
-    deep, wide, long = _shape(box)
-    half, n = (long + 1) // 2, 0
-    count = deep * wide * half
+    deep, wide, long, half, count = _shape(box)
+    n = 0
     places, at = np.empty(weight.shape[1], np.int64), np.empty(weight.shape[1], np.int64)
     beside = np.empty(weight.shape[1])
     for a in range(1, deep - 1):
@@ -209,7 +207,7 @@ def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, m
 def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx: int, box, rounds: int,
              sweeps: int, omega: float, tangent: float, most, built_in, voltage: float, mu: float,
              thermal: float):
-    """The same, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
+    """As `relax`, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
     most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
     A site that is too full counts on the slope down to where it is neutral: where it is full it has none.
@@ -221,11 +219,10 @@ def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx
         if most[here] > few[here]:
             neutral[here] = math.log(most[here] / few[here] - 1.0)
     weight, adds, pair = _take(sites, fields, face, nz, ny, nx, box)
-    round_, fresh = (box[3] - box[2] >= ny, box[5] - box[4] >= nx), np.empty((2, STRETCH), np.float32)
     places, at, beside = _screening(sites, ions, share, factor, ny, nx, box, weight, most)
     told = np.full((places.size, 4), np.inf)  # potential, V; there: charge, how it falls, and Newton's slope
-    unit, charge, left, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
-    shape, bend, omega, volt = _shape(box), _bend(omega), 1.0, np.float64(voltage)
+    unit, charge, screening, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
+    bend, omega, volt = _bend(omega), 1.0, np.float64(voltage)
     for turn in range(rounds + 1):
         for n in range(places.size):
             k, now = np.uint64(places[n]), told[n]
@@ -239,10 +236,11 @@ def screened(sites, fields, face, ions, share, factor: int, nz: int, ny: int, nx
                 if above > 1e-3 * thermal:
                     slope = max(slope, (most[here] * part - few[here]) / above)
                 now[3] = adds[k] * slope
-                left[k] = 1.0 / (1.0 + now[3])
-            added[k] = (adds[k] * (now[1] - now[2] * (felt - now[0])) + now[3] * charge[k]) * left[k]
+                screening[k] = 1.0 / (1.0 + now[3])
+            source = now[1] - now[2] * (felt - now[0])
+            added[k] = (adds[k] * source + now[3] * charge[k]) * screening[k]
         if turn < rounds:
-            omega = _sweep(weight, pair, shape, sweeps, omega, bend, round_, fresh)
+            omega = _sweep(weight, pair, box, ny, nx, sweeps, omega, bend)
     for n in range(places.size):
         felt = volt * unit[places[n]] + charge[places[n]]
         fields[at[n]].source = told[n, 1] - told[n, 2] * (felt - told[n, 0])
