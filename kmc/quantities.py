@@ -14,7 +14,7 @@ from kmc.families import Key
 
 KINDS = ("measured", "computed", "fitted", "assumed")
 _ENTRY = ("value", "unit", "sigma", "kind", "source", "why", "targets", "run", "where")
-_ANGSTROM = ("A", "Å", "Å", "Ang", "Angstrom", "Angstroms")  # what people write for it
+_ANGSTROM = ("A", "Ang", "Angstrom", "Angstroms")  # what people write for it
 _DECADE = 10.0
 AVOGADRO = 6.02214076e23  # 1/mol
 _EXAMPLE = "{value: 0.3, unit: eV, sigma: 0.1, kind: assumed, why: ...}"

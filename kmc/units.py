@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +41,8 @@ INTERNAL = {
 }
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL)
-_FACTOR = re.compile(r"([A-Za-zµμΩΩ%]+|°C)\s*(?:(?:\^|\*\*)?\s*([+-]?\d))?(?!\d)")
+_FACTOR = re.compile(r"([A-Za-zµμΩÅ%]+|°C)\s*(?:(?:\^|\*\*)?\s*([+-]?\d))?(?!\d)")
+_SIGNS = {"·": "*", "%": "percent", "Ω": "ohm", "Å": "angstrom"}
 _PREFIXES = [
     (1e12, "T"),
     (1e9, "G"),
@@ -83,6 +85,9 @@ def parse(value: Any, unit: str, what: str = "value") -> float:
             f"{what} {_shown(value)} is not a finite number with a unit", next_step=_example(unit)
         )
     number, given = float(match[1]), match[2]
+    if given.startswith(","):
+        raise UserError(f"{what} {_shown(value)} has a comma in its number",
+                        next_step="write a point before decimals, nothing between thousands")  # fmt: skip
     if not given and unit:
         raise UserError(f"{what} {_shown(value)} has no unit", next_step=_example(unit))
     return _finite(convert(number, given, unit, what), what, unit)
@@ -116,6 +121,7 @@ def factor(given: str, unit: str, what: str = "value") -> float:
     except pint.DimensionalityError:
         raise UserError(
             f'{what} has the wrong dimension: "{given or "no unit"}" cannot become "{unit or "a number"}"',
+            nearest="degC" if (given, unit) == ("C", "K") else None,
             next_step=_example(unit),
         ) from None
     except Exception:  # pint's own parser fails in many ways on a malformed unit
@@ -138,12 +144,15 @@ def _expression(unit: str, what: str) -> str:
         raise UserError(
             f"{what}: the unit is {len(unit)} characters long", next_step="write something like nm2/s"
         )
+    unit = unicodedata.normalize("NFC", unit)  # the signs of ohm and angstrom are letters then
     rest = _FACTOR.sub("", unit)
     if rest.strip(" 1/*().·") or "**" in rest or re.search(r"[1.]{2}", rest):
         raise UserError(
             f'{what}: cannot read the unit "{unit}"', next_step="write something like nm2/s or W/m/K"
         )
-    text = unit.replace("·", "*").replace("%", "percent").replace("Ω", "ohm").replace("Ω", "ohm")
+    text = unit
+    for sign, name in _SIGNS.items():
+        text = text.replace(sign, name)
     return _FACTOR.sub(lambda m: f" {m[1]}**({m[2]}) " if m[2] else f" {m[1]} ", text).strip()
 
 

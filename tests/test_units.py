@@ -53,6 +53,9 @@ def test_constants_against_codata() -> None:
         ("50 %", "", 0.5),
         ("0.5", "", 0.5),
         ("2 G0", "S", 2 * units.G0),
+        ("15 Å", "nm", 1.5),
+        ("15 \u212b", "nm", 1.5),
+        ("2 \u2126", "ohm", 2.0),
         ("1 kJ/mol", "eV", 0.0),
         (3, "V", 3.0),
         (2.5, "s", 2.5),
@@ -93,6 +96,9 @@ def test_quantities_that_people_write(text: object, unit: str, value: float) -> 
         (10**400, "V", "finite"),
         ("5 V", "", "wrong dimension"),
         ("1_000 V", "V", "cannot read"),
+        ("40,5 nm", "nm", "comma.*a point"),
+        ("1,000 V", "V", "comma"),
+        ("25 C", "K", 'did you mean "degC"'),
     ],
 )
 def test_what_is_no_quantity_is_refused(text: object, unit: str, says: str) -> None:
