@@ -23,11 +23,11 @@ from .units import EPS0
 
 SHARPEN_REACH = 6  # sites around metal on which the lattice takes over from the mesh
 SHARPEN_SWEEPS, SHARPEN_OMEGA = 16, 1.6  # leave 0.01 kT beside a closed filament, 16 and 1.5 left 0.05 kT
-FACING_REACH, FACING_SWEEPS, FACING_OMEGA = 4, 18, 1.7  # along the electrode: mostly 0.1 kT
+FACING_REACH, FACING_SWEEPS, FACING_OMEGA = 4, 18, 1.7  # along the electrode: leave 0.1 kT to 0.6 kT at 0.6 V
 SCREEN_SWEEPS = 2  # of those, after which the vacancies follow by a step of Newton's method
 TANGENT = 0.1  # of kT/e, over which they follow one: to 1 in 2,000 of a full site, 1 in 200 of few vacancies
 SHEET_SWEEPS, SHEET_OMEGA = 12, 1.5  # above the organic, for a cell of the mesh: leave 0.06 mV of 100 mV
-BOX_OMEGA = 1.3  # of small boxes, with sweeps as in `patches`: leave 0.03 kT
+BOX_OMEGA = 1.3  # of small boxes, with sweeps as in `patches`
 SOLVE_ETA = 1e-4
 
 

@@ -10,7 +10,7 @@ from .fields import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
 from .state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most
-MORE = 2  # sweeps than sites of reach: they leave 0.03 kT at most, with one it were 0.2
+MORE = 2  # sweeps than sites of reach: 0.1 kT are left at most, with one it were 0.4
 LEAST = 0.1  # of kT/e: a smaller change of potential is left to the next whole solution
 MOST = 400  # boxes until the mesh is looked at again
 SEEN = 2  # sites beyond a box whose rates its potential enters: a vacancy looks two sites far
