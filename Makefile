@@ -57,7 +57,7 @@ reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard 
 	@$(BIN)/python docs/make_reference.py
 
 docs: $(INSTALLED)  ## Build the documentation into docs/_build
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[docs]'
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: docs/_build/html/index.html"
 
@@ -75,12 +75,12 @@ $(INSTALLED): pyproject.toml
 	@$(MAKE) --no-print-directory check-python
 	@echo "Making the Python environment $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	@touch $@
 
 $(READY_TO_TEST): $(INSTALLED)
 	@echo "Installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[$(TEST_EXTRAS)]'
 	@touch $@
 
 check-python:

@@ -255,7 +255,7 @@ def test_one_metric_alone_changes_no_verdict(study: Path, capsys: pytest.Capture
     """What is said and the CSV files are those of all metrics; the table for a manuscript has the one."""
     told, files = [], []
     for more in ([], ["--metric", "on_off"]):
-        assert cli.main(["compare", str(study), "--json", "--quiet", *more]) == 0
+        assert cli.main(["compare", str(study), "--json", "--quiet", "--no-picture", *more]) == 0
         told.append(json.loads(capsys.readouterr().out)["conclusions"])
         files.append({name: (study / "compare" / name).read_text()
                       for name in ("effects.csv", "metrics.csv", "effects.tex")})  # fmt: skip

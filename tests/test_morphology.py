@@ -25,6 +25,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "materials" / "stacks"
 STACKS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 CRYSTALS = [name for name in STACKS if load_stack(name).crystal is not None]
 FILMS = [name for name in STACKS if load_stack(name).grain is not None]
+SOME = ["ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only"]  # one of each kind
 BARE = [name for name in STACKS if load_stack(name).active is None]
 # Small windows for what needs many of them: crystals of 4 nm in a film of 8 nm.
 SMALL = {"crystal_size": "4 nm", "thickness": "8 nm", "ligand.gap": "1.2 nm"}
@@ -74,7 +75,8 @@ def test_room_rules(name: str) -> None:
     assert (lattice.room[lattice.mask(*SOLID, Region.COUNTER, Region.ELECTRODE)] == 0).all()
 
 
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", [
+    *SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in STACKS if name not in SOME)])  # fmt: skip
 def test_same_generator_same_bytes(name: str) -> None:
     """The same seed gives the same window; another seed gives another, where there is anything to draw."""
     again, other = (

@@ -1,6 +1,6 @@
 """Each coupling is live: switched off, a named result of a whole device moves.
 
-The device is ogb_20nm with its seam filled with silver by hand up to the electrode: a closed filament.
+The device is ogb_7nm with its seam filled with silver by hand up to the electrode: a closed filament.
 """
 
 from functools import lru_cache
@@ -10,6 +10,7 @@ import pytest
 
 import kmc
 from kmc import channels, kernels
+from kmc.coupling import Device
 from kmc.kernels_events import add_charge, remove_charge
 from kmc.lattice import ACTIVE
 from kmc.simulation import Simulation
@@ -19,10 +20,11 @@ LIMIT_A = 1e-3
 
 
 @lru_cache(maxsize=8)
-def closed(**switches: bool):
+def closed(**switches: bool) -> Device:
     """A Device with a closed filament at 0.6 V behind a limiter of 1 mA."""
+    stack = kmc.load_stack("ogb_7nm", **{"device.heat_padding": "30 nm"})
     protocol = kmc.Protocol.hold("0.6 V", "1 us", compliance="1 mA")
-    simulation = Simulation(kmc.load_stack("ogb_20nm"), protocol, kmc.Settings(**switches), 1)
+    simulation = Simulation(stack, protocol, kmc.Settings(window="8 nm", **switches), 1)
     device, lattice = simulation.device, simulation.lattice
     seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
     kernels.place_many(device.state, device.grid, KIND_METAL, np.flatnonzero(seam).astype(np.int32))
@@ -32,7 +34,7 @@ def closed(**switches: bool):
     return device
 
 
-def metal_rate(device) -> float:
+def metal_rate(device: Device) -> float:
     """Sum of all rates of silver atoms, 1/s."""
     return float(device.state.entities["total"][device.state.entities["kind"] == KIND_METAL].sum())
 
@@ -68,13 +70,13 @@ def test_compliance_lowers_the_device_voltage() -> None:
 
 def test_two_near_ions_feel_each_other_only_with_the_pair_term() -> None:
     """An ion two sites from another has other hop rates than alone; with the term off it has not."""
-    assert ion_rates(True, 2) != ion_rates(True, 30)
-    assert ion_rates(False, 2) == ion_rates(False, 30)
+    paired, alone = closed(), closed(ion_pairs=False)
+    assert ion_rates(paired, 2) != ion_rates(paired, 30)
+    assert ion_rates(alone, 2) == ion_rates(alone, 30)
 
 
-def ion_rates(pairs: bool, distance: int) -> list[float]:
+def ion_rates(device: Device, distance: int) -> list[float]:
     """Hop rates of an ion in a crystal with another one `distance` sites away."""
-    device = closed(ion_pairs=pairs)
     lattice = device.lattice
     core = np.flatnonzero(lattice.region.ravel() == 2)
     first = int(core[len(core) // 2])

@@ -168,7 +168,7 @@ def test_a_shifted_island_is_seen() -> None:
 
 def links_of(d: Device, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of what conducts in a bridge of n atoms, [m, 2] (n: the anode, n + 1: the cathode), and S."""
-    nodes = np.ravel_multi_index(tuple(atoms.T), d.lattice.shape)
+    nodes = np.ravel_multi_index(tuple(atoms.T), d.lattice.shape).astype(np.int32)
     d.network.index[nodes] = np.arange(len(nodes))
     links, weight, _ = d.network._links(d.state, nodes)
     ends = links[:, :2].astype(np.int64)
