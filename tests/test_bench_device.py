@@ -21,7 +21,7 @@ KEYS = {"case", "stack", "wall_s", "events", "metal_events", "events_per_s", "me
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short cases on a small window of the same cards, two seeds, few updates."""
+    """Short cases on a small window of the same cards, few updates."""
     short = (Case("set_1mA", Protocol.hold("0.4 V", "5 us", "1 mA"), 60.0),
              Case("retention_1e5s", Protocol.hold("0 V", "5 us"), 60.0, "set_1mA"),
              Case("never", Protocol.hold("0.4 V", "1e5 s", "1 mA"), 0.05))  # fmt: skip
@@ -29,7 +29,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_device, "load_stack", lambda name: reduced(name, order="ordered"))
     monkeypatch.setattr(bench_device, "UPDATES", 2)
     monkeypatch.setattr(bench_device, "COMPARED", 2)
-    monkeypatch.setenv(bench_device.REPEATS_VARIABLE, "2")
 
 
 @pytest.mark.parametrize(("name", "text"), [
@@ -42,12 +41,15 @@ def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, name: str
         bench_device.run()
 
 
-def test_rows_of_devices(small: None) -> None:
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_rows_of_devices(monkeypatch: pytest.MonkeyPatch, seeds: int) -> None:
     """One row a case, medians of the seeds; what takes too long is stopped and says how far it came."""
+    monkeypatch.setenv(bench_device.REPEATS_VARIABLE, str(seeds))
     told: list[str] = []
     rows = {row["case"]: row for row in bench_device.run(told.append)}
     assert list(rows) == ["set_1mA", "retention_1e5s", "never", "hop_update"]
-    assert all(set(row) == KEYS and row["seeds"] == 2 for row in rows.values())
+    assert all(set(row) == KEYS and row["seeds"] == seeds for row in rows.values())
     assert rows["set_1mA"]["finished"] == 1.0
     assert rows["set_1mA"]["reached_s"] == pytest.approx(5e-6)
     assert rows["never"]["finished"] == 0.0
@@ -56,7 +58,7 @@ def test_rows_of_devices(small: None) -> None:
     assert [rows[name]["reason"] for name in ("set_1mA", "retention_1e5s", "hop_update")] == ["", "", ""]
     assert rows["never"]["cpu_s"] < 2.0
     assert rows["hop_update"]["metal_events"] == 2
-    assert len(told) == 8
+    assert len(told) == 4 * seeds
 
 
 def test_a_case_that_nobody_looked_at_conducts_an_unknown_current(monkeypatch: pytest.MonkeyPatch) -> None:
