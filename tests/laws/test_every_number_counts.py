@@ -28,6 +28,9 @@ from kmc.transport import Network
 STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
 STRUCTURAL = {"active", "ligand", "device"}
 SETTINGS = kmc.Settings()
+# What a lattice is built of goes into small ones as well.
+SMALL = {"ogb_20nm": {"crystal_size": "6 nm", "thickness": "14 nm"},
+         "thin_film_100nm": {"thickness": "14 nm"}}  # fmt: skip
 # Read where a window is put together (kmc.coupling, kmc.heat): too costly to build for each number.
 DEVICE = {
     "series_resistance", "spreading_resistance", "substrate_thermal_resistance", "surface_time_constant",
@@ -63,8 +66,8 @@ def fingerprint(stack: Stack) -> list[bytes]:
 @lru_cache(maxsize=64)
 def lattice_hash(name: str, role: str = "", key: str = "", value: str = "") -> str:
     """Hash of the lattice of a stack, with one value changed."""
-    stack = loaded(name).choose(**({f"{role}.{key}": value} if role else {}))
-    return build(stack, SETTINGS, streams.stream(1, "morphology")).hash
+    stack = loaded(name).choose(**SMALL.get(name, {}), **({f"{role}.{key}": value} if role else {}))
+    return build(stack, kmc.Settings(window="12 nm"), streams.stream(1, "morphology")).hash
 
 
 def numbers(name: str) -> list[tuple[str, str]]:
