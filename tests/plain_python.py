@@ -29,15 +29,14 @@ from kmc.state import FIELD, KIND_METAL, Grid, State, allocate
 EVENT_SHAPE = (8, 8, 8)
 SHAPE = (16, 8, 8)
 SPACING_NM = 0.2935
-TRIALS = 25
+TRIALS = 40
 
 
 def events(name: str) -> dict[str, np.ndarray]:
     """A window after some trials with the tables of a stack."""
     w = window(3, shape=EVENT_SHAPE)
     reach = 1 if name == "ogb_20nm" else 0  # a flight of one more site takes plain Python minutes
-    some = Settings(vacancies="explicit", flight_reach=reach, ion_slice="20 ns")
-    model = build_model(loaded(name), SPACING_NM, some)
+    model = build_model(loaded(name), SPACING_NM, Settings(vacancies="explicit", flight_reach=reach))
     w = Window(w.state, w.grid, w.fields, answering(model)[0])
     kernels.refresh_all(*w)
     run(w, np.random.default_rng(23), np.inf, TRIALS)

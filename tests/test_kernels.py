@@ -98,7 +98,7 @@ def test_a_hop_touches_those_who_feel_it_and_no_others(kind: int) -> None:
     w = window(1, shape=WIDE)
     kernels.refresh_all(*w)
     felt, charges = [], np.isin(w.state.entities["kind"], (KIND_ION, KIND_VACANCY)).sum()
-    for entity in np.flatnonzero(w.state.entities["kind"] == kind)[::2]:
+    for entity in np.flatnonzero(w.state.entities["kind"] == kind):
         for direction in range(6):
             moved = w.copy()
             move = hop_ion if kind == KIND_ION else apply_vacancy
@@ -284,7 +284,7 @@ np.savez(sys.argv[1], rates=w.state.rates, fields=np.array(w.fields), run=np.arr
 
 def test_compiled_equals_plain(tmp_path: Path) -> None:
     """The kernels as Python functions choose the same events; floats agree to 1e-12."""
-    out, trials = tmp_path / "plain.npz", 75
+    out, trials = tmp_path / "plain.npz", 150
     here = Path(__file__).resolve().parent
     paths = os.pathsep.join([str(here), str(here.parent)])
     subprocess.run([sys.executable, "-c", PLAIN.format(trials=trials), str(out)], check=True, timeout=300,
@@ -292,7 +292,7 @@ def test_compiled_equals_plain(tmp_path: Path) -> None:
     w = window(1)
     run(w, generator(), np.inf, trials)
     plain = np.load(out, allow_pickle=False)
-    assert plain["run"]["events"][0] == w.state.run["events"][0] > 25
+    assert plain["run"]["events"][0] == w.state.run["events"][0] > 50
     for name in ("cation", "entity", "vacancy"):
         assert (plain["sites"][name] == w.state.sites[name]).all()
     assert (plain["site"] == w.state.entities["site"]).all()
