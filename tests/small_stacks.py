@@ -21,6 +21,7 @@ from kmc.streams import stream
 
 FOLDER = Path(__file__).resolve().parent.parent / "materials" / "stacks"
 STACKS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+SOME = ("ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only")  # one of each kind; the rest is slow
 loaded = lru_cache(maxsize=32)(load_stack)
 LAYERED = [name for name in STACKS if loaded(name).active is not None]
 WINDOW_NM = 4.6

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from small_stacks import SOME, STACKS
 
 from kmc import channels, grains, interstices, morphology, packing, relief
 from kmc import stack as stack_module
@@ -21,11 +21,8 @@ from kmc.settings import Settings
 from kmc.streams import stream
 
 load_stack = cache(stack_module.load_stack)
-FOLDER = Path(__file__).resolve().parent.parent / "materials" / "stacks"
-STACKS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 CRYSTALS = [name for name in STACKS if load_stack(name).crystal is not None]
 FILMS = [name for name in STACKS if load_stack(name).grain is not None]
-SOME = ["ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only"]  # one of each kind
 BARE = [name for name in STACKS if load_stack(name).active is None]
 # Small windows for what needs many of them: crystals of 4 nm in a film of 8 nm.
 SMALL = {"crystal_size": "4 nm", "thickness": "8 nm", "ligand.gap": "1.2 nm"}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from small_device import Window, run
-from small_stacks import LAYERED, STACKS, device, loaded, reduced, window_of
+from small_stacks import LAYERED, SOME, STACKS, device, loaded, reduced, window_of
 
 from kmc import kernels
 from kmc.kernels_events import add_charge
@@ -89,7 +89,6 @@ def test_every_diffusivity_of_the_cards_and_its_drift(name: str, factor: float) 
 
 HOT_K = 700.0
 SAMPLES, TRIALS, BATCHES = 240, 4000, 24
-SOME = ("ogb_20nm", "ddab_20nm", "thin_film_100nm", "interlayers_only")  # one of each kind; the rest is slow
 REST = [name for name in STACKS if name not in SOME]
 
 
