@@ -164,12 +164,12 @@ def _resistor(
     times: list[float], volts: list[float], limit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
-    state, out = np.array([1.0]), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1)))
+    state, out = np.ones((1, 1)), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
     steps = integrator_kernels.integrate(
-        time, np.array(volts), np.full(time.size, limit), state, np.zeros(1), 1e-6, *out
+        time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out
     )
     assert steps > 0
-    return out
+    return out[0], out[1], out[2][:, 0]
 
 
 def test_the_integrator_decays_and_limits() -> None:

@@ -209,12 +209,12 @@ def test_a_unit_with_a_slash_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "own" / "mine.yaml").write_text("extends: ogb\n")
     (tmp_path / "tiny.yaml").write_text(
         f"{PLAN}kinetic: {{choices: {{active.mobility: 2 cm2/V/s, ligand: own/mine.yaml}}, "
-        "settings: {wall_limit_s: null, windows: 2}}\n")
+        "settings: {wall_limit_s: null, window_slices: 2}}\n")
     plan = settings.load(tmp_path / "tiny.yaml")
     text = kinetic.study_text(plan, np.zeros((1, 1, 4), bool), 1)
     assert '  active.mobility: "2 cm2/V/s"\n' in text
     assert f'  ligand: "{tmp_path / "own/mine.yaml"}"\n' in text
-    assert "  wall_limit_s: null\n  windows: 2\n" in text
+    assert "  wall_limit_s: null\n  window_slices: 2\n  windows: 1\n" in text
     (tmp_path / "own" / "mine.yaml").unlink()
     with pytest.raises(UserError, match=r"tiny\.yaml: .*own/mine\.yaml"):
         kinetic.study_text(plan, np.zeros((1, 1, 4), bool), 1)

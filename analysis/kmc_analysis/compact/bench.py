@@ -41,7 +41,9 @@ def measure(model: CompactModel, devices: int) -> dict[str, Any]:
         starts = np.array([start_of(model, vector) for vector in vectors])
         amps = np.empty((devices, drive.time.size))
         began = time.perf_counter()
-        steps = kernel.follow_all(drive.time, drive.voltage, drive.compliance, starts, vectors, RTOL, amps)
+        steps = kernel.follow_all(
+            drive.time, drive.voltage, drive.compliance, starts[:, None], vectors[:, None], RTOL, amps
+        )
         if repeat:  # the first go compiles
             speeds.append(steps / (time.perf_counter() - began))
     return {"model": model.name, "devices": devices, "device_steps_per_s": statistics.median(speeds)}

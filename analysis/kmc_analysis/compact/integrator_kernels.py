@@ -3,6 +3,9 @@
 `reference` makes a module for each model from this file's text: the import of the resistor gives way to the
 model's own functions, so that numba compiles straight through them.
 
+A device is branches of the same equations side by side, one or more, each with parameters and states of its
+own, behind one resistance and one limiter: they meet in the device voltage alone.
+
 Method: ROS2, second order and L-stable with any approximate Jacobian (J. G. Verwer et al., SIAM J. Sci.
 Comput. 20, 1456 (1999)), its error taken from the embedded Euler step.
 """
@@ -20,7 +23,17 @@ GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; its square over the softness, the error that is left, is picovolts
+LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
+
+
+@njit
+def total(volt, s, p):
+    """The current in A of all branches at one voltage."""
+    amp = 0.0
+    for b in range(s.shape[0]):
+        amp += current(volt, s[b], p[b])
+    return amp
 
 
 @njit
@@ -34,34 +47,36 @@ def beyond(volt, amp, side, source_V, limit_A, ohm, s, p):
     reach = SOFTNESS_V  # the device drives more than the limit: on, until it does not
     while abs(amp) >= limit_A and reach < 1e3:
         volt, reach = volt + side * reach, 2.0 * reach
-        amp = current(volt, s, p)
+        amp = total(volt, s, p)
     return volt
 
 
 @njit
 def device_voltage(source_V, limit_A, guess_V, s, p):
-    """Device voltage in V behind the series resistance and the limiter I = limit tanh(drop / SOFTNESS_V).
+    """Device voltage in V behind the series resistance and the limiter I = limit tanh(drop / SOFTNESS_V), and
+    the device's slope there in S (0 where nothing is in front of it).
 
-    Newton, kept inside a bracket; the current must not fall with voltage. The bracket is from 0 V to the
-    source, and is widened where a device that drives a current by itself lies beyond.
+    Newton, kept inside a bracket, with the secant for the device; its current must not fall with voltage. The
+    bracket is from 0 V to the source, and is widened where a device that drives a current by itself lies
+    beyond.
     """
-    ohm = series(s, p)
+    ohm = series(s[0], p[0])  # in front of all branches
     if limit_A == math.inf and ohm == 0.0:
-        return source_V
+        return source_V, 0.0
     low, high = min(source_V, 0.0), max(source_V, 0.0)
     lowest, highest = low, high
     volt = min(max(guess_V, low), high)
+    amp = total(volt, s, p)
+    step_V = 1e-7 + 1e-6 * abs(volt)
+    conducts = (total(volt + step_V, s, p) - amp) / step_V
     for _ in range(200):
-        amp = current(volt, s, p)
-        step_V = 1e-7 + 1e-6 * abs(volt)
-        slope = (current(volt + step_V, s, p) - amp) / step_V
         drop = source_V - volt - ohm * amp
         if limit_A == math.inf:
-            excess, slope = -drop, 1.0 + ohm * slope
+            excess, slope = -drop, 1.0 + ohm * conducts
         else:
             held = math.tanh(drop / SOFTNESS_V)
             excess = amp - limit_A * held
-            slope += limit_A * (1.0 - held * held) / SOFTNESS_V * (1.0 + ohm * slope)
+            slope = conducts + limit_A * (1.0 - held * held) / SOFTNESS_V * (1.0 + ohm * conducts)
         if excess > 0.0:
             high = volt
         else:
@@ -69,33 +84,40 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
         new = volt - excess / slope if slope > 0.0 else low
         if low < new < high:
             if abs(new - volt) <= LAST_STEP_V:
-                return new
+                return new, conducts
         else:
             new = 0.5 * (low + high)
             if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
                 at_end = low == lowest if excess > 0.0 else high == highest
                 if not at_end:
-                    return new
+                    return new, conducts
                 if excess > 0.0:
-                    lowest = beyond(low, current(low, s, p), -1.0, source_V, limit_A, ohm, s, p)
+                    lowest = beyond(low, total(low, s, p), -1.0, source_V, limit_A, ohm, s, p)
                     if lowest > low - BEYOND_V:
-                        return new
+                        return new, conducts
                     low = lowest
                 else:
-                    highest = beyond(high, current(high, s, p), 1.0, source_V, limit_A, ohm, s, p)
+                    highest = beyond(high, total(high, s, p), 1.0, source_V, limit_A, ohm, s, p)
                     if highest < high + BEYOND_V:
-                        return new
+                        return new, conducts
                     high = highest
+        before = amp
+        amp = total(new, s, p)
+        if abs(new - volt) > LEAST_SECANT_V:
+            conducts = (amp - before) / (new - volt)
         volt = new
-    return volt
+    return volt, conducts
 
 
 @njit
-def slope_of(source_V, limit_A, guess_V, s, p, out):
-    """Writes d(state)/dt in 1/s to `out`; returns the device voltage in V."""
-    volt = device_voltage(source_V, limit_A, guess_V, s, p)
-    rates(volt, current(volt, s, p), s, p, out)
-    return volt
+def rates_of(volt, s, p, out):
+    """Writes d(state)/dt in 1/s [branches, states] to `out`, at a device voltage; returns the current."""
+    amp = 0.0
+    for b in range(s.shape[0]):
+        own = current(volt, s[b], p[b])
+        amp += own
+        rates(volt, own, s[b], p[b], out[b])
+    return amp
 
 
 @njit
@@ -108,65 +130,137 @@ def fill(out, values):
 
 
 @njit
-def solve(matrix, right):
-    """Solution of one or two linear equations by Cramer's rule, written over `right`."""
-    if right.size == 1:
-        right[0] /= matrix[0, 0]
-        return
-    determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
-    first = (right[0] * matrix[1, 1] - matrix[0, 1] * right[1]) / determinant
-    right[1] = (matrix[0, 0] * right[1] - right[0] * matrix[1, 0]) / determinant
-    right[0] = first
+def copy(out, values):
+    """`fill`, branch by branch."""
+    for b in range(values.shape[0]):
+        fill(out[b], values[b])
 
 
 @njit
-def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, matrix, rtol):
+def yielding(drop_V, limit_A, ohm, amp, conducts):
+    """A change of the current by di and of the series resistance by dr moves the device voltage by -(first di
+    + second dr)."""
+    soft = 0.0  # the limiter's own resistance
+    if limit_A != math.inf:
+        held = math.tanh(drop_V / SOFTNESS_V)
+        soft = SOFTNESS_V / (limit_A * max(1.0 - held * held, 1e-12))
+    beneath = 1.0 + (soft + ohm) * conducts
+    return (soft + ohm) / beneath, amp / beneath
+
+
+@njit
+def linearise(volt, by_amp, by_ohm, weight_s, s, p, base, moved, blocks, push, pull):
+    """The matrix 1 - weight J of a step, J = d(rates)/d(states): a block [states, states] for each branch at
+    the voltage as it is, plus push pull^T for what branches do to each other by way of the voltage.
+
+    by_amp, by_ohm: of `yielding`; base: the rates at `volt`; moved: work space. The last three are written.
+    """
+    step_V = 1e-7 + 1e-6 * abs(volt)
+    rates_of(volt + step_V, s, p, moved)
+    for b in range(s.shape[0]):
+        for i in range(s.shape[1]):
+            push[b, i] = -weight_s * (moved[b, i] - base[b, i]) / step_V
+        amp, ohm = current(volt, s[b], p[b]), series(s[b], p[b])
+        for j in range(s.shape[1]):
+            kept = s[b, j]
+            by = 1e-6 * max(abs(kept), 1e-2)
+            s[b, j] = kept + by
+            other = current(volt, s[b], p[b])
+            rates(volt, other, s[b], p[b], moved[b])
+            pull[b, j] = -by_amp * (other - amp) / by
+            if b == 0:
+                pull[b, j] -= by_ohm * (series(s[b], p[b]) - ohm) / by
+            s[b, j] = kept
+            for i in range(s.shape[1]):
+                blocks[b, i, j] = -weight_s * (moved[b, i] - base[b, i]) / by
+            blocks[b, j, j] += 1.0
+
+
+@njit
+def solve_blocks(blocks, right):
+    """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`."""
+    for b in range(right.shape[0]):
+        one, of = right[b], blocks[b]
+        if one.size == 1:
+            one[0] /= of[0, 0]
+            continue
+        determinant = of[0, 0] * of[1, 1] - of[0, 1] * of[1, 0]
+        first = (one[0] * of[1, 1] - of[0, 1] * one[1]) / determinant
+        one[1] = (of[0, 0] * one[1] - one[0] * of[1, 0]) / determinant
+        one[0] = first
+
+
+@njit
+def solve(blocks, push, pull, right):
+    """Solution of the linear equations of a step over `right` (Sherman and Morrison); `push` is already the
+    blocks' solution of what it was."""
+    solve_blocks(blocks, right)
+    given, itself = 0.0, 0.0
+    for b in range(right.shape[0]):
+        for i in range(right.shape[1]):
+            given += pull[b, i] * right[b, i]
+            itself += pull[b, i] * push[b, i]
+    for b in range(right.shape[0]):
+        for i in range(right.shape[1]):
+            right[b, i] -= push[b, i] * given / (1.0 + itself)
+
+
+@njit
+def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, blocks, rtol):
     """One step from `s`; the new states are in work[4]. Returns the error over what is allowed."""
-    base, second, moved, shifted, new = work[0], work[1], work[2], work[3], work[4]
-    volt = slope_of(source_V, limit_A, guess_V, s, p, base)
-    for j in range(s.size):
-        fill(shifted, s)
-        by = 1e-6 * max(abs(s[j]), 1e-2)
-        shifted[j] += by
-        slope_of(source_V, limit_A, volt, shifted, p, moved)
-        for i in range(s.size):
-            matrix[i, j] = -GAMMA * step_s * (moved[i] - base[i]) / by
-        matrix[j, j] += 1.0
-    solve(matrix, base)
-    for i in range(s.size):
-        shifted[i] = s[i] + step_s * base[i]
-    slope_of(next_V, limit_A, volt, shifted, p, second)
-    for i in range(s.size):
-        second[i] -= 2.0 * base[i]
-    solve(matrix, second)
+    base, second, push, pull, new = work[0], work[1], work[2], work[3], work[4]
+    volt, conducts = device_voltage(source_V, limit_A, guess_V, s, p)
+    amp, ohm = rates_of(volt, s, p, base), series(s[0], p[0])
+    by_amp, by_ohm = yielding(source_V - volt - ohm * amp, limit_A, ohm, amp, conducts)
+    linearise(volt, by_amp, by_ohm, GAMMA * step_s, s, p, base, second, blocks, push, pull)
+    solve_blocks(blocks, push)
+    solve(blocks, push, pull, base)
+    for b in range(s.shape[0]):
+        for i in range(s.shape[1]):
+            new[b, i] = s[b, i] + step_s * base[b, i]
+    rates_of(device_voltage(next_V, limit_A, volt, new, p)[0], new, p, second)
+    for b in range(s.shape[0]):
+        for i in range(s.shape[1]):
+            second[b, i] -= 2.0 * base[b, i]
+    solve(blocks, push, pull, second)
     worst = 0.0
-    for i in range(s.size):
-        new[i] = s[i] + step_s * (1.5 * base[i] + 0.5 * second[i])
-        if not math.isfinite(new[i]):
-            return math.inf
-        error = 0.5 * step_s * abs(base[i] + second[i])
-        worst = max(worst, error / (0.1 * rtol + rtol * max(abs(s[i]), abs(new[i]))))
+    for b in range(s.shape[0]):
+        for i in range(s.shape[1]):
+            new[b, i] = s[b, i] + step_s * (1.5 * base[b, i] + 0.5 * second[b, i])
+            if not math.isfinite(new[b, i]):
+                return math.inf
+            error = 0.5 * step_s * abs(base[b, i] + second[b, i])
+            worst = max(worst, error / (0.1 * rtol + rtol * max(abs(s[b, i]), abs(new[b, i]))))
     return worst
 
 
 @njit
+def prepared_all(given):
+    """`prepared` of the parameters [branches, n] of all branches."""
+    p = np.empty((given.shape[0], prepared(given[0]).size))
+    for b in range(given.shape[0]):
+        fill(p[b], prepared(given[b]))
+    return p
+
+
+@njit(nogil=True)
 def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
-    times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [states], overwritten
-    with the last ones. volts, amps: [n] and states: [n, states] are written. Returns -1 where no step is
-    small enough, or too many are needed.
+    times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [branches, states],
+    overwritten with the last ones; p: [branches, parameters]. volts, amps: [n] and states: [n, branches,
+    states] are written. Returns -1 where no step is small enough, or too many are needed.
     """
-    p = prepared(p)
-    work = np.empty((5, s.size))
-    matrix = np.empty((s.size, s.size))
+    p = prepared_all(p)
+    work = np.empty((5, *s.shape))
+    blocks = np.empty((*s.shape, s.shape[1]))
     taken, tries = 0, 0
     step_s = math.inf
     volt = 0.0
     for k in range(times_s.size):
-        volt = device_voltage(sources_V[k], limits_A[k], volt, s, p)
-        volts[k], amps[k] = volt, current(volt, s, p)
-        fill(states[k], s)
+        volt, _ = device_voltage(sources_V[k], limits_A[k], volt, s, p)
+        volts[k], amps[k] = volt, total(volt, s, p)
+        copy(states[k], s)
         if k + 1 == times_s.size:
             break
         length = times_s[k + 1] - times_s[k]
@@ -180,9 +274,9 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
             tries += 1
             if tries > MOST_TRIES * times_s.size:
                 return -1
-            worst = try_step(start, end, step_s, limits_A[k], volt, s, p, work, matrix, rtol)
+            worst = try_step(start, end, step_s, limits_A[k], volt, s, p, work, blocks, rtol)
             if worst <= 1.0:
-                fill(s, work[4])
+                copy(s, work[4])
                 done = length if done + step_s >= length else done + step_s
                 taken += 1
             step_s *= min(max(0.9 / math.sqrt(worst + 1e-12), 0.1), 6.0)
@@ -191,23 +285,14 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
 
 @njit
 def follow_all(times_s, sources_V, limits_A, starts, parameters, rtol, amps):
-    """A population through one source: starts [devices, states], parameters [devices, n], amps [devices,
-    points] is written. Returns all steps taken, or -1."""
+    """A population through one source: starts [devices, branches, states], parameters [devices, branches, n],
+    amps [devices, points] is written. Returns all steps taken, or -1."""
     taken = 0
     volts = np.empty(times_s.size)
-    states = np.empty((times_s.size, starts.shape[1]))
+    states = np.empty((times_s.size, *starts.shape[1:]))
     for device in range(starts.shape[0]):
-        count = integrate(
-            times_s,
-            sources_V,
-            limits_A,
-            starts[device],
-            parameters[device],
-            rtol,
-            volts,
-            amps[device],
-            states,
-        )
+        start, own, amp = starts[device], parameters[device], amps[device]
+        count = integrate(times_s, sources_V, limits_A, start, own, rtol, volts, amp, states)
         if count < 0:
             return -1
         taken += count

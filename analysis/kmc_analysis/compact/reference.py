@@ -97,7 +97,8 @@ class Drive:
 
 @dataclass(frozen=True)
 class Response:
-    """What a device did: voltage (V), current (A) at [n] points, states [n, states], steps taken."""
+    """What a device did: voltage (V), current (A) at [n] points, states [n, states] or of branches
+    [n, branches, states], steps taken."""
 
     voltage: np.ndarray
     current: np.ndarray
@@ -204,17 +205,22 @@ def follow(
     kernel: ModuleType, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
 ) -> Response | None:
     """The response of a device with the parameters `vector` from `states`, which move on, by a `compiled`
-    model; None where the equations have no answer, or one that is no number."""
-    count = drive.time.size
-    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, states.size))
+    model; None where the equations have no answer, or one that is no number.
+
+    vector, states: [n] and [states], or [branches, n] and [branches, states] of branches in parallel behind
+    one limiter and the first one's series resistance.
+    """
+    count, branches = drive.time.size, vector.reshape(-1, vector.shape[-1])
+    own = states.reshape(len(branches), -1)
+    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, *own.shape))
     try:
         steps = kernel.integrate(
-            drive.time, drive.voltage, drive.compliance, states, vector, rtol, volts, amps, path
+            drive.time, drive.voltage, drive.compliance, own, branches, rtol, volts, amps, path
         )
     except _NO_ANSWER:
         return None
     answered = steps >= 0 and bool(np.isfinite(amps).all())
-    return Response(volts, amps, path, steps) if answered else None
+    return Response(volts, amps, path.reshape(count, *states.shape), steps) if answered else None
 
 
 def unanswered(model: CompactModel) -> UserError:

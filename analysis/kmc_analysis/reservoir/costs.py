@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc_analysis.compact.reference import simulate
+from kmc_analysis.compact.reference import compiled
 from kmc_analysis.metrics.states import READ_V
 from kmc_analysis.reservoir.devices import Population, as_drive
 from kmc_analysis.reservoir.feeding import patterns
@@ -50,12 +50,11 @@ def costs(plan: Plan, result: Result, name: str) -> dict[str, Any]:
 def _energy(plan: Plan, result: Result, population: Population, seen: np.ndarray) -> tuple[float, float]:
     """Mean energy in J of one sample: from the source, and in the devices."""
     source = device = 0.0
+    kernel = compiled(population.model)
     for sample in seen:
         for k, pattern in enumerate(sample):
             drive = as_drive(pattern, result.wiring.gains[k], plan.encoding, population.limit_A, LOOKS)
-            vector = population.vectors[result.wiring.device[k]]
-            values = dict(zip(population.model.names, vector, strict=True))
-            response = simulate(population.model, drive, values, rtol=1e-2)
+            response = population.response(kernel, drive, result.wiring.device[k], rtol=1e-2)
             source += float(np.trapezoid(drive.voltage * response.current, drive.time))
             device += float(np.trapezoid(response.voltage * response.current, drive.time))
     return source / len(seen), device / len(seen)

@@ -4,7 +4,8 @@ cycle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from kmc import units
 from kmc.documents import place, unknown
 from kmc.errors import UserError
+from kmc.threads import cores
 from kmc_analysis.compact import exports
 from kmc_analysis.compact.exports import read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
@@ -83,10 +85,21 @@ def fitted(name: str, plan: Plan) -> Path:
     return exports.fitted(name, str(plan.path))
 
 
+def _shared(model: CompactModel, changes: Mapping[str, float], windows: int) -> dict[str, float]:
+    """The changes for one of several windows: the leak is of the whole contact, and each has its share."""
+    values, shared = model.values(changes), dict(changes)
+    for one in model.parameters:
+        if one.shows == "off conductance":
+            shared[one.name] = values[one.name] / windows
+        elif one.shows == "off resistance":
+            shared[one.name] = values[one.name] * windows
+    return shared
+
+
 @dataclass(frozen=True)
 class Population:
-    """Devices that differ. vectors: [devices, parameters]; limit in A; off and on (S) are the features 0 and
-    1.
+    """Devices that differ. vectors: [devices, windows, parameters]; limit in A; off and on (S) are the
+    features 0 and 1.
     """
 
     model: CompactModel
@@ -101,8 +114,10 @@ class Population:
         """As many devices as the plan has."""
         model, changes = device_model(plan)
         count = plan.feeding.devices or plan.feeding.nodes
-        vectors = population(model, count, seed, "device", changes)
         settings = plan.devices
+        every = population(model, count * settings.windows, seed, "device",
+                           _shared(model, changes, settings.windows))  # fmt: skip
+        vectors = every.reshape(count, settings.windows, -1)
         return cls(model, vectors, settings.compliance, settings.off, settings.on, seed)
 
     def features(self, conductance: np.ndarray) -> np.ndarray:
@@ -112,13 +127,22 @@ class Population:
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """[devices, states], at rest."""
-        return np.array([start_of(self.model, vector) for vector in self.vectors])
+        """[devices, windows, states], at rest."""
+        return np.array([[start_of(self.model, vector) for vector in one] for one in self.vectors])
 
     def cycles(self, count: int) -> np.ndarray:
-        """Factors [count, parameters] on the parameters, one row for each use of a device."""
-        ones = dict.fromkeys(self.model.names, 1.0)
-        return population(self.model, count, self.seed, "cycle", ones)
+        """Factors [count, windows, parameters] on the parameters, one for each use of a device."""
+        ones, shape = dict.fromkeys(self.model.names, 1.0), self.vectors.shape[1:]
+        return population(self.model, count * shape[0], self.seed, "cycle", ones).reshape(count, *shape)
+
+    def response(self, kernel: ModuleType, drive: Drive, device: int, factors: np.ndarray | float = 1.0,
+                 rtol: float = RTOL) -> Response:  # fmt: skip
+        """A device's, from rest, with `factors` on its parameters. Raises UserError where there is none."""
+        states = self.starts[device].copy()
+        found = follow(kernel, drive, states, self.vectors[device] * factors, rtol)
+        if found is None:
+            raise unanswered(self.model)
+        return found
 
     def conductances(self, patterns: np.ndarray, gains: np.ndarray, device: np.ndarray,
                      encoding: Encoding) -> np.ndarray:  # fmt: skip
@@ -128,32 +152,36 @@ class Population:
         and with a cycle of its own. Raises UserError where the equations have no answer.
         """
         samples, nodes = patterns.shape[:2]
-        factors = self.cycles(samples * nodes).reshape(samples, nodes, -1)
+        factors = self.cycles(samples * nodes).reshape(samples, nodes, *self.vectors.shape[1:])
         packed = np.packbits(patterns, axis=2)
         shapes: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        kernel, found = compiled(self.model), np.empty((samples, nodes))
-        for i in range(samples):
+        kernel, _ = compiled(self.model), self.starts  # made before there are threads
+
+        def row(i: int) -> list[float]:
+            found = []
             for k in range(nodes):
                 key = packed[i, k].tobytes()
                 if key not in shapes:
                     shapes[key] = waveform(patterns[i, k], encoding)
                 time, write, read = shapes[key]
-                source = gains[k] * write + read
-                found[i, k] = self._read(kernel, time, source, device[k], factors[i, k])
-        return found
+                drive = Drive.of(time, gains[k] * write + read, self.limit_A)
+                found.append(last_look(self.response(kernel, drive, device[k], factors[i, k])))
+            return found
 
-    def _read(self, kernel: ModuleType, time: np.ndarray, source: np.ndarray, device: int,
-              factors: np.ndarray) -> float:  # fmt: skip
-        """The conductance in S at the end of one waveform."""
-        states = self.starts[device].copy()
-        drive = Drive.of(time, source, self.limit_A)
-        return last_look(self.model, follow(kernel, drive, states, self.vectors[device] * factors, RTOL))
+        return np.array(_on_all_cores(row, samples))
 
 
-def last_look(model: CompactModel, response: Response | None) -> float:
-    """The conductance in S in the last looks of a response. Raises UserError where there is none."""
-    if response is None:
-        raise unanswered(model)
+def _on_all_cores(row: Callable[[int], list[float]], count: int) -> list[list[float]]:
+    """`row` of 0 to count - 1, by threads: the integrator lets go of Python's lock."""
+    pool = ThreadPoolExecutor(cores())
+    try:
+        return list(pool.map(row, range(count)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def last_look(response: Response) -> float:
+    """The conductance in S in the last looks of a response."""
     looks = slice(-len(LOOKS), None)
     return float(np.mean(response.current[looks] / response.voltage[looks]))
 

@@ -89,7 +89,8 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     lines = ["description: >-", f"  {ABOUT}", f"stack: {_yaml(_found('stack', settings.stack, plan))}"]
     choices = {name: _found("card", value, plan) if name in _CARDS else value
                for name, value in settings.choices.items()}  # fmt: skip
-    for key, entries in (("choices", choices), ("settings", settings.settings)):
+    told = {**settings.settings, "windows": plan.devices.windows}
+    for key, entries in (("choices", choices), ("settings", told)):
         if entries:
             lines += [f"{key}:", *(f"  {name}: {_yaml(value)}" for name, value in entries.items())]
     lines += [f"replicates: {plan.feeding.devices or plan.feeding.nodes}", f"seed: {seed}", "protocols:"]

@@ -103,10 +103,12 @@ class SpikeDevices(Node):
         if not np.isfinite(x).all():
             raise UserError(f"an input is {x}", next_step="give finite voltages")
         model, factors = self.population.model, state["factors"]
-        if not factors.size:  # of one cycle [nodes, parameters]
-            factors = spread(model, np.ones((self.output_dim, len(model.names))), "cycle", self.stream)
+        own = self.population.vectors[self.wiring.device]
+        if not factors.size:  # of one cycle [nodes, windows, parameters]
+            ones = np.ones((own.size // own.shape[-1], own.shape[-1]))
+            factors = spread(model, ones, "cycle", self.stream).reshape(own.shape)
         states, found = state["states"].copy(), np.empty(self.output_dim)
-        vectors = self.population.vectors[self.wiring.device] * factors
+        vectors = own * factors
         for k in range(self.output_dim):
             found[k] = self._slot(float(state["volts"][k]), float(x[k]), states[k], vectors[k])
         return {"out": self.population.features(found), "states": states, "volts": np.asarray(x, float),
@@ -124,4 +126,4 @@ class SpikeDevices(Node):
         response = follow(self.kernel, drive, states, vector, RTOL)
         if response is None:
             raise unanswered(self.population.model)
-        return last_look(self.population.model, response) if volt else 0.0
+        return last_look(response) if volt else 0.0

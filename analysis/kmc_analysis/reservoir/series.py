@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kmc import streams
-from kmc_analysis.compact.reference import Drive, compiled, follow, unanswered
+from kmc_analysis.compact.reference import Drive, compiled
 from kmc_analysis.metrics.states import LOW_READ_V
 from kmc_analysis.reservoir import measures
 from kmc_analysis.reservoir.devices import EDGE, Population
@@ -33,14 +33,11 @@ def drive(population: Population, encoding: Encoding, u: np.ndarray, gains: np.n
     begins, edge = 2.0 * encoding.slot * np.arange(u.size), EDGE * encoding.slot
     volt = np.tile([encoding.amplitude, encoding.amplitude, LOW_READ_V, LOW_READ_V], u.size)
     source = np.append(LOW_READ_V, volt)
-    for k, vector in enumerate(population.vectors):
+    for k in range(len(population.vectors)):
         width = encoding.slot * gains[k] * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * u)
         ends = begins + 2.0 * encoding.slot
         time = np.append(0.0, np.column_stack([begins + edge, begins + width, begins + width + edge, ends]))
-        states = population.starts[k].copy()
-        response = follow(kernel, Drive.of(time, source, population.limit_A), states, vector, RTOL)
-        if response is None:
-            raise unanswered(population.model)
+        response = population.response(kernel, Drive.of(time, source, population.limit_A), k, rtol=RTOL)
         found[:, k] = response.current[4::4] / response.voltage[4::4]
     return population.features(found)
 

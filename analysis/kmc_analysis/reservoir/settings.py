@@ -141,6 +141,8 @@ class Devices(BaseModel):
     model: one that comes with the program, or a .yaml of one's own, beside the plan.
     parameters: a fit that comes with the program (ogb_20nm, ogb_20nm_even_weights), the parameters.json of
     `kmc compact fit`, or a mapping; device_spread and cycle_spread multiply the standard deviations.
+    windows: how many of the model are in parallel behind one limiter, as in the settings of a run; each
+    differs from the others as devices do, and what it conducts when off is its share of the contact's.
     """
 
     model_config = _Frozen
@@ -149,6 +151,7 @@ class Devices(BaseModel):
     compliance: Annotated[float, positive("A")] = 1e-6
     device_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
     cycle_spread: Annotated[float, parsed("", 0.0, 10.0)] = 1.0
+    windows: Annotated[int, Field(strict=True, ge=1, le=32)] = 1
     off: _Siemens = 1e-10
     on: _Siemens = 1e-5
 
@@ -193,6 +196,13 @@ class Kinetic(BaseModel):
     choices: dict[str, Any] = {}
     settings: dict[str, Any] = {"window": "8 nm"}
     samples: _Count = 40
+
+    @field_validator("settings")
+    @classmethod
+    def _windows(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if "windows" in settings:
+            raise ValueError("windows belong to devices.windows, which both sources of states read")
+        return settings
 
 
 class Plan(BaseModel):
