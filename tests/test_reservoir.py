@@ -26,8 +26,9 @@ EXACT = readout.Law(SLOPE_PER_V, OFFSET_S, -OFFSET_S, np.zeros_like)
 
 @pytest.fixture(scope="module")
 def small() -> settings.Plan:
-    """A few samples on devices that do not vary from cycle to cycle, the rest as in the file."""
-    return settings.load(FILE).changed(data={"samples": 120, "test": 40}, devices={"cycle_spread": 0.0})
+    """A few samples, devices of one window without spread from cycle to cycle; the rest as in the file."""
+    devices = {"cycle_spread": 0.0, "windows": 1}
+    return settings.load(FILE).changed(data={"samples": 120, "test": 40}, devices=devices)
 
 
 @pytest.fixture(scope="module")

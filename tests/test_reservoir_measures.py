@@ -188,7 +188,7 @@ def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
     from reservoirpy.nodes import Ridge
 
     linear = {"output": "linear", "rate": 0.001, "epochs": 20}
-    plan = settings.load(FILE).changed(readout=linear, devices={"cycle_spread": 0.0})
+    plan = settings.load(FILE).changed(readout=linear, devices={"cycle_spread": 0.0, "windows": 1})
     data, _, features = pipeline.states(plan, 1)
     node = SpikeDevices(plan, 1)
     states = np.array(node.run(node.inputs(data.times)))[:, -1]

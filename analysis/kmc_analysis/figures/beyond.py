@@ -12,7 +12,7 @@ from kmc.pictures.lines import COLOURS
 from kmc.units import G0
 from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import panels
-from kmc_analysis.figures.series import programmed
+from kmc_analysis.figures.series import UNTIL_LIMITED, programmed
 from kmc_analysis.measured import Measured, bootstrap, known, mean, not_run
 from kmc_analysis.metrics import residual_voltage, set_time
 from kmc_analysis.metrics.states import Kept, lifetime, reads
@@ -76,7 +76,7 @@ KEPT_S, OPEN_S = 3.0, 0.8e-6  # at 0 V at most; a hundredth of a quantum
 
 
 def fading(limit_uA: int) -> Segments:
-    """Set and thickened under a limit as for figure S28, then at 0 V until it is open."""
+    """Set and thickened under a limit, then at 0 V until it is open."""
     rest = {"voltage": "0 V", "duration": f"{KEPT_S} s", "spacing": "log", "samples": 120,
             "until": {"conductance_below": f"{OPEN_S} S"}}  # fmt: skip
     return [*programmed(limit_uA), {"hold": rest}]
@@ -156,6 +156,6 @@ FIGURES = [
            f"the slope is that up to {STEEP_V} V", _draw_set_times),
     Figure("B2_B3", "voltage left after a SET, and lifetime", ("B2_residual_voltage", "B3_lifetime"),
            tuple(_FADING.values()), _limits,
-           f"as figure S28 at {LIMITS_UA[0]} uA to {LIMITS_UA[-1]} uA, then at 0 V until {1e6 * OPEN_S:g} uS "
-           f"are left, {KEPT_S:g} s at most", _draw_limits),
+           f"{UNTIL_LIMITED} at {LIMITS_UA[0]} uA to {LIMITS_UA[-1]} uA, 1 ms more, then at "
+           f"0 V until {1e6 * OPEN_S:g} uS are left, {KEPT_S:g} s at most", _draw_limits),
 ]  # fmt: skip

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kmc_analysis.figures.definition import Figure
+from kmc_analysis.figures.definition import WINDOWS, Figure
 from kmc_analysis.measured import Measured, not_run
 
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.settings import Plan
 
 KEYS = ("S26_weight_distribution", "T1_fp64_accuracy", "T1_icc_accuracy", "T1_gap", "S27_hardest_class")
-_NOTE = "compact models of the devices and 30 x 4 weights, as in runs/firing_patterns"
+_NOTE = (f"compact models of devices of {WINDOWS} windows and 30 x 4 weights, as in "
+         "runs/firing_patterns")  # fmt: skip
 
 
 def plan(first: int) -> Plan:
     """The plan of runs/firing_patterns, from a seed on: the experiment has 30 x 4 weights, no constant."""
     from kmc_analysis.reservoir.settings import Plan
 
-    return Plan(seed=first).changed(readout={"constant": False})
+    return Plan(seed=first).changed(readout={"constant": False}, devices={"windows": WINDOWS})
 
 
 def _readout(first: int, count: int) -> dict[str, Measured]:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from kmc.pictures.lines import COLOURS, say_if_empty
 from kmc_analysis.figures.controls import DEFINED_RATE, RATE, STEP, TOO_FAST, ratio
-from kmc_analysis.figures.definition import Figure, Program, Runs, Segments, paired
+from kmc_analysis.figures.definition import WINDOWS, Figure, Program, Runs, Segments, paired
 from kmc_analysis.figures.pictures import current_voltage, distribution, panels
 from kmc_analysis.figures.programmed import (
     CLOSED_S,
@@ -175,20 +175,23 @@ def _draw_sizes(runs: Runs, path: Path) -> None:
 # --- S28: conductance against compliance ----------------------------------------------------------------
 
 LIMITS_UA = (30, 60, 90, 120, 150)
+MORE = "5 ms"  # as long as the pulses of S23 to S25
+UNTIL_LIMITED = "0.6 V until the limiter acts (60 ms at most)"
 
 
-def programmed(limit_uA: int) -> Segments:
-    """At 0.6 V until the limiter acts, a millisecond more, and a read."""
+def programmed(limit_uA: int, more: str = "1 ms", samples: int = 1) -> Segments:
+    """At 0.6 V until the limiter acts, `more`, and a read."""
     held = {"voltage": "0.6 V", "compliance": f"{limit_uA} uA", "samples": 1}
     turn = {
         "until": {"current_at_limit": True},
         "most": 1200,
         "segments": [{"hold": {**held, "duration": "50 us"}}],
     }
-    return [{"repeat_until": turn}, {"hold": {**held, "duration": "1 ms"}}, READ]
+    return [{"repeat_until": turn}, {"hold": {**held, "duration": more, "samples": samples}}, READ]
 
 
-_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", programmed(one), devices=6) for one in LIMITS_UA]
+_LEVELS = [Program(f"compliance {one} uA", "ogb_20nm", programmed(one, MORE, 10), devices=6,
+                   settings={"windows": WINDOWS}) for one in LIMITS_UA]  # fmt: skip
 
 
 def _law(runs: Runs) -> dict[str, Measured]:
@@ -266,7 +269,7 @@ FIGURES = [
     Figure("N7", "crystals and film, thresholds", ("N7_same_voltages", "N7_film_volatile_endurance"),
            tuple(_THRESHOLDS), _voltages, _UP, _draw_voltages),
     Figure("S28", "conductance against compliance", ("S28_conductance_law", "S28_linearity"), tuple(_LEVELS),
-           _law, "0.6 V until the limiter acts (60 ms at most), 1 ms more, a read at 0.1 V; one window each",
+           _law, f"{UNTIL_LIMITED}, {MORE} more (assumed), a read at 0.1 V; {WINDOWS} windows on one circuit",
            _draw_law),
     Figure("S21", "crystal size", ("S21_size_trend", "S21_size_on_off", "N2_best_size"), tuple(_SIZES),
            _sizes, _UP_SLOWLY, _draw_sizes),
