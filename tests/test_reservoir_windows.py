@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from kmc import cli
 from kmc.errors import UserError
-from kmc_analysis.reservoir import devices, kinetic, pipeline, settings
+from kmc_analysis.reservoir import devices, kinetic, pipeline, settings, written
 from kmc_analysis.reservoir.devices import Population
 
 ENCODING = settings.Encoding()
@@ -77,3 +79,16 @@ def test_windows_are_one_or_more(tmp_path: Path, windows: object) -> None:
     with pytest.raises(UserError, match="windows") as caught:
         settings.load(tmp_path / "plan.yaml")
     assert caught.value.where.endswith("plan.yaml:1")
+
+
+def test_a_study_of_other_windows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, with both numbers."""
+    pulse = {"pulses": {"amplitude": 1.0, "width": 5e-3, "compliance": 1e-6}}
+    run = {"stack": {"name": "ogb_20nm"}, "settings": {"windows": 4}, "protocol": [pulse]}
+    monkeypatch.setattr(written, "read_attribute", lambda path, name: json.dumps(run))
+    state = (("protocol", "task"), np.ones((1, 1), int))
+    study = xr.Dataset({"state": state, "task": (("protocol", "task"), [["a"]])}, {"protocol": ["b1"]},
+                       {"folder": str(tmp_path)})  # fmt: skip
+    written._check_pulses(plan(4), study, "ogb_20nm")
+    with pytest.raises(UserError, match=r"devices\.windows = 4, and the plan 8"):
+        written._check_pulses(plan(8), study, "ogb_20nm")

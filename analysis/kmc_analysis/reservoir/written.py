@@ -53,7 +53,7 @@ def _check_pulses(plan: Plan, study: xr.Dataset, wanted: str) -> None:
             run = json.loads(read_attribute(result_path(Path(study.attrs["folder"]), str(task)), "run"))
             if (given := run["stack"]["name"]) != wanted:
                 raise UserError(f"has kinetic.stack = {given}, and the plan {wanted}", next_step=_STEP)
-            if (count := run["settings"]["windows"]) != plan.devices.windows:
+            if (count := run["settings"].get("windows", 1)) != plan.devices.windows:
                 raise UserError(f"has devices.windows = {count}, and the plan {plan.devices.windows}",
                                 next_step=_STEP)  # fmt: skip
             for segment in run["protocol"]:
