@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from kmc_analysis.reproduce import board, decided
 from kmc_analysis.reproduce.run import Reproduction
 from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import all_rows, targets
+from kmc_analysis.reservoir import pipeline, table
 from kmc_analysis.sources import sources_of
 
 KEY, BARE = "S11_roughness", "S16_interlayers_only"
@@ -194,7 +196,7 @@ def test_a_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: pytest.
     """As if it were not there; a whole one is read."""
     calls: list[int] = []
 
-    def compute(first: int, count: int) -> dict[str, Measured]:
+    def compute(first: int, count: int, should_stop: Callable[[], bool]) -> dict[str, Measured]:
         calls.append(count)
         return dict.fromkeys(figure.keys, exact(1.0))
 
@@ -207,3 +209,18 @@ def test_a_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: pytest.
     for _ in range(2):
         assert made._computed(figure) == dict.fromkeys(figure.keys, exact(1.0))
     assert len(calls) == 1
+
+
+def test_what_is_computed_hears_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two seeds: the row is not run, the board not finished, and the same command computes it all."""
+    begun: list[int] = []
+    monkeypatch.setattr(pipeline, "one", lambda plan, seed, *_: begun.append(seed))
+    monkeypatch.setattr(table, "scoreboard", lambda results: dict.fromkeys(computed().keys, exact(1.0)))
+    wanted = [targets()["T1_gap"]]
+    for stop_at, finished, verdict in ((3, False, "not run"), (99, True, "miss")):
+        begun.clear()
+        made = Reproduction(wanted, tmp_path, Extent())
+        # the session itself looks before and after its runs, of which there are none
+        assert made.go(1, should_stop=lambda stop_at=stop_at: len(begun) >= stop_at) is finished
+        assert begun == list(range(1, min(stop_at, 10) + 1))
+        assert [row["verdict"] for row in made.result()["targets"]] == [verdict]

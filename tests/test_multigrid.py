@@ -285,7 +285,8 @@ def test_a_box_that_wraps_is_taken_over_on_both_sides() -> None:
         assert u.tobytes() == other.tobytes()
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow  # no device follows, `kmc bench fields` alone does; compiling it takes 40 s
+@pytest.mark.parametrize("count", [60, 200])
 @pytest.mark.parametrize("contrast", [1.0, 1e6, 1e9])
 def test_many_followed_changes_add_up_to_no_more_error(contrast: float, count: int) -> None:
     """Each from the last answer: energy of the error under 3 eta^2 throughout."""
@@ -298,6 +299,7 @@ def test_many_followed_changes_add_up_to_no_more_error(contrast: float, count: i
             assert distance(device.hierarchy, device.u, device.right()) < 3 * eta**2
 
 
+@pytest.mark.slow
 def test_what_the_local_solve_leaves_is_found() -> None:
     """The answer is wrong beforehand, far from the change: the check finds it, and all is solved."""
     device, eta = Changing((24, 16, 16), 1.0, 4), 1e-2
@@ -308,6 +310,7 @@ def test_what_the_local_solve_leaves_is_found() -> None:
     assert distance(device.hierarchy, device.u, device.right()) < 3 * eta**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", [1e6, 1e9])
 def test_following_the_events_of_a_filament(contrast: float) -> None:
     """Closing and opening: the conductance to 1e-3 of a direct solve, and the energy of the error."""
@@ -327,13 +330,14 @@ def test_following_the_events_of_a_filament(contrast: float) -> None:
         assert hierarchy.last_energy == hierarchy.energy(u)
 
 
-def test_twice_the_same_bytes() -> None:
+@pytest.mark.parametrize("followed", [0, pytest.param(10, marks=pytest.mark.slow)])
+def test_twice_the_same_bytes(followed: int) -> None:
     """Solving and following give the same bytes each time."""
     answers = set()
     for _ in range(2):
         device = Changing((20, 13, 12), 1e6, 3)
         device.hierarchy.solve(None, device.u)
-        for box in device.boxes(10):
+        for box in device.boxes(followed):
             device.hierarchy.follow(box, None, device.u)
         answers.add(device.u.tobytes())
     assert len(answers) == 1

@@ -40,8 +40,9 @@ FILE = Path(__file__).resolve().parent.parent / "runs/firing_patterns/reservoir.
 
 @pytest.fixture(scope="module")
 def small() -> settings.Plan:
-    """A few samples and nodes, the rest as in the file."""
-    return settings.load(FILE).changed(data={"samples": 60, "test": 20}, feeding={"nodes": 8})
+    """A few samples, nodes and windows, the rest as in the file."""
+    few = {"feeding": {"nodes": 8}, "devices": {"windows": 2}}
+    return settings.load(FILE).changed(data={"samples": 60, "test": 20}, **few)
 
 
 @pytest.fixture(scope="module")

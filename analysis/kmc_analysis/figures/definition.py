@@ -70,7 +70,7 @@ class Figure:
     out or of which all runs failed has an empty list), and gives a Measured for every key. `draw` makes the
     picture from the same runs. `protocol` says what was assumed where the experiment's text is silent.
     What is no run of a device is `compute`d from its first seed and their number (`seeds`, `quick_seeds`),
-    again when the sources in the folders `depends` of this package change.
+    again when the sources in the folders `depends` of this package change; None when it is asked to stop.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Figure:
     measure: Callable[[Runs], dict[str, Measured]]
     protocol: str
     draw: Callable[[Runs, Path], None] | None = None
-    compute: Callable[[int, int], dict[str, Measured]] | None = None
+    compute: Callable[[int, int, Callable[[], bool]], dict[str, Measured] | None] | None = None
     seeds: int = 0
     quick_seeds: int = 0
     depends: tuple[str, ...] = ()

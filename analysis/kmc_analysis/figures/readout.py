@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kmc_analysis.figures.definition import WINDOWS, Figure
@@ -22,11 +23,14 @@ def plan(first: int) -> Plan:
     return Plan(seed=first).changed(readout={"constant": False}, devices={"windows": WINDOWS})
 
 
-def _readout(first: int, count: int) -> dict[str, Measured]:
-    """The reservoir's own figures for seeds from `first` on."""
+def _readout(first: int, count: int, should_stop: Callable[[], bool]) -> dict[str, Measured] | None:
+    """The reservoir's own figures for seeds from `first` on; None when it is asked to stop between two."""
     from kmc_analysis.reservoir import pipeline, table
 
-    found = table.scoreboard(pipeline.run(plan(first), count))
+    results = pipeline.run(plan(first), count, should_stop=should_stop)
+    if len(results) < count:
+        return None
+    found = table.scoreboard(results)
     return {key: found[key].noted(_NOTE) if key in found else not_run("there is no such class")
             for key in KEYS}  # fmt: skip
 

@@ -37,6 +37,8 @@ class Reproduction:
     changes: Changes = field(default_factory=Changes)
     rows: dict[str, board.Row] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # names of the figures that were measured
+    should_stop: Callable[[], bool] = lambda: False
+    cut_off: bool = False  # what a figure computes itself
 
     def __post_init__(self) -> None:
         self.figures = figures_of({one.key for one in self.targets})
@@ -53,7 +55,9 @@ class Reproduction:
         figure is done; of a session that was stopped all are measured with the devices that there are. Raises
         Busy and WriteFailed."""
         files.make_folder(self.out)
+        self.should_stop = should_stop or self.should_stop
         finished = self.done_only or self.session.go(workers, self._take, telling, should_stop)
+        finished = finished and not self.cut_off
         self.done_only = self.done_only or not finished
         for figure in self.figures:
             if figure.name not in self.taken:
@@ -117,7 +121,10 @@ class Reproduction:
             return there
         if self.done_only or not count:
             return dict.fromkeys(figure.keys, not_run("left out of --quick" if not count else "not done yet"))
-        found = figure.compute(self.extent.seed, count)
+        found = figure.compute(self.extent.seed, count, self.should_stop)
+        if found is None:
+            self.cut_off = True
+            return dict.fromkeys(figure.keys, not_run("stopped before its end"))
         files.make_folder(path.parent)
         files.write_whole(path, json.dumps({key: asdict(one) for key, one in found.items()}).encode())
         return found

@@ -55,12 +55,16 @@ def check(plan: Plan) -> str:
     return "\n".join(found)
 
 
-def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None) -> list[Result]:
-    """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on. Raises UserError."""
+def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None,
+        should_stop: Callable[[], bool] = lambda: False) -> list[Result]:  # fmt: skip
+    """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on, or of those done
+    when it was asked to stop. Raises UserError."""
     model, changes = device_model(plan)
     found = laws(model, changes)
     results = []
     for k in range(plan.seeds if seeds is None else seeds):
+        if should_stop():
+            break
         if tell is not None:
             tell(f"seed {plan.seed + k}")
         results.append(one(plan, plan.seed + k, found))
