@@ -18,6 +18,7 @@ KEYS = ["shape", "contrast", "cold_s", "warm_s", "error_G", "peer", "peer_cold_s
         "ratio_cold", "ratio_warm"]  # fmt: skip
 
 
+@pytest.mark.slow  # what follows changes is compiled here alone, 30 s
 @needs_peer
 def test_rows_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each shape and contrast with exactly the promised columns; each step is told."""

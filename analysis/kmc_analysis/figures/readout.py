@@ -38,5 +38,5 @@ def _readout(first: int, count: int, should_stop: Callable[[], bool]) -> dict[st
 FIGURES = [
     Figure("readout", "readout layer", KEYS, (), lambda runs: {},
            f"{_NOTE}; a device of the interval is a seed of data, devices and training", compute=_readout,
-           seeds=10, quick_seeds=2, depends=("reservoir", "compact")),
+           seeds=10, quick_seeds=1, depends=("reservoir", "compact")),
 ]  # fmt: skip
