@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
 from kmc.errors import UserError
 from kmc_analysis.compact import circuits, exports, expressions, integrator_kernels, reference, veriloga
@@ -32,10 +34,10 @@ def test_a_vector_of_another_length_is_refused() -> None:
     """Compiled code would write beside its arrays. Control: the model's own vector."""
     model = load_model("vteam")
     kernel, vector = reference.compiled(model), np.array(list(model.values().values()))
-    assert kernel.prepared(vector)[: len(vector)] == pytest.approx(vector)
-    for wrong in (vector[1:], np.append(vector, 1.0)):
-        with pytest.raises(ValueError, match="not as many values as places"):
-            kernel.prepared(wrong)
+    assert kernel.begin(vector[None])[1][0, : len(vector)] == pytest.approx(vector)
+    for wrong in (vector[1:], np.append(vector, 1.0), vector[:1]):
+        with pytest.raises(TypeError, match="are not the model's"):
+            kernel.begin(wrong[None])
 
 
 THREE = "states:\n  y: {initial: 0, rate: -y, meaning: one}\n  z: {initial: 0, rate: -z, meaning: more}\n"
@@ -160,13 +162,24 @@ def test_an_expression_means_the_same_in_python() -> None:
     assert expressions.to_circuit(expressions.parse("log(x) ^ 2")) == "pow(ln(x), 2.0)"
 
 
+def _kilohm() -> tuple[Any, Any, Any]:
+    """1 kohm, and a state that decays in 1 s."""
+
+    @njit(integrator_kernels.RATES)
+    def rates(volt, amp, s, p, out):
+        out[0] = -s[0]
+
+    current = njit(integrator_kernels.CURRENT)(lambda volt, s, p: volt / 1000.0)
+    return current, njit(integrator_kernels.SERIES)(lambda s, p: 0.0), rates
+
+
 def _resistor(
     times: list[float], volts: list[float], limit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
     state, out = np.ones((1, 1)), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
-    steps = integrator_kernels.integrate(
-        time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out
+    steps = integrator_kernels.compiled()(
+        *_kilohm(), time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out
     )
     assert steps > 0
     return out[0], out[1], out[2][:, 0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -11,13 +9,13 @@ from scipy.optimize import brentq
 
 from kmc_analysis.compact import integrator_kernels as integrator
 from kmc_analysis.compact.model import load_model, model_names
-from kmc_analysis.compact.reference import Drive, compiled, follow, population, start_of
+from kmc_analysis.compact.reference import Drive, Kernel, compiled, follow, population, start_of
 
 SILVER = load_model("silver")
 LIMIT_A, SOURCE_V = 1e-6, 1.0
 
 
-def differing(count: int) -> tuple[ModuleType, np.ndarray, np.ndarray]:
+def differing(count: int) -> tuple[Kernel, np.ndarray, np.ndarray]:
     """Silver's kernel, parameters [count, n] of devices that differ, and states between open and closed."""
     vectors = population(SILVER, count, 3)
     return compiled(SILVER), vectors, np.column_stack([np.linspace(0.2, 0.9, count), np.full(count, 1e-3)])
@@ -51,7 +49,8 @@ def test_a_resistor_is_in_front_of_all_branches() -> None:
     states = np.tile(start_of(model, vector), (2, 1))
     found = follow(compiled(model), Drive.of([0.0], [0.5]), states, np.tile(vector, (2, 1)), 1e-6)
     assert found is not None
-    own = compiled(model).current(found.voltage[0], states[0], compiled(model).prepared(vector))
+    kernel = compiled(model)
+    own = kernel.functions.current(found.voltage[0], states[0], kernel.begin(vector[None])[1][0])
     assert found.current[0] == pytest.approx(2.0 * own, rel=1e-9)
     assert found.voltage[0] + 5e3 * 2.0 * own == pytest.approx(0.5, abs=1e-7)
 
@@ -60,11 +59,12 @@ def test_the_step_knows_what_branches_do_to_each_other() -> None:
     """The matrix of a step is that of differences through the circuit, to 1e-3. Control: the blocks alone,
     which leave out the voltage, are off by half and more."""
     kernel, vectors, s = differing(3)
-    p, weight = kernel.prepared_all(vectors), 1e-4
+    p, weight, of = kernel.begin(vectors)[1], 1e-4, kernel.functions
 
     def rates(states: np.ndarray) -> np.ndarray:
         out = np.empty_like(states)
-        kernel.rates_of(kernel.device_voltage(SOURCE_V, LIMIT_A, 0.3, states, p)[0], states, p, out)
+        volt = integrator.device_voltage(of.current, of.series, SOURCE_V, LIMIT_A, 0.3, states, p)[0]
+        integrator.rates_of(of.current, of.rates, volt, states, p, out)
         return out.ravel()
 
     wanted = np.eye(s.size)
@@ -75,10 +75,11 @@ def test_the_step_knows_what_branches_do_to_each_other() -> None:
         wanted[:, j] -= weight * (rates(high) - rates(low)) / 2e-4
     base, moved, push, pull = (np.empty_like(s) for _ in range(4))
     blocks, full = np.empty((3, 2, 2)), np.zeros((6, 6))
-    volt, conducts = kernel.device_voltage(SOURCE_V, LIMIT_A, 0.3, s, p)
-    amp = kernel.rates_of(volt, s, p, base)
-    by = kernel.yielding(SOURCE_V - volt, LIMIT_A, 0.0, amp, conducts)
-    kernel.linearise(volt, *by, weight, s, p, base, moved, blocks, push, pull)
+    volt, conducts = integrator.device_voltage(of.current, of.series, SOURCE_V, LIMIT_A, 0.3, s, p)
+    amp = integrator.rates_of(of.current, of.rates, volt, s, p, base)
+    by = integrator.yielding(SOURCE_V - volt, LIMIT_A, 0.0, amp, conducts)
+    model = (of.current, of.series, of.rates)
+    integrator.linearise(*model, volt, *by, weight, s, p, base, moved, blocks, push, pull)
     for b in range(3):
         full[2 * b : 2 * b + 2, 2 * b : 2 * b + 2] = blocks[b]
     scale = np.abs(wanted - np.eye(6)).max()
@@ -105,18 +106,18 @@ def test_branches_that_differ_share_a_limit() -> None:
     """Three of them, closing at 0.7 V under one limit, follow scipy's solution of the whole circuit. Control:
     the first to close leaves the others less than they would have by themselves."""
     kernel, vectors, begin = differing(3)
-    p, time = kernel.prepared_all(vectors), np.linspace(0.0, 5e-3, 21)
+    p, time, of = kernel.begin(vectors)[1], np.linspace(0.0, 5e-3, 21), kernel.functions
 
     def volt_at(states: np.ndarray) -> float:
         def excess(volt: float) -> float:
             held = np.tanh((0.7 - volt) / integrator.SOFTNESS_V)
-            return float(kernel.total(volt, states, p) - LIMIT_A * held)
+            return float(integrator.total(of.current, volt, states, p) - LIMIT_A * held)
 
         return float(brentq(excess, 0.0, 0.7, xtol=1e-12))
 
     def slope(_: float, flat: np.ndarray) -> np.ndarray:
         states, out = flat.reshape(3, 2), np.empty((3, 2))
-        kernel.rates_of(volt_at(states), states, p, out)
+        integrator.rates_of(of.current, of.rates, volt_at(states), states, p, out)
         return out.ravel()
 
     wanted = solve_ivp(slope, (0.0, time[-1]), begin.ravel(), "LSODA", time, rtol=1e-7, atol=1e-9)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kmc_analysis.compact.model import CompactModel, load_model, model_names
-from kmc_analysis.compact.reference import RTOL, Drive, compiled, population, start_of
+from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of
 
 DEVICES = 200
 SEED = 7
@@ -38,12 +38,11 @@ def measure(model: CompactModel, devices: int) -> dict[str, Any]:
     kernel = compiled(model)
     speeds = []
     for repeat in range(REPEATS + 1):
-        starts = np.array([start_of(model, vector) for vector in vectors])
-        amps = np.empty((devices, drive.time.size))
+        starts = [start_of(model, vector) for vector in vectors]
         began = time.perf_counter()
-        steps = kernel.follow_all(
-            drive.time, drive.voltage, drive.compliance, starts[:, None], vectors[:, None], RTOL, amps
-        )
+        responses = [follow(kernel, drive, *one, RTOL) for one in zip(starts, vectors, strict=True)]
+        seconds = time.perf_counter() - began
+        steps = sum(response.steps for response in responses if response is not None)
         if repeat:  # the first go compiles
-            speeds.append(steps / (time.perf_counter() - began))
+            speeds.append(steps / seconds)
     return {"model": model.name, "devices": devices, "device_steps_per_s": statistics.median(speeds)}

@@ -1,10 +1,16 @@
 """The integrator of compact models: adaptive, linearly implicit, with the circuit solved inside.
 
-`reference` makes a module for each model from this file's text: the import of the resistor gives way to the
-model's own functions, so that numba compiles straight through them.
+The integrator calls a model's functions by their addresses: it is compiled once, which takes seven seconds,
+and not for each model. They take the states `s` and the parameters `p` of a device, behind which is what
+follows from these alone:
 
-A device is branches of the same equations side by side, one or more, each with parameters and states of its
-own, behind one resistance and one limiter: they meet in the device voltage alone.
+- current(volt, s, p): the current in A at `volt` V.
+- series(s, p): the resistance in ohm in front of the device.
+- rates(volt, amp, s, p, out): writes d(state)/dt in 1/s at `volt` V and `amp` A to `out`.
+- begin(s, p): writes the states in which it starts to `s`, and what follows from the parameters to `p`.
+
+What is followed is branches of the same equations side by side, one or more, each with parameters and states
+of its own, behind one resistance and one limiter: they meet in the device voltage alone.
 
 Method: ROS2, second order and L-stable with any approximate Jacobian (J. G. Verwer et al., SIAM J. Sci.
 Comput. 20, 1456 (1999)), its error taken from the embedded Euler step.
@@ -13,11 +19,19 @@ Comput. 20, 1456 (1999)), its error taken from the embedded Euler step.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numba import types
 
 from kmc.cache import njit
-from kmc_analysis.compact.resistor import current, prepared, rates, series
+
+_ROW, _ROWS = types.float64[::1], types.float64[:, ::1]
+CURRENT = types.float64(types.float64, _ROW, _ROW)
+SERIES = types.float64(_ROW, _ROW)
+RATES = types.void(types.float64, types.float64, _ROW, _ROW, _ROW)
+BEGIN = types.void(_ROW, _ROW)
 
 GAMMA = 1.0 - math.sqrt(0.5)
 MOST_TRIES = 2000  # a point on average: what needs more is given up
@@ -28,7 +42,7 @@ BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this
 
 
 @njit
-def total(volt, s, p):
+def total(current, volt, s, p):
     """The current in A of all branches at one voltage."""
     amp = 0.0
     for b in range(s.shape[0]):
@@ -37,9 +51,10 @@ def total(volt, s, p):
 
 
 @njit
-def beyond(volt, amp, side, source_V, limit_A, ohm, s, p):
-    """A bound of the circuit's device voltage, which is below (`side` -1) or above (1) `volt`, where the
-    current is `amp`: there it is no larger (no smaller), nor is what it drops."""
+def beyond(current, volt, side, source_V, limit_A, ohm, s, p):
+    """A bound of the circuit's device voltage, which is below (`side` -1) or above (1) `volt`: there the
+    current is no larger (no smaller), nor is what it drops."""
+    amp = total(current, volt, s, p)
     if limit_A == math.inf:
         return source_V - ohm * amp
     if abs(amp) < limit_A:
@@ -47,12 +62,12 @@ def beyond(volt, amp, side, source_V, limit_A, ohm, s, p):
     reach = SOFTNESS_V  # the device drives more than the limit: on, until it does not
     while abs(amp) >= limit_A and reach < 1e3:
         volt, reach = volt + side * reach, 2.0 * reach
-        amp = total(volt, s, p)
+        amp = total(current, volt, s, p)
     return volt
 
 
 @njit
-def device_voltage(source_V, limit_A, guess_V, s, p):
+def device_voltage(current, series, source_V, limit_A, guess_V, s, p):
     """Device voltage in V behind the series resistance and the limiter I = limit tanh(drop / SOFTNESS_V), and
     the device's slope there in S (0 where nothing is in front of it).
 
@@ -66,9 +81,9 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
     low, high = min(source_V, 0.0), max(source_V, 0.0)
     lowest, highest = low, high
     volt = min(max(guess_V, low), high)
-    amp = total(volt, s, p)
+    amp = total(current, volt, s, p)
     step_V = 1e-7 + 1e-6 * abs(volt)
-    conducts = (total(volt + step_V, s, p) - amp) / step_V
+    conducts = (total(current, volt + step_V, s, p) - amp) / step_V
     for _ in range(200):
         drop = source_V - volt - ohm * amp
         if limit_A == math.inf:
@@ -92,17 +107,17 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
                 if not at_end:
                     return new, conducts
                 if excess > 0.0:
-                    lowest = beyond(low, total(low, s, p), -1.0, source_V, limit_A, ohm, s, p)
+                    lowest = beyond(current, low, -1.0, source_V, limit_A, ohm, s, p)
                     if lowest > low - BEYOND_V:
                         return new, conducts
                     low = lowest
                 else:
-                    highest = beyond(high, total(high, s, p), 1.0, source_V, limit_A, ohm, s, p)
+                    highest = beyond(current, high, 1.0, source_V, limit_A, ohm, s, p)
                     if highest < high + BEYOND_V:
                         return new, conducts
                     high = highest
         before = amp
-        amp = total(new, s, p)
+        amp = total(current, new, s, p)
         if abs(new - volt) > LEAST_SECANT_V:
             conducts = (amp - before) / (new - volt)
         volt = new
@@ -110,7 +125,7 @@ def device_voltage(source_V, limit_A, guess_V, s, p):
 
 
 @njit
-def rates_of(volt, s, p, out):
+def rates_of(current, rates, volt, s, p, out):
     """Writes d(state)/dt in 1/s [branches, states] to `out`, at a device voltage; returns the current."""
     amp = 0.0
     for b in range(s.shape[0]):
@@ -121,19 +136,11 @@ def rates_of(volt, s, p, out):
 
 
 @njit
-def fill(out, values):
-    """Copy one by one: an assignment to a slice takes numba seconds to compile, for its messages."""
-    if out.size != values.size:
-        raise ValueError("not as many values as places")
-    for i in range(out.size):
-        out[i] = values[i]
-
-
-@njit
 def copy(out, values):
-    """`fill`, branch by branch."""
+    """Copy one by one: an assignment to a slice takes numba seconds to compile, for its messages."""
     for b in range(values.shape[0]):
-        fill(out[b], values[b])
+        for i in range(values.shape[1]):
+            out[b, i] = values[b, i]
 
 
 @njit
@@ -149,14 +156,14 @@ def yielding(drop_V, limit_A, ohm, amp, conducts):
 
 
 @njit
-def linearise(volt, by_amp, by_ohm, weight_s, s, p, base, moved, blocks, push, pull):
+def linearise(current, series, rates, volt, by_amp, by_ohm, weight_s, s, p, base, moved, blocks, push, pull):
     """The matrix 1 - weight J of a step, J = d(rates)/d(states): a block [states, states] for each branch at
     the voltage as it is, plus push pull^T for what branches do to each other by way of the voltage.
 
     by_amp, by_ohm: of `yielding`; base: the rates at `volt`; moved: work space. The last three are written.
     """
     step_V = 1e-7 + 1e-6 * abs(volt)
-    rates_of(volt + step_V, s, p, moved)
+    rates_of(current, rates, volt + step_V, s, p, moved)
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
             push[b, i] = -weight_s * (moved[b, i] - base[b, i]) / step_V
@@ -206,19 +213,22 @@ def solve(blocks, push, pull, right):
 
 
 @njit
-def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, blocks, rtol):
-    """One step from `s`; the new states are in work[4]. Returns the error over what is allowed."""
+def try_step(current, series, rates, source_V, next_V, step_s, limit_A, volt, s, p, work, blocks, rtol):
+    """One step from `s`, where the device voltage is about `volt`; the new states are in work[4]. Returns the
+    error over what is allowed."""
     base, second, push, pull, new = work[0], work[1], work[2], work[3], work[4]
-    volt, conducts = device_voltage(source_V, limit_A, guess_V, s, p)
-    amp, ohm = rates_of(volt, s, p, base), series(s[0], p[0])
+    volt, conducts = device_voltage(current, series, source_V, limit_A, volt, s, p)
+    amp, ohm = rates_of(current, rates, volt, s, p, base), series(s[0], p[0])
     by_amp, by_ohm = yielding(source_V - volt - ohm * amp, limit_A, ohm, amp, conducts)
-    linearise(volt, by_amp, by_ohm, GAMMA * step_s, s, p, base, second, blocks, push, pull)
+    weight = GAMMA * step_s
+    linearise(current, series, rates, volt, by_amp, by_ohm, weight, s, p, base, second, blocks, push, pull)
     solve_blocks(blocks, push)
     solve(blocks, push, pull, base)
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
             new[b, i] = s[b, i] + step_s * base[b, i]
-    rates_of(device_voltage(next_V, limit_A, volt, new, p)[0], new, p, second)
+    volt, _ = device_voltage(current, series, next_V, limit_A, volt, new, p)
+    rates_of(current, rates, volt, new, p, second)
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
             second[b, i] -= 2.0 * base[b, i]
@@ -234,32 +244,21 @@ def try_step(source_V, next_V, step_s, limit_A, guess_V, s, p, work, blocks, rto
     return worst
 
 
-@njit
-def prepared_all(given):
-    """`prepared` of the parameters [branches, n] of all branches."""
-    p = np.empty((given.shape[0], prepared(given[0]).size))
-    for b in range(given.shape[0]):
-        fill(p[b], prepared(given[b]))
-    return p
-
-
-@njit(nogil=True)
-def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
+def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
     times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [branches, states],
     overwritten with the last ones; p: [branches, parameters]. volts, amps: [n] and states: [n, branches,
-    states] are written. Returns -1 where no step is small enough, or too many are needed.
+    states] are written. Returns -1 where no step is small enough, or too many are needed. `compiled` is this.
     """
-    p = prepared_all(p)
     work = np.empty((5, *s.shape))
     blocks = np.empty((*s.shape, s.shape[1]))
     taken, tries = 0, 0
     step_s = math.inf
     volt = 0.0
     for k in range(times_s.size):
-        volt, _ = device_voltage(sources_V[k], limits_A[k], volt, s, p)
-        volts[k], amps[k] = volt, total(volt, s, p)
+        volt, _ = device_voltage(current, series, sources_V[k], limits_A[k], volt, s, p)
+        volts[k], amps[k] = volt, total(current, volt, s, p)
         copy(states[k], s)
         if k + 1 == times_s.size:
             break
@@ -274,7 +273,9 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
             tries += 1
             if tries > MOST_TRIES * times_s.size:
                 return -1
-            worst = try_step(start, end, step_s, limits_A[k], volt, s, p, work, blocks, rtol)
+            worst = try_step(
+                current, series, rates, start, end, step_s, limits_A[k], volt, s, p, work, blocks, rtol
+            )
             if worst <= 1.0:
                 copy(s, work[4])
                 done = length if done + step_s >= length else done + step_s
@@ -283,17 +284,10 @@ def integrate(times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
     return taken
 
 
-@njit
-def follow_all(times_s, sources_V, limits_A, starts, parameters, rtol, amps):
-    """A population through one source: starts [devices, branches, states], parameters [devices, branches, n],
-    amps [devices, points] is written. Returns all steps taken, or -1."""
-    taken = 0
-    volts = np.empty(times_s.size)
-    states = np.empty((times_s.size, *starts.shape[1:]))
-    for device in range(starts.shape[0]):
-        start, own, amp = starts[device], parameters[device], amps[device]
-        count = integrate(times_s, sources_V, limits_A, start, own, rtol, volts, amp, states)
-        if count < 0:
-            return -1
-        taken += count
-    return taken
+@lru_cache(maxsize=1)
+def compiled() -> Any:
+    """`integrate` as numba compiles it: a model is given to it, and is no part of it."""
+    model = (types.FunctionType(one) for one in (CURRENT, SERIES, RATES))
+    arrays = (_ROW, _ROW, _ROW, _ROWS, _ROWS, types.float64, _ROW, _ROW, types.float64[:, :, ::1])
+    signature = types.int64(*model, *arrays)
+    return njit(signature_or_function=signature, nogil=True)(integrate)

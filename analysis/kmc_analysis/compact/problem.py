@@ -73,7 +73,7 @@ class Problem:
 
     def predicted(self, vector: np.ndarray, one: Trace) -> np.ndarray | None:
         """log10 of the conductance [points], or None where the equations have no answer."""
-        states = start(self.kernel, vector, len(self.model.states))
+        states = start(self.kernel, vector)
         response = None if states is None else follow(self.kernel, one.drive, states, vector, self.rtol)
         self.evaluations += 1
         if self.evaluations % TOLD == 0:

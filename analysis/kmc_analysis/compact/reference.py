@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,13 +19,18 @@ from kmc.cache import cache_root
 from kmc.errors import UserError
 from kmc.files import write_whole
 from kmc.units import K_B
+from kmc_analysis.compact import integrator_kernels
 from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
 from kmc_analysis.compact.model import CompactModel
 
 RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
 _NO_ANSWER = (ArithmeticError, ValueError)  # a division by zero, the logarithm of a negative number
-_IMPORT = "from kmc_analysis.compact.resistor import current, prepared, rates, series\n"
+_HEAD = """import math
+
+from kmc.cache import njit
+from kmc_analysis.compact.integrator_kernels import BEGIN, CURRENT, RATES, SERIES
+"""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Drive:
     def of(cls, time: Any, voltage: Any, compliance: Any = np.inf) -> Drive:
         """From anything array-like; one compliance, in A, stands for all points. Raises UserError for times
         that fall or are not as many as the voltages, and for what is no voltage or no limit."""
-        time = np.ascontiguousarray(time, float)
+        time = np.array(time, float, order="C")
         if time.shape != np.shape(voltage) or not (np.diff(time) >= 0.0).all():
             raise UserError("a drive's times do not rise, or are not as many as its voltages",
                             next_step="give times in s in rising order, one for each voltage")  # fmt: skip
-        volts = np.ascontiguousarray(voltage, float)
-        limits = np.ascontiguousarray(np.broadcast_to(np.asarray(compliance, float), time.shape))
+        volts = np.array(voltage, float, order="C")
+        limits = np.array(np.broadcast_to(np.asarray(compliance, float), time.shape))
         if not np.isfinite(volts).all():
             raise UserError("a drive has a voltage that is not finite", next_step="give volts")
         if not (limits > 0.0).all():
@@ -107,13 +111,7 @@ class Response:
 
 
 def source_of(model: CompactModel) -> str:
-    """The module that numba compiles for a model."""
-    text = (Path(__file__).parent / "integrator_kernels.py").read_text(encoding="utf-8")
-    return text.replace(_IMPORT, "\n\n" + _functions(model))
-
-
-def _functions(model: CompactModel) -> str:
-    """What depends on parameters alone is computed once a device: `prepared` puts it behind them."""
+    """The module that numba compiles for a model: the functions that `integrator_kernels` asks for."""
     fixed = model.fixed
     vector = [*model.names, *fixed]
     names = {
@@ -127,22 +125,25 @@ def _functions(model: CompactModel) -> str:
 
     def let(*read_by: ast.expr) -> list[str]:
         used = _reached(model, read_by)
-        return [f"    let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()
+        return [f"let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()
                 if name in used and name not in fixed]  # fmt: skip
 
-    rates = [f"    out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
-    initial = [f"    out[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
+    rates = [f"out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
+    initial = [f"s[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
     count = len(model.names)
-    prepared = [f"    p[{count + i}] = {to_python(model.let[name], names)}" for i, name in enumerate(fixed)]
-    blocks = [
-        ["def prepared(given):", f"    p = np.empty({len(vector)})", f"    fill(p[:{count}], given)",
-         *prepared, "    return p"],
-        ["def current(volt, s, p):", *let(model.current), f"    return {to_python(model.current, names)}"],
-        ["def series(s, p):", f"    return {to_python(model.series, names)}"],
-        ["def rates(volt, amp, s, p, out):", *let(*(s.rate for s in model.states)), *rates],
-        ["def initial(p, out):", *initial],
-    ]  # fmt: skip
-    return "\n\n\n".join("@njit\n" + "\n".join(block) for block in blocks) + "\n\n"
+    following = [f"p[{count + i}] = {to_python(model.let[name], names)}" for i, name in enumerate(fixed)]
+    bodies = {
+        "current(volt, s, p)": [*let(model.current), f"return {to_python(model.current, names)}"],
+        "series(s, p)": [f"return {to_python(model.series, names)}"],
+        "rates(volt, amp, s, p, out)": [*let(*(s.rate for s in model.states)), *rates],
+        "begin(s, p)": [*following, *initial],
+    }
+    return _HEAD + "".join(_function(head, lines) for head, lines in bodies.items())
+
+
+def _function(head: str, lines: list[str]) -> str:
+    signature = head.split("(")[0].upper()
+    return "\n    ".join([f"\n\n@njit(signature_or_function={signature})\ndef {head}:", *lines]) + "\n"
 
 
 def _reached(model: CompactModel, trees: Iterable[ast.expr]) -> set[str]:
@@ -177,32 +178,55 @@ def _compiled(name: str, text: str) -> ModuleType:
     return module
 
 
-def compiled(model: CompactModel) -> ModuleType:
-    """The numba module of a model: current, series, rates, initial, integrate, follow_all."""
-    return _compiled(model.name, source_of(model))
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled model: its functions (see `integrator_kernels`), how many states and parameters it has, and
+    how many values follow from these alone."""
+
+    functions: ModuleType
+    states: int
+    parameters: int
+    following: int
+
+    def begin(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The states [devices, states] in which devices with the parameters [devices, n] start, and these
+        parameters with what follows from them."""
+        if vectors.shape[1:] != (self.parameters,):
+            raise TypeError(f"{vectors.shape[1:]} are not the model's {self.parameters} parameters")
+        states = np.empty((len(vectors), self.states))
+        prepared = np.empty((len(vectors), self.parameters + self.following))
+        prepared[:, : self.parameters] = vectors
+        for s, p in zip(states, prepared, strict=True):
+            self.functions.begin(s, p)
+        return states, prepared
 
 
-def start(kernel: ModuleType, vector: np.ndarray, count: int) -> np.ndarray | None:
-    """The states [count] in which a device with the parameters `vector` starts; None where the equations have
-    no answer."""
-    states = np.empty(count)
+def compiled(model: CompactModel) -> Kernel:
+    """A model that numba has compiled, and the integrator."""
+    integrator_kernels.compiled()
+    functions = _compiled(model.name, source_of(model))
+    return Kernel(functions, len(model.states), len(model.names), len(model.fixed))
+
+
+def start(kernel: Kernel, vector: np.ndarray) -> np.ndarray | None:
+    """The states [states] in which a device with the parameters `vector` [n] starts; None where the equations
+    have no answer."""
     try:
-        kernel.initial(vector, states)
+        return kernel.begin(vector[None])[0][0]
     except _NO_ANSWER:
         return None
-    return states
 
 
 def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
     """The states [states] in which a device with the vector `parameters` [n] starts. Raises UserError."""
-    states = start(compiled(model), parameters, len(model.states))
+    states = start(compiled(model), parameters)
     if states is None:
         raise unanswered(model)
     return states
 
 
 def follow(
-    kernel: ModuleType, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
+    kernel: Kernel, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
 ) -> Response | None:
     """The response of a device with the parameters `vector` from `states`, which move on, by a `compiled`
     model; None where the equations have no answer, or one that is no number.
@@ -211,12 +235,14 @@ def follow(
     one limiter and the first one's series resistance.
     """
     count, branches = drive.time.size, vector.reshape(-1, vector.shape[-1])
-    own = states.reshape(len(branches), -1)
+    own = states.reshape(len(branches), kernel.states)
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, *own.shape))
     try:
-        steps = kernel.integrate(
-            drive.time, drive.voltage, drive.compliance, own, branches, rtol, volts, amps, path
-        )
+        given, of = kernel.begin(branches)[1], kernel.functions
+        steps = integrator_kernels.compiled()(
+            of.current, of.series, of.rates, drive.time, drive.voltage, drive.compliance, own, given, rtol,
+            volts, amps, path,
+        )  # fmt: skip
     except _NO_ANSWER:
         return None
     answered = steps >= 0 and bool(np.isfinite(amps).all())

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from kmc_analysis.compact.exports import read_parameters, read_spreads
 from kmc_analysis.compact.model import CompactModel, load_model
 from kmc_analysis.compact.reference import (
     Drive,
+    Kernel,
     Response,
     compiled,
     follow,
@@ -135,7 +135,7 @@ class Population:
         ones, shape = dict.fromkeys(self.model.names, 1.0), self.vectors.shape[1:]
         return population(self.model, count * shape[0], self.seed, "cycle", ones).reshape(count, *shape)
 
-    def response(self, kernel: ModuleType, drive: Drive, device: int, factors: np.ndarray | float = 1.0,
+    def response(self, kernel: Kernel, drive: Drive, device: int, factors: np.ndarray | float = 1.0,
                  rtol: float = RTOL) -> Response:  # fmt: skip
         """A device's, from rest, with `factors` on its parameters. Raises UserError where there is none."""
         states = self.starts[device].copy()
