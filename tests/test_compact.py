@@ -12,7 +12,7 @@ import pytest
 from numba import njit
 
 from kmc.errors import UserError
-from kmc_analysis.compact import circuits, exports, expressions, integrator_kernels, reference, veriloga
+from kmc_analysis.compact import circuits, compiling, exports, expressions, reference, veriloga
 from kmc_analysis.compact.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -33,7 +33,7 @@ def test_the_models_are_there() -> None:
 def test_a_vector_of_another_length_is_refused() -> None:
     """Compiled code would write beside its arrays. Control: the model's own vector."""
     model = load_model("vteam")
-    kernel, vector = reference.compiled(model), np.array(list(model.values().values()))
+    kernel, vector = compiling.compiled(model), np.array(list(model.values().values()))
     assert kernel.begin(vector[None])[1][0, : len(vector)] == pytest.approx(vector)
     for wrong in (vector[1:], np.append(vector, 1.0), vector[:1]):
         with pytest.raises(TypeError, match="are not the model's"):
@@ -165,12 +165,13 @@ def test_an_expression_means_the_same_in_python() -> None:
 def _kilohm() -> tuple[Any, Any, Any]:
     """1 kohm, and a state that decays in 1 s."""
 
-    @njit(integrator_kernels.RATES)
-    def rates(volt, amp, s, p, out):
-        out[0] = -s[0]
+    @njit(compiling.SIGNATURES["rates"])
+    def rates(volt, s, p, out, amps):
+        out[0, 0], amps[0] = -s[0, 0], volt / 1000.0
+        return amps[0]
 
-    current = njit(integrator_kernels.CURRENT)(lambda volt, s, p: volt / 1000.0)
-    return current, njit(integrator_kernels.SERIES)(lambda s, p: 0.0), rates
+    current = njit(compiling.SIGNATURES["current"])(lambda volt, s, p: volt / 1000.0)
+    return current, njit(compiling.SIGNATURES["series"])(lambda s, p: 0.0), rates
 
 
 def _resistor(
@@ -178,8 +179,9 @@ def _resistor(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
     state, out = np.ones((1, 1)), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
-    steps = integrator_kernels.compiled()(
-        *_kilohm(), time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out
+    steps = compiling.integrator()(
+        *_kilohm(), time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out,
+        *compiling.room(1, 1),
     )
     assert steps > 0
     return out[0], out[1], out[2][:, 0]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from typing import Any
+
 import numpy as np
 import pytest
+from numba import njit
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from kmc_analysis.compact import integrator_kernels as integrator
+from kmc_analysis.compact.compiling import SIGNATURES, Kernel, compiled, room
+from kmc_analysis.compact.compiling import integrator as integrator_of
 from kmc_analysis.compact.model import load_model, model_names
-from kmc_analysis.compact.reference import Drive, Kernel, compiled, follow, population, start_of
+from kmc_analysis.compact.reference import Drive, follow, population, start_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:First-class function type")
 SILVER = load_model("silver")
 LIMIT_A, SOURCE_V = 1e-6, 1.0
 
@@ -50,41 +58,40 @@ def test_a_resistor_is_in_front_of_all_branches() -> None:
     found = follow(compiled(model), Drive.of([0.0], [0.5]), states, np.tile(vector, (2, 1)), 1e-6)
     assert found is not None
     kernel = compiled(model)
-    own = kernel.functions.current(found.voltage[0], states[0], kernel.begin(vector[None])[1][0])
+    own = kernel.functions.current(found.voltage[0], states[:1], kernel.begin(vector[None])[1])
     assert found.current[0] == pytest.approx(2.0 * own, rel=1e-9)
     assert found.voltage[0] + 5e3 * 2.0 * own == pytest.approx(0.5, abs=1e-7)
 
 
-def test_the_step_knows_what_branches_do_to_each_other() -> None:
-    """The matrix of a step is that of differences through the circuit, to 1e-3. Control: the blocks alone,
-    which leave out the voltage, are off by half and more."""
+def test_a_step_knows_how_rates_change() -> None:
+    """With the states, those of other branches too, and with the source: as differences through the circuit,
+    to 1e-3. Control: the blocks alone, which leave out the voltage, are off by half and more."""
     kernel, vectors, s = differing(3)
-    p, weight, of = kernel.begin(vectors)[1], 1e-4, kernel.functions
+    (_, p), space = kernel.begin(vectors), room(3, 2)
 
-    def rates(states: np.ndarray) -> np.ndarray:
+    def rates(states: np.ndarray, source_V: float = SOURCE_V) -> np.ndarray:
         out = np.empty_like(states)
-        volt = integrator.device_voltage(of.current, of.series, SOURCE_V, LIMIT_A, 0.3, states, p)[0]
-        integrator.rates_of(of.current, of.rates, volt, states, p, out)
+        volt, _ = integrator.device_voltage(kernel.model, source_V, LIMIT_A, 0.3, 0.0, states, p)
+        kernel.functions.rates(volt, states, p, out, np.empty(3))
         return out.ravel()
 
-    wanted = np.eye(s.size)
-    for j in range(s.size):
+    wanted = np.empty((6, 6))
+    for j in range(6):
         low, high = s.copy(), s.copy()
         low.flat[j] -= 1e-4
         high.flat[j] += 1e-4
-        wanted[:, j] -= weight * (rates(high) - rates(low)) / 2e-4
-    base, moved, push, pull = (np.empty_like(s) for _ in range(4))
-    blocks, full = np.empty((3, 2, 2)), np.zeros((6, 6))
-    volt, conducts = integrator.device_voltage(of.current, of.series, SOURCE_V, LIMIT_A, 0.3, s, p)
-    amp = integrator.rates_of(of.current, of.rates, volt, s, p, base)
-    by = integrator.yielding(SOURCE_V - volt, LIMIT_A, 0.0, amp, conducts)
-    model = (of.current, of.series, of.rates)
-    integrator.linearise(*model, volt, *by, weight, s, p, base, moved, blocks, push, pull)
+        wanted[:, j] = (rates(high) - rates(low)) / 2e-4
+    full, push, pull = np.zeros((6, 6)), space[0][integrator.PUSH], space[0][integrator.PULL]
+    integrator.linearise(kernel.model, SOURCE_V, LIMIT_A, 0.3, 0.0, s, p, space)
     for b in range(3):
-        full[2 * b : 2 * b + 2, 2 * b : 2 * b + 2] = blocks[b]
-    scale = np.abs(wanted - np.eye(6)).max()
+        full[2 * b : 2 * b + 2, 2 * b : 2 * b + 2] = space[1][integrator.SLOPES, b]
+    scale = np.abs(wanted).max()
     assert np.abs(full + np.outer(push, pull) - wanted).max() < 1e-3 * scale
     assert np.abs(full - wanted).max() > 0.5 * scale
+    open_V = 0.2  # where the limiter lets the voltage follow the source
+    _, _, by_source = integrator.linearise(kernel.model, open_V, LIMIT_A, 0.2, 0.0, s, p, space)
+    wanted_s = (rates(s, open_V + 1e-5) - rates(s, open_V - 1e-5)) / 2e-5
+    assert (by_source * push).ravel() == pytest.approx(wanted_s, rel=1e-3, abs=1e-6)
 
 
 def test_the_equations_of_a_step_are_solved() -> None:
@@ -102,22 +109,55 @@ def test_the_equations_of_a_step_are_solved() -> None:
         assert right.ravel() == pytest.approx(wanted, rel=1e-10)
 
 
+def _smooth() -> tuple[Any, Any, Any]:
+    """A model without thresholds whose two states act upon each other, behind 2 kohm."""
+
+    @njit(SIGNATURES["rates"])
+    def rates(volt, s, p, out, amps):
+        for b in range(2):
+            amps[b] = 1e-4 * s[b, 0] * math.sinh(3.0 * volt)
+            out[b, 0] = p[b, 0] * volt * (1.0 - s[b, 0]) - 0.5 * s[b, 0] * s[b, 1]
+            out[b, 1] = 5e3 * amps[b] - s[b, 1] + 0.3 * s[b, 0] ** 2
+        return amps[0] + amps[1]
+
+    current = njit(SIGNATURES["current"])(lambda volt, s, p: 1e-4 * s[:, 0].sum() * math.sinh(3.0 * volt))
+    return current, njit(SIGNATURES["series"])(lambda s, p: 2e3), rates
+
+
+@pytest.mark.parametrize("limit_A", [math.inf, 2e-4])
+def test_half_the_step_has_an_eighth_of_the_error(limit_A: float) -> None:
+    """Third order, with a source that rises, two branches that differ, a resistance and a limiter. Control:
+    without the source's part in the derivative of the rates it would be half of it."""
+    model, p = _smooth(), np.array([[2.0], [5.0]])
+
+    def last(points: int, rtol: float) -> np.ndarray:
+        time, s, limits = np.linspace(0.0, 1.0, points), np.full((2, 2), 0.2), np.full(points, limit_A)
+        found = np.empty(points), np.empty(points), np.empty((points, 2, 2))
+        assert integrator_of()(*model, time, 0.6 * time, limits, s, p, rtol, *found, *room(2, 2)) > 0
+        return s
+
+    truth = last(2001, 1e-12)
+    errors = [np.abs(last(points, 1e9) - truth).max() for points in (9, 17, 33)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert 5.5 < coarse / fine < 11.0
+
+
 def test_branches_that_differ_share_a_limit() -> None:
     """Three of them, closing at 0.7 V under one limit, follow scipy's solution of the whole circuit. Control:
     the first to close leaves the others less than they would have by themselves."""
     kernel, vectors, begin = differing(3)
-    p, time, of = kernel.begin(vectors)[1], np.linspace(0.0, 5e-3, 21), kernel.functions
+    (_, p), time = kernel.begin(vectors), np.linspace(0.0, 5e-3, 21)
 
     def volt_at(states: np.ndarray) -> float:
         def excess(volt: float) -> float:
             held = np.tanh((0.7 - volt) / integrator.SOFTNESS_V)
-            return float(integrator.total(of.current, volt, states, p) - LIMIT_A * held)
+            return float(kernel.functions.current(volt, states, p) - LIMIT_A * held)
 
         return float(brentq(excess, 0.0, 0.7, xtol=1e-12))
 
     def slope(_: float, flat: np.ndarray) -> np.ndarray:
         states, out = flat.reshape(3, 2), np.empty((3, 2))
-        integrator.rates_of(of.current, of.rates, volt_at(states), states, p, out)
+        kernel.functions.rates(volt_at(states), states, p, out, np.empty(3))
         return out.ravel()
 
     wanted = solve_ivp(slope, (0.0, time[-1]), begin.ravel(), "LSODA", time, rtol=1e-7, atol=1e-9)

@@ -1,60 +1,37 @@
 """The integrator of compact models: adaptive, linearly implicit, with the circuit solved inside.
 
-The integrator calls a model's functions by their addresses: it is compiled once, which takes seven seconds,
-and not for each model. They take the states `s` and the parameters `p` of a device, behind which is what
-follows from these alone:
+What is followed is branches of one model side by side, one or more, each with parameters `p` and states `s`
+of its own, behind one resistance and one limiter: they meet in the device voltage alone. `model` is its
+functions (see `compiling`), at CURRENT, SERIES and RATES.
 
-- current(volt, s, p): the current in A at `volt` V.
-- series(s, p): the resistance in ohm in front of the device.
-- rates(volt, amp, s, p, out): writes d(state)/dt in 1/s at `volt` V and `amp` A to `out`.
-- begin(s, p): writes the states in which it starts to `s`, and what follows from the parameters to `p`.
-
-What is followed is branches of the same equations side by side, one or more, each with parameters and states
-of its own, behind one resistance and one limiter: they meet in the device voltage alone.
-
-Method: ROS2, second order and L-stable with any approximate Jacobian (J. G. Verwer et al., SIAM J. Sci.
-Comput. 20, 1456 (1999)), its error taken from the embedded Euler step.
+Method: RODAS3, third order, stiffly accurate and L-stable, its error taken from the embedded method of second
+order (A. Sandu et al., Atmos. Environ. 31, 3459 (1997), table 3).
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any
-
-import numpy as np
-from numba import types
 
 from kmc.cache import njit
 
-_ROW, _ROWS = types.float64[::1], types.float64[:, ::1]
-CURRENT = types.float64(types.float64, _ROW, _ROW)
-SERIES = types.float64(_ROW, _ROW)
-RATES = types.void(types.float64, types.float64, _ROW, _ROW, _ROW)
-BEGIN = types.void(_ROW, _ROW)
+kernel = njit(_nrt=False, error_model="numpy")  # no reference is counted, no division checked
 
-GAMMA = 1.0 - math.sqrt(0.5)
+CURRENT, SERIES, RATES = range(3)
+GAMMA = 0.5
+BASE, PUSH, PULL, PUSHED, FIRST, SECOND, THIRD, LAST, NEW = range(9)  # of `work` [9, branches, states]
+SLOPES, BLOCKS = range(2)  # of `matrices` [2, branches, states, states]; `flows` is [2, branches]
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
-LAST_STEP_V = 1e-7  # of Newton; its square over the softness, the error that is left, is picovolts
+LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slope is off
 LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
 
 
-@njit
-def total(current, volt, s, p):
-    """The current in A of all branches at one voltage."""
-    amp = 0.0
-    for b in range(s.shape[0]):
-        amp += current(volt, s[b], p[b])
-    return amp
-
-
-@njit
-def beyond(current, volt, side, source_V, limit_A, ohm, s, p):
+@kernel
+def beyond(model, volt, side, source_V, limit_A, ohm, s, p):
     """A bound of the circuit's device voltage, which is below (`side` -1) or above (1) `volt`: there the
     current is no larger (no smaller), nor is what it drops."""
-    amp = total(current, volt, s, p)
+    amp = model[CURRENT](volt, s, p)
     if limit_A == math.inf:
         return source_V - ohm * amp
     if abs(amp) < limit_A:
@@ -62,28 +39,26 @@ def beyond(current, volt, side, source_V, limit_A, ohm, s, p):
     reach = SOFTNESS_V  # the device drives more than the limit: on, until it does not
     while abs(amp) >= limit_A and reach < 1e3:
         volt, reach = volt + side * reach, 2.0 * reach
-        amp = total(current, volt, s, p)
+        amp = model[CURRENT](volt, s, p)
     return volt
 
 
-@njit
-def device_voltage(current, series, source_V, limit_A, guess_V, s, p):
+@kernel
+def device_voltage(model, source_V, limit_A, guess_V, conducts, s, p):
     """Device voltage in V behind the series resistance and the limiter I = limit tanh(drop / SOFTNESS_V), and
-    the device's slope there in S (0 where nothing is in front of it).
+    about the device's slope there in S, for which `conducts` is a guess.
 
     Newton, kept inside a bracket, with the secant for the device; its current must not fall with voltage. The
     bracket is from 0 V to the source, and is widened where a device that drives a current by itself lies
     beyond.
     """
-    ohm = series(s[0], p[0])  # in front of all branches
+    ohm = model[SERIES](s, p)  # in front of all branches
     if limit_A == math.inf and ohm == 0.0:
-        return source_V, 0.0
+        return source_V, conducts
     low, high = min(source_V, 0.0), max(source_V, 0.0)
     lowest, highest = low, high
     volt = min(max(guess_V, low), high)
-    amp = total(current, volt, s, p)
-    step_V = 1e-7 + 1e-6 * abs(volt)
-    conducts = (total(current, volt + step_V, s, p) - amp) / step_V
+    amp = model[CURRENT](volt, s, p)
     for _ in range(200):
         drop = source_V - volt - ohm * amp
         if limit_A == math.inf:
@@ -103,39 +78,25 @@ def device_voltage(current, series, source_V, limit_A, guess_V, s, p):
         else:
             new = 0.5 * (low + high)
             if abs(new - volt) <= 1e-11 + 1e-9 * abs(volt):
-                at_end = low == lowest if excess > 0.0 else high == highest
-                if not at_end:
+                side, end, first = (-1.0, low, lowest) if excess > 0.0 else (1.0, high, highest)
+                if end != first:
+                    return new, conducts
+                bound = beyond(model, end, side, source_V, limit_A, ohm, s, p)
+                if side * (bound - end) < BEYOND_V:
                     return new, conducts
                 if excess > 0.0:
-                    lowest = beyond(current, low, -1.0, source_V, limit_A, ohm, s, p)
-                    if lowest > low - BEYOND_V:
-                        return new, conducts
-                    low = lowest
+                    low = lowest = bound
                 else:
-                    highest = beyond(current, high, 1.0, source_V, limit_A, ohm, s, p)
-                    if highest < high + BEYOND_V:
-                        return new, conducts
-                    high = highest
+                    high = highest = bound
         before = amp
-        amp = total(current, new, s, p)
+        amp = model[CURRENT](new, s, p)
         if abs(new - volt) > LEAST_SECANT_V:
             conducts = (amp - before) / (new - volt)
         volt = new
     return volt, conducts
 
 
-@njit
-def rates_of(current, rates, volt, s, p, out):
-    """Writes d(state)/dt in 1/s [branches, states] to `out`, at a device voltage; returns the current."""
-    amp = 0.0
-    for b in range(s.shape[0]):
-        own = current(volt, s[b], p[b])
-        amp += own
-        rates(volt, own, s[b], p[b], out[b])
-    return amp
-
-
-@njit
+@kernel
 def copy(out, values):
     """Copy one by one: an assignment to a slice takes numba seconds to compile, for its messages."""
     for b in range(values.shape[0]):
@@ -143,47 +104,43 @@ def copy(out, values):
             out[b, i] = values[b, i]
 
 
-@njit
-def yielding(drop_V, limit_A, ohm, amp, conducts):
-    """A change of the current by di and of the series resistance by dr moves the device voltage by -(first di
-    + second dr)."""
-    soft = 0.0  # the limiter's own resistance
-    if limit_A != math.inf:
-        held = math.tanh(drop_V / SOFTNESS_V)
-        soft = SOFTNESS_V / (limit_A * max(1.0 - held * held, 1e-12))
-    beneath = 1.0 + (soft + ohm) * conducts
-    return (soft + ohm) / beneath, amp / beneath
+@kernel
+def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
+    """What a step from `s` begins with, where the device voltage is about `volt` and its slope `conducts`.
 
-
-@njit
-def linearise(current, series, rates, volt, by_amp, by_ohm, weight_s, s, p, base, moved, blocks, push, pull):
-    """The matrix 1 - weight J of a step, J = d(rates)/d(states): a block [states, states] for each branch at
-    the voltage as it is, plus push pull^T for what branches do to each other by way of the voltage.
-
-    by_amp, by_ohm: of `yielding`; base: the rates at `volt`; moved: work space. The last three are written.
+    Writes the rates to work[BASE] and their derivatives: by the states at the voltage as it is to
+    matrices[SLOPES], by the voltage to work[PUSH], and that of the voltage by the states to work[PULL].
+    Returns the voltage, its slope, and what it moves for each volt of the source.
     """
-    step_V = 1e-7 + 1e-6 * abs(volt)
-    rates_of(current, rates, volt + step_V, s, p, moved)
+    work, matrices, flows = room
+    own, other = flows[0], flows[1]  # the currents of branches
+    base, push, pull, kept, moved = work[BASE], work[PUSH], work[PULL], work[FIRST], work[NEW]
+    volt, conducts = device_voltage(model, source_V, limit_A, volt, conducts, s, p)
+    amp, ohm, by_V = model[RATES](volt, s, p, base, own), model[SERIES](s, p), 1e-7 + 1e-6 * abs(volt)
+    conducts = (model[RATES](volt + by_V, s, p, moved, other) - amp) / by_V
+    yields = ohm  # of what is in front of the device: the limiter has a resistance too
+    if limit_A != math.inf:
+        held = math.tanh((source_V - volt - ohm * amp) / SOFTNESS_V)
+        yields += SOFTNESS_V / (limit_A * max(1.0 - held * held, 1e-12))
+    by_source = 1.0 / (1.0 + yields * conducts)
+    copy(kept, s)
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
-            push[b, i] = -weight_s * (moved[b, i] - base[b, i]) / step_V
-        amp, ohm = current(volt, s[b], p[b]), series(s[b], p[b])
-        for j in range(s.shape[1]):
-            kept = s[b, j]
-            by = 1e-6 * max(abs(kept), 1e-2)
-            s[b, j] = kept + by
-            other = current(volt, s[b], p[b])
-            rates(volt, other, s[b], p[b], moved[b])
-            pull[b, j] = -by_amp * (other - amp) / by
-            if b == 0:
-                pull[b, j] -= by_ohm * (series(s[b], p[b]) - ohm) / by
-            s[b, j] = kept
+            push[b, i] = (moved[b, i] - base[b, i]) / by_V
+    for j in range(s.shape[1]):  # of all branches at once: at one voltage they know nothing of each other
+        for b in range(s.shape[0]):
+            s[b, j] = kept[b, j] + 1e-6 * max(abs(kept[b, j]), 1e-2)
+        model[RATES](volt, s, p, moved, other)
+        resists = amp * (model[SERIES](s, p) - ohm)
+        for b in range(s.shape[0]):
+            by, s[b, j] = s[b, j] - kept[b, j], kept[b, j]
+            pull[b, j] = -by_source * (yields * (other[b] - own[b]) + (resists if b == 0 else 0.0)) / by
             for i in range(s.shape[1]):
-                blocks[b, i, j] = -weight_s * (moved[b, i] - base[b, i]) / by
-            blocks[b, j, j] += 1.0
+                matrices[SLOPES, b, i, j] = (moved[b, i] - base[b, i]) / by
+    return volt, conducts, by_source
 
 
-@njit
+@kernel
 def solve_blocks(blocks, right):
     """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`."""
     for b in range(right.shape[0]):
@@ -197,97 +154,129 @@ def solve_blocks(blocks, right):
         one[0] = first
 
 
-@njit
-def solve(blocks, push, pull, right):
-    """Solution of the linear equations of a step over `right` (Sherman and Morrison); `push` is already the
-    blocks' solution of what it was."""
+@kernel
+def dot(one, other):
+    """The sum of products over branches and states."""
+    found = 0.0
+    for b in range(one.shape[0]):
+        for i in range(one.shape[1]):
+            found += one[b, i] * other[b, i]
+    return found
+
+
+@kernel
+def add(out, factor, values):
+    """To `out` a multiple of `values`."""
+    for b in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            out[b, i] += factor * values[b, i]
+
+
+@kernel
+def solve(blocks, pushed, pull, right):
+    """Solution over `right` of a step's equations (blocks + push pull^T) x = right, by Sherman and Morrison;
+    `pushed` is the blocks' solution of push."""
     solve_blocks(blocks, right)
-    given, itself = 0.0, 0.0
-    for b in range(right.shape[0]):
-        for i in range(right.shape[1]):
-            given += pull[b, i] * right[b, i]
-            itself += pull[b, i] * push[b, i]
-    for b in range(right.shape[0]):
-        for i in range(right.shape[1]):
-            right[b, i] -= push[b, i] * given / (1.0 + itself)
+    add(right, -dot(pull, right) / (1.0 + dot(pull, pushed)), pushed)
 
 
-@njit
-def try_step(current, series, rates, source_V, next_V, step_s, limit_A, volt, s, p, work, blocks, rtol):
-    """One step from `s`, where the device voltage is about `volt`; the new states are in work[4]. Returns the
-    error over what is allowed."""
-    base, second, push, pull, new = work[0], work[1], work[2], work[3], work[4]
-    volt, conducts = device_voltage(current, series, source_V, limit_A, volt, s, p)
-    amp, ohm = rates_of(current, rates, volt, s, p, base), series(s[0], p[0])
-    by_amp, by_ohm = yielding(source_V - volt - ohm * amp, limit_A, ohm, amp, conducts)
+@kernel
+def first_stages(step_s, along_V, room):
+    """The first two stages of a step, and its matrix 1 - GAMMA step (SLOPES + PUSH PULL^T) as BLOCKS and
+    PUSHED; along_V: how far the source alone moves the device voltage meanwhile."""
+    work, matrices, _ = room
+    base, push, pull, pushed = work[BASE], work[PUSH], work[PULL], work[PUSHED]
+    first, second, blocks = work[FIRST], work[SECOND], matrices[BLOCKS]
     weight = GAMMA * step_s
-    linearise(current, series, rates, volt, by_amp, by_ohm, weight, s, p, base, second, blocks, push, pull)
-    solve_blocks(blocks, push)
-    solve(blocks, push, pull, base)
-    for b in range(s.shape[0]):
-        for i in range(s.shape[1]):
-            new[b, i] = s[b, i] + step_s * base[b, i]
-    volt, _ = device_voltage(current, series, next_V, limit_A, volt, new, p)
-    rates_of(current, rates, volt, new, p, second)
-    for b in range(s.shape[0]):
-        for i in range(s.shape[1]):
-            second[b, i] -= 2.0 * base[b, i]
-    solve(blocks, push, pull, second)
+    for b in range(base.shape[0]):
+        for i in range(base.shape[1]):
+            for j in range(base.shape[1]):
+                blocks[b, i, j] = -weight * matrices[SLOPES, b, i, j]
+            blocks[b, i, i] += 1.0
+            pushed[b, i] = -weight * push[b, i]
+            first[b, i] = weight * (base[b, i] + 0.5 * along_V * push[b, i])
+            second[b, i] = weight * (base[b, i] + 1.5 * along_V * push[b, i])
+    solve_blocks(blocks, pushed)
+    solve(blocks, pushed, pull, first)
+    add(second, 4.0 * GAMMA, first)
+    solve(blocks, pushed, pull, second)
+
+
+@kernel
+def late_stage(model, stage, next_V, step_s, limit_A, volt, conducts, p, room):
+    """The third or last stage, at a step's end, of the states in work[NEW], which it moves. The device
+    voltage is there about `volt`; returns about where the stage moves it to."""
+    work, matrices, flows = room
+    out = work[stage]
+    volt, _ = device_voltage(model, next_V, limit_A, volt, conducts, work[NEW], p)
+    model[RATES](volt, work[NEW], p, out, flows[0])
+    for b in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[b, i] *= GAMMA * step_s
+    add(out, GAMMA, work[FIRST])
+    add(out, -GAMMA, work[SECOND])
+    if stage == LAST:
+        add(out, -8.0 / 3.0 * GAMMA, work[THIRD])
+    solve(matrices[BLOCKS], work[PUSHED], work[PULL], out)
+    add(work[NEW], 1.0, out)
+    return volt + dot(work[PULL], out)
+
+
+@kernel
+def try_step(model, to, step_s, limit_A, begun, s, p, room, rtol):
+    """One step from `s`; to: volts by which the source moves, and its volts then; begun: of `linearise`. The
+    new states are in work[NEW]. Returns the error over what is allowed, and about the device voltage."""
+    (step_V, next_V), (volt, conducts, by_source), work = to, begun, room[0]
+    first_stages(step_s, by_source * step_V, room)
+    copy(work[NEW], s)
+    add(work[NEW], 2.0, work[FIRST])
+    volt += by_source * step_V + 2.0 * dot(work[PULL], work[FIRST])
+    for stage in (THIRD, LAST):
+        volt = late_stage(model, stage, next_V, step_s, limit_A, volt, conducts, p, room)
     worst = 0.0
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
-            new[b, i] = s[b, i] + step_s * (1.5 * base[b, i] + 0.5 * second[b, i])
-            if not math.isfinite(new[b, i]):
-                return math.inf
-            error = 0.5 * step_s * abs(base[b, i] + second[b, i])
-            worst = max(worst, error / (0.1 * rtol + rtol * max(abs(s[b, i]), abs(new[b, i]))))
-    return worst
+            new = work[NEW, b, i]
+            if not math.isfinite(new):
+                return math.inf, volt
+            worst = max(worst, abs(work[LAST, b, i]) / (0.1 * rtol + rtol * max(abs(s[b, i]), abs(new))))
+    return worst, volt
 
 
-def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol, volts, amps, states):
+def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol,
+              volts, amps, states, work, matrices, flows):  # fmt: skip
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
     times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [branches, states],
     overwritten with the last ones; p: [branches, parameters]. volts, amps: [n] and states: [n, branches,
-    states] are written. Returns -1 where no step is small enough, or too many are needed. `compiled` is this.
+    states] are written. Returns -1 where no step is small enough, or too many are needed.
     """
-    work = np.empty((5, *s.shape))
-    blocks = np.empty((*s.shape, s.shape[1]))
-    taken, tries = 0, 0
-    step_s = math.inf
-    volt = 0.0
+    model, room = (current, series, rates), (work, matrices, flows)
+    taken, tries, step_s, volt, conducts = 0, 0, math.inf, 0.0, 0.0
     for k in range(times_s.size):
-        volt, _ = device_voltage(current, series, sources_V[k], limits_A[k], volt, s, p)
-        volts[k], amps[k] = volt, total(current, volt, s, p)
+        limit_A = limits_A[k]
+        volt, conducts = device_voltage(model, sources_V[k], limit_A, volt, conducts, s, p)
+        volts[k], amps[k] = volt, model[CURRENT](volt, s, p)
         copy(states[k], s)
         if k + 1 == times_s.size:
             break
-        length = times_s[k + 1] - times_s[k]
-        done = 0.0
+        length, span_V = times_s[k + 1] - times_s[k], sources_V[k + 1] - sources_V[k]
+        done, accepted = 0.0, True
         while length - done > 1e-12 * length:  # a rest that is rounding is no step
             step_s = min(step_s, length - done)
-            if step_s < 1e-15 * length:
-                return -1
-            start = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * done / length
-            end = sources_V[k] + (sources_V[k + 1] - sources_V[k]) * (done + step_s) / length
             tries += 1
-            if tries > MOST_TRIES * times_s.size:
+            if step_s < 1e-15 * length or tries > MOST_TRIES * times_s.size:
                 return -1
-            worst = try_step(
-                current, series, rates, start, end, step_s, limits_A[k], volt, s, p, work, blocks, rtol
-            )
-            if worst <= 1.0:
-                copy(s, work[4])
+            start_V, step_V = sources_V[k] + span_V * done / length, span_V * step_s / length
+            if accepted:
+                begun = linearise(model, start_V, limit_A, volt, conducts, s, p, room)
+            to = (step_V, start_V + step_V)
+            worst, volt = try_step(model, to, step_s, limit_A, begun, s, p, room, rtol)
+            most = 6.0 if accepted else 1.0  # a step that was just made smaller does not grow
+            accepted = worst <= 1.0
+            if accepted:
+                copy(s, work[NEW])
                 done = length if done + step_s >= length else done + step_s
                 taken += 1
-            step_s *= min(max(0.9 / math.sqrt(worst + 1e-12), 0.1), 6.0)
+            step_s *= min(max(0.9 / (worst + 1e-12) ** (1.0 / 3.0), 0.1), most)
     return taken
-
-
-@lru_cache(maxsize=1)
-def compiled() -> Any:
-    """`integrate` as numba compiles it: a model is given to it, and is no part of it."""
-    model = (types.FunctionType(one) for one in (CURRENT, SERIES, RATES))
-    arrays = (_ROW, _ROW, _ROW, _ROWS, _ROWS, types.float64, _ROW, _ROW, types.float64[:, :, ::1])
-    signature = types.int64(*model, *arrays)
-    return njit(signature_or_function=signature, nogil=True)(integrate)

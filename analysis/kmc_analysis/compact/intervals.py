@@ -57,7 +57,7 @@ def _reach(
     for _ in range(_ROUNDS):
         size = min(size, room)
         rise = _least_at(problem, places, k, sign * size, others, along, inverse) - least
-        if abs(rise / allowed - 1.0) < _CLOSE or (size == room and rise < allowed):
+        if abs(rise - allowed) <= _CLOSE * allowed or (size == room and rise < allowed):
             break
         size *= min(max(math.sqrt(allowed / rise), 0.4), 2.0) if rise > 0.0 else 2.0
     return min(size, room)

@@ -12,9 +12,10 @@ from reservoirpy.node import Node
 
 from kmc import streams
 from kmc.errors import UserError
+from kmc_analysis.compact.compiling import compiled
 from kmc_analysis.compact.data import log_conductance
 from kmc_analysis.compact.model import CompactModel, load_model
-from kmc_analysis.compact.reference import RTOL, Drive, compiled, follow, population, start_of, unanswered
+from kmc_analysis.compact.reference import RTOL, Drive, follow, population, start_of, unanswered
 from kmc_analysis.metrics.states import LOW_READ_V
 
 EDGE = 1e-3  # of the longest pulse

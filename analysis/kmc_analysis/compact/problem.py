@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from kmc.errors import UserError
+from kmc_analysis.compact.compiling import compiled
 from kmc_analysis.compact.data import Trace
 from kmc_analysis.compact.model import CompactModel, Parameter
-from kmc_analysis.compact.reference import compiled, follow, start
+from kmc_analysis.compact.reference import follow, start
 
 _FAR = 20.0  # decades of misfit where the equations have no answer
 FIT_RTOL = 5e-6

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import importlib.util
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from kmc import streams
-from kmc.cache import cache_root
 from kmc.errors import UserError
-from kmc.files import write_whole
-from kmc.units import K_B
-from kmc_analysis.compact import integrator_kernels
-from kmc_analysis.compact.expressions import names as names_in
-from kmc_analysis.compact.expressions import to_python
+from kmc_analysis.compact.compiling import Kernel, compiled, integrator, room
 from kmc_analysis.compact.model import CompactModel
 
 RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
-_NO_ANSWER = (ArithmeticError, ValueError)  # a division by zero, the logarithm of a negative number
-_HEAD = """import math
-
-from kmc.cache import njit
-from kmc_analysis.compact.integrator_kernels import BEGIN, CURRENT, RATES, SERIES
-"""
 
 
 @dataclass(frozen=True)
@@ -110,111 +93,11 @@ class Response:
     steps: int
 
 
-def source_of(model: CompactModel) -> str:
-    """The module that numba compiles for a model: the functions that `integrator_kernels` asks for."""
-    fixed = model.fixed
-    vector = [*model.names, *fixed]
-    names = {
-        **{name: f"let_{name}" for name in model.let},
-        **{name: f"p[{i}]" for i, name in enumerate(vector)},
-        **{state.name: f"s[{i}]" for i, state in enumerate(model.states)},
-        "V": "volt",
-        "I": "amp",
-        "kB": repr(K_B),
-    }
-
-    def let(*read_by: ast.expr) -> list[str]:
-        used = _reached(model, read_by)
-        return [f"let_{name} = {to_python(tree, names)}" for name, tree in model.let.items()
-                if name in used and name not in fixed]  # fmt: skip
-
-    rates = [f"out[{i}] = {to_python(s.rate, names)}" for i, s in enumerate(model.states)]
-    initial = [f"s[{i}] = {to_python(s.initial, names)}" for i, s in enumerate(model.states)]
-    count = len(model.names)
-    following = [f"p[{count + i}] = {to_python(model.let[name], names)}" for i, name in enumerate(fixed)]
-    bodies = {
-        "current(volt, s, p)": [*let(model.current), f"return {to_python(model.current, names)}"],
-        "series(s, p)": [f"return {to_python(model.series, names)}"],
-        "rates(volt, amp, s, p, out)": [*let(*(s.rate for s in model.states)), *rates],
-        "begin(s, p)": [*following, *initial],
-    }
-    return _HEAD + "".join(_function(head, lines) for head, lines in bodies.items())
-
-
-def _function(head: str, lines: list[str]) -> str:
-    signature = head.split("(")[0].upper()
-    return "\n    ".join([f"\n\n@njit(signature_or_function={signature})\ndef {head}:", *lines]) + "\n"
-
-
-def _reached(model: CompactModel, trees: Iterable[ast.expr]) -> set[str]:
-    """All that the expressions read, those of `let` that they reach through others included."""
-    found = set().union(*(names_in(tree) for tree in trees))
-    for name, tree in reversed(model.let.items()):
-        if name in found:
-            found |= names_in(tree)
-    return found
-
-
-@lru_cache(maxsize=64)
-def _compiled(name: str, text: str) -> ModuleType:
-    """The module of that text, kept in a file named by its hash so that numba's cache is never stale."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = cache_root() / "compact" / f"{name}_{digest}.py"
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            raise UserError(
-                f"{path.parent} cannot be written", next_step="point KMC_CACHE to a folder that can"
-            ) from None
-        write_whole(path, text.encode())
-    key = f"_kmc_compact_{name}_{digest}"
-    spec = importlib.util.spec_from_file_location(key, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[key] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A compiled model: its functions (see `integrator_kernels`), how many states and parameters it has, and
-    how many values follow from these alone."""
-
-    functions: ModuleType
-    states: int
-    parameters: int
-    following: int
-
-    def begin(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The states [devices, states] in which devices with the parameters [devices, n] start, and these
-        parameters with what follows from them."""
-        if vectors.shape[1:] != (self.parameters,):
-            raise TypeError(f"{vectors.shape[1:]} are not the model's {self.parameters} parameters")
-        states = np.empty((len(vectors), self.states))
-        prepared = np.empty((len(vectors), self.parameters + self.following))
-        prepared[:, : self.parameters] = vectors
-        for s, p in zip(states, prepared, strict=True):
-            self.functions.begin(s, p)
-        return states, prepared
-
-
-def compiled(model: CompactModel) -> Kernel:
-    """A model that numba has compiled, and the integrator."""
-    integrator_kernels.compiled()
-    functions = _compiled(model.name, source_of(model))
-    return Kernel(functions, len(model.states), len(model.names), len(model.fixed))
-
-
 def start(kernel: Kernel, vector: np.ndarray) -> np.ndarray | None:
     """The states [states] in which a device with the parameters `vector` [n] starts; None where the equations
     have no answer."""
-    try:
-        return kernel.begin(vector[None])[0][0]
-    except _NO_ANSWER:
-        return None
+    (states,), _ = kernel.begin(vector[None])
+    return states if np.isfinite(states).all() else None
 
 
 def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
@@ -237,14 +120,11 @@ def follow(
     count, branches = drive.time.size, vector.reshape(-1, vector.shape[-1])
     own = states.reshape(len(branches), kernel.states)
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, *own.shape))
-    try:
-        given, of = kernel.begin(branches)[1], kernel.functions
-        steps = integrator_kernels.compiled()(
-            of.current, of.series, of.rates, drive.time, drive.voltage, drive.compliance, own, given, rtol,
-            volts, amps, path,
-        )  # fmt: skip
-    except _NO_ANSWER:
-        return None
+    _, given = kernel.begin(branches)
+    steps = integrator()(
+        *kernel.model, drive.time, drive.voltage, drive.compliance, own, given, rtol, volts, amps, path,
+        *room(*own.shape),
+    )  # fmt: skip
     answered = steps >= 0 and bool(np.isfinite(amps).all())
     return Response(volts, amps, path.reshape(count, *states.shape), steps) if answered else None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kmc.errors import UserError
-from kmc_analysis.compact.reference import source_of
+from kmc_analysis.compact.compiling import source_of
 from kmc_analysis.reservoir.devices import device_model
 from kmc_analysis.reservoir.settings import Plan
 from kmc_analysis.sources import digest, sources_of

@@ -17,7 +17,8 @@ from reservoirpy.node import Node
 
 from kmc import streams
 from kmc.errors import UserError
-from kmc_analysis.compact.reference import Drive, compiled, follow, spread, unanswered
+from kmc_analysis.compact.compiling import compiled
+from kmc_analysis.compact.reference import Drive, follow, spread, unanswered
 from kmc_analysis.reservoir.devices import EDGE, LOOKS, RTOL, Population, last_look
 from kmc_analysis.reservoir.feeding import patterns, wire
 from kmc_analysis.reservoir.settings import Plan
