@@ -16,7 +16,7 @@ from kmc_analysis.compact import integrator_kernels as integrator
 from kmc_analysis.compact.compiling import SIGNATURES, Kernel, compiled, room
 from kmc_analysis.compact.compiling import integrator as integrator_of
 from kmc_analysis.compact.model import load_model, model_names
-from kmc_analysis.compact.reference import Drive, follow, population, start_of
+from kmc_analysis.compact.reference import Drive, follow, population, simulate, start_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:First-class function type")
 SILVER = load_model("silver")
@@ -140,6 +140,31 @@ def test_half_the_step_has_an_eighth_of_the_error(limit_A: float) -> None:
     errors = [np.abs(last(points, 1e9) - truth).max() for points in (9, 17, 33)]
     for coarse, fine in itertools.pairwise(errors):
         assert 5.5 < coarse / fine < 11.0
+
+
+def test_a_decay_may_end_within_a_step() -> None:
+    """A memdiode at 1.17 V closes within a nanosecond; the source is back at 0 V after 0.2 ms, where nothing
+    moves. The start's derivatives foretell a state of -15 there, and an error that is divided by the rate."""
+    drive = Drive.of([0.0, 2.3e-4], [1.17, 0.0])
+    found = simulate(load_model("memdiode"), drive, start=np.array([0.02]), rtol=1e-4)
+    assert found.states[-1, 0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_what_grows_is_not_stepped_over() -> None:
+    """x' = 300 x (1 - x) from 1e-3 within one stretch of a second. An L-stable step that is much longer than
+    1/300 s takes the growth for a decay."""
+
+    @njit(SIGNATURES["rates"])
+    def rates(volt, s, p, out, amps):
+        out[0, 0], amps[0] = 300.0 * s[0, 0] * (1.0 - s[0, 0]), 0.0
+        return 0.0
+
+    none = njit(SIGNATURES["current"])(lambda volt, s, p: 0.0)
+    model = none, njit(SIGNATURES["series"])(lambda s, p: 0.0), rates
+    time, limits, s, p = np.array([0.0, 1.0]), np.full(2, math.inf), np.full((1, 1), 1e-3), np.zeros((1, 1))
+    found = np.empty(2), np.empty(2), np.empty((2, 1, 1))
+    assert integrator_of()(*model, time, 0.1 * time, limits, s, p, 1e-2, *found, *room(1, 1)) > 0
+    assert s[0, 0] == pytest.approx(1.0, abs=1e-2)
 
 
 def test_branches_that_differ_share_a_limit() -> None:

@@ -24,7 +24,7 @@ PULSES = 20
 
 
 def run(progress: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
-    """One row a model: {model, devices, device_steps_per_s, pulses_per_s}; the source is a train of pulses."""
+    """A row a model: {model, devices, device_steps_per_s, pulses_per_s}; the source is a train of pulses."""
     rows = []
     for name in model_names():
         if progress is not None:

@@ -31,9 +31,9 @@ from kmc.cache import cache_root, njit
 from kmc.errors import UserError
 from kmc.files import write_whole
 from kmc.units import K_B
-from kmc_analysis.compact import integrator_kernels
 from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
+from kmc_analysis.compact.integrator_kernels import OPTIONS, integrate
 from kmc_analysis.compact.model import CompactModel
 
 _ROW, _ROWS = types.float64[::1], types.float64[:, ::1]
@@ -43,20 +43,14 @@ SIGNATURES = {  # of a model's functions
     "rates": types.float64(types.float64, _ROWS, _ROWS, _ROWS, _ROW),
     "begin": types.float64(_ROWS, _ROWS),
 }
-
-
-def kernel(signature: Any, **options: Any) -> Any:
-    """Compiles a function as the integrator's own are, at once."""
-    return njit(signature_or_function=signature, _nrt=False, error_model="numpy", **options)
-
-
 _HEAD = """import math
 
-from kmc_analysis.compact.compiling import SIGNATURES, kernel
+from kmc.cache import njit
+from kmc_analysis.compact.compiling import SIGNATURES
 """
 _FUNCTION = """
 
-@kernel(SIGNATURES["{1}"])
+@njit(signature_or_function=SIGNATURES["{1}"], **{3})
 def {0}:
     total = 0.0
     for b in range(s.shape[0]):
@@ -93,11 +87,17 @@ def source_of(model: CompactModel) -> str:
     functions = {
         "current(volt, s, p)": [*before, f"total += {current}"],
         "series(s, p)": [f"return {to_python(model.series, names)}"],
-        "rates(volt, s, p, out, amps)": [*before, f"amp = {current}", *after, *rates, "amps[b] = amp",
-                                         "total += amp"],
+        "rates(volt, s, p, out, amps)": [
+            *before,
+            f"amp = {current}",
+            *after,
+            *rates,
+            "amps[b] = amp",
+            "total += amp",
+        ],
         "begin(s, p)": [*following, *initial],
     }
-    return _HEAD + "".join(_FUNCTION.format(head, head.split("(")[0], "\n        ".join(lines))
+    return _HEAD + "".join(_FUNCTION.format(head, head.split("(")[0], "\n        ".join(lines), OPTIONS)
                            for head, lines in functions.items())  # fmt: skip
 
 
@@ -135,8 +135,8 @@ def _compiled(name: str, text: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled model: its functions how many states and parameters it has, and
-    how many values follow from these alone."""
+    """A compiled model: its functions, how many states and parameters it has, and how many values follow from
+    these alone."""
 
     functions: ModuleType
     states: int
@@ -174,7 +174,7 @@ def integrator() -> Any:
     arrays = (_ROW, _ROW, _ROW, _ROWS, _ROWS, types.float64, _ROW, _ROW, stacks, stacks, matrices, _ROWS)
     with warnings.catch_warnings():  # numba calls functions that are given by address experimental
         warnings.simplefilter("ignore")
-        return kernel(types.int64(*model, *arrays), nogil=True)(integrator_kernels.integrate)
+        return njit(signature_or_function=types.int64(*model, *arrays), nogil=True, **OPTIONS)(integrate)
 
 
 def compiled(model: CompactModel) -> Kernel:

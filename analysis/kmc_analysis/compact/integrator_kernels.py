@@ -14,8 +14,8 @@ import math
 
 from kmc.cache import njit
 
-kernel = njit(_nrt=False, error_model="numpy")  # no reference is counted, no division checked
-
+OPTIONS = {"_nrt": False, "error_model": "numpy"}  # no reference is counted, no division checked
+kernel = njit(**OPTIONS)
 CURRENT, SERIES, RATES = range(3)
 GAMMA = 0.5
 BASE, PUSH, PULL, PUSHED, FIRST, SECOND, THIRD, LAST, NEW = range(9)  # of `work` [9, branches, states]
@@ -24,6 +24,8 @@ MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slope is off
 LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
+TOO_LONG = 8.0  # as an error, over what is allowed: try half of the step
+MOST_BENT = 10.0  # errors that a step's first half may be off by
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
 
 
@@ -55,8 +57,7 @@ def device_voltage(model, source_V, limit_A, guess_V, conducts, s, p):
     ohm = model[SERIES](s, p)  # in front of all branches
     if limit_A == math.inf and ohm == 0.0:
         return source_V, conducts
-    low, high = min(source_V, 0.0), max(source_V, 0.0)
-    lowest, highest = low, high
+    lowest, highest = low, high = min(source_V, 0.0), max(source_V, 0.0)
     volt = min(max(guess_V, low), high)
     amp = model[CURRENT](volt, s, p)
     for _ in range(200):
@@ -67,10 +68,7 @@ def device_voltage(model, source_V, limit_A, guess_V, conducts, s, p):
             held = math.tanh(drop / SOFTNESS_V)
             excess = amp - limit_A * held
             slope = conducts + limit_A * (1.0 - held * held) / SOFTNESS_V * (1.0 + ohm * conducts)
-        if excess > 0.0:
-            high = volt
-        else:
-            low = volt
+        low, high = (low, volt) if excess > 0.0 else (volt, high)
         new = volt - excess / slope if slope > 0.0 else low
         if low < new < high:
             if abs(new - volt) <= LAST_STEP_V:
@@ -88,8 +86,7 @@ def device_voltage(model, source_V, limit_A, guess_V, conducts, s, p):
                     low = lowest = bound
                 else:
                     high = highest = bound
-        before = amp
-        amp = model[CURRENT](new, s, p)
+        before, amp = amp, model[CURRENT](new, s, p)
         if abs(new - volt) > LEAST_SECANT_V:
             conducts = (amp - before) / (new - volt)
         volt = new
@@ -112,8 +109,7 @@ def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
     matrices[SLOPES], by the voltage to work[PUSH], and that of the voltage by the states to work[PULL].
     Returns the voltage, its slope, and what it moves for each volt of the source.
     """
-    work, matrices, flows = room
-    own, other = flows[0], flows[1]  # the currents of branches
+    work, matrices, own, other = room[0], room[1], room[2][0], room[2][1]  # the last two: currents
     base, push, pull, kept, moved = work[BASE], work[PUSH], work[PULL], work[FIRST], work[NEW]
     volt, conducts = device_voltage(model, source_V, limit_A, volt, conducts, s, p)
     amp, ohm, by_V = model[RATES](volt, s, p, base, own), model[SERIES](s, p), 1e-7 + 1e-6 * abs(volt)
@@ -142,16 +138,21 @@ def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
 
 @kernel
 def solve_blocks(blocks, right):
-    """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`."""
+    """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`; returns
+    a number that is positive where no block has an eigenvalue below zero."""
+    least = math.inf
     for b in range(right.shape[0]):
         one, of = right[b], blocks[b]
         if one.size == 1:
             one[0] /= of[0, 0]
+            least = min(least, of[0, 0])
             continue
         determinant = of[0, 0] * of[1, 1] - of[0, 1] * of[1, 0]
         first = (one[0] * of[1, 1] - of[0, 1] * one[1]) / determinant
         one[1] = (of[0, 0] * one[1] - one[0] * of[1, 0]) / determinant
         one[0] = first
+        least = min(least, determinant, of[0, 0] + of[1, 1])
+    return least
 
 
 @kernel
@@ -165,11 +166,11 @@ def dot(one, other):
 
 
 @kernel
-def add(out, factor, values):
-    """To `out` a multiple of `values`."""
+def mix(out, keep, factor, values):
+    """A multiple of `out` and one of `values`, written to `out`."""
     for b in range(values.shape[0]):
         for i in range(values.shape[1]):
-            out[b, i] += factor * values[b, i]
+            out[b, i] = keep * out[b, i] + factor * values[b, i]
 
 
 @kernel
@@ -177,13 +178,14 @@ def solve(blocks, pushed, pull, right):
     """Solution over `right` of a step's equations (blocks + push pull^T) x = right, by Sherman and Morrison;
     `pushed` is the blocks' solution of push."""
     solve_blocks(blocks, right)
-    add(right, -dot(pull, right) / (1.0 + dot(pull, pushed)), pushed)
+    mix(right, 1.0, -dot(pull, right) / (1.0 + dot(pull, pushed)), pushed)
 
 
 @kernel
 def first_stages(step_s, along_V, room):
     """The first two stages of a step, and its matrix 1 - GAMMA step (SLOPES + PUSH PULL^T) as BLOCKS and
-    PUSHED; along_V: how far the source alone moves the device voltage meanwhile."""
+    PUSHED; along_V: how far the source alone moves the device voltage. Returns whether the step is short
+    beside all growth: in a longer one this method takes growth for decay, and its error does not tell."""
     work, matrices, _ = room
     base, push, pull, pushed = work[BASE], work[PUSH], work[PULL], work[PUSHED]
     first, second, blocks = work[FIRST], work[SECOND], matrices[BLOCKS]
@@ -196,10 +198,11 @@ def first_stages(step_s, along_V, room):
             pushed[b, i] = -weight * push[b, i]
             first[b, i] = weight * (base[b, i] + 0.5 * along_V * push[b, i])
             second[b, i] = weight * (base[b, i] + 1.5 * along_V * push[b, i])
-    solve_blocks(blocks, pushed)
+    short = solve_blocks(blocks, pushed) > 0.0 and dot(pull, pushed) > -1.0
     solve(blocks, pushed, pull, first)
-    add(second, 4.0 * GAMMA, first)
+    mix(second, 1.0, 4.0 * GAMMA, first)
     solve(blocks, pushed, pull, second)
+    return short
 
 
 @kernel
@@ -210,37 +213,53 @@ def late_stage(model, stage, next_V, step_s, limit_A, volt, conducts, p, room):
     out = work[stage]
     volt, _ = device_voltage(model, next_V, limit_A, volt, conducts, work[NEW], p)
     model[RATES](volt, work[NEW], p, out, flows[0])
-    for b in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            out[b, i] *= GAMMA * step_s
-    add(out, GAMMA, work[FIRST])
-    add(out, -GAMMA, work[SECOND])
+    mix(out, GAMMA * step_s, GAMMA, work[FIRST])
+    mix(out, 1.0, -GAMMA, work[SECOND])
     if stage == LAST:
-        add(out, -8.0 / 3.0 * GAMMA, work[THIRD])
+        mix(out, 1.0, -8.0 / 3.0 * GAMMA, work[THIRD])
     solve(matrices[BLOCKS], work[PUSHED], work[PULL], out)
-    add(work[NEW], 1.0, out)
+    mix(work[NEW], 1.0, 1.0, out)
     return volt + dot(work[PULL], out)
 
 
 @kernel
-def try_step(model, to, step_s, limit_A, begun, s, p, room, rtol):
-    """One step from `s`; to: volts by which the source moves, and its volts then; begun: of `linearise`. The
-    new states are in work[NEW]. Returns the error over what is allowed, and about the device voltage."""
-    (step_V, next_V), (volt, conducts, by_source), work = to, begun, room[0]
-    first_stages(step_s, by_source * step_V, room)
-    copy(work[NEW], s)
-    add(work[NEW], 2.0, work[FIRST])
-    volt += by_source * step_V + 2.0 * dot(work[PULL], work[FIRST])
-    for stage in (THIRD, LAST):
-        volt = late_stage(model, stage, next_V, step_s, limit_A, volt, conducts, p, room)
+def over(errors, s, new, rtol):
+    """The largest of errors over what is allowed; infinite where a new state is no number."""
     worst = 0.0
     for b in range(s.shape[0]):
         for i in range(s.shape[1]):
-            new = work[NEW, b, i]
-            if not math.isfinite(new):
-                return math.inf, volt
-            worst = max(worst, abs(work[LAST, b, i]) / (0.1 * rtol + rtol * max(abs(s[b, i]), abs(new))))
-    return worst, volt
+            if not math.isfinite(new[b, i]):
+                return math.inf
+            worst = max(worst, abs(errors[b, i]) / (0.1 * rtol + rtol * max(abs(s[b, i]), abs(new[b, i]))))
+    return worst
+
+
+@kernel
+def try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol):
+    """One step from `s`, in which the source moves by `step_V`; begun: of `linearise`. The new states are
+    in work[NEW]. Returns the error over what is allowed, and about the device voltage.
+
+    The embedded error is divided by what decays at the start, though that may be over by the end. So what the
+    third stage finds may not be far from what the derivatives foretell.
+    """
+    (volt, conducts, by_source), work, next_V = begun, room[0], start_V + step_V
+    if not first_stages(step_s, by_source * step_V, room):
+        return TOO_LONG, volt
+    new, first, bent = work[NEW], work[FIRST], work[LAST]
+    copy(new, s)
+    mix(new, 1.0, 2.0, first)
+    volt += by_source * step_V + 2.0 * dot(work[PULL], first)
+    volt = late_stage(model, THIRD, next_V, step_s, limit_A, volt, conducts, p, room)
+    copy(bent, work[SECOND])
+    mix(bent, 1.0, -5.0, first)
+    mix(bent, 1.0, step_s, work[BASE])
+    solve(room[1][BLOCKS], work[PUSHED], work[PULL], bent)
+    mix(bent, 1.0, 1.0 / GAMMA, work[THIRD])
+    worst = GAMMA / MOST_BENT * over(bent, s, new, rtol)
+    if worst > 1.0:
+        return worst, volt
+    volt = late_stage(model, LAST, next_V, step_s, limit_A, volt, conducts, p, room)
+    return over(work[LAST], s, new, rtol), volt
 
 
 def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol,
@@ -270,8 +289,7 @@ def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol,
             start_V, step_V = sources_V[k] + span_V * done / length, span_V * step_s / length
             if accepted:
                 begun = linearise(model, start_V, limit_A, volt, conducts, s, p, room)
-            to = (step_V, start_V + step_V)
-            worst, volt = try_step(model, to, step_s, limit_A, begun, s, p, room, rtol)
+            worst, volt = try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol)
             most = 6.0 if accepted else 1.0  # a step that was just made smaller does not grow
             accepted = worst <= 1.0
             if accepted:

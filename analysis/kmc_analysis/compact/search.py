@@ -8,8 +8,8 @@ from kmc import streams
 from kmc_analysis.compact import glance
 from kmc_analysis.compact.problem import FIT_RTOL, Problem
 
-SEARCH_RTOL = 2e-4  # of the states: half the steps that the bottom of a valley needs; over 5e-4 one may be so
-POLISH_RTOL = 2e-5  # long that a state ends below zero, from where it does not grow
+SEARCH_RTOL = 1e-3  # of the states: a valley is found with a third of the steps that its bottom needs
+POLISH_RTOL = 5e-5
 POLISH_STEP = 1e-3  # of the bounds' width, for derivatives
 SEARCHES = 3  # one in three of the fits of `silver` to thirty devices ended in a valley twice as high
 VALLEYS = 4  # members of the last population that are followed downhill

@@ -54,7 +54,7 @@ def _energy(plan: Plan, result: Result, population: Population, seen: np.ndarray
     for sample in seen:
         for k, pattern in enumerate(sample):
             drive = as_drive(pattern, result.wiring.gains[k], plan.encoding, population.limit_A, LOOKS)
-            response = population.response(kernel, drive, result.wiring.device[k], rtol=1e-3)
+            response = population.response(kernel, drive, result.wiring.device[k], rtol=1e-2)
             source += float(np.trapezoid(drive.voltage * response.current, drive.time))
             device += float(np.trapezoid(response.voltage * response.current, drive.time))
     return source / len(seen), device / len(seen)
