@@ -12,7 +12,7 @@ import pytest
 from numba import njit
 
 from kmc.errors import UserError
-from kmc_analysis.compact import circuits, compiling, exports, expressions, reference, veriloga
+from kmc_analysis.compact import addresses, circuits, compiling, exports, expressions, reference, veriloga
 from kmc_analysis.compact.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.reference import Drive, simulate
 
@@ -165,13 +165,13 @@ def test_an_expression_means_the_same_in_python() -> None:
 def _kilohm() -> tuple[Any, Any, Any]:
     """1 kohm, and a state that decays in 1 s."""
 
-    @njit(compiling.SIGNATURES["rates"])
+    @njit(addresses.SIGNATURES["rates"])
     def rates(volt, s, p, out, amps):
         out[0, 0], amps[0] = -s[0, 0], volt / 1000.0
         return amps[0]
 
-    current = njit(compiling.SIGNATURES["current"])(lambda volt, s, p: volt / 1000.0)
-    return current, njit(compiling.SIGNATURES["series"])(lambda s, p: 0.0), rates
+    current = njit(addresses.SIGNATURES["current"])(lambda volt, s, p: volt / 1000.0)
+    return current, njit(addresses.SIGNATURES["series"])(lambda s, p: 0.0), rates
 
 
 def _resistor(
@@ -179,10 +179,9 @@ def _resistor(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
     state, out = np.ones((1, 1)), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
-    steps = compiling.integrator()(
-        *_kilohm(), time, np.array(volts), np.full(time.size, limit), state, np.zeros((1, 1)), 1e-6, *out,
-        *compiling.room(1, 1),
-    )
+    model = _kilohm()
+    given = addresses.addresses(*model), time, np.array(volts), np.full(time.size, limit), state
+    steps = compiling.integrator()(*given, np.zeros((1, 1)), 1e-6, *out, *compiling.room(1, 1))
     assert steps > 0
     return out[0], out[1], out[2][:, 0]
 

@@ -25,28 +25,21 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from kmc.cache import cache_root, njit
 from kmc.errors import UserError
 from kmc.files import write_whole
 from kmc.units import K_B
+from kmc_analysis.compact.addresses import INTEGRATE, addresses
 from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
 from kmc_analysis.compact.integrator_kernels import OPTIONS, integrate
 from kmc_analysis.compact.model import CompactModel
 
-_ROW, _ROWS = types.float64[::1], types.float64[:, ::1]
-SIGNATURES = {  # of a model's functions
-    "current": types.float64(types.float64, _ROWS, _ROWS),
-    "series": types.float64(_ROWS, _ROWS),
-    "rates": types.float64(types.float64, _ROWS, _ROWS, _ROWS, _ROW),
-    "begin": types.float64(_ROWS, _ROWS),
-}
 _HEAD = """import math
 
 from kmc.cache import njit
-from kmc_analysis.compact.compiling import SIGNATURES
+from kmc_analysis.compact.addresses import SIGNATURES
 """
 _FUNCTION = """
 
@@ -111,8 +104,9 @@ def _reached(model: CompactModel, trees: Iterable[ast.expr]) -> set[str]:
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str, text: str) -> ModuleType:
-    """The module of that text, kept in a file named by its hash so that numba's cache is never stale."""
+def _compiled(name: str, text: str) -> tuple[ModuleType, np.ndarray]:
+    """The module of that text, kept in a file named by its hash so that numba's cache is never stale, and
+    where its functions are."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = cache_root() / "compact" / f"{name}_{digest}.py"
     if not path.is_file():
@@ -130,7 +124,7 @@ def _compiled(name: str, text: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
     spec.loader.exec_module(module)
-    return module
+    return module, addresses(module.current, module.series, module.rates)
 
 
 @dataclass(frozen=True)
@@ -139,14 +133,10 @@ class Kernel:
     these alone."""
 
     functions: ModuleType
+    addresses: np.ndarray
     states: int
     parameters: int
     following: int
-
-    @property
-    def model(self) -> tuple[Any, Any, Any]:
-        """The functions that the integrator is given."""
-        return self.functions.current, self.functions.series, self.functions.rates
 
     def begin(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The states [devices, states] in which devices with the parameters [devices, n] start, and these
@@ -169,16 +159,13 @@ def room(branches: int, states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 @lru_cache(maxsize=1)
 def integrator() -> Any:
     """`integrate` as numba compiles it: a model is given to it, and is no part of it."""
-    model = (types.FunctionType(SIGNATURES[name]) for name in ("current", "series", "rates"))
-    stacks, matrices = types.float64[:, :, ::1], types.float64[:, :, :, ::1]
-    arrays = (_ROW, _ROW, _ROW, _ROWS, _ROWS, types.float64, _ROW, _ROW, stacks, stacks, matrices, _ROWS)
     with warnings.catch_warnings():  # numba calls functions that are given by address experimental
         warnings.simplefilter("ignore")
-        return njit(signature_or_function=types.int64(*model, *arrays), nogil=True, **OPTIONS)(integrate)
+        return njit(signature_or_function=INTEGRATE, nogil=True, **OPTIONS)(integrate)
 
 
 def compiled(model: CompactModel) -> Kernel:
     """A model that numba has compiled, and the integrator."""
     integrator()
-    functions = _compiled(model.name, source_of(model))
-    return Kernel(functions, len(model.states), len(model.names), len(model.fixed))
+    functions, where = _compiled(model.name, source_of(model))
+    return Kernel(functions, where, len(model.states), len(model.names), len(model.fixed))

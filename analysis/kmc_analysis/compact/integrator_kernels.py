@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 from kmc.cache import njit
+from kmc_analysis.compact.addresses import model_at
 
 OPTIONS = {"_nrt": False, "error_model": "numpy"}  # no reference is counted, no division checked
 kernel = njit(**OPTIONS)
@@ -24,7 +25,6 @@ MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slope is off
 LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
-TOO_LONG = 8.0  # as an error, over what is allowed: try half of the step
 MOST_BENT = 10.0  # errors that a step's first half may be off by
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
 
@@ -138,21 +138,16 @@ def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
 
 @kernel
 def solve_blocks(blocks, right):
-    """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`; returns
-    a number that is positive where no block has an eigenvalue below zero."""
-    least = math.inf
+    """Solution of one or two linear equations for each branch by Cramer's rule, written over `right`."""
     for b in range(right.shape[0]):
         one, of = right[b], blocks[b]
         if one.size == 1:
             one[0] /= of[0, 0]
-            least = min(least, of[0, 0])
             continue
         determinant = of[0, 0] * of[1, 1] - of[0, 1] * of[1, 0]
         first = (one[0] * of[1, 1] - of[0, 1] * one[1]) / determinant
         one[1] = (of[0, 0] * one[1] - one[0] * of[1, 0]) / determinant
         one[0] = first
-        least = min(least, determinant, of[0, 0] + of[1, 1])
-    return least
 
 
 @kernel
@@ -184,25 +179,30 @@ def solve(blocks, pushed, pull, right):
 @kernel
 def first_stages(step_s, along_V, room):
     """The first two stages of a step, and its matrix 1 - GAMMA step (SLOPES + PUSH PULL^T) as BLOCKS and
-    PUSHED; along_V: how far the source alone moves the device voltage. Returns whether the step is short
-    beside all growth: in a longer one this method takes growth for decay, and its error does not tell."""
-    work, matrices, _ = room
+    PUSHED; along_V: how far the source alone moves the device voltage. What grows fast beside the step is
+    left out of the matrix, which would take it for a decay: it is followed explicitly, and the error tells.
+    """
+    (work, matrices, _), weight = room, GAMMA * step_s
     base, push, pull, pushed = work[BASE], work[PUSH], work[PULL], work[PUSHED]
     first, second, blocks = work[FIRST], work[SECOND], matrices[BLOCKS]
-    weight = GAMMA * step_s
     for b in range(base.shape[0]):
+        of = blocks[b]
         for i in range(base.shape[1]):
+            grows = weight * matrices[SLOPES, b, i, i] >= 1.0
             for j in range(base.shape[1]):
-                blocks[b, i, j] = -weight * matrices[SLOPES, b, i, j]
-            blocks[b, i, i] += 1.0
+                itself = 1.0 if i == j else 0.0
+                of[i, j] = itself if grows else itself - weight * matrices[SLOPES, b, i, j]
             pushed[b, i] = -weight * push[b, i]
             first[b, i] = weight * (base[b, i] + 0.5 * along_V * push[b, i])
             second[b, i] = weight * (base[b, i] + 1.5 * along_V * push[b, i])
-    short = solve_blocks(blocks, pushed) > 0.0 and dot(pull, pushed) > -1.0
+        if base.shape[1] == 2 and of[0, 0] * of[1, 1] <= of[0, 1] * of[1, 0]:
+            of[0, 1] = of[1, 0] = 0.0
+    solve_blocks(blocks, pushed)
+    if dot(pull, pushed) <= -1.0:
+        mix(pushed, 0.0, 0.0, pushed)
     solve(blocks, pushed, pull, first)
     mix(second, 1.0, 4.0 * GAMMA, first)
     solve(blocks, pushed, pull, second)
-    return short
 
 
 @kernel
@@ -238,13 +238,11 @@ def over(errors, s, new, rtol):
 def try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol):
     """One step from `s`, in which the source moves by `step_V`; begun: of `linearise`. The new states are
     in work[NEW]. Returns the error over what is allowed, and about the device voltage.
-
-    The embedded error is divided by what decays at the start, though that may be over by the end. So what the
-    third stage finds may not be far from what the derivatives foretell.
+    This error is divided by what decays at the start, though that may be over by the end. So what the third
+    stage finds may not be far from what the derivatives foretell.
     """
     (volt, conducts, by_source), work, next_V = begun, room[0], start_V + step_V
-    if not first_stages(step_s, by_source * step_V, room):
-        return TOO_LONG, volt
+    first_stages(step_s, by_source * step_V, room)
     new, first, bent = work[NEW], work[FIRST], work[LAST]
     copy(new, s)
     mix(new, 1.0, 2.0, first)
@@ -262,7 +260,7 @@ def try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol):
     return over(work[LAST], s, new, rtol), volt
 
 
-def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol,
+def integrate(addresses, times_s, sources_V, limits_A, s, p, rtol,
               volts, amps, states, work, matrices, flows):  # fmt: skip
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
@@ -270,7 +268,7 @@ def integrate(current, series, rates, times_s, sources_V, limits_A, s, p, rtol,
     overwritten with the last ones; p: [branches, parameters]. volts, amps: [n] and states: [n, branches,
     states] are written. Returns -1 where no step is small enough, or too many are needed.
     """
-    model, room = (current, series, rates), (work, matrices, flows)
+    model, room = model_at(addresses), (work, matrices, flows)
     taken, tries, step_s, volt, conducts = 0, 0, math.inf, 0.0, 0.0
     for k in range(times_s.size):
         limit_A = limits_A[k]

@@ -122,7 +122,7 @@ def follow(
     volts, amps, path = np.empty(count), np.empty(count), np.empty((count, *own.shape))
     _, given = kernel.begin(branches)
     steps = integrator()(
-        *kernel.model, drive.time, drive.voltage, drive.compliance, own, given, rtol, volts, amps, path,
+        kernel.addresses, drive.time, drive.voltage, drive.compliance, own, given, rtol, volts, amps, path,
         *room(*own.shape),
     )  # fmt: skip
     answered = steps >= 0 and bool(np.isfinite(amps).all())
