@@ -9,7 +9,7 @@ from compact_truth import FREE, bipolar, starting_at, synthetic, train
 from kmc_analysis.compact.fit import Fit, fit
 from kmc_analysis.compact.model import load_model, model_names
 
-# Known and not fitted: with its thermal time of 1 us a sweep takes 70,000 steps and tells no more.
+# Known and not fitted: with its thermal time of 1 us a sweep took 70,000 steps of ROS2 and tells no more.
 KNOWN = {"stanford_pku": {"tau_th": 1e-4}}
 
 
