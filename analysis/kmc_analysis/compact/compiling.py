@@ -33,7 +33,7 @@ from kmc.units import K_B
 from kmc_analysis.compact.addresses import INTEGRATE, addresses
 from kmc_analysis.compact.expressions import names as names_in
 from kmc_analysis.compact.expressions import to_python
-from kmc_analysis.compact.integrator_kernels import OPTIONS, integrate
+from kmc_analysis.compact.integrator_kernels import BLOCKS, NEW, OPTIONS, integrate
 from kmc_analysis.compact.model import CompactModel
 
 _HEAD = """import math
@@ -151,9 +151,9 @@ class Kernel:
 
 
 def room(branches: int, states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the integrator works in."""
+    """What the integrator works in: its `work`, `matrices` and `flows`."""
     shape = (branches, states)
-    return np.zeros((9, *shape)), np.zeros((2, *shape, states)), np.zeros((2, branches))
+    return np.zeros((NEW + 1, *shape)), np.zeros((BLOCKS + 1, *shape, states)), np.zeros((2, branches))
 
 
 @lru_cache(maxsize=1)

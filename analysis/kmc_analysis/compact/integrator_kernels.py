@@ -25,7 +25,7 @@ MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slope is off
 LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
-MOST_BENT = 10.0  # errors that a step's first half may be off by
+MOST_BENT = 10.0  # times what is allowed, between the third stage and what derivatives foretell
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
 
 
@@ -264,9 +264,10 @@ def integrate(addresses, times_s, sources_V, limits_A, s, p, rtol,
               volts, amps, states, work, matrices, flows):  # fmt: skip
     """Follow one device through a source that is straight between the points; returns the steps taken.
 
-    times_s, sources_V, limits_A: [n]; a limit holds from its point to the next. s: [branches, states],
-    overwritten with the last ones; p: [branches, parameters]. volts, amps: [n] and states: [n, branches,
-    states] are written. Returns -1 where no step is small enough, or too many are needed.
+    addresses: of the model's functions. times_s, sources_V, limits_A: [n]; a limit holds from its point to
+    the next. s: [branches, states], overwritten with the last ones; p: [branches, n]. volts, amps: [n] and
+    states: [n, branches, states] are written; the rest is room to work in. Returns -1 where no step is small
+    enough, or too many are needed.
     """
     model, room = model_at(addresses), (work, matrices, flows)
     taken, tries, step_s, volt, conducts = 0, 0, math.inf, 0.0, 0.0
