@@ -160,6 +160,7 @@ def test_a_ligands_number_moves_no_device_of_another() -> None:
     own = free(["ligand.gap_barrier", PAIR[0]], shared=False)
     check([targets()["S28_linearity"]], own)
     check([targets()["S31_ddab_heat_50"]], own[1:])
+    check([targets()["S3_volatile_switching"], targets()["S31_ogb_heat_50"]], own)
     for key in ("S31_ddab_heat_50", "S16_interlayers_only"):
         with pytest.raises(UserError, match=f"gap_barrier is a number of ogb; {key}"):
             check([targets()[key]], own)
@@ -311,7 +312,7 @@ def test_a_fit_to_one_target_judges_that_one(tmp_path: Path, monkeypatch: pytest
     class One(Figures):
         def __init__(self, *given: object) -> None:
             judge = Simulated(*given)  # type: ignore[arg-type]
-            figures.extend(one.name for one in judge.figures)
+            figures.extend(one.name for one in judge.figures for some in one.programs if some.devices)
             self.keys = judge.keys
 
         def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
@@ -320,11 +321,14 @@ def test_a_fit_to_one_target_judges_that_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("kmc_analysis.calibrate.fit.Simulated", One)
     words = ["calibrate", "electrode.resistivity", "--trials", "1", "--out", str(tmp_path), "--quiet"]
     assert cli.main([*words, "--target", "S28_conductance_law"]) == 0
-    assert figures == ["S28"]
+    assert figures == ["S28"] * 5  # its limits
     number = load_card(tmp_path / "ag_fitted.yaml").values["resistivity"]
     assert number.targets == ("S28_conductance_law",)
     assert cli.main([*words, "--quick", "--target", "S8_ogb_retention", "--out", str(tmp_path / "q")]) == 2
     assert "S8_ogb_retention has no quick devices; leave out --quick" in capsys.readouterr().err
+    figures.clear()
+    assert cli.main([*words, "--target", "S3_volatile_switching", "--out", str(tmp_path / "s3")]) == 0
+    assert figures == ["S3"]  # its sweep of OGB; not DDAB's, nor the faster ones that are told beside it
     assert cli.main([*words, "--target", "S23a_echo_10ms"]) == 2
     assert "give the same --target" in capsys.readouterr().err
 
@@ -385,7 +389,7 @@ def test_runs_that_fail_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Exit code 3 with the reason, no card and no finished trial; then the same values are judged again."""
     pytest.importorskip("optuna")
     monkeypatch.setattr("kmc_analysis.reproduce.session.run_locally", told_to_fail)
-    words = ["calibrate", *PAIR, "--trials", "3", "--quick", "--out", str(tmp_path), "--quiet"]
+    words = ["calibrate", *PAIR, "--trials", "3", "--out", str(tmp_path), "--quiet"]
     assert cli.main(words) == 3
     told = capsys.readouterr()
     assert told.out == ""
@@ -393,7 +397,7 @@ def test_runs_that_fail_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                         told.err)  # fmt: skip
     assert not list(tmp_path.glob("*_fitted.yaml"))
     judge = Noting()
-    study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3, True))
+    study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3))
     assert judge.energies == pytest.approx([0.20])
     assert len(finished(study)) == 1
 

@@ -7,6 +7,7 @@ silver lies, so that the answer is known beforehand, and goes through the figure
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ from kmc_analysis.figures import (
     stressed,
     volatile,
 )
-from kmc_analysis.figures.definition import Program
+from kmc_analysis.figures.definition import Figure, Program
 from kmc_analysis.measured import Measured
 from kmc_analysis.metrics.filament import METAL
 
@@ -295,3 +296,19 @@ def test_a_row_says_what_its_runs_were_made_to_say(
     found = figure.measure(runs)
     for key, fact in facts.items():
         says(found[key], fact)
+
+
+@pytest.mark.parametrize("figure", [one for one in all_figures() if one.rests], ids=lambda one: one.name)
+def test_a_row_rests_on_the_programs_it_names(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the devices of the others each key has the value and the interval that it has with them, and
+    none without its own. A fit or a sensitivity has devices of these programs alone."""
+    monkeypatch.setattr(measured, "DRAWS", 100)
+    runs = {one.name: [device(one, seed) for seed in (1, 2)] for one in figure.programs}
+    whole = figure.measure(runs)
+    for key, programs in figure.rests.items():
+        own = {one.name for one in programs}
+        assert {one.name for one in figure.judging({key}).programs if one.devices} == own
+        some = figure.measure({name: one if name in own else [] for name, one in runs.items()})
+        assert replace(some[key], note="") == replace(whole[key], note="")
+        none = figure.measure({name: [] if name in own else one for name, one in runs.items()})
+        assert none[key].value is None != whole[key].value

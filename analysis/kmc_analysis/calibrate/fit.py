@@ -15,7 +15,7 @@ from kmc.errors import UserError
 from kmc_analysis.calibrate.loss import fitted_targets, loss
 from kmc_analysis.calibrate.parameters import Free
 from kmc_analysis.calibrate.trials import deciding, given_up, opened, optuna
-from kmc_analysis.figures import figures_of
+from kmc_analysis.figures import judging
 from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce import decided
 from kmc_analysis.reproduce.session import Changes, Extent, Session
@@ -47,7 +47,7 @@ class Simulated:
     keys: set[str] = field(default_factory=lambda: set(fitted_targets()))
 
     def __post_init__(self) -> None:
-        self.figures = [one for one in figures_of(self.keys) if one.compute is None]
+        self.figures = [one for one in judging(self.keys) if one.compute is None]
 
     def __call__(self, choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
         """`others` counts the set of devices, each with seeds of its own.

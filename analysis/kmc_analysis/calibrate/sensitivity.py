@@ -14,7 +14,7 @@ from kmc.stack import load_stack
 from kmc_analysis.calibrate.fit import Failed
 from kmc_analysis.calibrate.loss import is_number
 from kmc_analysis.calibrate.parameters import OWN, Free
-from kmc_analysis.figures import figures_of
+from kmc_analysis.figures import figures_of, judging
 from kmc_analysis.measured import Measured
 from kmc_analysis.reproduce.session import REFERENCE
 from kmc_analysis.reproduce.targets import Target
@@ -67,7 +67,7 @@ def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
 def _check_own(role: str, path: str, targets: Sequence[Target]) -> None:
     mine = load_stack(REFERENCE).cards()[role].name
     for one in targets:
-        for program in (program for figure in figures_of({one.key}) for program in figure.programs):
+        for program in (each for figure in judging({one.key}) for each in figure.programs if each.devices):
             card = load_stack(program.stack).choose(**program.choices).cards().get(role)
             if card is None or card.name != mine:
                 told = f"{path} is a number of {mine}; {one.key} judges devices without it, too"

@@ -14,7 +14,7 @@ from kmc.stack import load_stack
 from kmc_analysis.calibrate import loss
 from kmc_analysis.calibrate.loss import fitted_targets
 from kmc_analysis.calibrate.parameters import Free
-from kmc_analysis.figures import figures_of
+from kmc_analysis.figures import judging
 from kmc_analysis.reproduce.session import Extent, Maker
 from kmc_analysis.sources import digest, sources_of
 
@@ -46,7 +46,7 @@ def optuna() -> Any:
 def deciding(parameters: Sequence[Free], extent: Extent | None, keys: Collection[str]) -> dict[str, str]:
     """What decides the loss of a choice, by the names of _DIFFERENCES: losses of another do not compare."""
     fitted = fitted_targets(keys)
-    figures = figures_of(fitted)
+    figures = judging(fitted)
     programs = [one for figure in figures for one in figure.programs if (extent or Extent()).seeds(one)]
     maker, modules = Maker(), {loss.__name__, *(figure.measure.__module__ for figure in figures)}
     return {

@@ -24,6 +24,9 @@ Trials = Annotated[int, typer.Option("--trials", min=1, help="Trials in all, tho
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device and of the search.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each program.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only figures that take minutes.")]
+Reach = Annotated[
+    float, typer.Option("--reach", min=0.01, max=1.0, help="Part of sigma that a number goes either way.")
+]
 Keys = Annotated[
     list[str] | None,
     typer.Option("--target", metavar="KEY", help="Fit to this target only; may be repeated."),
@@ -38,6 +41,7 @@ def calibrate(
     seeds: Seeds = 3,
     quick: Quick = False,
     keys: Keys = None,
+    reach: Reach = 1.0,
     out: Out = Path("runs/calibrate/out"),
     workers: Workers = None,
     as_json: Json = False,
@@ -45,15 +49,18 @@ def calibrate(
 ) -> int:
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
-    Values stay within a sigma of the cards' own; where sigma is as large as the value, within a decade either
-    way, or a sigma above if that is more. The same command continues a search. Writes a card of kind fitted
-    for each role, with the spread over the trials as sigma and the targets as source. Needs optuna.
+    Values stay within a sigma of the cards' own, or --reach of it; where sigma is as large as the value,
+    within a decade either way, or a sigma above if that is more. The same command continues a search. Writes
+    a card of kind fitted for each role, with the spread over the trials as sigma and the targets as source.
+    Needs optuna.
 
     Examples:
 
         kmc calibrate electrode.bond_energy device.residue_gap --trials 60
 
         kmc calibrate electrode.resistivity --target S28_conductance_law
+
+        kmc calibrate active.silver_ion_formation_energy --reach 0.4 --trials 8
     """
     from kmc.progress import spinner
     from kmc.stopping import stopping
@@ -61,7 +68,7 @@ def calibrate(
     from kmc_analysis.calibrate.parameters import DEFAULT, free
     from kmc_analysis.reproduce.session import Extent
 
-    parameters = free(tuple(paths) if paths else DEFAULT)
+    parameters = free(tuple(paths) if paths else DEFAULT, reach=reach)
     extent = Extent(seed, seeds, quick)
     wanted = _targets(keys or [], extent)
     with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
@@ -76,11 +83,11 @@ def calibrate(
 def _targets(keys: list[str], extent: Extent) -> set[str]:
     """What is fitted to: all, or the targets chosen. UserError for one of which --quick runs no device."""
     from kmc_analysis.calibrate.loss import fitted_targets
-    from kmc_analysis.figures import figures_of
+    from kmc_analysis.figures import judging
 
     found = set(fitted_targets(keys))
     for key in keys:
-        programs = [program for figure in figures_of({key}) for program in figure.programs]
+        programs = [program for figure in judging({key}) for program in figure.programs]
         if not any(extent.seeds(program) for program in programs):
             raise UserError(f"{key} has no quick devices", next_step="leave out --quick")
     return found

@@ -20,3 +20,8 @@ def all_figures() -> list[Figure]:
 def figures_of(keys: Collection[str]) -> list[Figure]:
     """The figures that say something of the targets `keys`."""
     return [figure for figure in all_figures() if set(figure.keys) & set(keys)]
+
+
+def judging(keys: Collection[str]) -> list[Figure]:
+    """The same, without devices of programs that these targets do not rest on."""
+    return [figure.judging(keys) for figure in figures_of(keys)]

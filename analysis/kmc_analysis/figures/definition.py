@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Figure:
     picture from the same runs. `protocol` says what was assumed where the experiment's text is silent.
     What is no run of a device is `compute`d from its first seed and their number (`seeds`, `quick_seeds`),
     again when the sources in the folders `depends` of this package change; None when it is asked to stop.
+    `rests` says on which programs a key rests, where that is not all: the others are told or drawn beside it.
     """
 
     name: str
@@ -84,3 +85,11 @@ class Figure:
     seeds: int = 0
     quick_seeds: int = 0
     depends: tuple[str, ...] = ()
+    rests: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
+
+    def judging(self, keys: Collection[str]) -> Figure:
+        """The same figure without devices of programs that none of its keys among `keys` rests on."""
+        needed = {program.name for key in self.keys if key in keys
+                  for program in self.rests.get(key, self.programs)}  # fmt: skip
+        programs = (one if one.name in needed else replace(one, devices=0, quick=0) for one in self.programs)
+        return replace(self, programs=tuple(programs))

@@ -131,8 +131,11 @@ _ECHOES = [Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=14,
            for one in INTERVALS_MS]  # fmt: skip
 
 
+_ECHO_KEYS = ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms")
+
+
 def _echo(runs: Runs) -> dict[str, Measured]:
-    keys = dict(zip(INTERVALS_MS, ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms"), strict=True))
+    keys = dict(zip(INTERVALS_MS, _ECHO_KEYS, strict=True))
     tables = {
         one: _first_and_fourth(runs[program.name]) for one, program in zip(INTERVALS_MS, _ECHOES, strict=True)
     }
@@ -270,9 +273,9 @@ def _draw_disturbed(runs: Runs, path: Path) -> None:
 
 
 FIGURES = [
-    Figure("S23abc", "echo state", ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms", "S23abc_fading"),
-           tuple(_ECHOES), _echo, f"two pairs of 1 V, 5 ms pulses, 5 ms within a pair (assumed); {_WINDOW}",
-           _draw_echo),
+    Figure("S23abc", "echo state", (*_ECHO_KEYS, "S23abc_fading"), tuple(_ECHOES), _echo,
+           f"two pairs of 1 V, 5 ms pulses, 5 ms within a pair (assumed); {_WINDOW}", _draw_echo,
+           rests={key: (program,) for key, program in zip(_ECHO_KEYS, _ECHOES, strict=True)}),
     Figure("S25", "read disturbs", ("S25_read_disturb",), (_DISTURBED, _LEFT), _disturbed,
            f"1 V for 20 ms, then 5 ms at -0.5 V or at 0 V, same seeds; {_ALONE}", _draw_disturbed),
     Figure("S22", "amplitude, width, number", ("S22a_amplitude", "S22b_width", "S22c_number"),

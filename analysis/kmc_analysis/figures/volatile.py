@@ -35,6 +35,7 @@ DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=
 #: the sweep of the definitions, by whose end the devices must be back
 SLOW = [BOTH_WAYS, Program(f"volatile {DDAB.stack} at {DEFINED_RATE}", DDAB.stack, sweep(rate=DEFINED_RATE),
                            devices=6)]  # fmt: skip
+_SWITCHING = ("S3_volatile_switching", "S3_ddab_switches")
 
 _LINES = (
     f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
@@ -45,9 +46,8 @@ _LINES = (
 
 
 def _switching(runs: Runs) -> dict[str, Measured]:
-    keys = ("S3_volatile_switching", "S3_ddab_switches")
     return {key: _ratios([part(ds, 0) for ds in runs[slow.name]], runs[fast.name])
-            for key, slow, fast in zip(keys, SLOW, (OGB, DDAB), strict=True)}  # fmt: skip
+            for key, slow, fast in zip(_SWITCHING, SLOW, (OGB, DDAB), strict=True)}  # fmt: skip
 
 
 def _ratios(devices: list[xr.Dataset], faster: list[xr.Dataset]) -> Measured:
@@ -108,8 +108,9 @@ def _heat(runs: Runs) -> dict[str, Measured]:
 
 
 FIGURES = [
-    Figure("S3", "volatile switching", ("S3_volatile_switching", "S3_ddab_switches"), (*SLOW, OGB, DDAB),
+    Figure("S3", "volatile switching", _SWITCHING, (*SLOW, OGB, DDAB),
            _switching, f"0 V to {TOP_V} V and back at {DEFINED_RATE} in steps of {STEP}, 1 uA; beside it, "
-           f"and in the picture at 0 V, {_LINES}", _draw_switching),
+           f"and in the picture at 0 V, {_LINES}", _draw_switching,
+           rests={key: (slow,) for key, slow in zip(_SWITCHING, SLOW, strict=True)}),
     Figure("S30_volatile", "heat of the volatile mode", ("S30_volatile_heat",), (OGB,), _heat, _LINES),
 ]  # fmt: skip
