@@ -49,18 +49,14 @@ def calibrate(
 ) -> int:
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
-    Values stay within a sigma of the cards' own, or --reach of it; where sigma is as large as the value,
-    within a decade either way, or a sigma above if that is more. The same command continues a search. Writes
-    a card of kind fitted for each role, with the spread over the trials as sigma and the targets as source.
-    Needs optuna.
+    Values stay within a sigma of the cards' own, or a decade and more where it is as large as the value.
+    Given again, it goes on. Writes cards of kind fitted, with the trials' spread as sigma. Needs optuna.
 
     Examples:
 
         kmc calibrate electrode.bond_energy device.residue_gap --trials 60
 
-        kmc calibrate electrode.resistivity --target S28_conductance_law
-
-        kmc calibrate active.silver_ion_formation_energy --reach 0.4 --trials 8
+        kmc calibrate electrode.resistivity --target S28_conductance_law --reach 0.4
     """
     from kmc.progress import spinner
     from kmc.stopping import stopping
