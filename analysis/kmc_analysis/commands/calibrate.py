@@ -56,7 +56,7 @@ def calibrate(
 
         kmc calibrate electrode.bond_energy device.residue_gap --trials 60
 
-        kmc calibrate electrode.resistivity --target S28_conductance_law --reach 0.4
+        kmc calibrate electrode.resistivity --target S28_conductance_law
     """
     from kmc.progress import spinner
     from kmc.stopping import stopping
