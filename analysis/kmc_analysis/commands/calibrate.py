@@ -49,7 +49,7 @@ def calibrate(
 ) -> int:
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
-    Values stay within a sigma of the cards' own, or a decade and more where it is as large as the value.
+    Values stay within a sigma of the cards' own (a decade or more where sigma is as large as the value).
     Given again, it goes on. Writes cards of kind fitted, with the trials' spread as sigma. Needs optuna.
 
     Examples:

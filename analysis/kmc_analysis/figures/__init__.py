@@ -23,5 +23,5 @@ def figures_of(keys: Collection[str]) -> list[Figure]:
 
 
 def judging(keys: Collection[str]) -> list[Figure]:
-    """The same, without devices of programs that these targets do not rest on."""
+    """The figures of the targets `keys`, without devices of programs that these do not rest on."""
     return [figure.judging(keys) for figure in figures_of(keys)]
