@@ -24,7 +24,8 @@ HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "u
 
 class Row(NamedTuple):
     """One target on the scoreboard, plain data. `interval` is None where there is none; `engines` are the
-    hashes of the sources that its runs were made by, `decided` is one of all else that decides it."""
+    hashes of the sources that its runs were made by, `decided` is one of all else that decides it; `least`:
+    the value is a bound from below."""
 
     key: str
     figure: str
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     engines: Sequence[str] = ()
     what: str = ""
     decided: str = ""
+    least: bool = False
 
 
 def row(target: Target, found: Measured, engines: Sequence[str] = (), decided: str = "") -> Row:
@@ -50,7 +52,7 @@ def row(target: Target, found: Measured, engines: Sequence[str] = (), decided: s
         interval = [_plain(found.low), _plain(found.high)]
     return Row(target.key, target.figure, target.role, target.value, _plain(found.value), interval,
                target.unit, found.n, target.tolerance, verdict.verdict, verdict.reason,
-               list(engines), target.what, decided)  # fmt: skip
+               list(engines), target.what, decided, found.least)  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -50,9 +50,7 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
     def told(key: str) -> str:
         if key not in rows:
             return "-"
-        value, interval = rows[key].simulated, rows[key].interval
-        least = interval is not None and interval[1] is None and interval[0] == value  # a bound from below
-        return f"{'>= ' if least else ''}{number(value)}"
+        return f"{'>= ' if rows[key].least else ''}{number(rows[key].simulated)}"
 
     ogb = ("S29_reconfigurable", "S3_volatile_switching", "T2_ogb_volatile_endurance",
            "S19_thickness_on_off", "S8_ogb_retention", "fig3b_ogb_nonvolatile_endurance")  # fmt: skip
