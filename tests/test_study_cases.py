@@ -12,7 +12,7 @@ from kmc.errors import UserError
 from kmc.protocol import read_protocol
 from kmc.study.definition import Study, load_study
 from kmc.study.manifest import read_manifest
-from kmc_analysis.figures import nonvolatile, volatile
+from kmc_analysis.figures import nonvolatile, programmed, volatile
 from kmc_analysis.figures.definition import Segments
 
 BASE = """stack: ogb_20nm
@@ -201,3 +201,18 @@ def test_the_formation_energies_that_come_with_kmc_are_of_figure_s3(repository: 
         found.append((run.device.value(f"active.{key}"), run.device.value(f"organic.{key}")))
     assert [one for one, _ in found] == [0.34, 0.30, 0.285]
     assert [high - low for low, high in found] == pytest.approx([0.73] * 3)
+
+
+def test_the_pair_of_numbers_that_comes_with_kmc_is_tried_on_both_modes(repository: Path) -> None:
+    """The way back of figure S3 at its rate, and figure S8 as it is; the first case is the cards' own."""
+    study = load_study(repository / "runs/forget_and_remember/study.yaml")
+    cards, other = study.axes[0].levels
+    assert cards.changes == {}
+    assert set(other.changes) == {"electrode.bond_energy", "ligand.gap_barrier"}
+    back, held = (run.protocol.to_data() for run in study.runs[:2])
+    assert held == read_protocol(programmed.held()).to_data()
+    steps = [part["hold"] for part in back[2:7]]
+    assert [step["voltage"] for step in steps] == [0.2, 0.15, 0.1, 0.05, 0.0]
+    assert {(step["duration"], step["compliance"]) for step in steps} == {(0.05, 1e-6)}
+    assert {(run.device.value("electrode.bond_energy"), run.device.value("ligand.gap_barrier"))
+            for run in study.runs} == {(0.20, 0.22), (0.25, 0.17)}  # fmt: skip
