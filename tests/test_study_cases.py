@@ -206,13 +206,19 @@ def test_the_formation_energies_that_come_with_kmc_are_of_figure_s3(repository: 
 def test_the_pair_of_numbers_that_comes_with_kmc_is_tried_on_both_modes(repository: Path) -> None:
     """The way back of figure S3 at its rate, and figure S8 as it is; the first case is the cards' own."""
     study = load_study(repository / "runs/forget_and_remember/study.yaml")
-    cards, other = study.axes[0].levels
+    cards, pair, three = study.axes[0].levels
+    energies = {f"{place}.silver_ion_formation_energy" for place in ("active", "organic")}
     assert cards.changes == {}
-    assert set(other.changes) == {"electrode.bond_energy", "ligand.gap_barrier"}
+    assert set(pair.changes) == {"electrode.bond_energy", "ligand.gap_barrier"}
+    assert set(three.changes) == set(pair.changes) | energies
     back, held = (run.protocol.to_data() for run in study.runs[:2])
     assert held == read_protocol(programmed.held()).to_data()
     steps = [part["hold"] for part in back[2:7]]
     assert [step["voltage"] for step in steps] == [0.2, 0.15, 0.1, 0.05, 0.0]
     assert {(step["duration"], step["compliance"]) for step in steps} == {(0.05, 1e-6)}
-    assert {(run.device.value("electrode.bond_energy"), run.device.value("ligand.gap_barrier"))
-            for run in study.runs} == {(0.20, 0.22), (0.25, 0.17)}  # fmt: skip
+    paths = ("electrode.bond_energy", "ligand.gap_barrier", "active.silver_ion_formation_energy")
+    assert ({tuple(run.device.value(path) for path in paths) for run in study.runs}
+            == {(0.20, 0.22, 0.34), (0.25, 0.17, 0.34), (0.25, 0.17, 0.31)})  # fmt: skip
+    above = [run.device.value("organic.silver_ion_formation_energy") - run.device.value(paths[2])
+             for run in study.runs]  # fmt: skip
+    assert above == pytest.approx([0.73] * len(above))
