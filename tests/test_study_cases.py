@@ -203,7 +203,7 @@ def test_the_formation_energies_that_come_with_kmc_are_of_figure_s3(repository: 
     assert [high - low for low, high in found] == pytest.approx([0.73] * 3)
 
 
-def test_the_pair_of_numbers_that_comes_with_kmc_is_tried_on_both_modes(repository: Path) -> None:
+def test_the_numbers_that_come_with_kmc_for_both_modes_are_tried_on_both(repository: Path) -> None:
     """The way back of figure S3 at its rate, and figure S8 as it is; the first case is the cards' own."""
     study = load_study(repository / "runs/forget_and_remember/study.yaml")
     cards, pair, three = study.axes[0].levels
