@@ -29,7 +29,7 @@ from kmc.state import FIELD, KIND_METAL, Grid, State, allocate
 EVENT_SHAPE = (8, 8, 8)
 SHAPE = (16, 8, 8)
 SPACING_NM = 0.2935
-TRIALS = 40
+TRIALS = 200
 
 
 def events(name: str) -> dict[str, np.ndarray]:

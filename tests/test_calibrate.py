@@ -30,6 +30,7 @@ from kmc_analysis.reproduce.session import Extent
 from kmc_analysis.reproduce.targets import Target, targets
 
 PAIR = ("electrode.bond_energy", "active.injection_limit")
+BOND_EV = load_card("ag").value("bond_energy")
 
 
 class Poisoned:
@@ -83,14 +84,15 @@ def test_only_shared_numbers_are_free() -> None:
     """Eight at most, none of a ligand's own, bounds of a sigma and never below what a card may hold."""
     assert len(free()) == len(DEFAULT) == 8
     bond, leak = free(list(PAIR))
-    assert (bond.low, bond.high, bond.log) == (pytest.approx(0.10), pytest.approx(0.30), False)
+    assert (bond.low, bond.high, bond.log) == (pytest.approx(BOND_EV - 0.1), pytest.approx(BOND_EV + 0.1), False)
     assert leak.log
     assert leak.low > 0
     with pytest.raises(UserError, match="not shared"):
         free(["ligand.gap_barrier"])
-    assert free(["ligand.gap_barrier"], shared=False)[0].low == pytest.approx(0.17)
+    gap = load_card("ogb").value("gap_barrier")
+    assert free(["ligand.gap_barrier"], shared=False)[0].low == pytest.approx(gap - 0.05)
     near, less = free(list(PAIR), reach=0.2)
-    assert (near.low, near.high) == (pytest.approx(0.18), pytest.approx(0.22))
+    assert (near.low, near.high) == (pytest.approx(BOND_EV - 0.02), pytest.approx(BOND_EV + 0.02))
     assert math.log(less.high / less.start) == pytest.approx(0.2 * math.log(leak.high / leak.start))
     assert math.log(less.low / less.start) == pytest.approx(0.2 * math.log(leak.low / leak.start))
     with pytest.raises(UserError, match="at most 8"):
@@ -104,9 +106,9 @@ def test_only_shared_numbers_are_free() -> None:
 
 
 def judged(choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
-    """A device whose figures are right at a bond energy of 0.17 eV, and the same in every set of devices."""
+    """A device whose figures are right at a bond 0.03 eV below the card's, and the same in every set of devices."""
     energy = float(choices["electrode.bond_energy"].split()[0])
-    return {"S23a_echo_10ms": exact(118.0 + 500 * (energy - 0.17)), "S3_volatile_switching": exact(1e3)}
+    return {"S23a_echo_10ms": exact(118.0 + 500 * (energy - BOND_EV + 0.03)), "S3_volatile_switching": exact(1e3)}
 
 
 def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
@@ -117,10 +119,10 @@ def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
     search(parameters, judged, tmp_path, 5, seed=1)
     study = search(parameters, judged, tmp_path, 25, seed=1)
     assert len(study.trials) == 25
-    assert study.trials[0].params["electrode.bond_energy"] == pytest.approx(0.20)
+    assert study.trials[0].params["electrode.bond_energy"] == pytest.approx(BOND_EV)
     assert study.best_value == 0
     found = posterior(study, parameters)
-    assert found[0].best == pytest.approx(0.17, abs=0.011)
+    assert found[0].best == pytest.approx(BOND_EV - 0.03, abs=0.011)
     assert 0 < found[0].sigma < 0.05
     paths = write_cards(found, ["S23a_echo_10ms"], "test", tmp_path)
     card = load_card(tmp_path / "ag_fitted.yaml")
@@ -198,7 +200,7 @@ def test_a_parameter_moves_what_depends_on_it() -> None:
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
     assert [row[0] for row in table(found)] == [*PAIR, "chance"]
-    assert [row[1] for row in table(found)][::2] == ["0.1 to 0.3 eV", "other devices"]
+    assert [row[1] for row in table(found)][::2] == [f"{BOND_EV - 0.1:g} to {BOND_EV + 0.1:g} eV", "other devices"]
     assert [row[2:] for row in table(found)] == [["+20", "0", "-"], ["0", "0", "-"], ["0", "0", "-"]]
 
 
@@ -207,7 +209,7 @@ def test_a_log_parameter_moves_in_decades() -> None:
     parameters = free(list(PAIR))
     told = _choices(parameters, np.array([0.5, 0.5]))
     bond, leak = (float(told[path].split()[0]) for path in PAIR)
-    assert bond == pytest.approx(0.2)
+    assert bond == pytest.approx(BOND_EV)
     assert leak == pytest.approx(math.sqrt(parameters[1].low * parameters[1].high), rel=1e-6)
 
 
@@ -398,7 +400,7 @@ def test_runs_that_fail_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.glob("*_fitted.yaml"))
     judge = Noting()
     study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3))
-    assert judge.energies == pytest.approx([0.20])
+    assert judge.energies == pytest.approx([BOND_EV])
     assert len(finished(study)) == 1
 
 
@@ -429,7 +431,7 @@ def test_values_that_were_broken_off_are_never_given_up(tmp_path: Path, error: E
         with contextlib.suppress(Failed, files.WriteFailed):
             search(free(list(PAIR)), judge, tmp_path, 1)
     search(free(list(PAIR)), judge, tmp_path, 1)
-    assert judge.energies == pytest.approx([0.20] * 5)
+    assert judge.energies == pytest.approx([BOND_EV] * 5)
 
 
 def test_runs_that_fail_influence_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -509,7 +511,7 @@ def test_a_trial_that_is_broken_off_is_judged_again(tmp_path: Path, error: BaseE
     with pytest.raises(type(error)):
         search(free(list(PAIR)), judge, tmp_path, 2)
     search(free(list(PAIR)), judge, tmp_path, 2)
-    assert judge.energies[:2] == pytest.approx([0.20, 0.20])
+    assert judge.energies[:2] == pytest.approx([BOND_EV] * 2)
     assert len(judge.energies) == 3
 
 
@@ -524,7 +526,7 @@ def test_a_killed_trial_is_judged_again(tmp_path: Path, told: int) -> None:
         killed.suggest_float(one.path, one.low, one.high, log=one.log)
     judge = Noting()
     study = search(parameters, judge, tmp_path, 1)
-    assert judge.energies == pytest.approx([0.20])
+    assert judge.energies == pytest.approx([BOND_EV])
     assert study.best_params == pytest.approx({one.path: one.start for one in parameters})
     assert not study.get_trials(states=(library.trial.TrialState.RUNNING,))
 

@@ -289,7 +289,7 @@ def test_check_prints_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     check(["ddab"], numbers=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[2] == "numbers of ddab"
-    assert any(line.split()[:3] == ["gap_barrier", "0.2", "eV"] for line in lines)
+    assert any(line.split()[:3] == ["gap_barrier", "0.15", "eV"] for line in lines)
     check(["ddab"], numbers=True, as_json=True)
     values = json.loads(capsys.readouterr().out)["files"][0]["values"]
     assert len(values) == 12

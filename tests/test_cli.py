@@ -1018,7 +1018,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, repository: Path) -> None
 @pytest.mark.parametrize(("changes", "told"), [
     (["choices.ligand.gap=1.4 nm"], ": ligand.gap is 2.4 nm there, 1.4 nm here"),
     (["choices.ligand.gap=1.4 nm", "choices.electrode.bond_energy=0.3 eV"],
-     ": electrode.bond_energy is 0.2 eV there, 0.3 eV here (and 1 more)"),
+     ": electrode.bond_energy is 0.28 eV there, 0.3 eV here (and 1 more)"),
 ])  # fmt: skip
 def test_what_another_device_has_is_told(run_file: Path, capsys: pytest.CaptureFixture[str],
                                          changes: list[str], told: str) -> None:  # fmt: skip

@@ -463,10 +463,10 @@ def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path,
     assert inputs(out, other, capsys=capsys) == {}
     file.write_text(file.read_text() + "choices: {electrode.bond_energy: 0.5 eV}\n")
     found = inputs(file, other, capsys=capsys)
-    assert found["numbers.electrode.bond_energy"] == ("0.5 eV (assumed)", "0.2 eV (assumed)")
+    assert found["numbers.electrode.bond_energy"] == ("0.5 eV (assumed)", "0.28 eV (assumed)")
     assert not [path for path in found if path.endswith("hash")]
     assert cli.main(["run", str(file), "--out", str(out), "--resume", "--no-picture"]) == 2
-    assert "electrode.bond_energy is 0.2 eV there, 0.5 eV here" in capsys.readouterr().err
+    assert "electrode.bond_energy is 0.28 eV there, 0.5 eV here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("before", "after", "told"), [

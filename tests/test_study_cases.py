@@ -188,29 +188,13 @@ def test_the_ablations_that_come_with_kmc_are_of_the_figures(repository: Path) -
         assert (run.device.hash, run.settings) != (study.runs[0].device.hash, study.runs[0].settings)
 
 
-def test_the_formation_energies_that_come_with_kmc_are_of_figure_s3(repository: Path) -> None:
-    """Its sweep at the rate of the definitions; the organic's energy stays as far from the perovskite's as on
-    the cards, and the first case is the cards' own."""
-    study = load_study(repository / "runs/formation_energy/study.yaml")
-    assert study.axes[0].levels[0].changes == {}
-    sweep = read_protocol(volatile.sweep(rate=volatile.DEFINED_RATE)).to_data()
-    found = []
-    for run in study.runs:
-        assert run.protocol.to_data() == sweep
-        key = "silver_ion_formation_energy"
-        found.append((run.device.value(f"active.{key}"), run.device.value(f"organic.{key}")))
-    assert [one for one, _ in found] == [0.34, 0.30, 0.285]
-    assert [high - low for low, high in found] == pytest.approx([0.73] * 3)
-
-
 def test_the_numbers_that_come_with_kmc_for_both_modes_are_tried_on_both(repository: Path) -> None:
     """The way back of figure S3 at its rate, and figure S8 as it is; the first case is the cards' own."""
     study = load_study(repository / "runs/forget_and_remember/study.yaml")
-    cards, pair, three = study.axes[0].levels
-    energies = {f"{place}.silver_ion_formation_energy" for place in ("active", "organic")}
+    cards, second, _, near = study.axes[0].levels
     assert cards.changes == {}
-    assert set(pair.changes) == {"electrode.bond_energy", "ligand.gap_barrier"}
-    assert set(three.changes) == set(pair.changes) | energies
+    assert len(second.changes) == 4
+    assert set(near.changes) == {"electrode.bond_energy"}
     back, held = (run.protocol.to_data() for run in study.runs[:2])
     assert held == read_protocol(programmed.held()).to_data()
     steps = [part["hold"] for part in back[2:7]]
@@ -218,7 +202,7 @@ def test_the_numbers_that_come_with_kmc_for_both_modes_are_tried_on_both(reposit
     assert {(step["duration"], step["compliance"]) for step in steps} == {(0.05, 1e-6)}
     paths = ("electrode.bond_energy", "ligand.gap_barrier", "active.silver_ion_formation_energy")
     assert ({tuple(run.device.value(path) for path in paths) for run in study.runs}
-            == {(0.20, 0.22, 0.34), (0.25, 0.17, 0.34), (0.25, 0.17, 0.31)})  # fmt: skip
+            == {(0.28, 0.17, 0.31), (0.20, 0.22, 0.34), (0.25, 0.17, 0.34), (0.25, 0.17, 0.31)})  # fmt: skip
     above = [run.device.value("organic.silver_ion_formation_energy") - run.device.value(paths[2])
              for run in study.runs]  # fmt: skip
     assert above == pytest.approx([0.73] * len(above))

@@ -33,7 +33,8 @@ RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "sam
 
 def written(tries: int = 3) -> Segments:
     """Write and verify as runs/ogb_20nm_1mA: close, thicken; again, some times, what is gone after 0.1 s."""
-    turn = [_hold("0.6 V", "80 ms", 400, "40 uS"), _hold("0.45 V", "4 ms", 40, "320 uS"),
+    # Looked at every 50 us: one that has closed would be heated to 800 K at 0.6 V until the next look.
+    turn = [_hold("0.6 V", "80 ms", 1600, "40 uS"), _hold("0.45 V", "4 ms", 40, "320 uS"),
             {"hold": {"voltage": "0 V", "duration": "100 ms", "samples": 1}}, READ]  # fmt: skip
     return [
         {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
