@@ -33,8 +33,9 @@ DEFAULT_REACH, DEFAULT_DECADES = 8, transport.TUNNEL_DECADES  # the first in sit
 MOST_CPU_S = 20.0  # of one run: one that stays closed at its limit can move a million atoms in a microsecond
 ON_S = 0.1e-3  # after it is set: when one looks how it conducts
 TUNNEL_REACH = "tunnel_reach"  # the one knob that is no setting: where tunnelling links are cut off, sites
-#: bonds weaker, reduction and hops between the chains slower, fewer ions and vacancies and a narrower seam than
-#: on the cards: a tip of few atoms that flickers a thousand times less, a chain that fades in tenths of a ms
+#: bonds weaker, reduction and hops between the chains slower, fewer ions and vacancies and a narrower seam
+#: than on the cards: a tip of few atoms that flickers a thousand times less, and a chain that fades in tenths
+#: of a millisecond
 OWN = {"electrode.bond_energy": "0.12 eV", "electrode.reduction_barrier": "0.30 eV",
        "active.vacancy_density": "1e18 1/cm^3", "ligand.seam_width": "0.6 nm",
        "ligand.insertion_barrier": "0.25 eV", "ligand.gap_barrier": "0.22 eV",

@@ -84,7 +84,8 @@ def test_only_shared_numbers_are_free() -> None:
     """Eight at most, none of a ligand's own, bounds of a sigma and never below what a card may hold."""
     assert len(free()) == len(DEFAULT) == 8
     bond, leak = free(list(PAIR))
-    assert (bond.low, bond.high, bond.log) == (pytest.approx(BOND_EV - 0.1), pytest.approx(BOND_EV + 0.1), False)
+    assert (bond.low, bond.high) == (pytest.approx(BOND_EV - 0.1), pytest.approx(BOND_EV + 0.1))
+    assert not bond.log
     assert leak.log
     assert leak.low > 0
     with pytest.raises(UserError, match="not shared"):
@@ -106,9 +107,10 @@ def test_only_shared_numbers_are_free() -> None:
 
 
 def judged(choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
-    """A device whose figures are right at a bond 0.03 eV below the card's, and the same in every set of devices."""
+    """A device whose figures are right at a bond 0.03 eV below the card's, the same in every set of devices."""
     energy = float(choices["electrode.bond_energy"].split()[0])
-    return {"S23a_echo_10ms": exact(118.0 + 500 * (energy - BOND_EV + 0.03)), "S3_volatile_switching": exact(1e3)}
+    echo = 118.0 + 500 * (energy - BOND_EV + 0.03)
+    return {"S23a_echo_10ms": exact(echo), "S3_volatile_switching": exact(1e3)}
 
 
 def test_a_search_finds_what_is_there_and_goes_on(tmp_path: Path) -> None:
@@ -200,7 +202,8 @@ def test_a_parameter_moves_what_depends_on_it() -> None:
     assert bond[0].direction == pytest.approx(20)
     assert (bond[0].known, bond[2].known) == (3, 0)
     assert [row[0] for row in table(found)] == [*PAIR, "chance"]
-    assert [row[1] for row in table(found)][::2] == [f"{BOND_EV - 0.1:g} to {BOND_EV + 0.1:g} eV", "other devices"]
+    bounds = f"{BOND_EV - 0.1:g} to {BOND_EV + 0.1:g} eV"
+    assert [row[1] for row in table(found)][::2] == [bounds, "other devices"]
     assert [row[2:] for row in table(found)] == [["+20", "0", "-"], ["0", "0", "-"], ["0", "0", "-"]]
 
 

@@ -37,7 +37,7 @@ def mirrored(ds: xr.Dataset) -> xr.Dataset:
 #: The sweep of figure S3 and at once its like to the negative side, as figure S5 draws it. Were none to set
 #: there, 72 devices would be the fewest whose interval lies above 0.95.
 BOTH_WAYS = Program(f"volatile ogb_20nm at {DEFINED_RATE}", "ogb_20nm",
-                    [*sweep(rate=DEFINED_RATE), *sweep(-TOP_V, rate=DEFINED_RATE)], devices=6, quick=1)
+                    [*sweep(rate=DEFINED_RATE), *sweep(-TOP_V, rate=DEFINED_RATE)], devices=6)
 
 
 def part(ds: xr.Dataset, segment: int) -> xr.Dataset:
