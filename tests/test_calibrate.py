@@ -107,7 +107,7 @@ def test_only_shared_numbers_are_free() -> None:
 
 
 def judged(choices: dict[str, str], others: int = 0) -> dict[str, Measured]:
-    """A device whose figures are right at a bond 0.03 eV below the card's, the same in every set of devices."""
+    """A device whose figures are right at a bond 0.03 eV below the card's, alike in all sets of devices."""
     energy = float(choices["electrode.bond_energy"].split()[0])
     echo = 118.0 + 500 * (energy - BOND_EV + 0.03)
     return {"S23a_echo_10ms": exact(echo), "S3_volatile_switching": exact(1e3)}
