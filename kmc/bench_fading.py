@@ -19,7 +19,7 @@ import numpy as np
 from . import kernels
 from .bench_device import BUDGET, REPEATS_VARIABLE, STACK, asked
 from .errors import UserError
-from .kernels_events import remove_metal
+from .kernels_metal import remove_metal
 from .protocol import Protocol
 from .settings import Settings
 from .simulation import Simulation

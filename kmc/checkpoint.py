@@ -21,7 +21,7 @@ from kmc.files import write_whole
 
 _ARRAY = "__array__"
 _TREE = "tree"
-VERSION = 18
+VERSION = 19
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, RecursionError,
             MemoryError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 # A file that unpacks to more than both is no checkpoint: states are random bits to a good part.

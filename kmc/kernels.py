@@ -122,11 +122,11 @@ def _events(state, grid, fields, model, generator, stop_s: float, budget: int, l
             channel += 1
         if state.rates[entity, channel] <= 0.0:
             continue
-        ahead = state.entities[entity].ahead > 0
-        if ahead or (model.slice > 0.0 and state.entities[entity].kind == KIND_ION and channel < 6):
+        ion, ahead = state.entities[entity].kind == KIND_ION, state.entities[entity].ahead > 0
+        if ion and (ahead or (model.slice > 0.0 and channel < 6)):
             glide(state, grid, fields, model, generator, entity, -1 if ahead else channel)
             run.events -= 1
-        elif state.entities[entity].kind == KIND_ION and channel < 6:
+        elif ion and channel < 6:
             if not hop_ion(state, grid, model, entity, channel):
                 continue
         elif not apply(state, grid, fields, model, generator, entity, channel, rest):

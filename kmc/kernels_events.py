@@ -1,143 +1,39 @@
 """What events do to State, for `kmc.kernels`: they move entities and touch those whose rates change."""
 
-import math
-
-from .kernels_bend import bend
 from .kernels_entities import (
     drop_entity,
     follow_pairs,
     new_entity,
     settle_density,
-    touch_around,
 )
-from .kernels_flight import ATOM_AT, HOME, ION_AT, flight, forget
+from .kernels_flight import ATOM_AT, HOME, INTO_ELECTRODE, ION_AT, flight
 from .kernels_groups import touch
+from .kernels_metal import add_metal, remove_metal
 from .kernels_near import (
     beside,
-    by_neck,
+    bonds_at,
     decode,
     exchange_cell,
     index,
     inlined,
     kernel,
     neighbour,
-    opened,
     place_of,
     put,
     two_steps,
 )
 from .kernels_pairs import link_charge, pair_cell, unlink_charge
 from .kernels_rates import survives
-from .model import ORGANIC_REGION
+from .kernels_stroll import stroll
 from .state import (
+    CHANNELS,
     EMPTY,
     ION,
     KIND_EMITTER,
     KIND_ION,
     KIND_METAL,
     KIND_VACANCY,
-    METAL,
 )
-
-MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and takes one
-
-
-@kernel
-def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
-    """Let the potential near a change of metal follow it, note the change, and bound what is stale by it.
-
-    Potentials: what passes beyond the box of `bend`, and a difference of metal that the site joins or parts.
-    Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2
-    in units of one bond), and by far more where a way through it ends, or by its neck.
-    """
-    run = state.run[0]
-    low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0
-    apart = 0.0  # sum of the squares of the metal's unit potentials
-    x, y, z = decode(grid, site)
-    for d in range(6):
-        j = beside(grid, site, x, y, z, d)
-        if state.sites[j].cation >= METAL:
-            metals += 1
-            unit += fields[j].unit
-            apart += fields[j].unit ** 2
-            charge += fields[j].charge
-            phi = run.voltage * fields[j].unit + fields[j].charge
-            low, high = min(low, phi), max(high, phi)
-    shift = 0.0
-    if metals > 0:
-        run.stale += apart - unit**2 / metals
-        shift = high - low
-    if not added:
-        unit, charge = opened(state, grid, fields, model, site)
-    elif metals > 0:
-        unit, charge = unit / metals, charge / metals
-    else:  # an atom by itself is where its surroundings are: on the organic at the carriers below it
-        below = beside(grid, site, x, y, z, 4)
-        stands = state.sites[site].region != ORGANIC_REGION and state.sites[below].region == ORGANIC_REGION
-        around = fields[below if stands else site]
-        unit, charge = around.unit, around.charge
-    if not state.sites[site].held:
-        shift += bend(state, grid, fields, model, site, unit, charge)
-    run.metal_events += 1
-    if z >= run.watch or run.stale > run.stale_bound or by_neck(state, grid, site, added):  # of current
-        run.force_refresh |= 1
-    note_change(state, grid, site, not added, shift)
-    forget(state, grid, model, site)
-
-
-@kernel
-def note_change(state, grid, site: int, was: bool, shift: float) -> None:
-    """Keep a changed site for the next solution; ask for that where changes add up to more than the bound.
-
-    A change at a distance of r sites counts as shift / r, as a point's potential does.
-    """
-    run = state.run[0]
-    place = 0
-    while place < run.dirty and state.dirty[place].site != site:
-        place += 1
-    change, new = state.dirty[place], place == run.dirty
-    if new:
-        change.site, change.was, change.shift, change.error = site, was, 0.0, 0.0
-    elif shift <= change.shift:  # an atom that flickers differs from the last solution once at most
-        return
-    more, change.shift = shift - change.shift, shift
-    change.error += more
-    x, y, z = decode(grid, site)
-    for k in range(run.dirty):
-        other = state.dirty[k]
-        if k == place:
-            continue
-        i, j, h = decode(grid, other.site)
-        dx, dy = abs(x - i), abs(y - j)
-        dx, dy = min(dx, grid.nx - dx), min(dy, grid.ny - dy)
-        r = math.sqrt(dx * dx + dy * dy + (z - h) ** 2)
-        other.error += more / r
-        if new:
-            change.error += other.shift / r
-        if other.error > run.shift_bound:
-            run.force_refresh |= 2
-    run.dirty += new
-    if change.error > run.shift_bound:
-        run.force_refresh |= 2
-    if run.dirty > state.dirty.size - MOST_CHANGES:
-        run.force_refresh |= 4
-
-
-@kernel
-def add_metal(state, grid, fields, model, site: int) -> None:
-    """An atom of silver on an empty site."""
-    new_entity(state, grid, KIND_METAL, site)
-    mark_metal(state, grid, fields, model, site, True)
-    touch_around(state, grid, site)
-
-
-@kernel
-def remove_metal(state, grid, fields, model, entity: int) -> None:
-    """Take an atom of silver away."""
-    site = index(state.entities[entity].site)
-    drop_entity(state, grid, entity)
-    mark_metal(state, grid, fields, model, site, False)
-    touch_around(state, grid, site)
 
 
 @kernel
@@ -201,8 +97,10 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
     """
     kind = state.entities[entity].kind
     if kind == KIND_ION:
-        leave_ion(state, grid, fields, model, entity, channel)
+        leave_ion(state, grid, fields, model, generator, entity, channel)
         return True
+    if kind == KIND_METAL and state.entities[entity].ahead > 0:
+        return go_on(state, grid, fields, model, entity)
     if kind == KIND_VACANCY:
         return apply_vacancy(state, grid, model, entity, channel)
     site = index(state.entities[entity].site)
@@ -224,7 +122,7 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
     if kind == KIND_METAL:
         remove_metal(state, grid, fields, model, entity)
         if hop:
-            add_metal(state, grid, fields, model, target)
+            arrive(state, grid, fields, model, generator, entity, target)
             return True
     elif channel == 6:
         state.run[0].exchanged += 1
@@ -245,25 +143,69 @@ def fly(state, grid, fields, model, generator, entity: int) -> bool:
         return False
     remove_metal(state, grid, fields, model, entity)
     if how == ATOM_AT:
-        add_metal(state, grid, fields, model, target)
-    elif how == ION_AT:
-        add_charge(state, grid, model, KIND_ION, target)
+        arrive(state, grid, fields, model, generator, entity, target)
     else:
-        state.run[0].reservoir += 1
-        state.run[0].returned += 1
+        set_free(state, grid, model, how, target)
     return True
 
 
 @kernel
-def leave_ion(state, grid, fields, model, entity: int, channel: int) -> None:
+def set_free(state, grid, model, how: int, target: int) -> None:
+    """The ion of an atom that is gone, on the site where its flight ended or in the electrode."""
+    if how == ION_AT:
+        add_charge(state, grid, model, KIND_ION, target)
+    else:
+        state.run[0].reservoir += 1
+        state.run[0].returned += 1
+
+
+@kernel
+def arrive(state, grid, fields, model, generator, slot: int, site: int) -> None:
+    """An atom of silver comes to a site and is put where it is after a slice (`kmc.kernels_stroll`).
+
+    `slot`: that of what it was, which is free. If its way took time, it waits for it; where it leaves then,
+    and the metal beside it now, are kept in `next` and `previous`.
+    """
+    how, target, clock, returns = HOME, site, 0.0, 0.0
+    if model.stroll > 0.0 and model.flight > 0:
+        site, how, target, clock, returns = stroll(state, grid, fields, model, generator, slot, site)
+    entity = add_metal(state, grid, fields, model, site)
+    here = state.entities[entity]
+    here.returns = returns
+    if clock == 0.0:
+        return
+    _, metals = bonds_at(state, grid, model, site, -1)
+    here.ahead, here.next, here.previous = 1 if how == HOME else how, target, metals
+    for d in range(CHANNELS):
+        state.rates[entity, d] = 0.0
+    state.rates[entity, 0] = 1.0 / clock
+
+
+@kernel
+def go_on(state, grid, fields, model, entity: int) -> bool:
+    """An atom has waited for its clock; it leaves if that is how its way went on and nobody changed it."""
+    here = state.entities[entity]
+    how, target = here.ahead, here.next
+    here.ahead = 0
+    touch(state, entity)
+    _, metals = bonds_at(state, grid, model, here.site, -1)
+    stays = how == 1 or metals != here.previous
+    if stays or (how == ION_AT and state.sites[target].cation != EMPTY):
+        return False
+    remove_metal(state, grid, fields, model, entity)
+    set_free(state, grid, model, how, index(target))
+    return True
+
+
+@kernel
+def leave_ion(state, grid, fields, model, generator, entity: int, channel: int) -> None:
     """Reduction of an ion at its own site, or its return into the silver electrode."""
     site = index(state.entities[entity].site)
     remove_charge(state, grid, model, entity)
     if channel == 6:
-        add_metal(state, grid, fields, model, site)
+        arrive(state, grid, fields, model, generator, entity, site)
     else:
-        state.run[0].reservoir += 1
-        state.run[0].returned += 1
+        set_free(state, grid, model, INTO_ELECTRODE, site)
 
 
 @kernel

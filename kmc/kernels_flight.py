@@ -16,9 +16,10 @@ from .model import NO_HOP
 from .state import CHANNELS, EMPTY, KIND_METAL, METAL
 from .units import K_B
 
-HOME, ION_AT, ATOM_AT, INTO_ELECTRODE = 0, 1, 2, 3
+# How a flight ends. Of an atom that waits to leave, `ahead` is one of the last two.
+HOME, ATOM_AT, ION_AT, INTO_ELECTRODE = 0, 1, 2, 3
 MARGIN = 1.25  # over the chance not to come back: it may grow so much before the thinned rate is too low
-SETTLED = 1e-9
+SETTLED = 1e-8
 OVER = 1.35  # over-relaxation: about the fewest sweeps in the domains of a run (measured; 1.3 to 1.45)
 MOST = 400  # sweeps
 TOTAL, BACK = CHANNELS, CHANNELS + 1  # columns of `state.domain` after those of the channels
@@ -53,17 +54,33 @@ def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int
     atom = state.entities[entity]
     site = index(atom.site)
     lift(state, grid, fields, model, site, 1.0)
-    tabulate(state, grid, fields, model, entity, site)
+    state.sites[site].cation = EMPTY
+    away = leaving(state, grid, fields, model, entity, site, state.domain[0])
+    state.sites[site].cation = METAL
     lift(state, grid, fields, model, site, -1.0)
-    side = 2 * model.flight + 3
-    solve_back(state, side)
-    middle = side * side * side // 2
-    away = 1.0 - state.domain[middle, BACK]
     if generator.random() * (1.0 - atom.returns) >= away:
-        atom.returns = max(0.0, 1.0 - MARGIN * away)
+        atom.returns = bound_on(away)
         touch(state, entity)
         return HOME, site
-    return walk(state, grid, generator, site, middle, side)
+    return walk(state, grid, model, generator, site, state.domain[0])
+
+
+@inlined
+def bound_on(away: float) -> float:
+    """The chance to come back that a rate may leave out, for that not to come back of today."""
+    return max(0.0, 1.0 - MARGIN * away)
+
+
+@kernel
+def leaving(state, grid, fields, model, entity: int, site: int, domain) -> float:
+    """The chance that the ion of an atom does not come back; `domain`, a row of the State's, has its way.
+
+    The site is empty, and so are the potentials; `entity` stands in for the ion.
+    """
+    side = 2 * model.flight + 3
+    tabulate(state, grid, fields, model, entity, site, domain)
+    solve_back(domain, side)
+    return 1.0 - domain[side * side * side // 2, BACK]
 
 
 @kernel
@@ -98,14 +115,14 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
 
 
 @kernel
-def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
-    """What the ion does next on each site of the domain, in `state.domain`, a box with an empty shell.
+def tabulate(state, grid, fields, model, entity: int, site: int, domain) -> None:
+    """What the ion does next on each site of the domain, in `domain`, a box with an empty shell.
 
-    The atom's entity stands in for the ion, so that the charges around are seen and it itself is not.
+    The atom's entity stands in for the ion, so that the charges around are seen and it itself is not; its own
+    site is empty.
     """
-    reach, home = model.flight, state.sites[site]
+    reach = model.flight
     x0, y0, z0 = decode(grid, site)
-    home.cation = EMPTY
     lone = not crowded(state, grid, x0, y0, z0, reach)
     if lone:
         sum_pairs(state, grid, model, entity, 1)  # nil on all sites
@@ -113,7 +130,7 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
     for c in range(-reach - 1, reach + 2):
         for b in range(-reach - 1, reach + 2):
             for a in range(-reach - 1, reach + 2):
-                row = state.domain[k]
+                row = domain[k]
                 k += 1
                 row[TOTAL], row[BACK] = 0.0, 0.0
                 inner = abs(a) <= reach and abs(b) <= reach and abs(c) <= reach
@@ -124,7 +141,6 @@ def tabulate(state, grid, fields, model, entity: int, site: int) -> None:
                         put(state, grid, entity, i)
                         copy_rates(state, grid, fields, model, entity, i, row, lone)
     put(state, grid, entity, site)
-    home.cation = METAL
 
 
 @kernel
@@ -144,7 +160,7 @@ def copy_rates(state, grid, fields, model, entity: int, site: int, row, lone: bo
             row[d] = 0.0
         total += row[d]
     if total > 0.0:
-        row[TOTAL] = 1.0
+        row[TOTAL], row[BACK] = 1.0, 1.0  # most come back: from above it settles sooner
         part = 1.0 / total
         for d in range(CHANNELS):
             row[d] *= part
@@ -161,21 +177,21 @@ def stride(side: int, direction: int) -> int:
 
 
 @kernel
-def solve_back(state, side: int) -> None:
+def solve_back(domain, side: int) -> None:
     """Column BACK: the chance to be reduced on the middle site, from each site.
 
     Successive over-relaxation of the two colours of a chessboard, each of which sees the other alone (Young,
     Trans. Am. Math. Soc. 76, 92 (1954)); a chain in detailed balance converges.
     """
     for _ in range(MOST):
-        if max(relax_colour(state, side, 0), relax_colour(state, side, 1)) < SETTLED:
+        if max(relax_colour(domain, side, 0), relax_colour(domain, side, 1)) < SETTLED:
             return
 
 
 @inlined
-def relax_colour(state, side: int, colour: int) -> float:
+def relax_colour(domain, side: int, colour: int) -> float:
     """One sweep over half of the inner sites; returns the largest change."""
-    domain, plane, home, change = state.domain, side * side, side * side * side // 2, 0.0
+    plane, home, change = side * side, side * side * side // 2, 0.0
     for c in range(1, side - 1):
         for b in range(1, side - 1):
             for a in range(1 + (b + c + colour) % 2, side - 1, 2):
@@ -195,17 +211,18 @@ def relax_colour(state, side: int, colour: int) -> float:
 
 
 @kernel
-def walk(state, grid, generator, site: int, k: int, side: int) -> tuple[int, int]:
+def walk(state, grid, model, generator, site: int, domain) -> tuple[int, int]:
     """The way of an ion from the middle of the box on the condition that it does not come back."""
-    home = k
+    side = 2 * model.flight + 3
+    home = k = index(side * side * side // 2)
     while True:
-        row = state.domain[k]
+        row = domain[k]
         rest = generator.random() * row[TOTAL] * (1.0 - row[BACK])
         x, y, z = decode(grid, site)
         for d in range(CHANNELS):
             weight = row[d]
             if d < 6 and weight > 0.0:
-                weight *= 1.0 - state.domain[k + stride(side, d), BACK]
+                weight *= 1.0 - domain[k + stride(side, d), BACK]
             elif d == 6 and k == home:
                 weight = 0.0
             if rest >= weight or weight == 0.0:
@@ -217,6 +234,6 @@ def walk(state, grid, generator, site: int, k: int, side: int) -> tuple[int, int
                 return INTO_ELECTRODE, site
             k += stride(side, d)
             site = beside(grid, site, x, y, z, d)
-            if state.domain[k, TOTAL] == 0.0:
+            if domain[k, TOTAL] == 0.0:
                 return ION_AT, site
             break

@@ -33,7 +33,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
     run, due = state.run[0], state.entities[entity].ahead
     if due >= 6:
         wake(state, entity)
-        leave_ion(state, grid, fields, model, entity, due)
+        leave_ion(state, grid, fields, model, generator, entity, due)
         run.events += 1
         return
     origin = lift_off(state, grid, model, entity)

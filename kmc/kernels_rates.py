@@ -162,10 +162,8 @@ def returning(state, grid, fields, model, site: int, pair: float) -> float:
 
 
 @kernel
-def metal_rates(state, grid, fields, model, entity: int) -> float:
-    """Fill the channels of a silver atom: six moves along the metal, oxidation. Returns the total, 1/s."""
-    site = index(state.entities[entity].site)
-    row = state.rates[entity]
+def metal_hops(state, grid, fields, model, site: int, row) -> float:
+    """Rates at which a silver atom on a site moves along the metal, into `row`; returns their sum, 1/s."""
     bonds, _ = bonds_at(state, grid, model, site, -1)
     x, y, z = decode(grid, site)
     total = 0.0
@@ -180,6 +178,15 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
         temperature = 0.5 * (fields[site].temperature + fields[j].temperature)
         row[d] = thermal_rate(model.attempt, barrier, temperature)
         total += row[d]
+    return total
+
+
+@kernel
+def metal_rates(state, grid, fields, model, entity: int) -> float:
+    """Fill the channels of a silver atom: six moves along the metal, oxidation. Returns the total, 1/s."""
+    site = index(state.entities[entity].site)
+    row = state.rates[entity]
+    total = metal_hops(state, grid, fields, model, site, row)
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
     row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True)
     row[6] *= 1.0 - state.entities[entity].returns

@@ -44,6 +44,7 @@ MODEL = np.dtype([
     ("explicit_vacancies", "i8"),
     ("flight", "i8"),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
     ("slice", "f8"),  # s that an ion hops by itself, all else at rest; 0: hop by hop
+    ("stroll", "f8"),  # s that an atom flies from site to site by itself; 0: flight by flight
     ("uniform", "i8"),  # rates do not depend on the site: rows are never recomputed
 ])  # fmt: skip
 
@@ -73,7 +74,7 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
     model["exchange"] = active.value("electrode_exchange_barrier") if active else NO_HOP
     model["exchange_energy"] = active.value("electrode_exchange_energy") if active else 0.0
     model["flight"] = settings.flight_reach
-    model["slice"] = settings.ion_slice
+    model["slice"], model["stroll"] = settings.ion_slice, settings.atom_slice
     model["explicit_vacancies"] = settings.vacancies == "explicit"
     return model
 

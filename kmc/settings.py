@@ -12,7 +12,7 @@ from kmc.errors import UserError
 from kmc.typed import build, parsed, positive
 
 # What a setting that is no plain number is kept in.
-UNITS = {"window": "nm", "ion_slice": "s", "wall_limit_s": "s", "temperature": "K"}
+UNITS = {"window": "nm", "ion_slice": "s", "atom_slice": "s", "wall_limit_s": "s", "temperature": "K"}
 
 
 class _Fields(BaseModel):
@@ -43,6 +43,12 @@ class _Fields(BaseModel):
         Field(description="mean time in s that an ion hops by itself, all else at rest, a tenth of the time "
               "between corners at most; 0: hop by hop"),
     ] = 1e-7
+    atom_slice: Annotated[
+        float,
+        parsed(UNITS["atom_slice"], 0.0, 1e-4),
+        Field(description="mean time in s that an atom whose ion is reduced near goes on by itself, five "
+              "steps at most in the mean; limited as ion_slice is; 0: flight by flight"),
+    ] = 1e-6
     vacancies: Annotated[
         Literal["explicit", "equilibrium"],
         Field(description="bromide vacancies one by one, or in equilibrium"),

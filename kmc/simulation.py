@@ -127,19 +127,20 @@ class Simulation:
             self._look(step, look)
 
     def _slice(self) -> float:
-        """Slices of ions in this step, s: short beside what is held now and after the next corner, of which a
-        way that an ion is on already does not hear."""
+        """Longest slices in this step, s: short beside what is held now and after the next corner, of which
+        an ion or an atom that is on its way already does not hear."""
         step = self.steps[self.step]
         after = {self.step + 1, *(self.step + ahead for _, ahead in step.exits)} - {len(self.steps)}
         held = [self._held(self.step), *(self._held(k) for k in after if self.steps[k].level != step.level)]
         longest = min(held) / SLICES_A_STEP
-        return min(self.settings.ion_slice, longest if longest >= LEAST_SLICE_S else 0.0)
+        return longest if longest >= LEAST_SLICE_S else 0.0
 
     def _held(self, first: int) -> float:
         """How long a level is held from a step on, s, or long enough."""
         total, level = 0.0, self.steps[first].level
+        enough = SLICES_A_STEP * max(self.settings.ion_slice, self.settings.atom_slice)
         for k in range(first, len(self.steps)):
-            if self.steps[k].level != level or total > SLICES_A_STEP * self.settings.ion_slice:
+            if self.steps[k].level != level or total > enough:
                 break
             total += self.steps[k].duration_s
         return total

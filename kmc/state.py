@@ -23,6 +23,7 @@ DIRTY_LIMIT = 256
 IN_FILAMENT, ON_WAY, IN_STUMP = 1, 2, 3  # of `State.bridge`
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
+VISITS = 8  # places of an atom on its way by itself that are remembered
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype([
@@ -34,12 +35,14 @@ SITE = np.dtype([
 ENTITY = np.dtype([
     ("site", "i4"), ("kind", "i4"),  # kind 0: a free slot
     ("group", "i4"), ("slot", "i4"),  # group -1 while it has no events; slot: its place among the members
-    ("next", "i4"), ("previous", "i4"),  # list of the charges in a cell of the pair term
+    # list of the charges in a cell of the pair term; of an atom that waits: where it goes, metal beside it
+    ("next", "i4"), ("previous", "i4"),
     ("total", "f8"),  # 1/s, regardless of exclusion
     ("stamp", "f8"),  # pair clock at the last move
     ("x", "u2"), ("y", "u2"), ("z", "u2"),  # coordinates of the site
     ("touched", "u1"),  # 1: its rates must be computed again
-    ("ahead", "u1"),  # an ion that went its way and waits for its time to pass; then 1: goes on, 6, 7: leaves
+    # what went its way and waits for its time to pass; then it goes on (1) or leaves (ion: 6, 7; atom: 2, 3)
+    ("ahead", "u1"),
     ("free", "i4"), ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
     ("returns", "f8"),  # least chance that its ion comes back, which its rate leaves out; 64 bytes: one line
 ])  # fmt: skip
@@ -74,6 +77,11 @@ FIELD = np.dtype([
     ("source", "f8"),
 ])  # fmt: skip
 
+VISIT = np.dtype([
+    ("site", "i8"),
+    ("hops", "f8"), ("leave", "f8"),  # rates at which its atom moves along the metal and flies off, 1/s
+    ("away", "f8"),  # chance that the ion does not come back
+])  # fmt: skip
 
 #: Columns of the table of rates, after those of six hops: what ends an ion's way; the epoch that they are of.
 ENDS, EPOCH = 6, 7
@@ -110,7 +118,9 @@ class State(NamedTuple):
     supply: np.ndarray  # SUPPLY [SIDES, the same cells]: electrons for redox without a metal neighbour
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
     bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 10]: the box at work in `kmc.kernels_bend`
-    domain: np.ndarray  # float64 [(2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
+    #: float64 [VISITS, (2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kernels_flight`
+    domain: np.ndarray
+    visits: np.ndarray  # VISIT [VISITS]: whose they are, at work in `kmc.kernels_stroll`
     kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     #: uint8 [N]: of a closed filament; on one of as many ways through it as its neck has; of an open one
@@ -152,7 +162,8 @@ def allocate(region: np.ndarray, room: np.ndarray, capacity: int) -> State:
         np.zeros(8, np.float32), _lines(region.size, np.float32, 8),
         np.zeros(density_cells), supply, np.zeros(CHANNELS),
         np.zeros(((2 * BEND_REACH + 3) ** 3, 10)),
-        np.zeros(((2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
+        np.zeros((VISITS, (2 * FLIGHT_MOST + 3) ** 3, CHANNELS + 2)), np.zeros(VISITS, VISIT),
+        np.zeros(((2 * BEND_REACH + 1) ** 3, 3)),
         np.zeros(DIRTY_LIMIT, CHANGE), np.zeros(region.size, np.uint8), np.zeros(1, RUN))
 
 

@@ -90,9 +90,10 @@ class Windows:
             device.set_stage(kelvin)
 
     def set_slice(self, seconds: float) -> None:
-        """Mean slice of ions from now on; 0: hop by hop."""
+        """No ion and no atom goes its way for longer from now on, in the mean; 0: event by event."""
         for device in self:
-            device.model["slice"] = seconds
+            device.model["slice"] = min(device.settings.ion_slice, seconds)
+            device.model["stroll"] = min(device.settings.atom_slice, seconds)
 
     def set_source(self, voltage: float, limit: float, duration_s: float) -> None:
         """A corner of the waveform, and how long the step lasts that begins here; all clocks are equal."""

@@ -23,7 +23,7 @@ FLOORS: dict[str, float] = {
     "multigrid_near_kernels": 4.8, "rates": 5, "multigrid": 5, "prefetch": 5,
     "model": 5.4, "kernels_near": 5.5, "kernels_source": 5.6, "kernels_pairs": 5.6, "kernels_groups": 5.6,
     "kernels_rates": 5.7, "kernels_entities": 5.7, "kernels_bend": 5.7, "kernels_flight": 5.75,
-    "kernels_events": 5.8, "kernels_glide": 5.9,
+    "kernels_events": 5.8, "kernels_glide": 5.9, "kernels_stroll": 5.78, "kernels_metal": 5.78,
     "boxes": 5.8, "silver": 5.8, "field_kernels": 5.8, "relax_kernels": 5.8,
     "nearest_kernels": 5.7, "cluster_kernels": 5.8,
     "transport_kernels": 5.85, "filament": 5.8,

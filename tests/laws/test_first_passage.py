@@ -26,7 +26,7 @@ from kmc.kernels_flight import (
 )
 from kmc.kernels_near import decode, neighbour
 from kmc.model import NO_HOP
-from kmc.state import FLIGHT_MOST, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
+from kmc.state import EMPTY, FLIGHT_MOST, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, State
 
 REACH = 2
 TRIALS, FEWER = 1500, 700
@@ -103,7 +103,7 @@ def test_an_ion_comes_back_as_often_as_it_does_hop_by_hop(seed: int, trials: int
     w.model["flight"] = REACH
     flight(*w, generator, entity)
     side = 2 * REACH + 3
-    chance = float(w.state.domain[side**3 // 2, BACK])
+    chance = float(w.state.domain[0, side**3 // 2, BACK])
     error = math.sqrt(chance * (1 - chance) / trials)
     assert 0.02 < chance < 0.98
     assert abs(back - chance) < SIGMAS * error
@@ -128,7 +128,7 @@ def by_elimination(domain: np.ndarray, side: int, home: int) -> np.ndarray:
 
 @pytest.mark.parametrize("reach", [1, 2, 4])
 def test_the_chain_is_solved(reach: int) -> None:
-    """Chances of all sites of the domain within 1e-8 of those by elimination, for every atom of a window.
+    """Chances of all sites of the domain within 1e-7 of those by elimination, for every atom of a window.
 
     Negative control: the chances of one sweep are told apart.
     """
@@ -139,14 +139,14 @@ def test_the_chain_is_solved(reach: int) -> None:
     for atom in np.flatnonzero(w.state.entities["kind"] == KIND_METAL):
         if reach < int(w.state.entities["z"][atom]) < w.grid.nz - 1 - reach:
             flight(*w, np.random.default_rng(1), int(atom))
-            domain = w.state.domain[: side**3].copy()
+            domain = w.state.domain[0, : side**3]
             right = by_elimination(domain, side, home)
-            assert np.abs(domain[:, BACK] - right).max() < 1e-8
+            assert np.abs(domain[:, BACK] - right).max() < 1e-7
             ways += 0.01 < right[home] < 0.99
-            w.state.domain[: side**3, BACK] = 0.0
-            relax_colour(w.state, side, 0)
-            relax_colour(w.state, side, 1)
-            most = max(most, float(np.abs(w.state.domain[: side**3, BACK] - right).max()))
+            domain[:, BACK] = 0.0
+            relax_colour(domain, side, 0)
+            relax_colour(domain, side, 1)
+            most = max(most, float(np.abs(domain[:, BACK] - right).max()))
     assert ways > 2
     assert most > 0.01
 
@@ -179,8 +179,10 @@ def test_who_is_alone_needs_no_list() -> None:
 
 def tabulated(w: Window, atom: int) -> np.ndarray:
     """The chain around an atom."""
-    tabulate(*w, atom, int(w.state.entities["site"][atom]))
-    return w.state.domain[: (2 * int(w.model["flight"]) + 3) ** 3].copy()
+    site, own = int(w.state.entities["site"][atom]), w.copy()
+    own.state.sites["cation"][site] = EMPTY
+    tabulate(*own, atom, site, own.state.domain[0])
+    return own.state.domain[0, : (2 * int(w.model["flight"]) + 3) ** 3]
 
 
 @pytest.mark.parametrize("trials", [FEWER, pytest.param(TRIALS, marks=pytest.mark.slow)])

@@ -12,7 +12,7 @@ from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, redu
 from kmc import kernels, patches
 from kmc.boxes import box_of
 from kmc.coupling import Device
-from kmc.kernels_events import add_metal, note_change, remove_metal
+from kmc.kernels_metal import add_metal, note_change, remove_metal
 from kmc.kernels_rates import redox
 from kmc.lattice import OPEN, TIGHT, Region
 from kmc.state import METAL

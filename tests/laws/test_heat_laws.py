@@ -16,7 +16,7 @@ from kmc import streams
 from kmc.coupling import Device
 from kmc.heat import Heat, boundary, conductivities
 from kmc.heat_nodes import HEAT_FACTOR
-from kmc.kernels_events import remove_metal
+from kmc.kernels_metal import remove_metal
 from kmc.lattice import ACTIVE, Lattice, Region
 from kmc.morphology import build
 from kmc.settings import Settings

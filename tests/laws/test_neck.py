@@ -10,7 +10,7 @@ from small_stacks import LAYERED
 from kmc import bridge_kernels as bk
 from kmc import flow_kernels as fl
 from kmc.coupling import Device
-from kmc.kernels_events import remove_metal
+from kmc.kernels_metal import remove_metal
 from kmc.state import METAL, ON_WAY
 
 TAKEN = 60

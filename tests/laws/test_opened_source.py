@@ -10,7 +10,7 @@ from small_stacks import device, free, put_silver, seam, window_of
 
 from kmc.boxes import box_of
 from kmc.coupling import Device
-from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_metal import add_metal, remove_metal
 from kmc.kernels_near import neighbour, open_potential
 from kmc.lattice import OPEN
 

@@ -11,7 +11,7 @@ from kmc.boxes import box_of
 from kmc.carry import device_state, restore_device
 from kmc.coupling import Device
 from kmc.fields import Potential
-from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_metal import add_metal, remove_metal
 from kmc.state import KIND_METAL, METAL
 
 VOLT = 0.6

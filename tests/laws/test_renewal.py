@@ -10,7 +10,7 @@ from small_stacks import LAYERED, device, free, put_silver, reduced, settings
 
 import kmc
 from kmc.coupling import CHARGE_METAL, Device
-from kmc.kernels_events import add_metal
+from kmc.kernels_metal import add_metal
 from kmc.lattice import ACTIVE, Region
 from kmc.renewal import DENSITY_MEMORY_S, GROWTH
 from kmc.simulation import Simulation

@@ -17,7 +17,7 @@ import kmc
 from kmc import kernels
 from kmc.errors import UserError
 from kmc.kernels_entities import drop_entity
-from kmc.kernels_events import add_metal, remove_metal
+from kmc.kernels_metal import add_metal, remove_metal
 from kmc.lattice import Region
 from kmc.renewal import DENSITY_MEMORY_S
 from kmc.simulation import Simulation
