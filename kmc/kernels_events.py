@@ -122,7 +122,7 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
     if kind == KIND_METAL:
         remove_metal(state, grid, fields, model, entity)
         if hop:
-            arrive(state, grid, fields, model, generator, entity, target)
+            arrive(state, grid, fields, model, generator, entity, target, site)
             return True
     elif channel == 6:
         state.run[0].exchanged += 1
@@ -138,12 +138,13 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
 @kernel
 def fly(state, grid, fields, model, generator, entity: int) -> bool:
     """An atom ionises, and its ion is where its first passage ends; False where it comes back."""
+    site = index(state.entities[entity].site)
     how, target = flight(state, grid, fields, model, generator, entity)
     if how == HOME:
         return False
     remove_metal(state, grid, fields, model, entity)
     if how == ATOM_AT:
-        arrive(state, grid, fields, model, generator, entity, target)
+        arrive(state, grid, fields, model, generator, entity, target, site)
     else:
         set_free(state, grid, model, how, target)
     return True
@@ -160,15 +161,19 @@ def set_free(state, grid, model, how: int, target: int) -> None:
 
 
 @kernel
-def arrive(state, grid, fields, model, generator, slot: int, site: int) -> None:
+def arrive(state, grid, fields, model, generator, slot: int, site: int, origin: int) -> None:
     """An atom of silver comes to a site and is put where it is after a slice (`kmc.kernels_stroll`).
 
-    `slot`: that of what it was, which is free. If its way took time, it waits for it; where it leaves then,
-    and the metal beside it now, are kept in `next` and `previous`.
+    `slot`: that of what it was, which is free. If its way took time, it waits for it. One that leaves then
+    waits at its `origin`, if it was an atom before (else -1): as who comes is seen where it goes to, so
+    equilibrium wants that who goes is seen where it came from. Where it leaves to, and the metal beside it
+    now, are kept in `next` and `previous`.
     """
     how, target, clock, returns = HOME, site, 0.0, 0.0
     if model.stroll > 0.0 and model.flight > 0:
         site, how, target, clock, returns = stroll(state, grid, fields, model, generator, slot, site)
+    if how != HOME and origin >= 0:
+        site = origin
     entity = add_metal(state, grid, fields, model, site)
     here = state.entities[entity]
     here.returns = returns
@@ -203,7 +208,7 @@ def leave_ion(state, grid, fields, model, generator, entity: int, channel: int) 
     site = index(state.entities[entity].site)
     remove_charge(state, grid, model, entity)
     if channel == 6:
-        arrive(state, grid, fields, model, generator, entity, site)
+        arrive(state, grid, fields, model, generator, entity, site, -1)
     else:
         set_free(state, grid, model, INTO_ELECTRODE, site)
 
