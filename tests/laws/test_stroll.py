@@ -99,7 +99,7 @@ def apart(some: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("slice_s", [3e-8, 3e-7, 3e-6])
 def test_an_atom_leaves_when_and_where_it_does_flight_by_flight(slice_s: float) -> None:
-    """Mean time until its ion leaves, and square of the way to where that is; slices up to more than its life.
+    """Mean time until its ion leaves, and square of the way to where that is; slices up to over its life.
 
     By 3.5 standard errors of 1500 lives (3 % and 4 %). Power: 18 % in the time and 22 % in the square are
     found with a probability over 0.9. Negative control: an atom that leaves before its time is up.
