@@ -38,12 +38,13 @@ KNOBS: dict[str, tuple[float, ...]] = {
     "mesh_factor": (1, 2, 4),
     "flight_reach": (0, 1, 2, 3, 4),
     "ion_slice": (0.0, 2e-8, 1e-7, 5e-7),
+    "atom_slice": (0.0, 1e-7, 1e-6, 1e-5),
     TUNNEL_REACH: (12, 8, 6, 4),
     "spacing_factor": (0.4, 0.45, 0.5, 0.6),
     "window": (19.0, 14.0, 5.0),  # crystals size it: four, three and two of them across
     "windows": (4, 2, 1),
 }  # fmt: skip
-DRAWN = ("refresh_bound", "mesh_factor", "flight_reach", "ion_slice")
+DRAWN = ("refresh_bound", "mesh_factor", "flight_reach", "ion_slice", "atom_slice")
 SHARES = (1, 2, 4)  # of all seeds: how far their number is enough
 FADES = 4  # streams of events for each lattice
 RATES_S, MOMENTS = 1.2e-3, 4  # length of a run at some moments of which its rates are compared
@@ -92,7 +93,7 @@ def rate_errors(task: tuple[int, str, float]) -> list[float]:
     """
     seed, knob, value = task
     protocol = Protocol.hold("0.7 V", f"{RATES_S} s", "100 uA", samples=MOMENTS)
-    settings = small_settings({"ion_slice": 0.0, knob: value})  # each ion's rate is its hops', at any time
+    settings = small_settings({"ion_slice": 0.0, "atom_slice": 0.0, knob: value})  # nobody waits
     simulation = Simulation(small_device(), protocol, settings, seed)
     found: list[float] = []
     for moment in range(1, MOMENTS):

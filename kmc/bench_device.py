@@ -224,7 +224,7 @@ def hop_update(seed: int) -> dict[str, Any]:
     are compared, everything was solved before the change: what earlier ones left is not this one's error.
     """
     simulation = Simulation(load_stack(STACK), Protocol.hold("0.4 V", "1 s", "1 uA"),
-                            Settings(ion_slice=0.0), seed)  # each ion's rate is its hops', at any time
+                            Settings(ion_slice=0.0, atom_slice=0.0), seed)  # nobody waits for a clock
     device = simulation.device
     device.set_source(0.4, 1e-6)
     while device.advance(simulation.events, 5e-4, 1 << 30, False) != kernels.REACHED:
