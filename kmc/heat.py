@@ -139,15 +139,15 @@ class Heat:
         heated = self.at.of(state, side, sites)
         self.nodes, bonds, atoms = self.at.network(state, film, side, column, heated)
         places = self.at.place(self.nodes)
-        for place in np.unique(places[self.slot[places] < 0]):
-            self.learn(int(place))
-        where = np.searchsorted(self.nodes, heated)
+        for place in sorted(set(places[self.slot[places] < 0].tolist())):
+            self.learn(place)
+        where = self.at.number[heated]
         source = np.bincount(where, power_W, len(self.nodes))
         slots = self.slot[places]
         lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
-        alone[np.diag_indices_from(alone)] += apart
+        alone.flat[:: len(alone) + 1] += apart
         # bonds in parallel between the middles of two cells
         links = across(where, siemens, ends, len(self.nodes))
         leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
@@ -165,7 +165,7 @@ class Heat:
         for _ in range(ROUNDS):
             kelvin = self.stage + hot
             jacobian = led * kelvin
-            jacobian[np.diag_indices_from(jacobian)] += 1.0
+            jacobian.flat[:: len(jacobian) + 1] += 1.0
             step = np.linalg.solve(jacobian, supplied - hot - led @ (kelvin**2 - self.stage**2) / 2)
             # Nothing is colder than the stage: the balance goes with T^2, and has roots with T < 0 too.
             before, hot = hot, np.maximum(hot + step, 0.0)

@@ -35,41 +35,46 @@ def nodes_of(chosen, sites, side, organic: bool, factor: int, nz: int, ny: int, 
 
 
 @njit
-def bonds_of(sites, film, mark, side, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs,
+def bonds_of(sites, film, at, side, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs,
              weight) -> int:
     """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
-    atoms: int64 [nodes], to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight: how many
-    bonds, by pair as met (a pair may come again). mark: uint8 [sites], 1 on the film's own sites: a bond of
-    two of them is met from both and counts half each time. side: uint8 [sites], that of silver in the film;
-    bonds from side to side are those of the narrowest places, and no part. Along z a bond spans the way
-    between the middles of what the two nodes have of silver, else that of two cells, and half of it to an
-    electrode, or to a plane of the organic that the cell reaches into.
+    atoms: int64 [nodes], zeros, to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight:
+    how many bonds, by pair as met (a pair may come again; a bond of two atoms of the film is met from both
+    and counts half each time). at: int32 [sites], -1 everywhere before and after. side: uint8 [sites], that
+    of silver in the film; bonds from side to side are those of the narrowest places, and no part. Along z a
+    bond spans the way between the middles of what the two nodes have of silver, else that of two cells, and
+    half of it to an electrode, or to a plane of the organic that the cell reaches into.
     """
     links = 0
     plane = ny * nx
     planes = nz // factor
     cells = SIDES * planes * (ny // factor) * (nx // factor)
-    low, high = np.full(atoms.size, nz), np.full(atoms.size, -1)
+    low, high = np.empty(atoms.size, np.int32), np.empty(atoms.size, np.int32)
     for k in range(film.size):
         own, z = node_of(np.int64(film[k]), sites, side, organic, factor, nz, ny, nx), film[k] // plane
+        at[film[k]] = own
+        if atoms[own] == 0:
+            low[own], high[own] = z, z
         atoms[own] += 1
         low[own], high[own] = min(low[own], z), max(high[own], z)
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = node_of(i, sites, side, organic, factor, nz, ny, nx)
+        own = at[i]
         deep = high[own] - low[own] + 1
         around = (i - 1 if x > 0 else i + nx - 1, i + 1 if x < nx - 1 else i - nx + 1,
                   i - nx if y > 0 else i + plane - nx, i + nx if y < ny - 1 else i - plane + nx,
                   i - plane, i + plane)  # fmt: skip
         for d in range(6):
             j = around[d]
-            if j < 0 or j >= nz * plane or sites[j].cation < METAL:
+            if j < 0 or j >= nz * plane or at[j] == own or sites[j].cation < METAL:
                 continue
-            other = node_of(j, sites, side, organic, factor, nz, ny, nx)
-            if other == own or (other < cells and not mark[j]):  # what only lies on the organic leads nothing
-                continue
+            other = np.int64(at[j])
+            if other < 0:
+                other = node_of(j, sites, side, organic, factor, nz, ny, nx)
+                if other == own or other < cells:  # what only lies on the organic leads nothing
+                    continue
             beyond = np.int64(side[j]) if other < cells else ABOVE if other == cells + planes else BELOW
             if beyond != side[i]:
                 continue
@@ -83,7 +88,22 @@ def bonds_of(sites, film, mark, side, organic: bool, factor: int, nz: int, ny: i
                 near = j // plane // factor == i // plane // factor
                 weight[links] = 2.0 if near else 2.0 * factor / (deep + factor)
             links += 1
+    for i in film:
+        at[i] = -1
     return links
+
+
+@njit
+def means(places, field, first, cells, share, out) -> None:
+    """A field of cells at each place: itself; beyond the cells the mean over shares first[k] on, to the next's."""
+    for k in range(places.size):
+        place = places[k]
+        if place < field.size:
+            out[k] = field[place]
+            continue
+        out[k] = 0.0
+        for m in range(first[place - field.size], first[place - field.size + 1]):
+            out[k] += share[m] * field[cells[m]]
 
 
 @njit

@@ -17,6 +17,7 @@ from .lattice import Lattice, Region
 from .state import State
 
 HEAT_FACTOR = 4  # sites per heat cell inside the window
+NO_BONDS = (np.zeros((0, 2), np.int64), np.zeros(0))
 
 
 class Nodes:
@@ -33,7 +34,11 @@ class Nodes:
         self.sided = hk.SIDES * self.plain  # the nodes that are cells
         self.count = self.sided + self.cells[0] + 2
         self.organic = film
-        self.mark = np.zeros(lattice.region.size, np.uint8)
+        # Kept from call to call, for they are as long as the lattice, and a filament touches little of them.
+        self.at = np.full(lattice.region.size, -1, np.int32)  # node of a site of the filament at hand
+        self.seen = np.zeros(self.count, np.bool_)
+        self.number = np.zeros(self.count, np.int32)
+        self.column, self.along = np.zeros(0, np.int64), NO_BONDS  # last column, and what it gave
         organic = (lattice.region == Region.ORGANIC) & film
         # Silver in a plane of the organic is where forming left it, or anywhere if it left none.
         wide = (organic & lattice.residue).any(axis=0) if (organic & lattice.residue).any() else True
@@ -44,6 +49,8 @@ class Nodes:
             found = np.flatnonzero(plane)
             self.shares.append((found + k * plane.size, plane[found] / max(plane.sum(), 1)))
         self.shares += [(np.flatnonzero(sites), sites[sites > 0] / sites.sum()) for sites in electrodes]
+        self.first = np.append(0, np.cumsum([len(cells) for cells, _ in self.shares]))
+        self.among, self.share = (np.concatenate(parts) for parts in zip(*self.shares, strict=True))
 
     def _by_cell(self, chosen: np.ndarray) -> np.ndarray:
         """Number of chosen sites [planes of cells, cells of a plane]."""
@@ -70,23 +77,30 @@ class Nodes:
         """
         atoms = np.zeros(self.count, np.int64)
         pairs, weight = np.empty((6 * len(film), 2), np.int64), np.empty(6 * len(film))
-        self.mark[film] = 1
-        links = hk.bonds_of(state.sites, film, self.mark, side, self.organic, HEAT_FACTOR, *self.shape, atoms,
+        links = hk.bonds_of(state.sites, film, self.at, side, self.organic, HEAT_FACTOR, *self.shape, atoms,
                             pairs, weight)
-        self.mark[film] = 0
-        along = self._column(column, atoms)
+        atoms[self.sided : self.sided + self.cells[0]] += column.reshape(-1, HEAT_FACTOR).sum(axis=1)
+        along = self._column(column)
         pairs = np.concatenate([pairs[:links], along[0]])
         weight = np.concatenate([weight[:links], along[1]])
-        nodes = np.unique(np.concatenate([pairs.ravel(), heated]))
-        low, high = np.searchsorted(nodes, pairs).T
+        self.seen[pairs.ravel()] = self.seen[heated] = True
+        nodes = np.flatnonzero(self.seen)
+        self.seen[nodes] = False
         n = len(nodes)
+        self.number[nodes] = np.arange(n)
+        low, high = self.number[pairs].T
         bonds = np.bincount(low * n + high, weight, n * n).reshape(n, n)
         return nodes, bonds + bonds.T, atoms[nodes]
 
-    def _column(self, column: np.ndarray, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Bonds along the column, down to the counter: pairs of nodes [n, 2]; how many. Adds its atoms."""
+    def _column(self, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bonds along the column, down to the counter: pairs of nodes [n, 2]; how many. It seldom changes."""
+        if not np.array_equal(column, self.column):
+            self.column, self.along = column.copy(), self._along(column)
+        return self.along
+
+    def _along(self, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, of a column that was not the last."""
         f, first = HEAT_FACTOR, self.sided
-        atoms[first : first + self.cells[0]] += column.reshape(-1, f).sum(axis=1)
         spans = column[2:-2].reshape(-1, f)  # from the middle of a plane of cells to that of the next
         edge = np.flatnonzero(spans[:, 1:3].all(axis=1))
         pairs = np.stack([first + edge + 1, first + edge], axis=1)
@@ -108,11 +122,9 @@ class Nodes:
 
     def mean(self, places: np.ndarray, field: np.ndarray) -> np.ndarray:
         """A field of cells [cells] at places [n]: of one that is no cell the mean over its shares."""
-        at = field[np.where(places < self.plain, places, 0)]
-        for k in np.flatnonzero(places >= self.plain):
-            cells, share = self.shares[int(places[k]) - self.plain]
-            at[k] = (field[cells] * share).sum()
-        return at
+        out = np.empty(len(places))
+        hk.means(places, field, self.first, self.among, self.share, out)
+        return out
 
 
 def across(nodes: np.ndarray, siemens: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:

@@ -7,9 +7,11 @@ preconditions conjugate gradients, with an exact solution on the cells that diff
 but that one is in single precision: the same in a rise to 3e-7 of its peak, in four fifths of the time.
 """
 
+import math
+
 import numpy as np
 from scipy.linalg import eigh
-from scipy.sparse import coo_array, csc_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import splu
 
 from . import heat_kernels as hk
@@ -43,7 +45,9 @@ class Surroundings:
             part.astype(np.float32) for part in (self.vy, self.vx, *_eliminate(diagonal, -g[1:-1])))
         contrast = np.abs(np.log(kappa[1:-1, 1:-1, 1:-1] / layer[1:-1, None, None]))
         self.islands = np.flatnonzero(contrast > np.log(ISLAND))
-        self.inverse = splu(_among(self.faces, self.islands)) if len(self.islands) else None
+        leaving = _leaving(self.faces, self.islands)
+        self.inverse = splu(leaving[:, self.islands].tocsc()) if len(self.islands) else None
+        self.leaving = leaving.astype(np.float32)
         self.faces = [part.astype(np.float32) for part in self.faces]
 
     def rise(self, source: np.ndarray) -> np.ndarray:
@@ -78,18 +82,14 @@ class Surroundings:
         hk.outflow(u.reshape(self.shape), *self.faces, out)
         return out.ravel()
 
-    def _islands(self, r: np.ndarray) -> np.ndarray:
-        """Solution on the islands alone."""
-        out = np.zeros_like(r)
-        if self.inverse is not None:
-            out[self.islands] = self.inverse.solve(r[self.islands])
-        return out
-
     def _balanced(self, r: np.ndarray) -> np.ndarray:
         """The layered box for what the islands, solved exactly, leave over (Mandel, CNME 9, 233 (1993))."""
-        first = self._islands(r)
-        rest = self._layered(r - self._apply(first))
-        return first + rest - self._islands(self._apply(rest))
+        if self.inverse is None:
+            return self._layered(r)
+        first = self.inverse.solve(r[self.islands].astype(float)).astype(np.float32)
+        rest = self._layered(r - self.leaving.T @ first)
+        rest[self.islands] += first - self.inverse.solve((self.leaving @ rest).astype(float))
+        return rest
 
     def _layered(self, r: np.ndarray) -> np.ndarray:
         """Solution of the layered box."""
@@ -120,23 +120,22 @@ def window_faces(region: np.ndarray, values: np.ndarray, boundary: float, spacin
     return faces
 
 
-def _among(faces: list[np.ndarray], cells: np.ndarray) -> csc_array:
-    """Heat leaving each of `cells` (flat indices) for one kelvin in one of them, W/K [n, n]."""
+def _leaving(faces: list[np.ndarray], cells: np.ndarray) -> csr_array:
+    """Heat leaving each of `cells` (flat indices) for one kelvin in each of all cells, W/K [n, all]."""
     shape = tuple(n - 1 for n in (faces[0].shape[0], faces[1].shape[1], faces[2].shape[2]))
-    place, diagonal = np.full(shape, -1), np.zeros(shape)
-    place.ravel()[cells] = np.arange(len(cells))
-    rows, columns, flows = [np.arange(len(cells))], [np.arange(len(cells))], []
+    at = np.unravel_index(cells, shape)
+    diagonal = np.zeros(len(cells))
+    rows, columns, flows = [np.arange(len(cells))], [cells], [diagonal]
     for axis in range(3):
-        inside = tuple(slice(None) if k == axis else slice(1, -1) for k in range(3))
-        flow, along = (np.moveaxis(part, axis, 0) for part in (faces[axis][inside], place))
-        np.moveaxis(diagonal, axis, 0)[:] += flow[:-1] + flow[1:]
-        low, high = along[:-1], along[1:]
-        both = (low >= 0) & (high >= 0)
-        rows += [low[both], high[both]]
-        columns += [high[both], low[both]]
-        flows += 2 * [-flow[1:-1][both]]
-    values = np.concatenate([diagonal.ravel()[cells], *flows])
-    return coo_array((values, (np.concatenate(rows), np.concatenate(columns)))).tocsc()
+        for way in (0, 1):
+            flow = faces[axis][tuple(n + (way if k == axis else 1) for k, n in enumerate(at))]
+            diagonal += flow
+            inside = at[axis] != (0, shape[axis] - 1)[way]
+            rows.append(np.flatnonzero(inside))
+            columns.append(cells[inside] + (2 * way - 1) * math.prod(shape[axis + 1 :]))
+            flows.append(-flow[inside])
+    every = (np.concatenate(rows), np.concatenate(columns))
+    return coo_array((np.concatenate(flows), every), (len(cells), math.prod(shape))).tocsr()
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:

@@ -36,6 +36,7 @@ class Network:
         self.lowest_roof = int(self.roof.min())
         self.lowest = self.lowest_roof  # plane of the metal to which the cathode's tip tunnels
         self.label = np.zeros(region.size, np.int32)  # of the film's silver; 0 elsewhere
+        self.mark = np.zeros(region.size, np.bool_)  # scratch: False between calls
         self.keeps = False  # whether labels may be kept: no island, and no filament that joins the electrodes
         self.index = np.zeros(region.size, np.int32)
         #: of the film's silver on its site: on which side it is of gaps and of where it is narrowest
@@ -128,7 +129,11 @@ class Network:
         plane, cation = self.shape[1] * self.shape[2], state.sites["cation"]
         foot = (cation[self.film - plane] >= METAL) & (cation[self.film + plane] >= METAL)
         warm = heated[(cation[heated] == METAL) & ~self.in_organic[heated]]
-        return np.union1d(self.film[(self.film >= self.film_floor) | foot], warm)
+        film = self.film[(self.film >= self.film_floor) | foot]
+        self.mark[film] = True
+        rest = warm[~self.mark[warm]]
+        self.mark[film] = False
+        return np.sort(np.append(film, np.unique(rest)))
 
     def reach(self, least: float) -> int:
         """Sites over which a link of two atoms conducts more than `least` (S)."""
@@ -204,7 +209,7 @@ class Network:
         links, weight, side = self._links(state, nodes)
         self.side[nodes] = side
         unit = np.clip(fields["unit"][nodes], 0.0, 1.0)
-        bk.solve_network(links, weight, unit, TOLERANCE)
+        bk.solve_network(links, weight, nodes // (self.shape[1] * self.shape[2]), unit, TOLERANCE)
         fields["unit"][nodes] = unit
         for k, value in {ck.CATHODE: 0.0, ck.ANODE: 1.0, ck.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value

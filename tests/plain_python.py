@@ -115,7 +115,8 @@ def currents(top: int) -> dict[str, np.ndarray]:
     if cut:
         near = (roof, foot, 3, table, 1e-7, *SHAPE)
         count = bk.neck_links(atoms, to, flow, side, *near, links, weight, count)
-    rounds = bk.solve_network(links[:count], weight[:count], unit, 1e-6) if count else 0
+    level = atoms // (SHAPE[1] * SHAPE[2])
+    rounds = bk.solve_network(links[:count], weight[:count], level, unit, 1e-6) if count else 0
     return {"label": label, "matrix": matrix, "channels": channels,
             "planes": planes, "ends": np.concatenate(heated), "links": links[:count],
             "weight": weight[:count], "unit": unit,

@@ -373,7 +373,7 @@ def test_kirchhoffs_law_holds_at_every_node_of_a_branched_network() -> None:
     links = np.array([[0, -2], [0, 1], [1, 2], [0, 3], [3, 2], [2, -1], [1, 3]], np.int32)
     weight = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.7, 0.2])
     unit = np.full(4, 0.5)
-    bk.solve_network(links, weight, unit, 1e-9)
+    bk.solve_network(links, weight, np.array([0, 1, 2, 1]), unit, 1e-9)
     ends = np.append(unit, [0.0, 1.0])
     current = weight * (ends[links[:, 1]] - ends[links[:, 0]])
     for node in range(4):

@@ -22,7 +22,7 @@ from kmc.morphology import build
 from kmc.settings import Settings
 from kmc.stack import load_stack
 from kmc.state import KIND_METAL, METAL
-from kmc.surroundings import Surroundings, _among, window_faces
+from kmc.surroundings import Surroundings, window_faces
 from kmc.units import LORENZ
 
 SPACING_NM = 0.2935
@@ -204,17 +204,20 @@ def test_heat_spreads_along_a_gap_before_it_crosses(y: int, off: int) -> None:
 
 
 def test_cells_solved_exactly_are_those_of_the_whole() -> None:
-    """The matrix among the cells that differ from their layer is that of the flow of heat itself, in single
-    precision."""
+    """What leaves the cells that differ from their layer is what the flow of heat itself says, in single
+    precision, for one kelvin in each of them and for any rise of all cells."""
     heat = device(reduced(LAYERED[0])).heat
     around = Surroundings(heat.kappa, heat.width, heat.faces)
     assert len(around.islands) > 3
-    among = _among(around.faces, around.islands).toarray()
     one = np.zeros(math.prod(around.shape))
     for k in range(len(around.islands)):
         one[:] = 0.0
         one[around.islands[k]] = 1.0
-        assert among[:, k] == pytest.approx(around._apply(one)[around.islands], rel=1e-6, abs=0.0)
+        found = around.leaving[:, around.islands].toarray()[:, k]
+        assert found == pytest.approx(around._apply(one)[around.islands], rel=1e-6, abs=0.0)
+    rise = np.random.default_rng(1).random(one.size)
+    whole = around._apply(rise)[around.islands]
+    assert around.leaving @ rise == pytest.approx(whole, rel=1e-4, abs=1e-5 * float(np.abs(whole).max()))
 
 
 @pytest.mark.parametrize("name", LAYERED)

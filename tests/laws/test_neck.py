@@ -110,7 +110,7 @@ def column(planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
     links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
     count = bk.bridge_network(nodes, to, side, OHMIC, QUANTUM, shape, links, weight)
     unit = np.full(len(nodes), 0.3)
-    bk.solve_network(links[:count], weight[:count], unit, 1e-9)
+    bk.solve_network(links[:count], weight[:count], nodes // (shape[1] * shape[2]), unit, 1e-9)
     ends = np.append(unit, [0.0, 1.0])
     drop = ends[links[:count, 1]] - ends[links[:count, 0]]
     return side, unit, float((weight[:count] * drop**2).sum())
