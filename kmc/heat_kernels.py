@@ -95,7 +95,7 @@ def bonds_of(sites, film, at, side, organic: bool, factor: int, nz: int, ny: int
 
 @njit
 def means(places, field, first, cells, share, out) -> None:
-    """A field of cells at each place: itself; beyond the cells the mean over shares first[k] on, to the next's."""
+    """A field of cells at each place: of a cell itself, else the mean over its shares, from first[k] on."""
     for k in range(places.size):
         place = places[k]
         if place < field.size:
