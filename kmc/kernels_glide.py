@@ -14,7 +14,7 @@ from .kernels_entities import follow_pairs, settle_density
 from .kernels_events import leave_ion
 from .kernels_groups import touch
 from .kernels_near import index, inlined, kernel, place_of, put, small_cell
-from .kernels_pairs import add_pair, gather, link_charge, pair_cell, sum_pairs, unlink_charge
+from .kernels_pairs import add_pair, feels_any, gather, link_charge, pair_cell, sum_pairs, unlink_charge
 from .kernels_rates import ion_rates
 from .prefetch import prefetch
 from .state import CHANNELS, EMPTY, ENDS, EPOCH, ION
@@ -38,21 +38,22 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         return
     origin = lift_off(state, grid, model, entity)
     x, y, z = place_of(state, entity)
-    site, hops, clock, cell, near = origin, 0, 0.0, -1, 1
+    site, hops, clock, cell, near, close = origin, 0, 0.0, -1, 1, 1
     share, often = (run.ions - 1) / run.ions, 1.0 / max(model.slice, 1e-300)
     while True:
         if channel >= 0:
             i, j, k = stepped(grid, x, y, z, channel)
             target = index((k * grid.ny + j) * grid.nx + i)
-            # Where no charge is near, no ion is in the way, and the rate into metal is nil.
-            if near == 0 or state.sites[target].cation == EMPTY:
+            # Where no charge is felt, no ion is in the way, and the rate into metal is nil.
+            if close == 0 or state.sites[target].cation == EMPTY:
                 site, x, y, z, hops = target, i, j, k, hops + 1
-        if near == 0:
+        if close == 0:
             ask_around(state, grid, site)
         if pair_cell(grid, x, y, z) != cell:
             cell = pair_cell(grid, x, y, z)
             near = gather(state, grid, model, x, y, z)
-        sums = looked_up(state, grid, fields, model, entity, site, near)
+        close = near if near == 0 or feels_any(state, grid, near, x, y, z) else 0
+        sums = looked_up(state, grid, fields, model, entity, site, close)
         total = sums[6]
         channel = -1
         if total < SLOW * often:
@@ -65,7 +66,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
             break
         channel = pick(sums, rest)
         if channel == ENDS:
-            stand(state, grid, fields, model, entity, site, near)
+            stand(state, grid, fields, model, entity, site, close)
             channel = 7 if rest >= state.rates[entity, 6] and state.rates[entity, 7] > 0.0 else 6
             break
     put(state, grid, entity, site)
@@ -81,7 +82,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
 
 @inlined
 def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> Sums:
-    """Running sums of the rates of an ion on a site, ends first, 1/s: kept where no charge is near.
+    """Running sums of the rates of an ion on a site, ends first, 1/s: kept where no charge is felt.
 
     Each rate is rounded, not their sums, so that a rare hop keeps its share.
     """

@@ -148,6 +148,16 @@ def felt(grid, step: int, dx: int, dy: int, dz: int) -> bool:
 
 
 @inlined
+def feels_any(state, grid, near: int, x: int, y: int, z: int) -> bool:
+    """Whether a charge at a place, or moved by one site, would feel one of those gathered; -1: no lists."""
+    for k in range(near):
+        other = state.near[k]
+        if felt(grid, 1, other[0] - x, other[1] - y, other[2] - z):
+            return True
+    return near < 0
+
+
+@inlined
 def pair_term(model, region: int, squared: int) -> float:
     """Repulsion by a charge in a region at a squared distance in sites, eV over `screen` where it is felt."""
     return model.pair[region, squared] if squared < model.reach else 0.0
