@@ -15,10 +15,23 @@ from kmc import kernels
 from kmc.kernels_entities import drop_entity
 from kmc.kernels_events import add_charge, remove_charge
 from kmc.kernels_near import neighbour
+from kmc.kernels_pairs import feels_any, gather
 from kmc.kernels_rates import entity_rates
 from kmc.lattice import Region
 from kmc.model import NO_HOP, REGIONS
-from kmc.state import EPOCH, EPOCHS, FIELD, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, OWN
+from kmc.state import (
+    EMPTY,
+    EPOCH,
+    EPOCHS,
+    FIELD,
+    ION,
+    KIND_EMITTER,
+    KIND_ION,
+    KIND_METAL,
+    KIND_VACANCY,
+    METAL,
+    OWN,
+)
 from kmc.units import K_B
 
 WIDE = (16, 20, 24)  # in which an ion often has no charge near
@@ -99,6 +112,32 @@ def test_the_table_is_what_it_would_be_anew(what: str, ns: int) -> None:
     assert min(counts["hops"], counts["metal_events"]) > (1000 if what == "few" else 300)
     assert min(counts["emitted"], counts["returned"], waiting) > 10
     assert (rows > 500 and struck > 0.1) if what == "few" else what == "many" or rows == 0
+
+
+def test_an_ion_that_feels_none_of_those_near_has_the_rates_of_one_alone() -> None:
+    """A trial ion among charges in the cells around: if `feels_any` says no, all its pair energies are zero
+    and the sites beside it hold no ion. Negative control: of those that feel one most have some."""
+    w, alone, felt = sliced("few"), 0, []
+    for site in np.random.default_rng(13).permutation(w.state.sites.size):
+        z, y, x = (int(n) for n in np.unravel_index(site, WIDE))
+        near = gather(w.state, w.grid, w.model, x, y, z)
+        if w.state.sites["cation"][site] != EMPTY or near == 0:
+            continue
+        feels = feels_any(w.state, w.grid, near, x, y, z)
+        trial = w.copy()
+        add_charge(trial.state, trial.grid, trial.model, KIND_ION, int(site))
+        row = trial.state.pairs[int(trial.state.sites["entity"][site])]
+        if feels:
+            felt.append(bool(row.any()))
+            continue
+        alone += 1
+        assert not row.any()
+        beside = [neighbour(w.grid, int(site), d) for d in range(6)]
+        assert (w.state.sites["cation"][beside] != ION).all()
+        if alone == 200 and len(felt) > 50:
+            break
+    assert alone == 200
+    assert np.mean(felt) > 0.5
 
 
 @pytest.mark.parametrize("how", ["box", "near", "all"])
