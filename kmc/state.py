@@ -112,8 +112,8 @@ class State(NamedTuple):
     head: np.ndarray  # int32 [cells]: first charge in a cell of 4^3 sites, or -1
     crowd: np.ndarray  # int32 [cells]: charges in a cell and those around it
     near: np.ndarray  # int64 [NEAR_MOST, 4]: x, y, z, region of the charges around the ion at work
-    look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion with charges near or no lists
-    table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, no charge near, 1/s, and their epoch
+    look: np.ndarray  # float32 [8]: a row as those of `table`, for an ion that feels others or without lists
+    table: np.ndarray  # float32 [N, 8]: rates of an ion on each site, feeling none, 1/s, and their epoch
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     supply: np.ndarray  # SUPPLY [SIDES, the same cells]: electrons for redox without a metal neighbour
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
