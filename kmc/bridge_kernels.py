@@ -5,6 +5,7 @@ import numpy as np
 from .cache import njit
 from .cluster_kernels import FLOATING, PLATED, near
 from .flow_kernels import ABOVE, ANODE_END, CATHODE_END, NONE, beyond, both_ways, crossed
+from .heat_kernels import substitute
 from .nearest_kernels import nearest_of, plane_link, plane_starts
 from .state import COUNTER_METAL, ELECTRODE_METAL, METAL
 
@@ -174,10 +175,10 @@ def solve_network(links, weight, level, u, tolerance: float) -> int:
         diagonal[links[k, 0]] += weight[k]
         if links[k, 1] >= 0:
             diagonal[links[k, 1]] += weight[k]
-    inverse = _by_plane(links, weight, level)
+    pivot, factor = _by_plane(links, weight, level)
     energy = _apply(links, weight, u, r, True)
     r *= -1.0
-    rz = _precondition(inverse, level, diagonal, r, z)
+    rz = _precondition(pivot, factor, level, diagonal, r, z)
     p[:] = z
     for k in range(20 * n):
         if rz <= tolerance * tolerance * energy:
@@ -186,7 +187,7 @@ def solve_network(links, weight, level, u, tolerance: float) -> int:
         alpha = rz / np.sum(p * ap)
         u += alpha * p
         r -= alpha * ap
-        new = _precondition(inverse, level, diagonal, r, z)
+        new = _precondition(pivot, factor, level, diagonal, r, z)
         p[:] = z + new / rz * p
         rz = new
         if k % 8 == 7:
@@ -196,29 +197,37 @@ def solve_network(links, weight, level, u, tolerance: float) -> int:
 
 @njit
 def _by_plane(links, weight, level):
-    """Inverse of the network whose nodes are the planes [m, m], 1/S, from the lowest on."""
+    """The network whose nodes are the planes, from the lowest on: pivots and factors [m, 1] (`substitute`).
+
+    Bonds join a plane to the next. Of links beside the neck those that reach further are left out.
+    """
     lowest = level.min()
-    planes = np.zeros((level.max() - lowest + 1, level.max() - lowest + 1))
+    pivot = np.zeros((level.max() - lowest + 1, 1))
+    factor = np.zeros(pivot.shape)
     for k in range(weight.size):
-        a = level[links[k, 0]] - lowest
-        planes[a, a] += weight[k]
-        if links[k, 1] >= 0:
-            b = level[links[k, 1]] - lowest
-            planes[b, b] += weight[k]
-            planes[a, b] -= weight[k]
-            planes[b, a] -= weight[k]
-    return np.linalg.inv(planes)
+        a, other = level[links[k, 0]] - lowest, links[k, 1]
+        b = level[other] - lowest if other >= 0 else a
+        if other < 0 or abs(a - b) == 1:
+            pivot[a, 0] += weight[k]
+        if abs(a - b) == 1:
+            pivot[b, 0] += weight[k]
+            factor[min(a, b), 0] -= weight[k]
+    for k in range(1, len(pivot)):
+        between = factor[k - 1, 0]
+        factor[k - 1, 0] /= pivot[k - 1, 0]
+        pivot[k, 0] -= between * factor[k - 1, 0]
+    return pivot, factor
 
 
 @njit
-def _precondition(inverse, level, diagonal, r, z) -> float:
-    """z [n]: r [n] over the diagonal, and that of its plane on top; returns r . z."""
-    lowest, sums = level.min(), np.zeros(len(inverse))
+def _precondition(pivot, factor, level, diagonal, r, z) -> float:
+    """z [n]: r [n] over the diagonal, and what balances r plane by plane; returns r . z."""
+    lowest, planes, product = level.min(), np.zeros(pivot.shape), 0.0
     for k in range(r.size):
-        sums[level[k] - lowest] += r[k]
-    shifts, product = inverse @ sums, 0.0
+        planes[level[k] - lowest, 0] += r[k]
+    substitute(planes, factor, pivot)
     for k in range(r.size):
-        z[k] = r[k] / diagonal[k] + shifts[level[k] - lowest]
+        z[k] = r[k] / diagonal[k] + planes[level[k] - lowest, 0]
         product += r[k] * z[k]
     return product
 

@@ -41,10 +41,11 @@ def bonds_of(sites, film, at, side, organic: bool, factor: int, nz: int, ny: int
 
     atoms: int64 [nodes], zeros, to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight:
     how many bonds, by pair as met (a pair may come again; a bond of two atoms of the film is met from both
-    and counts half each time). at: int32 [sites], -1 everywhere before and after. side: uint8 [sites], that
-    of silver in the film; bonds from side to side are those of the narrowest places, and no part. Along z a
-    bond spans the way between the middles of what the two nodes have of silver, else that of two cells, and
-    half of it to an electrode, or to a plane of the organic that the cell reaches into.
+    and counts half each time). at: int32 [sites], scratch for the node of each of them, -1 before and after.
+    side: uint8 [sites], that of silver in the film; bonds from side to side are those of the narrowest
+    places, and no part. Along z a bond spans the way between the middles of what the two nodes have of
+    silver, else that of two cells, and half of it to an electrode, or to a plane of the organic that the cell
+    reaches into.
     """
     links = 0
     plane = ny * nx
@@ -131,7 +132,7 @@ def outflow(u, gz, gy, gx, out) -> None:
 
 @njit
 def substitute(y, factor, pivot) -> None:
-    """Solve the tridiagonal systems along z of all modes in place, from their pivots and factors."""
+    """Solve the tridiagonal systems along z, of all modes, in place, from their pivots and factors."""
     deep = y.shape[0]
     flat, lower, middle = y.reshape(deep, -1), factor.reshape(deep, -1), pivot.reshape(deep, -1)
     for k in range(1, deep):

@@ -52,6 +52,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         if pair_cell(grid, x, y, z) != cell:
             cell = pair_cell(grid, x, y, z)
             near = gather(state, grid, model, x, y, z)
+        # of those in the cells around, if it feels any: else its site's rates are those of an ion alone
         close = near if near == 0 or feels_any(state, grid, near, x, y, z) else 0
         sums = looked_up(state, grid, fields, model, entity, site, close)
         total = sums[6]
