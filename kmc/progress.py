@@ -138,7 +138,7 @@ def _lines(title: str) -> Progress:
         last = now
         done = info["time_s"] - first_s
         left = (info["total_s"] - info["time_s"]) * (now - started) / done if done > 0 else None
-        ending = f"  about {duration(left)} left" if left is not None else ""
+        ending = f"  {duration(left)} left at this pace" if left is not None else ""
         share = 100.0 * info["time_s"] / info["total_s"] if info["total_s"] else 100.0
         say(f"{title}: {share:.0f} %  {state_line(info)}{ending}")
 
@@ -153,7 +153,7 @@ def _bar(title: str) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20),
                TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[state]}"),
-               TimeRemainingColumn(compact=True), TextColumn("left"))  # fmt: skip
+               TimeRemainingColumn(compact=True), TextColumn("left at this pace"))  # fmt: skip
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None, state="starting")
 
