@@ -15,19 +15,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from kmc import cli, schemas
-from kmc.variables import AXES, SNAPSHOTS, TRACES, Variable
-from kmc_analysis.calibrate.sensitivity import Influence, keys_of
-from kmc_analysis.calibrate.sensitivity import table as influences
-from kmc_analysis.figures import all_figures
-from kmc_analysis.figures.programmed import WRITE_LINES
-from kmc_analysis.reproduce import board, literature
-from kmc_analysis.reproduce.targets import targets
-from kmc_analysis.reservoir.settings import Plan
+from kmc.cli import app
+from kmc.inputs import json_schemas
+from kmc.io.variables import AXES, SNAPSHOTS, TRACES, Variable
+from kmc_analysis.calibration.sensitivity import Influence, keys_of
+from kmc_analysis.calibration.sensitivity import table as influences
+from kmc_analysis.experiment.figures import all_figures
+from kmc_analysis.experiment.figures.programmed import WRITE_LINES
+from kmc_analysis.experiment.reproduce import scoreboard as board
+from kmc_analysis.experiment.targets import literature
+from kmc_analysis.experiment.targets.targets import targets
+from kmc_analysis.reservoir.plan import Plan
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("reference/cards.md", "reference/command-line.md", "reference/dataset.md", "reference/scoreboard.md",
-         "reference/predictions.md", "how-to/reservoir.md")
+PAGES = (
+    "reference/cards.md",
+    "reference/command-line.md",
+    "reference/dataset.md",
+    "reference/scoreboard.md",
+    "reference/predictions.md",
+    "how-to/reservoir.md",
+)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -38,8 +46,10 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def variables(rows: dict[str, Variable]) -> str:
     """The variables of one kind."""
-    return table(("variable", "unit", "type", "meaning"),
-                 ((f"`{name}`", row.units, row.dtype, row.long_name) for name, row in rows.items()))
+    return table(
+        ("variable", "unit", "type", "meaning"),
+        ((f"`{name}`", row.units, row.dtype, row.long_name) for name, row in rows.items()),
+    )
 
 
 def scoreboard() -> str:
@@ -53,8 +63,10 @@ def predictions() -> str:
     found = board.kept(board.PREDICTED)
     rows = [] if found is None else board.rows_of(found)
     head = ("key", "what", "simulated", "95 % interval", "unit", "n", "engine")
-    lines = [(f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7)), board.engines(one))
-             for one in rows]  # fmt: skip
+    lines = [
+        (f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7)), board.engines(one))
+        for one in rows
+    ]
     notes = {one.key: one.reason.partition("; ")[2] for one in rows}
     told = "\n".join(f"- `{key}`: {note}." for key, note in notes.items() if note)
     return f"{table(head, lines)}\n\n{told}\n\n{figures(beyond=True)}"
@@ -63,8 +75,9 @@ def predictions() -> str:
 def sensitivity() -> str:
     """What `kmc sensitivity` found last, of the runs that the program carries."""
     kept = json.loads(board.PREDICTED.with_name("sensitivity.json").read_text())
-    found = [Influence(**{key: math.nan if value is None else value for key, value in row.items()})
-             for row in kept]
+    found = [
+        Influence(**{key: math.nan if value is None else value for key, value in row.items()}) for row in kept
+    ]
     rows = [(f"`{name}`", *cells) for name, *cells in influences(found)]
     return table(("number", "range", *(f"`{key}`" for key in keys_of(found))), rows)
 
@@ -75,8 +88,14 @@ def figures(beyond: bool = False) -> str:
     for figure in (one for one in all_figures() if set(one.keys).isdisjoint(targets()) == beyond):
         devices = [f"{one.name} ({one.devices})" for one in figure.programs]
         shown = devices if len(devices) < 6 else [*devices[:4], f"and {len(devices) - 4} more"]
-        rows.append((figure.name, ", ".join(f"`{key}`" for key in figure.keys),
-                     "; ".join(shown) or "-", figure.protocol.replace(WRITE_LINES, "*write and verify*")))
+        rows.append(
+            (
+                figure.name,
+                ", ".join(f"`{key}`" for key in figure.keys),
+                "; ".join(shown) or "-",
+                figure.protocol.replace(WRITE_LINES, "*write and verify*"),
+            )
+        )
     text = table(("figure", "targets", "programs (devices)", "protocol"), rows)
     return text if "*write and verify*" not in text else f"{text}\n\n*Write and verify*: {WRITE_LINES}."
 
@@ -109,7 +128,7 @@ def _default(name: str, value: Any) -> str:
 
 def options() -> str:
     """Every option of every command, as --help has it."""
-    return table(("command", "option", "meaning"), _options("kmc", cli._program(), None))
+    return table(("command", "option", "meaning"), _options("kmc", app._program(), None))
 
 
 def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, str]]:
@@ -126,14 +145,23 @@ def _options(name: str, command: Any, context: Any) -> Iterator[tuple[str, str, 
                 yield f"`{name}`", shown, " ".join((one.help or "").split()).replace("|", "\\|")
 
 
-MADE = {"cards": schemas.reference, "scoreboard": scoreboard, "figures": figures, "compared": compared,
-        "predictions": predictions, "sensitivity": sensitivity,
-        "options": options, "plan": plan, "traces": lambda: variables(TRACES),
-        "snapshots": lambda: variables({**AXES, **SNAPSHOTS})}
+MADE = {
+    "cards": json_schemas.reference,
+    "scoreboard": scoreboard,
+    "figures": figures,
+    "compared": compared,
+    "predictions": predictions,
+    "sensitivity": sensitivity,
+    "options": options,
+    "plan": plan,
+    "traces": lambda: variables(TRACES),
+    "snapshots": lambda: variables({**AXES, **SNAPSHOTS}),
+}
 
 
 def filled(text: str) -> str:
     """A page with its tables made anew."""
+
     def made(found: re.Match[str]) -> str:
         return f"{found[1]}\n{MADE[found[2]]().strip()}\n\n{found[3]}"
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kmc.cards import load_card as load_card
-    from kmc.interactive import simulate as simulate
-    from kmc.opening import open as open
-    from kmc.protocol import Protocol as Protocol
-    from kmc.settings import Settings as Settings
-    from kmc.stack import load_stack as load_stack
+    from kmc.cards.card import load_card as load_card
+    from kmc.cards.stack import load_stack as load_stack
+    from kmc.inputs.protocol import Protocol as Protocol
+    from kmc.inputs.settings import Settings as Settings
+    from kmc.simulation.simulate import simulate as simulate
+    from kmc.study.open_results import open as open
 
 # Public name -> module. None of the names is a module's own, or importing that module would replace it.
 _PUBLIC = {
-    "load_card": "cards",
-    "load_stack": "stack",
-    "Protocol": "protocol",
-    "simulate": "interactive",
-    "Settings": "settings",
-    "open": "opening",
+    "load_card": "cards.card",
+    "load_stack": "cards.stack",
+    "Protocol": "inputs.protocol",
+    "simulate": "simulation.simulate",
+    "Settings": "inputs.settings",
+    "open": "study.open_results",
 }
 
 __all__ = ["Protocol", "Settings", "load_card", "load_stack", "open", "simulate"]

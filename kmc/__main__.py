@@ -19,7 +19,7 @@ def keep_interrupts() -> None:
     library may ignore any exception. One that meets a callback, which Python ignores, comes once more."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if _imports(frame) and not getattr(sys.modules.get("kmc.files"), "unfinished", ()):
+        if _imports(frame) and not getattr(sys.modules.get("kmc.core.atomic_files"), "unfinished", ()):
             os.write(2, b"interrupted\n")
             os._exit(INTERRUPTED)
         signal.default_int_handler(number, frame)
@@ -49,10 +49,10 @@ def run() -> None:
     """Run the command line and leave with its exit code."""
     keep_interrupts()
     try:
-        from kmc import threads
+        from kmc.core import blas_threads
 
-        threads.one()  # before numpy is loaded
-        from kmc.cli import main
+        blas_threads.one()  # before numpy is loaded
+        from kmc.cli.app import main
 
         code = main()
     except (KeyboardInterrupt, RuntimeError) as error:  # while the command line itself was loaded

@@ -10,10 +10,16 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # as `kmc.threads`, before anything is imported
+    os.environ.setdefault(name, "1")  # as `kmc.core.blas_threads`, before anything is imported
 
-settings.register_profile("kmc", derandomize=True, deadline=None, max_examples=50, print_blob=True,
-                          suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "kmc",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("kmc")
 
 REPOSITORY = Path(__file__).resolve().parent.parent

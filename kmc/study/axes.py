@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from kmc.cards import Card, find_data
-from kmc.documents import Mapping, Sequence
-from kmc.errors import UserError, listed, nearest
-from kmc.families import FAMILIES
-from kmc.layers import LAYERS, ROLES
-from kmc.protocol import Protocol, unit_of
-from kmc.provenance import LOOKS
-from kmc.runfile import RunFile
-from kmc.sets import flat, place_of
-from kmc.settings import UNITS, Settings, read_settings
-from kmc.stack import Stack, load_stack
+from kmc.cards.card import Card, find_data
+from kmc.cards.card_schema import FAMILIES
+from kmc.cards.stack import Stack, load_stack
+from kmc.cards.stack_parts import LAYERS, ROLES
+from kmc.cards.yaml_documents import Mapping, Sequence
+from kmc.core.errors import UserError, listed, nearest
+from kmc.inputs.overrides import flat, place_of
+from kmc.inputs.protocol import Protocol, unit_of
+from kmc.inputs.run_file import RunFile
+from kmc.inputs.settings import UNITS, Settings, read_settings
+from kmc.io.provenance import LOOKS
 
 CARDS = ("ligand", "electrode")
 NAMES = ("stack", *CARDS, "thickness", "crystal_size", "crevice_fraction", "order", "temperature")
@@ -79,16 +79,20 @@ def read_axes(document: Mapping) -> list[Axis]:
     empty = next((key for key in given if given[key] in (None, [], {})), None)
     if not found or empty is not None:
         where = given.where(empty) if empty is not None else document.where("variants")
-        raise UserError(f"{'variants' if empty is None else empty} is empty", where,
-                        next_step="write e.g. ligand: [ogb, ddab], or remove it")  # fmt: skip
+        raise UserError(
+            f"{'variants' if empty is None else empty} is empty",
+            where,
+            next_step="write e.g. ligand: [ogb, ddab], or remove it",
+        )
     return [_axis(name, values, place_of(document, "variants", name)) for name, values in found.items()]
 
 
 def check_name(name: str, where: str) -> None:
     """UserError for what is no name of a variant, or changes no result."""
     if "." not in name and name not in NAMES:
-        numbers = [f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family
-                   for key in FAMILIES[family]]
+        numbers = [
+            f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family for key in FAMILIES[family]
+        ]
         near = nearest(name, [*NAMES, *numbers])
         paths = "" if near else ", or a path: protocol.0.sweep.compliance, electrode.bond_energy ..."
         raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near) + paths)
@@ -100,8 +104,11 @@ def check_value(name: str, value: Any, where: str) -> None:
     """UserError for what is no plain value of the variant `name`."""
     left_out = value is None and not name.startswith(PROGRAM)  # there it is, say, no limit
     if left_out or isinstance(value, (Mapping, Sequence)):
-        raise UserError(f"a value of {name} is not a plain value", where,
-                        next_step="write names, or numbers with their unit")  # fmt: skip
+        raise UserError(
+            f"a value of {name} is not a plain value",
+            where,
+            next_step="write names, or numbers with their unit",
+        )
 
 
 def _axis(name: str, values: Any, where: str) -> Axis:
@@ -112,8 +119,11 @@ def _axis(name: str, values: Any, where: str) -> Axis:
         return Axis(name, (), draws=int(found[1]), where=where)
     if not isinstance(values, Sequence) or not values:
         step = f"write {name}: [...], a list of its values"
-        raise UserError(f"{name} in variants is {values!r:.40}, not a list of values", where,
-                        next_step=f"{step}, or e.g. {name}: 8 draws" if drawable else step)  # fmt: skip
+        raise UserError(
+            f"{name} in variants is {values!r:.40}, not a list of values",
+            where,
+            next_step=f"{step}, or e.g. {name}: 8 draws" if drawable else step,
+        )
     for k, value in enumerate(values):
         check_value(name, value, values.where(k))
     return Axis(name, tuple(Level(value, str(value), values.where(k)) for k, value in enumerate(values)))
@@ -199,18 +209,23 @@ def _card(name: str, device: Stack) -> Card | Stack | None:
     return whole.get(name)
 
 
-def _alike(name: str, first: Level, level: Level, one: Card | Stack | None,
-           other: Card | Stack | None) -> UserError:  # fmt: skip
+def _alike(
+    name: str, first: Level, level: Level, one: Card | Stack | None, other: Card | Stack | None
+) -> UserError:
     """The error of two levels that one coordinate would stand for: the same, or namesakes."""
     if one and other and one.hash != other.hash:
         what = f"{name} has two different {'stacks' if name == 'stack' else 'cards'} called {level.value}"
-        return UserError(f"{what}: {first.given} at {first.where} and {level.given}", level.where,
-                         next_step="rename one of the two files, or its name: if it has one")  # fmt: skip
+        return UserError(
+            f"{what}: {first.given} at {first.where} and {level.given}",
+            level.where,
+            next_step="rename one of the two files, or its name: if it has one",
+        )
     step = "keep one of the two"
     if one and other and one.path == other.path and first.given != level.given:  # a name finds what is beside
         step += f", or rename {PurePath(one.path).name} if another {level.value} was meant"
-    return UserError(f"{name} has {level.given} twice (as {first.given} at {first.where})", level.where,
-                     next_step=step)  # fmt: skip
+    return UserError(
+        f"{name} has {level.given} twice (as {first.given} at {first.where})", level.where, next_step=step
+    )
 
 
 def value_of(name: str, run: RunFile) -> tuple[Any, str]:

@@ -10,9 +10,9 @@ A case may change what `variants` may vary, and goes before what the file says e
 
 from __future__ import annotations
 
-from kmc.documents import Mapping
-from kmc.errors import UserError
-from kmc.sets import CASES, flat, place_of
+from kmc.cards.yaml_documents import Mapping
+from kmc.core.errors import UserError
+from kmc.inputs.overrides import CASES, flat, place_of
 from kmc.study.axes import CASE, Axis, Level, check_name, check_value, setting_of
 
 
@@ -23,8 +23,11 @@ def read_cases(document: Mapping, axes: list[Axis]) -> list[Axis]:
         return []
     given = document[CASES]
     if not isinstance(given, Mapping) or not given:
-        raise UserError("cases is not a mapping of names to changes", document.where(CASES),
-                        next_step="write cases: {whole: {}, cold: {temperature: 280 K}}")  # fmt: skip
+        raise UserError(
+            "cases is not a mapping of names to changes",
+            document.where(CASES),
+            next_step="write cases: {whole: {}, cold: {temperature: 280 K}}",
+        )
     levels = [Level(name, name, given.where(name), _changes(given, name, axes)) for name in given]
     return [Axis(CASE, tuple(levels), where=document.where(CASES))]
 
@@ -34,8 +37,11 @@ def _changes(given: Mapping, name: str, axes: list[Axis]) -> dict[str, Level]:
     if not name.strip() or not name.isprintable():
         raise UserError(f"{name!r} is no name of a case", given.where(name), next_step="write letters")
     if not isinstance(given[name], Mapping):
-        raise UserError(f"the case {name} is not a mapping of names to values", given.where(name),
-                        next_step=f"write {name}: {{temperature: 280 K}}, or {{}} for no change")  # fmt: skip
+        raise UserError(
+            f"the case {name} is not a mapping of names to values",
+            given.where(name),
+            next_step=f"write {name}: {{temperature: 280 K}}, or {{}} for no change",
+        )
     found: dict[str, Level] = {}
     for key, value in flat(given, name).items():
         where = place_of(given, name, key)

@@ -24,20 +24,22 @@ from typing import Any
 
 import numpy as np
 
-from kmc import documents, provenance, runfile
-from kmc.documents import Mapping
-from kmc.doubts import of_devices
-from kmc.errors import UserError
-from kmc.protocol import leaves
-from kmc.runfile import BEGIN, OF_A_STUDY, RunFile, read_run
-from kmc.sets import CASES, apply_sets, flat, place_of
+from kmc.cards import yaml_documents
+from kmc.cards.yaml_documents import Mapping
+from kmc.core.errors import UserError
+from kmc.inputs import run_file
+from kmc.inputs.overrides import CASES, apply_sets, flat, place_of
+from kmc.inputs.protocol import leaves
+from kmc.inputs.run_file import BEGIN, OF_A_STUDY, RunFile, read_run
+from kmc.io import provenance
+from kmc.simulation.plausibility import of_devices
 from kmc.study.axes import CASE, Axis, Level, Maker, read_axes, setting_of, spread, told
 from kmc.study.cases import read_cases
 from kmc.study.draws import drawn
-from kmc.study.growth import Growth, read_replicates
-from kmc.study.programs import Programs, refuse_both
+from kmc.study.sequential_replicates import Growth, read_replicates
+from kmc.study.study_protocols import Programs, refuse_both
 
-KEYS = (*runfile.KEYS, *OF_A_STUDY)
+KEYS = (*run_file.KEYS, *OF_A_STUDY)
 TASK_LIMIT = 100_000
 
 
@@ -82,8 +84,14 @@ class Study:
         protocols: dict[int, Any] = {}
         for run in self.runs:
             data = protocols.setdefault(id(run.protocol), run.protocol.to_data())
-            about = {"protocol": data, "stack": {"hash": run.device.hash}, "seed": 0, "initial": None,
-                     "settings": run.settings.model_dump(), "snapshots": run.snapshots}  # fmt: skip
+            about = {
+                "protocol": data,
+                "stack": {"hash": run.device.hash},
+                "seed": 0,
+                "initial": None,
+                "settings": run.settings.model_dump(),
+                "snapshots": run.snapshots,
+            }
             whole = provenance.run_hash(about)
             for seed in self.seeds:
                 yield hashlib.sha256(f"{whole} {seed}".encode()).hexdigest()[:20]
@@ -107,9 +115,9 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     file and line.
     """
     path = Path(path)
-    document = documents.read(path, BEGIN)
+    document = yaml_documents.read(path, BEGIN)
     apply_sets(document, sets, KEYS, "a study file")
-    documents.check_keys(document, KEYS, "a study file")
+    yaml_documents.check_keys(document, KEYS, "a study file")
     axes = read_axes(document)
     axes += read_cases(document, axes)
     programs = Programs(document, axes)
@@ -119,8 +127,11 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     most = growth.most if growth else replicates
     tasks = math.prod([*(len(axis.levels) or axis.draws for axis in axes), programs.count, most])
     if tasks > TASK_LIMIT:
-        raise UserError(f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
-                        _varied(document), next_step="take fewer values or replicates")  # fmt: skip
+        raise UserError(
+            f"the study has {tasks:,} tasks, more than {TASK_LIMIT:,}",
+            _varied(document),
+            next_step="take fewer values or replicates",
+        )
     maker = Maker(document, base)
     axes = drawn(axes, maker, base.seed)
     runs = _runs(maker, base, axes, programs)
@@ -129,8 +140,17 @@ def load_study(path: str | Path, sets: tuple[str, ...] | list[str] = ()) -> Stud
     warnings = _warnings(document, runs)
     if programs.names:
         axes.append(Axis("protocol", tuple(Level(name, name, "") for name in programs.names)))
-    study = Study(str(path), _name(path), base.description, tuple(axes), tuple(runs),
-                  tuple(base.seed + k for k in range(replicates)), tuple(sets), growth, warnings)  # fmt: skip
+    study = Study(
+        str(path),
+        _name(path),
+        base.description,
+        tuple(axes),
+        tuple(runs),
+        tuple(base.seed + k for k in range(replicates)),
+        tuple(sets),
+        growth,
+        warnings,
+    )
     _refuse_twins(study, document)
     return study
 
@@ -176,8 +196,11 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> set[str]:
         else:
             varied |= {setting_of(axis.name)} - {""}
             continue
-        raise UserError(f'the study file has "{axis.name}" beside that in variants', where,
-                        next_step="keep one of the two")  # fmt: skip
+        raise UserError(
+            f'the study file has "{axis.name}" beside that in variants',
+            where,
+            next_step="keep one of the two",
+        )
     return varied
 
 
@@ -196,8 +219,11 @@ def _refuse_temperatures(segments: list[tuple[str, Any]], place: str) -> None:
     if own and all(own):
         name, values = segments[0]
         what = f"the segment {name}, as all others, has a temperature of its own beside that in {place}"
-        raise UserError(what, documents.place(values, "temperature"),
-                        next_step="leave it out of a segment, or vary it by protocols:")  # fmt: skip
+        raise UserError(
+            what,
+            yaml_documents.place(values, "temperature"),
+            next_step="leave it out of a segment, or vary it by protocols:",
+        )
 
 
 def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> list[RunFile]:
@@ -207,8 +233,10 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> 
         levels = spread({axis.name: axis.levels[k] for axis, k in zip(axes, place, strict=True)})
         device, settings = maker.make(levels)
         choices = {**base.choices, **{name: level.given for name, level in levels.items()}}
-        runs += [replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
-                 for protocol in programs.of(levels)]  # fmt: skip
+        runs += [
+            replace(base, device=device, settings=settings, protocol=protocol, choices=choices)
+            for protocol in programs.of(levels)
+        ]
     return runs
 
 
@@ -234,8 +262,10 @@ def _told(axes: list[Axis], runs: list[RunFile], protocols: int) -> list[Axis]:
 def _place(study: Study, index: int) -> str:
     """Where the case of a task stands, "" without cases."""
     found = np.unravel_index(index, study.shape)
-    return next((axis.levels[int(k)].where for axis, k in zip(study.axes, found, strict=False)
-                 if axis.name == CASE), "")  # fmt: skip
+    return next(
+        (axis.levels[int(k)].where for axis, k in zip(study.axes, found, strict=False) if axis.name == CASE),
+        "",
+    )
 
 
 def _refuse_twins(study: Study, document: Mapping) -> None:
@@ -243,7 +273,9 @@ def _refuse_twins(study: Study, document: Mapping) -> None:
     seen: dict[str, int] = {}
     for index, name in enumerate(study.hashes):
         if name in seen:
-            raise UserError(f"the tasks {seen[name]} and {index} are the same run",
-                            _place(study, index) or _varied(document),
-                            next_step="remove one of two values that change nothing")  # fmt: skip
+            raise UserError(
+                f"the tasks {seen[name]} and {index} are the same run",
+                _place(study, index) or _varied(document),
+                next_step="remove one of two values that change nothing",
+            )
         seen[name] = index

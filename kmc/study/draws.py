@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from kmc import quantities, streams
-from kmc.cards import FAMILIES, Quantity
-from kmc.errors import UserError
-from kmc.families import Key
-from kmc.stack import Stack
+from kmc.cards import quantity
+from kmc.cards.card import FAMILIES, Quantity
+from kmc.cards.card_schema import Key
+from kmc.cards.stack import Stack
+from kmc.core import random_streams
+from kmc.core.errors import UserError
 from kmc.study.axes import CARDS, CASE, Axis, Level, Maker, spread
 
 _MOST = 10_000
@@ -33,9 +34,12 @@ def _with_levels(axis: Axis, axes: list[Axis], maker: Maker, seed: int) -> Axis:
     card = device.cards()[role]
     number, row = card.quantity(key), FAMILIES[card.family][key]
     if not number.internal_sigma:
-        raise UserError(f"{axis.name} of {card.name} has no sigma to draw from", axis.where,
-                        next_step=f"write a list of values, or give {key} a sigma in the card")  # fmt: skip
-    generator = streams.stream(seed, f"draws of {axis.name}")
+        raise UserError(
+            f"{axis.name} of {card.name} has no sigma to draw from",
+            axis.where,
+            next_step=f"write a list of values, or give {key} a sigma in the card",
+        )
+    generator = random_streams.stream(seed, f"draws of {axis.name}")
     values = sorted(_one(number, row, generator) for _ in range(axis.draws))
     texts = [f"{value:.9g} {row.internal}".strip() for value in values]
     return replace(axis, levels=tuple(Level(text, text, axis.where) for text in texts))
@@ -55,8 +59,11 @@ def _common(axis: Axis, axes: list[Axis], maker: Maker) -> Stack:
         role, _, key = axis.name.partition(".")
         found.setdefault(str(device.cards()[role].quantity(key).identity()), device)
     if len(found) > 1:
-        raise UserError(f"{axis.name} is not the same number in all variants, so that draws would not be",
-                        axis.where, next_step="draw it in a study of one card, or write a list of values")
+        raise UserError(
+            f"{axis.name} is not the same number in all variants, so that draws would not be",
+            axis.where,
+            next_step="draw it in a study of one card, or write a list of values",
+        )
     return next(iter(found.values()))
 
 
@@ -73,7 +80,7 @@ def _one(number: Quantity, row: Key, generator: np.random.Generator) -> float:
         else:
             value = number.internal + number.internal_sigma * shift
         try:
-            quantities.check_bounds(value, row.internal, value, "", row, "")
+            quantity.check_bounds(value, row.internal, value, "", row, "")
         except UserError:
             continue  # half of the draws at least are towards the value itself, which is within
         return value

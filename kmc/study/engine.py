@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kmc import files, netcdf
-from kmc.errors import UserError
+from kmc.core import atomic_files
+from kmc.core.errors import UserError
+from kmc.io import netcdf
 from kmc.study import manifest as records
-from kmc.study import versions
+from kmc.study import result_versions
 from kmc.study.definition import Study
 from kmc.study.manifest import DONE, FAILED, MISSING, Failure, Manifest
-from kmc.study.pool import Task, run_locally
 from kmc.study.task import Result, perform
+from kmc.study.worker_pool import Task, run_locally
 
 PROGRESS = "progress.json"
 _TELL_S = 2.0  # between two writes of the file that `kmc study status` reads
@@ -70,8 +71,9 @@ def execute(
         return session.end()
 
 
-def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], bool] | None = None
-                ) -> tuple[Result, list[str]]:  # fmt: skip
+def execute_one(
+    study: Study, out: Path, index: int, should_stop: Callable[[], bool] | None = None
+) -> tuple[Result, list[str]]:
     """Do task `index` of `study` in this process, for a cluster's job; returns warnings too.
 
     Any number may run at once, so that none looks at the results of all. Raises UserError for a task that
@@ -86,8 +88,11 @@ def execute_one(study: Study, out: Path, index: int, should_stop: Callable[[], b
     old = records.read_manifest(out)
     records.make_folders(out)
     if old.hash != found.hash:
-        raise UserError(f"the study has changed since {out / records.MANIFEST} was written", study.path,
-                        next_step="write it again with kmc study ... --slurm FILE")  # fmt: skip
+        raise UserError(
+            f"the study has changed since {out / records.MANIFEST} was written",
+            study.path,
+            next_step="write it again with kmc study ... --slurm FILE",
+        )
     if old.versions != found.versions:
         warnings.append(f"{out} was begun with other versions; what is done is kept as it is")
     return perform(study.task(index), out, None, should_stop), warnings
@@ -99,7 +104,7 @@ def prepare(study: Study, out: Path) -> list[str]:
     Raises UserError, when a study runs in `out` too, and WriteFailed.
     """
     with _held(study, out) as (found, told):
-        return [*told, *versions.warnings(out, found)]
+        return [*told, *result_versions.warnings(out, found)]
 
 
 @contextlib.contextmanager
@@ -107,8 +112,8 @@ def _held(study: Study, out: Path) -> Iterator[tuple[Manifest, list[str]]]:
     """The manifest of `study` in `out`, which is made ready and is this process's meanwhile; and warnings."""
     records.claim(out, study)
     found, told = records.manifest_of(study, out), list(study.warnings)
-    files.make_folder(out)
-    with files.only_one(out):
+    atomic_files.make_folder(out)
+    with atomic_files.only_one(out):
         if records.is_study(out):
             told += _changes(out, records.read_manifest(out), found, study)
         _prepare(out, found)
@@ -119,16 +124,19 @@ def _changes(out: Path, before: Manifest, found: Manifest, study: Study) -> list
     """What to tell of a folder that another form of the study began."""
     told, file = [], before.command["study"]
     if file != found.command["study"]:
-        told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of "
-                    f"{study.path}")  # fmt: skip
+        told.append(
+            f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {study.path}"
+        )
     grown = study.with_replicates(max(len(before.seeds), len(found.seeds)))  # it may grow to them again
     gone, new = set(before.tasks) - set(grown.hashes), set(found.tasks) - set(before.tasks)
     left = sum(records.result_path(out, name).is_file() for name in gone)
     if new and left:  # a study that became smaller is no other one
         tasks = "tasks are" if left > 1 else "task is"
-        told.append(f"{left} finished {tasks} none of the study's any more: a card (a spread, too), the "
-                    f"protocol, a setting or a variant changed; they stay in {out / 'tasks'}, and "
-                    f"{len(new)} are new")  # fmt: skip
+        told.append(
+            f"{left} finished {tasks} none of the study's any more: a card (a spread, too), the "
+            f"protocol, a setting or a variant changed; they stay in {out / 'tasks'}, and "
+            f"{len(new)} are new"
+        )
     return told
 
 
@@ -137,8 +145,8 @@ def _prepare(out: Path, found: Manifest) -> None:
     if not records.is_study(out) or records.read_manifest(out) != found:
         records.write_manifest(out, found)
     for folder in records.make_folders(out):
-        files.sweep(folder, _LEFT_S)  # those of tasks under way on any machine stay
-    with contextlib.suppress(files.WriteFailed):  # the tasks have their own results and reasons
+        atomic_files.sweep(folder, _LEFT_S)  # those of tasks under way on any machine stay
+    with contextlib.suppress(atomic_files.WriteFailed):  # the tasks have their own results and reasons
         records.write_table(out, found)
     for work in (out / "work").iterdir():
         if netcdf.is_sound(records.result_path(out, work.name)):  # else it is done again, there
@@ -148,14 +156,22 @@ def _prepare(out: Path, found: Manifest) -> None:
 class _Session:
     """One go at the tasks that are not done."""
 
-    def __init__(self, study: Study, out: Path, found: Manifest, telling: Telling | None,
-                 leave: frozenset[str], told: list[str]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        study: Study,
+        out: Path,
+        found: Manifest,
+        telling: Telling | None,
+        leave: frozenset[str],
+        told: list[str],
+    ) -> None:
         self.study, self.out, self.manifest, self.telling, self.warnings = study, out, found, telling, told
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
         self.already = before.count(DONE)
-        self.todo = [index for index, state in enumerate(before)
-                     if state != DONE and found.tasks[index] not in leave]  # fmt: skip
+        self.todo = [
+            index for index, state in enumerate(before) if state != DONE and found.tasks[index] not in leave
+        ]
         self.done = 0
         self.failed: list[Failure] = []
         self.shares: dict[int, float] = {}  # of the tasks under way
@@ -163,8 +179,14 @@ class _Session:
 
     def go(self, runner: Runner, workers: int, should_stop: Callable[[], bool]) -> None:
         self._tell(True)
-        runner(self._tasks(), self.out, min(workers, len(self.todo)), self._on_done, self._on_progress,
-               should_stop)  # fmt: skip
+        runner(
+            self._tasks(),
+            self.out,
+            min(workers, len(self.todo)),
+            self._on_done,
+            self._on_progress,
+            should_stop,
+        )
 
     def _tasks(self) -> Iterator[Task]:
         for index in self.todo:
@@ -190,9 +212,13 @@ class _Session:
         ended = self.done + len(self.failed)
         work = ended + sum(self.shares.values())
         left = (len(self.todo) - work) * elapsed / work if work > 0 else None
-        return {"tasks": self.study.count, "done": self.already + self.done, "failed": len(self.failed),
-                "running": {str(index): round(share, 4) for index, share in self.shares.items()},
-                "left_s": None if left is None else round(left, 1)}  # fmt: skip
+        return {
+            "tasks": self.study.count,
+            "done": self.already + self.done,
+            "failed": len(self.failed),
+            "running": {str(index): round(share, 4) for index, share in self.shares.items()},
+            "left_s": None if left is None else round(left, 1),
+        }
 
     def _tell(self, at_once: bool) -> None:
         """To the terminal always, to the file for other terminals now and then."""
@@ -206,22 +232,26 @@ class _Session:
 
     def end(self) -> Outcome:
         wall_s = round(time.monotonic() - self.started, 3)
-        warnings = [*self.warnings, *versions.warnings(self.out, self.manifest)]
+        warnings = [*self.warnings, *result_versions.warnings(self.out, self.manifest)]
         try:
             records.write_table(self.out, self.manifest, dict(self.failed))
-        except files.WriteFailed as error:  # the tasks have their own results and reasons
+        except atomic_files.WriteFailed as error:  # the tasks have their own results and reasons
             warnings.append(str(error))
         with contextlib.suppress(OSError):
             (self.out / PROGRESS).unlink(missing_ok=True)
         self.failed.sort()
         left = len(self.todo) - self.done - len(self.failed)
-        return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s,
-                       warnings)  # fmt: skip
+        return Outcome(
+            self.out, self.study.count, self.already, self.done, self.failed, left, wall_s, warnings
+        )
 
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:
     """Whole, but not forced to disk: it tells of now only, and must not hold up a study on a full disk."""
-    with contextlib.suppress(files.WriteFailed), files.replacing(path, on_disk=False) as temporary:
+    with (
+        contextlib.suppress(atomic_files.WriteFailed),
+        atomic_files.replacing(path, on_disk=False) as temporary,
+    ):
         temporary.write_text(json.dumps(told))
 
 
@@ -231,15 +261,18 @@ def status(out: Path) -> dict[str, Any]:
     now = records.states(out, found)
     told = _progress(out) if _is_held(out) else None
     return {
-        "name": found.name, "tasks": len(now),
+        "name": found.name,
+        "tasks": len(now),
         **{state: now.count(state) for state in (DONE, FAILED, MISSING)},
         "running": None if told is None else told["running"],
         "elsewhere": [] if told is not None else _elsewhere(out, found, now),
         "left_s": None if told is None else told["left_s"],
-        "failures": [{"task": index, **found.place(index), "reason": reason}
-                     for index, reason in records.failures(out, found, now)],
-        "other_versions": versions.others(out, found) > 0,
-    }  # fmt: skip
+        "failures": [
+            {"task": index, **found.place(index), "reason": reason}
+            for index, reason in records.failures(out, found, now)
+        ],
+        "other_versions": result_versions.others(out, found) > 0,
+    }
 
 
 def _progress(out: Path) -> dict[str, Any]:
@@ -253,16 +286,19 @@ def _progress(out: Path) -> dict[str, Any]:
 def _elsewhere(out: Path, found: Manifest, now: list[str]) -> list[int]:
     """Tasks that processes of their own do, as far as this machine sees their locks."""
     held = {work.name for work in (out / "work").glob("*/") if _is_held(work)}
-    return [index for index, (name, state) in enumerate(zip(found.tasks, now, strict=True))
-            if name in held and state != DONE]  # fmt: skip
+    return [
+        index
+        for index, (name, state) in enumerate(zip(found.tasks, now, strict=True))
+        if name in held and state != DONE
+    ]
 
 
 def _is_held(out: Path) -> bool:
     """Whether a process on this machine works in a folder."""
     try:
-        with files.only_one(out, patience_s=0.0):
+        with atomic_files.only_one(out, patience_s=0.0):
             return False
-    except files.Busy:
+    except atomic_files.Busy:
         return True
-    except files.WriteFailed:  # a folder that this user may only read
+    except atomic_files.WriteFailed:  # a folder that this user may only read
         return (out / PROGRESS).is_file()  # of a task none is: it is told as missing

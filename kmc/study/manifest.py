@@ -1,10 +1,10 @@
 """The folder of a study: its manifest, and which tasks are done, failed or missing.
 
-    DIR/study.json          the manifest: axes, seeds, and a hash for every task
-    DIR/tasks/<hash>.nc     a finished task's dataset
-    DIR/failed/<hash>.json  why a task failed; gone when it succeeds
-    DIR/work/<hash>/        a task that is under way, as `kmc run` keeps it
-    DIR/tasks.csv           one row a task
+DIR/study.json          the manifest: axes, seeds, and a hash for every task
+DIR/tasks/<hash>.nc     a finished task's dataset
+DIR/failed/<hash>.json  why a task failed; gone when it succeeds
+DIR/work/<hash>/        a task that is under way, as `kmc run` keeps it
+DIR/tasks.csv           one row a task
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from kmc import files, netcdf, outputs, provenance
-from kmc.errors import CorruptFile, UserError
-from kmc.protocol import SAMPLE_LIMIT
+from kmc.core import atomic_files, output_paths
+from kmc.core.errors import CorruptFile, UserError
+from kmc.inputs.protocol import SAMPLE_LIMIT
+from kmc.io import netcdf, provenance
 from kmc.study.axes import Axis
 from kmc.study.definition import Study
 
@@ -96,10 +97,17 @@ class Failure(NamedTuple):
 
 
 def _record(axis: Axis) -> AxisRecord:
-    return AxisRecord(name=axis.name, unit=axis.unit, values=[level.value for level in axis.levels],
-                      labels=[str(level.given) for level in axis.levels],
-                      changes=[{name: str(one.given) for name, one in level.changes.items()}
-                               for level in axis.levels if level.changes is not None])  # fmt: skip
+    return AxisRecord(
+        name=axis.name,
+        unit=axis.unit,
+        values=[level.value for level in axis.levels],
+        labels=[str(level.given) for level in axis.levels],
+        changes=[
+            {name: str(one.given) for name, one in level.changes.items()}
+            for level in axis.levels
+            if level.changes is not None
+        ],
+    )
 
 
 def manifest_of(study: Study, out: Path) -> Manifest:
@@ -108,10 +116,16 @@ def manifest_of(study: Study, out: Path) -> Manifest:
     told = json.dumps([[axis.model_dump(exclude_defaults=True) for axis in axes], study.seeds, study.hashes])
     source = os.path.relpath(Path(study.path).resolve(), out.resolve())
     return Manifest(
-        name=study.name, description=study.description, axes=axes, seeds=list(study.seeds),
-        samples=study.samples, tasks=list(study.hashes), hash=hashlib.sha256(told.encode()).hexdigest(),
-        versions=provenance.versions(), command={"study": source, "sets": list(study.sets)},
-    )  # fmt: skip
+        name=study.name,
+        description=study.description,
+        axes=axes,
+        seeds=list(study.seeds),
+        samples=study.samples,
+        tasks=list(study.hashes),
+        hash=hashlib.sha256(told.encode()).hexdigest(),
+        versions=provenance.versions(),
+        command={"study": source, "sets": list(study.sets)},
+    )
 
 
 def is_study(out: Path) -> bool:
@@ -136,25 +150,29 @@ def read_manifest(out: Path) -> Manifest:
 
 def claim(out: Path, study: Study) -> None:
     """Whether `study` may use `out`. Writes nothing. Raises UserError."""
-    if not outputs.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
+    if not output_paths.claim(out, "study") or not is_study(
+        out
+    ):  # results whose manifest was removed are kept
         return
     old = read_manifest(out)
     if old.name != study.name:
-        raise UserError(f'{out} holds the study "{old.name}"',
-                        next_step=f"call its folder or file {old.name} again, or choose another --out")
+        raise UserError(
+            f'{out} holds the study "{old.name}"',
+            next_step=f"call its folder or file {old.name} again, or choose another --out",
+        )
 
 
 def write_manifest(out: Path, manifest: Manifest) -> None:
     """Put the manifest into `out`, which is made. Raises WriteFailed."""
     make_folders(out)
-    files.write_whole(out / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    atomic_files.write_whole(out / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
 def make_folders(out: Path) -> list[Path]:
     """`out` and what it keeps tasks in: copies of a study leave empty folders out. Raises WriteFailed."""
     folders = [out, *(out / name for name in ("tasks", "failed", "work"))]
     for folder in folders:
-        files.make_folder(folder)
+        atomic_files.make_folder(folder)
     return folders
 
 
@@ -186,8 +204,11 @@ def _stems(folder: Path, suffix: str) -> set[str]:
 
 def failures(out: Path, manifest: Manifest, found: list[str]) -> list[Failure]:
     """Why the tasks failed that are `failed` in `found`."""
-    return [Failure(index, reason(out, name))
-            for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)) if state == FAILED]
+    return [
+        Failure(index, reason(out, name))
+        for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True))
+        if state == FAILED
+    ]
 
 
 def reason(out: Path, name: str) -> str:
@@ -210,11 +231,13 @@ def write_table(out: Path, manifest: Manifest, failed: Mapping[int, str] | None 
         if found[index] == MISSING:
             found[index], reasons[index] = FAILED, reason
     names = [axis.name for axis in manifest.axes]
-    rows = ([index, *manifest.place(index).values(), name, state, reasons.get(index, "")]
-            for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True)))  # fmt: skip
-    text = files.csv_text(["task", *names, "replicate", "seed", "hash", "state", "reason"], rows)
+    rows = (
+        [index, *manifest.place(index).values(), name, state, reasons.get(index, "")]
+        for index, (name, state) in enumerate(zip(manifest.tasks, found, strict=True))
+    )
+    text = atomic_files.csv_text(["task", *names, "replicate", "seed", "hash", "state", "reason"], rows)
     path, before, after = out / "tasks.csv", b"", text.encode()
     with contextlib.suppress(OSError):
         before = path.read_bytes()
     if before != after:
-        files.write_whole(path, after)
+        atomic_files.write_whole(path, after)

@@ -15,12 +15,12 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from kmc import netcdf
-from kmc.errors import CorruptFile
-from kmc.migrate import current
+from kmc.core.errors import CorruptFile
+from kmc.io import netcdf
+from kmc.io.schema_migration import current
+from kmc.io.variables import CONVENTIONS, SCHEMA_VERSION, TRACES
 from kmc.study import manifest as records
 from kmc.study.manifest import DONE, FAILED, MISSING, Manifest
-from kmc.variables import CONVENTIONS, SCHEMA_VERSION, TRACES
 
 SAMPLE, REPLICATE = "sample", "replicate"
 _NUMBERS = {MISSING: 0, DONE: 1, FAILED: 2}
@@ -46,12 +46,21 @@ def open_study(out: str | Path) -> xr.Dataset:
     names = np.array(found.tasks).reshape(found.shape)
     numbers = np.vectorize(_NUMBERS.__getitem__, otypes=[np.int8])(state)
     flags = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": "missing done failed"}
-    data = {**traces, "state": (dims, numbers, {"units": "1", "long_name": "state of the task", **flags}),
-            "task": (dims, names, {"long_name": "hash of the task"})}  # fmt: skip
+    data = {
+        **traces,
+        "state": (dims, numbers, {"units": "1", "long_name": "state of the task", **flags}),
+        "task": (dims, names, {"long_name": "hash of the task"}),
+    }
     attributes = {
-        "Conventions": CONVENTIONS, "schema_version": SCHEMA_VERSION, "title": f"Study {found.name}",
-        "study": found.name, "description": found.description, "study_hash": found.hash,
-        "versions": json.dumps(found.versions, sort_keys=True), "folder": str(out)}  # fmt: skip
+        "Conventions": CONVENTIONS,
+        "schema_version": SCHEMA_VERSION,
+        "title": f"Study {found.name}",
+        "study": found.name,
+        "description": found.description,
+        "study_hash": found.hash,
+        "versions": json.dumps(found.versions, sort_keys=True),
+        "folder": str(out),
+    }
     for name in (str(one) for one in names[state == DONE]):
         with contextlib.suppress(CorruptFile):  # the others can be read
             attributes["run"] = read_attribute(records.result_path(out, name), "run")
@@ -65,8 +74,10 @@ def _coordinates(found: Manifest) -> dict[str, Any]:
         attributes = {"long_name": f"axis of the study: {axis.name}"}
         attributes |= {"units": axis.unit} if axis.unit else {}
         coordinates[axis.name] = (axis.name, np.array(axis.values), attributes)
-    about = {REPLICATE: (np.arange(len(found.seeds)), "number of the device of a variant"),
-             "seed": (np.array(found.seeds), "seed of the device")}  # fmt: skip
+    about = {
+        REPLICATE: (np.arange(len(found.seeds)), "number of the device of a variant"),
+        "seed": (np.array(found.seeds), "seed of the device"),
+    }
     for name, (values, told) in about.items():
         coordinates[name] = (REPLICATE, values, {"units": "1", "long_name": told})
     return coordinates
@@ -91,8 +102,7 @@ class _Traces(BackendArray):
 
     def __getitem__(self, key: Any) -> Any:
         """Called by xarray, with an indexer of its own."""
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read)  # fmt: skip
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         """The values at `key`: for every dimension a number, a slice or an array of places."""

@@ -7,9 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from kmc import files, threads
-from kmc.errors import UserError
-from kmc.outputs import Kind
+from kmc.core import atomic_files, blas_threads
+from kmc.core.errors import UserError
+from kmc.core.output_paths import Kind
 from kmc.study.definition import Study
 
 _MEMORY = "--mem-per-cpu"  # which is ours to begin with, and then the user's
@@ -19,8 +19,11 @@ _ELEMENTS = 1000  # SLURM's own limit is 1001 unless its administrator says othe
 _OURS = r"^# \d+ tasks, \d+ an element\. Submit it"
 _MARK = re.compile(_OURS, re.MULTILINE)
 # The lines that follow it: whatever else is there is the user's.
-_BELOW = re.compile(rf"""\#\ \d+\ tasks,|export\ {threads.VARIABLES[0]}|worst=0|for\ \(\(task|\s+\["""
-                    r"""|.*--task\ "\$task"|done$|exit\ |$""", re.VERBOSE)
+_BELOW = re.compile(
+    rf"""\#\ \d+\ tasks,|export\ {blas_threads.VARIABLES[0]}|worst=0|for\ \(\(task|\s+\["""
+    r"""|.*--task\ "\$task"|done$|exit\ |$""",
+    re.VERBOSE,
+)
 SCRIPT = Kind((".sh", ".bash", ".slurm", ".sbatch", ".job", ""), _OURS.encode())
 
 _SCRIPT = """\
@@ -49,17 +52,27 @@ def write_script(study: Study, out: Path, path: Path) -> Path:
     the one that counts the tasks stay. Raises UserError for such below it.
     """
     block = -(-study.count // _ELEMENTS)
-    command = [sys.executable, "-m", "kmc", "study", str(Path(study.path).resolve()),
-               "--out", str(out.resolve())]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "kmc",
+        "study",
+        str(Path(study.path).resolve()),
+        "--out",
+        str(out.resolve()),
+    ]
     for text in study.sets:
         command += ["--set", text]
     text = _SCRIPT.format(
-        job=shlex.quote(f"kmc-{study.name}"), last=-(-study.count // block) - 1, block=block,
-        tasks=study.count, command=shlex.join(command),
-        threads=" ".join(f"{name}=1" for name in threads.VARIABLES),
+        job=shlex.quote(f"kmc-{study.name}"),
+        last=-(-study.count // block) - 1,
+        block=block,
+        tasks=study.count,
+        command=shlex.join(command),
+        threads=" ".join(f"{name}=1" for name in blas_threads.VARIABLES),
         logs=shlex.quote(str(out.resolve()).replace("%", "%%") + "/slurm-%A_%a.log"),
-    )  # fmt: skip
-    files.write_whole(path, _with_own(text, path).encode())
+    )
+    atomic_files.write_whole(path, _with_own(text, path).encode())
     return path
 
 
@@ -71,8 +84,11 @@ def _with_own(text: str, path: Path) -> str:
         return text
     extra = next((line for line in old[found.start() :].splitlines() if not _BELOW.match(line)), None)
     if extra is not None:
-        raise UserError(f"{path} has a line of yours below ours: {extra.strip():.60}", "--slurm",
-                        next_step=f'move it above "{found[0]}", or choose another file')  # fmt: skip
+        raise UserError(
+            f"{path} has a line of yours below ours: {extra.strip():.60}",
+            "--slurm",
+            next_step=f'move it above "{found[0]}", or choose another file',
+        )
     before, head = old[: found.start()].splitlines(), text[: place.start()].splitlines()
     given, ours = {_option(line): line for line in before}, {_option(line) for line in head}
     head = [given.get(_MEMORY, line) if _option(line) == _MEMORY else line for line in head]

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kmc import dataset, files, netcdf, provenance
-from kmc.errors import CorruptFile, UserError
-from kmc.outfolder import describe
-from kmc.progress import Progress
-from kmc.runfile import RunFile
-from kmc.runner import Outcome, execute, fresh
+from kmc.core import atomic_files
+from kmc.core.errors import CorruptFile, UserError
+from kmc.core.progress import Progress
+from kmc.inputs.run_file import RunFile
+from kmc.io import dataset, netcdf, provenance
+from kmc.io.run_folder import describe
+from kmc.simulation.run_to_folder import Outcome, execute, fresh
 from kmc.study.manifest import DONE, FAILED, failure_path, result_path
 
 STOPPED = "stopped"
@@ -34,8 +35,9 @@ class Result(NamedTuple):
     wall_s: float = 0.0
 
 
-def perform(run: RunFile, out: Path, progress: Progress | None = None,
-            should_stop: Callable[[], bool] | None = None) -> Result:  # fmt: skip
+def perform(
+    run: RunFile, out: Path, progress: Progress | None = None, should_stop: Callable[[], bool] | None = None
+) -> Result:
     """Do the task `run`, whose name is its hash, in the study's folder `out`; a finished one is left alone.
 
     Whatever goes wrong is the result's reason, and is kept in out/failed.
@@ -57,7 +59,7 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
             _keep(run, out, outcome.dataset)
             return Result(DONE, "", time.monotonic() - started)
         reason, more = outcome.reason, ""
-    except files.Busy as error:  # it is under way elsewhere, which is no failure to be kept
+    except atomic_files.Busy as error:  # it is under way elsewhere, which is no failure to be kept
         return Result(FAILED, str(error), time.monotonic() - started)
     except UserError as error:
         reason, more = str(error), ""
@@ -71,8 +73,7 @@ def perform(run: RunFile, out: Path, progress: Progress | None = None,
     return Result(FAILED, reason, time.monotonic() - started)
 
 
-def _at_once(run: RunFile, out: Path, progress: Progress | None,
-             should_stop: Callable[[], bool]) -> Any:  # fmt: skip
+def _at_once(run: RunFile, out: Path, progress: Progress | None, should_stop: Callable[[], bool]) -> Any:
     """None where the task was short, and its dataset was written at once; else what the runner takes on."""
     if run.snapshots or (out / "work" / run.name).is_dir():
         return _TO_RUNNER
@@ -88,17 +89,29 @@ def _at_once(run: RunFile, out: Path, progress: Progress | None,
     return None
 
 
-def _patiently(run: RunFile, out: Path, progress: Progress | None, should_stop: Callable[[], bool],
-               begun: Any, spent_s: float) -> Outcome:  # fmt: skip
+def _patiently(
+    run: RunFile,
+    out: Path,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+    begun: Any,
+    spent_s: float,
+) -> Outcome:
     """Run in the task's own folder. One that is busy is waited for, one that is damaged is begun again."""
     work, end, again = out / "work" / run.name, time.monotonic() + _PATIENCE_S, True
     while True:
         try:
-            return execute(run, work, resume=True, progress=progress, should_stop=should_stop,
-                           checkpoint_every_s=_CHECKPOINT_S,
-                           begun=None if begun is _TO_RUNNER else begun,
-                           spent_s=0.0 if begun is _TO_RUNNER else spent_s)  # fmt: skip
-        except files.Busy:
+            return execute(
+                run,
+                work,
+                resume=True,
+                progress=progress,
+                should_stop=should_stop,
+                checkpoint_every_s=_CHECKPOINT_S,
+                begun=None if begun is _TO_RUNNER else begun,
+                spent_s=0.0 if begun is _TO_RUNNER else spent_s,
+            )
+        except atomic_files.Busy:
             if time.monotonic() > end or should_stop():
                 raise
             time.sleep(0.1)
@@ -112,7 +125,7 @@ def _patiently(run: RunFile, out: Path, progress: Progress | None, should_stop: 
 def _keep(run: RunFile, out: Path, merged: Path) -> None:
     """Put the finished dataset in its place, where there is no sound one yet, and clear what led to it."""
     if not netcdf.is_sound(result_path(out, run.name)):
-        with files.explained(result_path(out, run.name)):
+        with atomic_files.explained(result_path(out, run.name)):
             os.replace(merged, result_path(out, run.name))
     _clear_failure(out, run.name)
     shutil.rmtree(merged.parent, ignore_errors=True)
@@ -126,5 +139,5 @@ def _clear_failure(out: Path, name: str) -> None:
 def keep_failure(out: Path, name: str, reason: str, more: str = "") -> None:
     """Write why a task failed; on a full disk the reason is only told."""
     text = json.dumps({"reason": reason, "traceback": more}, indent=1)
-    with contextlib.suppress(files.WriteFailed):
-        files.write_whole(failure_path(out, name), text.encode())
+    with contextlib.suppress(atomic_files.WriteFailed):
+        atomic_files.write_whole(failure_path(out, name), text.encode())

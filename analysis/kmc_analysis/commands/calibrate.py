@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc import outputs, threads
-from kmc.commands._options import Json, Quiet, Workers
-from kmc.errors import UserError
+from kmc.cli.commands._options import Json, Quiet, Workers
+from kmc.core import blas_threads, output_paths
+from kmc.core.errors import UserError
 
 if TYPE_CHECKING:
-    from kmc_analysis.calibrate.fit import Posterior
-    from kmc_analysis.reproduce.session import Extent
+    from kmc_analysis.calibration.card_fit import Posterior
+    from kmc_analysis.experiment.reproduce.figure_runs import Extent
 
 Paths = Annotated[
     list[str] | None,
@@ -58,17 +58,17 @@ def calibrate(
 
         kmc calibrate electrode.resistivity --target S28_conductance_law
     """
-    from kmc.progress import spinner
-    from kmc.stopping import stopping
-    from kmc_analysis.calibrate.fit import Simulated, Stopped, finished, posterior, search
-    from kmc_analysis.calibrate.parameters import DEFAULT, free
-    from kmc_analysis.reproduce.session import Extent
+    from kmc.core.interrupts import stopping
+    from kmc.core.progress import spinner
+    from kmc_analysis.calibration.card_fit import Simulated, Stopped, finished, posterior, search
+    from kmc_analysis.calibration.parameters import DEFAULT, free
+    from kmc_analysis.experiment.reproduce.figure_runs import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT, reach=reach)
     extent = Extent(seed, seeds, quick)
     wanted = _targets(keys or [], extent)
-    with outputs.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
-        judge = Simulated(out / "runs", extent, workers or threads.cores(), asked, wanted)
+    with output_paths.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
+        judge = Simulated(out / "runs", extent, workers or blas_threads.cores(), asked, wanted)
         study = search(parameters, judge, out, trials, seed, tell, extent, wanted)
     if asked() and not finished(study):
         raise Stopped("interrupted before the first trial was done; the same command goes on")
@@ -78,8 +78,8 @@ def calibrate(
 
 def _targets(keys: list[str], extent: Extent) -> set[str]:
     """What is fitted to: all, or the targets chosen. UserError for one of which --quick runs no device."""
-    from kmc_analysis.calibrate.loss import fitted_targets
-    from kmc_analysis.figures import judging
+    from kmc_analysis.calibration.loss import fitted_targets
+    from kmc_analysis.experiment.figures import judging
 
     found = set(fitted_targets(keys))
     for key in keys:
@@ -91,7 +91,7 @@ def _targets(keys: list[str], extent: Extent) -> set[str]:
 
 def _told_if_stopped(stopped: bool) -> int:
     """The exit code of a search that has something to show, and a line where it was interrupted."""
-    from kmc.progress import say
+    from kmc.core.progress import say
 
     if stopped:
         say("interrupted; the same command goes on")
@@ -100,20 +100,24 @@ def _told_if_stopped(stopped: bool) -> int:
 
 def _end(study: Any, found: list[Posterior], out: Path, as_json: bool) -> None:
     """Write the cards and print what was found. Raises Failed where that rests on no target."""
-    from kmc.files import finite
-    from kmc_analysis.calibrate.fit import Failed
-    from kmc_analysis.calibrate.loss import is_number
-    from kmc_analysis.calibrate.outputs import write_cards
+    from kmc.core.atomic_files import finite
+    from kmc_analysis.calibration.card_fit import Failed
+    from kmc_analysis.calibration.fitted_cards import write_cards
+    from kmc_analysis.calibration.loss import is_number
 
     values = study.best_trial.user_attrs["found"]
     known = [key for key, value in values.items() if is_number(value)]
     if not known:
-        raise Failed("no target has a number in the best trial, so there is no card to write",
-                     next_step="take more --seeds or leave out --quick, with another --out")  # fmt: skip
+        raise Failed(
+            "no target has a number in the best trial, so there is no card to write",
+            next_step="take more --seeds or leave out --quick, with another --out",
+        )
     cards = [str(path) for path in write_cards(found, known, out.resolve().name, out)]
     if as_json:
-        told = {one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
-                for one in found}  # fmt: skip
+        told = {
+            one.free.path: {"best": one.best, "mean": one.mean, "sigma": one.sigma, "unit": one.free.unit}
+            for one in found
+        }
         whole = {"loss": study.best_value, "targets": values, "parameters": told, "cards": cards}
         print(json.dumps(finite(whole), indent=1))
         return

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Quiet
-from kmc.errors import UserError
-from kmc.progress import say
+from kmc.cli.commands._options import Json, Quiet
+from kmc.core.errors import UserError
+from kmc.core.progress import say
 
 compact = typer.Typer(
     add_completion=False,
@@ -57,12 +57,20 @@ Resamples = Annotated[
 @compact.command()
 def models(as_json: Json = False) -> None:
     """List the models, their sources and where they hold."""
-    from kmc_analysis.compact.model import load_model, model_names
+    from kmc_analysis.compact.equations.model import load_model, model_names
 
     found = [load_model(name) for name in model_names()]
     if as_json:
-        rows = [{"name": m.name, "title": m.title, "source": m.source, "validity": m.validity,
-                 "parameters": [p.model_dump() for p in m.parameters]} for m in found]  # fmt: skip
+        rows = [
+            {
+                "name": m.name,
+                "title": m.title,
+                "source": m.source,
+                "validity": m.validity,
+                "parameters": [p.model_dump() for p in m.parameters],
+            }
+            for m in found
+        ]
         typer.echo(json.dumps(rows, indent=2))
         return
     for model in found:
@@ -93,23 +101,26 @@ def fit(
 
         kmc compact fit sweep.csv pulses.csv --model vteam --held-out train.csv
     """
-    from kmc_analysis.compact import data, exports, report, spreads
-    from kmc_analysis.compact import fit as fits
-    from kmc_analysis.compact import programmed as law
-    from kmc_analysis.compact.model import load_model
+    from kmc_analysis.compact.equations.model import load_model
+    from kmc_analysis.compact.export import model_files
+    from kmc_analysis.compact.fitting import fit_data, fit_report, parameter_spreads
+    from kmc_analysis.compact.fitting import model_fit as fits
+    from kmc_analysis.compact.fitting import programmed_conductance as law
 
-    loaded = exports.starting_at(load_model(model), start)
-    fixed = exports.read_changes(loaded, fix or [])
+    loaded = model_files.starting_at(load_model(model), start)
+    fixed = model_files.read_changes(loaded, fix or [])
     single, unseen = _parted(datasets, held_out or [])
-    spreads.check(loaded, spread or [], [one.name for one in _warned(single)])
-    traces, devices = data.typical(single), law.programmed(data.read_all(programmed or []))
+    parameter_spreads.check(loaded, spread or [], [one.name for one in _warned(single)])
+    traces, devices = fit_data.typical(single), law.programmed(fit_data.read_all(programmed or []))
     with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
         found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
-        loaded = spreads.added(loaded, single, found.values, spread or [])
+        loaded = parameter_spreads.added(loaded, single, found.values, spread or [])
     _untold(loaded, spread or [])
-    loaded = exports.of_fit(loaded, found, traces, _of_spread(loaded, spread, start))
-    written = report.write(found, traces, unseen, out, devices) + exports.write(loaded, found.values, out)
-    _tell((report.summary if as_json else report.text)(found, devices), list(map(str, written)))
+    loaded = model_files.of_fit(loaded, found, traces, _of_spread(loaded, spread, start))
+    written = fit_report.write(found, traces, unseen, out, devices) + model_files.write(
+        loaded, found.values, out
+    )
+    _tell((fit_report.summary if as_json else fit_report.text)(found, devices), list(map(str, written)))
 
 
 def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
@@ -127,15 +138,17 @@ def _untold(model: Any, names: list[str]) -> None:
     """Which of the spreads that were asked for the traces did not tell."""
     missing = [name for name in names if name not in model.spread["device"]]
     if missing:
-        say(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
-            "spread")  # fmt: skip
+        say(
+            f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
+            "spread"
+        )
 
 
 @contextlib.contextmanager
 def _working(out: Path, told: str, quiet: bool) -> Iterator[Callable[[str], None]]:
     """The folder is there before the work, which takes minutes."""
-    from kmc.outputs import folder
-    from kmc.progress import spinner
+    from kmc.core.output_paths import folder
+    from kmc.core.progress import spinner
 
     with folder(out, "compact"), spinner(told, quiet, lines=False) as tell:
         yield tell
@@ -143,9 +156,9 @@ def _working(out: Path, told: str, quiet: bool) -> Iterator[Callable[[str], None
 
 def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list[Any]]:
     """The traces to fit, one by one, and what is to predict, which is none of them, whatever names it."""
-    from kmc_analysis.compact import data
+    from kmc_analysis.compact.fitting import fit_data
 
-    fitted, unseen = data.places(datasets), data.places(held_out)
+    fitted, unseen = fit_data.places(datasets), fit_data.places(held_out)
     kept = {path: one for path, one in fitted.items() if path not in unseen}
     if not kept:
         raise UserError("no trace is left to fit: all are held out", next_step="hold fewer of them out")
@@ -156,9 +169,11 @@ def _parted(datasets: list[Path], held_out: list[Path]) -> tuple[list[Any], list
     _told([*traces, *predicted])
     for one in predicted:
         if not one.used.any():
-            raise UserError(f"{one.name} has no point to predict: none has a current along its voltage",
-                            next_step="do not hold it out")  # fmt: skip
-    return traces, data.typical(predicted)
+            raise UserError(
+                f"{one.name} has no point to predict: none has a current along its voltage",
+                next_step="do not hold it out",
+            )
+    return traces, fit_data.typical(predicted)
 
 
 def _told(traces: list[Any]) -> None:
@@ -166,12 +181,16 @@ def _told(traces: list[Any]) -> None:
     against = [one for one in traces if one.against]
     if against:
         shown = _shown([f"{one.name}: {one.against}" for one in against], ", ")
-        say(f"warning: {sum(one.against for one in against)} points have no current or one against the "
-            f"voltage, and are left out ({shown})")  # fmt: skip
+        say(
+            f"warning: {sum(one.against for one in against)} points have no current or one against the "
+            f"voltage, and are left out ({shown})"
+        )
     most = max(traces, key=lambda one: one.lost)
     if most.lost > MOST_LOST:
-        say(f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
-            f"({most.name}), all of which a fit gives to the device")  # fmt: skip
+        say(
+            f"warning: up to {100.0 * most.lost:.1f} % of the source's voltage drop before the device "
+            f"({most.name}), all of which a fit gives to the device"
+        )
 
 
 def _shown(names: list[str], between: str) -> str:
@@ -183,8 +202,10 @@ def _warned(traces: list[Any]) -> list[Any]:
     """The same traces; says where what is fitted as one device are several."""
     devices = sorted({one.device for one in traces if one.device})
     if len(devices) > 1:
-        say(f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
-            "them alone write its traces with kmc compact traces, and fit their CSV")  # fmt: skip
+        say(
+            f"warning: {len(devices)} devices are fitted as one ({_shown(devices, '; ')}); for one of "
+            "them alone write its traces with kmc compact traces, and fit their CSV"
+        )
     return traces
 
 
@@ -219,15 +240,15 @@ def table(
 
         kmc compact table sweep.nc pulse.nc --held-out train.nc --out errors
     """
-    from kmc_analysis.compact import data
-    from kmc_analysis.compact import table as tables
-    from kmc_analysis.compact.model import load_model, model_names
+    from kmc_analysis.compact.equations.model import load_model, model_names
+    from kmc_analysis.compact.fitting import fit_data
+    from kmc_analysis.compact.fitting import model_comparison as tables
 
     names = model or model_names()
     for name in names:
         load_model(name)
     single, unseen = _parted(datasets, held_out or [])
-    traces = data.typical(single)
+    traces = fit_data.typical(single)
     with _working(out, f"fitting {len(names)} models to {len(traces)} trace(s)", quiet) as tell:
         made = tables.rows(tables.fits(names, traces, unseen, seed, generations, tell))
     written = tables.write(made, out)
@@ -248,11 +269,11 @@ def traces(
 
         kmc compact traces runs/compact_ogb_20nm/out --out traces
     """
-    from kmc.outputs import folder
-    from kmc_analysis.compact import simulated
+    from kmc.core.output_paths import folder
+    from kmc_analysis.metrics import trace_columns
 
     with folder(out, "compact"):
-        written = simulated.write(datasets, out)
+        written = trace_columns.write(datasets, out)
     _list(written, as_json)
 
 
@@ -260,8 +281,10 @@ def traces(
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
     out: Folder,
-    parameters: Annotated[Path | None, typer.Option(
-        "--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own.")] = None,
+    parameters: Annotated[
+        Path | None,
+        typer.Option("--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own."),
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.'),
@@ -284,15 +307,16 @@ def export(
 
         kmc compact export silver --set "V_th=0.4 V" --name low --out low
     """
-    from kmc.outputs import folder
-    from kmc_analysis.compact import exports, reserved
-    from kmc_analysis.compact.model import load_model
+    from kmc.core.output_paths import folder
+    from kmc_analysis.compact.equations import reserved_names
+    from kmc_analysis.compact.equations.model import load_model
+    from kmc_analysis.compact.export import model_files
 
-    loaded = exports.starting_at(load_model(model), parameters)
-    values = loaded.values(exports.read_changes(loaded, set or []))
+    loaded = model_files.starting_at(load_model(model), parameters)
+    values = loaded.values(model_files.read_changes(loaded, set or []))
     loaded = replace(loaded, origin="; ".join([loaded.origin, *(set or [])]))
     if name is not None:
-        reserved.check_model(name)
+        reserved_names.check_model(name)
     with folder(out, "compact"):
-        written = exports.write(loaded, values, out, name)
+        written = model_files.write(loaded, values, out, name)
     _list(written, as_json)

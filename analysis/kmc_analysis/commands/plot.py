@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kmc.commands._options import Json
+from kmc.cli.commands._options import Json
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="TRACE...", help="Datasets, out folders of runs or studies, CSVs.")
@@ -18,15 +18,16 @@ Against = Annotated[
     str, typer.Option("--against", help="voltage, time, or auto: the voltage where the runs are swept.")
 ]
 
-Linear = Annotated[
-    bool, typer.Option("--linear", help="The current with its sign, on a linear axis.")
-]
+Linear = Annotated[bool, typer.Option("--linear", help="The current with its sign, on a linear axis.")]
 
 
 def plot(
-    paths: Paths, out: Out = Path("traces.png"), against: Against = "auto", linear: Linear = False,
+    paths: Paths,
+    out: Out = Path("traces.png"),
+    against: Against = "auto",
+    linear: Linear = False,
     as_json: Json = False,
-) -> int:  # fmt: skip
+) -> int:
     """Draw the current of runs, studies and measurements beside each other; print the picture's path.
 
     A measurement is a CSV with the columns time_s, voltage_source_V and current_A.
@@ -41,13 +42,17 @@ def plot(
 
         kmc plot out mine.csv --linear --out signs.png
     """
-    from kmc.errors import UserError, nearest
-    from kmc.outputs import PICTURE, check_file
-    from kmc_analysis.overlay import AXES, draw
+    from kmc.core.errors import UserError, nearest
+    from kmc.core.output_paths import PICTURE, check_file
+    from kmc_analysis.plotting.overlay import AXES, draw
 
     if against not in AXES:
-        raise UserError(f'nothing is drawn against "{against}"', "--against", nearest(against, AXES),
-                        f"use one of: {', '.join(AXES)}")  # fmt: skip
+        raise UserError(
+            f'nothing is drawn against "{against}"',
+            "--against",
+            nearest(against, AXES),
+            f"use one of: {', '.join(AXES)}",
+        )
     check_file(out, PICTURE)
     picture = draw(paths, out, against, linear)
     typer.echo(json.dumps({"picture": str(picture)}) if as_json else str(picture))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kmc.commands._options import Json, Quiet
+from kmc.cli.commands._options import Json, Quiet
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study or of a run.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write this file; DIR/report.html if not given.")]
@@ -25,8 +25,8 @@ def report(folder: Folder, out: Out = None, as_json: Json = False, quiet: Quiet 
 
         kmc report runs/quick/out --out quick.html
     """
-    from kmc.progress import spinner
-    from kmc_analysis.report.build import placed, write
+    from kmc.core.progress import spinner
+    from kmc_analysis.report.page import placed, write
 
     with placed(folder, out), spinner("writing the report", quiet, lines=False) as tell:
         path = write(folder, out, tell)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc import threads
-from kmc.commands._options import Json, Picture, Quiet, Sets, Workers
+from kmc.cli.commands._options import Json, Picture, Quiet, Sets, Workers
+from kmc.core import blas_threads
 
 if TYPE_CHECKING:
-    from kmc_analysis.reproduce.run import Reproduction
+    from kmc_analysis.experiment.reproduce.run_figures import Reproduction
 
 Keys = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY]...", help="Targets to run; all of them if not given.")
@@ -63,21 +63,21 @@ def reproduce(
 
         kmc reproduce S14_gold_electrode --set settings.ion_pairs=false --out bare
     """
-    from kmc import outputs
-    from kmc_analysis.reproduce.run import Reproduction
-    from kmc_analysis.reproduce.session import Changes, Extent
-    from kmc_analysis.reproduce.targets import chosen
+    from kmc.core import output_paths
+    from kmc_analysis.experiment.reproduce.figure_runs import Changes, Extent
+    from kmc_analysis.experiment.reproduce.run_figures import Reproduction
+    from kmc_analysis.experiment.targets.targets import chosen
 
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
-    outputs.claim(out, "reproduce")
+    output_paths.claim(out, "reproduce")
     made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
-    return _go(made, workers or threads.cores(), minutes, as_json, quiet)
+    return _go(made, workers or blas_threads.cores(), minutes, as_json, quiet)
 
 
 def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, quiet: bool) -> int:
-    from kmc.progress import say
-    from kmc.stopping import stopping
-    from kmc.study.telling import shown
+    from kmc.core.interrupts import stopping
+    from kmc.core.progress import say
+    from kmc.study.study_progress import shown
 
     with stopping() as asked, shown("reproduce", quiet) as telling:
         finished = made.go(workers, telling, _until(minutes, asked))
@@ -99,31 +99,37 @@ def _until(minutes: float | None, asked: Callable[[], bool]) -> Callable[[], boo
 
 
 def _print(made: Reproduction, as_json: bool) -> None:
-    from kmc.commands._tables import show_rows
-    from kmc.progress import say
-    from kmc_analysis.reproduce import board
+    from kmc.cli.commands._tables import show_rows
+    from kmc.core.progress import say
+    from kmc_analysis.experiment.reproduce import scoreboard
 
     rows = list(made.rows.values())
     if as_json:
         print(json.dumps(made.result(), indent=1))
         _warn(made)
         return
-    show_rows(board.HEADS, [board.cells(one) for one in rows], "Scoreboard")
-    say(board.summary(rows))
+    show_rows(scoreboard.HEADS, [scoreboard.cells(one) for one in rows], "Scoreboard")
+    say(scoreboard.summary(rows))
     _warn(made)
-    print(made.out / board.CSV_NAME)
+    print(made.out / scoreboard.CSV_NAME)
 
 
 def _warn(made: Reproduction) -> None:
     """Say which rows do not compare with what would be made today."""
-    from kmc.progress import say
+    from kmc.core.progress import say
 
     if made.outdated():
-        say(f"runs of another engine are among those of {', '.join(made.outdated())}; another "
-            "--out makes them again")  # fmt: skip
+        say(
+            f"runs of another engine are among those of {', '.join(made.outdated())}; another "
+            "--out makes them again"
+        )
     if made.different:
-        say(f"other cards, programs or sources than today's decided {', '.join(made.different)}: rows that "
-            "stay from before; their keys make them again")  # fmt: skip
+        say(
+            f"other cards, programs or sources than today's decided {', '.join(made.different)}: rows that "
+            "stay from before; their keys make them again"
+        )
     if made.unknown:
-        say(f"unknown is what decided {', '.join(made.unknown)}: rows that stay from before; their keys make "
-            "them again")  # fmt: skip
+        say(
+            f"unknown is what decided {', '.join(made.unknown)}: rows that stay from before; their keys make "
+            "them again"
+        )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.commands._options import Json, Picture, Quiet, refuse_mixtures, sets
+from kmc.cli.commands._options import Json, Picture, Quiet, refuse_mixtures, sets
 
 if TYPE_CHECKING:
-    from kmc_analysis.reservoir.settings import Plan
+    from kmc_analysis.reservoir.plan import Plan
 
 PATIENCE_S = 60.0  # for another that writes results of the same plan into the folder
 File = Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A reservoir file.")]
@@ -54,11 +54,18 @@ def reservoir(
 
         kmc reservoir runs/firing_patterns/kinetic.yaml --write-study states.yaml
     """
-    from kmc.outputs import folder
-    from kmc_analysis.reservoir import settings
+    from kmc.core.output_paths import folder
+    from kmc_analysis.reservoir import plan as settings
 
-    refuse_mixtures({"--sweep": sweep or None, "--write-study": write_study, "--study": study,
-                     "--out": write_study and out, "--seeds": None if sweep else seeds})  # fmt: skip
+    refuse_mixtures(
+        {
+            "--sweep": sweep or None,
+            "--write-study": write_study,
+            "--study": study,
+            "--out": write_study and out,
+            "--seeds": None if sweep else seeds,
+        }
+    )
     plan, target = settings.load(file, set or [], seed), file.parent / "out" if out is None else out
     if write_study is not None:
         return _print(_study_written(plan, write_study), as_json, _show_written)
@@ -80,7 +87,7 @@ def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
 
 def _check(plan: Plan) -> None:
     """Read what the plan names, and say at once what of it is left out: before the work, not after."""
-    from kmc.progress import say
+    from kmc.core.progress import say
     from kmc_analysis.reservoir import pipeline
 
     if warning := pipeline.check(plan):
@@ -88,63 +95,71 @@ def _check(plan: Plan) -> None:
 
 
 def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
-    from kmc.files import only_one
-    from kmc.progress import spinner
-    from kmc_analysis.reservoir import identity, outputs, pipeline
+    from kmc.core.atomic_files import only_one
+    from kmc.core.progress import spinner
+    from kmc_analysis.reservoir import pipeline, plan_identity
+    from kmc_analysis.reservoir.results import result_files
 
     _check(plan)
     count = plan.seeds if seeds is None else seeds
-    identity.check_place(plan, range(plan.seed, plan.seed + count), out)
+    plan_identity.check_place(plan, range(plan.seed, plan.seed + count), out)
     with spinner("driving the devices", quiet) as tell:
         results = pipeline.run(plan, count, tell)
         with only_one(out, PATIENCE_S):
-            identity.check_place(plan, range(plan.seed, plan.seed + count), out)  # another may have written
-            summary = outputs.write(plan, results, out, picture, tell)
-    return _print(summary, as_json, outputs.show)
+            plan_identity.check_place(
+                plan, range(plan.seed, plan.seed + count), out
+            )  # another may have written
+            summary = result_files.write(plan, results, out, picture, tell)
+    return _print(summary, as_json, result_files.show)
 
 
 def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
-    from kmc.files import only_one
-    from kmc.progress import spinner
-    from kmc_analysis.reservoir import outputs
-    from kmc_analysis.reservoir import sweep as sweeping
+    from kmc.core.atomic_files import only_one
+    from kmc.core.progress import spinner
+    from kmc_analysis.reservoir.results import design_sweep as sweeping
+    from kmc_analysis.reservoir.results import result_files
 
     with spinner("sweeping", quiet) as tell:
         rows = sweeping.run(plan, plan.seeds if seeds is None else seeds, out, tell)
         with only_one(out, PATIENCE_S):
-            found = outputs.write_sweep(plan, rows, out, picture)
-    return _print(found, as_json, outputs.show_sweep)
+            found = result_files.write_sweep(plan, rows, out, picture)
+    return _print(found, as_json, result_files.show_sweep)
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
-    from kmc.outputs import check_file
-    from kmc_analysis.reservoir import kinetic, pipeline
-    from kmc_analysis.reservoir.feeding import wire
+    from kmc.core.output_paths import check_file
+    from kmc_analysis.reservoir import kinetic_states, pipeline
+    from kmc_analysis.reservoir.pulse_input import wire
 
-    check_file(path, kinetic.STUDY, "--write-study")
+    check_file(path, kinetic_states.STUDY, "--write-study")
     _check(plan)
     data = pipeline.trains_of(plan, plan.seed)
     wiring = wire(plan.feeding, plan.encoding, data.duration_s, plan.seed)
-    return kinetic.write_study(plan, data, wiring, path, plan.seed)
+    return kinetic_states.write_study(plan, data, wiring, path, plan.seed)
 
 
 def _show_written(found: dict[str, Any]) -> None:
-    print(f"{found['patterns']} patterns on {found['devices']} devices, {found['tasks']} tasks: "
-          f"kmc study {found['study']}")  # fmt: skip
+    print(
+        f"{found['patterns']} patterns on {found['devices']} devices, {found['tasks']} tasks: "
+        f"kmc study {found['study']}"
+    )
     print(found["study"])
 
 
 def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
-    from kmc.files import only_one
-    from kmc.progress import spinner
-    from kmc_analysis.reservoir import identity, kinetic, outputs, pipeline, written
+    from kmc.core.atomic_files import only_one
+    from kmc.core.progress import spinner
+    from kmc_analysis.reservoir import kinetic_states, matching_study, pipeline, plan_identity
+    from kmc_analysis.reservoir.results import result_files
 
-    study = written.states(plan, folder)
+    study = matching_study.states(plan, folder)
     _check(plan)
-    identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
+    plan_identity.check_place(plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan))
     with spinner("driving the devices", quiet):
         result = pipeline.run(plan, 1)[0]
     with only_one(out, PATIENCE_S):
-        identity.check_place(plan, [plan.seed], out, identity.COMPARISON, kinetic.entries(plan))
-        found = outputs.write_comparison(plan, study, result, out, picture)
-    return _print(found, as_json, outputs.show_comparison)
+        plan_identity.check_place(
+            plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan)
+        )
+        found = result_files.write_comparison(plan, study, result, out, picture)
+    return _print(found, as_json, result_files.show_comparison)

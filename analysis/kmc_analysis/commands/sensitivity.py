@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc import threads
-from kmc.commands._options import Json, Quiet, Workers
+from kmc.cli.commands._options import Json, Quiet, Workers
+from kmc.core import blas_threads
 
 if TYPE_CHECKING:
-    from kmc_analysis.calibrate.sensitivity import Influence
+    from kmc_analysis.calibration.sensitivity import Influence
 
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Targets whose figures are judged.")]
 Paths = Annotated[
@@ -51,19 +51,19 @@ def sensitivity(
 
         kmc sensitivity B5_time_to_set B6_time_to_forget --reach 0.2 --out local
     """
-    from kmc.outputs import folder
-    from kmc.progress import spinner
-    from kmc.stopping import stopping
-    from kmc_analysis.calibrate import sensitivity as effects
-    from kmc_analysis.calibrate.fit import Simulated
-    from kmc_analysis.calibrate.parameters import DEFAULT, free
-    from kmc_analysis.reproduce.session import Extent
-    from kmc_analysis.reproduce.targets import chosen
+    from kmc.core.interrupts import stopping
+    from kmc.core.output_paths import folder
+    from kmc.core.progress import spinner
+    from kmc_analysis.calibration import sensitivity as effects
+    from kmc_analysis.calibration.card_fit import Simulated
+    from kmc_analysis.calibration.parameters import DEFAULT, free
+    from kmc_analysis.experiment.reproduce.figure_runs import Extent
+    from kmc_analysis.experiment.targets.targets import chosen
 
     parameters, wanted = free(tuple(paths or DEFAULT), shared=False, reach=reach), chosen(keys)
     effects.check(wanted, parameters)
     with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
-        cores = workers or threads.cores()
+        cores = workers or blas_threads.cores()
         judge = effects.Lasting(Simulated(out, Extent(seed, seeds), cores, asked, set(keys)))
         found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
     return _end(found, out, as_json, judge.lost)
@@ -71,7 +71,7 @@ def sensitivity(
 
 def _end(found: list[Influence], out: Path, as_json: bool, lost: list[str]) -> int:
     """Tell the table; the exit code, once said how many points have no number and why the first."""
-    from kmc.progress import say
+    from kmc.core.progress import say
 
     _tell(found, out / "sensitivity.json", as_json)
     if lost:
@@ -81,9 +81,9 @@ def _end(found: list[Influence], out: Path, as_json: bool, lost: list[str]) -> i
 
 def _tell(found: list[Influence], path: Path, as_json: bool) -> None:
     """Write the table to `path`, and print it."""
-    from kmc.commands._tables import show_rows
-    from kmc.files import write_whole
-    from kmc_analysis.calibrate import sensitivity as effects
+    from kmc.cli.commands._tables import show_rows
+    from kmc.core.atomic_files import write_whole
+    from kmc_analysis.calibration import sensitivity as effects
 
     rows = effects.as_rows(found)
     write_whole(path, json.dumps(rows, indent=1).encode())

@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from kmc.provenance import run_of
-from kmc_analysis.metrics.pulses import pulse_ratio
-from kmc_analysis.metrics.states import Kept, reset_voltage, retention
-from kmc_analysis.metrics.supply import silver_current
+from kmc.io.provenance import run_of
+from kmc_analysis.metrics.conductance_states import Kept, reset_voltage, retention
+from kmc_analysis.metrics.pulse_trains import pulse_ratio
+from kmc_analysis.metrics.silver_supply import silver_current
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep
 START_V = 0.1 + 1e-9  # of a first look, at most: later in a voltage program the device may have switched

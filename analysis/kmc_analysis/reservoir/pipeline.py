@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc import streams
-from kmc_analysis.reservoir import trains as spikes
-from kmc_analysis.reservoir.devices import ALIKE, Population, device_model
-from kmc_analysis.reservoir.feeding import Wiring, patterns, wire
-from kmc_analysis.reservoir.laws import Laws, laws
-from kmc_analysis.reservoir.readout import Trained, train_devices, train_double
-from kmc_analysis.reservoir.settings import Plan
-from kmc_analysis.reservoir.trains import Trains
+from kmc.core import random_streams
+from kmc_analysis.reservoir import spike_trains as spikes
+from kmc_analysis.reservoir.linear_readout import Trained, train_devices, train_double
+from kmc_analysis.reservoir.node_devices import ALIKE, Population, device_model
+from kmc_analysis.reservoir.plan import Plan
+from kmc_analysis.reservoir.programming_laws import Laws, laws
+from kmc_analysis.reservoir.pulse_input import Wiring, patterns, wire
+from kmc_analysis.reservoir.spike_trains import Trains
 
 DOUBLE = "fp64"
 Telling = Callable[[str], None]
@@ -55,8 +55,12 @@ def check(plan: Plan) -> str:
     return "\n".join(found)
 
 
-def run(plan: Plan, seeds: int | None = None, tell: Telling | None = None,
-        should_stop: Callable[[], bool] = lambda: False) -> list[Result]:  # fmt: skip
+def run(
+    plan: Plan,
+    seeds: int | None = None,
+    tell: Telling | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Result]:
     """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on, or of those done
     when it was asked to stop. Raises UserError."""
     model, changes = device_model(plan)
@@ -77,9 +81,10 @@ def one(plan: Plan, seed: int, found: Laws, made: States | None = None) -> Resul
     readouts = {DOUBLE: _double(features, data, plan, seed)}
     x = standardised(features, features[data.train], plan.readout.constant)
     for name, law in found.rows.items():
-        stream = streams.stream(seed, "reservoir readout")
-        readouts[name] = train_devices(x, data.labels, len(data.classes), data.train, data.held_out,
-                                       plan.readout, law, stream)  # fmt: skip
+        stream = random_streams.stream(seed, "reservoir readout")
+        readouts[name] = train_devices(
+            x, data.labels, len(data.classes), data.train, data.held_out, plan.readout, law, stream
+        )
     for name, other in baselines(plan, data, wiring).items():
         readouts[name] = _double(other, data, plan, seed)
     return Result(seed, data, wiring, features, readouts, found.note)
@@ -90,8 +95,9 @@ def states(plan: Plan, seed: int) -> States:
     data = trains_of(plan, seed)
     wiring = wire(plan.feeding, plan.encoding, data.duration_s, seed)
     population = Population.of(plan, seed)
-    conductance = population.conductances(patterns(data, wiring, plan.encoding), wiring.gains, wiring.device,
-                                          plan.encoding)  # fmt: skip
+    conductance = population.conductances(
+        patterns(data, wiring, plan.encoding), wiring.gains, wiring.device, plan.encoding
+    )
     return data, wiring, population.features(conductance)
 
 
@@ -114,9 +120,16 @@ def standardised(x: np.ndarray, known: np.ndarray, constant: bool) -> np.ndarray
 
 
 def _double(x: np.ndarray, data: Trains, plan: Plan, seed: int) -> Trained:
-    stream = streams.stream(seed, "reservoir readout")
-    return train_double(standardised(x, x[data.train], plan.readout.constant), data.labels, len(data.classes),
-                        data.train, data.held_out, plan.readout, stream)  # fmt: skip
+    stream = random_streams.stream(seed, "reservoir readout")
+    return train_double(
+        standardised(x, x[data.train], plan.readout.constant),
+        data.labels,
+        len(data.classes),
+        data.train,
+        data.held_out,
+        plan.readout,
+        stream,
+    )
 
 
 def baselines(plan: Plan, data: Trains, wiring: Wiring) -> dict[str, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Compact models as equations: written once, compiled, integrated."""

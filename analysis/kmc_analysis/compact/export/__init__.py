@@ -1,0 +1,1 @@
+"""Compact models as circuits, Verilog-A and the formats of learning simulators."""

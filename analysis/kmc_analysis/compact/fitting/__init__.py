@@ -1,0 +1,1 @@
+"""Fits of compact models to traces, with intervals and reports."""

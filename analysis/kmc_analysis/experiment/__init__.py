@@ -1,0 +1,1 @@
+"""The experiment: its targets, its figures on virtual devices, and the scoreboard."""

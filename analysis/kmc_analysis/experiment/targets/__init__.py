@@ -1,0 +1,1 @@
+"""The observations of the experiment and the verdict on each."""

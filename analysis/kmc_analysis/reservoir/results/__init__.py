@@ -1,0 +1,1 @@
+"""What a reservoir gives: accuracies, memory, costs, figures and files."""

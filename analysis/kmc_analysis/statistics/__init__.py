@@ -1,0 +1,1 @@
+"""Comparison of variants: effects with bootstrap intervals, and tables of them."""

@@ -1,0 +1,1 @@
+"""Everything that `kmc bench` runs."""

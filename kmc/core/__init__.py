@@ -1,0 +1,1 @@
+"""Foundations that every package uses: errors, units, random streams, files, progress, the cache of compiled kernels."""

@@ -1,0 +1,1 @@
+"""What a run is asked to do: voltage protocols, settings and run files, checked with file and line."""

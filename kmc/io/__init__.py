@@ -1,0 +1,1 @@
+"""Datasets, checkpoints and exports: what is written, how, and what it says of its making."""

@@ -1,0 +1,1 @@
+"""Mobile ions: densities in quasi-equilibrium and pair energies of explicit ones."""

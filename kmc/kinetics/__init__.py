@@ -1,0 +1,1 @@
+"""Kinetic Monte Carlo: the table of processes, event rates, the events themselves and the loop over them."""

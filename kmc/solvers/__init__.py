@@ -1,0 +1,1 @@
+"""Linear solvers: multigrid for div(c grad u), tridiagonal systems."""

@@ -1,0 +1,151 @@
+"""Which nodes make one node of the next mesh: the strongly coupled components of a block; and their ways."""
+
+import numpy as np
+
+from kmc.solvers.multigrid.hierarchy import HELD, STRENGTH, WITHIN, children, inlined, inner, links_of
+
+
+@inlined
+def _root(root, i):
+    while root[i] != i:
+        i = root[i]
+    return i
+
+
+@inner
+def _drop(m, n, child):
+    """Leave out of n children those bound to their sink: a sweep puts them right. Returns how many stay."""
+    left = 0
+    for q in range(n):
+        if m.sink[child[q]] * m.inverse[child[q]] >= 0.5:
+            m.parent[child[q]] = HELD
+        else:
+            child[left] = child[q]
+            left += 1
+    return left
+
+
+@inner
+def _join_strong(m, n, child, root, number, to, g):
+    """Join the n children of a block that are strongly linked: root[q] is the first child of q's group."""
+    for q in range(n):
+        i = child[q]
+        for e in range(number[q]):
+            j = to[q, e]
+            if j == HELD or g[q, e] < STRENGTH * max(m.largest[i], m.largest[j]):
+                continue
+            other = np.int64(m.place[j])
+            if other < q and child[other] == j:
+                a, b = _root(root, q), _root(root, other)
+                root[max(a, b)] = min(a, b)
+    for q in range(n):
+        root[q] = root[root[q]]
+
+
+@inner
+def _join_enclosed(m, n, child, root, number, size, share, to, g):
+    """Join a child that is alone and has half of its links to one group to that: a sweep puts it right.
+
+    Without this each small piece of metal in a coarse block would stay a node of its own.
+    """
+    for q in range(n):
+        if size[q] != 1:
+            continue
+        into = q
+        for e in range(number[q]):
+            other = np.int64(m.place[to[q, e]]) if to[q, e] != HELD else n
+            if other < n and child[other] == to[q, e]:
+                share[root[other]] += g[q, e]
+                if share[root[other]] * m.inverse[child[q]] >= 0.5:
+                    into = root[other]
+        for e in range(number[q]):
+            other = np.int64(m.place[to[q, e]]) if to[q, e] != HELD else n
+            if other < n:
+                share[root[other]] = 0.0
+        if into != q:
+            size[q] = 0
+            size[into] += 1
+            root[q] = into
+
+
+@inner
+def _number(root, n, size, slot):
+    """Number the groups of n children, largest first, into slot; returns how many there are."""
+    found, left = 0, n
+    while left > 0:
+        at = 0
+        for q in range(1, n):
+            at = q if size[q] > size[at] else at
+        left -= size[at]
+        size[at] = -1 - found
+        found += 1
+    for q in range(n):
+        slot[q] = -1 - size[root[q]]
+    return found
+
+
+@inner
+def _ways(m, first, blocks, n, found, child, slot, number, to, face, g):
+    """Ways from the middles of a block's nodes to their faces.
+
+    Half of one over the links inside the node along that axis, times all that leaves through the face; at
+    most a half: no more than a chain of equal links has, lest corrections overshoot.
+    """
+    leaving, inside = m.around[:, :6], m.around[:, 6:]
+    for s in range(found):
+        leaving[s], inside[s] = 0.0, 0.0
+    for q in range(n):
+        s = slot[q]
+        for e in range(number[q]):
+            f, j = face[q, e], to[q, e]
+            if f == WITHIN:
+                continue
+            other = np.int64(m.place[j]) if j != HELD else n
+            if other < n and child[other] == j:
+                if slot[other] == s:
+                    inside[s, f // 2] += 0.5 * g[q, e]
+            else:
+                leaving[s, f] += g[q, e]
+    for s in range(found):
+        for f in range(6):
+            half, out = 2.0 * inside[s, f // 2], leaving[s, f]
+            way = 0.0 if half == 0.0 else (0.5 if out >= half else out / half)
+            m.way[f, first + s * blocks - m.node[1]] = way
+
+
+@inner
+def components(m, k, box):
+    """Join the nodes of mesh k to nodes of mesh k + 1 in a box of its blocks: the slots that this takes.
+
+    If these are more than there are, not all is written.
+    """
+    most = 0
+    _cz, cy, cx = m.shape[k + 1]
+    blocks = m.block[k + 2] - m.block[k + 1]
+    child, root, size, slot, number = m.lists[0], m.lists[1], m.lists[2], m.lists[3], m.lists[4]
+    to, face, g = m.ends[0], m.ends[1], m.sums
+    for zc in range(box[0], box[1]):
+        for yy in range(box[2], box[3]):
+            for xx in range(box[4], box[5]):
+                yc, xc = yy % cy, xx % cx
+                n = _drop(m, children(m, k, zc, yc, xc, child), child)
+                for q in range(n):
+                    m.place[child[q]], root[q], size[q], m.share[q] = q, q, 0, 0.0
+                    number[q] = links_of(m, k, child[q], to[q], face[q], g[q])
+                _join_strong(m, n, child, root, number, to, g)
+                for q in range(n):
+                    size[root[q]] += 1
+                _join_enclosed(m, n, child, root, number, size, m.share, to, g)
+                found = _number(root, n, size, slot)
+                most = max(most, found)
+                if found > m.slots[k + 1]:
+                    continue
+                block = (zc * cy + yc) * cx + xc
+                first = m.node[k + 1] + block
+                if m.nodes[m.block[k + 1] + block] != found:
+                    m.nodes[m.block[k + 1] + block] = found
+                    m.sink[first] = np.nan  # so that `couple` sees a change
+                for q in range(n):
+                    m.parent[child[q]] = first + slot[q] * blocks
+                _ways(m, first, blocks, n, found, child, slot, number, to, face, g)
+    return most

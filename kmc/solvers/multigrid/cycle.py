@@ -1,0 +1,119 @@
+"""Cycles on the coarse meshes: Gauss-Seidel over nodes and links, transfer, and the last mesh directly."""
+
+import numpy as np
+
+from kmc.solvers.multigrid.hierarchy import inlined, inner
+
+
+@inlined
+def plain(n):
+    """A number that is plainly not negative: no code for indices from the end."""
+    return np.int64(np.uint32(n))
+
+
+@inner
+def _smooth(count, links, to, g, inverse, b, u, first, start, blocks, size, reverse):
+    """One Gauss-Seidel sweep over the nodes of a mesh that starts at node `first`, or its transpose."""
+    for k in range(blocks):
+        i = blocks - 1 - k if reverse else k
+        n = plain(count[i])
+        for t in range(n):
+            j = plain(first + (n - 1 - t if reverse else t) * blocks + i)
+            e, v = plain(j - start), b[j]
+            for q in range(plain(links[e])):
+                p = np.uint64(q * size + e)
+                v += g[p] * u[plain(to[p])]
+            u[j] = v * inverse[j]
+
+
+@inner
+def _residual(count, parent, links, to, g, inverse, b, u, first, start, blocks, size):
+    """Add the residual of the mesh that starts at node `first` to b of the next one."""
+    for i in range(blocks):
+        for s in range(plain(count[i])):
+            j = plain(first + s * blocks + i)
+            if inverse[j] > 0.0 and parent[j] >= 0:
+                e, v = plain(j - start), b[j] - u[j] / inverse[j]
+                for q in range(plain(links[e])):
+                    p = np.uint64(q * size + e)
+                    v += g[p] * u[plain(to[p])]
+                b[plain(parent[j])] += v
+
+
+@inner
+def clear(m, k, a):
+    """Set a to 0 on all nodes of mesh k (what lies in unused slots is never read)."""
+    blocks, count, first = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :], m.node[k]
+    for i in range(blocks):
+        a[plain(first + i)] = 0.0
+        for s in range(1, plain(count[i])):
+            a[plain(first + s * blocks + i)] = 0.0
+
+
+@inner
+def restrict(m, k, r):
+    """Sum r over the nodes of mesh k + 1 into its b; r is 0 on held cells, whose parent is none."""
+    clear(m, k + 1, m.b)
+    b, parent = m.b, m.parent
+    for i in range(m.node[k + 1] - m.node[k]):
+        if parent[i] >= 0:
+            b[plain(parent[i])] += r[i]
+
+
+@inner
+def prolong(m, k):
+    """Add to each node of mesh k the value of its parent."""
+    u, parent, blocks, count = m.u, m.parent, m.block[k + 1] - m.block[k], m.nodes[m.block[k] :]
+    for i in range(blocks):
+        for s in range(plain(count[i])):
+            j = plain(m.node[k] + s * blocks + i)
+            if parent[j] >= 0:
+                u[j] += u[plain(parent[j])]
+
+
+@inner
+def _bottom(m):
+    """Solve the last mesh, one block, by elimination; a node without a sink gives 0."""
+    k = m.shape.shape[0] - 1
+    first, n, a = m.node[k], m.nodes[m.block[k]], m.sums
+    for s in range(n):
+        for t in range(n + 1):
+            a[s, t] = 0.0
+        for q in range(m.links[first + s - m.node[1]]):
+            a[s, m.to[q, first + s - m.node[1]] - first] -= m.g[q, first + s - m.node[1]]
+        a[s, s] = 1.0 / m.inverse[first + s] if m.inverse[first + s] > 0.0 else 0.0
+        a[s, n] = m.b[first + s]
+    for s in range(n):
+        if a[s, s] * m.inverse[first + s] <= 1e-13:
+            a[s, s] = 0.0
+            continue
+        for q in range(s + 1, n):
+            f = a[q, s] / a[s, s]
+            for t in range(s, n + 1):
+                a[q, t] -= f * a[s, t]
+    for q in range(n):
+        s = n - 1 - q
+        v = a[s, n]
+        for t in range(s + 1, n):
+            v -= a[s, t] * m.u[first + t]
+        m.u[first + s] = v / a[s, s] if a[s, s] > 0.0 else 0.0
+
+
+@inner
+def cycle(m, top, sweeps):
+    """A symmetric V-cycle from mesh `top` >= 1 down: right side m.b, answer m.u; `sweeps` down and up."""
+    last, start, size = m.shape.shape[0] - 1, m.node[1], m.links.size
+    to, g = m.to.reshape(-1), m.g.reshape(-1)
+    for k in range(top, last):
+        blocks, count = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :]
+        clear(m, k, m.u)
+        for _ in range(sweeps):
+            _smooth(count, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size, False)
+        clear(m, k + 1, m.b)
+        _residual(count, m.parent, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size)
+    _bottom(m)
+    for k in range(last - 1, top - 1, -1):
+        blocks, count = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :]
+        prolong(m, k)
+        for _ in range(sweeps):
+            _smooth(count, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size, True)
