@@ -53,7 +53,7 @@ reproduce: $(INSTALLED)  ## Make every figure of the experiment, the scoreboard 
 	@$(BIN)/kmc warmup
 	@$(BIN)/kmc reproduce --out runs/reproduce/out || { code=$$?; [ $$code -eq 3 ] || exit $$code; \
 	  echo "Stopped, or some runs failed (see above): the scoreboard has what is done"; }
-	@cp runs/reproduce/out/scoreboard.json analysis/kmc_analysis/figures/scoreboard.json
+	@cp runs/reproduce/out/scoreboard.json analysis/kmc_analysis/experiment/figures/scoreboard.json
 	@$(BIN)/python docs/make_reference.py
 
 docs: $(INSTALLED)  ## Build the documentation into docs/_build
@@ -61,12 +61,14 @@ docs: $(INSTALLED)  ## Build the documentation into docs/_build
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: docs/_build/html/index.html"
 
-lint: $(READY_TO_TEST)  ## Check style and types
+lint: $(READY_TO_TEST)  ## Check style, types and the layers of the packages
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
 
 clean:  ## Remove the environment, the caches and all results
-	rm -rf $(VENV) dist build docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis runs/*/out
+	rm -rf $(VENV) dist build docs/_build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis runs/*/out
 	find kmc analysis tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once and made again when pyproject.toml changes. The stamps come last, so that an

@@ -1,4 +1,4 @@
-"""Benchmarks: functions run(progress) -> rows, registered in the entry-point group kmc.benchmarks.registry."""
+"""Benchmarks: functions run(progress) -> rows, registered in the entry-point group kmc.bench."""
 
 from __future__ import annotations
 

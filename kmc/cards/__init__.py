@@ -1,1 +1,1 @@
-"""Material cards and the stacks made of them: YAML in, validated numbers with unit, spread, kind and source out."""
+"""Material cards and stacks: YAML in, validated numbers with unit, spread, kind and source out."""

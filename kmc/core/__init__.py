@@ -1,1 +1,1 @@
-"""Foundations that every package uses: errors, units, random streams, files, progress, the cache of compiled kernels."""
+"""Foundations of every package: errors, units, random streams, files, progress, compiled kernels."""

@@ -46,6 +46,25 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out and told of; nothing here changes its result.
+
+    `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
+    Simulation of the run that is under way and of which nothing was written, after `spent_s`; `warn` takes
+    the outcome's warnings as they arise.
+    """
+
+    resume: bool = False
+    progress: Progress | None = None
+    should_stop: Callable[[], bool] | None = None
+    checkpoint_every_s: float = 2.0
+    command: dict[str, Any] = field(default_factory=dict)
+    begun: Any = None
+    spent_s: float = 0.0
+    warn: Callable[[str], None] = lambda told: None
+
+
 def execute(
     run: RunFile,
     out: Path,
@@ -54,32 +73,32 @@ def execute(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint_every_s: float = 2.0,
-    command: dict[str, Any] | None = None,
     begun: Any = None,
     spent_s: float = 0.0,
-    warn: Callable[[str], None] = lambda told: None,
 ) -> Outcome:
+    """`carry_out` with what programs ask for: the options are those of RunOptions."""
+    options = RunOptions(resume, progress, should_stop, checkpoint_every_s, begun=begun, spent_s=spent_s)
+    return carry_out(run, out, options)
+
+
+def carry_out(run: RunFile, out: Path, options: RunOptions) -> Outcome:
     """Run `run` in `out` until it is finished, `should_stop` says so, or the wall limit is reached.
 
-    `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
-    Simulation of the run that is under way and of which nothing was written, after `spent_s`. `warn` takes
-    the outcome's warnings as they arise. UserError
-    when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a full disk.
+    UserError when `out` is in use, not empty (without `resume`) or holds another run, and WriteFailed on a
+    full disk.
     """
-    record = {"run": describe(run, out if resume else None), "command": command or {}}
-    claim(out, record["run"], resume)
-    session = _Session(run, out, record, progress, should_stop, checkpoint_every_s)
-    session.simulation = begun
-    session.started -= spent_s
+    record = {"run": describe(run, out if options.resume else None), "command": options.command}
+    claim(out, record["run"], options.resume)
+    session = _Session(run, out, record, options)
     with output_paths.folder(out):
-        if begun is None and not (out / CHECKPOINT).is_file():
+        if options.begun is None and not (out / CHECKPOINT).is_file():
             try:  # what the stack cannot do is said before anything is written
                 session.simulation = session.fresh()
             except UserError as error:
                 raise error.at(run.initial_where or f"{run.path}:1") from None
         with atomic_files.only_one(out):
-            session.warnings += claim(out, record["run"], resume)  # another may have taken it meanwhile
-            return session.go(warn)
+            session.warnings += claim(out, record["run"], options.resume)  # another may have taken it by now
+            return session.go()
 
 
 def _simulation() -> Any:
@@ -110,27 +129,19 @@ def begun_by(run: RunFile) -> dict[str, Any] | None:
 class _Session:
     """The loop around one Simulation in one folder."""
 
-    def __init__(
-        self,
-        run: RunFile,
-        out: Path,
-        record: dict[str, Any],
-        progress: Progress | None,
-        should_stop: Callable[[], bool] | None,
-        every_s: float,
-    ) -> None:
-        self.run, self.out, self.record = run, out, record
-        self.progress, self.asked, self.every_s = progress, should_stop or (lambda: False), every_s
+    def __init__(self, run: RunFile, out: Path, record: dict[str, Any], options: RunOptions) -> None:
+        self.run, self.out, self.record, self.options = run, out, record, options
+        self.asked = options.should_stop or (lambda: False)
         self.warnings: list[str] = []
-        self.started = time.monotonic()
+        self.started = time.monotonic() - options.spent_s
         self.before_s = 0.0  # computing time of earlier sessions
         self.covered = 0
         self.sessions = 1
-        self.simulation: Any = None
+        self.simulation = options.begun
         self.observer: Observer | None = None
         self.reason = ""
 
-    def go(self, warn: Callable[[str], None]) -> Outcome:
+    def go(self) -> Outcome:
         atomic_files.sweep(self.out)
         saved = self._saved()
         resumed = saved is not None
@@ -139,7 +150,7 @@ class _Session:
             self._observe(self.simulation, saved)
             self._tell_window()
         for told in self.warnings:
-            warn(told)
+            self.options.warn(told)
         if saved is None or not saved["finished"]:
             reason = self._loop(self.simulation)
             if reason:
@@ -211,10 +222,10 @@ class _Session:
 
     def _loop(self, simulation: Any) -> str:
         """Run in slices, each followed by a checkpoint; "" when finished, else why it stopped."""
-        due = time.monotonic() + self.every_s
+        due = time.monotonic() + self.options.checkpoint_every_s
         while not simulation.finished:
             try:
-                simulation.run(progress=self.progress, should_stop=partial(self._pause, due))
+                simulation.run(progress=self.options.progress, should_stop=partial(self._pause, due))
             except BaseException:
                 self._keep_rows(simulation)
                 raise
@@ -222,7 +233,9 @@ class _Session:
             before = time.monotonic()
             self._save(simulation)
             cost = time.monotonic() - before
-            due = time.monotonic() + max(self.every_s, _LEAST_SHARE * self._wall_s(), cost / _MOST_COST)
+            due = time.monotonic() + max(
+                self.options.checkpoint_every_s, _LEAST_SHARE * self._wall_s(), cost / _MOST_COST
+            )
             if reason and not simulation.finished:
                 return reason
         return ""

@@ -1,1 +1,1 @@
-"""The state of a window, the tables of rate parameters, and what any event needs: rate laws, neighbours, selection."""
+"""The state of a window, tables of rate parameters, rate laws, neighbours and selection of events."""

@@ -11,7 +11,7 @@ import pytest
 
 from kmc.benchmarks import event_kernel
 
-PEERS = Path(event_kernel.__file__).with_name("_peers")
+PEERS = Path(event_kernel.__file__).with_name("peers")
 
 
 @pytest.fixture

@@ -129,9 +129,8 @@ def test_a_model_is_given_once() -> None:
 def test_words_of_a_model_stay_in_their_comment(tmp_path: Path) -> None:
     """A title of two lines would be a line of the circuit."""
     file = tmp_path / "mine.yaml"
-    lines = (
-        (Path(str(model_comparison.__file__)).parent / "models" / "memdiode.yaml").read_text().splitlines()
-    )
+    models = Path(str(model_comparison.__file__)).parents[1] / "models"
+    lines = (models / "memdiode.yaml").read_text().splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("title:"))
     lines[at : at + 1] = ["title: |", "  My device", "  R1 and its friends"]
     file.write_text("\n".join(lines))

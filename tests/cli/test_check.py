@@ -309,7 +309,7 @@ def test_the_schema_of_a_study(repository: Path) -> None:
 def test_schemas_refuse_what_the_program_refuses(name: str, repository: Path) -> None:
     """Where a schema can say it."""
     rule = json_schemas.schema("ligand")
-    assert not valid(read(repository / "tests/bad" / name), rule, rule)
+    assert not valid(read(repository / "tests/robustness/bad" / name), rule, rule)
 
 
 def test_check_prints_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -514,7 +514,7 @@ def test_check_tells_of_a_film_that_is_built_thicker(
 
 def test_check_tells_each_file_that_is_wrong(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a file, in their order, and none about the good one between them; exit code 2."""
-    bad = repository / "tests/bad"
+    bad = repository / "tests/robustness/bad"
     names = ["card_no_why.yaml", "card_no_source.yaml", "card_bare_number.yaml"]
     assert app.main(["check", *(str(bad / name) for name in names[:2]), "ogb", str(bad / names[2])]) == 2
     said = capsys.readouterr()

@@ -30,8 +30,9 @@ known()
 RUN = """
 import numpy as np
 import kmc
-from kmc import channels, kernels
+from kmc.geometry import percolation
 from kmc.geometry.lattice import ACTIVE
+from kmc.kinetics import advance
 from kmc.simulation.simulation import Simulation
 from kmc.system.state import KIND_METAL
 
@@ -39,11 +40,11 @@ protocol = kmc.Protocol.hold("0.6 V", "0.1 us", compliance="1 mA") + kmc.Protoco
 simulation = Simulation(kmc.load_stack("ddab_20nm"), protocol, kmc.Settings(window="12 nm"), 3)
 device, lattice = simulation.device, simulation.lattice
 simulation.state_dict()
-seam = channels.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
+seam = percolation.of(lattice).path & lattice.mask(*ACTIVE) & ~lattice.residue
 sites = np.flatnonzero(seam)
 z, y, x = np.unravel_index(sites[len(sites) // 2], lattice.shape)
 aside = np.ravel_multi_index((z, (y + lattice.shape[1] // 2) % lattice.shape[1], x), lattice.shape)
-kernels.place_many(device.state, device.grid, KIND_METAL, np.append(sites, aside).astype(np.int32))
+advance.place_many(device.state, device.grid, KIND_METAL, np.append(sites, aside).astype(np.int32))
 device.trace_current()
 device.solve_fields()
 simulation.run()

@@ -29,19 +29,20 @@ if __name__ == "__main__":
 """
 # What comes after the warning would compile every kernel for this one test.
 BEGUN = """
-from kmc import Protocol, simulation
-from kmc.study import pool
+from kmc import Protocol
+from kmc.simulation import simulation
+from kmc.study import worker_pool
 
 def enough(*given):
     print("begun")
     raise SystemExit
 
-simulation.Windows = pool._Pool = enough
+simulation.Windows = worker_pool._Pool = enough
 {begin}
 """
 BEGIN = {
     "run": "simulation.Simulation(None, Protocol.read())",
-    "study": "pool.run_locally(iter(()), None, 1, None, None, None)",
+    "study": "worker_pool.run_locally(iter(()), None, 1, None, None, None)",
 }
 
 

@@ -153,5 +153,6 @@ def test_every_family_unit_becomes_its_internal_unit() -> None:
 
 def test_pint_is_imported_only_when_a_unit_is_read() -> None:
     """Importing the cards, the stack and the protocol costs no pint."""
-    code = "import sys, kmc.cards.stack, kmc.inputs.protocol, kmc.inputs.run_file; sys.exit('pint' in sys.modules)"
+    modules = "kmc.cards.stack, kmc.inputs.protocol, kmc.inputs.run_file"
+    code = f"import sys, {modules}; sys.exit('pint' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

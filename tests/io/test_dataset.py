@@ -350,11 +350,11 @@ def test_a_full_or_readonly_disk_is_said(
 
 _LIMITED = """
 import resource, sys
-sys.path[:0] = [{tests!r}, {top!r}]
+sys.path[:0] = {folders!r}
 from pathlib import Path
 import test_dataset
-from kmc import dataset
 from kmc.core.atomic_files import WriteFailed
+from kmc.io import dataset
 ds = dataset.build(test_dataset.rows_of(200_000), (), {{}})
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -367,7 +367,8 @@ except WriteFailed as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
 def test_a_disk_that_fills_up_while_writing(tmp_path: Path, repository: Path) -> None:
     """netCDF's own failure in the middle of a file becomes one plain message, and no file is left."""
-    script = _LIMITED.format(tests=str(repository / "tests"), top=str(repository))
+    folders = [str(repository / folder) for folder in ("tests/io", "tests/support", ".")]
+    script = _LIMITED.format(folders=folders)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )

@@ -221,12 +221,12 @@ def test_a_folder_that_cannot_be_is_said_at_once(
     monkeypatch.setattr("kmc_analysis.experiment.reproduce.figure_runs.Session.go", never)
     modules = analysis()
     for name in (
-        "compact.fit.fit",
+        "compact.fitting.model_fit.fit",
         "reservoir.pipeline.run",
-        "reservoir.sweep.run",
-        "compare.measure",
-        "calibrate.fit.search",
-        "calibrate.sensitivity.influences",
+        "reservoir.results.design_sweep.run",
+        "statistics.comparison.measure",
+        "calibration.card_fit.search",
+        "calibration.sensitivity.influences",
     ):
         home, _, function = name.rpartition(".")
         original = getattr(modules[f"kmc_analysis.{home}"], function)

@@ -33,7 +33,8 @@ SMALL = {
     "ogb_20nm": {"crystal_size": "6 nm", "thickness": "14 nm"},
     "thin_film_100nm": {"thickness": "14 nm"},
 }
-# Read where a window is put together (kmc.simulation.window, kmc.thermal.temperature): too costly to build for each number.
+# Read where a window is put together (kmc.simulation.window, kmc.thermal.temperature): too costly to build
+# for each number.
 DEVICE = {
     "series_resistance",
     "spreading_resistance",

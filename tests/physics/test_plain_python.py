@@ -18,7 +18,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray
     """Results of plain Python and of compiled code."""
     out = tmp_path_factory.mktemp("plain") / "plain.npz"
     here = Path(plain_python.__file__).resolve()
-    paths = os.pathsep.join([str(here.parent), str(here.parent.parent)])
+    paths = os.pathsep.join([str(here.parent), str(here.parents[2])])
     subprocess.run(
         [sys.executable, str(here), str(out)],
         check=True,

@@ -170,24 +170,25 @@ def test_reference_tables_are_the_programs() -> None:
 
 
 def places_of_equations(text: str) -> list[str]:
-    """`file.function` and `file.Class.method` in the last column of the tables."""
+    """`package.module.function` and `package.module.Class.method` in the last column of the tables."""
     rows = [line.rsplit("|", 2)[1] for line in text.splitlines() if line.startswith("| ")]
     return [place for row in rows for place in re.findall(r"`([\w.]+)`", row)]
 
 
 def is_there(place: str) -> bool:
-    """Whether the code has a file of that name, and in it the function, class or method."""
-    file, *names = place.split(".")
-    paths = [TOP / "kmc" / f"{file}.py", TOP / "kmc" / file / "__init__.py"]
-    (path, *_) = [path for path in paths if path.is_file()] or [None]
-    body: list[ast.stmt] = [] if path is None else ast.parse(path.read_text()).body
+    """Whether the code has a module of that name, and in it the function, class or method."""
+    folder, names = TOP / "kmc", place.split(".")
+    while len(names) > 1 and (folder / names[0]).is_dir():
+        folder /= names.pop(0)
+    path = folder / f"{names.pop(0)}.py"
+    body: list[ast.stmt] = ast.parse(path.read_text()).body if path.is_file() else []
     for name in names:
         known = [node for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
         found = [node for node in known if node.name == name]
         if not found:
             return False
         body = found[0].body
-    return path is not None
+    return path.is_file()
 
 
 def test_every_equation_is_where_the_page_says() -> None:
@@ -195,8 +196,8 @@ def test_every_equation_is_where_the_page_says() -> None:
     places = places_of_equations((TOP / "docs" / "explanation" / "equations.md").read_text())
     assert len(places) > 40
     assert [place for place in places if not is_there(place)] == []
-    assert not is_there("rates.no_such_rate")
-    assert not is_there("no_such_file.f")
+    assert not is_there("system.rate_laws.no_such_rate")
+    assert not is_there("system.no_such_module.f")
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -128,7 +128,7 @@ def test_wheel_carries_its_data(wheel: Path) -> None:
     assert len(cards) > 10
     assert cards <= names
     assert {"kmc/py.typed", "kmc_analysis/py.typed", "kmc_analysis/__init__.py"} <= names
-    assert "kmc/_peers/kmcos_build.py" in names
+    assert "kmc/benchmarks/peers/kmcos_build.py" in names
     tops = {name.split("/")[0] for name in names}
     assert tops == {"kmc", "kmc_analysis", f"halide_kmc-{PROJECT['version']}.dist-info"}
 

@@ -20,9 +20,9 @@ _TESTS = {
 @pytest.mark.parametrize(
     ("kind", "ci", "code"), [("one", "true", 1), ("one", "", 0), ("module", "true", 1), ("none", "true", 0)]
 )
-def test_skips_fail_in_ci(kind: str, ci: str, code: int, tmp_path: Path) -> None:
+def test_skips_fail_in_ci(kind: str, ci: str, code: int, tmp_path: Path, repository: Path) -> None:
     """A skipped test, a skipped module, and an expected failure, which is no skip."""
-    shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
+    shutil.copy(repository / "tests" / "conftest.py", tmp_path)
     (tmp_path / "test_kind.py").write_text(_TESTS[kind])
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]

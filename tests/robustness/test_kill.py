@@ -82,7 +82,8 @@ def child(
     """Start or go on with the run in `folder`, in a process of its own."""
     folder.mkdir(exist_ok=True)
     (folder / "run.yaml").write_text(RUN)
-    script = CHILD.format(tests=str(repository / "tests"), top=str(repository), every=every, slow=slow)
+    support = str(repository / "tests" / "support")
+    script = CHILD.format(tests=support, top=str(repository), every=every, slow=slow)
     return subprocess.Popen(
         [sys.executable, "-c", script, str(kill_at), when],
         cwd=folder,

@@ -35,7 +35,7 @@ from kmc.study.worker_pool import OnDone, OnProgress, Task, _teller
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
-CHILD = Path(__file__).resolve().parent / "study_child.py"
+CHILD = Path(__file__).resolve().parents[1] / "support" / "study_child.py"
 STUDY = """\
 stack: ogb_20nm
 variants:
@@ -134,7 +134,7 @@ def in_process(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a study; the fake simulation is in this process."""
     monkeypatch.setitem(sys.modules, "kmc.simulation.simulation", fake_simulation)
-    monkeypatch.setattr(kmc, "simulation", fake_simulation, raising=False)
+    monkeypatch.setattr("kmc.simulation.simulation", fake_simulation, raising=False)
     folder = tmp_path / "trial"
     folder.mkdir()
     (folder / "study.yaml").write_text(STUDY)

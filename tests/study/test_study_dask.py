@@ -24,7 +24,7 @@ from kmc.study.engine import Outcome, execute
 from kmc.study.task import perform
 
 # A path and no import: it puts the fake in the place of the simulation for whoever imports it.
-CHILD = Path(__file__).with_name("study_child.py")
+CHILD = Path(__file__).resolve().parents[1] / "support" / "study_child.py"
 STUDY = """\
 stack: ogb_20nm
 variants: {ligand: [ogb, ddab], thickness: [20 nm, 40 nm]}

@@ -332,7 +332,8 @@ WARM = "variants: {temperature: [300 K, 350 K]}\n"
             7,
         ),
         (
-            f"{WARM}protocols:\n  a: [read: ]\n  b:\n    - repeat_until:\n        most: 2\n        segments:\n"
+            f"{WARM}protocols:\n  a: [read: ]\n  b:\n    - repeat_until:\n        most: 2\n"
+            "        segments:\n"
             "          - read: {temperature: 300 K}\n        until: {conductance_above: 1 uS}\n",
             9,
         ),

@@ -1,4 +1,4 @@
-"""A stand-in with the interface of kmc.simulation.simulation.Simulation: a noisy threshold switch that takes no time.
+"""A stand-in for kmc.simulation.simulation.Simulation: a noisy threshold switch that takes no time.
 
 It has what makes restarts hard: a random stream, an internal state, a place in the protocol, kernel calls
 that end between samples. Tests of datasets, checkpoints and the command line use it.

@@ -19,7 +19,7 @@ import numpy as np
 
 CHILD = Path(__file__).resolve()
 HERE = CHILD.parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import fake_simulation  # noqa: E402
 from memory import peak_kb  # noqa: E402

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.cli.commands._options import Json, Quiet, Workers
+from kmc.cli.commands._options import Output, Workers, grouped
 from kmc.core import blas_threads, output_paths
 from kmc.core.errors import UserError
 
@@ -34,18 +35,26 @@ Keys = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Keep trials, runs and the fitted cards here.")]
 
 
+@dataclass(frozen=True)
+class Devices:
+    """The devices that a trial runs."""
+
+    seed: Seed = 1
+    seeds: Seeds = 3
+    quick: Quick = False
+
+
+@grouped
 def calibrate(
     paths: Paths = None,
     trials: Trials = 40,
-    seed: Seed = 1,
-    seeds: Seeds = 3,
-    quick: Quick = False,
+    *,
+    devices: Devices,
     keys: Keys = None,
     reach: Reach = 1.0,
     out: Out = Path("runs/calibrate/out"),
     workers: Workers = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    output: Output,
 ) -> int:
     """Fit shared numbers of the cards to the targets of role calibration, and no other.
 
@@ -65,14 +74,18 @@ def calibrate(
     from kmc_analysis.experiment.reproduce.figure_runs import Extent
 
     parameters = free(tuple(paths) if paths else DEFAULT, reach=reach)
-    extent = Extent(seed, seeds, quick)
+    extent = Extent(devices.seed, devices.seeds, devices.quick)
     wanted = _targets(keys or [], extent)
-    with output_paths.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", quiet) as tell:
+    with (
+        output_paths.folder(out, "calibrate"),
+        stopping() as asked,
+        spinner("calibrating", output.quiet) as tell,
+    ):
         judge = Simulated(out / "runs", extent, workers or blas_threads.cores(), asked, wanted)
-        study = search(parameters, judge, out, trials, seed, tell, extent, wanted)
+        study = search(parameters, judge, out, trials, devices.seed, tell, extent, wanted)
     if asked() and not finished(study):
         raise Stopped("interrupted before the first trial was done; the same command goes on")
-    _end(study, posterior(study, parameters), out, as_json)
+    _end(study, posterior(study, parameters), out, output.as_json)
     return _told_if_stopped(asked())
 
 

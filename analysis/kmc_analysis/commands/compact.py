@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kmc.cli.commands._options import Json, Quiet
+from kmc.cli.commands._options import Json, Output, grouped
 from kmc.core.errors import UserError
 from kmc.core.progress import say
 
@@ -54,6 +54,31 @@ Resamples = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a fit is given beside traces."""
+
+    fix: Kept = None
+    start: Begin = None
+    spread: Spread = None
+    programmed: Programmed = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a fit is searched for."""
+
+    seed: Seed = 0
+    generations: Generations = 40
+
+
+@dataclass(frozen=True)
+class FitSearch(Search):
+    """How a fit is searched for, and its intervals."""
+
+    bootstrap: Resamples = 0
+
+
 @compact.command()
 def models(as_json: Json = False) -> None:
     """List the models, their sources and where they hold."""
@@ -78,20 +103,16 @@ def models(as_json: Json = False) -> None:
 
 
 @compact.command()
+@grouped
 def fit(
     datasets: Given,
     model: Annotated[str, Name],
     out: Folder,
     held_out: Unseen = None,
-    fix: Kept = None,
-    start: Begin = None,
-    spread: Spread = None,
-    programmed: Programmed = None,
-    seed: Seed = 0,
-    generations: Generations = 40,
-    bootstrap: Resamples = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    *,
+    beside: Beside,
+    search: FitSearch,
+    output: Output,
 ) -> None:
     """Fit a model to traces; write parameters, a report and the model.
 
@@ -107,23 +128,26 @@ def fit(
     from kmc_analysis.compact.fitting import model_fit as fits
     from kmc_analysis.compact.fitting import programmed_conductance as law
 
-    loaded = model_files.starting_at(load_model(model), start)
-    fixed = model_files.read_changes(loaded, fix or [])
+    spread = beside.spread or []
+    loaded = model_files.starting_at(load_model(model), beside.start)
+    fixed = model_files.read_changes(loaded, beside.fix or [])
     single, unseen = _parted(datasets, held_out or [])
-    parameter_spreads.check(loaded, spread or [], [one.name for one in _warned(single)])
-    traces, devices = fit_data.typical(single), law.programmed(fit_data.read_all(programmed or []))
-    with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", quiet) as tell:
-        found = fits.fit(loaded, traces, unseen, seed, fixed, None, generations, bootstrap, tell)
-        loaded = parameter_spreads.added(loaded, single, found.values, spread or [])
-    _untold(loaded, spread or [])
-    loaded = model_files.of_fit(loaded, found, traces, _of_spread(loaded, spread, start))
+    parameter_spreads.check(loaded, spread, [one.name for one in _warned(single)])
+    traces, devices = fit_data.typical(single), law.programmed(fit_data.read_all(beside.programmed or []))
+    with _working(out, f"fitting {loaded.name} to {len(traces)} trace(s)", output.quiet) as tell:
+        found = fits.fit(loaded, traces, unseen, fixed=fixed, search=fits.Search(**vars(search)), tell=tell)
+        loaded = parameter_spreads.added(loaded, single, found.values, spread)
+    _untold(loaded, spread)
+    loaded = model_files.of_fit(loaded, found, traces, _of_spread(loaded, spread, beside.start))
     written = fit_report.write(found, traces, unseen, out, devices) + model_files.write(
         loaded, found.values, out
     )
-    _tell((fit_report.summary if as_json else fit_report.text)(found, devices), list(map(str, written)))
+    _tell(
+        (fit_report.summary if output.as_json else fit_report.text)(found, devices), list(map(str, written))
+    )
 
 
-def _of_spread(model: Any, names: list[str] | None, start: Path | None) -> str:
+def _of_spread(model: Any, names: list[str], start: Path | None) -> str:
     """Where the spread is from that the files carry, and a word on standard error if no trace told it."""
     if names or not any(model.spread.values()):
         return ""
@@ -222,6 +246,7 @@ def _list(written: list[Path], as_json: bool) -> None:
 
 
 @compact.command()
+@grouped
 def table(
     datasets: Given,
     out: Folder,
@@ -229,10 +254,9 @@ def table(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="A model; may be repeated. All if not given.")
     ] = None,
-    seed: Seed = 0,
-    generations: Generations = 40,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    *,
+    search: Search,
+    output: Output,
 ) -> None:
     """Fit every model to the same traces; table what each predicts.
 
@@ -249,11 +273,11 @@ def table(
         load_model(name)
     single, unseen = _parted(datasets, held_out or [])
     traces = fit_data.typical(single)
-    with _working(out, f"fitting {len(names)} models to {len(traces)} trace(s)", quiet) as tell:
-        made = tables.rows(tables.fits(names, traces, unseen, seed, generations, tell))
+    with _working(out, f"fitting {len(names)} models to {len(traces)} trace(s)", output.quiet) as tell:
+        made = tables.rows(tables.fits(names, traces, unseen, search.seed, search.generations, tell))
     written = tables.write(made, out)
-    typer.echo(json.dumps(made, indent=2) if as_json else tables.text(made))
-    if not as_json:
+    typer.echo(json.dumps(made, indent=2) if output.as_json else tables.text(made))
+    if not output.as_json:
         _list(written, as_json=False)
 
 

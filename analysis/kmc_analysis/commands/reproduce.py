@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc.cli.commands._options import Json, Picture, Quiet, Sets, Workers
+from kmc.cli.commands._options import DrawnOutput, Sets, Workers, grouped
 from kmc.core import blas_threads
 
 if TYPE_CHECKING:
@@ -32,19 +33,26 @@ Minutes = Annotated[
 Done = Annotated[bool, typer.Option("--done", help="Judge what is done; run nothing.")]
 
 
+@dataclass(frozen=True)
+class Devices:
+    """The devices that each figure runs."""
+
+    seed: Seed = 1
+    seeds: Seeds = None
+    quick: Quick = False
+
+
+@grouped
 def reproduce(
     keys: Keys = None,
-    seed: Seed = 1,
-    seeds: Seeds = None,
-    quick: Quick = False,
+    *,
+    devices: Devices,
     out: Out = Path("runs/reproduce/out"),
     workers: Workers = None,
     minutes: Minutes = None,
     done: Done = False,
     sets: Sets = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    picture: Picture = True,
+    output: DrawnOutput,
 ) -> int:
     """Run the experiment's figures and compare the result with what it observed.
 
@@ -70,23 +78,24 @@ def reproduce(
 
     wanted, changes = chosen(keys or []), Changes.of(sets or [])
     output_paths.claim(out, "reproduce")
-    made = Reproduction(wanted, out, Extent(seed, seeds, quick), picture, done, changes)
-    return _go(made, workers or blas_threads.cores(), minutes, as_json, quiet)
+    extent = Extent(devices.seed, devices.seeds, devices.quick)
+    made = Reproduction(wanted, out, extent, output.picture, done, changes)
+    return _go(made, workers or blas_threads.cores(), minutes, output)
 
 
-def _go(made: Reproduction, workers: int, minutes: float | None, as_json: bool, quiet: bool) -> int:
+def _go(made: Reproduction, workers: int, minutes: float | None, output: DrawnOutput) -> int:
     from kmc.core.interrupts import stopping
     from kmc.core.progress import say
     from kmc.study.study_progress import shown
 
-    with stopping() as asked, shown("reproduce", quiet) as telling:
+    with stopping() as asked, shown("reproduce", output.quiet) as telling:
         finished = made.go(workers, telling, _until(minutes, asked))
     failed = made.failed()
     if failed:
         say(failed)
     if not finished:
         say("stopped before its end; the same command goes on")
-    _print(made, as_json)
+    _print(made, output.as_json)
     return 0 if finished and not failed else 3
 
 
@@ -122,6 +131,11 @@ def _warn(made: Reproduction) -> None:
         say(
             f"runs of another engine are among those of {', '.join(made.outdated())}; another "
             "--out makes them again"
+        )
+    if made.stale():
+        say(
+            f"stale are {', '.join(made.stale())}: rows that stay from before, judged by another definition "
+            "of their target; their keys make them again"
         )
     if made.different:
         say(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.cli.commands._options import Json, Picture, Quiet, refuse_mixtures, sets
+from kmc.cli.commands._options import DrawnOutput, grouped, refuse_mixtures, sets
 
 if TYPE_CHECKING:
     from kmc_analysis.reservoir.plan import Plan
@@ -28,18 +29,25 @@ Study = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Instead:
+    """What is done in place of a single run."""
+
+    sweep: Sweep = False
+    write_study: WriteStudy = None
+    study: Study = None
+
+
+@grouped
 def reservoir(
     file: File,
     seed: Seed = None,
     seeds: Seeds = None,
     out: Out = None,
     set: Changes = None,
-    sweep: Sweep = False,
-    write_study: WriteStudy = None,
-    study: Study = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    picture: Picture = True,
+    *,
+    instead: Instead,
+    output: DrawnOutput,
 ) -> int:
     """Feed spike trains to volatile devices and train two readouts: double precision, and drift devices.
 
@@ -59,22 +67,22 @@ def reservoir(
 
     refuse_mixtures(
         {
-            "--sweep": sweep or None,
-            "--write-study": write_study,
-            "--study": study,
-            "--out": write_study and out,
-            "--seeds": None if sweep else seeds,
+            "--sweep": instead.sweep or None,
+            "--write-study": instead.write_study,
+            "--study": instead.study,
+            "--out": instead.write_study and out,
+            "--seeds": None if instead.sweep else seeds,
         }
     )
     plan, target = settings.load(file, set or [], seed), file.parent / "out" if out is None else out
-    if write_study is not None:
-        return _print(_study_written(plan, write_study), as_json, _show_written)
+    if instead.write_study is not None:
+        return _print(_study_written(plan, instead.write_study), output.as_json, _show_written)
     with folder(target, "reservoir"):
-        if sweep:
-            return _sweep(plan, seeds, target, as_json, quiet, picture)
-        if study is not None:
-            return _compare(plan, study, target, as_json, quiet, picture)
-        return _run(plan, seeds, target, as_json, quiet, picture)
+        if instead.sweep:
+            return _sweep(plan, seeds, target, output)
+        if instead.study is not None:
+            return _compare(plan, instead.study, target, output)
+        return _run(plan, seeds, target, output)
 
 
 def _print(found: dict[str, Any], as_json: bool, show: Any) -> int:
@@ -94,7 +102,7 @@ def _check(plan: Plan) -> None:
         say(warning)
 
 
-def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+def _run(plan: Plan, seeds: int | None, out: Path, output: DrawnOutput) -> int:
     from kmc.core.atomic_files import only_one
     from kmc.core.progress import spinner
     from kmc_analysis.reservoir import pipeline, plan_identity
@@ -103,27 +111,27 @@ def _run(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, p
     _check(plan)
     count = plan.seeds if seeds is None else seeds
     plan_identity.check_place(plan, range(plan.seed, plan.seed + count), out)
-    with spinner("driving the devices", quiet) as tell:
+    with spinner("driving the devices", output.quiet) as tell:
         results = pipeline.run(plan, count, tell)
         with only_one(out, PATIENCE_S):
             plan_identity.check_place(
                 plan, range(plan.seed, plan.seed + count), out
             )  # another may have written
-            summary = result_files.write(plan, results, out, picture, tell)
-    return _print(summary, as_json, result_files.show)
+            summary = result_files.write(plan, results, out, output.picture, tell)
+    return _print(summary, output.as_json, result_files.show)
 
 
-def _sweep(plan: Plan, seeds: int | None, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+def _sweep(plan: Plan, seeds: int | None, out: Path, output: DrawnOutput) -> int:
     from kmc.core.atomic_files import only_one
     from kmc.core.progress import spinner
     from kmc_analysis.reservoir.results import design_sweep as sweeping
     from kmc_analysis.reservoir.results import result_files
 
-    with spinner("sweeping", quiet) as tell:
+    with spinner("sweeping", output.quiet) as tell:
         rows = sweeping.run(plan, plan.seeds if seeds is None else seeds, out, tell)
         with only_one(out, PATIENCE_S):
-            found = result_files.write_sweep(plan, rows, out, picture)
-    return _print(found, as_json, result_files.show_sweep)
+            found = result_files.write_sweep(plan, rows, out, output.picture)
+    return _print(found, output.as_json, result_files.show_sweep)
 
 
 def _study_written(plan: Plan, path: Path) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def _show_written(found: dict[str, Any]) -> None:
     print(found["study"])
 
 
-def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, picture: bool) -> int:
+def _compare(plan: Plan, folder: Path, out: Path, output: DrawnOutput) -> int:
     from kmc.core.atomic_files import only_one
     from kmc.core.progress import spinner
     from kmc_analysis.reservoir import kinetic_states, matching_study, pipeline, plan_identity
@@ -155,11 +163,11 @@ def _compare(plan: Plan, folder: Path, out: Path, as_json: bool, quiet: bool, pi
     study = matching_study.states(plan, folder)
     _check(plan)
     plan_identity.check_place(plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan))
-    with spinner("driving the devices", quiet):
+    with spinner("driving the devices", output.quiet):
         result = pipeline.run(plan, 1)[0]
     with only_one(out, PATIENCE_S):
         plan_identity.check_place(
             plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan)
         )
-        found = result_files.write_comparison(plan, study, result, out, picture)
-    return _print(found, as_json, result_files.show_comparison)
+        found = result_files.write_comparison(plan, study, result, out, output.picture)
+    return _print(found, output.as_json, result_files.show_comparison)

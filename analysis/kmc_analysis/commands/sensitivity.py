@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kmc.cli.commands._options import Json, Quiet, Workers
+from kmc.cli.commands._options import Output, Workers, grouped
 from kmc.core import blas_threads
 
 if TYPE_CHECKING:
@@ -27,17 +28,25 @@ Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Devices of each prog
 Out = Annotated[Path, typer.Option("--out", help="Keep runs and the table, sensitivity.json, here.")]
 
 
+@dataclass(frozen=True)
+class Devices:
+    """The devices that a point runs."""
+
+    seed: Seed = 1
+    seeds: Seeds = 2
+
+
+@grouped
 def sensitivity(
     keys: Keys,
     paths: Paths = None,
     trajectories: Trajectories = 4,
     reach: Reach = 1.0,
-    seed: Seed = 1,
-    seeds: Seeds = 2,
+    *,
+    devices: Devices,
     out: Out = Path("runs/sensitivity/out"),
     workers: Workers = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    output: Output,
 ) -> int:
     """Say which numbers of the cards move which figures: one table of elementary effects.
 
@@ -62,11 +71,11 @@ def sensitivity(
 
     parameters, wanted = free(tuple(paths or DEFAULT), shared=False, reach=reach), chosen(keys)
     effects.check(wanted, parameters)
-    with folder(out, "sensitivity"), stopping() as asked, spinner("judging", quiet) as tell:
+    with folder(out, "sensitivity"), stopping() as asked, spinner("judging", output.quiet) as tell:
         cores = workers or blas_threads.cores()
-        judge = effects.Lasting(Simulated(out, Extent(seed, seeds), cores, asked, set(keys)))
-        found = effects.influences(parameters, wanted, judge, trajectories, seed, tell)
-    return _end(found, out, as_json, judge.lost)
+        judge = effects.Lasting(Simulated(out, Extent(devices.seed, devices.seeds), cores, asked, set(keys)))
+        found = effects.influences(parameters, wanted, judge, trajectories, devices.seed, tell)
+    return _end(found, out, output.as_json, judge.lost)
 
 
 def _end(found: list[Influence], out: Path, as_json: bool, lost: list[str]) -> int:

@@ -2,9 +2,9 @@
 
 Each takes an xarray.Dataset with one sample after the other and returns a float, NaN where the run has no
 such number (a set voltage without a SET, a loop without a sweep), or a `Kept` for a time that may be a bound.
-Here are those of a sweep, of a SET and of a run's end; `states` has reads and retention, `pulses` trains of
-pulses, `filament` the silver of a snapshot, `supply` the current of silver, `laws` slopes and activation
-energies, `endurance` cycles and their extrapolation.
+Here are those of a sweep, of a SET and of the end of a run; `conductance_states` has reads and retention,
+`pulse_trains` trains of pulses, `silver_profile` the silver of a snapshot, `silver_supply` the current of silver,
+`current_laws` slopes and activation energies, `cycle_counts` cycles and their extrapolation.
 """
 
 from __future__ import annotations

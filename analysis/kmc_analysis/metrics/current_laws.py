@@ -1,11 +1,10 @@
-"""Slopes of current against voltage, activation energies, and whether a curve beats a line."""
+"""Slopes of current against voltage, and activation energies."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from scipy import optimize
 
 from kmc.core.units import K_B
 
@@ -45,32 +44,3 @@ def _straight(x: np.ndarray, y: np.ndarray) -> bool:
 def activation_energy(temperature: np.ndarray, resistance: np.ndarray) -> float:
     """E of R = R0 exp(+E / k T), eV. (The experiment's text prints the sign of a metal.)"""
     return float(np.polyfit(1.0 / (K_B * temperature), np.log(resistance), 1)[0])
-
-
-def curve_over_line(x: np.ndarray, y: np.ndarray) -> float:
-    """AIC of the best line less that of the best curve (a parabola or an exponential), all values of y [n].
-
-    AIC = n log(RSS / n) + 2 k with k the parameters and the variance.
-    """
-    line = _aic(np.polyval(np.polyfit(x, y, 1), x), y, 3)
-    curves = [_aic(np.polyval(np.polyfit(x, y, 2), x), y, 4)]
-    span = float(np.ptp(x))
-
-    def misfit(log_c: float) -> float:
-        return _exponential(x, y, span * math.exp(log_c))[1]
-
-    best = optimize.minimize_scalar(misfit, bounds=(-4.0, 3.0), method="bounded")
-    curves.append(_aic(_exponential(x, y, span * math.exp(float(best.x)))[0], y, 4))
-    return line - min(curves)
-
-
-def _exponential(x: np.ndarray, y: np.ndarray, scale: float) -> tuple[np.ndarray, float]:
-    """The best a + b exp(-x / scale), rising or levelling off, and its sum of squares."""
-    base = np.stack([np.ones_like(x), np.exp(-(x - x.min()) / scale)], axis=1)
-    fitted = base @ np.linalg.lstsq(base, y, rcond=None)[0]
-    return fitted, float(np.sum((y - fitted) ** 2))
-
-
-def _aic(fitted: np.ndarray, y: np.ndarray, parameters: int) -> float:
-    residual = max(float(np.sum((y - fitted) ** 2)), 1e-30 * float(np.sum(y**2)) + 1e-300)
-    return len(y) * math.log(residual / len(y)) + 2 * parameters

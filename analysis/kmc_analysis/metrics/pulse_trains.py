@@ -19,7 +19,8 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
 
     A pulse is each stretch at the greatest voltage, of either sign, that a segment of the protocol holds, if
     that is more than a read's 0.1 V: a bit 0 of a pattern, which is read at most, has none, and neither has a
-    sweep or a `pwl` (`kmc_analysis.metrics.conductance_states.held`). Raises UserError for what is not one run.
+    sweep or a `pwl` (`kmc_analysis.metrics.conductance_states.held`). Raises UserError for what is not one
+    run.
     """
     if ds["conductance"].ndim != 1:
         step = "choose one, e.g. ds.isel(replicate=0)"
@@ -62,6 +63,14 @@ def echo_index(first: np.ndarray | float, fourth: np.ndarray | float) -> float:
     """100 x a4 / a1, in per cent; of several windows in parallel their conductances add up."""
     whole = float(np.sum(first))
     return 100.0 * float(np.sum(fourth)) / whole if whole > 0 else math.nan
+
+
+def bend_margin(table: np.ndarray, sign: float) -> float:
+    """By how much the means of a table [device, level] strictly rise, by steps that grow throughout (`sign`
+    1) or shrink throughout (-1): the least of the steps and of their changes, over the mean of all. Positive
+    where they do."""
+    steps = np.diff(table.mean(axis=0))
+    return float(min(steps.min(), (sign * np.diff(steps)).min()) / table.mean())
 
 
 def separated(table: np.ndarray, sigmas: float = APART) -> float:

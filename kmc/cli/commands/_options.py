@@ -1,11 +1,17 @@
-"""Options that several commands have, said once."""
+"""Options that several commands have, said once, and how a command takes several as one."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from inspect import Parameter
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+Result = TypeVar("Result")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Workers = Annotated[
@@ -16,6 +22,68 @@ CheckpointEvery = Annotated[
 ]
 Drawn = Annotated[bool, typer.Option(help="Draw the I-V or the trace beside the dataset.")]
 Picture = Annotated[bool, typer.Option(help="Draw the figures.")]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command shows."""
+
+    as_json: Json = False
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True)
+class DrawnOutput(Output):
+    """What a command shows and draws."""
+
+    picture: Picture = True
+
+
+@dataclass(frozen=True)
+class RunOutput(Output):
+    """What a run shows, keeps on its way and draws."""
+
+    checkpoint_every: CheckpointEvery = "2 s"
+    picture: Drawn = True
+
+
+def grouped(command: Callable[..., Result]) -> Callable[..., Result]:
+    """A command that takes groups of options, as one that has each of these options by itself.
+
+    A parameter whose type is a dataclass is a group: the dataclass's fields, written as the options of a
+    command are, stand in its place, and the command gets their values as one object. What is returned is
+    called with the names of the options, as typer does.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    given_back = hints.pop("return", None)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    own = inspect.signature(command).parameters.values()
+    options = [option for one in own for option in _options_of(one, hints[one.name])]
+
+    @functools.wraps(command)
+    def expanded(**values: Any) -> Result:
+        for name, group in groups.items():
+            its = {one.name: values.pop(one.name) for one in fields(group) if one.name in values}
+            values[name] = group(**its)
+        return command(**values)
+
+    told: Any = expanded
+    told.__signature__ = inspect.Signature(options, return_annotation=given_back)
+    told.__annotations__ = {one.name: one.annotation for one in options} | {"return": given_back}
+    return expanded
+
+
+def _options_of(own: Parameter, kind: Any) -> Iterator[Parameter]:
+    """One option for a command's own parameter, or those of its group; a required one may follow others."""
+    if not is_dataclass(kind):
+        yield own.replace(kind=Parameter.KEYWORD_ONLY, annotation=kind)
+        return
+    if own.default is not Parameter.empty:
+        raise TypeError(f"{own.name} is a group of options: the defaults stand in its class")
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        default = Parameter.empty if field.default is MISSING else field.default
+        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
 
 
 def refuse_mixtures(given: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,56 +11,42 @@ from kmc.core.interrupts import stopping
 from kmc.core.progress import say, shown
 
 if TYPE_CHECKING:
+    from kmc.cli.commands._options import RunOutput
     from kmc.simulation.run_to_folder import Outcome
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a run is told and kept; nothing here changes its result."""
-
-    out: Path
-    resume: bool = False
-    as_json: bool = False
-    quiet: bool = False
-    checkpoint_every: str = "2 s"
-    picture: bool = True
-
-
-def go(run_file: Path, sets: list[str], options: Options) -> int:
-    """Run `run_file` with `sets` in options.out; returns the exit code. Raises UserError."""
+def go(run_file: Path, sets: list[str], out: Path, output: RunOutput, resume: bool) -> int:
+    """Run `run_file` with `sets` in `out`; returns the exit code. Raises UserError."""
     from kmc.core.units import interval
     from kmc.inputs.run_file import load_run
     from kmc.io.final_state import CHECKPOINT
-    from kmc.simulation.run_to_folder import execute
+    from kmc.simulation.run_to_folder import RunOptions, carry_out
 
-    every_s = interval(options.checkpoint_every, "--checkpoint-every")
-    goes_on = options.resume and (options.out / CHECKPOINT).is_file()  # it needs no other run any more
+    every_s = interval(output.checkpoint_every, "--checkpoint-every")
+    goes_on = resume and (out / CHECKPOINT).is_file()  # it needs no other run any more
     run = load_run(run_file, sets, must_exist=not goes_on)
-    command = {"run": os.path.relpath(run_file.resolve(), options.out.resolve()), "sets": sets}
-    with stopping() as asked, shown(run.name, not options.quiet) as progress:
-        outcome = execute(
-            run,
-            options.out,
-            resume=options.resume,
+    command = {"run": os.path.relpath(run_file.resolve(), out.resolve()), "sets": sets}
+    with stopping() as asked, shown(run.name, not output.quiet) as progress:
+        options = RunOptions(
+            resume=resume,
             progress=progress,
             should_stop=asked,
             checkpoint_every_s=every_s,
             command=command,
             warn=lambda told: say(f"warning: {told}"),
         )
-    if not outcome.finished:
-        return _unfinished(outcome, options)
-    return _finished(outcome, options)
+        outcome = carry_out(run, out, options)
+    return _finished(outcome, output) if outcome.finished else _unfinished(outcome, output)
 
 
-def _finished(outcome: Outcome, options: Options) -> int:
+def _finished(outcome: Outcome, output: RunOutput) -> int:
     from kmc.io import dataset
     from kmc.plotting.trace_plots import draw
 
     assert outcome.dataset is not None
     ds = dataset.open(outcome.dataset)
-    picture = draw(ds, outcome.dataset.with_suffix(".png")) if options.picture else None
-    if options.as_json:
+    picture = draw(ds, outcome.dataset.with_suffix(".png")) if output.picture else None
+    if output.as_json:
         events = int(ds["events"].values[-1]) if ds.sizes["time"] else 0
         _print_json(outcome, picture, rows=ds.sizes["time"], events=events)
     else:
@@ -69,9 +54,9 @@ def _finished(outcome: Outcome, options: Options) -> int:
     return 0
 
 
-def _unfinished(outcome: Outcome, options: Options) -> int:
+def _unfinished(outcome: Outcome, output: RunOutput) -> int:
     say(f"{outcome.reason}; what was done is kept. Go on with: kmc resume {outcome.out}")
-    if options.as_json:
+    if output.as_json:
         _print_json(outcome, None)
     return 3
 

@@ -9,15 +9,14 @@ from typing import Annotated
 
 import typer
 
-from kmc.cli.commands._options import CheckpointEvery, Drawn, Json, Quiet
+from kmc.cli.commands._options import RunOutput, grouped
 
 
+@grouped
 def resume(
     where: Annotated[Path, typer.Argument(metavar="PATH", help="The out folder, run folder or run file.")],
-    as_json: Json = False,
-    quiet: Quiet = False,
-    checkpoint_every: CheckpointEvery = "2 s",
-    picture: Drawn = True,
+    *,
+    output: RunOutput,
 ) -> int:
     """Go on with a run that was interrupted, with the run file, seed and changes that it was started with.
 
@@ -29,11 +28,11 @@ def resume(
 
         kmc resume results/seed7
     """
-    from kmc.cli.commands._running import Options, go
+    from kmc.cli.commands._running import go
 
     out = _out_of(where)
     run_file, sets = _command(out)
-    return go(run_file, sets, Options(out, True, as_json, quiet, checkpoint_every, picture))
+    return go(run_file, sets, out, output, resume=True)
 
 
 def _out_of(where: Path) -> Path:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kmc.cli.commands._options import CheckpointEvery, Drawn, Json, Quiet, Sets
+from kmc.cli.commands._options import RunOutput, Sets, grouped
 
 
+@grouped
 def run(
     run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file, or its folder.")],
     seed: Annotated[int | None, typer.Option("--seed", help="Take this seed.")] = None,
@@ -18,10 +19,8 @@ def run(
     ] = None,
     sets: Sets = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    checkpoint_every: CheckpointEvery = "2 s",
-    picture: Drawn = True,
+    *,
+    output: RunOutput,
 ) -> int:
     """Run a run file; print the path of its dataset last, and draw the I-V or the trace beside it.
 
@@ -38,9 +37,9 @@ def run(
 
         kmc run runs/quick/run.yaml --resume
     """
-    from kmc.cli.commands._running import Options, go
+    from kmc.cli.commands._running import go
 
     path = run_file / "run.yaml" if run_file.is_dir() else run_file
     changes = list(sets or []) + ([] if seed is None else [f"seed={seed}"])
     folder = path.parent / "out" if out is None else out
-    return go(path, changes, Options(folder, resume, as_json, quiet, checkpoint_every, picture))
+    return go(path, changes, folder, output, resume)

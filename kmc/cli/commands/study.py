@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kmc.cli.commands._options import Json, Quiet, Sets, Workers, refuse_mixtures
+from kmc.cli.commands._options import Output, Sets, Workers, grouped, refuse_mixtures
 from kmc.core import blas_threads
 
 if TYPE_CHECKING:
@@ -37,17 +38,25 @@ Scheduler = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the tasks are done: here by several processes, one alone, on SLURM's cluster or on dask's."""
+
+    workers: Workers = None
+    task: Task = None
+    slurm: Slurm = None
+    scheduler: Scheduler = None
+
+
+@grouped
 def study(
     what: What,
     folder: Folder = None,
     out: Out = None,
-    workers: Workers = None,
-    task: Task = None,
-    slurm: Slurm = None,
-    scheduler: Scheduler = None,
+    *,
+    place: Place,
     sets: Sets = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    output: Output,
 ) -> int:
     """Run a study: variants, protocols and replicates crossed into tasks; print its folder last.
 
@@ -65,19 +74,19 @@ def study(
         kmc study runs/ligand_thickness/study.yaml --slurm job.sh
     """
     if what == "status" and (folder is not None or not Path(what).exists()):
-        _refuse_beside_status(out=out, workers=workers, task=task, slurm=slurm, scheduler=scheduler, set=sets)
-        return _status(folder, as_json)
+        _refuse_beside_status(out=out, **vars(place), set=sets)
+        return _status(folder, output.as_json)
     path = Path(what, "study.yaml") if Path(what).is_dir() else Path(what)
-    loaded = _load(path, sets, folder, task=task, slurm=slurm, scheduler=scheduler, workers=workers)
+    loaded = _load(path, sets, folder, place)
     target = path.parent / "out" if out is None else out
-    if slurm is not None:
-        return _script(loaded, target, slurm, as_json)
-    if task is not None:
-        return _one(loaded, target, task, as_json)
-    return _whole(loaded, target, workers, scheduler, as_json, quiet)
+    if place.slurm is not None:
+        return _script(loaded, target, place.slurm, output.as_json)
+    if place.task is not None:
+        return _one(loaded, target, place.task, output.as_json)
+    return _whole(loaded, target, place, output)
 
 
-def _load(path: Path, sets: list[str] | None, folder: Path | None, **given: Any) -> Study:
+def _load(path: Path, sets: list[str] | None, folder: Path | None, place: Place) -> Study:
     """The study, once what was given beside it makes sense together and for it."""
     from kmc.core.errors import UserError
     from kmc.study import load_study
@@ -86,9 +95,16 @@ def _load(path: Path, sets: list[str] | None, folder: Path | None, **given: Any)
         raise UserError(
             f"{folder} is one argument too many", next_step="kmc study STUDY.yaml, or kmc study status DIR"
         )
-    refuse_mixtures({f"--{name}": value for name, value in given.items()})
+    refuse_mixtures(
+        {
+            "--task": place.task,
+            "--slurm": place.slurm,
+            "--scheduler": place.scheduler,
+            "--workers": place.workers,
+        }
+    )
     loaded = load_study(path, sets or [])
-    _refuse_growth(loaded, task=given["task"], slurm=given["slurm"])
+    _refuse_growth(loaded, task=place.task, slurm=place.slurm)
     return loaded
 
 
@@ -113,9 +129,7 @@ def _refuse_growth(loaded: Study, **given: Any) -> None:
         )
 
 
-def _whole(
-    loaded: Study, out: Path, workers: int | None, scheduler: str | None, as_json: bool, quiet: bool
-) -> int:
+def _whole(loaded: Study, out: Path, place: Place, output: Output) -> int:
     from kmc.core.interrupts import stopping
     from kmc.core.progress import say
     from kmc.study import dask_cluster
@@ -124,12 +138,12 @@ def _whole(
     from kmc.study.study_progress import shown
 
     do = grown if loaded.growth else execute
-    runner = None if scheduler is None else dask_cluster.runner(scheduler)
-    with stopping() as asked, shown(loaded.name, quiet) as telling:
+    runner = None if place.scheduler is None else dask_cluster.runner(place.scheduler)
+    with stopping() as asked, shown(loaded.name, output.quiet) as telling:
         outcome = do(
             loaded,
             out,
-            workers=workers or blas_threads.cores(),
+            workers=place.workers or blas_threads.cores(),
             telling=telling,
             should_stop=asked,
             runner=runner,
@@ -142,7 +156,7 @@ def _whole(
             f"interrupted; {outcome.already + outcome.done} of {outcome.tasks} tasks are kept. "
             f"Go on with the same command"
         )
-    if as_json:
+    if output.as_json:
         print(json.dumps(_told(loaded, outcome), indent=2))
     elif outcome.finished:
         print(out)

@@ -13,6 +13,7 @@ from numba import njit
 
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations import compilation, expressions, function_addresses, reference_traces
+from kmc_analysis.compact.equations.integrator import Followed, Source
 from kmc_analysis.compact.equations.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
 from kmc_analysis.compact.export import circuits, model_files, veriloga
@@ -179,12 +180,11 @@ def _resistor(
     times: list[float], volts: list[float], limit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
-    state, out = np.ones((1, 1)), (np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
-    model = _kilohm()
-    given = function_addresses.addresses(*model), time, np.array(volts), np.full(time.size, limit), state
-    steps = compilation.integrator()(*given, np.zeros((1, 1)), 1e-6, *out, *compilation.room(1, 1))
-    assert steps > 0
-    return out[0], out[1], out[2][:, 0]
+    out = Followed(np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
+    source, model = Source(time, np.array(volts), np.full(time.size, limit)), _kilohm()
+    where, states, p = function_addresses.addresses(*model), np.ones((1, 1)), np.zeros((1, 1))
+    assert compilation.integrator()(where, source, states, p, 1e-6, out, compilation.room(1, 1)) > 0
+    return out.volts, out.amps, out.states[:, 0]
 
 
 def test_the_integrator_decays_and_limits() -> None:

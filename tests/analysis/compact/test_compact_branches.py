@@ -16,6 +16,7 @@ from kmc_analysis.compact.equations import integrator
 from kmc_analysis.compact.equations.compilation import Kernel, compiled, room
 from kmc_analysis.compact.equations.compilation import integrator as integrator_of
 from kmc_analysis.compact.equations.function_addresses import SIGNATURES, addresses
+from kmc_analysis.compact.equations.integrator import Followed, Source
 from kmc_analysis.compact.equations.model import load_model, model_names
 from kmc_analysis.compact.equations.reference_traces import Drive, follow, population, simulate, start_of
 
@@ -87,10 +88,10 @@ def test_a_step_knows_how_rates_change() -> None:
         low.flat[j] -= 1e-4
         high.flat[j] += 1e-4
         wanted[:, j] = (rates(high) - rates(low)) / 2e-4
-    full, push, pull = np.zeros((6, 6)), space[0][integrator.PUSH], space[0][integrator.PULL]
+    full, push, pull = np.zeros((6, 6)), space.work[integrator.PUSH], space.work[integrator.PULL]
     integrator.linearise(of(kernel), SOURCE_V, LIMIT_A, 0.3, 0.0, s, p, space)
     for b in range(3):
-        full[2 * b : 2 * b + 2, 2 * b : 2 * b + 2] = space[1][integrator.SLOPES, b]
+        full[2 * b : 2 * b + 2, 2 * b : 2 * b + 2] = space.matrices[integrator.SLOPES, b]
     scale = np.abs(wanted).max()
     assert np.abs(full + np.outer(push, pull) - wanted).max() < 1e-3 * scale
     assert np.abs(full - wanted).max() > 0.5 * scale
@@ -138,9 +139,9 @@ def test_half_the_step_has_an_eighth_of_the_error(limit_A: float) -> None:
 
     def last(points: int, rtol: float) -> np.ndarray:
         time, s, limits = np.linspace(0.0, 1.0, points), np.full((2, 2), 0.2), np.full(points, limit_A)
-        found = np.empty(points), np.empty(points), np.empty((points, 2, 2))
-        given = addresses(*model), time, 0.6 * time, limits, s, p, rtol
-        assert integrator_of()(*given, *found, *room(2, 2)) > 0
+        found = Followed(np.empty(points), np.empty(points), np.empty((points, 2, 2)))
+        source = Source(time, 0.6 * time, limits)
+        assert integrator_of()(addresses(*model), source, s, p, rtol, found, room(2, 2)) > 0
         return s
 
     truth = last(2001, 1e-12)
@@ -169,8 +170,8 @@ def test_what_grows_is_not_stepped_over() -> None:
     none = njit(SIGNATURES["current"])(lambda volt, s, p: 0.0)
     model = none, njit(SIGNATURES["series"])(lambda s, p: 0.0), rates
     time, limits, s, p = np.array([0.0, 1.0]), np.full(2, math.inf), np.full((1, 1), 1e-3), np.zeros((1, 1))
-    found = np.empty(2), np.empty(2), np.empty((2, 1, 1))
-    assert integrator_of()(addresses(*model), time, 0.1 * time, limits, s, p, 1e-2, *found, *room(1, 1)) > 0
+    found, source = Followed(np.empty(2), np.empty(2), np.empty((2, 1, 1))), Source(time, 0.1 * time, limits)
+    assert integrator_of()(addresses(*model), source, s, p, 1e-2, found, room(1, 1)) > 0
     assert s[0, 0] == pytest.approx(1.0, abs=1e-2)
 
 

@@ -7,7 +7,7 @@ import pytest
 from compact_truth import FREE, bipolar, starting_at, synthetic, train
 
 from kmc_analysis.compact.equations.model import load_model, model_names
-from kmc_analysis.compact.fitting.model_fit import Fit, fit
+from kmc_analysis.compact.fitting.model_fit import Fit, Search, fit
 
 # Known and not fitted: with its thermal time of 1 us a sweep took 70,000 steps of ROS2 and tells no more.
 KNOWN = {"stanford_pku": {"tau_th": 1e-4}}
@@ -36,7 +36,7 @@ def test_intervals_hold_the_truth(name: str) -> None:
     narrow: list[bool] = []
     for seed in range(50):
         traces = synthetic(model, truth, [bipolar(161 if name == "silver" else 81), train()], seed)
-        found = fit(model, traces, free=list(truth), generations=0)
+        found = fit(model, traces, free=list(truth), search=Search(generations=0))
         held, narrow = held + covered(found, truth), narrow + covered(found, truth, 0.25)
     assert np.mean(held) >= 0.90
     assert np.mean(narrow) < 0.67

@@ -11,7 +11,7 @@ from compact_truth import NOISE
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
 from kmc_analysis.compact.fitting import fit_data, fit_report
-from kmc_analysis.compact.fitting.model_fit import Fit, fit
+from kmc_analysis.compact.fitting.model_fit import Fit, Search, fit
 
 MODEL = load_model("vteam")
 SPREAD = 0.5  # of the logarithm of Roff, whose median is the model's own value
@@ -30,7 +30,7 @@ def fitted(devices: int, seed: int) -> Fit:
             )
             noise = NOISE * stream.standard_normal(one.log_g.size)
             traces.append(replace(one, log_g=one.log_g + noise))
-    return fit(MODEL, fit_data.typical(traces), seed=seed, free=["Roff"], generations=0)
+    return fit(MODEL, fit_data.typical(traces), free=["Roff"], search=Search(seed, generations=0))
 
 
 @pytest.mark.parametrize("devices", [4, 10])
@@ -57,7 +57,7 @@ def test_devices_that_names_do_not_tell_apart_are_several() -> None:
     for names in (["sweep"] * 5, ["sweep_seed1", "sweep_seed1", *"abc"]):
         alike = [replace(one, name=name) for one, name in zip(traces, names, strict=True)]
         by_name, by_seed = (
-            fit(MODEL, fit_data.typical(some), seed=1, free=["Roff"], generations=0).estimates[0]
+            fit(MODEL, fit_data.typical(some), free=["Roff"], search=Search(1, generations=0)).estimates[0]
             for some in (alike, traces)
         )
         assert (by_name.low, by_name.high) == pytest.approx((by_seed.low, by_seed.high), rel=0.02)

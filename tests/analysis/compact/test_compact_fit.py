@@ -18,14 +18,19 @@ from kmc_analysis.compact.equations.integrator import SOFTNESS_V
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive, Response, simulate
 from kmc_analysis.compact.fitting import fit_data, fit_report
-from kmc_analysis.compact.fitting.model_fit import fit
+from kmc_analysis.compact.fitting.model_fit import Search, fit
 
 
 @pytest.mark.parametrize("name", ["vteam"])
 def test_a_fit_recovers_the_truth(name: str) -> None:
     """One draw: every parameter told, and within a few intervals of the truth."""
     model, truth = load_model(name), FREE[name]
-    found = fit(model, synthetic(model, truth, [bipolar(), train()], 1), free=list(truth), generations=0)
+    found = fit(
+        model,
+        synthetic(model, truth, [bipolar(), train()], 1),
+        free=list(truth),
+        search=Search(generations=0),
+    )
     assert found.chi_squared == pytest.approx(NOISE**2, rel=0.3)
     for estimate in found.estimates:
         assert estimate.identified
@@ -38,7 +43,7 @@ def test_a_search_finds_the_valley_that_a_descent_cannot_see() -> None:
     truth = FREE["vteam"]
     model = starting_at(load_model("vteam"), {"v_on": 1.5, "v_off": -1.5})
     traces = synthetic(model, {**truth}, [bipolar(), train()], 4)
-    lost, found = (fit(model, traces, free=list(truth), generations=n) for n in (0, 6))
+    lost, found = (fit(model, traces, free=list(truth), search=Search(generations=n)) for n in (0, 6))
     assert lost.chi_squared > 100.0 * NOISE**2
     assert found.chi_squared == pytest.approx(NOISE**2, rel=0.3)
     assert found.values["v_on"] == pytest.approx(truth["v_on"], rel=0.02)
@@ -48,7 +53,7 @@ def test_what_a_positive_sweep_cannot_tell_is_said() -> None:
     """Without a negative voltage nothing tells how the device is reset."""
     model = load_model("vteam")
     traces = synthetic(model, {}, [Drive.sweep(0.6, 1.0, 1e-4, 81)], 2)
-    found = fit(model, traces, free=["Ron", "v_on", "k_off"], generations=0)
+    found = fit(model, traces, free=["Ron", "v_on", "k_off"], search=Search(generations=0))
     told = {estimate.parameter.name: estimate.identified for estimate in found.estimates}
     assert told == {"Ron": True, "v_on": True, "k_off": False}
     assert "cannot tell" in next(e.why for e in found.estimates if not e.identified)
@@ -63,7 +68,7 @@ def test_an_error_is_relative_to_the_conductance() -> None:
     made = simulate(model, drive)
     same = fit_data.trace("same", drive.time, drive.voltage, made.current, drive.compliance, made.voltage)
     half = replace(same, name="half", log_g=same.log_g - math.log10(2.0))
-    found = fit(model, [same], held_out=[half], free=["Ron"], generations=0)
+    found = fit(model, [same], held_out=[half], free=["Ron"], search=Search(generations=0))
     assert found.errors["same"] < 0.01
     assert found.mean_square < 1e-4
     assert found.held_out["half"] == pytest.approx(1.0, rel=0.02)
@@ -155,7 +160,7 @@ def test_the_picture_of_many_traces_has_rows(tmp_path: Path) -> None:
     """Beyond a hundred traces one row had more pixels than an image may have."""
     model = load_model("vteam")
     traces = synthetic(model, {}, [bipolar(11)], 1)
-    found = fit(model, traces, free=["Ron"], generations=0)
+    found = fit(model, traces, free=["Ron"], search=Search(generations=0))
     sizes = []
     for count in (1, fit_report.MOST_COLUMNS, fit_report.MOST_COLUMNS + 1):
         fit_report.write(found, traces * count, [], tmp_path)
@@ -170,4 +175,4 @@ def test_too_few_points_are_refused() -> None:
     model = load_model("vteam")
     one = fit_data.trace("three", np.arange(3.0), np.array([0.1, 0.2, 0.1]), np.full(3, 1e-9), np.inf)
     with pytest.raises(UserError, match="cannot tell"):
-        fit(model, [one], generations=0)
+        fit(model, [one], search=Search(generations=0))

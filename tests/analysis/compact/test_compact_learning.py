@@ -26,7 +26,7 @@ from kmc_analysis.compact.export.pulse_response import COUNT, RAMPS
 from kmc_analysis.compact.export.reservoirpy_device import Devices
 from kmc_analysis.metrics.conductance_states import READ_V
 
-FITTED = Path(model_files.__file__).parent / "fitted"
+FITTED = model_files.FITTED
 LAW_PER_V, LAW_OFFSET_S = 3.338, -12.94e-6  # of the seed: G = 3.338 Icc - 12.94 uS
 
 

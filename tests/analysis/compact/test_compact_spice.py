@@ -15,7 +15,7 @@ import simulators
 
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations import reference_traces
-from kmc_analysis.compact.equations.model import CompactModel, load_model, model_names
+from kmc_analysis.compact.equations.model import FOLDER, CompactModel, load_model, model_names
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
 from kmc_analysis.compact.export import circuits, model_files, veriloga
 
@@ -27,7 +27,7 @@ needs_compiler = pytest.mark.skipif(
 )
 
 POINTS = 300  # of time for a pulse; they take 137 to 206
-FITTED = Path(model_files.__file__).parent / "fitted"
+FITTED = model_files.FITTED
 DEVICES = [*model_names(), "ogb_20nm"]
 TRAIN = Drive.pulses(**model_files.PULSES, count=20, compliance=model_files.PULSE_LIMIT_A)
 SETTLED_S = 1e-5  # the source steps from zero at the start, which charges 10 pF
@@ -312,7 +312,7 @@ def test_a_state_may_begin_at_a_thermal_energy(tmp_path: Path) -> None:
 def test_an_odd_power_has_the_sign_of_its_base(tmp_path: Path) -> None:
     """A model of one's own whose current goes with V^3, at both signs: its pow is of the absolute value."""
     own = tmp_path / "mine.yaml"
-    given = (Path(model_files.__file__).parent / "models" / "vteam.yaml").read_text()
+    given = (FOLDER / "vteam.yaml").read_text()
     law = "V / Ron * exp((share - 1) * log(Roff / Ron))"
     assert law in given
     own.write_text(given.replace(law, "(V + 5 * V^3) / Roff").replace("name: vteam", "name: mine"))

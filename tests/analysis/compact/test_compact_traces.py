@@ -19,7 +19,7 @@ from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive
 from kmc_analysis.compact.export import model_files
 from kmc_analysis.compact.fitting import fit_data, programmed_conductance
-from kmc_analysis.compact.fitting.model_fit import fit
+from kmc_analysis.compact.fitting.model_fit import Search, fit
 from kmc_analysis.metrics import trace_columns
 
 PULSES = Protocol.read("50 mV", "1 ms") + Protocol.pulses(
@@ -187,7 +187,9 @@ def test_what_an_export_writes_fits_back(tmp_path: Path) -> None:
     model, made = load_model("vteam"), {"Ron": 2e3, "v_on": 0.41}
     written, _ = model_files._tables(model, model.values(made), {"sweep": Drive.sweep(0.6, 1.0, 1e-4)})
     (tmp_path / "sweep.csv").write_text(written["sweep.csv"])
-    found = fit(model, fit_data.read_all([tmp_path / "sweep.csv"]), free=list(made), generations=0)
+    found = fit(
+        model, fit_data.read_all([tmp_path / "sweep.csv"]), free=list(made), search=Search(generations=0)
+    )
     assert {name: found.values[name] for name in made} == pytest.approx(made, rel=0.01)
 
 

@@ -12,7 +12,7 @@ from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive
 from kmc_analysis.compact.export import learning_formats, model_files, pulse_response
 from kmc_analysis.compact.fitting import fit_data, initial_guess, programmed_conductance
-from kmc_analysis.compact.fitting.model_fit import fit
+from kmc_analysis.compact.fitting.model_fit import Search, fit
 
 # Two limits: what they leave, its spread, and a second later.
 FOUND = pulse_response.Levels(
@@ -85,7 +85,7 @@ def test_a_parameter_at_its_bound_is_not_told() -> None:
         one.model_copy(update={"low": 5e3, "value": 6e3}) if one.name == "Ron" else one
         for one in model.parameters
     )
-    (one,) = fit(tight, traces, free=["Ron"], generations=0).estimates
+    (one,) = fit(tight, traces, free=["Ron"], search=Search(generations=0)).estimates
     assert one.why == "it lies at its lower bound"
     assert not one.identified
 
@@ -95,7 +95,9 @@ def test_intervals_by_resampling_are_those_of_the_profile() -> None:
     truth = {"Ron": 5e3, "v_on": 0.33}
     model = starting_at(load_model("vteam"), truth)
     traces = synthetic(model, truth, [bipolar()], 1)
-    profile, drawn = (fit(model, traces, free=list(truth), generations=0, bootstrap=n) for n in (0, 40))
+    profile, drawn = (
+        fit(model, traces, free=list(truth), search=Search(generations=0, bootstrap=n)) for n in (0, 40)
+    )
     assert (profile.intervals, drawn.intervals) == ("profile", "bootstrap")
     for one, other in zip(profile.estimates, drawn.estimates, strict=True):
         assert other.low < other.value < other.high

@@ -180,15 +180,17 @@ def test_all_that_the_readout_imports_decides_it() -> None:
         str(path.relative_to(package)) for path in sources_of(["kmc_analysis.experiment.figures.readout"])
     }
     assert {
-        "measured_law.py",
-        "intervals.py",
-        "figures/readout.py",
-        "metrics/pulses.py",
-        "metrics/states.py",
-        "compact/model.py",
+        "metrics/compliance_law.py",
+        "metrics/bootstrap_intervals.py",
+        "experiment/figures/readout.py",
+        "metrics/pulse_trains.py",
+        "metrics/conductance_states.py",
+        "compact/equations/model.py",
         "reservoir/pipeline.py",
     } <= found
-    assert not {"commands/reproduce.py", "report/build.py"} & found
+    reporting = {"commands/reproduce.py", "report/page.py"}
+    assert all((package / name).is_file() for name in reporting)
+    assert not reporting & found
     for name in found:
         for node in ast.walk(ast.parse((package / name).read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kmc_analysis"):

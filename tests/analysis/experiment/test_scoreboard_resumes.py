@@ -118,7 +118,7 @@ def test_make_reproduce_keeps_a_board_with_failed_runs(tmp_path: Path, code: int
     if shutil.which("make") is None:
         pytest.skip("needs make")
     shutil.copy(Path(__file__).resolve().parents[3] / "Makefile", tmp_path)
-    for folder in ("v/bin", "runs/reproduce/out", "analysis/kmc_analysis/figures"):
+    for folder in ("v/bin", "runs/reproduce/out", "analysis/kmc_analysis/experiment/figures"):
         (tmp_path / folder).mkdir(parents=True)
     for name, text in (("kmc", f'[ "$1" = warmup ] || exit {code}'), ("python", "touch page")):
         (tmp_path / "v" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -131,7 +131,7 @@ def test_make_reproduce_keeps_a_board_with_failed_runs(tmp_path: Path, code: int
     ended = subprocess.run(["make", "reproduce", "VENV=v"], cwd=tmp_path, capture_output=True, text=True)
     assert (ended.returncode == 0) == goes_on
     assert (tmp_path / "page").exists() == goes_on
-    assert (tmp_path / "analysis/kmc_analysis/figures/scoreboard.json").exists() == goes_on
+    assert (tmp_path / "analysis/kmc_analysis/experiment/figures/scoreboard.json").exists() == goes_on
     assert ("has what is done" in ended.stdout) == (code == 3)
 
 

@@ -505,20 +505,6 @@ def test_activation_energy_has_the_sign_of_a_semiconductor() -> None:
     assert current_laws.activation_energy(kelvin, np.exp(0.208 / (K_B * kelvin))) == pytest.approx(0.208)
 
 
-def test_a_curve_beats_a_line_where_there_is_one() -> None:
-    """Of 200 straight lines with noise few look curved (AIC over 4: 4 % by chi squared of two curves), of
-    200 that level off nearly all do."""
-    generator = np.random.Generator(np.random.PCG64(1))
-    x = np.repeat(np.arange(1.0, 6.0), 6)
-    straight = [current_laws.curve_over_line(x, x + generator.normal(0, 0.3, 30)) > 4 for _ in range(100)]
-    bent = [
-        current_laws.curve_over_line(x, 5 * (1 - np.exp(-x / 1.5)) + generator.normal(0, 0.3, 30)) > 4
-        for _ in range(100)
-    ]
-    assert sum(straight) < 15
-    assert sum(bent) > 95
-
-
 def test_cycle_life_is_linear_or_a_walk() -> None:
     """Two atoms a cycle fill a thousand in 500; with no drift a walk of 10 a cycle reaches it in 10^4; the
     intervals hold the truth."""

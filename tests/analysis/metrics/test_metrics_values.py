@@ -73,19 +73,21 @@ def test_a_regime_may_be_short() -> None:
     assert current_laws.regimes(sparse, sparse**2) == pytest.approx([2])
 
 
-def test_a_curve_pays_for_its_parameter() -> None:
-    """By AIC: one more than the line's."""
-    x = np.repeat(np.arange(1.0, 6.0), 6)
-    y = x + np.random.default_rng(0).normal(0, 0.3, 30)
-
-    def square(degree: int) -> float:
-        return float(np.sum((y - np.polyval(np.polyfit(x, y, degree), x)) ** 2))
-
-    best = min(
-        square(2), *(current_laws._exponential(x, y, 4 * math.exp(k))[1] for k in np.linspace(-4, 3, 2000))
-    )
-    wanted = 30 * math.log(square(1) / best) - 2
-    assert current_laws.curve_over_line(x, y) == pytest.approx(wanted, abs=1e-3)
+@pytest.mark.parametrize(
+    ("means", "grow", "shrink"),
+    [
+        ([1.0, 2.0, 4.0, 7.0, 11.0], 0.2, -0.2),  # steps 1 to 4, mean 5
+        ([1.0, 5.0, 8.0, 10.0, 11.0], -1 / 7, 1 / 7),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 0.0, 0.0),  # a line does neither
+        ([1.0, 1.5, 4.0, 6.5, 7.0], -0.5, -0.5),  # nor does what grows and then shrinks
+        ([4.0, 2.0, 1.0, 1.0, 2.0], -1.0, -1.0),  # steps grow, but the means fall
+    ],
+)
+def test_margin_by_which_steps_grow_or_shrink(means: list[float], grow: float, shrink: float) -> None:
+    """Of the means over devices, whatever a device does: the least of the steps and of their changes."""
+    table = np.array(means) + np.array([[0.5], [-0.5], [0.0]]) * np.array([1.0, -1.0, 1.0, -1.0, 1.0])
+    assert pulse_trains.bend_margin(table, 1.0) == pytest.approx(grow)
+    assert pulse_trains.bend_margin(table, -1.0) == pytest.approx(shrink)
 
 
 def test_streams_are_apart_by_their_pooled_sigma() -> None:

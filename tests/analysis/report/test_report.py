@@ -19,7 +19,7 @@ import pytest
 from kmc.cli import app
 from kmc.inputs.run_file import load_run
 from kmc.io import dataset
-from kmc.simulation.run_to_folder import execute as run_once
+from kmc.simulation.run_to_folder import RunOptions, carry_out
 from kmc.study import load_study
 from kmc.study.engine import prepare
 from kmc.study.task import perform
@@ -127,7 +127,7 @@ def test_a_run_alone_has_a_page(
     monkeypatch.setitem(sys.modules, "kmc.simulation.simulation", fake_simulation)
     (tmp_path / "run.yaml").write_text(RUN)
     command = {"run": "../run.yaml", "sets": ["seed=5"]}
-    run_once(load_run(tmp_path / "run.yaml"), tmp_path / "out", command=command)
+    carry_out(load_run(tmp_path / "run.yaml"), tmp_path / "out", RunOptions(command=command))
     target = tmp_path / "elsewhere" / "page.html"
     assert app.main(["report", str(tmp_path), "--out", str(target), "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out) == {"report": str(target), "bytes": target.stat().st_size}

@@ -32,8 +32,8 @@ from kmc.core.jit_cache import cache_root, njit
 from kmc.core.units import K_B
 from kmc_analysis.compact.equations.expressions import names as names_in
 from kmc_analysis.compact.equations.expressions import to_python
-from kmc_analysis.compact.equations.function_addresses import INTEGRATE, addresses
-from kmc_analysis.compact.equations.integrator import BLOCKS, NEW, OPTIONS, integrate
+from kmc_analysis.compact.equations.function_addresses import addresses
+from kmc_analysis.compact.equations.integrator import BLOCKS, INTEGRATE, NEW, OPTIONS, Room, integrate
 from kmc_analysis.compact.equations.model import CompactModel
 
 _HEAD = """import math
@@ -155,10 +155,10 @@ class Kernel:
         return states, prepared
 
 
-def room(branches: int, states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the integrator works in: its `work`, `matrices` and `flows`."""
+def room(branches: int, states: int) -> Room:
+    """What the integrator works in."""
     shape = (branches, states)
-    return np.zeros((NEW + 1, *shape)), np.zeros((BLOCKS + 1, *shape, states)), np.zeros((2, branches))
+    return Room(np.zeros((NEW + 1, *shape)), np.zeros((BLOCKS + 1, *shape, states)), np.zeros((2, branches)))
 
 
 @lru_cache(maxsize=1)

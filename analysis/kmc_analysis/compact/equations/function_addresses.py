@@ -15,29 +15,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-_ROW, _ROWS = types.float64[::1], types.float64[:, ::1]
+ROW, ROWS = types.float64[::1], types.float64[:, ::1]
 SIGNATURES = {
-    "current": types.float64(types.float64, _ROWS, _ROWS),
-    "series": types.float64(_ROWS, _ROWS),
-    "rates": types.float64(types.float64, _ROWS, _ROWS, _ROWS, _ROW),
-    "begin": types.float64(_ROWS, _ROWS),
+    "current": types.float64(types.float64, ROWS, ROWS),
+    "series": types.float64(ROWS, ROWS),
+    "rates": types.float64(types.float64, ROWS, ROWS, ROWS, ROW),
+    "begin": types.float64(ROWS, ROWS),
 }
-_STACKS, _MATRICES = types.float64[:, :, ::1], types.float64[:, :, :, ::1]
-INTEGRATE = types.int64(
-    types.int64[::1],
-    _ROW,
-    _ROW,
-    _ROW,
-    _ROWS,
-    _ROWS,
-    types.float64,
-    _ROW,
-    _ROW,
-    _STACKS,
-    _STACKS,
-    _MATRICES,
-    _ROWS,
-)
 
 
 def addresses(*functions: Any) -> np.ndarray:

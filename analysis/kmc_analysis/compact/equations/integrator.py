@@ -11,9 +11,13 @@ order (A. Sandu et al., Atmos. Environ. 31, 3459 (1997), table 3).
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
 
 from kmc.core.jit_cache import njit
-from kmc_analysis.compact.equations.function_addresses import model_at
+from kmc_analysis.compact.equations.function_addresses import ROW, ROWS, model_at
 
 OPTIONS = {"_nrt": False, "error_model": "numpy"}  # no reference is counted, no division checked
 kernel = njit(**OPTIONS)
@@ -27,6 +31,59 @@ LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slo
 LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
 MOST_BENT = 10.0  # times what is allowed, between the third stage and what derivatives foretell
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
+
+
+class Source(NamedTuple):
+    """What drives a device, [n] each: straight between its points; a limit holds from one to the next."""
+
+    times_s: np.ndarray
+    sources_V: np.ndarray
+    limits_A: np.ndarray
+
+
+class Followed(NamedTuple):
+    """What is written of a device that is followed: [n], [n] and [n, branches, states]."""
+
+    volts: np.ndarray
+    amps: np.ndarray
+    states: np.ndarray
+
+
+class Room(NamedTuple):
+    """What is worked in: [9, branches, states], [2, branches, states, states] and [2, branches]."""
+
+    work: np.ndarray
+    matrices: np.ndarray
+    flows: np.ndarray
+
+
+class Step(NamedTuple):
+    """A step in time: the source's voltage at its start, how far it moves, how long it is, and the limit."""
+
+    start_V: float
+    step_V: float
+    step_s: float
+    limit_A: float
+
+
+class Begun(NamedTuple):
+    """What a step begins with: the device's voltage, its slope, and what the source moves of the voltage."""
+
+    volt: float
+    conducts: float
+    by_source: float
+
+
+_STACKS, _MATRICES = types.float64[:, :, ::1], types.float64[:, :, :, ::1]
+INTEGRATE = types.int64(  # of `integrate`
+    types.int64[::1],
+    types.NamedUniTuple(ROW, 3, Source),
+    ROWS,
+    ROWS,
+    types.float64,
+    types.NamedTuple((ROW, ROW, _STACKS), Followed),
+    types.NamedTuple((_STACKS, _MATRICES, ROWS), Room),
+)
 
 
 @kernel
@@ -109,7 +166,8 @@ def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
     matrices[SLOPES], by the voltage to work[PUSH], and that of the voltage by the states to work[PULL].
     Returns the voltage, its slope, and what it moves for each volt of the source.
     """
-    work, matrices, own, other = room[0], room[1], room[2][0], room[2][1]  # the last two: currents
+    work, matrices, flows = room
+    own, other = flows[0], flows[1]  # currents
     base, push, pull, kept, moved = work[BASE], work[PUSH], work[PULL], work[FIRST], work[NEW]
     volt, conducts = device_voltage(model, source_V, limit_A, volt, conducts, s, p)
     amp, ohm, by_V = model[RATES](volt, s, p, base, own), model[SERIES](s, p), 1e-7 + 1e-6 * abs(volt)
@@ -133,7 +191,7 @@ def linearise(model, source_V, limit_A, volt, conducts, s, p, room):
             pull[b, j] = -by_source * (yields * (other[b] - own[b]) + (resists if b == 0 else 0.0)) / by
             for i in range(s.shape[1]):
                 matrices[SLOPES, b, i, j] = (moved[b, i] - base[b, i]) / by
-    return volt, conducts, by_source
+    return Begun(volt, conducts, by_source)
 
 
 @kernel
@@ -182,7 +240,7 @@ def first_stages(step_s, along_V, room):
     PUSHED; along_V: how far the source alone moves the device voltage. What grows fast beside the step is
     left out of the matrix, which would take it for a decay: it is followed explicitly, and the error tells.
     """
-    (work, matrices, _), weight = room, GAMMA * step_s
+    work, matrices, weight = room.work, room.matrices, GAMMA * step_s
     base, push, pull, pushed = work[BASE], work[PUSH], work[PULL], work[PUSHED]
     first, second, blocks = work[FIRST], work[SECOND], matrices[BLOCKS]
     for b in range(base.shape[0]):
@@ -206,18 +264,18 @@ def first_stages(step_s, along_V, room):
 
 
 @kernel
-def late_stage(model, stage, next_V, step_s, limit_A, volt, conducts, p, room):
+def late_stage(model, stage, step, volt, conducts, p, room):
     """The third or last stage, at a step's end, of the states in work[NEW], which it moves. The device
     voltage is there about `volt`; returns about where the stage moves it to."""
-    work, matrices, flows = room
+    work, next_V = room.work, step.start_V + step.step_V
     out = work[stage]
-    volt, _ = device_voltage(model, next_V, limit_A, volt, conducts, work[NEW], p)
-    model[RATES](volt, work[NEW], p, out, flows[0])
-    mix(out, GAMMA * step_s, GAMMA, work[FIRST])
+    volt, _ = device_voltage(model, next_V, step.limit_A, volt, conducts, work[NEW], p)
+    model[RATES](volt, work[NEW], p, out, room.flows[0])
+    mix(out, GAMMA * step.step_s, GAMMA, work[FIRST])
     mix(out, 1.0, -GAMMA, work[SECOND])
     if stage == LAST:
         mix(out, 1.0, -8.0 / 3.0 * GAMMA, work[THIRD])
-    solve(matrices[BLOCKS], work[PUSHED], work[PULL], out)
+    solve(room.matrices[BLOCKS], work[PUSHED], work[PULL], out)
     mix(work[NEW], 1.0, 1.0, out)
     return volt + dot(work[PULL], out)
 
@@ -235,48 +293,44 @@ def over(errors, s, new, rtol):
 
 
 @kernel
-def try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol):
-    """One step from `s`, in which the source moves by `step_V`; begun: of `linearise`. The new states are
-    in work[NEW]. Returns the error over what is allowed, and about the device voltage.
+def try_step(model, step, begun, s, p, room, rtol):
+    """One step from `s`; begun: of `linearise`. The new states are in work[NEW]. Returns the error over what
+    is allowed, and about the device voltage.
     This error is divided by what decays at the start, though that may be over by the end. So what the third
     stage finds may not be far from what the derivatives foretell.
     """
-    (volt, conducts, by_source), work, next_V = begun, room[0], start_V + step_V
-    first_stages(step_s, by_source * step_V, room)
+    work, along_V = room.work, begun.by_source * step.step_V
+    first_stages(step.step_s, along_V, room)
     new, first, bent = work[NEW], work[FIRST], work[LAST]
     copy(new, s)
     mix(new, 1.0, 2.0, first)
-    volt += by_source * step_V + 2.0 * dot(work[PULL], first)
-    volt = late_stage(model, THIRD, next_V, step_s, limit_A, volt, conducts, p, room)
+    volt = begun.volt + (along_V + 2.0 * dot(work[PULL], first))
+    volt = late_stage(model, THIRD, step, volt, begun.conducts, p, room)
     copy(bent, work[SECOND])
     mix(bent, 1.0, -5.0, first)
-    mix(bent, 1.0, step_s, work[BASE])
-    solve(room[1][BLOCKS], work[PUSHED], work[PULL], bent)
+    mix(bent, 1.0, step.step_s, work[BASE])
+    solve(room.matrices[BLOCKS], work[PUSHED], work[PULL], bent)
     mix(bent, 1.0, 1.0 / GAMMA, work[THIRD])
     worst = GAMMA / MOST_BENT * over(bent, s, new, rtol)
     if worst > 1.0:
         return worst, volt
-    volt = late_stage(model, LAST, next_V, step_s, limit_A, volt, conducts, p, room)
+    volt = late_stage(model, LAST, step, volt, begun.conducts, p, room)
     return over(work[LAST], s, new, rtol), volt
 
 
-def integrate(
-    addresses, times_s, sources_V, limits_A, s, p, rtol, volts, amps, states, work, matrices, flows
-):
-    """Follow one device through a source that is straight between the points; returns the steps taken.
+def integrate(addresses, source, s, p, rtol, found, room):
+    """Follow one device through a source; returns the steps taken.
 
-    addresses: of the model's functions. times_s, sources_V, limits_A: [n]; a limit holds from its point to
-    the next. s: [branches, states], overwritten with the last ones; p: [branches, n]. volts, amps: [n] and
-    states: [n, branches, states] are written; the rest is room to work in. Returns -1 where no step is small
-    enough, or too many are needed.
+    addresses: of the model's functions. s: [branches, states], overwritten with the last ones; p:
+    [branches, n]. `found` is written. Returns -1 where no step is small enough, or too many are needed.
     """
-    model, room = model_at(addresses), (work, matrices, flows)
+    model, (times_s, sources_V, limits_A) = model_at(addresses), source
     taken, tries, step_s, volt, conducts = 0, 0, math.inf, 0.0, 0.0
     for k in range(times_s.size):
         limit_A = limits_A[k]
         volt, conducts = device_voltage(model, sources_V[k], limit_A, volt, conducts, s, p)
-        volts[k], amps[k] = volt, model[CURRENT](volt, s, p)
-        copy(states[k], s)
+        found.volts[k], found.amps[k] = volt, model[CURRENT](volt, s, p)
+        copy(found.states[k], s)
         if k + 1 == times_s.size:
             break
         length, span_V = times_s[k + 1] - times_s[k], sources_V[k + 1] - sources_V[k]
@@ -289,11 +343,11 @@ def integrate(
             start_V, step_V = sources_V[k] + span_V * done / length, span_V * step_s / length
             if accepted:
                 begun = linearise(model, start_V, limit_A, volt, conducts, s, p, room)
-            worst, volt = try_step(model, start_V, step_V, step_s, limit_A, begun, s, p, room, rtol)
+            worst, volt = try_step(model, Step(start_V, step_V, step_s, limit_A), begun, s, p, room, rtol)
             most = 6.0 if accepted else 1.0  # a step that was just made smaller does not grow
             accepted = worst <= 1.0
             if accepted:
-                copy(s, work[NEW])
+                copy(s, room.work[NEW])
                 done = length if done + step_s >= length else done + step_s
                 taken += 1
             step_s *= min(max(0.9 / (worst + 1e-12) ** (1.0 / 3.0), 0.1), most)

@@ -11,6 +11,7 @@ import numpy as np
 from kmc.core import random_streams
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.compilation import Kernel, compiled, integrator, room
+from kmc_analysis.compact.equations.integrator import Followed, Source
 from kmc_analysis.compact.equations.model import CompactModel
 
 RTOL = 2e-5  # of the states; the agreement with ngspice is tested at 1 %
@@ -126,23 +127,13 @@ def follow(
     """
     count, branches = drive.time.size, vector.reshape(-1, vector.shape[-1])
     own = states.reshape(len(branches), kernel.states)
-    volts, amps, path = np.empty(count), np.empty(count), np.empty((count, *own.shape))
+    source = Source(drive.time, drive.voltage, drive.compliance)
+    made = Followed(np.empty(count), np.empty(count), np.empty((count, *own.shape)))
     _, given = kernel.begin(branches)
-    steps = integrator()(
-        kernel.addresses,
-        drive.time,
-        drive.voltage,
-        drive.compliance,
-        own,
-        given,
-        rtol,
-        volts,
-        amps,
-        path,
-        *room(*own.shape),
-    )
-    answered = steps >= 0 and bool(np.isfinite(amps).all())
-    return Response(volts, amps, path.reshape(count, *states.shape), steps) if answered else None
+    steps = integrator()(kernel.addresses, source, own, given, rtol, made, room(*own.shape))
+    if steps < 0 or not np.isfinite(made.amps).all():
+        return None
+    return Response(made.volts, made.amps, made.states.reshape(count, *states.shape), steps)
 
 
 def unanswered(model: CompactModel) -> UserError:

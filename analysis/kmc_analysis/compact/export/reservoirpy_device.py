@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -37,6 +38,31 @@ def _check(what: str, value: Any, least: Any) -> None:
         raise UserError(f"{what} is {value!r}", next_step=step)
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """The pulse that a device gets, and the conductances in S that are 0 and 1. Raises UserError."""
+
+    pulse_V: float = 0.6
+    width_s: float = 1e-4
+    gap_s: float = 20e-3
+    compliance_A: float = 1e-6
+    off_S: float = 1e-10
+    on_S: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for what, least in (
+            ("width_s", 1e-12),
+            ("gap_s", 0.0),
+            ("pulse_V", -np.inf),
+            ("compliance_A", 1e-15),
+            ("off_S", 1e-18),
+            ("on_S", self.off_S),
+        ):
+            _check(what, getattr(self, what), least)
+        if self.on_S == self.off_S:
+            raise UserError("on_S is off_S", next_step="give the conductances that become 1 and 0")
+
+
 class Devices(Node):
     """Devices that differ, each driven by a random mix of the inputs as a pulse, then read.
 
@@ -45,7 +71,7 @@ class Devices(Node):
     voltage a filament grows at the speed of its supply. A mix of 0 gives a tenth of `width_s`, one of 1 all
     of it, and inputs beyond 0 to 1 no more than these; the rest of `width_s` and `gap_s` are at 0.05 V.
     The features are the logarithms of the conductances, 0 at `off_S` and 1 at `on_S`: a ridge is meant for
-    numbers of that size.
+    numbers of that size. All of these are given by name: see Pulse.
     """
 
     def __init__(
@@ -54,30 +80,14 @@ class Devices(Node):
         parameters: Mapping[str, float],
         devices: int = 50,
         seed: int = 0,
-        pulse_V: float = 0.6,
-        width_s: float = 1e-4,
-        gap_s: float = 20e-3,
-        compliance_A: float = 1e-6,
-        off_S: float = 1e-10,
-        on_S: float = 1e-3,
+        *,
         name: str | None = None,
+        **pulse: float,
     ) -> None:
-        for what, value, least in (
-            ("devices", devices, 1),
-            ("width_s", width_s, 1e-12),
-            ("gap_s", gap_s, 0.0),
-            ("pulse_V", pulse_V, -np.inf),
-            ("compliance_A", compliance_A, 1e-15),
-            ("off_S", off_S, 1e-18),
-            ("on_S", on_S, off_S),
-        ):
-            _check(what, value, least)
-        if on_S == off_S:
-            raise UserError("on_S is off_S", next_step="give the conductances that become 1 and 0")
+        _check("devices", devices, 1)
+        self.pulse = Pulse(**pulse)
         self.model = load_model(model) if isinstance(model, str) else model
         self.seed, self.output_dim, self.name = seed, devices, name
-        self.volts, self.times = pulse_V, (width_s, gap_s)
-        self.limit, self.range = compliance_A, (np.log10(off_S), np.log10(on_S))
         self.vectors = population(self.model, devices, seed, "device", parameters)
         self.kernel = compiled(self.model)
         self.initialized = False
@@ -110,19 +120,20 @@ class Devices(Node):
     def _step(self, state: dict[str, Any], x: np.ndarray) -> dict[str, Any]:
         if not np.isfinite(x).all():
             raise UserError(f"an input is {x}", next_step="give finite numbers, of 0 to 1")
-        (longest, gap), states = self.times, state["states"].copy()
+        longest, states = self.pulse.width_s, state["states"].copy()
         mix = np.clip(self.mask @ np.asarray(x, float), 0.0, 1.0)
-        source = np.array([LOW_READ_V, self.volts, self.volts, LOW_READ_V, LOW_READ_V])
+        source = np.array([LOW_READ_V, self.pulse.pulse_V, self.pulse.pulse_V, LOW_READ_V, LOW_READ_V])
+        end = longest * (1 + EDGE) + self.pulse.gap_s
         features = np.empty(self.output_dim)
         for k, width in enumerate(longest * (LEAST_WIDTH + (1.0 - LEAST_WIDTH) * mix)):
-            time = np.array([0.0, EDGE * longest, width, width + EDGE * longest, longest * (1 + EDGE) + gap])
+            time = np.array([0.0, EDGE * longest, width, width + EDGE * longest, end])
             features[k] = self._pulse(time, source, states[k], self.vectors[k])
-        low, high = self.range
+        low, high = np.log10(self.pulse.off_S), np.log10(self.pulse.on_S)
         return {"out": (features - low) / (high - low), "states": states}
 
     def _pulse(self, time: np.ndarray, source: np.ndarray, states: np.ndarray, vector: np.ndarray) -> float:
         """log10 of the conductance in S after a pulse; `states` move on."""
-        response = follow(self.kernel, Drive.of(time, source, self.limit), states, vector, RTOL)
+        response = follow(self.kernel, Drive.of(time, source, self.pulse.compliance_A), states, vector, RTOL)
         if response is None:
             raise unanswered(self.model)
         return float(log_conductance(response.current[-1:], response.voltage[-1:])[0])

@@ -15,7 +15,7 @@ from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.fitting import fit_report
 from kmc_analysis.compact.fitting.fit_data import Trace
-from kmc_analysis.compact.fitting.model_fit import Fit, fit
+from kmc_analysis.compact.fitting.model_fit import Fit, Search, fit
 from kmc_analysis.metrics.compliance_law import SLOPE_PER_V
 
 
@@ -38,9 +38,8 @@ def fits(
                 f'two of the models are called "{model.name}"',
                 next_step="give each once, and another name in its file",
             )
-    return {
-        model.name: fit(model, traces, held_out, seed, generations=generations, tell=tell) for model in models
-    }
+    search = Search(seed, generations)
+    return {model.name: fit(model, traces, held_out, search=search, tell=tell) for model in models}
 
 
 def rows(found: Mapping[str, Fit]) -> list[dict[str, Any]]:

@@ -66,23 +66,34 @@ class Fit:
     of_devices: bool = False
 
 
+@dataclass(frozen=True)
+class Search:
+    """How a fit is searched for.
+
+    generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
+    for intervals by the profile of the misfit. The seed is of both.
+    """
+
+    seed: int = 0
+    generations: int = 40
+    bootstrap: int = 0
+
+
 def fit(
     model: CompactModel,
     traces: Sequence[Trace],
     held_out: Sequence[Trace] = (),
-    seed: int = 0,
+    *,
     fixed: Mapping[str, float] | None = None,
     free: Sequence[str] | None = None,
-    generations: int = 40,
-    bootstrap: int = 0,
+    search: Search = Search(),
     tell: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Fit `model` to all `traces` at once, to the median of those that are replicates (`data.typical`).
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
-    generations: of the global search (differential evolution), 0 for none; bootstrap: number of resamples, 0
-    for intervals by the profile of the misfit. `tell` hears now and then how far it is. Raises UserError for
-    unknown names, values out of bounds and too few data.
+    `tell` hears now and then how far it is. Raises UserError for unknown names, values out of bounds and too
+    few data.
     """
     from scipy.optimize import least_squares
 
@@ -96,11 +107,11 @@ def fit(
             f"{points} points cannot tell {len(problem.parameters)} parameters",
             next_step="give more data, or fix parameters",
         )
-    best = global_search.start(problem, seed, generations)
+    best = global_search.start(problem, search.seed, search.generations)
     found = least_squares(
         problem.residuals, best, problem.jacobian, bounds=(0.0, 1.0), xtol=1e-9, ftol=1e-9, max_nfev=60
     )
-    return _outcome(problem, found.x, found.jac, found.fun, held_out, seed, bootstrap)
+    return _outcome(problem, found.x, found.jac, found.fun, held_out, search)
 
 
 def _outcome(
@@ -109,8 +120,7 @@ def _outcome(
     jacobian: np.ndarray,
     residuals: np.ndarray,
     held_out: Sequence[Trace],
-    seed: int,
-    bootstrap: int,
+    search: Search,
 ) -> Fit:
     from scipy.stats import t
 
@@ -121,11 +131,11 @@ def _outcome(
     with np.errstate(over="ignore"):  # of what the data do not tell at all
         sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
     half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma
-    if bootstrap:
-        low, high = intervals.bootstrapped(problem, places, residuals, seed, bootstrap)
+    if search.bootstrap:
+        low, high = intervals.bootstrapped(problem, places, residuals, search.seed, search.bootstrap)
     else:
         low, high = intervals.profiled(problem, places, jacobian, residuals, half)
-    reach = intervals.of_devices(problem.traces, places, jacobian, seed)
+    reach = intervals.of_devices(problem.traces, places, jacobian, search.seed)
     low, high = np.minimum(low, places - reach), np.maximum(high, places + reach)
     vector = problem.vector(places)
     estimates = [_estimate(*item) for item in zip(problem.parameters, places, low, high, strict=True)]
@@ -141,7 +151,7 @@ def _outcome(
         _errors(problem, vector, held_out),
         _blind(problem, directions, spreads),
         {one.name: one.scatter for one in [*problem.traces, *held_out] if one.replicates > 1},
-        intervals="bootstrap" if bootstrap else "profile",
+        intervals="bootstrap" if search.bootstrap else "profile",
         of_devices=intervals.tell_devices(problem.traces),
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.model import CompactModel
 from kmc_analysis.compact.fitting.fit_data import SEED, Trace
-from kmc_analysis.compact.fitting.model_fit import fit
+from kmc_analysis.compact.fitting.model_fit import Search, fit
 
 KNOWN = 1.0  # of the logarithm: where half an interval is wider, the trace does not tell the parameter
 
@@ -89,7 +89,9 @@ def _of_trace(
     fixed = {name: value for name, value in values.items() if name not in names}
     moved = [p.model_copy(update={"value": values[p.name]}) for p in model.parameters]
     try:
-        made = fit(model.with_parameters(moved), [one], fixed=fixed, free=list(names), generations=0)
+        made = fit(
+            model.with_parameters(moved), [one], fixed=fixed, free=list(names), search=Search(generations=0)
+        )
     except UserError:  # too few points
         return {}
     return {

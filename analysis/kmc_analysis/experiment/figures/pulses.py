@@ -12,10 +12,15 @@ from scipy import stats
 from kmc.plotting.plot_style import COLOURS, say_if_empty
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.experiment.figures.programmed import READ
+from kmc_analysis.metrics.bootstrap_intervals import GRAIN
 from kmc_analysis.metrics.conductance_states import READ_V, reads
-from kmc_analysis.metrics.current_laws import curve_over_line
 from kmc_analysis.metrics.observation import Measured, bootstrap, mean_change, not_run, separable
-from kmc_analysis.metrics.pulse_trains import conductance_after, echo_index, pulse_conductances
+from kmc_analysis.metrics.pulse_trains import (
+    bend_margin,
+    conductance_after,
+    echo_index,
+    pulse_conductances,
+)
 from kmc_analysis.plotting.figure_style import over_time, panels
 
 LIMIT = "1 uA"  # assumed, as for the sweeps: the experiment's text gives none for its pulses
@@ -41,7 +46,6 @@ def rest(duration: str) -> dict[str, object]:
 AMPLITUDES = (0.6, 0.7, 0.8, 0.9, 1.0)
 WIDTHS_MS = (5.0, 10.0, 15.0, 20.0, 25.0)
 NUMBER = 5
-_LEAST_ADVANTAGE = 4.0  # of a curve over a line, in AIC, which the target asks for
 _TRAIN = Program("five pulses", "ogb_20nm", [pulses("25 ms", count=NUMBER, gap="25 ms")], devices=6)
 _AMPLITUDES = [
     Program(f"{volt} V", "ogb_20nm", [pulses("25 ms", f"{volt} V", count=1)], devices=6)
@@ -51,9 +55,9 @@ _AMPLITUDES = [
 
 def _nonlinear(runs: Runs) -> dict[str, Measured]:
     return {
-        "S22a_amplitude": _rising(np.array(AMPLITUDES), _amplitudes(runs)),
-        "S22b_width": _rising(np.array(WIDTHS_MS), _widths(runs)),
-        "S22c_number": _rising(np.arange(1.0, NUMBER + 1), _numbers(runs)),
+        "S22a_amplitude": _bent(_amplitudes(runs)),
+        "S22b_width": _bent(_widths(runs)),
+        "S22c_number": _bent(_numbers(runs)),
     }
 
 
@@ -75,36 +79,36 @@ def _amplitudes(runs: Runs) -> np.ndarray:
     return np.array(found).reshape(-1, len(AMPLITUDES))
 
 
-def _rising(levels: np.ndarray, table: np.ndarray) -> Measured:
-    """The rule: means strictly rise, and a curve beats a line by AIC > 4, over all devices' values.
+def _bent(table: np.ndarray) -> Measured:
+    """The rule: means of a table [device, level] strictly rise, and their steps shrink throughout or grow
+    throughout.
 
-    It is met where the intervals of the curve's advantage and of the least step between means say so, and is
-    not where the first excludes it or a step between means surely falls.
+    It is met where the interval of the margin lies above zero, and is not where a step surely falls, or where
+    one step is surely longer than the one before it and another surely shorter.
     """
+    table = table[np.isfinite(table).all(axis=1)]
     if len(table) < 2:
         return not_run("fewer than two devices were run")
-    found = bootstrap(lambda part: _advantage(levels, part), table)
-    means = table.mean(axis=0)
-    least = bootstrap(lambda part: float(np.diff(part.mean(axis=0)).min()), table)
-    excluded = found.high <= _LEAST_ADVANTAGE or _falls(table)
-    holds = True if found.low > _LEAST_ADVANTAGE and least.low > 0.0 else False if excluded else None
-    note = f"means {', '.join(f'{one:.3g}' for one in means)} S; the value is the curve's advantage in AIC"
-    return Measured(found.value, found.low, found.high, found.n, note, holds=holds, open=found.open)
+    grow, shrink = (bootstrap(lambda part, sign=sign: bend_margin(part, sign), table) for sign in (1.0, -1.0))
+    found, way = (grow, "grow") if grow.value > shrink.value else (shrink, "shrink")
+    steps = np.diff(table / table.mean(), axis=1)
+    excluded = _negative(steps) or (_negative(np.diff(steps)) and _negative(-np.diff(steps)))
+    holds = True if found.low > GRAIN else False if excluded else None
+    means = ", ".join(f"{one:.3g}" for one in table.mean(axis=0))
+    told = f"the value is the least of their steps and of what these {way}, over the mean of all"
+    note = f"means {means} S; {told}"
+    return replace(found, note=note, holds=holds)
 
 
-def _falls(table: np.ndarray) -> bool:
-    """Whether a mean surely lies below the one before it: Student's t of each step, Bonferroni's correction.
+def _negative(changes: np.ndarray) -> bool:
+    """Whether the mean of one of the columns [device, change] surely is below zero: Student's t of each,
+    Bonferroni's correction.
 
-    The least of the steps of resampled devices would not do: it lies below the least of the true ones.
+    The least of the means of resampled devices would not do: it lies below the least of the true ones.
     """
-    steps = np.diff(table, axis=1)
-    n, count = steps.shape
-    error = steps.std(axis=0, ddof=1) / np.sqrt(n)
-    return bool((steps.mean(axis=0) + stats.t.ppf(1 - 0.025 / count, n - 1) * error < 0.0).any())
-
-
-def _advantage(levels: np.ndarray, table: np.ndarray) -> float:
-    return curve_over_line(np.tile(levels, len(table)), table.ravel())
+    n, count = changes.shape
+    error = changes.std(axis=0, ddof=1) / np.sqrt(n)
+    return bool((changes.mean(axis=0) + stats.t.ppf(1 - 0.025 / count, n - 1) * error < -GRAIN).any())
 
 
 def _draw_nonlinear(runs: Runs, path: Path) -> None:

@@ -17,6 +17,7 @@ from kmc_analysis.experiment.reproduce import earlier_rows, row_identity, scoreb
 from kmc_analysis.experiment.reproduce.figure_runs import Changes, Extent, Session, Telling
 from kmc_analysis.experiment.targets import literature
 from kmc_analysis.experiment.targets.targets import Target, all_rows
+from kmc_analysis.experiment.targets.verdict import STALE
 from kmc_analysis.metrics.observation import Measured, not_run
 
 _MOST_FAILURES = 2  # named in a row's reason
@@ -84,6 +85,10 @@ class Reproduction:
         """Keys with runs that another engine made than the one there is, also of rows that stay."""
         there = {**self.earlier, **self.rows}
         return [key for key in all_rows() if key in there and row_identity.others(there[key].engines)]
+
+    def stale(self) -> list[str]:
+        """Keys of the rows that stay and were judged by another definition than today's."""
+        return [key for key, one in self.earlier.items() if one.verdict == STALE]
 
     def _take(self, figure: Figure) -> None:
         """Measure a figure whose runs are done, and draw it."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kmc.core.atomic_files import csv_text, write_texts
-from kmc_analysis.experiment.targets.targets import Target
-from kmc_analysis.experiment.targets.verdict import HIT, VERDICTS, judge
+from kmc_analysis.experiment.targets.targets import Target, all_rows, definition
+from kmc_analysis.experiment.targets.verdict import HIT, NOT_RUN, STALE, VERDICTS, judge
 from kmc_analysis.metrics.observation import Measured
 
 JSON_NAME, CSV_NAME = "scoreboard.json", "scoreboard.csv"
@@ -35,7 +35,7 @@ HEADS = (
 class Row(NamedTuple):
     """One target on the scoreboard, plain data. `interval` is None where there is none; `engines` are the
     hashes of the sources that its runs were made by, `decided` is one of all else that decides it; `least`:
-    the value is a bound from below."""
+    the value is a bound from below. `definition` is a hash of the definition that it was judged by."""
 
     key: str
     figure: str
@@ -52,6 +52,7 @@ class Row(NamedTuple):
     what: str = ""
     decided: str = ""
     least: bool = False
+    definition: str = ""
 
 
 def row(target: Target, found: Measured, engines: Sequence[str] = (), decided: str = "") -> Row:
@@ -76,6 +77,7 @@ def row(target: Target, found: Measured, engines: Sequence[str] = (), decided: s
         target.what,
         decided,
         found.least,
+        definition(target),
     )
 
 
@@ -106,14 +108,27 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
 
 
 def rows_of(found: Mapping[str, Any]) -> list[Row]:
-    """The rows of a scoreboard that was read from a file."""
-    return [Row(**one) for one in found["targets"]]
+    """The rows of a scoreboard that was read from a file. A verdict by another definition than today's is
+    STALE."""
+    return [_of_today(Row(**one)) for one in found["targets"]]
+
+
+def _of_today(one: Row) -> Row:
+    target = all_rows().get(one.key)
+    if target is None or one.verdict in (NOT_RUN, STALE) or one.definition == definition(target):
+        return one
+    return one._replace(
+        verdict=STALE, reason=f"{one.verdict} by an earlier definition; {one.reason}".rstrip("; ")
+    )
 
 
 def kept(path: Path = KEPT) -> dict[str, Any] | None:
     """The last full result that the program carries, of the targets or of what is PREDICTED; None where there
     is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {**found, "targets": [one._asdict() for one in rows_of(found)]}
 
 
 def cells(one: Row) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kmc.core.atomic_files import csv_text
 from kmc_analysis.experiment.reproduce.scoreboard import Row, number
+from kmc_analysis.experiment.targets.verdict import STALE
 
 
 class Device(NamedTuple):
@@ -65,7 +66,8 @@ def simulated(rows: Mapping[str, Row]) -> list[Device]:
     def told(key: str) -> str:
         if key not in rows:
             return "-"
-        return f"{'>= ' if rows[key].least else ''}{number(rows[key].simulated)}"
+        stale = " (stale)" if rows[key].verdict == STALE else ""
+        return f"{'>= ' if rows[key].least else ''}{number(rows[key].simulated)}{stale}"
 
     ogb = (
         "S29_reconfigurable",

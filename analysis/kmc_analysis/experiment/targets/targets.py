@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,88 @@ from typing import Any, NamedTuple
 from kmc.cards import yaml_documents
 from kmc.cards.yaml_documents import Mapping, unknown
 from kmc.core.errors import UserError
+from kmc.core.source_files import digest
 
 FILE = Path(__file__).with_name("targets.yaml")
 BEYOND = FILE.with_name("predictions.yaml")
 ROLES = ("input", "consistency", "calibration", "validation", "report", "prediction")
 _ACCEPT = ("min", "max", "abs", "rel", "rule")
+#: Keys of the rows whose meaning changed with a definition at the head of the file, by schema and definition.
+REDEFINED = {
+    (3, "RESET"): (
+        "S7_ddab_nonvolatile_endurance",
+        "fig3b_ogb_nonvolatile_endurance",
+        "S19_thickness_reset",
+        "S19_thickness_on_off",
+        "S29_reconfigurable",
+        "S30_nonvolatile_heat",
+        "S31_ddab_heat_50",
+        "S31_ogb_heat_50",
+        "S31_heat_order",
+        "S32_endurance_ratio",
+        "S33_film_not_reconfigurable",
+    ),
+    (3, "forming"): (  # every row that rests on simulated devices
+        "S3_volatile_switching",
+        "S3_ddab_switches",
+        "S3_ddab_volatile_endurance",
+        "T2_ogb_volatile_endurance",
+        "N7_film_volatile_endurance",
+        "S4_S6_filament_size",
+        "S5_unidirectional",
+        "S7_ddab_nonvolatile_endurance",
+        "S8_ogb_retention",
+        "fig3b_ogb_nonvolatile_endurance",
+        "S14_gold_electrode",
+        "S15_poor_film_shorts",
+        "S16_interlayers_only",
+        "S17_silver_profile",
+        "S18a_lrs_slope",
+        "S18b_hrs_regimes",
+        "S18c_activation_energy",
+        "S19_thickness_set",
+        "S19_thickness_reset",
+        "S19_thickness_on_off",
+        "S21_size_trend",
+        "S21_size_on_off",
+        "S22a_amplitude",
+        "S22b_width",
+        "S22c_number",
+        "S23a_echo_10ms",
+        "S23b_echo_30ms",
+        "S23c_echo_300ms",
+        "S23abc_fading",
+        "S23d_sign_change",
+        "S24_separability",
+        "S25_read_disturb",
+        "S28_conductance_law",
+        "S28_linearity",
+        "S29_reconfigurable",
+        "S30_volatile_heat",
+        "S30_nonvolatile_heat",
+        "S31_ddab_heat_50",
+        "S31_ogb_heat_50",
+        "S31_heat_order",
+        "N7_same_voltages",
+        "S32_retention_ratio",
+        "S32_endurance_ratio",
+        "S33_film_not_reconfigurable",
+        "N2_best_size",
+    ),
+    (3, "pulses"): (
+        "S22a_amplitude",
+        "S22b_width",
+        "S22c_number",
+        "S23a_echo_10ms",
+        "S23b_echo_30ms",
+        "S23c_echo_300ms",
+        "S23abc_fading",
+        "S23d_sign_change",
+        "S24_separability",
+        "S25_read_disturb",
+    ),
+    (3, "S28, limit held for 100 ms"): ("S28_linearity",),  # its text speaks of "that line"
+}
 
 
 class Accept(NamedTuple):
@@ -79,6 +157,14 @@ def chosen(keys: list[str]) -> list[Target]:
         if key not in known:
             raise unknown(f'no target is called "{key}"', key, known, "")
     return [known[key] for key in known if key in (keys or targets())]
+
+
+def definition(target: Target) -> str:
+    """A hash of what a row of the scoreboard is measured and judged by: the target's devices, text, value,
+    unit and tolerance, and the changes of definitions that concern it."""
+    changes = [change for change, keys in REDEFINED.items() if target.key in keys]
+    stated = [target.device, target.what, target.value, target.unit, repr(target.accept), changes]
+    return digest((), json.dumps(stated))
 
 
 def _target(key: str, row: Mapping) -> Target:

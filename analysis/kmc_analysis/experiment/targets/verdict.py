@@ -9,7 +9,8 @@ from kmc_analysis.experiment.targets.targets import Target
 from kmc_analysis.metrics.observation import Measured
 
 HIT, MISS, UNCLEAR, NOT_RUN = "hit", "miss", "unclear", "not run"
-VERDICTS = (HIT, MISS, UNCLEAR, NOT_RUN)
+STALE = "stale"  # judged by a definition that has changed since
+VERDICTS = (HIT, MISS, UNCLEAR, NOT_RUN, STALE)
 
 
 class Verdict(NamedTuple):
