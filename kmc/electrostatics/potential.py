@@ -6,7 +6,6 @@ one volt, `charge` has the space charge with all metal grounded.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from kmc.core.units import EPS0
 from kmc.electrostatics import lattice_relaxation as rk
 from kmc.electrostatics import mesh_transfer as fk
 from kmc.electrostatics.boxes import Box, cover
+from kmc.electrostatics.lattice_relaxation import Screen
 from kmc.electrostatics.mesh import Mesh, carrier_sheet
 from kmc.geometry.lattice import Lattice, Region
 from kmc.solvers.multigrid.solver import Hierarchy
@@ -29,16 +29,6 @@ TANGENT = 0.1  # of kT/e, over which they follow one: to 1 in 2,000 of a full si
 SHEET_SWEEPS, SHEET_OMEGA = 12, 1.5  # above the organic, for a cell of the mesh: leave 0.06 mV of 100 mV
 BOX_OMEGA = 1.3  # of small boxes, with sweeps as in `patches`
 SOLVE_ETA = 1e-4
-
-
-class Screen(NamedTuple):
-    """Vacancies in equilibrium: by region most and built in on a site (V times permittivity); V, mu, kT/e."""
-
-    most: np.ndarray
-    built_in: np.ndarray
-    voltage: float
-    mu: float
-    thermal: float
 
 
 class Potential:
@@ -84,19 +74,7 @@ class Potential:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
         before = self.fixed.copy(), self.unit[self.fixed == 1]
         mesh = self.mesh
-        fk.coarsen(
-            state.sites,
-            self.fields,
-            self.factor,
-            *self.shape,
-            mesh.start,
-            mesh.sheet,
-            mesh.skipped,
-            mesh.rough_plane,
-            self.fixed,
-            self.unit,
-            self.share,
-        )
+        fk.coarsen(state.sites, self.fields, self.transfer(), self.fixed, self.unit, self.share)
         changed = np.argwhere(before[0] != self.fixed)
         if self.hierarchy is None or len(changed):
             self.renew_faces()
@@ -111,6 +89,11 @@ class Potential:
         self.hierarchy.solve(mesh.link, self.unit, SOLVE_ETA)
         self.solves += 1
         return True
+
+    def transfer(self) -> fk.Transfer:
+        """How the sites and the mesh lie on each other."""
+        mesh = self.mesh
+        return fk.Transfer(self.factor, self.shape, mesh.start, mesh.sheet, mesh.skipped, mesh.rough_plane)
 
     def renew_faces(self) -> None:
         """Faces of the finest mesh for the held metal; of others they are the layers' alone."""
@@ -169,23 +152,15 @@ class Potential:
     def lay_charge(self, state: State, ions: np.ndarray) -> None:
         """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
         self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
-        fk.lay(state.sites, self.fields, self.source, self.share, self.factor, *self.shape, self.mesh.start)
+        fk.lay(state.sites, self.fields, self.transfer(), self.source, self.share)
 
     def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal.
 
         With `screen` vacancies are in equilibrium there site by site, else where they were.
         """
-        fk.prolong(
-            state.sites,
-            self.fields,
-            self.factor,
-            *self.shape,
-            *self.planes,
-            self.unit,
-            self.charge,
-            with_charge,
-        )
+        mesh, planes = self.transfer(), tuple(self.planes)
+        fk.prolong(state.sites, self.fields, mesh, planes, self.unit, self.charge, with_charge)
         if not with_charge:
             self.fields["charge"] = 0.0
         metal = np.flatnonzero(state.sites["cation"] == METAL)
@@ -207,25 +182,13 @@ class Potential:
         if screen is None or self.factor == 1:
             self.relax(state, box, sweeps, omega)
             return
-        rk.screened(
-            state.sites,
-            self.fields,
-            self.face,
-            self.ions,
-            self.share,
-            self.factor,
-            *self.shape,
-            box,
-            sweeps // SCREEN_SWEEPS,
-            SCREEN_SWEEPS,
-            omega,
-            TANGENT,
-            *screen,
-        )
+        schedule = rk.Schedule(sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, omega, TANGENT)
+        cells = rk.CellIons(self.factor, self.ions, self.share)
+        rk.screened(state.sites, self.fields, self.face, self.shape, box, schedule, cells, screen)
 
     def relax(self, state: State, box: Box, sweeps: int, omega: float = BOX_OMEGA) -> float:
         """Relax the lattice in a box; returns the largest change at its edge (V at one volt)."""
-        return rk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
+        return rk.relax(state.sites, self.fields, self.face, self.shape, box, sweeps, omega)
 
     def solve_charge(self, cells: np.ndarray) -> None:
         """Charge potential of the mesh for a charge of its cells, in e."""

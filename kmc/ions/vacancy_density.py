@@ -10,8 +10,8 @@ import numpy as np
 
 from kmc.core.errors import UserError
 from kmc.core.units import EPS0, K_B
+from kmc.electrostatics.lattice_relaxation import Screen
 from kmc.electrostatics.mesh import Mesh
-from kmc.electrostatics.potential import Screen
 from kmc.electrostatics.rough_electrode import places
 from kmc.geometry.lattice import ACTIVE, Lattice, Region
 from kmc.ions.site_charge import hold_open
@@ -89,18 +89,9 @@ class VacancyEquilibrium:
         """Give silver what its sites would hold without it, by the last solution."""
         if self.total > 0.0:
             metal = np.flatnonzero(state.sites["cation"] == METAL)
-            hold_open(
-                state,
-                grid,
-                potential.fields,
-                model,
-                metal,
-                potential.ions_on(metal),
-                self.room,
-                self.built_in,
-                self.mu,
-                self.thermal,
-            )
+            voltage = float(state.run["voltage"][0])
+            there = Screen(self.room, self.built_in, voltage, self.mu, self.thermal)
+            hold_open(state, grid, potential.fields, model, metal, potential.ions_on(metal), there)
 
     def _descend(self, potential, change: np.ndarray, voltage: float, kept: np.ndarray) -> None:
         """Go along a Newton step until the free energy falls no further, at most all of it.

@@ -10,9 +10,9 @@ at once, for each sees where the other is. What is neglected is what others do w
 
 from kmc.ions.pair_energies import pair_energy
 from kmc.kinetics.event_rates import metal_hops, redox
-from kmc.kinetics.first_passage import ATOM_AT, HOME, bound_on, leaving, walk
+from kmc.kinetics.first_passage import bound_on, leaving, walk
 from kmc.system.neighbours import beside, decode, index, inlined, kernel
-from kmc.system.state import EMPTY, VISITS
+from kmc.system.state import ATOM_AT, EMPTY, HOME, VISITS
 
 SLOW = 0.1  # of a slice's rate: an atom that stays for ten slices leaves as by any event
 MOST_STEPS = 5.0  # in the mean: where all is faster, as in hot silver, others are, too

@@ -34,7 +34,7 @@ def bend(state, grid, fields, model, site: int, unit: float, charge: float) -> f
         here.unit, here.charge = unit, charge
         return shift
     reach = reach_of(grid, shift, thermal)
-    shape(state, grid, fields, model, site, reach, unit, charge, metal)
+    shape(state, grid, fields, model, site, reach, (unit, charge), metal)
     far, passed = spread(state, grid, fields, site, reach, LEAST * thermal)
     here.unit, here.charge = unit, charge
     touch_box(state, grid, site, far + 1 + (model.explicit_vacancies > 0))
@@ -92,11 +92,11 @@ def place(grid, x: int, y: int, z: int) -> int:
 
 
 @kernel
-def shape(state, grid, fields, model, site: int, reach: int, unit: float, charge: float, metal: bool) -> None:
+def shape(state, grid, fields, model, site: int, reach: int, given, metal: bool) -> None:
     """Columns 6 and 7 of `state.bend`: the changes of both potentials around a site that changes.
 
     Columns 0-5: weights of the neighbours, which sum to one; all 0 where the potential is held. 8 and 9: what
-    the site itself adds, next to it. The box has a shell.
+    the site itself adds, next to it. The box has a shell. given: its unit and space-charge potentials, V.
     """
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -110,16 +110,19 @@ def shape(state, grid, fields, model, site: int, reach: int, unit: float, charge
                     continue
                 j = place(grid, x0 + a, y0 + b, z0 + c)
                 if j != site and state.sites[j].cation < METAL and not state.sites[j].held:
-                    weigh(state, grid, fields, model, j, row, site, unit, charge, metal)
+                    weigh(state, grid, fields, model, row, (j, site), given, metal)
     for sweep in range(SWEEPS):
         relax(state, side, sweep % 2 == 0)
 
 
 @inlined
-def weigh(
-    state, grid, fields, model, j: int, row, site: int, unit: float, charge: float, metal: bool
-) -> None:
-    """Weights of the neighbours of site j by the permittivity of the faces between them; its sources."""
+def weigh(state, grid, fields, model, row, pair, given, metal: bool) -> None:
+    """Weights of the neighbours of site j by the permittivity of the faces between them; its sources.
+
+    pair: j and the site that changes, whose potentials are `given`.
+    """
+    j, site = pair
+    unit, charge = given
     x, y, z = decode(grid, j)
     here = np.int64(state.sites[j].region)
     region = np.int64(state.sites[site].region)
@@ -153,14 +156,15 @@ def relax(state, side: int, upward: bool) -> None:
         if row[0] == 0.0:
             unit, charge = 0.0, 0.0
             continue
-        unit = followed(box, row, k, 6, side, plane, step, late, unit)
-        charge = followed(box, row, k, 7, side, plane, step, late, charge)
+        unit = followed(box, row, k, 6, (side, plane, step), late, unit)
+        charge = followed(box, row, k, 7, (side, plane, step), late, charge)
         row[6], row[7] = unit, charge
 
 
 @inlined
-def followed(box, row, k: int, q: int, side: int, plane: int, step: int, late: int, last: float) -> float:
+def followed(box, row, k: int, q: int, steps, late: int, last: float) -> float:
     """The change of a potential, column `q`, after a step; `last`: of the place just before."""
+    side, plane, step = steps
     new = row[q + 2] + row[2] * box[index(k - side), q] + row[3] * box[index(k + side), q]
     new += row[4] * box[index(k - plane), q] + row[5] * box[index(k + plane), q]
     new += row[1 - late] * box[index(k + step), q]
@@ -199,7 +203,8 @@ def spread(state, grid, fields, site: int, reach: int, least: float) -> tuple[in
 def touch_box(state, grid, site: int, reach: int) -> None:
     """Touch all entities within `reach` sites along each axis; once round a window that is no wider."""
     x0, y0, z0 = decode(grid, site)
-    outdate(state, grid, z0 - reach, z0 + reach + 1, y0 - reach, y0 + reach + 1, x0 - reach, x0 + reach + 1)
+    box = (z0 - reach, z0 + reach + 1, y0 - reach, y0 + reach + 1, x0 - reach, x0 + reach + 1)
+    outdate(state, grid, box)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
         for b in range(min(2 * reach + 1, grid.ny)):
             for a in range(min(2 * reach + 1, grid.nx)):

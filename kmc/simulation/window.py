@@ -37,7 +37,7 @@ class Device:
 
     def __init__(self, lattice: Lattice, stack, settings, seed: int, number: int = 0):
         self.lattice, self.stack, self.settings = lattice, stack, settings
-        self.grid = Grid(*lattice.shape, False)
+        self.grid = Grid(*lattice.shape)
         self.stage, self.thermal = settings.temperature, K_B * settings.temperature
         self.model = build_model(stack, lattice.spacing_nm, settings)[0]
         self.potential = Potential(lattice, stack, settings.mesh_factor)
@@ -149,7 +149,7 @@ class Device:
             return
         kernels.refresh_near(state, self.grid, fields, self.model, each_once(np.append(moved, plated)))
         for box in boxes:
-            kernels.refresh_box(state, self.grid, fields, self.model, *box)
+            kernels.refresh_box(state, self.grid, fields, self.model, box)
 
     def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
         """The filament of the metal (`changed`: see `Network.update`); sites newly plated, or no more."""

@@ -63,15 +63,15 @@ def beside(grid, site: int, x: int, y: int, z: int, direction: int) -> int:
         return index(site - nx if y > 0 else site + plane - nx)
     if direction == 3:
         return index(site + nx if y < grid.ny - 1 else site - plane + nx)
-    over = (grid.nz - 1) * plane if grid.wrap_z else 0
     if direction == 4:
-        return index(site - plane if z > 0 else site + over)
-    return index(site + plane if z < grid.nz - 1 else site - over)
+        return index(site - plane if z > 0 else site)
+    return index(site + plane if z < grid.nz - 1 else site)
 
 
 @kernel
-def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> None:
+def outdate(state, grid, box) -> None:
     """Rates of an ion on the sites of a box (y, x periodic) are no longer what `state.table` has."""
+    z0, z1, y0, y1, x0, x1 = box
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
             row, x = (z * grid.ny + y % grid.ny) * grid.nx, x0 % grid.nx

@@ -28,7 +28,7 @@ class Network:
 
     def __init__(self, lattice: Lattice, stack, tunnelling: bool):
         metal = stack.electrode
-        self.shape, self.grid = lattice.shape, Grid(*lattice.shape, False)
+        self.shape, self.grid = lattice.shape, Grid(*lattice.shape)
         self.spacing = lattice.spacing_nm
         region = lattice.region
         electrode = region == Region.ELECTRODE

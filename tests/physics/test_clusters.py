@@ -57,7 +57,7 @@ def follow(seed: int) -> tuple[list[bool], list[bool]]:
         changed = np.union1d(changed, back)
         bridge[changed] = rng.integers(0, 4, len(changed))  # whatever events left there
         old, (right, marks, labels) = label.copy(), whole(sites, organic)
-        kept.append(ck.keep_labels(sites, organic, changed, label, bridge, Grid(*SHAPE, False)))
+        kept.append(ck.keep_labels(sites, organic, changed, label, bridge, Grid(*SHAPE)))
         others, film = np.setdiff1d(np.flatnonzero(right), changed), right > 0
         same.append(bool((right[others] == old[others]).all()))
         assert not kept[-1] or ((label == right).all() and (bridge == marks)[film].all())

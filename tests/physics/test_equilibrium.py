@@ -55,7 +55,7 @@ def hops(stack: Stack, kind: int, region: int, spacing_nm: float, field_V_nm: fl
     fields["temperature"] = STAGE_K
     fields["unit"] = -field_V_nm * spacing_nm * np.arange(16)[:, None, None]
     state = allocate(np.full(shape, region, np.uint8), np.zeros(shape, np.uint8), 16)
-    w = Window(state, Grid(*shape, False), fields.ravel(), model[0])
+    w = Window(state, Grid(*shape), fields.ravel(), model[0])
     advance.place_many(state, w.grid, kind, np.array([np.ravel_multi_index((8, 4, 4), shape)], np.int32))
     state.run["voltage"] = 1.0
     advance.refresh_all(*w)

@@ -88,7 +88,7 @@ def test_poisson(shape: tuple[int, int, int], box: tuple[int, ...], omega: float
     off = {}
     for sweeps in (1, 400):
         fields[:] = before
-        spill = rk.relax(sites, fields, face, *shape, box, sweeps, omega)
+        spill = rk.relax(sites, fields, face, shape, box, sweeps, omega)
         nothing = np.zeros(len(fields))
         off[sweeps] = max(
             missing(shape, sites, face, fields["unit"], nothing)[mine].max(),
@@ -110,25 +110,9 @@ def test_vacancies_in_equilibrium(shape: tuple[int, int, int], box: tuple[int, .
     most, built_in, mu = np.array([0.0, 2.0, 5.0, 1.0, 0.0, 0.0, 0.0, 0.0]), np.full(8, 0.3), 0.05
     random, cells = np.random.default_rng(3), tuple(-(-n // factor) for n in shape)
     ions, share = random.uniform(0.0, 0.4, cells), random.uniform(0.2, 0.6, cells)
-    rk.screened(
-        sites,
-        fields,
-        face,
-        ions,
-        share,
-        factor,
-        *shape,
-        box,
-        400,
-        2,
-        1.5,
-        0.0,
-        most,
-        built_in,
-        VOLT,
-        mu,
-        THERMAL,
-    )
+    schedule, of_cells = rk.Schedule(400, 2, 1.5, 0.0), rk.CellIons(factor, ions, share)
+    vacancies = rk.Screen(most, built_in, VOLT, mu, THERMAL)
+    rk.screened(sites, fields, face, shape, box, schedule, of_cells, vacancies)
     felt, here = VOLT * fields["unit"] + fields["charge"], sites["region"]
     screened = mine.ravel() & (most[here] > 0.0)
     places = tuple(place // factor for place in np.indices(shape))

@@ -174,7 +174,7 @@ def told_without(lattice: Lattice, atoms: np.ndarray, unit: float, site: int) ->
         potential.publish(state, True)
         solutions.append((state, potential.fields))
     (state, fields), (_, without) = solutions
-    grid, model = Grid(*lattice.shape, False), build_model(stack, lattice.spacing_nm, settings())[0]
+    grid, model = Grid(*lattice.shape), build_model(stack, lattice.spacing_nm, settings())[0]
     told, _ = opened(state, grid, fields, model, site)
     near = np.array([neighbour(grid, site, d) for d in range(6)])
     return told, float(without["unit"][site]), float(fields["unit"][near].mean())
@@ -225,7 +225,7 @@ def test_a_lone_atom_between_materials_leaves_its_site_where_it_was() -> None:
     potential.prepare(state)
     potential.publish(state, True)
     model, unit = build_model(stack, lattice.spacing_nm, settings())[0], potential.fields["unit"]
-    told, _ = opened(state, Grid(*lattice.shape, False), potential.fields, model, site)
+    told, _ = opened(state, Grid(*lattice.shape), potential.fields, model, site)
     about = np.ptp(bare[[site - plane, site + plane]])
     assert abs(told - bare[site]) < 0.15 * about
     above = (bare[site + plane] - bare[site]) / (unit[site + plane] - unit[site])

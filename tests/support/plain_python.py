@@ -59,7 +59,7 @@ def column(top: int) -> tuple[State, np.ndarray, np.ndarray]:
     state.sites["cation"][region.ravel() == Region.COUNTER] = 4
     atoms = [(z, y, 4) for z in range(2, top + 1) for y in ((3, 4) if z < 8 else (4, 5))]
     sites = np.array([np.ravel_multi_index(a, SHAPE) for a in atoms], np.int32)
-    advance.place_many(state, Grid(*SHAPE, False), KIND_METAL, sites)
+    advance.place_many(state, Grid(*SHAPE), KIND_METAL, sites)
     fields = answering(np.zeros(region.size, FIELD))
     fields["unit"] = np.repeat(np.linspace(0, 1, SHAPE[0]), SHAPE[1] * SHAPE[2])
     return state, np.sort(sites[4:]), fields
@@ -72,36 +72,21 @@ def potentials() -> dict[str, np.ndarray]:
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
     share = np.zeros(fixed.shape)
     start, sheet = 2 * np.arange(cells[0]), np.zeros(cells, np.uint8)
-    fk.coarsen(state.sites, fields, 2, *SHAPE, start, sheet, -1, 1, fixed, unit, share)
+    mesh = fk.Transfer(2, SHAPE, start, sheet, -1, 1)
+    fk.coarsen(state.sites, fields, mesh, fixed, unit, share)
     coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
     rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
     place = (np.arange(SHAPE[0]) + 0.5) / 2 - 0.5
     below = np.floor(place).astype(np.int64)
     low, high = (np.clip(below + k, 0, cells[0] - 1) for k in (0, 1))
-    fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
+    fk.prolong(state.sites, fields, mesh, (low, high, place - below), unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
-    fk.lay(state.sites, fields, charge, share, 2, *SHAPE, start)
-    spill = rk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    fk.lay(state.sites, fields, mesh, charge, share)
+    spill = rk.relax(state.sites, fields, face, SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
-    rk.screened(
-        state.sites,
-        fields,
-        face,
-        0.1 * charge,
-        share,
-        2,
-        *SHAPE,
-        box,
-        3,
-        2,
-        1.3,
-        0.1,
-        most,
-        built_in,
-        0.4,
-        0.1,
-        0.026,
-    )
+    schedule, ions = rk.Schedule(3, 2, 1.3, 0.1), rk.CellIons(2, 0.1 * charge, share)
+    vacancies = rk.Screen(most, built_in, 0.4, 0.1, 0.026)
+    rk.screened(state.sites, fields, face, SHAPE, box, schedule, ions, vacancies)
     return {
         "fixed": fixed,
         "mesh": unit,

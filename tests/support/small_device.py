@@ -108,7 +108,7 @@ def window(seed: int = 1, pairs: bool = True, shape: tuple[int, int, int] = SHAP
     Works with NUMBA_DISABLE_JIT=1 too.
     """
     generator = np.random.default_rng(seed)
-    grid = Grid(*shape, False)
+    grid = Grid(*shape)
     region = generator.choice(np.array(INNER, np.uint8), shape)
     region[:2], region[-2:] = Region.COUNTER, Region.ELECTRODE
     room = (generator.random(shape) < 0.6).astype(np.uint8)

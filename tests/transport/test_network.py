@@ -59,7 +59,7 @@ def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
     state.sites["cation"][region.ravel() == Region.COUNTER] = 4
     sites = np.array([np.ravel_multi_index(a, region.shape) for a in atoms], np.int32)
-    advance.place_many(state, Grid(*region.shape, False), KIND_METAL, sites)
+    advance.place_many(state, Grid(*region.shape), KIND_METAL, sites)
     fields = np.zeros(region.size, FIELD)
     network = Network(lattice, kmc.load_stack("ogb_20nm"), tunnelling)
     return network, network.update(state, fields), fields, sites
@@ -163,7 +163,7 @@ def test_tunnelling_reaches_as_far_as_the_cards_decade_says() -> None:
         for kind, what in ((3, Region.ELECTRODE), (4, Region.COUNTER)):
             state.sites["cation"][region.ravel() == what] = kind
         sites = np.ravel_multi_index(np.transpose(column(3, range(2, top + 1))), region.shape)
-        advance.place_many(state, Grid(*region.shape, False), KIND_METAL, sites.astype(np.int32))
+        advance.place_many(state, Grid(*region.shape), KIND_METAL, sites.astype(np.int32))
         return network.update(state, np.zeros(region.size, FIELD)).conductance
 
     network = Network(lattice, stack, True)
