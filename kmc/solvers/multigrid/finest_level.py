@@ -8,7 +8,7 @@ in for its missing neighbour.
 import numpy as np
 
 from kmc.solvers.multigrid.cycle import cycle, prolong, restrict
-from kmc.solvers.multigrid.hierarchy import beside, cell_face, inlined, inner, kernel
+from kmc.solvers.multigrid.hierarchy import inlined, inner, kernel
 
 
 @inlined
@@ -136,23 +136,6 @@ def harmonic_near(gz, gy, gx, c, box, spacing):
                 gx[z, y, x] = _harmonic(c[z, y, x], c[z, y, (x + 1) % nx], spacing)
                 if z < nz - 1:
                     gz[z, y, x] = _harmonic(c[z, y, x], c[z + 1, y, x], spacing)
-
-
-@kernel
-def energy_near(m, u, box):
-    """Energy of the sinks of a box of cells (y, x may wrap) and of their faces up each axis."""
-    nz, ny, nx = m.shape[0]
-    total = 0.0
-    for z in range(box[0], box[1]):
-        for yy in range(box[2], box[3]):
-            for xx in range(box[4], box[5]):
-                i = (z * ny + yy % ny) * nx + xx % nx
-                total += m.sink[i] * u[i] * u[i]
-                for f in range(1, 6, 2):
-                    j = beside(i, f, nz, ny, nx)
-                    if j >= 0:
-                        total += cell_face(m, i, j, f) * (u[j] - u[i]) ** 2
-    return total
 
 
 @inner

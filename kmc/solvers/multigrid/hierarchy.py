@@ -122,30 +122,6 @@ def shapes_of(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
 
 
 @inlined
-def beside(i, f, nz, ny, nx):
-    """Block next to block i through face f, y and x periodic; -1 beyond an end and along an axis of one."""
-    plane = ny * nx
-    if f < 2:
-        j = i + plane if f == 1 else i - plane
-        return j if 0 <= j < nz * plane else -1
-    n, stride, p = (ny, nx, (i // nx) % ny) if f < 4 else (nx, 1, i % nx)
-    if n == 1:
-        return -1
-    if f % 2 == 1:
-        return i + stride if p < n - 1 else i - (n - 1) * stride
-    return i - stride if p > 0 else i + (n - 1) * stride
-
-
-@inlined
-def cell_face(m, i, j, f):
-    """Conductance of the face f of cell i, which leads to cell j."""
-    if f < 2:
-        return m.gz[j if f == 1 else i]
-    a = i if f % 2 == 1 else j
-    return m.gy[a] if f < 4 else m.gx[a]
-
-
-@inlined
 def _put(m, j, f, v, n, to, face, g):
     """Write a link of a cell to cell j through face f as number n; returns the number of the next."""
     if v > 0.0:
