@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import splu
 
 from kmc.geometry.lattice import SOLID, Region
-from kmc.solvers.tridiagonal import substitute
+from kmc.solvers.tridiagonal import solve_tridiagonal
 from kmc.thermal import heat_flow as hk
 
 ISLAND = 3.0  # times its layer's conductivity or as much less: film in an electrode, gaps (10: many steps)
@@ -81,7 +81,7 @@ class Surroundings:
     def _apply(self, u: np.ndarray) -> np.ndarray:
         """Heat leaving each cell at temperatures u, W."""
         out = np.empty(self.shape, np.float32)
-        hk.outflow(u.reshape(self.shape), *self.faces, out)
+        hk.heat_outflow(u.reshape(self.shape), *self.faces, out)
         return out.ravel()
 
     def _balanced(self, r: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ class Surroundings:
     def _layered(self, r: np.ndarray) -> np.ndarray:
         """Solution of the layered box."""
         y = self.vy.T @ r.reshape(self.shape) @ self.vx
-        substitute(y, self.factor, self.pivot)
+        solve_tridiagonal(y, self.factor, self.pivot)
         return (self.vy @ y @ self.vx.T).ravel()
 
 

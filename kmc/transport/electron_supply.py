@@ -51,9 +51,9 @@ class Supply:
         self.near_nm = -math.log10(factor) * self.decade_nm if factor > 0.0 else 0.0
         self.far_nm = min(DECADES * self.decade_nm, _FARTHEST_NM)
         self.everywhere = factor >= 1.0
-        self.rim = max(self.shape) if self.everywhere else math.ceil(self.far_nm / self.cell_nm)
+        self.reach = max(self.shape) if self.everywhere else math.ceil(self.far_nm / self.cell_nm)
         #: what is left by squared distance in cells; nothing of the last and all beyond
-        self.left = self._left(np.arange(3 * self.rim**2 + 2))
+        self.left = self._left(np.arange(3 * self.reach**2 + 2))
         self.anew = True  # the next look is to write all
 
     def follow(self, state: State, potential: Potential) -> None:
@@ -65,10 +65,10 @@ class Supply:
             return
         self.anew = False
         plane = self.shape[1] * self.shape[2]
-        low = max(int(changed.min()) // plane - self.rim, 0)
-        high = min(int(changed.max()) // plane + self.rim + 1, self.shape[0])
+        low = max(int(changed.min()) // plane - self.reach, 0)
+        high = min(int(changed.max()) // plane + self.reach + 1, self.shape[0])
         nearest = [
-            nearest_cells(some.reshape(self.shape), self.rim, low, high)
+            nearest_cells(some.reshape(self.shape), self.reach, low, high)
             for some in self.sources["some"] > 0.0
         ]
         for side, (square, which) in enumerate(nearest):

@@ -228,7 +228,7 @@ def test_no_current_is_lost_in_a_bridge(name: str) -> None:
     whole = coo_array((np.ones(len(wide)), tuple(wide.T)), (n + 2, n + 2))
     _, piece = connected_components(whole, directed=False)
     assert piece[n] != piece[n + 1]
-    assert (weight[len(bonds) :] <= d.network.link[2]).all()  # atoms side by side are bonded
+    assert (weight[len(bonds) :] <= d.network.link_conductance[2]).all()  # atoms side by side are bonded
     unit = np.append(unit_of(d, atoms), [1.0, 0.0])
     current = weight * (unit[ends[:, 1]] - unit[ends[:, 0]])
     into = np.bincount(ends[:, 0], current, n + 2) - np.bincount(ends[:, 1], current, n + 2)

@@ -65,11 +65,13 @@ def couple(m, k, box, changed):
                         if there == here:
                             continue
                         if there == HELD:
-                            sink[s] += g[e] / (1.0 + (m.way[f, e1] if f != WITHIN else 0.0))
+                            sink[s] += g[e] / (1.0 + (m.centre_to_face[f, e1] if f != WITHIN else 0.0))
                         elif f == WITHIN or (there - first) % blocks == 0:
                             n[s] = _add(ends[s], sides[s], sums[s], n[s], there, WITHIN, g[e])
                         else:
-                            v = g[e] / (1.0 + m.way[f, e1] + m.way[f ^ 1, there - m.node[1]])
+                            v = g[e] / (
+                                1.0 + m.centre_to_face[f, e1] + m.centre_to_face[f ^ 1, there - m.node[1]]
+                            )
                             n[s] = _add(ends[s], sides[s], sums[s], n[s], there, f, v)
                 new = m.sink[first] != m.sink[first]
                 m.sink[first] = 0.0 if new else m.sink[first]

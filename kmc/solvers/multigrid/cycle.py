@@ -1,5 +1,7 @@
 """Cycles on the coarse meshes: Gauss-Seidel over nodes and links, transfer, and the last mesh directly."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.solvers.multigrid.hierarchy import inlined, inner
@@ -11,32 +13,72 @@ def plain(n):
     return np.int64(np.uint32(n))
 
 
+class Level(NamedTuple):
+    """One coarse mesh as the cycle sees it: nodes from number `first` on, in `blocks` blocks.
+
+    count int32 [blocks]: nodes of a block; parent, inverse, b, u [nodes]: as in `Meshes`; links int32 [coarse
+    nodes]; to int32 and g float64 [most links x size]: links of all coarse nodes, which begin with node
+    `start`, flat: link q of node j at q size + j - start.
+    """
+
+    first: int
+    start: int
+    blocks: int
+    size: int
+    count: np.ndarray
+    parent: np.ndarray
+    links: np.ndarray
+    to: np.ndarray
+    g: np.ndarray
+    inverse: np.ndarray
+    b: np.ndarray
+    u: np.ndarray
+
+
+@inlined
+def _level(m, k):
+    """Mesh k >= 1 as the cycle sees it."""
+    blocks, count, first = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :], m.node[k]
+    to, g = m.to.reshape(-1), m.g.reshape(-1)
+    return Level(first, m.node[1], blocks, m.links.size, count, m.parent, m.links, to, g, m.inverse, m.b, m.u)
+
+
 @inner
-def _smooth(count, links, to, g, inverse, b, u, first, start, blocks, size, reverse):
-    """One Gauss-Seidel sweep over the nodes of a mesh that starts at node `first`, or its transpose."""
+def _smooth(level, reverse):
+    """One Gauss-Seidel sweep over the nodes of a mesh, or its transpose."""
+    blocks, size, links, to, g, b, u = (
+        level.blocks,
+        level.size,
+        level.links,
+        level.to,
+        level.g,
+        level.b,
+        level.u,
+    )
     for k in range(blocks):
         i = blocks - 1 - k if reverse else k
-        n = plain(count[i])
+        n = plain(level.count[i])
         for t in range(n):
-            j = plain(first + (n - 1 - t if reverse else t) * blocks + i)
-            e, v = plain(j - start), b[j]
+            j = plain(level.first + (n - 1 - t if reverse else t) * blocks + i)
+            e, v = plain(j - level.start), b[j]
             for q in range(plain(links[e])):
                 p = np.uint64(q * size + e)
                 v += g[p] * u[plain(to[p])]
-            u[j] = v * inverse[j]
+            u[j] = v * level.inverse[j]
 
 
 @inner
-def _residual(count, parent, links, to, g, inverse, b, u, first, start, blocks, size):
-    """Add the residual of the mesh that starts at node `first` to b of the next one."""
-    for i in range(blocks):
-        for s in range(plain(count[i])):
-            j = plain(first + s * blocks + i)
+def _residual(level):
+    """Add the residual of a mesh to b of the next one."""
+    parent, inverse, b, u, g = level.parent, level.inverse, level.b, level.u, level.g
+    for i in range(level.blocks):
+        for s in range(plain(level.count[i])):
+            j = plain(level.first + s * level.blocks + i)
             if inverse[j] > 0.0 and parent[j] >= 0:
-                e, v = plain(j - start), b[j] - u[j] / inverse[j]
-                for q in range(plain(links[e])):
-                    p = np.uint64(q * size + e)
-                    v += g[p] * u[plain(to[p])]
+                e, v = plain(j - level.start), b[j] - u[j] / inverse[j]
+                for q in range(plain(level.links[e])):
+                    p = np.uint64(q * level.size + e)
+                    v += g[p] * u[plain(level.to[p])]
                 b[plain(parent[j])] += v
 
 
@@ -102,18 +144,17 @@ def _bottom(m):
 @inner
 def cycle(m, top, sweeps):
     """A symmetric V-cycle from mesh `top` >= 1 down: right side m.b, answer m.u; `sweeps` down and up."""
-    last, start, size = m.shape.shape[0] - 1, m.node[1], m.links.size
-    to, g = m.to.reshape(-1), m.g.reshape(-1)
+    last = m.shape.shape[0] - 1
     for k in range(top, last):
-        blocks, count = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :]
+        level = _level(m, k)
         clear(m, k, m.u)
         for _ in range(sweeps):
-            _smooth(count, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size, False)
+            _smooth(level, False)
         clear(m, k + 1, m.b)
-        _residual(count, m.parent, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size)
+        _residual(level)
     _bottom(m)
     for k in range(last - 1, top - 1, -1):
-        blocks, count = m.block[k + 1] - m.block[k], m.nodes[m.block[k] :]
+        level = _level(m, k)
         prolong(m, k)
         for _ in range(sweeps):
-            _smooth(count, m.links, to, g, m.inverse, m.b, m.u, m.node[k], start, blocks, size, True)
+            _smooth(level, True)

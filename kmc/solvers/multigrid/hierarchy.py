@@ -3,8 +3,8 @@
 The finest mesh has one node a cell and its face conductances. On the next ones a block of 2 x 2 x 2 blocks
 holds a node for each of its strongly coupled components: a filament and the insulator beside it stay apart,
 so do two filaments. A link between nodes conducts what all finer links between them do, in series with the
-ways from the nodes' middles to the face. All of it is a function of the coefficients nearby, so that a local
-update gives the bytes of new meshes.
+resistances from the nodes' middles to the face. All of it is a function of the coefficients nearby, so that a
+local update gives the bytes of new meshes.
 """
 
 from typing import NamedTuple
@@ -49,7 +49,8 @@ class Meshes(NamedTuple):
     to: np.ndarray  # int32 [most links, coarse nodes]
     face: np.ndarray  # uint8 [most links, coarse nodes]
     g: np.ndarray  # float64 [most links, coarse nodes]
-    way: np.ndarray  # float64 [6, coarse nodes]: from the middle to a face, over all that leaves there
+    #: float64 [6, coarse nodes]: resistance from the middle to a face, times all that leaves there
+    centre_to_face: np.ndarray
     u: np.ndarray  # float64 per node: work
     b: np.ndarray
     p: np.ndarray  # float64 [cells]: work
