@@ -30,8 +30,8 @@ class Nodes:
     def __init__(self, lattice: Lattice, film: bool):
         self.shape = lattice.shape
         self.cells = tuple(n // HEAT_FACTOR for n in self.shape)
-        self.plain = math.prod(self.cells)  # the places that are cells
-        self.sided = hk.SIDES * self.plain  # the nodes that are cells
+        self.cell_count = math.prod(self.cells)  # the places that are cells
+        self.sided = hk.SIDES * self.cell_count  # the nodes that are cells
         self.count = self.sided + self.cells[0] + 2
         self.grid = hk.CellGrid(film, HEAT_FACTOR, *self.shape)
         # Kept from call to call, for they are as long as the lattice, and a filament touches little of them.
@@ -50,7 +50,7 @@ class Nodes:
             self.shares.append((found + k * plane.size, plane[found] / max(plane.sum(), 1)))
         self.shares += [(np.flatnonzero(sites), sites[sites > 0] / sites.sum()) for sites in electrodes]
         self.first = np.append(0, np.cumsum([len(cells) for cells, _ in self.shares]))
-        self.among, self.share = (np.concatenate(parts) for parts in zip(*self.shares, strict=True))
+        self.shared_cells, self.share = (np.concatenate(parts) for parts in zip(*self.shares, strict=True))
 
     def _by_cell(self, chosen: np.ndarray) -> np.ndarray:
         """Number of chosen sites [planes of cells, cells of a plane]."""
@@ -66,7 +66,7 @@ class Nodes:
 
     def place(self, nodes: np.ndarray) -> np.ndarray:
         """Where nodes are on the lattice."""
-        return np.where(nodes < self.sided, nodes % self.plain, nodes - self.sided + self.plain)
+        return np.where(nodes < self.sided, nodes % self.cell_count, nodes - self.sided + self.cell_count)
 
     def network(
         self, state: State, film: np.ndarray, side: np.ndarray, column: np.ndarray, heated: np.ndarray
@@ -115,15 +115,15 @@ class Nodes:
 
     def source(self, place: int) -> np.ndarray:
         """One watt in a place, by cell of the window, W [z, y, x]."""
-        heat = np.zeros(self.plain)
-        cells, share = self.shares[place - self.plain] if place >= self.plain else (place, 1.0)
+        heat = np.zeros(self.cell_count)
+        cells, share = self.shares[place - self.cell_count] if place >= self.cell_count else (place, 1.0)
         heat[cells] = share
         return heat.reshape(self.cells)
 
     def mean(self, places: np.ndarray, field: np.ndarray) -> np.ndarray:
         """A field of cells [cells] at places [n]: of one that is no cell the mean over its shares."""
         out = np.empty(len(places))
-        hk.node_means(places, field, self.first, self.among, self.share, out)
+        hk.node_means(places, field, self.first, self.shared_cells, self.share, out)
         return out
 
 

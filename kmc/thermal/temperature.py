@@ -61,7 +61,7 @@ class Heat:
         self.surface, self.since_s = 0.0, 0.0
         self.exchange = exchange(stack, self.spacing)
         # of electrons from the counter on: the current's own way, by Wiedemann-Franz, W/K2
-        self.contact = LORENZ / max(stack.device.value("spreading_resistance"), LEAST_OHM)
+        self.spreading_conductance = LORENZ / max(stack.device.value("spreading_resistance"), LEAST_OHM)
         self.electron_nodes = Nodes(lattice, stack.active is not None)
         self.hottest = 0.0
         self.nodes = np.zeros(0, np.int64)  # of the last solution
@@ -70,7 +70,7 @@ class Heat:
         self.carried = 0.0  # what electrons lead on through the counter, W
         values = conductivities(stack)
         f = HEAT_FACTOR
-        self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
+        self.pad = _stretched_widths(f * self.spacing, stack.device.value("heat_padding"))
         self.width = [
             np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad])
             for n in self.electron_nodes.cells
@@ -78,25 +78,25 @@ class Heat:
         nz, ny, nx = self.electron_nodes.cells
         base = values[lattice.region].reshape(nz, f, ny, f, nx, f).mean(axis=(1, 3, 5))
         inside = int((lattice.region == Region.COUNTER).any(axis=(1, 2)).sum())  # planes of the counter
-        under = self._under(stack, stack.counter.thickness_nm - inside * self.spacing)
+        under = self._conductivity_below(stack, stack.counter.thickness_nm - inside * self.spacing)
         self.faces, plain = (
             window_faces(lattice.region, values, resistance, self.spacing, f)
             for resistance in (boundary(stack), 0.0)
         )
-        beside = base.mean(axis=(1, 2)) * _sideways(self.faces) / _sideways(plain)
+        beside = base.mean(axis=(1, 2)) * _in_plane_conductance(self.faces) / _in_plane_conductance(plain)
         self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
         self.surroundings: Surroundings | None = None
-        self.slot = np.full(
-            self.electron_nodes.plain + len(self.electron_nodes.shares), -1, np.int32
+        self.response_index = np.full(
+            self.electron_nodes.cell_count + len(self.electron_nodes.shares), -1, np.int32
         )  # of a place among those known
-        self.known = np.zeros(0, np.int64)  # places of which it was asked for
-        self.columns = np.empty(
-            (64, self.electron_nodes.plain)
+        self.known_places = np.zeros(0, np.int64)  # places of which it was asked for
+        self.unit_rise = np.empty(
+            (64, self.electron_nodes.cell_count)
         )  # rise of all cells for one watt in one place, K
         self.response = np.empty((64, 64))  # the same at the known places alone
-        self.told = np.zeros(self.electron_nodes.plain)  # rise of the cells that the rates know, K
+        self.told = np.zeros(self.electron_nodes.cell_count)  # rise of the cells that the rates know, K
 
-    def _under(self, stack, counter_nm: float) -> np.ndarray:
+    def _conductivity_below(self, stack, counter_nm: float) -> np.ndarray:
         """Conductivity below the window, upwards: the contact, and this much of the counter above it."""
         counter = stack.counter.card.value("thermal_conductivity")
         contact = counter if stack.contact is None else stack.contact.value("thermal_conductivity")
@@ -118,20 +118,20 @@ class Heat:
         """Solve the rise of the window's cells for one watt in one more place, and keep it."""
         if self.surroundings is None:
             self.surroundings = Surroundings(self.kappa, self.width, self.faces)
-        count, n = len(self.known), len(self.pad)
-        if count == len(self.columns):
-            self.columns = np.concatenate([self.columns, np.empty_like(self.columns)])
+        count, n = len(self.known_places), len(self.pad)
+        if count == len(self.unit_rise):
+            self.unit_rise = np.concatenate([self.unit_rise, np.empty_like(self.unit_rise)])
             self.response = np.pad(self.response, (0, count))
         inside = (slice(n, -n),) * 3
         source = np.zeros(self.kappa.shape)
         source[inside] = self.electron_nodes.source(place)
-        self.columns[count] = self.surroundings.rise(source)[inside].ravel()
-        self.slot[place] = count
-        self.known = np.append(self.known, place)
-        self.response[count, : count + 1] = self.electron_nodes.mean(self.known, self.columns[count])
+        self.unit_rise[count] = self.surroundings.rise(source)[inside].ravel()
+        self.response_index[place] = count
+        self.known_places = np.append(self.known_places, place)
+        self.response[count, : count + 1] = self.electron_nodes.mean(self.known_places, self.unit_rise[count])
         for k in range(count):  # row by row: sums must not depend on which was learned first
             self.response[k, count : count + 1] = self.electron_nodes.mean(
-                self.known[count:], self.columns[k]
+                self.known_places[count:], self.unit_rise[k]
             )
 
     def solve(
@@ -159,34 +159,34 @@ class Heat:
         heated = self.electron_nodes.of(state, side, sites)
         self.nodes, bonds, atoms = self.electron_nodes.network(state, film, side, column, heated)
         places = self.electron_nodes.place(self.nodes)
-        for place in sorted(set(places[self.slot[places] < 0].tolist())):
+        for place in sorted(set(places[self.response_index[places] < 0].tolist())):
             self.add_response(place)
         where = self.electron_nodes.number[heated]
         source = np.bincount(where, power_W, len(self.nodes))
-        slots = self.slot[places]
+        slots = self.response_index[places]
         lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
         alone.flat[:: len(alone) + 1] += apart
         # bonds in parallel between the middles of two cells
         links = link_conductances(where, siemens, ends, len(self.nodes))
-        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
-        np.fill_diagonal(leads, -leads.sum(axis=1))
+        conductance = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
+        np.fill_diagonal(conductance, -conductance.sum(axis=1))
         counter = np.flatnonzero(self.nodes == self.electron_nodes.count - 1)
-        leads[counter, counter] += self.contact
-        hot = self._balanced(np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads)
+        conductance[counter, counter] += self.spreading_conductance
+        hot = self._newton(np.maximum(start[self.nodes], 0.0), alone @ source, alone @ conductance)
         drive = ((self.stage + hot) ** 2 - self.stage**2) / 2
-        self.electrons, self.released = hot, source - leads @ drive
-        self.carried = self.contact * float(drive[counter].sum())
+        self.electrons, self.released = hot, source - conductance @ drive
+        self.carried = self.spreading_conductance * float(drive[counter].sum())
         self.rise = lattice @ self.released
 
-    def _balanced(self, hot: np.ndarray, supplied: np.ndarray, led: np.ndarray) -> np.ndarray:
+    def _newton(self, hot: np.ndarray, supplied: np.ndarray, conductance: np.ndarray) -> np.ndarray:
         """Rise of the electrons, K, by Newton's method: hot + led (T^2 - T_stage^2) / 2 = supplied."""
         for _ in range(ROUNDS):
             kelvin = self.stage + hot
-            jacobian = led * kelvin
+            jacobian = conductance * kelvin
             jacobian.flat[:: len(jacobian) + 1] += 1.0
-            step = np.linalg.solve(jacobian, supplied - hot - led @ (kelvin**2 - self.stage**2) / 2)
+            step = np.linalg.solve(jacobian, supplied - hot - conductance @ (kelvin**2 - self.stage**2) / 2)
             # Nothing is colder than the stage: the balance goes with T^2, and has roots with T < 0 too.
             before, hot = hot, np.maximum(hot + step, 0.0)
             if np.abs(hot - before).max(initial=0.0) < SETTLED_K:
@@ -211,7 +211,8 @@ class Heat:
     def publish(self, fields: np.ndarray) -> None:
         """Write the temperature of the sites at the last solution, K."""
         self.hottest = self.peak()
-        hk.superpose(self.columns, self.slot[self.electron_nodes.place(self.nodes)], self.released, self.told)
+        slots = self.response_index[self.electron_nodes.place(self.nodes)]
+        hk.superpose(self.unit_rise, slots, self.released, self.told)
         hk.set_temperatures(self.told, self.stage, fields, self.electron_nodes.grid)
 
     def cool(self) -> None:
@@ -235,14 +236,14 @@ class Heat:
         return target + (self.surface - target) * math.exp((self.since_s - now_s) / self.surface_time)
 
 
-def _sideways(faces: list[np.ndarray]) -> np.ndarray:
+def _in_plane_conductance(faces: list[np.ndarray]) -> np.ndarray:
     """Conductance along each layer of the window [z], mean of y and x: cells of a row in series, rows side by
     side, per face of one cell."""
     rows = [1.0 / (1.0 / face).mean(axis=axis) for axis, face in enumerate(faces) if axis]
     return sum(row.mean(axis=1) for row in rows) / len(rows)
 
 
-def _padding(first: float, reach: float) -> np.ndarray:
+def _stretched_widths(first: float, reach: float) -> np.ndarray:
     """Widths of stretched cells, of which the last is the sink, from its middle on: at least `reach` away."""
     widths: list[float] = []
     width = first

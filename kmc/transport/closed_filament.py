@@ -158,8 +158,8 @@ def neck_links(graph, geometry, least: float, links, weight, count: int) -> int:
 
 @njit
 def links_across(nodes, lower, upper, geometry):
-    """The best link of each atom of two sides, S [n]; whereto: number of a node, ANODE_END or CATHODE_END
-    [n]; and the site there [n]."""
+    """The best tunnelling link of each atom of two sides, S [n]; whereto: number of a node, ANODE_END or
+    CATHODE_END [n]; and the site there [n]."""
     reach, table, (nz, ny, nx) = geometry.reach, geometry.conductance, geometry.shape
     best, partner = np.zeros(nodes.size), np.full(nodes.size, NONE, np.int32)
     there, plane = np.full(nodes.size, -1, np.int64), ny * nx
@@ -262,7 +262,10 @@ def _precondition(pivot, factor, level, diagonal, r, z) -> float:
 
 @njit
 def _apply(links, weight, u, out, electrodes: bool) -> float:
-    """out = sum of currents out of each node; returns the power at one volt. Electrodes at 0 unless asked."""
+    """Apply the conductance matrix: out = sum of currents out of each node; returns the power at one volt.
+
+    Electrodes are at 0 unless asked.
+    """
     out[:] = 0.0
     power = 0.0
     for k in range(weight.size):

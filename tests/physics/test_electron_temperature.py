@@ -231,7 +231,7 @@ def test_what_is_known_does_not_depend_on_what_was_asked_first(name: str) -> Non
         heat = Heat(d.lattice, d.stack, d.stage)
         for place in order:
             heat.add_response(int(place))
-        tables.append(heat.response[np.ix_(heat.slot[places], heat.slot[places])])
+        tables.append(heat.response[np.ix_(heat.response_index[places], heat.response_index[places])])
         assert [heat.electron_nodes.source(int(k)).sum() for k in places] == pytest.approx(
             np.ones(len(places))
         )

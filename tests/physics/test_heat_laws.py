@@ -53,7 +53,7 @@ def point_source(above: float, below: float, floor: int) -> tuple[np.ndarray, np
     heat = Heat(lattice, stack, 300.0)
     middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.electron_nodes.cells))
     heat.add_response(middle)
-    rise = heat.columns[0].reshape(heat.electron_nodes.cells)
+    rise = heat.unit_rise[0].reshape(heat.electron_nodes.cells)
     return rise, (np.indices(rise.shape) - EDGE // 2 // HEAT_FACTOR) * CELL_NM
 
 

@@ -96,7 +96,9 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
     def conductance(apart: np.ndarray) -> np.ndarray:
         distance = np.sqrt((apart**2).sum(-1))
         gap_nm = (distance - 1) * d.lattice.spacing_nm
-        return np.where((distance > 0) & (distance <= d.network.far), quantum * 10 ** (-gap_nm / decade), 0.0)
+        return np.where(
+            (distance > 0) & (distance <= d.network.tunnel_reach), quantum * 10 ** (-gap_nm / decade), 0.0
+        )
 
     region, z = d.lattice.region, np.arange(d.grid.nz)[:, None, None]
     silver = (region == Region.ORGANIC) & (d.state.sites["cation"].reshape(region.shape) == METAL)

@@ -139,8 +139,8 @@ def _centre_to_face(m, first, blocks, n, found, members):
 
 
 @inner
-def components(m, k, box):
-    """Join the nodes of mesh k to nodes of mesh k + 1 in a box of its blocks: the slots that this takes.
+def aggregate(m, k, box):
+    """Aggregate the nodes of mesh k to nodes of mesh k + 1 in a box of its blocks: the slots that this takes.
 
     If these are more than there are, not all is written.
     """
@@ -177,7 +177,7 @@ def components(m, k, box):
                 first = m.node[k + 1] + block
                 if m.nodes[m.block[k + 1] + block] != found:
                     m.nodes[m.block[k + 1] + block] = found
-                    m.sink[first] = np.nan  # so that `couple` sees a change
+                    m.sink[first] = np.nan  # so that `couple_coarse` sees a change
                 for q in range(n):
                     m.parent[child[q]] = first + members.slot[q] * blocks
                 _centre_to_face(m, first, blocks, n, found, members)

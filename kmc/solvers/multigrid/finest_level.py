@@ -62,7 +62,7 @@ def _from_neighbours(cells, b, u, k):
 
 
 @inlined
-def _every_other(t, u, g, inverse, first, nx):
+def _relax_every_other(t, u, g, inverse, first, nx):
     """Gauss-Seidel on every other cell of a line: none waits for the one before."""
     last = nx - 1
     if first == 0 and inverse[0] > 0.0:
@@ -76,14 +76,14 @@ def _every_other(t, u, g, inverse, first, nx):
 
 @inner
 def _sweep(cells, b, u, reverse):
-    """See `sweep`."""
+    """Gauss-Seidel over all lines of cells, see `sweep`."""
     nx, lines, t, gx, inverse = cells.nx, cells.nz * cells.ny, cells.row, cells.gx, cells.inverse
     for q in range(lines):
         k = lines - 1 - q if reverse else q
         _from_neighbours(cells, b, u, k)
         a, f = k * nx, (k + 1) * nx
-        _every_other(t, u[a:f], gx[a:f], inverse[a:f], 1 if reverse else 0, nx)
-        _every_other(t, u[a:f], gx[a:f], inverse[a:f], 0 if reverse else 1, nx)
+        _relax_every_other(t, u[a:f], gx[a:f], inverse[a:f], 1 if reverse else 0, nx)
+        _relax_every_other(t, u[a:f], gx[a:f], inverse[a:f], 0 if reverse else 1, nx)
 
 
 @inner
@@ -94,7 +94,7 @@ def sweep(m, b, u, reverse):
 
 @inner
 def _defect(cells, b, u, r):
-    """See `defect`. Sums go along lines, cell by cell, so that they are vectorised."""
+    """Residual and energy, see `defect`. Sums go along lines, cell by cell, so that they are vectorised."""
     gz, gy, gx, sink, inverse = cells.gz, cells.gy, cells.gx, cells.sink, cells.inverse
     nz, ny, nx = cells.nz, cells.ny, cells.nx
     plane, last, e, w = ny * nx, nx - 1, cells.row[:nx], cells.row[nx : 2 * nx]

@@ -123,7 +123,7 @@ def shapes_of(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
 
 
 @inlined
-def _put(m, j, f, v, n, to, face, g):
+def _put_link(m, j, f, v, n, to, face, g):
     """Write a link of a cell to cell j through face f as number n; returns the number of the next."""
     if v > 0.0:
         to[n] = j if m.nodes[j] else HELD
@@ -145,17 +145,17 @@ def links_of(m, k, i, to, face, g):
     line, plane = np.int64(np.uint32(i) // np.uint32(nx)), ny * nx  # 32 bits: half the time
     x, y, n = i - line * nx, np.int64(np.uint32(line) % np.uint32(ny)), 0
     if i >= plane:
-        n = _put(m, i - plane, 0, m.gz[i], n, to, face, g)
+        n = _put_link(m, i - plane, 0, m.gz[i], n, to, face, g)
     if i + plane < m.gy.size:
-        n = _put(m, i + plane, 1, m.gz[i + plane], n, to, face, g)
+        n = _put_link(m, i + plane, 1, m.gz[i + plane], n, to, face, g)
     if ny > 1:
         j = i - nx if y > 0 else i + plane - nx
-        n = _put(m, j, 2, m.gy[j], n, to, face, g)
-        n = _put(m, i + nx if y < ny - 1 else i + nx - plane, 3, m.gy[i], n, to, face, g)
+        n = _put_link(m, j, 2, m.gy[j], n, to, face, g)
+        n = _put_link(m, i + nx if y < ny - 1 else i + nx - plane, 3, m.gy[i], n, to, face, g)
     if nx > 1:
         j = i - 1 if x > 0 else i + nx - 1
-        n = _put(m, j, 4, m.gx[j], n, to, face, g)
-        n = _put(m, i + 1 if x < nx - 1 else i + 1 - nx, 5, m.gx[i], n, to, face, g)
+        n = _put_link(m, j, 4, m.gx[j], n, to, face, g)
+        n = _put_link(m, i + 1 if x < nx - 1 else i + 1 - nx, 5, m.gx[i], n, to, face, g)
     return n
 
 
