@@ -86,15 +86,12 @@ class Heat:
         beside = base.mean(axis=(1, 2)) * _in_plane_conductance(self.faces) / _in_plane_conductance(plain)
         self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
         self.surroundings: Surroundings | None = None
-        self.response_index = np.full(
-            self.electron_nodes.cell_count + len(self.electron_nodes.shares), -1, np.int32
-        )  # of a place among those known
+        cells, places = self.electron_nodes.cell_count, len(self.electron_nodes.shares)
+        self.response_index = np.full(cells + places, -1, np.int32)  # of a place among those known
         self.known_places = np.zeros(0, np.int64)  # places of which it was asked for
-        self.unit_rise = np.empty(
-            (64, self.electron_nodes.cell_count)
-        )  # rise of all cells for one watt in one place, K
+        self.unit_rise = np.empty((64, cells))  # rise of all cells for one watt in one place, K
         self.response = np.empty((64, 64))  # the same at the known places alone
-        self.told = np.zeros(self.electron_nodes.cell_count)  # rise of the cells that the rates know, K
+        self.told = np.zeros(cells)  # rise of the cells that the rates know, K
 
     def _conductivity_below(self, stack, counter_nm: float) -> np.ndarray:
         """Conductivity below the window, upwards: the contact, and this much of the counter above it."""
@@ -201,9 +198,8 @@ class Heat:
         """Whether a temperature has changed enough since `publish` for the rates to notice."""
         if not len(self.nodes):
             return self.hottest > 0.0
-        told = np.append(
-            self.electron_nodes.mean(self.electron_nodes.place(self.nodes), self.told), self.hottest
-        )
+        places = self.electron_nodes.place(self.nodes)
+        told = np.append(self.electron_nodes.mean(places, self.told), self.hottest)
         now = np.append(self.rise, self.peak())
         kelvin = self.stage + np.maximum(told, now)
         return bool((np.abs(now - told) > RATE_STEP * K_B * kelvin**2 / TYPICAL_BARRIER_EV).any())

@@ -331,7 +331,7 @@ def test_residual_and_energy_are_the_matrixs() -> None:
     a = whole_matrix(*without_held(faces, fixed), d)
     product = np.where(fixed.ravel(), 0.0, a @ u.ravel())
     r = np.zeros(u.size)
-    energy, rough = mk.residual(hierarchy.meshes, b.ravel(), u.ravel(), r)
+    energy, rough = mk.residual(hierarchy._meshes, b.ravel(), u.ravel(), r)
     assert energy == pytest.approx(u.ravel() @ (a @ u.ravel()), rel=1e-10)
     assert np.allclose(r, np.where(fixed, 0.0, b).ravel() - product)
     assert rough == pytest.approx((np.where(fixed.ravel(), 0.0, r) ** 2 / a.diagonal()).sum(), rel=1e-10)

@@ -12,7 +12,7 @@ import numpy as np
 
 from kmc.solvers.multigrid.coarse_links import update
 from kmc.solvers.multigrid.finest_level import conjugate_gradients, harmonic_near, residual
-from kmc.solvers.multigrid.hierarchy import Meshes, allocate, shapes_of
+from kmc.solvers.multigrid.hierarchy import allocate, shapes_of
 
 Box = tuple[int, int, int, int, int, int]
 
@@ -73,11 +73,6 @@ class Hierarchy:
     def _everywhere(self) -> Box:
         nz, ny, nx = self.shape
         return (0, nz, 0, ny, 0, nx)
-
-    @property
-    def meshes(self) -> Meshes:
-        """The arrays of all meshes, for reading."""
-        return self._meshes
 
     def update(self, box: Box) -> None:
         """Take over coefficients, sinks and held cells changed in a box of cells (z0, z1, y0, y1, x0, x1).
