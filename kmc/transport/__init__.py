@@ -1,1 +1,1 @@
-"""Electronic current: metal clusters, tunnelling, the network of a closed filament, leakage and the circuit."""
+"""Electronic current: clusters, tunnelling, the network of a closed filament, leakage and the circuit."""

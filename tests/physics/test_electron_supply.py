@@ -19,7 +19,7 @@ from kmc.simulation.simulation import SLICES_A_STEP, Simulation
 from kmc.simulation.state_dict import device_state, restore_device
 from kmc.simulation.window import Device
 from kmc.system.state import METAL
-from kmc.transport.clusters import ANODE, FLOATING, near
+from kmc.transport.clusters import ANODE, FLOATING, neighbour
 
 NEAR_NM = 1.5  # at which the cards' 1e-5 is what five decades of tunnelling leave
 DECADE_NM = 0.3
@@ -159,7 +159,7 @@ def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
     places = free(d, d.lattice.room > 0)
     beside = np.array(
         [
-            any(d.state.sites["cation"][near(int(site), k, *d.lattice.shape)] >= METAL for k in range(6))
+            any(d.state.sites["cation"][neighbour(int(site), k, d.lattice.shape)] >= METAL for k in range(6))
             for site in places
         ]
     )

@@ -51,9 +51,9 @@ def point_source(above: float, below: float, floor: int) -> tuple[np.ndarray, np
     region[:floor] = Region.COUNTER
     lattice = Lattice(SPACING_NM, region, np.zeros_like(region), np.zeros(region.shape, bool))
     heat = Heat(lattice, stack, 300.0)
-    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.at.cells))
-    heat.learn(middle)
-    rise = heat.columns[0].reshape(heat.at.cells)
+    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.electron_nodes.cells))
+    heat.add_response(middle)
+    rise = heat.unit_rise[0].reshape(heat.electron_nodes.cells)
     return rise, (np.indices(rise.shape) - EDGE // 2 // HEAT_FACTOR) * CELL_NM
 
 
@@ -328,7 +328,7 @@ def test_beside_a_gap_no_electrons_are_hotter_than_kohlrauschs_bound(planes: int
     heat, (sites, watts, siemens, ends) = d.heat, d.path.heat
     film, column = d.network.filament(d.state, sites), d.network.column
     heat.exchange = 1e-30  # no lattice cools them
-    below = heat.at.of(d.state, d.network.side, sites) < heat.at.count - 2
+    below = heat.electron_nodes.of(d.state, d.network.side, sites) < heat.electron_nodes.count - 2
     found = []
     for led, warmed in ((siemens, watts), (0.0 * siemens, watts), (0.0 * siemens, 2.0 * watts * below)):
         heat.cool()

@@ -52,7 +52,7 @@ def grow(windows: Windows) -> None:
     for device in windows:
         plane = device.grid.ny * device.grid.nx
         sites = seam(device)
-        put_silver(device, sites[sites // plane < device.network.lowest_roof - 3])
+        put_silver(device, sites[sites // plane < device.network.lowest_anode - 3])
 
 
 def alone(number: int, limit: str = FREE, **more: Any) -> Simulation:

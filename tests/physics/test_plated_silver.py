@@ -159,7 +159,7 @@ def test_a_cell_of_both_is_at_the_mean() -> None:
     With an electrode's sites in the cell it is less by their number."""
     d, atom = plated("ogb_20nm", mesh_factor=4)
     _, ny, nx = d.lattice.shape
-    roof = int(d.network.roof.ravel()[atom % (ny * nx)])
+    roof = int(d.network.anode_height.ravel()[atom % (ny * nx)])
     needle = np.arange(atom, (roof - 1) * ny * nx + atom % (ny * nx), ny * nx)[1:]
     put_silver(d, needle[d.state.sites["cation"][needle] == 0])
     assert set(needle) <= set(d.network.plated)

@@ -24,7 +24,8 @@ from kmc.transport import closed_filament as bk
 from kmc.transport import clusters as ck
 from kmc.transport import minimum_cut as fl
 from kmc.transport import tunnelling as tk
-from kmc.transport.nearest_metal import nearest_cells
+from kmc.transport.filament import Heated
+from kmc.transport.nearest_metal import TunnelGeometry, nearest_cells
 
 EVENT_SHAPE = (8, 8, 8)
 SHAPE = (16, 8, 8)
@@ -103,32 +104,32 @@ def currents(top: int) -> dict[str, np.ndarray]:
     state, atoms, _ = column(top)
     label, index = np.zeros((2, state.sites.size), np.int32)
     in_organic = state.sites["region"] == Region.ORGANIC
-    labels = ck.label_clusters(state.sites, in_organic, atoms, label, state.bridge, *SHAPE)
+    labels = ck.label_clusters(state.sites, in_organic, atoms, label, state.bridge, SHAPE)
     roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
     best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
     potential = np.linspace(0, 1, labels)
     table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
     linked = np.zeros(len(atoms), np.bool_)
-    tk.tunnelling_links(atoms, label[atoms], roof, foot, best, planes, linked, 8, table, *SHAPE)
-    tk.cluster_links(label[atoms], best, planes, channels, matrix)
-    heated = [np.zeros(2 * len(atoms) * labels, kind) for kind in (np.int64, float, float, np.int64)]
-    heated.append(
-        np.array(
-            [tk.link_ends(atoms, label[atoms], best, planes, channels, potential, roof, foot, 8, *heated)]
-        )
-    )
+    geometry, own = TunnelGeometry(roof, foot, 8, table, SHAPE), label[atoms]
+    tk.tunnelling_links(atoms, own, geometry, best, planes, linked)
+    tk.cluster_links(own, best, planes, channels, matrix)
+    none, direct = np.zeros(0, np.int64), np.zeros(0)
+    network = tk.TunnelNetwork(atoms, own, best, planes, channels, matrix, none, direct, potential)
+    kinds = (np.int64, float, float, np.int64)
+    heated = Heated(*(np.zeros(2 * len(atoms) * labels, kind) for kind in kinds))
+    ends = tk.link_heating(network, geometry, heated)
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
     unit, side = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
-    to = bk.bonds(state.sites, in_organic, atoms, index, *SHAPE)
+    to = bk.bonds(state.sites, in_organic, atoms, index, SHAPE)
     flow = np.zeros((len(atoms), 6), np.int8)
-    cut = fl.narrowest(to, flow, side)
-    neck = bk.neck_planes(atoms, to, side, SHAPE[1] * SHAPE[2])
-    count = bk.bridge_network(atoms, to, side, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
+    graph, cut = bk.BondGraph(atoms, to, flow, side), fl.minimum_cut(to, flow, side)
+    neck = bk.neck_planes(graph, SHAPE[1] * SHAPE[2])
+    count = bk.bridge_network(graph, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
     if cut:
-        near = (roof, foot, 3, table, 1e-7, *SHAPE)
-        count = bk.neck_links(atoms, to, flow, side, *near, links, weight, count)
+        near = geometry._replace(reach=3)
+        count = bk.neck_links(graph, near, 1e-7, links, weight, count)
     level = atoms // (SHAPE[1] * SHAPE[2])
     rounds = bk.solve_network(links[:count], weight[:count], level, unit, 1e-6) if count else 0
     return {
@@ -136,7 +137,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
         "matrix": matrix,
         "channels": channels,
         "planes": planes,
-        "ends": np.concatenate(heated),
+        "ends": np.concatenate([*heated, [ends]]),
         "links": links[:count],
         "weight": weight[:count],
         "unit": unit,
