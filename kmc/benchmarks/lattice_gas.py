@@ -36,7 +36,7 @@ def lattice_gas(
     generator = np.random.default_rng(seed)
     state, grid = _gas(shape, generator), Grid(*shape)
     fields, model = _field(shape) if rates == "field" else _exclusion(shape)
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     advance.refresh_all(state, grid, fields, model)
     state.run["unspent"] = generator.standard_exponential()
     run = state.run

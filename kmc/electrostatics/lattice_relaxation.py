@@ -48,7 +48,7 @@ class Screen(NamedTuple):
 
     most: np.ndarray
     built_in: np.ndarray
-    voltage: float
+    voltage_device: float
     mu: float
     thermal: float
 
@@ -86,7 +86,7 @@ def _take(sites, fields, face, shape, box):
             for c in range(long):
                 site, here = sites[start + x], fields[start + x]
                 i = _place(a, b, c, wide, half, count)
-                pair[0, i], pair[1, i], source[i] = here.unit, here.charge, here.source
+                pair[0, i], pair[1, i], source[i] = here.unit, here.space_potential, here.source
                 kind[k] = METAL_FACE if site.cation >= METAL else site.region
                 free[k] = site.cation < METAL and not site.held
                 x, k = x + 1 if x < nx - 1 else 0, k + np.uint64(1)
@@ -124,16 +124,16 @@ def _stretch(weight, pair, i: int, j: int, n: int, steps, omega, fresh):
     qf, qb = q[j - row : j - row + n], q[j + row : j + row + n]
     ud, uu = u[j - plane : j - plane + n], u[j + plane : j + plane + n]
     qd, qu = q[j - plane : j - plane + n], q[j + plane : j + plane + n]
-    unit, charge = fresh[0], fresh[1]
+    unit, space_potential = fresh[0], fresh[1]
     for k in range(n):
         most = (left[k] * ul[k] + middle[k] * um[k]) + (right[k] * ur[k] + front[k] * uf[k])
         most += (back[k] * ub[k] + below[k] * ud[k]) + above[k] * uu[k]
         unit[k] = own[k] + omega * (most - free[k] * own[k])
         most = (left[k] * ql[k] + middle[k] * qm[k]) + (right[k] * qr[k] + front[k] * qf[k])
         most += (back[k] * qb[k] + below[k] * qd[k]) + above[k] * qu[k]
-        charge[k] = had[k] + omega * ((screened[k] * most + added[k]) - free[k] * had[k])
+        space_potential[k] = had[k] + omega * ((screened[k] * most + added[k]) - free[k] * had[k])
     for k in range(n):
-        own[k], had[k] = unit[k], charge[k]
+        own[k], had[k] = unit[k], space_potential[k]
 
 
 @njit
@@ -213,7 +213,7 @@ def _put(fields, ny: int, nx: int, box, weight, pair) -> float:
                     here = fields[row + (box[4] + c - 1) % nx]
                     if edge or c == 1 or c == long - 2:
                         spill = max(spill, abs(pair[0, i] - here.unit))
-                    here.unit, here.charge = pair[0, i], pair[1, i]
+                    here.unit, here.space_potential = pair[0, i], pair[1, i]
     return spill
 
 
@@ -249,7 +249,7 @@ def screened(sites, fields, face, shape, box, schedule, cells, vacancies) -> Non
     vacancies follow along the tangent there.
     """
     rounds, sweeps, omega, tangent = schedule
-    most, built_in, voltage, mu, thermal = vacancies
+    most, built_in, voltage_device, mu, thermal = vacancies
     _, ny, nx = shape
     few, neutral = np.maximum(built_in, 0.01 * most), np.zeros(most.size)
     for here in range(most.size):
@@ -258,12 +258,12 @@ def screened(sites, fields, face, shape, box, schedule, cells, vacancies) -> Non
     weight, adds, pair = _take(sites, fields, face, shape, box)
     places, at, beside = _screening(sites, cells, shape, box, weight, most)
     told = np.full((places.size, 4), np.inf)  # potential, V; there: charge, how it falls, and Newton's slope
-    unit, charge, screening, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
-    bend, omega, volt = _bend(omega), 1.0, np.float64(voltage)
+    unit, space_potential, screening, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
+    bend, omega, voltage_device = _bend(omega), 1.0, np.float64(voltage_device)
     for turn in range(rounds + 1):
         for n in range(places.size):
             k, now = np.uint64(places[n]), told[n]
-            felt = volt * unit[k] + charge[k]
+            felt = voltage_device * unit[k] + space_potential[k]
             if abs(felt - now[0]) > tangent * thermal:
                 here, energy = sites[at[n]].region, (felt - mu) / thermal
                 part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
@@ -275,10 +275,10 @@ def screened(sites, fields, face, shape, box, schedule, cells, vacancies) -> Non
                 now[3] = adds[k] * slope
                 screening[k] = 1.0 / (1.0 + now[3])
             source = now[1] - now[2] * (felt - now[0])
-            added[k] = (adds[k] * source + now[3] * charge[k]) * screening[k]
+            added[k] = (adds[k] * source + now[3] * space_potential[k]) * screening[k]
         if turn < rounds:
             omega = _sweep(weight, pair, box, ny, nx, sweeps, omega, bend)
     for n in range(places.size):
-        felt = volt * unit[places[n]] + charge[places[n]]
+        felt = voltage_device * unit[places[n]] + space_potential[places[n]]
         fields[at[n]].source = told[n, 1] - told[n, 2] * (felt - told[n, 0])
     _put(fields, ny, nx, box, weight, pair)

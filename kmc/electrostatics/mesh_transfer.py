@@ -69,7 +69,7 @@ def _weight(i: int, factor: int, count: int) -> tuple[int, int, float]:
 
 
 @njit
-def prolong(sites, fields, mesh, planes, unit, charge, with_charge: bool) -> None:
+def prolong(sites, fields, mesh, planes, unit, space_potential, with_charge: bool) -> None:
     """Trilinear values of the mesh at all sites whose potential is not given.
 
     planes: (below, above, weight) [nz], of each plane of sites the cells on its two sides, and how much of the
@@ -89,8 +89,8 @@ def prolong(sites, fields, mesh, planes, unit, charge, with_charge: bool) -> Non
             for x in range(cx):  # one row of cells first: its sites need only two of them each
                 first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x]
                 first[x] += c * unit[z1, y0, x] + d * unit[z1, y1, x]
-                second[x] = a * charge[z0, y0, x] + b * charge[z0, y1, x]
-                second[x] += c * charge[z1, y0, x] + d * charge[z1, y1, x]
+                second[x] = a * space_potential[z0, y0, x] + b * space_potential[z0, y1, x]
+                second[x] += c * space_potential[z1, y0, x] + d * space_potential[z1, y1, x]
             for x in range(nx):
                 i = (z * ny + y) * nx + x
                 if sites[i].cation >= METAL or sites[i].held:
@@ -98,7 +98,7 @@ def prolong(sites, fields, mesh, planes, unit, charge, with_charge: bool) -> Non
                 low, high, w = place[x, 0], place[x, 1], part[x]
                 fields[i].unit = (1 - w) * first[low] + w * first[high]
                 if with_charge:
-                    fields[i].charge = (1 - w) * second[low] + w * second[high]
+                    fields[i].space_potential = (1 - w) * second[low] + w * second[high]
 
 
 @njit

@@ -1,8 +1,8 @@
 """The potential that ions feel, solved on a coarse mesh and sharpened on the lattice around the metal.
 
 Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept
-as voltage * unit + charge: a new voltage costs no solve. `unit` has the metal at its electronic potential for
-one volt, `charge` has the space charge with all metal grounded.
+as voltage_device * unit + space_potential: a new voltage costs no solve. `unit` has the metal at its electronic potential for
+one volt, `space_potential` has the space charge with all metal grounded.
 """
 
 from functools import partial
@@ -32,7 +32,7 @@ SOLVE_ETA = 1e-4
 
 
 class Potential:
-    """`fields["unit"]` and `fields["charge"]` on the sites for the present metal and space charge."""
+    """`fields["unit"]` and `fields["space_potential"]` on the sites for the present metal and space charge."""
 
     def __init__(self, lattice: Lattice, stack, factor: int):
         self.shape = lattice.shape
@@ -45,7 +45,7 @@ class Potential:
         self.mesh = Mesh(lattice, factor, self.sheet)
         cells = self.mesh.cells
         self.fixed = np.zeros(cells, np.uint8)
-        self.unit, self.charge = np.zeros(cells), np.zeros(cells)
+        self.unit, self.space_potential = np.zeros(cells), np.zeros(cells)
         #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
         self.source = np.zeros(cells)
         self.ions = np.zeros(cells)  # of the ions alone
@@ -108,7 +108,12 @@ class Potential:
 
     def without_charge(self) -> None:
         """No space charge and no sheet of carriers."""
-        self.charge[:], self.source[:], self.fields["source"], self.sheet_voltage = 0.0, 0.0, 0.0, 0.0
+        self.space_potential[:], self.source[:], self.fields["source"], self.sheet_voltage = (
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+        )
 
     def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
         """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.
@@ -123,12 +128,12 @@ class Potential:
 
         What plates the organic is at the sheet's; a cell with other metal, too, is at the mean of its atoms.
         """
-        self.charge[self.fixed == 1] = 0.0
+        self.space_potential[self.fixed == 1] = 0.0
         metal = np.flatnonzero(state.sites["cation"] >= METAL)
         some, plated = (self._count(sites) for sites in (metal, self._plated(state)))
         held = (plated > 0) & (self.fixed == 1)
-        self.charge[held] = self.sheet_voltage * plated[held] / some[held]
-        self.charge[self.mesh.sheet == 1] = self.sheet_voltage
+        self.space_potential[held] = self.sheet_voltage * plated[held] / some[held]
+        self.space_potential[self.mesh.sheet == 1] = self.sheet_voltage
 
     def _count(self, sites: np.ndarray) -> np.ndarray:
         """How many of some sites are in each cell of the mesh."""
@@ -160,13 +165,13 @@ class Potential:
         With `screen` vacancies are in equilibrium there site by site, else where they were.
         """
         mesh, planes = self.transfer(), tuple(self.planes)
-        fk.prolong(state.sites, self.fields, mesh, planes, self.unit, self.charge, with_charge)
+        fk.prolong(state.sites, self.fields, mesh, planes, self.unit, self.space_potential, with_charge)
         if not with_charge:
-            self.fields["charge"] = 0.0
+            self.fields["space_potential"] = 0.0
         metal = np.flatnonzero(state.sites["cation"] == METAL)
-        self.fields["charge"][metal] = 0.0
-        self.fields["charge"][self.sheet] = self.sheet_voltage
-        self.fields["charge"][self._plated(state)] = self.sheet_voltage
+        self.fields["space_potential"][metal] = 0.0
+        self.fields["space_potential"][self.sheet] = self.sheet_voltage
+        self.fields["space_potential"][self._plated(state)] = self.sheet_voltage
         for box in self.facing:
             self._sharpen(state, box, FACING_SWEEPS, FACING_OMEGA, screen)
         above = metal[metal >= self.floor]
@@ -194,4 +199,4 @@ class Potential:
         """Charge potential of the mesh for a charge of its cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
         assert self.hierarchy is not None  # `prepare` made it
-        self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
+        self.hierarchy.solve(self.source, self.space_potential, SOLVE_ETA)

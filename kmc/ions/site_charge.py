@@ -14,7 +14,7 @@ def hold_open(state, grid, fields, model, atoms, ions, vacancies) -> None:
     ions: on the site of each atom, as on open sites beside it, V times permittivity; vacancies: `Screen`. The potential without the atom depends on the
     vacancies of its site, and these on it: both are found at once.
     """
-    voltage, most, built_in = state.run[0].voltage, vacancies.most, vacancies.built_in
+    voltage_device, most, built_in = state.run[0].voltage_device, vacancies.most, vacancies.built_in
     mu, thermal = vacancies.mu, vacancies.thermal
     for k in range(atoms.size):
         site = atoms[k]
@@ -22,10 +22,10 @@ def hold_open(state, grid, fields, model, atoms, ions, vacancies) -> None:
         here.source = 0.0
         if state.sites[site].held or most[region] == 0.0:
             continue
-        unit, charge = opened(state, grid, fields, model, site)
+        unit, space_potential = opened(state, grid, fields, model, site)
         here.source = 1.0
-        each = opened(state, grid, fields, model, site)[1] - charge  # V for one of source
-        bare, fixed = voltage * unit + charge, ions[k] - built_in[region]
+        each = opened(state, grid, fields, model, site)[1] - space_potential  # V for one of source
+        bare, fixed = voltage_device * unit + space_potential, ions[k] - built_in[region]
         low, high = fixed, fixed + most[region]
         for _ in range(HALVINGS):
             here.source = 0.5 * (low + high)

@@ -65,20 +65,20 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     chemical = model.ion_energy[here.region] + bonds
     warmth = fields[site].temperature
     x, y, z = decode(grid, site)
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     known, rate, total = math.nan, 0.0, 0.0
     if metals == 0:
         for side in range(SIDES):
             source = state.supply[side, small_cell(grid, x, y, z)]
             if source.left > 0.0:
-                energies = chemical, phi - voltage * source.unit - source.charge
+                energies = chemical, phi - voltage_device * source.unit - source.space_potential
                 attempt = model.attempt * model.isolated * source.left
                 total += transfer_rate(model, here, attempt, energies, warmth, oxidise)
         return total
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation >= METAL and j != site:
-            given = voltage * fields[j].unit + fields[j].charge
+            given = voltage_device * fields[j].unit + fields[j].space_potential
             if given != known:  # without a current a cluster has one potential
                 energies = chemical, phi - given
                 rate = transfer_rate(model, here, model.attempt, energies, warmth, oxidise)
@@ -90,10 +90,10 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
 @kernel
 def electrode_rate(state, fields, model, electrode: int, site: int, pair: float, emit: bool) -> float:
     """Rate to ionise an atom of the electrode onto a site, or of its return, 1/s; it comes from a kink."""
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     chemical = model.ion_energy[state.sites[site].region] - model.kink
-    field = voltage * fields[site].unit + fields[site].charge + pair
-    field -= voltage * fields[electrode].unit + fields[electrode].charge
+    field = voltage_device * fields[site].unit + fields[site].space_potential + pair
+    field -= voltage_device * fields[electrode].unit + fields[electrode].space_potential
     if emit:
         barrier = oxidation_barrier(model.electrode, chemical, field, model.transfer)
     else:
@@ -104,9 +104,9 @@ def electrode_rate(state, fields, model, electrode: int, site: int, pair: float,
 @kernel
 def exchange_rate(state, fields, model, electrode: int, cell: int, pair: float, make: bool) -> float:
     """Rate of Ag + Br- -> AgBr + V + e- (make) or of its reverse at the silver electrode, 1/s."""
-    voltage = state.run[0].voltage
-    field = voltage * fields[cell].unit + fields[cell].charge + pair
-    field -= voltage * fields[electrode].unit + fields[electrode].charge
+    voltage_device = state.run[0].voltage_device
+    field = voltage_device * fields[cell].unit + fields[cell].space_potential + pair
+    field -= voltage_device * fields[electrode].unit + fields[electrode].space_potential
     chemical = model.exchange_energy + model.vacancy_energy[state.sites[cell].region]
     if make:
         barrier = oxidation_barrier(model.exchange, chemical, field, model.transfer)
@@ -131,9 +131,9 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the channels of an ion: six hops, reduction, return into the electrode. Returns the total, 1/s."""
     site = index(state.entities[entity].site)
     row = state.rates[entity]
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     here = state.sites[site].region
-    phi = voltage * fields[site].unit + fields[site].charge
+    phi = voltage_device * fields[site].unit + fields[site].space_potential
     warmth = fields[site].temperature
     paired = model.reach > 0  # else the row of `pairs` is not even fetched
     own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
@@ -148,7 +148,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
         saddle = model.ion_barrier[here, there]
         if cation < METAL and saddle < NO_HOP and j != site:
             energy = model.ion_energy[there] - model.ion_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
+            energy += voltage_device * fields[j].unit + fields[j].space_potential - phi
             if paired:
                 energy += model.screen[there] * state.pairs[entity, d] - own
             exponent = -forward_barrier(saddle, energy, 0.5) / (0.5 * K_B * (warmth + fields[j].temperature))
@@ -244,10 +244,10 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
     """
     site = index(state.entities[entity].site)
     row = state.rates[entity]
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     here = state.sites[site].region
     free = state.sites[site].cation < METAL
-    phi = voltage * fields[site].unit + fields[site].charge
+    phi = voltage_device * fields[site].unit + fields[site].space_potential
     paired = model.reach > 0
     own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
     total = 0.0
@@ -258,7 +258,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
         rate = 0.0
         if free and saddle < NO_HOP and state.sites[j].cation < METAL and j != site:
             energy = model.vacancy_energy[there] - model.vacancy_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
+            energy += voltage_device * fields[j].unit + fields[j].space_potential - phi
             if paired:
                 energy += model.screen[there] * state.pairs[entity, d] - own
             rate = thermal_rate(

@@ -99,11 +99,11 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
     middle = state.kept.shape[0] // 2
     if way > 0.0:
         here = fields[site]
-        unit, charge = opened(state, grid, fields, model, site)
-        shift = drive(state, grid, fields, model, site, unit, charge, False)
+        unit, space_potential = opened(state, grid, fields, model, site)
+        shift = drive(state, grid, fields, model, site, unit, space_potential, False)
         reach = reach_of(grid, shift, K_B * here.temperature)
         state.kept[middle, 2] = reach
-        shape(state, grid, fields, model, site, reach, (unit, charge), False)
+        shape(state, grid, fields, model, site, reach, (unit, space_potential), False)
     reach = int(state.kept[middle, 2])
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -116,11 +116,11 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
                 if own or row[0] > 0.0:
                     there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
                     if way > 0.0:
-                        state.kept[k, 0], state.kept[k, 1] = there.unit, there.charge
+                        state.kept[k, 0], state.kept[k, 1] = there.unit, there.space_potential
                         there.unit = unit if own else there.unit + row[6]
-                        there.charge = charge if own else there.charge + row[7]
+                        there.space_potential = space_potential if own else there.space_potential + row[7]
                     else:
-                        there.unit, there.charge = state.kept[k, 0], state.kept[k, 1]
+                        there.unit, there.space_potential = state.kept[k, 0], state.kept[k, 1]
                 k += 1
 
 

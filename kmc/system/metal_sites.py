@@ -87,12 +87,12 @@ def take_changes(dirty, run, fields, film, known, in_organic):
     film's sites, and those of the changes that are none, each once: new there, or in the organic; their unit
     potentials; and the device voltage.
     """
-    count, volts = run[0].dirty, run[0].voltage
+    count, voltage_device = run[0].dirty, run[0].voltage_device
     changes, felt = dirty[:count].copy(), np.empty(count)
     run[0].dirty, run[0].force_refresh = 0, 0
     for k in range(count):
         here = fields[changes[k].site]
-        felt[k] = volts * here.unit + here.charge
+        felt[k] = voltage_device * here.unit + here.space_potential
     changed = each_once(changes.site)
     metal, n = np.empty(film.size + changed.size, np.int64), film.size
     metal[:n] = film
@@ -103,7 +103,7 @@ def take_changes(dirty, run, fields, film, known, in_organic):
     old = np.empty(n)
     for k in range(n):
         old[k] = fields[metal[k]].unit
-    return changes, changed, felt, metal[:n], old, volts
+    return changes, changed, felt, metal[:n], old, voltage_device
 
 
 @njit
@@ -127,7 +127,7 @@ def keep_little(sites, fields, in_organic, metal, old, size: float, least: float
 
 
 @njit
-def follow_shift(changes, fields, felt, volts: float) -> None:
+def follow_shift(changes, fields, felt, voltage_device: float) -> None:
     """Add what the potential on each changed site moved since `begin` to its change's shift.
 
     A lone atom above the organic's first plane is born at its site's own potential; what plates the organic
@@ -135,7 +135,7 @@ def follow_shift(changes, fields, felt, volts: float) -> None:
     """
     for k in range(changes.size):
         here = fields[changes[k].site]
-        changes[k].shift += abs(volts * here.unit + here.charge - felt[k])
+        changes[k].shift += abs(voltage_device * here.unit + here.space_potential - felt[k])
 
 
 @njit
@@ -149,12 +149,12 @@ def plate(sites, fields, before, now, sheet: float):
         while k < now.size and now[k] < i:
             k += 1
         if sites[i].cation == METAL and not (k < now.size and now[k] == i):
-            fields[i].charge = 0.0
+            fields[i].space_potential = 0.0
             moved[count] = i
             count += 1
     for i in now:
-        if fields[i].charge != sheet:
-            fields[i].charge = sheet
+        if fields[i].space_potential != sheet:
+            fields[i].space_potential = sheet
             moved[count] = i
             count += 1
     return moved[:count]

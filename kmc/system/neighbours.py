@@ -151,9 +151,9 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
             free += weight
             n += 1
     if state.sites[site].held:
-        return here.unit, here.charge
+        return here.unit, here.space_potential
     back = RETURNS[n] * weights / free if n > 0 else 0.0
-    unit, charge = 0.0, 0.0
+    unit, space_potential = 0.0, 0.0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         weight = face_to(state, model, region, j)
@@ -161,9 +161,9 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
             ratio = without(state, model, j, region)  # a neighbour of more permittivity follows less
             weight *= 1.0 + 2.0 * (1.0 - 1.0 / ratio) * back
         unit += weight * (fields[j].unit - here.unit)
-        charge += weight * (fields[j].charge - here.charge)
+        space_potential += weight * (fields[j].space_potential - here.space_potential)
     own = weights * (1.0 - RETURNS[n])
-    return here.unit + unit / own, here.charge + (charge + here.source) / own
+    return here.unit + unit / own, here.space_potential + (space_potential + here.source) / own
 
 
 @inlined
@@ -182,8 +182,8 @@ def without(state, model, j: int, region: int) -> float:
 @kernel
 def open_potential(state, grid, fields, model, site: int) -> float:
     """Potential an ion would have on a metal site, V."""
-    unit, charge = opened(state, grid, fields, model, site)
-    return state.run[0].voltage * unit + charge
+    unit, space_potential = opened(state, grid, fields, model, site)
+    return state.run[0].voltage_device * unit + space_potential
 
 
 @kernel

@@ -85,7 +85,7 @@ RUN = np.dtype(
             "unspent",
             "draw",
             "bound_total",
-            "voltage",
+            "voltage_device",
             "shift_bound",
             "pair_clock",
             "watch",
@@ -125,7 +125,7 @@ SUPPLY = np.dtype(
     [
         ("left", "f8"),  # what distance to the nearest source leaves
         ("unit", "f8"),
-        ("charge", "f8"),  # potentials of that source, as FIELD's
+        ("space_potential", "f8"),  # potentials of that source, as FIELD's
     ]
 )
 CHANGE = np.dtype(
@@ -139,7 +139,7 @@ CHANGE = np.dtype(
 FIELD = np.dtype(
     [
         ("unit", "f8"),  # potential at one volt across the device
-        ("charge", "f8"),  # potential of the space charge with the metal grounded, V
+        ("space_potential", "f8"),  # potential of the space charge with the metal grounded, V
         ("temperature", "f8"),  # K
         # space charge on the site, V times permittivity: of vacancies and ions; of metal what it would hold open
         ("source", "f8"),

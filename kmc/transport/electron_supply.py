@@ -24,7 +24,9 @@ from kmc.transport.network import Network
 DECADES = 13.0  # of tunnelling: beyond, nothing is left
 _FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it
 _CELL = 2  # sites along an edge of a cell that shares a distance
-_SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("charge", "f8")])  # of a cell: sites and sums of them
+_SOURCE = np.dtype(
+    [("some", "f8"), ("unit", "f8"), ("space_potential", "f8")]
+)  # of a cell: sites and sums of them
 
 
 class Supply:
@@ -73,7 +75,7 @@ class Supply:
         ]
         for side, (square, which) in enumerate(nearest):
             out, found = state.supply[side].reshape(self.shape)[low:high], self.sources[side][which]
-            for name in ("unit", "charge"):
+            for name in ("unit", "space_potential"):
                 out[name] = found[name] / np.maximum(found["some"], 1.0)
             out["left"] = self.attenuation[np.minimum(square, len(self.attenuation) - 1)]
             if self.everywhere:  # of what is nearest alone, of the cathode's where both are
@@ -92,15 +94,18 @@ class Supply:
         label, changed = self.network.label[film], []
         if sheet_voltage != self.sheet_voltage:
             moved = np.flatnonzero(self.carriers)
-            self.fixed["charge"][0], self.sheet_voltage = sheet_voltage * self.carriers, sheet_voltage
-            self.sources["charge"][0][moved] = self.fixed["charge"][0][moved]
+            self.fixed["space_potential"][0], self.sheet_voltage = (
+                sheet_voltage * self.carriers,
+                sheet_voltage,
+            )
+            self.sources["space_potential"][0][moved] = self.fixed["space_potential"][0][moved]
             changed.append(moved)
         for side, joined in enumerate(((label < FLOATING) & (label != ANODE), label == ANODE)):
             sites = film[joined]
             cells, place = np.unique(self._cells(sites), return_inverse=True)
             every = np.union1d(cells, self.silver[side])
             now, at = self.fixed[side][every], np.searchsorted(every, cells)
-            for name in ("some", "unit", "charge"):
+            for name in ("some", "unit", "space_potential"):
                 values = None if name == "some" else fields[name][sites]
                 now[name][at] += np.bincount(place, values, len(cells))
             changed.append(every[now != self.sources[side][every]])

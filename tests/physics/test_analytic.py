@@ -118,7 +118,7 @@ def slab(drift: float, seed: int) -> tuple[Window, np.random.Generator]:
     w = Window(state, Grid(*shape), answering(fields), answering(model)[0])
     first = SIDE * SIDE + np.flatnonzero(generator.random(region.size - SIDE * SIDE) < DENSITY)
     advance.place_many(state, w.grid, KIND_ION, first.astype(np.int32))
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     state.run["unspent"] = generator.standard_exponential()
     advance.refresh_all(*w)
     return w, generator

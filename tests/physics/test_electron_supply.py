@@ -94,7 +94,7 @@ def test_electrons_have_the_potential_of_the_nearest_silver(name: str) -> None:
     sources = np.append(cathode, film)
     charge = np.where(d.network.in_organic[cathode], d.potential.sheet_voltage, 0.0)
     values = np.column_stack(
-        [np.append(np.zeros(len(cathode)), unit), np.append(charge, fields["charge"][film])]
+        [np.append(np.zeros(len(cathode)), unit), np.append(charge, fields["space_potential"][film])]
     )
     own = np.column_stack(np.unravel_index(sources, d.lattice.shape)) // 2
     shape = np.array(d.lattice.shape) // 2
@@ -105,7 +105,7 @@ def test_electrons_have_the_potential_of_the_nearest_silver(name: str) -> None:
         square = (apart**2).sum(axis=1)
         nearest = np.unique(own[square == square.min()], axis=0)
         means = [values[(own == cell).all(axis=1)].mean(axis=0) for cell in nearest]
-        here = [told[tuple(place)][name] for name in ("unit", "charge")]
+        here = [told[tuple(place)][name] for name in ("unit", "space_potential")]
         assert any(here == pytest.approx(mean, abs=1e-12) for mean in means)
 
 

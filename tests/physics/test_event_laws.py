@@ -32,7 +32,7 @@ def worn() -> Window:
     w = window(1)
     run(w, np.random.default_rng(11), np.inf, 6000)
     metal = w.state.sites["cation"] >= METAL
-    w.fields["unit"][metal], w.fields["charge"][metal] = 0.4, 0.01
+    w.fields["unit"][metal], w.fields["space_potential"][metal] = 0.4, 0.01
     w.state.supply[0] = (0.7, 0.3, 0.02)  # of atoms by themselves
     advance.refresh_all(*w)
     return w
@@ -98,7 +98,7 @@ def film(
     state = allocate(region, np.zeros(shape, np.uint8), 16)
     w = Window(state, Grid(*shape), fields, model[0])
     advance.place_many(state, w.grid, KIND_ION, np.array([site], np.int32))
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     state.run["unspent"] = generator.standard_exponential()
     advance.refresh_all(*w)
     return w, generator

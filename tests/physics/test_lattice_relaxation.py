@@ -36,7 +36,7 @@ def window(shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarr
     sites["region"] = random.integers(0, KINDS, count)
     sites["cation"][random.random(count) < 0.15] = METAL
     sites["held"] = random.random(count) < 0.05
-    for name, size in (("unit", 1.0), ("charge", 0.1), ("source", 0.5)):
+    for name, size in (("unit", 1.0), ("space_potential", 0.1), ("source", 0.5)):
         fields[name] = random.uniform(-size, size, count)
     face = random.uniform(1.0, 20.0, (8, 8))
     return sites, fields, (face + face.T) / 2
@@ -92,7 +92,7 @@ def test_poisson(shape: tuple[int, int, int], box: tuple[int, ...], omega: float
         nothing = np.zeros(len(fields))
         off[sweeps] = max(
             missing(shape, sites, face, fields["unit"], nothing)[mine].max(),
-            missing(shape, sites, face, fields["charge"], fields["source"])[mine].max(),
+            missing(shape, sites, face, fields["space_potential"], fields["source"])[mine].max(),
         )
     assert off[400] < OFF
     assert off[1] > 100 * OFF
@@ -113,7 +113,7 @@ def test_vacancies_in_equilibrium(shape: tuple[int, int, int], box: tuple[int, .
     schedule, of_cells = rk.Schedule(400, 2, 1.5, 0.0), rk.CellIons(factor, ions, share)
     vacancies = rk.Screen(most, built_in, VOLT, mu, THERMAL)
     rk.screened(sites, fields, face, shape, box, schedule, of_cells, vacancies)
-    felt, here = VOLT * fields["unit"] + fields["charge"], sites["region"]
+    felt, here = VOLT * fields["unit"] + fields["space_potential"], sites["region"]
     screened = mine.ravel() & (most[here] > 0.0)
     places = tuple(place // factor for place in np.indices(shape))
     beside = (ions * share)[places].ravel()
@@ -126,5 +126,5 @@ def test_vacancies_in_equilibrium(shape: tuple[int, int, int], box: tuple[int, .
     shifted = charge + vacancies(mu + THERMAL) - vacancies(mu)
     assert np.abs(fields["source"] - shifted)[screened].max() > 0.1
     assert np.array_equal(fields["source"][~screened], before["source"][~screened])
-    assert missing(shape, sites, face, fields["charge"], fields["source"])[mine].max() < 1e-4
+    assert missing(shape, sites, face, fields["space_potential"], fields["source"])[mine].max() < 1e-4
     assert missing(shape, sites, face, fields["unit"], np.zeros(len(fields)))[mine].max() < OFF

@@ -43,7 +43,7 @@ def rates(name: str, potentials: list[float]) -> np.ndarray:
     state, fields, model = alone(name)
     around = np.array([neighbour(GRID, MIDDLE, d) for d in range(len(potentials))], np.int32)
     advance.place_many(state, GRID, KIND_METAL, around)
-    fields["charge"][around] = potentials
+    fields["space_potential"][around] = potentials
     return np.array([redox(state, GRID, fields, model, MIDDLE, PHI, way) for way in WAYS])
 
 

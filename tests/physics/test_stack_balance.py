@@ -54,7 +54,7 @@ def test_every_event_obeys_local_detailed_balance(name: str) -> None:
     Exact, so no power to state: eight events of each kind that the stack has.
     """
     w = busy(name)
-    warm, charge = w.fields["temperature"], w.fields["charge"]
+    warm, charge = w.fields["temperature"], w.fields["space_potential"]
     assert np.ptp(warm) > 100.0
     assert name not in LAYERED or np.ptp(charge) > 1e-3
     events = sample(w, EVENTS)

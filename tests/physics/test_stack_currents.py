@@ -265,10 +265,10 @@ def test_the_limiter_holds_the_current_within_a_thousandth(name: str, sign: floa
     d.set_source(0.0, math.inf)
     assert point.limited
     assert point.current == pytest.approx(sign * limit, rel=1e-3)
-    through = d.path.conductance * point.voltage + d.leak.exact(point.voltage, d.stage)
+    through = d.path.conductance * point.voltage_device + d.leak.exact(point.voltage_device, d.stage)
     assert through == pytest.approx(point.current, rel=1e-3)
-    assert 0.0 < sign * point.voltage < sign * unlimited.voltage
-    assert unlimited.voltage + d.series * unlimited.current == pytest.approx(sign * 0.6, rel=1e-6)
+    assert 0.0 < sign * point.voltage_device < sign * unlimited.voltage
+    assert unlimited.voltage_device + d.series * unlimited.current == pytest.approx(sign * 0.6, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", ["bridge", "gap"])

@@ -23,7 +23,7 @@ from detailed_balance import imbalance, sample
 from small_device import window
 
 w = window(1)
-w.state.run["voltage"], w.model["bridged_transfer_barrier"] = 0.3, float(sys.argv[1])
+w.state.run["voltage_device"], w.model["bridged_transfer_barrier"] = 0.3, float(sys.argv[1])
 from kmc.kinetics import advance
 advance.refresh_all(*w)
 events = sample(w, 12)["oxidation"]

@@ -69,7 +69,9 @@ def energy(
 
 def potential(w: Window, site: int) -> float:
     """Potential at a site, V."""
-    return float(w.state.run["voltage"][0] * w.fields["unit"][site] + w.fields["charge"][site])
+    return float(
+        w.state.run["voltage_device"][0] * w.fields["unit"][site] + w.fields["space_potential"][site]
+    )
 
 
 def around(w: Window, site: int) -> float:
@@ -80,7 +82,11 @@ def around(w: Window, site: int) -> float:
     near = [j for d in range(6) if w.state.sites["cation"][j := neighbour(w.grid, site, d)] >= METAL]
     z, y, x = (k // 2 for k in np.unravel_index(site, (w.grid.nz, w.grid.ny, w.grid.nx)))
     sources = w.state.supply[:, (z * (w.grid.ny // 2) + y) * (w.grid.nx // 2) + x]
-    given = [float(w.state.run["voltage"][0] * one["unit"] + one["charge"]) for one in sources if one["left"]]
+    given = [
+        float(w.state.run["voltage_device"][0] * one["unit"] + one["space_potential"])
+        for one in sources
+        if one["left"]
+    ]
     each = [potential(w, j) for j in near] or given
     return each[0] if np.ptp(each) < 1e-12 else math.nan
 

@@ -92,7 +92,7 @@ def potentials() -> dict[str, np.ndarray]:
         "fixed": fixed,
         "mesh": unit,
         "unit": np.array(fields["unit"]),
-        "charge": np.array(fields["charge"]),
+        "charge": np.array(fields["space_potential"]),
         "source": np.array(fields["source"]),
         "nearest": np.array(nearest_cells(fixed == 1, 2, 1, 6)),
         "rounds": np.array([rounds, spill]),
