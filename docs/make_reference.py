@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from kmc.cli import app
 from kmc.inputs import json_schemas
 from kmc.io.variables import AXES, SNAPSHOTS, TRACES, Variable
+from kmc.kinetics.electron_transfer import MECHANISMS
+from kmc.kinetics.process_table import PROCESSES
 from kmc_analysis.calibration.sensitivity import Influence, keys_of
 from kmc_analysis.calibration.sensitivity import table as influences
 from kmc_analysis.experiment.figures import all_figures
@@ -32,6 +34,7 @@ PAGES = (
     "reference/cards.md",
     "reference/command-line.md",
     "reference/dataset.md",
+    "reference/processes.md",
     "reference/scoreboard.md",
     "reference/predictions.md",
     "how-to/reservoir.md",
@@ -126,6 +129,32 @@ def _default(name: str, value: Any) -> str:
     return f"`{name}` ({'none' if value is None else value})"
 
 
+def processes() -> str:
+    """The declared table of processes."""
+    head = ("process", "undone by", "condition", "rate law", "numbers of cards", "changes")
+    rows = (
+        (
+            one.name,
+            one.reverse,
+            one.condition,
+            one.law,
+            ", ".join(f"`{k}`" for k in one.card_keys),
+            one.changes,
+        )
+        for one in PROCESSES
+    )
+    return table(head, rows)
+
+
+def mechanisms() -> str:
+    """The mechanisms of electron transfer."""
+    rows = (
+        (one.name or "direct", one.condition, ", ".join(f"`{k}`" for k in one.card_keys))
+        for one in MECHANISMS
+    )
+    return table(("mechanism", "condition", "numbers of cards"), rows)
+
+
 def options() -> str:
     """Every option of every command, as --help has it."""
     return table(("command", "option", "meaning"), _options("kmc", app._program(), None))
@@ -154,6 +183,8 @@ MADE = {
     "sensitivity": sensitivity,
     "options": options,
     "plan": plan,
+    "processes": processes,
+    "mechanisms": mechanisms,
     "traces": lambda: variables(TRACES),
     "snapshots": lambda: variables({**AXES, **SNAPSHOTS}),
 }

@@ -22,20 +22,21 @@ WARM_UP_EVENTS = 10_000
 def lattice_gas(
     sites: int, rates: str, events: int, seed: int, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[float, int, float]:
-    """Run a lattice gas: simple cubic, periodic, 10 % occupied, hops to empty neighbours only.
+    """Run a lattice gas: simple cubic, periodic along y and x, 10 % occupied, hops to empty neighbours only.
 
-    `rates` is "exclusion" (1/s to each empty neighbour; then events / (time x sites) is 0.540/s) or "field"
+    `rates` is "exclusion" (1/s to each empty neighbour) or "field"
     (0.05 V/nm and 300 to 600 K along z, a barrier of 0.2 eV: exponentials are recomputed at each event).
-    The box has exactly `sites` sites (see `box`). Returns seconds by `clock` of `advance` after a warm-up,
+    The box has exactly `sites` sites (see `box`). Between closed ends along z there are 1 - 1/(3 nz) of the bonds of a periodic box (`bonded`). Returns
+    seconds by `clock` of `advance` after a warm-up,
     events done (exactly `events`), and simulated seconds. Raises ValueError for other `rates`.
     """
     if rates not in ("exclusion", "field"):
         raise ValueError(f"rates is exclusion or field, not {rates}")
     shape = box(sites)
     generator = np.random.default_rng(seed)
-    state, grid = _gas(shape, generator), Grid(*shape, True)
+    state, grid = _gas(shape, generator), Grid(*shape)
     fields, model = _field(shape) if rates == "field" else _exclusion(shape)
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     advance.refresh_all(state, grid, fields, model)
     state.run["unspent"] = generator.standard_exponential()
     run = state.run
@@ -58,13 +59,18 @@ def box(sites: int) -> tuple[int, int, int]:
     return rest // ny, ny, nx
 
 
+def bonded(sites: int) -> float:
+    """Sites of a periodic box with as many bonds as the box of `sites` sites, which is closed along z."""
+    return sites * (1.0 - 1.0 / (3 * box(sites)[0]))
+
+
 def _gas(shape: tuple[int, int, int], generator: np.random.Generator) -> State:
     """Ions on a tenth of the sites, drawn without replacement."""
     sites = math.prod(shape)
     count = round(OCCUPIED * sites)
     state = allocate(np.full(shape, Region.CORE, np.uint8), np.zeros(shape, np.uint8), count + 8)
     places = generator.permutation(sites)[:count].astype(np.int32)
-    advance.place_many(state, Grid(*shape, True), KIND_ION, places)
+    advance.place_many(state, Grid(*shape), KIND_ION, places)
     return state
 
 
@@ -73,7 +79,7 @@ def _exclusion(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.record]:
     fields = np.zeros(math.prod(shape), FIELD)
     fields["temperature"] = COLD_K
     model = np.zeros(1, MODEL)
-    model["ion_prefactor"], model["uniform"] = 1.0, 1
+    model["ion_prefactor"] = 1.0
     return fields, model[0]
 
 

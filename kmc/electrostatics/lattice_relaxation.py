@@ -7,6 +7,7 @@ Varga, Numer. Math. 3, 147 (1961)).
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,37 @@ STRETCH = 1024  # sites relaxed before any is written: what they take stays in t
 # Rows of a box's weights: of the neighbours along x (three places, of which a site has two), y and z, one in
 # sum; what screening leaves of these for the charge potential; what its own charge adds; whether it is free.
 X, Y, Z, SCREENED, ADDED, FREE = 0, 3, 5, 7, 8, 9
+
+
+class Schedule(NamedTuple):
+    """How a box is relaxed: rounds of so many sweeps, the last over-relaxation, and how far (in kT/e) a potential
+    may leave its tangent before an exponential is computed again."""
+
+    rounds: int
+    sweeps: int
+    omega: float
+    tangent: float
+
+
+class CellIons(NamedTuple):
+    """Charge of the ions of each mesh cell of `factor` sites a side, and the share of it on each open site.
+
+    ions, share: float64 [nz/f, ny/f, nx/f]; ions in V times permittivity.
+    """
+
+    factor: int
+    ions: np.ndarray
+    share: np.ndarray
+
+
+class Screen(NamedTuple):
+    """Vacancies in equilibrium: by region most and built in on a site (V times permittivity); V, mu, kT/e."""
+
+    most: np.ndarray
+    built_in: np.ndarray
+    voltage_device: float
+    mu: float
+    thermal: float
 
 
 @inlined
@@ -36,12 +68,13 @@ def _shape(box) -> tuple[int, int, int, int, int]:
 
 
 @njit(error_model="numpy")
-def _take(sites, fields, face, nz: int, ny: int, nx: int, box):
+def _take(sites, fields, face, shape, box):
     """A box with its shell of one site out of the lattice: [z, y, x] of `box` and two sites more.
 
     First all of one colour, then the other; within them rows along x, of which each has every second site.
     Returns weights [10, n], nothing where held; what a charge in the site adds [n]; potentials [2, n].
     """
+    _, ny, nx = shape
     deep, wide, long, half, count = _shape(box)
     k = np.uint64(0)
     kind, free = np.empty(deep * wide * long, np.uint8), np.empty(deep * wide * long, np.bool_)
@@ -53,7 +86,7 @@ def _take(sites, fields, face, nz: int, ny: int, nx: int, box):
             for c in range(long):
                 site, here = sites[start + x], fields[start + x]
                 i = _place(a, b, c, wide, half, count)
-                pair[0, i], pair[1, i], source[i] = here.unit, here.charge, here.source
+                pair[0, i], pair[1, i], source[i] = here.unit, here.space_potential, here.source
                 kind[k] = METAL_FACE if site.cation >= METAL else site.region
                 free[k] = site.cation < METAL and not site.held
                 x, k = x + 1 if x < nx - 1 else 0, k + np.uint64(1)
@@ -77,8 +110,9 @@ def _take(sites, fields, face, nz: int, ny: int, nx: int, box):
 
 
 @njit(error_model="numpy")
-def _stretch(weight, pair, i: int, j: int, n: int, row: int, plane: int, omega, fresh):
-    """Relax n sites from i on, whose neighbours are around j; fresh [2, n]: room for what is found."""
+def _stretch(weight, pair, i: int, j: int, n: int, steps, omega, fresh):
+    """Relax n sites from i on, whose neighbours are around j; steps: to the next row and plane; fresh [2, n]: room."""
+    row, plane = steps
     left, middle, right = weight[X, i : i + n], weight[X + 1, i : i + n], weight[X + 2, i : i + n]
     front, back = weight[Y, i : i + n], weight[Y + 1, i : i + n]
     below, above = weight[Z, i : i + n], weight[Z + 1, i : i + n]
@@ -90,16 +124,16 @@ def _stretch(weight, pair, i: int, j: int, n: int, row: int, plane: int, omega, 
     qf, qb = q[j - row : j - row + n], q[j + row : j + row + n]
     ud, uu = u[j - plane : j - plane + n], u[j + plane : j + plane + n]
     qd, qu = q[j - plane : j - plane + n], q[j + plane : j + plane + n]
-    unit, charge = fresh[0], fresh[1]
+    unit, space_potential = fresh[0], fresh[1]
     for k in range(n):
         most = (left[k] * ul[k] + middle[k] * um[k]) + (right[k] * ur[k] + front[k] * uf[k])
         most += (back[k] * ub[k] + below[k] * ud[k]) + above[k] * uu[k]
         unit[k] = own[k] + omega * (most - free[k] * own[k])
         most = (left[k] * ql[k] + middle[k] * qm[k]) + (right[k] * qr[k] + front[k] * qf[k])
         most += (back[k] * qb[k] + below[k] * qd[k]) + above[k] * qu[k]
-        charge[k] = had[k] + omega * ((screened[k] * most + added[k]) - free[k] * had[k])
+        space_potential[k] = had[k] + omega * ((screened[k] * most + added[k]) - free[k] * had[k])
     for k in range(n):
-        own[k], had[k] = unit[k], charge[k]
+        own[k], had[k] = unit[k], space_potential[k]
 
 
 @njit
@@ -136,7 +170,7 @@ def _sweep(weight, pair, box, ny: int, nx: int, sweeps: int, omega: float, bend:
         own, other = colour % 2 * count, (colour + 1) % 2 * count
         for a in range(plane, count - plane, STRETCH):
             n = min(STRETCH, count - plane - a)
-            _stretch(weight, pair, own + a, other + a, n, half, plane, np.float32(omega), fresh)
+            _stretch(weight, pair, own + a, other + a, n, (half, plane), np.float32(omega), fresh)
         if round_y or round_x:
             _wrap(pair, box, round_y, round_x)
         before = omega if omega != 1.0 else 2.0  # the second pass has bend / 2
@@ -151,14 +185,15 @@ def _bend(omega: float) -> float:
 
 
 @njit
-def relax(sites, fields, face, nz: int, ny: int, nx: int, box, sweeps: int, omega: float) -> float:
+def relax(sites, fields, face, shape, box, sweeps: int, omega: float) -> float:
     """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
-    ny, nx: even, for else the colours do not match where a box goes all round. face: permittivity between two
+    shape: (nz, ny, nx) of the lattice; ny, nx: even, for else the colours do not match where a box goes all round. face: permittivity between two
     regions [8, 8]; omega: the last over-relaxation of many sweeps. Returns the largest change of the unit
     potential at the box's edge: what spills over.
     """
-    weight, _, pair = _take(sites, fields, face, nz, ny, nx, box)
+    _, ny, nx = shape
+    weight, _, pair = _take(sites, fields, face, shape, box)
     _sweep(weight, pair, box, ny, nx, sweeps, 1.0, _bend(omega))
     return _put(fields, ny, nx, box, weight, pair)
 
@@ -178,13 +213,15 @@ def _put(fields, ny: int, nx: int, box, weight, pair) -> float:
                     here = fields[row + (box[4] + c - 1) % nx]
                     if edge or c == 1 or c == long - 2:
                         spill = max(spill, abs(pair[0, i] - here.unit))
-                    here.unit, here.charge = pair[0, i], pair[1, i]
+                    here.unit, here.space_potential = pair[0, i], pair[1, i]
     return spill
 
 
 @njit
-def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, most):
+def _screening(sites, cells, shape, box, weight, most):
     """Sites of a box where vacancies may be: place in its weights, site, and what ions add there [n]."""
+    _, ny, nx = shape
+    factor, ions, share = cells
     deep, wide, long, half, count = _shape(box)
     n = 0
     places, at = np.empty(weight.shape[1], np.int64), np.empty(weight.shape[1], np.int64)
@@ -204,47 +241,29 @@ def _screening(sites, ions, share, factor: int, ny: int, nx: int, box, weight, m
 
 
 @njit(error_model="numpy")
-def screened(
-    sites,
-    fields,
-    face,
-    ions,
-    share,
-    factor: int,
-    nz: int,
-    ny: int,
-    nx: int,
-    box,
-    rounds: int,
-    sweeps: int,
-    omega: float,
-    tangent: float,
-    most,
-    built_in,
-    voltage: float,
-    mu: float,
-    thermal: float,
-):
+def screened(sites, fields, face, shape, box, schedule, cells, vacancies) -> None:
     """As `relax`, with vacancies in equilibrium on each site for its share of a cell's, by Newton's method.
 
-    most, built_in: vacancies of a site by region [8]; ions: of a cell; V times permittivity. mu and kT/e, V.
     A site that is too full counts on the slope down to where it is neutral: where it is full it has none.
-    An exponential is asked for where the potential has left the last one's by `tangent` of kT/e; in between
+    An exponential is asked for where the potential has left the last one's by `schedule.tangent` of kT/e; in between
     vacancies follow along the tangent there.
     """
+    rounds, sweeps, omega, tangent = schedule
+    most, built_in, voltage_device, mu, thermal = vacancies
+    _, ny, nx = shape
     few, neutral = np.maximum(built_in, 0.01 * most), np.zeros(most.size)
     for here in range(most.size):
         if most[here] > few[here]:
             neutral[here] = math.log(most[here] / few[here] - 1.0)
-    weight, adds, pair = _take(sites, fields, face, nz, ny, nx, box)
-    places, at, beside = _screening(sites, ions, share, factor, ny, nx, box, weight, most)
+    weight, adds, pair = _take(sites, fields, face, shape, box)
+    places, at, beside = _screening(sites, cells, shape, box, weight, most)
     told = np.full((places.size, 4), np.inf)  # potential, V; there: charge, how it falls, and Newton's slope
-    unit, charge, screening, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
-    bend, omega, volt = _bend(omega), 1.0, np.float64(voltage)
+    unit, space_potential, screening, added = pair[0], pair[1], weight[SCREENED], weight[ADDED]
+    bend, omega, voltage_device = _bend(omega), 1.0, np.float64(voltage_device)
     for turn in range(rounds + 1):
         for n in range(places.size):
             k, now = np.uint64(places[n]), told[n]
-            felt = volt * unit[k] + charge[k]
+            felt = voltage_device * unit[k] + space_potential[k]
             if abs(felt - now[0]) > tangent * thermal:
                 here, energy = sites[at[n]].region, (felt - mu) / thermal
                 part = 1.0 / (1.0 + math.exp(min(max(energy, -500.0), 500.0)))
@@ -256,10 +275,10 @@ def screened(
                 now[3] = adds[k] * slope
                 screening[k] = 1.0 / (1.0 + now[3])
             source = now[1] - now[2] * (felt - now[0])
-            added[k] = (adds[k] * source + now[3] * charge[k]) * screening[k]
+            added[k] = (adds[k] * source + now[3] * space_potential[k]) * screening[k]
         if turn < rounds:
             omega = _sweep(weight, pair, box, ny, nx, sweeps, omega, bend)
     for n in range(places.size):
-        felt = volt * unit[places[n]] + charge[places[n]]
+        felt = voltage_device * unit[places[n]] + space_potential[places[n]]
         fields[at[n]].source = told[n, 1] - told[n, 2] * (felt - told[n, 0])
     _put(fields, ny, nx, box, weight, pair)

@@ -76,16 +76,16 @@ class Patches:
         self.sites = np.zeros(0, np.int64)
 
     def follow(
-        self, state: State, changes: np.ndarray, volts: float, thermal: float, bound: float
+        self, state: State, changes: np.ndarray, voltage_device: float, thermal: float, bound: float
     ) -> list[Box] | None:
         """Relax around the changed sites; returns the boxes whose rates are to be renewed, None: all.
 
         volts: size of the device voltage; thermal: kT/e; bound: of what may have spilled over, V.
         """
-        boxes = self._small(state, changes, volts, thermal)
-        return self._wide(state, boxes, volts) if self.drift > bound else boxes
+        boxes = self._small(state, changes, voltage_device, thermal)
+        return self._wide(state, boxes, voltage_device) if self.drift > bound else boxes
 
-    def _small(self, state: State, changes: np.ndarray, volts: float, thermal: float) -> list[Box]:
+    def _small(self, state: State, changes: np.ndarray, voltage_device: float, thermal: float) -> list[Box]:
         """A box around each site that changed, where more passed beyond the event's own than may be left.
 
         An atom that flickered back leaves its site where the estimate of its leaving put it: let it settle.
@@ -97,13 +97,13 @@ class Patches:
         boxes = []
         for *ends, reach, back in groups.tolist():
             spill = self.potential.relax(state, box := tuple(ends), reach + MORE)
-            self.drift += 0.0 if back else spill * volts
+            self.drift += 0.0 if back else spill * voltage_device
             boxes.append(wider(self.potential.shape, box, SEEN))
         self.count += len(kept)
         self.sites = np.append(self.sites, kept)
         return boxes
 
-    def _wide(self, state: State, boxes: list[Box], volts: float) -> list[Box] | None:
+    def _wide(self, state: State, boxes: list[Box], voltage_device: float) -> list[Box] | None:
         """Let what spilled over run out.
 
         A mesh that sees other metal is solved again. Else it has nothing new to tell: the lattice is relaxed
@@ -117,5 +117,5 @@ class Patches:
         self.clear()
         wide = cover(self.potential.shape, sites, SHARPEN_REACH) if len(sites) else []
         spills = [self.potential.relax(state, box, SHARPEN_SWEEPS, SHARPEN_OMEGA) for box in wide]
-        self.drift = volts * max(spills, default=0.0)
+        self.drift = voltage_device * max(spills, default=0.0)
         return boxes + [wider(self.potential.shape, box, SEEN) for box in wide]

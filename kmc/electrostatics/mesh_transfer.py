@@ -1,35 +1,40 @@
 """Compiled passes between the coarse field mesh and the lattice sites: coarsen, prolong, lay."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.core.jit_cache import njit
 from kmc.system.state import METAL
 
 
+class Transfer(NamedTuple):
+    """How the sites and the mesh lie on each other.
+
+    factor: sites along an edge of a cell; shape: (nz, ny, nx) of the lattice; start [nz/f]: first plane of a cell
+    that is above the sheet of carriers, or all below it (before it metal alone counts); sheet: uint8
+    [nz/f, ny/f, nx/f]; skipped: plane whose atoms do not hold their cell; rough: plane of cells from which on an
+    electrode holds only those that are closed.
+    """
+
+    factor: int
+    shape: tuple[int, int, int]
+    start: np.ndarray
+    sheet: np.ndarray
+    skipped: int
+    rough: int
+
+
 @njit
-def coarsen(
-    sites,
-    fields,
-    factor: int,
-    nz: int,
-    ny: int,
-    nx: int,
-    start,
-    sheet,
-    skipped: int,
-    rough: int,
-    fixed,
-    unit,
-    share,
-):
+def coarsen(sites, fields, mesh, fixed, unit, share) -> None:
     """Mark the mesh cells that hold metal or a sheet of carriers, with the mean unit potential there.
 
-    start [nz/f]: first plane of a cell that is above the sheet or all below it: before it metal alone counts;
-    sheet, fixed: uint8 [nz/f, ny/f, nx/f]; skipped: plane whose atoms do not hold their cell; rough: plane of
-    cells from which on an electrode holds only those that are closed;
-    unit: float64, same shape, written where fixed; share: float64, same shape, of a cell's charge on each of
-    its open sites, over their shorter edge.
+    fixed: uint8 [nz/f, ny/f, nx/f]; unit: float64, same shape, written where fixed; share: float64, same shape,
+    of a cell's charge on each of its open sites, over their shorter edge.
     """
+    factor, start, sheet = mesh.factor, mesh.start, mesh.sheet
+    skipped, rough = mesh.skipped, mesh.rough
+    nz, ny, nx = mesh.shape
     cz, cy, cx = fixed.shape
     for kz in range(cz):
         count, total = np.zeros((cy, cx), np.int64), np.zeros((cy, cx))
@@ -64,24 +69,13 @@ def _weight(i: int, factor: int, count: int) -> tuple[int, int, float]:
 
 
 @njit
-def prolong(
-    sites,
-    fields,
-    factor: int,
-    nz: int,
-    ny: int,
-    nx: int,
-    below,
-    above,
-    weight,
-    unit,
-    charge,
-    with_charge: bool,
-):
+def prolong(sites, fields, mesh, planes, unit, space_potential, with_charge: bool) -> None:
     """Trilinear values of the mesh at all sites whose potential is not given.
 
-    below, above, weight [nz]: of each plane the cells on its two sides, and how much of the upper one it has.
+    planes: (below, above, weight) [nz], of each plane of sites the cells on its two sides, and how much of the
+    upper one it has.
     """
+    factor, (nz, ny, nx), (below, above, weight) = mesh.factor, mesh.shape, planes
     cy, cx = unit.shape[1:]
     place, part = np.empty((nx, 2), np.int64), np.empty(nx)
     for x in range(nx):
@@ -95,8 +89,8 @@ def prolong(
             for x in range(cx):  # one row of cells first: its sites need only two of them each
                 first[x] = a * unit[z0, y0, x] + b * unit[z0, y1, x]
                 first[x] += c * unit[z1, y0, x] + d * unit[z1, y1, x]
-                second[x] = a * charge[z0, y0, x] + b * charge[z0, y1, x]
-                second[x] += c * charge[z1, y0, x] + d * charge[z1, y1, x]
+                second[x] = a * space_potential[z0, y0, x] + b * space_potential[z0, y1, x]
+                second[x] += c * space_potential[z1, y0, x] + d * space_potential[z1, y1, x]
             for x in range(nx):
                 i = (z * ny + y) * nx + x
                 if sites[i].cation >= METAL or sites[i].held:
@@ -104,15 +98,13 @@ def prolong(
                 low, high, w = place[x, 0], place[x, 1], part[x]
                 fields[i].unit = (1 - w) * first[low] + w * first[high]
                 if with_charge:
-                    fields[i].charge = (1 - w) * second[low] + w * second[high]
+                    fields[i].space_potential = (1 - w) * second[low] + w * second[high]
 
 
 @njit
-def lay(sites, fields, source, share, factor: int, nz: int, ny: int, nx: int, start):
-    """The charge of each cell on its open sites, all alike.
-
-    start: as in `coarsen`; what is below has none.
-    """
+def lay(sites, fields, mesh, source, share) -> None:
+    """The charge of each cell on its open sites, all alike; below the first plane of a cell none."""
+    factor, start, (nz, ny, nx) = mesh.factor, mesh.start, mesh.shape
     for z in range(nz):
         kz = z // factor
         for y in range(ny):

@@ -1,12 +1,11 @@
 """The potential that ions feel, solved on a coarse mesh and sharpened on the lattice around the metal.
 
 Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept
-as voltage * unit + charge: a new voltage costs no solve. `unit` has the metal at its electronic potential for
-one volt, `charge` has the space charge with all metal grounded.
+as voltage_device * unit + space_potential: a new voltage costs no solve. `unit` has the metal at its electronic potential for
+one volt, `space_potential` has the space charge with all metal grounded.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from kmc.core.units import EPS0
 from kmc.electrostatics import lattice_relaxation as rk
 from kmc.electrostatics import mesh_transfer as fk
 from kmc.electrostatics.boxes import Box, cover
+from kmc.electrostatics.lattice_relaxation import Screen
 from kmc.electrostatics.mesh import Mesh, carrier_sheet
 from kmc.geometry.lattice import Lattice, Region
 from kmc.solvers.multigrid.solver import Hierarchy
@@ -31,18 +31,8 @@ BOX_OMEGA = 1.3  # of small boxes, with sweeps as in `patches`
 SOLVE_ETA = 1e-4
 
 
-class Screen(NamedTuple):
-    """Vacancies in equilibrium: by region most and built in on a site (V times permittivity); V, mu, kT/e."""
-
-    most: np.ndarray
-    built_in: np.ndarray
-    voltage: float
-    mu: float
-    thermal: float
-
-
 class Potential:
-    """`fields["unit"]` and `fields["charge"]` on the sites for the present metal and space charge."""
+    """`fields["unit"]` and `fields["space_potential"]` on the sites for the present metal and space charge."""
 
     def __init__(self, lattice: Lattice, stack, factor: int):
         self.shape = lattice.shape
@@ -55,7 +45,7 @@ class Potential:
         self.mesh = Mesh(lattice, factor, self.sheet)
         cells = self.mesh.cells
         self.fixed = np.zeros(cells, np.uint8)
-        self.unit, self.charge = np.zeros(cells), np.zeros(cells)
+        self.unit, self.space_potential = np.zeros(cells), np.zeros(cells)
         #: charge of a mesh cell over EPS0 and the spacing (V times permittivity)
         self.source = np.zeros(cells)
         self.ions = np.zeros(cells)  # of the ions alone
@@ -84,19 +74,7 @@ class Potential:
         """Bring the mesh's held cells and unit potential up to date with the metal; False if they were."""
         before = self.fixed.copy(), self.unit[self.fixed == 1]
         mesh = self.mesh
-        fk.coarsen(
-            state.sites,
-            self.fields,
-            self.factor,
-            *self.shape,
-            mesh.start,
-            mesh.sheet,
-            mesh.skipped,
-            mesh.rough_plane,
-            self.fixed,
-            self.unit,
-            self.share,
-        )
+        fk.coarsen(state.sites, self.fields, self.transfer(), self.fixed, self.unit, self.share)
         changed = np.argwhere(before[0] != self.fixed)
         if self.hierarchy is None or len(changed):
             self.renew_faces()
@@ -112,6 +90,11 @@ class Potential:
         self.solves += 1
         return True
 
+    def transfer(self) -> fk.Transfer:
+        """How the sites and the mesh lie on each other."""
+        mesh = self.mesh
+        return fk.Transfer(self.factor, self.shape, mesh.start, mesh.sheet, mesh.skipped, mesh.rough_plane)
+
     def renew_faces(self) -> None:
         """Faces of the finest mesh for the held metal; of others they are the layers' alone."""
         if self.factor == 1:
@@ -125,7 +108,12 @@ class Potential:
 
     def without_charge(self) -> None:
         """No space charge and no sheet of carriers."""
-        self.charge[:], self.source[:], self.fields["source"], self.sheet_voltage = 0.0, 0.0, 0.0, 0.0
+        self.space_potential[:], self.source[:], self.fields["source"], self.sheet_voltage = (
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+        )
 
     def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
         """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.
@@ -140,12 +128,12 @@ class Potential:
 
         What plates the organic is at the sheet's; a cell with other metal, too, is at the mean of its atoms.
         """
-        self.charge[self.fixed == 1] = 0.0
+        self.space_potential[self.fixed == 1] = 0.0
         metal = np.flatnonzero(state.sites["cation"] >= METAL)
         some, plated = (self._count(sites) for sites in (metal, self._plated(state)))
         held = (plated > 0) & (self.fixed == 1)
-        self.charge[held] = self.sheet_voltage * plated[held] / some[held]
-        self.charge[self.mesh.sheet == 1] = self.sheet_voltage
+        self.space_potential[held] = self.sheet_voltage * plated[held] / some[held]
+        self.space_potential[self.mesh.sheet == 1] = self.sheet_voltage
 
     def _count(self, sites: np.ndarray) -> np.ndarray:
         """How many of some sites are in each cell of the mesh."""
@@ -169,29 +157,21 @@ class Potential:
     def lay_charge(self, state: State, ions: np.ndarray) -> None:
         """The charge of the mesh's cells on their sites; `ions`: that of the ions among it, in e."""
         self.ions[:] = ions / (EPS0 * self.spacing * self.factor)
-        fk.lay(state.sites, self.fields, self.source, self.share, self.factor, *self.shape, self.mesh.start)
+        fk.lay(state.sites, self.fields, self.transfer(), self.source, self.share)
 
     def publish(self, state: State, with_charge: bool, screen: Screen | None = None) -> None:
         """Values of the mesh at the sites, relaxed on the lattice where there is metal.
 
         With `screen` vacancies are in equilibrium there site by site, else where they were.
         """
-        fk.prolong(
-            state.sites,
-            self.fields,
-            self.factor,
-            *self.shape,
-            *self.planes,
-            self.unit,
-            self.charge,
-            with_charge,
-        )
+        mesh, planes = self.transfer(), tuple(self.planes)
+        fk.prolong(state.sites, self.fields, mesh, planes, self.unit, self.space_potential, with_charge)
         if not with_charge:
-            self.fields["charge"] = 0.0
+            self.fields["space_potential"] = 0.0
         metal = np.flatnonzero(state.sites["cation"] == METAL)
-        self.fields["charge"][metal] = 0.0
-        self.fields["charge"][self.sheet] = self.sheet_voltage
-        self.fields["charge"][self._plated(state)] = self.sheet_voltage
+        self.fields["space_potential"][metal] = 0.0
+        self.fields["space_potential"][self.sheet] = self.sheet_voltage
+        self.fields["space_potential"][self._plated(state)] = self.sheet_voltage
         for box in self.facing:
             self._sharpen(state, box, FACING_SWEEPS, FACING_OMEGA, screen)
         above = metal[metal >= self.floor]
@@ -207,28 +187,16 @@ class Potential:
         if screen is None or self.factor == 1:
             self.relax(state, box, sweeps, omega)
             return
-        rk.screened(
-            state.sites,
-            self.fields,
-            self.face,
-            self.ions,
-            self.share,
-            self.factor,
-            *self.shape,
-            box,
-            sweeps // SCREEN_SWEEPS,
-            SCREEN_SWEEPS,
-            omega,
-            TANGENT,
-            *screen,
-        )
+        schedule = rk.Schedule(sweeps // SCREEN_SWEEPS, SCREEN_SWEEPS, omega, TANGENT)
+        cells = rk.CellIons(self.factor, self.ions, self.share)
+        rk.screened(state.sites, self.fields, self.face, self.shape, box, schedule, cells, screen)
 
     def relax(self, state: State, box: Box, sweeps: int, omega: float = BOX_OMEGA) -> float:
         """Relax the lattice in a box; returns the largest change at its edge (V at one volt)."""
-        return rk.relax(state.sites, self.fields, self.face, *self.shape, box, sweeps, omega)
+        return rk.relax(state.sites, self.fields, self.face, self.shape, box, sweeps, omega)
 
     def solve_charge(self, cells: np.ndarray) -> None:
         """Charge potential of the mesh for a charge of its cells, in e."""
         self.source[:] = cells / (EPS0 * self.spacing * self.factor)
         assert self.hierarchy is not None  # `prepare` made it
-        self.hierarchy.solve(self.source, self.charge, SOLVE_ETA)
+        self.hierarchy.solve(self.source, self.space_potential, SOLVE_ETA)

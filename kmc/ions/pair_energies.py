@@ -195,12 +195,13 @@ def pair_energy(state, grid, model, site: int) -> float:
 
 
 @inlined
-def add_pair(model, grid, row, step: int, region: int, dx: int, dy: int, dz: int, sign: float) -> None:
-    """Add to a charge's row of `pairs` what one in `region` does, (dx, dy, dz) away; sign -1 takes it off.
+def add_pair(model, grid, row, step: int, region: int, offset, sign: float) -> None:
+    """Add to a charge's row of `pairs` what one in `region` does, `offset` (dx, dy, dz) away; sign -1 takes it off.
 
     A step of the charge towards the other brings it nearer by `step` sites (where the lattice is open in z,
     what lies beyond is never used).
     """
+    dx, dy, dz = offset
     xx, yy, zz = across(dx, grid.nx) ** 2, across(dy, grid.ny) ** 2, dz * dz
     row[0] += sign * pair_term(model, region, across(dx + step, grid.nx) ** 2 + yy + zz)
     row[1] += sign * pair_term(model, region, across(dx - step, grid.nx) ** 2 + yy + zz)
@@ -236,5 +237,5 @@ def sum_pairs(state, grid, model, entity: int, step: int) -> None:
                     if other != entity:
                         xo, yo, zo = place_of(state, other)
                         region = region_of(state, other)
-                        add_pair(model, grid, row, step, region, xo - x, yo - y, zo - z, 1.0)
+                        add_pair(model, grid, row, step, region, (xo - x, yo - y, zo - z), 1.0)
                     other = np.int64(state.entities[other].next)

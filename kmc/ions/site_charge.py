@@ -8,24 +8,24 @@ HALVINGS = 40  # of the interval in which the charge of a site lies, to 1e-12 of
 
 
 @kernel
-def hold_open(state, grid, fields, model, atoms, ions, most, built_in, mu: float, thermal: float) -> None:
+def hold_open(state, grid, fields, model, atoms, ions, vacancies) -> None:
     """Give atoms the `source` of their sites without them, with the vacancies there in equilibrium.
 
-    ions: on the site of each atom, as on open sites beside it; most, built_in: vacancies of a site by region
-    [8]; V times permittivity; mu and thermal (kT/e) in V. The potential without the atom depends on the
+    ions: on the site of each atom, as on open sites beside it, V times permittivity; vacancies: `Screen`. The potential without the atom depends on the
     vacancies of its site, and these on it: both are found at once.
     """
-    voltage = state.run[0].voltage
+    voltage_device, most, built_in = state.run[0].voltage_device, vacancies.most, vacancies.built_in
+    mu, thermal = vacancies.mu, vacancies.thermal
     for k in range(atoms.size):
         site = atoms[k]
         here, region = fields[site], state.sites[site].region
         here.source = 0.0
         if state.sites[site].held or most[region] == 0.0:
             continue
-        unit, charge = opened(state, grid, fields, model, site)
+        unit, space_potential = opened(state, grid, fields, model, site)
         here.source = 1.0
-        each = opened(state, grid, fields, model, site)[1] - charge  # V for one of source
-        bare, fixed = voltage * unit + charge, ions[k] - built_in[region]
+        each = opened(state, grid, fields, model, site)[1] - space_potential  # V for one of source
+        bare, fixed = voltage_device * unit + space_potential, ions[k] - built_in[region]
         low, high = fixed, fixed + most[region]
         for _ in range(HALVINGS):
             here.source = 0.5 * (low + high)

@@ -10,8 +10,8 @@ import numpy as np
 
 from kmc.core.errors import UserError
 from kmc.core.units import EPS0, K_B
+from kmc.electrostatics.lattice_relaxation import Screen
 from kmc.electrostatics.mesh import Mesh
-from kmc.electrostatics.potential import Screen
 from kmc.electrostatics.rough_electrode import places
 from kmc.geometry.lattice import ACTIVE, Lattice, Region
 from kmc.ions.site_charge import hold_open
@@ -65,7 +65,7 @@ class VacancyEquilibrium:
             return None
         return cls(lattice, stack, mesh, settings.temperature, free)
 
-    def solve(self, potential, voltage: float, others: np.ndarray) -> Screen | None:
+    def solve(self, potential, voltage_device: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 
         Returns what tells their number site by site, if there are any.
@@ -75,39 +75,32 @@ class VacancyEquilibrium:
         Chem. 16, 337 (1995)). Raises UserError where it has not within NEWTON_STEPS.
         """
         kept = (others - self.felt_charge) * self.scale
-        self._fill(potential, voltage, kept)
+        self._fill(potential, voltage_device, kept)
         for _ in range(NEWTON_STEPS):
             change = self._step(potential)
-            self._descend(potential, change, voltage, kept)
+            self._descend(potential, change, voltage_device, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
                 some = self.total > 0.0
-                return Screen(self.room, self.built_in, voltage, self.mu, self.thermal) if some else None
-        told = f"no equilibrium of the vacancies was found at {voltage:.3g} V and {self.thermal / K_B:.3g} K"
+                return (
+                    Screen(self.room, self.built_in, voltage_device, self.mu, self.thermal) if some else None
+                )
+        told = f"no equilibrium of the vacancies was found at {voltage_device:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 
     def keep_open(self, state: State, grid: Grid, potential, model: np.ndarray) -> None:
         """Give silver what its sites would hold without it, by the last solution."""
         if self.total > 0.0:
             metal = np.flatnonzero(state.sites["cation"] == METAL)
-            hold_open(
-                state,
-                grid,
-                potential.fields,
-                model,
-                metal,
-                potential.ions_on(metal),
-                self.room,
-                self.built_in,
-                self.mu,
-                self.thermal,
-            )
+            voltage_device = float(state.run["voltage_device"][0])
+            there = Screen(self.room, self.built_in, voltage_device, self.mu, self.thermal)
+            hold_open(state, grid, potential.fields, model, metal, potential.ions_on(metal), there)
 
-    def _descend(self, potential, change: np.ndarray, voltage: float, kept: np.ndarray) -> None:
+    def _descend(self, potential, change: np.ndarray, voltage_device: float, kept: np.ndarray) -> None:
         """Go along a Newton step until the free energy falls no further, at most all of it.
 
         Its slope along the step rises from below zero; where that ends is found by halves and secants.
         """
-        free, begun = potential.fixed == 0, potential.charge.copy()
+        free, begun = potential.fixed == 0, potential.space_potential.copy()
         field, bent = (potential.hierarchy.apply(part) for part in (begun, change))
 
         def slope(share: float) -> float:
@@ -116,8 +109,8 @@ class VacancyEquilibrium:
         first = low = slope(0.0)
         below, above, high, share = 0.0, 1.0, np.inf, 1.0
         for k in range(SLOPES):
-            potential.charge[:] = begun + share * change
-            self._fill(potential, voltage, kept)
+            potential.space_potential[:] = begun + share * change
+            self._fill(potential, voltage_device, kept)
             at = slope(share)
             if at <= NEARLY_FLAT * abs(first) and (share == 1.0 or at >= -NEARLY_FLAT * abs(first)):
                 return
@@ -128,10 +121,10 @@ class VacancyEquilibrium:
             part = 0.5 if k % 2 else low / (low - high)
             share = below + (above - below) * min(max(part, 0.02), 0.98)
 
-    def _fill(self, potential, voltage: float, kept: np.ndarray) -> None:
+    def _fill(self, potential, voltage_device: float, kept: np.ndarray) -> None:
         """The vacancies for the potential that there is, and the charge of all, `kept` with it."""
-        phi, cell, near = voltage * potential.unit + potential.charge, *self.places[::2]
-        felt = phi.ravel()[cell] * (1.0 - near) + voltage * near
+        phi, cell, near = voltage_device * potential.unit + potential.space_potential, *self.places[::2]
+        felt = phi.ravel()[cell] * (1.0 - near) + voltage_device * near
         number, share = self._occupy(felt, potential.fixed.ravel()[cell] == 0)
         bend = number * (1.0 - share) * (self.scale / self.thermal)
         self.number[:] = self._by_cell(number)
@@ -156,7 +149,7 @@ class VacancyEquilibrium:
             nz, ny, nx = self.sink.shape
             self.hierarchy.update((0, nz, 0, ny, 0, nx))
         free = potential.fixed == 0
-        right = np.where(free, potential.source - potential.hierarchy.apply(potential.charge), 0.0)
+        right = np.where(free, potential.source - potential.hierarchy.apply(potential.space_potential), 0.0)
         change = np.zeros_like(right)
         self.hierarchy.solve(right, change, INNER_ETA)
         slope = np.where(free, self.slope, 0.0)

@@ -23,7 +23,7 @@ from kmc.system.composition_rejection import (
     touch,
 )
 from kmc.system.neighbours import index, inlined, kernel, outdate
-from kmc.system.state import CHANNELS, EPOCH, EPOCHS, KIND_ION, KIND_VACANCY
+from kmc.system.state import CHANNELS, EPOCH, EPOCHS, HOPS, KIND_ION, KIND_VACANCY, NO_WAIT
 
 REACHED, BUDGET, REFRESH, FULL = 0, 1, 2, 3
 
@@ -60,9 +60,10 @@ def refresh_all(state, grid, fields, model) -> None:
 
 
 @kernel
-def refresh_box(state, grid, fields, model, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> None:
+def refresh_box(state, grid, fields, model, box) -> None:
     """Recompute the rates of the entities in a box of sites (y, x periodic, may run past the edges)."""
-    outdate(state, grid, z0, z1, y0, y1, x0, x1)
+    z0, z1, y0, y1, x0, x1 = box
+    outdate(state, grid, box)
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
             row, x = (z * grid.ny + y % grid.ny) * grid.nx, x0 % grid.nx
@@ -129,11 +130,11 @@ def _events(state, grid, fields, model, generator, stop_s: float, budget: int, l
             channel += 1
         if state.rates[entity, channel] <= 0.0:
             continue
-        ion, ahead = state.entities[entity].kind == KIND_ION, state.entities[entity].ahead > 0
-        if ion and (ahead or (model.slice > 0.0 and channel < 6)):
-            glide(state, grid, fields, model, generator, entity, -1 if ahead else channel)
+        ion, waited = state.entities[entity].kind == KIND_ION, state.entities[entity].ahead != NO_WAIT
+        if ion and (waited or (model.slice > 0.0 and channel < HOPS)):
+            glide(state, grid, fields, model, generator, entity, -1 if waited else channel)
             run.events -= 1
-        elif ion and channel < 6:
+        elif ion and channel < HOPS:
             if not hop_ion(state, grid, model, entity, channel):
                 continue
         elif not apply(state, grid, fields, model, generator, entity, channel, rest):

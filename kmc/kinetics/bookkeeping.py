@@ -16,7 +16,7 @@ from kmc.ions.pair_energies import (
 from kmc.system.composition_rejection import leave_group, touch
 from kmc.system.neighbours import decode, index, inlined, kernel, outdate, place_of, put, small_cell
 from kmc.system.parameter_tables import PAIR_REACH
-from kmc.system.state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
+from kmc.system.state import CHANNELS, EMPTY, ION, KIND_ION, KIND_METAL, KIND_VACANCY, METAL, NO_WAIT
 
 
 @kernel
@@ -30,7 +30,7 @@ def new_entity(state, grid, kind: int, site: int) -> int:
         entity = run.entities
         run.entities += 1
     here = state.entities[entity]
-    here.kind, here.group, here.total, here.returns, here.ahead = kind, -1, 0.0, 0.0, 0
+    here.kind, here.group, here.total, here.returns, here.ahead = kind, -1, 0.0, 0.0, NO_WAIT
     put(state, grid, entity, site)
     if kind == KIND_VACANCY:
         state.sites[site].vacancy = entity
@@ -82,7 +82,7 @@ def settle_density(state, grid, entity: int) -> None:
     One that waits has booked its time along its way.
     """
     weight = state.run[0].pair_clock - state.entities[entity].stamp
-    if weight > 0.0 and state.entities[entity].ahead == 0:
+    if weight > 0.0 and state.entities[entity].ahead == NO_WAIT:
         x, y, z = place_of(state, entity)
         state.density[small_cell(grid, x, y, z)] += weight
     state.entities[entity].stamp = state.run[0].pair_clock
@@ -132,14 +132,14 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
                         xo, yo, zo = place_of(state, other)
                         row, its = state.pairs[other], step_of(state.entities[other].kind)
                         if went and felt(grid, its, x - xo, y - yo, z - zo):
-                            add_pair(model, grid, row, its, before, x - xo, y - yo, z - zo, -1.0)
+                            add_pair(model, grid, row, its, before, (x - xo, y - yo, z - zo), -1.0)
                             touch(state, other)
                         if came and felt(grid, its, xt - xo, yt - yo, zt - zo):
-                            add_pair(model, grid, row, its, after, xt - xo, yt - yo, zt - zo, 1.0)
+                            add_pair(model, grid, row, its, after, (xt - xo, yt - yo, zt - zo), 1.0)
                             touch(state, other)
                         if came and felt(grid, step, xo - xt, yo - yt, zo - zt):
                             own, region = state.pairs[entity], region_of(state, other)
-                            add_pair(model, grid, own, step, region, xo - xt, yo - yt, zo - zt, 1.0)
+                            add_pair(model, grid, own, step, region, (xo - xt, yo - yt, zo - zt), 1.0)
                     other = np.int64(state.entities[other].next)
 
 
@@ -147,7 +147,7 @@ def follow_pairs(state, grid, model, entity: int, site: int, target: int) -> Non
 def touch_around(state, grid, site: int) -> None:
     """Touch all within two steps of a changed metal site: bonds of neighbours and of where they may go."""
     x, y, z = decode(grid, site)
-    outdate(state, grid, z - 2, z + 3, y - 2, y + 3, x - 2, x + 3)
+    outdate(state, grid, (z - 2, z + 3, y - 2, y + 3, x - 2, x + 3))
     for dz in range(max(-2, -z), min(3, grid.nz - z)):
         for dy in range(-2 + abs(dz), 3 - abs(dz)):
             for dx in range(-2 + abs(dz) + abs(dy), 3 - abs(dz) - abs(dy)):

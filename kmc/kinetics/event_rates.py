@@ -3,8 +3,8 @@
 import math
 
 from kmc.core.units import K_B
-from kmc.geometry.lattice import TIGHT
 from kmc.ions.pair_energies import pair_energy
+from kmc.kinetics.electron_transfer import insertion, transfer_rate
 from kmc.system.neighbours import (
     beside,
     bonds_at,
@@ -29,28 +29,27 @@ from kmc.system.rate_laws import (
 )
 from kmc.system.state import (
     ELECTRODE_METAL,
+    EXCHANGE,
+    FILLING,
+    HOPS,
     KIND_EMITTER,
     KIND_ION,
     KIND_METAL,
     KIND_VACANCY,
     METAL,
+    NO_WAIT,
     OWN,
+    OXIDATION,
+    REDUCTION,
+    RETURN,
     SIDES,
 )
 
 
 @inlined
 def crowding(state, model, site: int) -> float:
-    """What the barriers of a metal atom rise by where it must push ligand chains aside, eV."""
-    return model.insertion if state.sites[site].room == TIGHT else 0.0
-
-
-@inlined
-def electron_barrier(model, saddle: float, chemical: float, field: float, oxidise: bool) -> float:
-    """Barrier of a redox reaction, eV, with `field` the potential of the ion over that of the electron, V."""
-    if oxidise:
-        return oxidation_barrier(saddle, chemical, field, model.transfer)
-    return reduction_barrier(saddle, chemical, field, model.transfer)
+    """Rise of the barriers of a metal atom on a site where it must push ligand chains aside, eV."""
+    return insertion(model, state.sites[site].room)
 
 
 @kernel
@@ -62,27 +61,28 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
     each side's nearest source is, with what tunnelling leaves.
     """
     bonds, metals = bonds_at(state, grid, model, site, -1)
-    chemical = model.ion_energy[state.sites[site].region] + bonds
-    saddle, warmth = model.reduction + crowding(state, model, site), fields[site].temperature
+    here = state.sites[site]
+    chemical = model.ion_energy[here.region] + bonds
+    warmth = fields[site].temperature
     x, y, z = decode(grid, site)
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     known, rate, total = math.nan, 0.0, 0.0
     if metals == 0:
         for side in range(SIDES):
             source = state.supply[side, small_cell(grid, x, y, z)]
             if source.left > 0.0:
-                field = phi - voltage * source.unit - source.charge
+                energies = chemical, phi - voltage_device * source.unit - source.space_potential
                 attempt = model.attempt * model.isolated * source.left
-                barrier = electron_barrier(model, saddle, chemical, field, oxidise)
-                total += thermal_rate(attempt, barrier, warmth)
+                total += transfer_rate(model, here, attempt, energies, warmth, oxidise)
         return total
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation >= METAL and j != site:
-            given = voltage * fields[j].unit + fields[j].charge
+            given = voltage_device * fields[j].unit + fields[j].space_potential
             if given != known:  # without a current a cluster has one potential
-                barrier = electron_barrier(model, saddle, chemical, phi - given, oxidise)
-                known, rate = given, thermal_rate(model.attempt, barrier, warmth)
+                energies = chemical, phi - given
+                rate = transfer_rate(model, here, model.attempt, energies, warmth, oxidise)
+                known = given
             total += rate
     return total / metals
 
@@ -90,10 +90,10 @@ def redox(state, grid, fields, model, site: int, phi: float, oxidise: bool) -> f
 @kernel
 def electrode_rate(state, fields, model, electrode: int, site: int, pair: float, emit: bool) -> float:
     """Rate to ionise an atom of the electrode onto a site, or of its return, 1/s; it comes from a kink."""
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     chemical = model.ion_energy[state.sites[site].region] - model.kink
-    field = voltage * fields[site].unit + fields[site].charge + pair
-    field -= voltage * fields[electrode].unit + fields[electrode].charge
+    field = voltage_device * fields[site].unit + fields[site].space_potential + pair
+    field -= voltage_device * fields[electrode].unit + fields[electrode].space_potential
     if emit:
         barrier = oxidation_barrier(model.electrode, chemical, field, model.transfer)
     else:
@@ -104,9 +104,9 @@ def electrode_rate(state, fields, model, electrode: int, site: int, pair: float,
 @kernel
 def exchange_rate(state, fields, model, electrode: int, cell: int, pair: float, make: bool) -> float:
     """Rate of Ag + Br- -> AgBr + V + e- (make) or of its reverse at the silver electrode, 1/s."""
-    voltage = state.run[0].voltage
-    field = voltage * fields[cell].unit + fields[cell].charge + pair
-    field -= voltage * fields[electrode].unit + fields[electrode].charge
+    voltage_device = state.run[0].voltage_device
+    field = voltage_device * fields[cell].unit + fields[cell].space_potential + pair
+    field -= voltage_device * fields[electrode].unit + fields[electrode].space_potential
     chemical = model.exchange_energy + model.vacancy_energy[state.sites[cell].region]
     if make:
         barrier = oxidation_barrier(model.exchange, chemical, field, model.transfer)
@@ -131,9 +131,9 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the channels of an ion: six hops, reduction, return into the electrode. Returns the total, 1/s."""
     site = index(state.entities[entity].site)
     row = state.rates[entity]
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     here = state.sites[site].region
-    phi = voltage * fields[site].unit + fields[site].charge
+    phi = voltage_device * fields[site].unit + fields[site].space_potential
     warmth = fields[site].temperature
     paired = model.reach > 0  # else the row of `pairs` is not even fetched
     own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
@@ -148,17 +148,19 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
         saddle = model.ion_barrier[here, there]
         if cation < METAL and saddle < NO_HOP and j != site:
             energy = model.ion_energy[there] - model.ion_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
+            energy += voltage_device * fields[j].unit + fields[j].space_potential - phi
             if paired:
                 energy += model.screen[there] * state.pairs[entity, d] - own
             exponent = -forward_barrier(saddle, energy, 0.5) / (0.5 * K_B * (warmth + fields[j].temperature))
             state.factors[d] = model.ion_prefactor[here, there]
         row[d] = exponent
-    row[6], row[7] = 0.0, 0.0
+    row[REDUCTION], row[RETURN] = 0.0, 0.0
     total = hop_rates(row, state.factors)
-    row[6] = redox(state, grid, fields, model, site, phi + own, False) if state.sites[site].room else 0.0
-    row[7] = returning(state, grid, fields, model, site, own) if electrodes > 0 else 0.0
-    return total + row[6] + row[7]
+    row[REDUCTION] = (
+        redox(state, grid, fields, model, site, phi + own, False) if state.sites[site].room else 0.0
+    )
+    row[RETURN] = returning(state, grid, fields, model, site, own) if electrodes > 0 else 0.0
+    return total + row[REDUCTION] + row[RETURN]
 
 
 @kernel
@@ -203,10 +205,12 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
     row = state.rates[entity]
     total = metal_hops(state, grid, fields, model, site, row)
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
-    row[6] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True)
-    row[6] *= 1.0 - state.entities[entity].returns
+    row[OXIDATION] = redox(
+        state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True
+    )
+    row[OXIDATION] *= 1.0 - state.entities[entity].returns
     row[7] = 0.0
-    return total + row[6]
+    return total + row[OXIDATION]
 
 
 @kernel
@@ -227,9 +231,9 @@ def emitter_rates(state, grid, fields, model, entity: int) -> float:
             row[d] = electrode_rate(state, fields, model, electrode, j, 0.0, True)
             total += row[d]
     cell = exchange_cell(state, grid, model, electrode)
-    row[6] = exchange_rate(state, fields, model, electrode, cell, 0.0, True) if cell >= 0 else 0.0
+    row[EXCHANGE] = exchange_rate(state, fields, model, electrode, cell, 0.0, True) if cell >= 0 else 0.0
     row[7] = 0.0
-    return total + row[6]
+    return total + row[EXCHANGE]
 
 
 @kernel
@@ -240,10 +244,10 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
     """
     site = index(state.entities[entity].site)
     row = state.rates[entity]
-    voltage = state.run[0].voltage
+    voltage_device = state.run[0].voltage_device
     here = state.sites[site].region
     free = state.sites[site].cation < METAL
-    phi = voltage * fields[site].unit + fields[site].charge
+    phi = voltage_device * fields[site].unit + fields[site].space_potential
     paired = model.reach > 0
     own = model.screen[here] * state.pairs[entity, OWN] if paired else 0.0
     total = 0.0
@@ -254,7 +258,7 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
         rate = 0.0
         if free and saddle < NO_HOP and state.sites[j].cation < METAL and j != site:
             energy = model.vacancy_energy[there] - model.vacancy_energy[here]
-            energy += voltage * fields[j].unit + fields[j].charge - phi
+            energy += voltage_device * fields[j].unit + fields[j].space_potential - phi
             if paired:
                 energy += model.screen[there] * state.pairs[entity, d] - own
             rate = thermal_rate(
@@ -265,16 +269,16 @@ def vacancy_rates(state, grid, fields, model, entity: int) -> float:
         row[d] = rate
         total += rate
     electrode = exchange_electrode(state, grid, model, site)
-    row[6] = exchange_rate(state, fields, model, electrode, site, own, False) if electrode >= 0 else 0.0
+    row[FILLING] = exchange_rate(state, fields, model, electrode, site, own, False) if electrode >= 0 else 0.0
     row[7] = 0.0
-    return total + row[6]
+    return total + row[FILLING]
 
 
 @inlined
 def entity_rates(state, grid, fields, model, entity: int) -> float:
     """Fill the rates of an entity and return their total, 1/s, regardless of exclusion; 0 for a free slot."""
     kind = state.entities[entity].kind
-    if state.entities[entity].ahead > 0:
+    if state.entities[entity].ahead != NO_WAIT:
         return state.rates[entity, 0]
     if kind == KIND_ION:
         return ion_rates(state, grid, fields, model, entity)
@@ -300,6 +304,6 @@ def survives(state, grid, fields, model, entity: int, channel: int, target: int,
     if state.entities[entity].kind == KIND_METAL:
         phi = open_potential(state, grid, fields, model, site) + pair
         return rest < redox(state, grid, fields, model, site, phi, True)
-    if channel < 6:
+    if channel < HOPS:
         return rest < electrode_rate(state, fields, model, site, target, pair, True)
     return rest < exchange_rate(state, fields, model, site, target, pair, True)

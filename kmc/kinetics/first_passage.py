@@ -14,10 +14,20 @@ from kmc.kinetics.local_response import drive, place, reach_of, shape
 from kmc.system.composition_rejection import touch
 from kmc.system.neighbours import beside, decode, index, inlined, kernel, opened, put
 from kmc.system.parameter_tables import NO_HOP
-from kmc.system.state import CHANNELS, EMPTY, KIND_METAL, METAL
+from kmc.system.state import (
+    ATOM_AT,
+    CHANNELS,
+    EMPTY,
+    HOME,
+    HOPS,
+    INTO_ELECTRODE,
+    ION_AT,
+    KIND_METAL,
+    METAL,
+    REDUCTION,
+    RETURN,
+)
 
-# How a flight ends. Of an atom that waits to leave, `ahead` is one of the last two.
-HOME, ATOM_AT, ION_AT, INTO_ELECTRODE = 0, 1, 2, 3
 MARGIN = 1.25  # over the chance not to come back: it may grow so much before the thinned rate is too low
 SETTLED = 1e-8
 OVER = 1.35  # over-relaxation: about the fewest sweeps in the domains of a run (measured; 1.3 to 1.45)
@@ -89,11 +99,11 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
     middle = state.kept.shape[0] // 2
     if way > 0.0:
         here = fields[site]
-        unit, charge = opened(state, grid, fields, model, site)
-        shift = drive(state, grid, fields, model, site, unit, charge, False)
+        unit, space_potential = opened(state, grid, fields, model, site)
+        shift = drive(state, grid, fields, model, site, unit, space_potential, False)
         reach = reach_of(grid, shift, K_B * here.temperature)
         state.kept[middle, 2] = reach
-        shape(state, grid, fields, model, site, reach, unit, charge, False)
+        shape(state, grid, fields, model, site, reach, (unit, space_potential), False)
     reach = int(state.kept[middle, 2])
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -106,11 +116,11 @@ def lift(state, grid, fields, model, site: int, way: float) -> None:
                 if own or row[0] > 0.0:
                     there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
                     if way > 0.0:
-                        state.kept[k, 0], state.kept[k, 1] = there.unit, there.charge
+                        state.kept[k, 0], state.kept[k, 1] = there.unit, there.space_potential
                         there.unit = unit if own else there.unit + row[6]
-                        there.charge = charge if own else there.charge + row[7]
+                        there.space_potential = space_potential if own else there.space_potential + row[7]
                     else:
-                        there.unit, there.charge = state.kept[k, 0], state.kept[k, 1]
+                        there.unit, there.space_potential = state.kept[k, 0], state.kept[k, 1]
                 k += 1
 
 
@@ -156,7 +166,7 @@ def copy_rates(state, grid, fields, model, entity: int, site: int, row, lone: bo
     total = 0.0
     for d in range(CHANNELS):
         row[d] = state.rates[entity, d]
-        if d < 6 and state.sites[beside(grid, site, x, y, z, d)].cation != EMPTY:
+        if d < HOPS and state.sites[beside(grid, site, x, y, z, d)].cation != EMPTY:
             row[d] = 0.0
         total += row[d]
     if total > 0.0:
@@ -203,7 +213,7 @@ def relax_colour(domain, side: int, colour: int) -> float:
                 back += row[2] * domain[index(k - side), BACK] + row[3] * domain[index(k + side), BACK]
                 back += row[4] * domain[index(k - plane), BACK] + row[5] * domain[index(k + plane), BACK]
                 if k == home:
-                    back += row[6]
+                    back += row[REDUCTION]
                 step = OVER * (back - row[BACK])
                 row[BACK] = min(row[BACK] + step, 1.0)
                 change = max(change, abs(step))
@@ -221,16 +231,16 @@ def walk(state, grid, model, generator, site: int, domain) -> tuple[int, int]:
         x, y, z = decode(grid, site)
         for d in range(CHANNELS):
             weight = row[d]
-            if d < 6 and weight > 0.0:
+            if d < HOPS and weight > 0.0:
                 weight *= 1.0 - domain[k + stride(side, d), BACK]
-            elif d == 6 and k == home:
+            elif d == REDUCTION and k == home:
                 weight = 0.0
             if rest >= weight or weight == 0.0:
                 rest -= weight
                 continue
-            if d == 6:
+            if d == REDUCTION:
                 return ATOM_AT, site
-            if d == 7:
+            if d == RETURN:
                 return INTO_ELECTRODE, site
             k += stride(side, d)
             site = beside(grid, site, x, y, z, d)

@@ -10,9 +10,9 @@ at once, for each sees where the other is. What is neglected is what others do w
 
 from kmc.ions.pair_energies import pair_energy
 from kmc.kinetics.event_rates import metal_hops, redox
-from kmc.kinetics.first_passage import ATOM_AT, HOME, bound_on, leaving, walk
+from kmc.kinetics.first_passage import bound_on, leaving, walk
 from kmc.system.neighbours import beside, decode, index, inlined, kernel
-from kmc.system.state import EMPTY, VISITS
+from kmc.system.state import ATOM_AT, EMPTY, HOME, VISITS
 
 SLOW = 0.1  # of a slice's rate: an atom that stays for ten slices leaves as by any event
 MOST_STEPS = 5.0  # in the mean: where all is faster, as in hot silver, others are, too
@@ -66,7 +66,7 @@ def visited(state, site: int, known: int) -> int:
 def visit(state, grid, fields, model, slot: int, site: int, k: int, least: float) -> bool:
     """Write down as place k what an atom on a site does; False where its rate to become an ion is too low."""
     here, there = state.visits[k], fields[site]
-    phi = state.run[0].voltage * there.unit + there.charge + pair_energy(state, grid, model, site)
+    phi = state.run[0].voltage_device * there.unit + there.charge + pair_energy(state, grid, model, site)
     rate = redox(state, grid, fields, model, site, phi, True)
     here.site = site
     if rate < least:

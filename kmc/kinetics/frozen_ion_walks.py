@@ -25,9 +25,10 @@ from kmc.kinetics.transitions import leave_ion
 from kmc.system.composition_rejection import touch
 from kmc.system.neighbours import index, inlined, kernel, place_of, put, small_cell
 from kmc.system.prefetch import prefetch
-from kmc.system.state import CHANNELS, EMPTY, ENDS, EPOCH, ION
+from kmc.system.state import CHANNELS, EMPTY, ENDS, EPOCH, GOES_ON, ION, NO_WAIT, REDUCTION, RETURN
 
 Sums = tuple[float, float, float, float, float, float, float]
+ALL = 6  # of `Sums`: the last running sum
 SLOW = 0.1  # of a slice's rate: an ion that is held for ten slices waits for its next hop as for any event
 
 
@@ -39,7 +40,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
     so; on a site that holds it for many slices its next event is as any other.
     """
     run, due = state.run[0], state.entities[entity].ahead
-    if due >= 6:
+    if due >= REDUCTION:
         wake(state, entity)
         leave_ion(state, grid, fields, model, generator, entity, due)
         run.events += 1
@@ -63,7 +64,7 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         # of those in the cells around, if it feels any: else its site's rates are those of an ion alone
         close = near if near == 0 or feels_any(state, grid, near, x, y, z) else 0
         sums = looked_up(state, grid, fields, model, entity, site, close)
-        total = sums[6]
+        total = sums[ALL]
         channel = -1
         if total < SLOW * often:
             break
@@ -76,14 +77,15 @@ def glide(state, grid, fields, model, generator, entity: int, channel: int) -> N
         channel = pick(sums, rest)
         if channel == ENDS:
             stand(state, grid, fields, model, entity, site, close)
-            channel = 7 if rest >= state.rates[entity, 6] and state.rates[entity, 7] > 0.0 else 6
+            reduced, back = state.rates[entity, REDUCTION], state.rates[entity, RETURN]
+            channel = RETURN if rest >= reduced and back > 0.0 else REDUCTION
             break
     put(state, grid, entity, site)
     land(state, grid, model, entity, origin)
     run.hops += hops
     run.events += hops
     if clock > 0.0:
-        state.entities[entity].ahead = max(channel, 1)
+        state.entities[entity].ahead = max(channel, GOES_ON)
         for d in range(CHANNELS):
             state.rates[entity, d] = 0.0
         state.rates[entity, 0] = 1.0 / clock
@@ -101,7 +103,7 @@ def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> 
         own = state.rates[entity]
         for d in range(6):
             look[d] = own[d]
-        look[ENDS] = own[6] + own[7]
+        look[ENDS] = own[REDUCTION] + own[RETURN]
         look[EPOCH] = state.run[0].epoch
     ends = np.float64(look[ENDS])
     first = ends + look[0]
@@ -156,8 +158,8 @@ def stepped(grid, x: int, y: int, z: int, direction: int) -> tuple[int, int, int
 def wake(state, entity: int) -> None:
     """An ion has waited for its clock; the time was booked along its way."""
     here = state.entities[entity]
-    if here.ahead > 0:
-        here.ahead, here.stamp = 0, state.run[0].pair_clock
+    if here.ahead != NO_WAIT:
+        here.ahead, here.stamp = NO_WAIT, state.run[0].pair_clock
 
 
 @inlined
@@ -199,4 +201,4 @@ def sum_gathered(state, grid, model, entity: int, near: int) -> None:
     x, y, z = place_of(state, entity)
     for k in range(near):
         other = state.near[k]
-        add_pair(model, grid, row, 1, other[3], other[0] - x, other[1] - y, other[2] - z, 1.0)
+        add_pair(model, grid, row, 1, other[3], (other[0] - x, other[1] - y, other[2] - z), 1.0)

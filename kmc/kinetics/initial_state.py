@@ -36,7 +36,7 @@ def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, nu
     state.sites["cation"][region.ravel() == Region.COUNTER] = COUNTER_METAL
     state.sites["held"][sheet] = 1
     for kind, sites in places:
-        advance.place_many(state, Grid(*lattice.shape, False), kind, sites.astype(np.int32))
+        advance.place_many(state, Grid(*lattice.shape), kind, sites.astype(np.int32))
     return state
 
 

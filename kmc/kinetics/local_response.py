@@ -22,21 +22,21 @@ NEAR = 1.0  # of kT/e: a change larger than this takes the larger box
 
 
 @kernel
-def bend(state, grid, fields, model, site: int, unit: float, charge: float) -> float:
+def bend(state, grid, fields, model, site: int, unit: float, space_potential: float) -> float:
     """Give `site` other potentials (V) and let those around it follow; returns what passes beyond, V.
 
     It is metal now, or no more: what holds its neighbours is half a site nearer, or farther.
     """
     here, metal = fields[site], state.sites[site].cation >= METAL
     thermal = K_B * here.temperature
-    shift = drive(state, grid, fields, model, site, unit, charge, metal)
+    shift = drive(state, grid, fields, model, site, unit, space_potential, metal)
     if shift < LEAST * thermal:
-        here.unit, here.charge = unit, charge
+        here.unit, here.space_potential = unit, space_potential
         return shift
     reach = reach_of(grid, shift, thermal)
-    shape(state, grid, fields, model, site, reach, unit, charge, metal)
+    shape(state, grid, fields, model, site, reach, (unit, space_potential), metal)
     far, passed = spread(state, grid, fields, site, reach, LEAST * thermal)
-    here.unit, here.charge = unit, charge
+    here.unit, here.space_potential = unit, space_potential
     touch_box(state, grid, site, far + 1 + (model.explicit_vacancies > 0))
     return passed
 
@@ -49,9 +49,9 @@ def reach_of(grid, shift: float, thermal: float) -> int:
 
 
 @inlined
-def size_of(state, unit: float, charge: float) -> float:
+def size_of(state, unit: float, space_potential: float) -> float:
     """A change of the two potentials, V."""
-    return max(abs(state.run[0].voltage), LEAST_V) * abs(unit) + abs(charge)
+    return max(abs(state.run[0].voltage_device), LEAST_V) * abs(unit) + abs(space_potential)
 
 
 @inlined
@@ -68,17 +68,22 @@ def face_ratio(state, model, j: int, region: int, metal: bool) -> float:
 
 
 @kernel
-def drive(state, grid, fields, model, site: int, unit: float, charge: float, metal: bool) -> float:
+def drive(state, grid, fields, model, site: int, unit: float, space_potential: float, metal: bool) -> float:
     """The largest change of what holds a neighbour of a site that changes, V."""
     here, region = fields[site], np.int64(state.sites[site].region)
     x, y, z = decode(grid, site)
-    most = size_of(state, unit - here.unit, charge - here.charge)
+    most = size_of(state, unit - here.unit, space_potential - here.space_potential)
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         if state.sites[j].cation < METAL and not state.sites[j].held:
             ratio = face_ratio(state, model, j, region, metal)
             du = driven(here.unit, unit, fields[j].unit, ratio)
-            most = max(most, size_of(state, du, driven(here.charge, charge, fields[j].charge, ratio)))
+            most = max(
+                most,
+                size_of(
+                    state, du, driven(here.space_potential, space_potential, fields[j].space_potential, ratio)
+                ),
+            )
     return most
 
 
@@ -92,11 +97,11 @@ def place(grid, x: int, y: int, z: int) -> int:
 
 
 @kernel
-def shape(state, grid, fields, model, site: int, reach: int, unit: float, charge: float, metal: bool) -> None:
+def shape(state, grid, fields, model, site: int, reach: int, given, metal: bool) -> None:
     """Columns 6 and 7 of `state.bend`: the changes of both potentials around a site that changes.
 
     Columns 0-5: weights of the neighbours, which sum to one; all 0 where the potential is held. 8 and 9: what
-    the site itself adds, next to it. The box has a shell.
+    the site itself adds, next to it. The box has a shell. given: its unit and space-charge potentials, V.
     """
     side = 2 * reach + 3
     x0, y0, z0 = decode(grid, site)
@@ -110,16 +115,19 @@ def shape(state, grid, fields, model, site: int, reach: int, unit: float, charge
                     continue
                 j = place(grid, x0 + a, y0 + b, z0 + c)
                 if j != site and state.sites[j].cation < METAL and not state.sites[j].held:
-                    weigh(state, grid, fields, model, j, row, site, unit, charge, metal)
+                    weigh(state, grid, fields, model, row, (j, site), given, metal)
     for sweep in range(SWEEPS):
         relax(state, side, sweep % 2 == 0)
 
 
 @inlined
-def weigh(
-    state, grid, fields, model, j: int, row, site: int, unit: float, charge: float, metal: bool
-) -> None:
-    """Weights of the neighbours of site j by the permittivity of the faces between them; its sources."""
+def weigh(state, grid, fields, model, row, pair, given, metal: bool) -> None:
+    """Weights of the neighbours of site j by the permittivity of the faces between them; its sources.
+
+    pair: j and the site that changes, whose potentials are `given`.
+    """
+    j, site = pair
+    unit, space_potential = given
     x, y, z = decode(grid, j)
     here = np.int64(state.sites[j].region)
     region = np.int64(state.sites[site].region)
@@ -137,7 +145,9 @@ def weigh(
     if part >= 0:
         ratio = face_ratio(state, model, j, region, metal)
         row[8] = row[part] * driven(fields[site].unit, unit, fields[j].unit, ratio)
-        row[9] = row[part] * driven(fields[site].charge, charge, fields[j].charge, ratio)
+        row[9] = row[part] * driven(
+            fields[site].space_potential, space_potential, fields[j].space_potential, ratio
+        )
 
 
 @kernel
@@ -146,21 +156,25 @@ def relax(state, side: int, upward: bool) -> None:
     step, plane = 1 if upward else -1, side * side
     first = plane if upward else plane * (side - 1) - 1
     late, box = 0 if upward else 1, state.bend
-    unit, charge = 0.0, 0.0  # what the last step found stays at hand: through memory it would be waited for
+    unit, space_potential = (
+        0.0,
+        0.0,
+    )  # what the last step found stays at hand: through memory it would be waited for
     for n in range(plane * (side - 2)):
         k = index(first + n * step)
         row = box[k]
         if row[0] == 0.0:
-            unit, charge = 0.0, 0.0
+            unit, space_potential = 0.0, 0.0
             continue
-        unit = followed(box, row, k, 6, side, plane, step, late, unit)
-        charge = followed(box, row, k, 7, side, plane, step, late, charge)
-        row[6], row[7] = unit, charge
+        unit = followed(box, row, k, 6, (side, plane, step), late, unit)
+        space_potential = followed(box, row, k, 7, (side, plane, step), late, space_potential)
+        row[6], row[7] = unit, space_potential
 
 
 @inlined
-def followed(box, row, k: int, q: int, side: int, plane: int, step: int, late: int, last: float) -> float:
+def followed(box, row, k: int, q: int, steps, late: int, last: float) -> float:
     """The change of a potential, column `q`, after a step; `last`: of the place just before."""
+    side, plane, step = steps
     new = row[q + 2] + row[2] * box[index(k - side), q] + row[3] * box[index(k + side), q]
     new += row[4] * box[index(k - plane), q] + row[5] * box[index(k + plane), q]
     new += row[1 - late] * box[index(k + step), q]
@@ -190,7 +204,7 @@ def spread(state, grid, fields, site: int, reach: int, least: float) -> tuple[in
                 if size >= least:
                     there = fields[place(grid, x0 + a, y0 + b, z0 + c)]
                     there.unit += row[6]
-                    there.charge += row[7]
+                    there.space_potential += row[7]
                     far = max(far, distance)
     return far, passed
 
@@ -199,7 +213,8 @@ def spread(state, grid, fields, site: int, reach: int, least: float) -> tuple[in
 def touch_box(state, grid, site: int, reach: int) -> None:
     """Touch all entities within `reach` sites along each axis; once round a window that is no wider."""
     x0, y0, z0 = decode(grid, site)
-    outdate(state, grid, z0 - reach, z0 + reach + 1, y0 - reach, y0 + reach + 1, x0 - reach, x0 + reach + 1)
+    box = (z0 - reach, z0 + reach + 1, y0 - reach, y0 + reach + 1, x0 - reach, x0 + reach + 1)
+    outdate(state, grid, box)
     for z in range(max(z0 - reach, 0), min(z0 + reach + 1, grid.nz)):
         for b in range(min(2 * reach + 1, grid.ny)):
             for a in range(min(2 * reach + 1, grid.nx)):

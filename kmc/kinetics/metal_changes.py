@@ -21,7 +21,7 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
     in units of one bond), and by far more where a way through it ends, or by its neck.
     """
     run = state.run[0]
-    low, high, metals, unit, charge = 1e300, -1e300, 0, 0.0, 0.0
+    low, high, metals, unit, space_potential = 1e300, -1e300, 0, 0.0, 0.0
     apart = 0.0  # sum of the squares of the metal's unit potentials
     x, y, z = decode(grid, site)
     for d in range(6):
@@ -30,24 +30,24 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
             metals += 1
             unit += fields[j].unit
             apart += fields[j].unit ** 2
-            charge += fields[j].charge
-            phi = run.voltage * fields[j].unit + fields[j].charge
+            space_potential += fields[j].space_potential
+            phi = run.voltage_device * fields[j].unit + fields[j].space_potential
             low, high = min(low, phi), max(high, phi)
     shift = 0.0
     if metals > 0:
         run.stale += apart - unit**2 / metals
         shift = high - low
     if not added:
-        unit, charge = opened(state, grid, fields, model, site)
+        unit, space_potential = opened(state, grid, fields, model, site)
     elif metals > 0:
-        unit, charge = unit / metals, charge / metals
+        unit, space_potential = unit / metals, space_potential / metals
     else:  # an atom by itself is where its surroundings are: on the organic at the carriers below it
         below = beside(grid, site, x, y, z, 4)
         stands = state.sites[site].region != ORGANIC_REGION and state.sites[below].region == ORGANIC_REGION
         around = fields[below if stands else site]
-        unit, charge = around.unit, around.charge
+        unit, space_potential = around.unit, around.space_potential
     if not state.sites[site].held:
-        shift += bend(state, grid, fields, model, site, unit, charge)
+        shift += bend(state, grid, fields, model, site, unit, space_potential)
     run.metal_events += 1
     if z >= run.watch or run.stale > run.stale_bound or by_neck(state, grid, site, added):  # of current
         run.force_refresh |= 1

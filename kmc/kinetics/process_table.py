@@ -1,170 +1,202 @@
-"""The table of processes of a stack: every kind of event with its barrier, prefactor and rate."""
+"""The declared table of processes: what each event is, when it can happen, its rate law and what it changes.
 
+`kmc check --barriers`, the reference page and the law of detailed balance read PROCESSES; the mechanisms of
+electron transfer, which share the channels of oxidation and reduction, are in `kmc.kinetics.electron_transfer`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from kmc.geometry.builder import spacing_nm
-from kmc.geometry.lattice import Region
-from kmc.inputs.settings import Settings
-from kmc.system.parameter_tables import NO_HOP, build_model
-from kmc.system.rate_laws import forward_barrier, oxidation_barrier, reduction_barrier, thermal_rate
+import numpy as np
 
-_PLACES = {
-    Region.ORGANIC: "organic",
-    Region.CORE: "crystal core",
-    Region.SURFACE: "crystal surface",
-    Region.GAP: "ligand gap",
-    Region.VOID: "void",
-    Region.BOUNDARY: "grain boundary",
-}
-_ION_BARRIERS = {
-    Region.ORGANIC: "silver_ion_barrier",
-    Region.CORE: "silver_ion_migration_barrier",
-    Region.SURFACE: "silver_ion_surface_barrier",
-    Region.GAP: "gap_barrier",
-    Region.VOID: "boundary_barrier",
-    Region.BOUNDARY: "boundary_barrier",
-}
-_VACANCY_BARRIERS = {
-    Region.CORE: "vacancy_migration_barrier",
-    Region.GAP: "gap_barrier",
-    **dict.fromkeys(
-        (Region.SURFACE, Region.VOID, Region.BOUNDARY),
-        "vacancy_migration_barrier, vacancy_surface_barrier_ratio",
+from kmc.geometry.builder import spacing_nm
+from kmc.inputs.settings import Settings
+from kmc.kinetics.process_rows import (
+    Device,
+    Row,
+    RowMaker,
+    electrode_rows,
+    exchange_rows,
+    ion_hop_rows,
+    oxidation_rows,
+    reduction_rows,
+    return_rows,
+    surface_move_rows,
+    vacancy_hop_rows,
+)
+from kmc.system.parameter_tables import build_model
+from kmc.system.rate_laws import thermal_rate
+from kmc.system.state import (
+    EXCHANGE,
+    FILLING,
+    HOPS,
+    KIND_EMITTER,
+    KIND_ION,
+    KIND_METAL,
+    KIND_VACANCY,
+    OXIDATION,
+    REDUCTION,
+    RETURN,
+)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One kind of event.
+
+    kind, channels: of the entity that owns it, and which columns of its row of rates; reverse: the name of the
+    process that undoes it; condition, law, changes: in words; card_keys: the numbers of cards that its barrier
+    and prefactor read; rows: its lines in `kmc check --barriers`.
+    """
+
+    name: str
+    kind: int
+    channels: tuple[int, ...]
+    reverse: str
+    condition: str
+    law: str
+    card_keys: tuple[str, ...]
+    changes: str
+    rows: RowMaker
+
+
+_SIX = tuple(range(HOPS))
+_BUTLER_VOLMER = "Butler-Volmer with shared clamps, by mechanism (electron_transfer)"
+PROCESSES = (
+    Process(
+        "ion hop",
+        KIND_ION,
+        _SIX,
+        "ion hop",
+        "the neighbouring cation site is empty",
+        "Bronsted-Evans-Polanyi, transfer 1/2",
+        ("silver_ion_migration_barrier", "silver_ion_surface_barrier", "gap_barrier", "silver_ion_barrier"),
+        "an ion moves to a neighbouring site",
+        ion_hop_rows,
     ),
-}
-_NEIGHBOURS = 6
-_TIGHT = ", between chains"
+    Process(
+        "vacancy hop",
+        KIND_VACANCY,
+        _SIX,
+        "vacancy hop",
+        "vacancies are explicit; the neighbouring halide site has none, and no metal is on it",
+        "Bronsted-Evans-Polanyi, transfer 1/2",
+        ("vacancy_migration_barrier", "vacancy_surface_barrier_ratio", "gap_barrier"),
+        "a bromide vacancy moves by one cell",
+        vacancy_hop_rows,
+    ),
+    Process(
+        "oxidation",
+        KIND_METAL,
+        (OXIDATION,),
+        "reduction",
+        "an electron can pass to metal, an electrode or the sheet of carriers",
+        _BUTLER_VOLMER,
+        ("bond_energy", "reduction_barrier", "transfer_coefficient", "metal_adhesion", "insertion_barrier"),
+        "an atom of metal becomes an ion on its site; an electron goes to the metal",
+        oxidation_rows,
+    ),
+    Process(
+        "reduction",
+        KIND_ION,
+        (REDUCTION,),
+        "oxidation",
+        "the site has room for an atom, and an electron can come from metal, an electrode or the sheet",
+        _BUTLER_VOLMER,
+        ("bond_energy", "reduction_barrier", "transfer_coefficient", "metal_adhesion", "insertion_barrier"),
+        "an ion becomes an atom of metal on its site",
+        reduction_rows,
+    ),
+    Process(
+        "surface move",
+        KIND_METAL,
+        _SIX,
+        "surface move",
+        "the neighbouring site is empty and has room",
+        "barrier of diffusion plus the bonds lost",
+        ("surface_diffusion_barrier", "bond_energy", "insertion_barrier"),
+        "an atom of metal moves to a neighbouring site",
+        surface_move_rows,
+    ),
+    Process(
+        "ionisation",
+        KIND_EMITTER,
+        _SIX,
+        "return",
+        "the neighbouring site is empty and not of the electrode",
+        "Butler-Volmer with shared clamps",
+        ("exchange_barrier", "transfer_coefficient"),
+        "an atom of the electrode becomes an ion on a neighbouring site",
+        electrode_rows,
+    ),
+    Process(
+        "return",
+        KIND_ION,
+        (RETURN,),
+        "ionisation",
+        "the silver electrode is a neighbour",
+        "Butler-Volmer with shared clamps",
+        ("exchange_barrier", "transfer_coefficient"),
+        "an ion joins the electrode",
+        return_rows,
+    ),
+    Process(
+        "exchange",
+        KIND_EMITTER,
+        (EXCHANGE,),
+        "filling",
+        "vacancies are explicit; the nearest halide site has none",
+        "Butler-Volmer with shared clamps",
+        ("electrode_exchange_barrier", "electrode_exchange_energy"),
+        "bromide joins the silver electrode: Ag + Br- -> AgBr + V_Br+ + e-",
+        exchange_rows,
+    ),
+    Process(
+        "filling",
+        KIND_VACANCY,
+        (FILLING,),
+        "exchange",
+        "the silver electrode is within one halide site",
+        "Butler-Volmer with shared clamps",
+        ("electrode_exchange_barrier", "electrode_exchange_energy"),
+        "bromide of the electrode fills a vacancy",
+        lambda device: iter(()),
+    ),
+)
+
+
+def process_of(kind: int, channel: int) -> Process | None:
+    """The process of a channel of an entity of some kind, None where it has none."""
+    return next((one for one in PROCESSES if one.kind == kind and channel in one.channels), None)
+
+
+def reverse_of(process: Process) -> Process:
+    """The process that undoes one."""
+    return next(one for one in PROCESSES if one.name == process.reverse)
 
 
 def process_table(stack, settings: Settings | None = None) -> list[dict[str, Any]]:
     """Rows of event, place, barrier_eV, prefactor_hz, rate_hz (no field, at the settings' temperature) and
     source: the numbers of cards behind them."""
     settings = settings or Settings()
-    model = build_model(stack, spacing_nm(stack, settings), settings)[0]
-    metal = stack.electrode.symbol or stack.electrode.name
-    rows = [
-        *_hops(stack, model, metal),
-        *_redox(stack, model, metal),
-        *_moves(stack, model, metal),
-        *_electrode(stack, model, metal),
-    ]
-    return [_with_rate(row, settings.temperature) for row in rows]
+    model = build_model(stack, spacing_nm(stack, settings), settings).view(np.recarray)[0]
+    device = Device(stack, model, stack.electrode.symbol or stack.electrode.name)
+    return [_with_rate(row, settings.temperature) for row in _rows(device)]
 
 
-def _row(event: str, place: str, barrier: float, prefactor: float, source: str) -> dict[str, Any]:
+def _rows(device: Device) -> Iterator[Row]:
+    for process in PROCESSES:
+        yield from process.rows(device)
+
+
+def _with_rate(row: Row, stage_K: float) -> dict[str, Any]:
+    rate = float(thermal_rate(row.prefactor_hz, row.barrier_eV, stage_K))
     return {
-        "event": event,
-        "place": place,
-        "barrier_eV": float(barrier),
-        "prefactor_hz": float(prefactor),
-        "source": source,
+        "event": row.event,
+        "place": row.place,
+        "barrier_eV": round(row.barrier_eV, 3),
+        "prefactor_hz": row.prefactor_hz,
+        "rate_hz": rate,
+        "source": row.source,
     }
-
-
-def _with_rate(row: dict[str, Any], stage_K: float) -> dict[str, Any]:
-    rate = float(thermal_rate(row["prefactor_hz"], row["barrier_eV"], stage_K))
-    source = row.pop("source")
-    return {**row, "barrier_eV": round(row["barrier_eV"], 3), "rate_hz": rate, "source": source}
-
-
-def _regions(stack) -> list[Region]:
-    """What the lattice of a stack can have between its electrodes."""
-    found = [Region.ORGANIC] if stack.organic is not None or stack.active is None else []
-    if stack.ligand is not None:
-        found += [Region.CORE, Region.SURFACE, Region.GAP, Region.VOID]
-    elif stack.active is not None:
-        crevices = [Region.VOID] if stack.crevice_fraction > 0 else []
-        found += [Region.CORE, *crevices, Region.BOUNDARY]
-    return found
-
-
-def _home(stack) -> Region:
-    """Where metal grows; in the table this is all around an atom too."""
-    if stack.active is None:
-        return Region.ORGANIC
-    return Region.GAP if stack.ligand is not None else Region.BOUNDARY
-
-
-def _bonds(model, home: Region, count: int) -> float:
-    """Energy of an atom with `count` metal neighbours, as `kernels_near.bonds_at` has it, eV."""
-    adhesion = model["adhesion"][home]
-    return count * (model["bond"] - adhesion) + (_NEIGHBOURS - count) * adhesion
-
-
-def _number(bonds: int) -> str:
-    return f"{bonds} bond" if bonds == 1 else f"{bonds} bonds"
-
-
-def _hops(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Hops of silver ions inside each kind of place, and of vacancies where they are explicit."""
-    kinds = [(f"{metal}+ hop", "ion", _ION_BARRIERS)]
-    kinds += [("V_Br hop", "vacancy", _VACANCY_BARRIERS)] if model["explicit_vacancies"] else []
-    rows = []
-    for region in _regions(stack):
-        for event, name, keys in kinds:
-            barrier = model[f"{name}_barrier"][region, region]
-            if barrier < NO_HOP:
-                prefactor = model[f"{name}_prefactor"][region, region]
-                key = keys[Region.GAP if region == Region.VOID and stack.ligand is not None else region]
-                rows.append(_row(event, _PLACES[region], forward_barrier(barrier, 0.0, 0.5), prefactor, key))
-    return rows
-
-
-def _redox(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Oxidation of an atom by bonds, and the reverse; alone it is the end of a nucleus, and nucleation."""
-    home, bound = _home(stack), "bond_energy, reduction_barrier"
-    alone, pushed = "reduction_barrier, isolated_redox_factor", "reduction_barrier, insertion_barrier"
-    cases = [("alone", 0, 0.0, alone), *((_number(n), n, 0.0, bound) for n in range(1, 6))]
-    if stack.ligand is not None:
-        cases += [
-            (f"alone{_TIGHT}", 0, model["insertion"], pushed),
-            (f"{_number(2)}{_TIGHT}", 2, model["insertion"], pushed),
-        ]
-    rows = []
-    for place, bonds, insertion, source in cases:
-        chemical = model["ion_energy"][home] + _bonds(model, home, bonds)
-        saddle = model["reduction"] + insertion
-        attempt = model["attempt"] * (1.0 if bonds else model["isolated"])
-        out = oxidation_barrier(saddle, chemical, 0.0, model["transfer"])
-        back = reduction_barrier(saddle, chemical, 0.0, model["transfer"])
-        energies = f"{source}, metal_adhesion" + (", gap_ion_energy" if home == Region.GAP else "")
-        rows.append(_row(f"{metal} -> {metal}+ + e-", place, out, attempt, energies))
-        rows.append(_row(f"{metal}+ + e- -> {metal}", place, back, attempt, source))
-    return rows
-
-
-def _moves(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Surface diffusion of metal by the bonds that an atom loses."""
-    home, event, source = _home(stack), f"{metal} surface move", "surface_diffusion_barrier"
-    rows = []
-    for lost in range(3):
-        cost = max(_bonds(model, home, lost) - _bonds(model, home, 0), 0.0)
-        rows.append(_row(event, f"{_number(lost)} lost", model["diffusion"] + cost, model["attempt"], source))
-    if stack.ligand is not None:
-        rows.append(
-            _row(
-                event,
-                f"{_number(0)} lost{_TIGHT}",
-                model["diffusion"] + model["insertion"],
-                model["attempt"],
-                f"{source}, insertion_barrier",
-            )
-        )
-    return rows
-
-
-def _electrode(stack, model, metal: str) -> list[dict[str, Any]]:
-    """Ionisation at the silver electrode and its reverse; exchange of vacancies where they are explicit."""
-    home, place = Region.SURFACE if stack.ligand is not None else _home(stack), f"{metal} electrode"
-    chemical = model["ion_energy"][home] - model["kink"]
-    out = oxidation_barrier(model["electrode"], chemical, 0.0, model["transfer"])
-    back = reduction_barrier(model["electrode"], chemical, 0.0, model["transfer"])
-    rows = [
-        _row("ionisation", place, out, model["attempt"], "exchange_barrier"),
-        _row("return", place, back, model["attempt"], "exchange_barrier"),
-    ]
-    if model["explicit_vacancies"] and model["exchange"] < NO_HOP:
-        chemical = model["exchange_energy"] + model["vacancy_energy"][home]
-        barrier = oxidation_barrier(model["exchange"], chemical, 0.0, model["transfer"])
-        rows.append(_row("V_Br exchange", place, barrier, model["attempt"], "electrode_exchange_barrier"))
-    return rows

@@ -3,7 +3,7 @@
 from kmc.ions.pair_energies import link_charge, pair_cell, unlink_charge
 from kmc.kinetics.bookkeeping import drop_entity, follow_pairs, new_entity, settle_density
 from kmc.kinetics.event_rates import survives
-from kmc.kinetics.first_passage import ATOM_AT, HOME, INTO_ELECTRODE, ION_AT, flight
+from kmc.kinetics.first_passage import flight
 from kmc.kinetics.frozen_adatom_walks import stroll
 from kmc.kinetics.metal_changes import add_metal, remove_metal
 from kmc.system.composition_rejection import touch
@@ -20,7 +20,25 @@ from kmc.system.neighbours import (
     put,
     two_steps,
 )
-from kmc.system.state import CHANNELS, EMPTY, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY
+from kmc.system.state import (
+    ATOM_AT,
+    CHANNELS,
+    EMPTY,
+    EXCHANGE,
+    FILLING,
+    GOES_ON,
+    HOME,
+    HOPS,
+    INTO_ELECTRODE,
+    ION,
+    ION_AT,
+    KIND_EMITTER,
+    KIND_ION,
+    KIND_METAL,
+    KIND_VACANCY,
+    NO_WAIT,
+    REDUCTION,
+)
 
 
 @kernel
@@ -68,11 +86,8 @@ def hop_ion(state, grid, model, entity: int, channel: int) -> bool:
     here.entity, here.cation = -1, EMPTY
     there.entity, there.cation = entity, ION
     state.run[0].hops += 1
-    if model.uniform:
-        put(state, grid, entity, target)
-    else:
-        settle_density(state, grid, entity)
-        move_charge(state, grid, model, entity, target)
+    settle_density(state, grid, entity)
+    move_charge(state, grid, model, entity, target)
     return True
 
 
@@ -86,12 +101,12 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
     if kind == KIND_ION:
         leave_ion(state, grid, fields, model, generator, entity, channel)
         return True
-    if kind == KIND_METAL and state.entities[entity].ahead > 0:
+    if kind == KIND_METAL and state.entities[entity].ahead != NO_WAIT:
         return go_on(state, grid, fields, model, entity)
     if kind == KIND_VACANCY:
         return apply_vacancy(state, grid, model, entity, channel)
     site = index(state.entities[entity].site)
-    if channel < 6:
+    if channel < HOPS:
         target = neighbour(grid, site, channel)
         if state.sites[target].cation != EMPTY or (kind == KIND_METAL and state.sites[target].vacancy >= 0):
             return False  # a vacancy under silver would repel for ever what could not leave it
@@ -99,7 +114,7 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
         target = site if kind == KIND_METAL else exchange_cell(state, grid, model, site)
         if target < 0 or (kind == KIND_EMITTER and state.sites[target].vacancy >= 0):
             return False
-    hop = kind == KIND_METAL and channel < 6
+    hop = kind == KIND_METAL and channel < HOPS
     if kind == KIND_METAL and not hop:
         rest /= 1.0 - state.entities[entity].returns
     if not hop and not survives(state, grid, fields, model, entity, channel, target, rest):
@@ -111,7 +126,7 @@ def apply(state, grid, fields, model, generator, entity: int, channel: int, rest
         if hop:
             arrive(state, grid, fields, model, generator, entity, target, site)
             return True
-    elif channel == 6:
+    elif channel == EXCHANGE:
         state.run[0].exchanged += 1
         add_charge(state, grid, model, KIND_VACANCY, target)
         return True
@@ -167,7 +182,7 @@ def arrive(state, grid, fields, model, generator, slot: int, site: int, origin: 
     if clock == 0.0:
         return
     _, metals = bonds_at(state, grid, model, site, -1)
-    here.ahead, here.next, here.previous = 1 if how == HOME else how, target, metals
+    here.ahead, here.next, here.previous = GOES_ON if how == HOME else how, target, metals
     for d in range(CHANNELS):
         state.rates[entity, d] = 0.0
     state.rates[entity, 0] = 1.0 / clock
@@ -178,10 +193,10 @@ def go_on(state, grid, fields, model, entity: int) -> bool:
     """An atom has waited for its clock; it leaves if that is how its way went on and nobody changed it."""
     here = state.entities[entity]
     how, target = here.ahead, here.next
-    here.ahead = 0
+    here.ahead = NO_WAIT
     touch(state, entity)
     _, metals = bonds_at(state, grid, model, here.site, -1)
-    stays = how == 1 or metals != here.previous
+    stays = how == GOES_ON or metals != here.previous
     if stays or (how == ION_AT and state.sites[target].cation != EMPTY):
         return False
     remove_metal(state, grid, fields, model, entity)
@@ -194,7 +209,7 @@ def leave_ion(state, grid, fields, model, generator, entity: int, channel: int) 
     """Reduction of an ion at its own site, or its return into the silver electrode."""
     site = index(state.entities[entity].site)
     remove_charge(state, grid, model, entity)
-    if channel == 6:
+    if channel == REDUCTION:
         arrive(state, grid, fields, model, generator, entity, site, -1)
     else:
         set_free(state, grid, model, INTO_ELECTRODE, site)
@@ -203,7 +218,7 @@ def leave_ion(state, grid, fields, model, generator, entity: int, channel: int) 
 @kernel
 def apply_vacancy(state, grid, model, entity: int, channel: int) -> bool:
     """A vacancy hops by one cell, or is filled at the silver electrode."""
-    if channel == 6:
+    if channel == FILLING:
         remove_charge(state, grid, model, entity)
         state.run[0].exchanged -= 1
         return True

@@ -52,7 +52,7 @@ class Windows:
             self.devices.append(device)
             self.generators.append(generator)
         self.longest, self.slice, self.slice_end = math.inf, math.inf, math.inf
-        self.voltage = 0.0  # at the last meeting
+        self.voltage_device = 0.0  # at the last meeting
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self.devices)
@@ -80,8 +80,8 @@ class Windows:
     def conductance(self) -> float:
         """I/V above 1 mV, else the small-signal conductance at 10 mV, S."""
         first, point = self.devices[0], self.point()
-        if abs(point.voltage) > 1e-3:
-            return point.current / point.voltage
+        if abs(point.voltage_device) > 1e-3:
+            return point.current / point.voltage_device
         return self.filaments() + first.leak.current(0.01, first.stage) / 0.01
 
     def set_stage(self, kelvin: float) -> None:
@@ -95,13 +95,13 @@ class Windows:
             device.model["slice"] = min(device.settings.ion_slice, seconds)
             device.model["stroll"] = min(device.settings.atom_slice, seconds)
 
-    def set_source(self, voltage: float, limit: float, duration_s: float) -> None:
+    def set_source(self, voltage_source: float, limit: float, duration_s: float) -> None:
         """A corner of the waveform, and how long the step lasts that begins here; all clocks are equal."""
         total = self.filaments()
         for device in self:
             device.beside = total - device.path.conductance
-            device.set_source(voltage, limit, duration_s)
-        self.voltage = self.point().voltage
+            device.set_source(voltage_source, limit, duration_s)
+        self.voltage_device = self.point().voltage_device
         if len(self.devices) > 1:
             self.longest = duration_s / self.slices
             self.slice = self.longest * FINEST
@@ -132,12 +132,12 @@ class Windows:
         total = self.filaments()
         for device, generator in zip(self.devices, self.generators, strict=True):
             device.beside = total - device.path.conductance
-            moves = abs(device.meet(total).voltage - device.state.run["voltage"][0])
+            moves = abs(device.meet(total).voltage_device - device.state.run["voltage_device"][0])
             if moves > VOLTAGE_STEP * device.thermal:
                 device.advance(generator, now_s, 1, False)
             device.operate()
-        before, self.voltage = self.voltage, self.point().voltage
-        if abs(self.voltage - before) > VOLTAGE_STEP * self.devices[0].thermal:
+        before, self.voltage_device = self.voltage_device, self.point().voltage_device
+        if abs(self.voltage_device - before) > VOLTAGE_STEP * self.devices[0].thermal:
             self.slice = max(self.slice / 2, self.longest * FINEST)
         else:
             self.slice = min(self.slice * GROWTH, self.longest)
@@ -159,7 +159,7 @@ class Windows:
         point, first = self.point(), self.devices[0]
         return {
             "voltage_source": first.source,
-            "voltage_device": point.voltage,
+            "voltage_device": point.voltage_device,
             "current": point.current,
             "conductance": self.conductance(),
             "temperature_filament": self.hottest(),
@@ -196,7 +196,7 @@ class Windows:
             "longest": self.longest,
             "slice": self.slice,
             "slice_end": self.slice_end,
-            "voltage": self.voltage,
+            "voltage_device": self.voltage_device,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ class Windows:
         for device, generator, part in zip(self.devices, self.generators, saved["parts"], strict=True):
             restore_device(device, part["device"])
             random_streams.set_state(generator, part["events"])
-        for name in ("longest", "slice", "slice_end", "voltage"):
+        for name in ("longest", "slice", "slice_end", "voltage_device"):
             setattr(self, name, saved[name])
 
     def start_again(self) -> None:

@@ -180,7 +180,7 @@ class Simulation:
             "total_s": self.protocol.duration_s,
             "events": self._events(),
             "events_per_s": rate,
-            "voltage_V": point.voltage,
+            "voltage_V": point.voltage_device,
             "current_A": point.current,
             "conductance_S": windows.conductance(),
             "temperature_K": windows.hottest(),
@@ -192,7 +192,7 @@ class Simulation:
         fields, state = device.potential.fields, device.state
         cation = state.sites["cation"].copy()
         cation[cation > METAL] = 0
-        potential = state.run["voltage"][0] * fields["unit"] + fields["charge"]
+        potential = state.run["voltage_device"][0] * fields["unit"] + fields["space_potential"]
         return {
             "cation": cation.reshape(shape),
             "vacancy": self._vacancy().astype(np.float32),

@@ -25,7 +25,7 @@ _PLAIN = (
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
 _PATH = ("conductance", "bridged", "gap_nm")
 _PATCHES = ("drift", "count", "sites")
-_POTENTIAL = ("fields", "fixed", "unit", "charge", "source", "share", "ions")
+_POTENTIAL = ("fields", "fixed", "unit", "space_potential", "source", "share", "ions")
 
 
 def device_state(device: Device) -> dict[str, Any]:

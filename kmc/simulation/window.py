@@ -37,7 +37,7 @@ class Device:
 
     def __init__(self, lattice: Lattice, stack, settings, seed: int, number: int = 0):
         self.lattice, self.stack, self.settings = lattice, stack, settings
-        self.grid = Grid(*lattice.shape, False)
+        self.grid = Grid(*lattice.shape)
         self.stage, self.thermal = settings.temperature, K_B * settings.temperature
         self.model = build_model(stack, lattice.spacing_nm, settings)[0]
         self.potential = Potential(lattice, stack, settings.mesh_factor)
@@ -113,12 +113,12 @@ class Device:
     def follow_metal(self) -> None:
         """Current, potential, heat and circuit for metal that changed."""
         state, fields, silver = self.state, self.potential.fields, self.network.silver
-        changes, changed, felt, metal, old, volts = silver.begin(state, fields)
+        changes, changed, felt, metal, old, voltage_device = silver.begin(state, fields)
         before = self.path.conductance
         plated = self.trace_current(changed)
-        size = abs(volts)
+        size = abs(voltage_device)
         if self.path.conductance < 0.9 * before:  # it opens, and a limiter gives the voltage back
-            size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage))
+            size = max(size, abs(self.meet(self.path.conductance + self.beside).voltage_device))
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         moved, far = keep_little(
@@ -131,7 +131,7 @@ class Device:
             local_updates.LEAST * self.thermal,
             bound,
         )
-        follow_shift(changes, fields, felt, volts)
+        follow_shift(changes, fields, felt, voltage_device)
         if far or self.patches.count >= local_updates.MOST:
             self.potential.prepare(state)
             self.potential.publish(state, True)
@@ -149,7 +149,7 @@ class Device:
             return
         kernels.refresh_near(state, self.grid, fields, self.model, each_once(np.append(moved, plated)))
         for box in boxes:
-            kernels.refresh_box(state, self.grid, fields, self.model, *box)
+            kernels.refresh_box(state, self.grid, fields, self.model, box)
 
     def trace_current(self, changed: np.ndarray | None = None) -> np.ndarray:
         """The filament of the metal (`changed`: see `Network.update`); sites newly plated, or no more."""
@@ -161,30 +161,30 @@ class Device:
         """Solve the potential on the whole mesh for all metal, with the space charge if it counts."""
         if self.state.run["dirty"][0]:
             self.trace_current(self.network.silver.begin(self.state, self.potential.fields)[1])
-        voltage = float(self.state.run["voltage"][0])
+        voltage_device = float(self.state.run["voltage_device"][0])
         self.charge_density[:], self.charge_metal = self.density, int(self.state.run["metal"][0])
         if self.settings.space_charge and self.stack.active is not None:
-            self._solve_charge(voltage)
+            self._solve_charge(voltage_device)
         else:
             self.potential.without_charge()
             self.potential.prepare(self.state)
             self.potential.publish(self.state, False)
         self.supply.follow(self.state, self.potential)
-        self.charge_voltage = voltage
+        self.charge_voltage = voltage_device
         self.patches.clear()
         self._forget_flights()
         if refresh and not self.operate():
             self.refresh()
 
-    def _solve_charge(self, voltage: float) -> None:
+    def _solve_charge(self, voltage_device: float) -> None:
         """Space charge of vacancies and of the ions' averaged density."""
         potential = self.potential
         potential.prepare(self.state)
-        potential.sheet_voltage = self.leak.organic_voltage(voltage, self.stage)
+        potential.sheet_voltage = self.leak.organic_voltage(voltage_device, self.stage)
         potential.hold_charge(self.state)
         screen = None
         if self.vacancies is not None:
-            screen = self.vacancies.solve(potential, voltage, self.density)
+            screen = self.vacancies.solve(potential, voltage_device, self.density)
         else:
             vacancies = explicit_charge(self.state, self.lattice, self.stack, self.settings.mesh_factor)
             potential.solve_charge(self.density + vacancies)
@@ -203,16 +203,16 @@ class Device:
         run = self.state.run
         self.heat.follow_surface(self.power(), float(run["time"][0]))
         self.point = self.meet(conductance)
-        if abs(self.point.voltage - run["voltage"][0]) <= VOLTAGE_STEP * self.thermal:
+        if abs(self.point.voltage_device - run["voltage_device"][0]) <= VOLTAGE_STEP * self.thermal:
             return False
-        run["voltage"] = self.point.voltage
+        run["voltage_device"] = self.point.voltage_device
         self.refresh()
         self._warm()
         return True
 
     def power(self) -> float:
         """What the whole device takes from the circuit, W."""
-        return abs(self.point.current * self.point.voltage)
+        return abs(self.point.current * self.point.voltage_device)
 
     def meet(self, conductance: float) -> circuit.Operating:
         """Where the circuit meets filaments of this conductance (S) and the leak of the whole contact."""
@@ -221,11 +221,13 @@ class Device:
 
     def _warm(self) -> bool:
         """Local temperature for the present power; True if it moved enough to recompute all rates."""
-        path, heat, volt = self.path, self.heat, self.point.voltage
-        if path.conductance * volt**2 > HEAT_LEAST_W:
+        path, heat, voltage_device = self.path, self.heat, self.point.voltage_device
+        if path.conductance * voltage_device**2 > HEAT_LEAST_W:
             sites, watts, siemens, ends = path.heat
             film, net = self.network.filament(self.state, sites), self.network
-            heat.solve(self.state, film, net.side, net.column, sites, watts * volt**2, siemens, ends)
+            heat.solve(
+                self.state, film, net.side, net.column, sites, watts * voltage_device**2, siemens, ends
+            )
         else:
             heat.cool()
         if not heat.moved():
@@ -240,18 +242,18 @@ class Device:
 
     def refresh(self) -> None:
         """Recompute all rates."""
-        if abs(float(self.state.run["voltage"][0]) - self.flight_voltage) > self.thermal:
+        if abs(float(self.state.run["voltage_device"][0]) - self.flight_voltage) > self.thermal:
             self._forget_flights()
         kernels.refresh_all(self.state, self.grid, self.potential.fields, self.model)
 
     def _forget_flights(self) -> None:
         """Chances of an atom's ion to come back are those of potentials and temperatures at its last try."""
         self.state.entities["returns"] = 0.0
-        self.flight_voltage = float(self.state.run["voltage"][0])
+        self.flight_voltage = float(self.state.run["voltage_device"][0])
 
-    def set_source(self, voltage: float, limit: float, duration_s: float = math.inf) -> None:
+    def set_source(self, voltage_source: float, limit: float, duration_s: float = math.inf) -> None:
         """A corner of the waveform, and how long it is until the next."""
-        self.source, self.limit = voltage, limit
+        self.source, self.limit = voltage_source, limit
         self.renewal.begin(self.now_s, duration_s)
         self.operate()
         if self._lags():
@@ -295,7 +297,7 @@ class Device:
 
     def _lags(self) -> bool:
         """Whether the voltage moved by kT/e since the last whole solution; asked at corners and renewals."""
-        return abs(self.point.voltage - self.charge_voltage) > self.thermal
+        return abs(self.point.voltage_device - self.charge_voltage) > self.thermal
 
     def _outgrown(self) -> bool:
         """Whether so much metal came or went that the space charge is another's."""

@@ -4,7 +4,7 @@ from kmc.core.jit_cache import njit
 
 
 @njit
-def substitute(y, factor, pivot) -> None:
+def solve_tridiagonal(y, factor, pivot) -> None:
     """Solve the tridiagonal systems along z, of all modes, in place, from their pivots and factors."""
     deep = y.shape[0]
     flat, lower, middle = y.reshape(deep, -1), factor.reshape(deep, -1), pivot.reshape(deep, -1)

@@ -1,5 +1,7 @@
 """Where silver is, as the current last saw it: sites in the film; of the organic's, how many and how high."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.core.jit_cache import njit
@@ -18,12 +20,28 @@ def each_once(sites):
     return out[:count]
 
 
-@njit
-def follow_changes(sites, fields, in_organic, bottom: int, changed, film, known, foot, column):
-    """The film's sites after some changes, ascending; the rest is brought up to date in place.
+class MetalMap(NamedTuple):
+    """Where silver is, as of the last update.
 
-    changed: sites, ascending, each once; film: sites before, ascending; known bool [N]: metal before.
+    in_organic bool [N]: sites of the organic under a film; bottom: plane of the counter electrode's top;
+    known bool [N]: sites with silver; cathode_height int32 [ny, nx]: plane of the highest silver in the
+    organic, or `bottom`; column int64 [nz]: silver atoms in the organic by plane.
     """
+
+    in_organic: np.ndarray
+    bottom: int
+    known: np.ndarray
+    cathode_height: np.ndarray
+    column: np.ndarray
+
+
+@njit
+def update_metal(sites, fields, changed, film, metal):
+    """The film's sites after some changes, ascending; `metal` (MetalMap) is brought up to date in place.
+
+    changed: sites, ascending, each once; film: sites before, ascending.
+    """
+    in_organic, known, foot, column = metal.in_organic, metal.known, metal.cathode_height, metal.column
     ny, nx = foot.shape
     plane = ny * nx
     joined, came = np.empty(changed.size, np.int32), 0
@@ -44,7 +62,7 @@ def follow_changes(sites, fields, in_organic, bottom: int, changed, film, known,
         if now:
             foot[y, x] = max(foot[y, x], z)
         elif foot[y, x] == z:
-            while z > bottom and not (known[i] and in_organic[i]):
+            while z > metal.bottom and not (known[i] and in_organic[i]):
                 i, z = i - plane, z - 1
             foot[y, x] = z
     out, count, k = np.empty(film.size + came, np.int32), 0, 0
@@ -69,12 +87,12 @@ def take_changes(dirty, run, fields, film, known, in_organic):
     film's sites, and those of the changes that are none, each once: new there, or in the organic; their unit
     potentials; and the device voltage.
     """
-    count, volts = run[0].dirty, run[0].voltage
+    count, voltage_device = run[0].dirty, run[0].voltage_device
     changes, felt = dirty[:count].copy(), np.empty(count)
     run[0].dirty, run[0].force_refresh = 0, 0
     for k in range(count):
         here = fields[changes[k].site]
-        felt[k] = volts * here.unit + here.charge
+        felt[k] = voltage_device * here.unit + here.space_potential
     changed = each_once(changes.site)
     metal, n = np.empty(film.size + changed.size, np.int64), film.size
     metal[:n] = film
@@ -85,7 +103,7 @@ def take_changes(dirty, run, fields, film, known, in_organic):
     old = np.empty(n)
     for k in range(n):
         old[k] = fields[metal[k]].unit
-    return changes, changed, felt, metal[:n], old, volts
+    return changes, changed, felt, metal[:n], old, voltage_device
 
 
 @njit
@@ -109,7 +127,7 @@ def keep_little(sites, fields, in_organic, metal, old, size: float, least: float
 
 
 @njit
-def follow_shift(changes, fields, felt, volts: float) -> None:
+def follow_shift(changes, fields, felt, voltage_device: float) -> None:
     """Add what the potential on each changed site moved since `begin` to its change's shift.
 
     A lone atom above the organic's first plane is born at its site's own potential; what plates the organic
@@ -117,7 +135,7 @@ def follow_shift(changes, fields, felt, volts: float) -> None:
     """
     for k in range(changes.size):
         here = fields[changes[k].site]
-        changes[k].shift += abs(volts * here.unit + here.charge - felt[k])
+        changes[k].shift += abs(voltage_device * here.unit + here.space_potential - felt[k])
 
 
 @njit
@@ -131,12 +149,12 @@ def plate(sites, fields, before, now, sheet: float):
         while k < now.size and now[k] < i:
             k += 1
         if sites[i].cation == METAL and not (k < now.size and now[k] == i):
-            fields[i].charge = 0.0
+            fields[i].space_potential = 0.0
             moved[count] = i
             count += 1
     for i in now:
-        if fields[i].charge != sheet:
-            fields[i].charge = sheet
+        if fields[i].space_potential != sheet:
+            fields[i].space_potential = sheet
             moved[count] = i
             count += 1
     return moved[:count]
@@ -145,8 +163,8 @@ def plate(sites, fields, before, now, sheet: float):
 class Silver:
     """Silver of the film and of the organic under it. All follows from which sites were metal.
 
-    film: sites above the organic, ascending; foot [ny, nx]: plane of the highest silver in the organic, or
-    the counter electrode's top; column [nz]: atoms in the organic by plane.
+    film: sites above the organic, ascending; cathode_height [ny, nx]: plane of the highest silver in the
+    organic, or the counter electrode's top; column [nz]: atoms in the organic by plane.
     """
 
     def __init__(self, in_organic: np.ndarray, shape: tuple[int, int, int], bottom: int):
@@ -165,7 +183,7 @@ class Silver:
         self.column = np.bincount(organic // (ny * nx), minlength=nz)
         foot = np.full(ny * nx, self.bottom, np.int32)
         np.maximum.at(foot, organic % (ny * nx), (organic // (ny * nx)).astype(np.int32))
-        self.foot = foot.reshape(ny, nx)
+        self.cathode_height = foot.reshape(ny, nx)
         return organic
 
     def take(self, metal: np.ndarray, fields: np.ndarray) -> None:
@@ -186,14 +204,5 @@ class Silver:
 
     def follow(self, state: State, fields: np.ndarray, changed: np.ndarray) -> None:
         """Metal may differ from the last time on these sites alone (ascending, each once)."""
-        self.film = follow_changes(
-            state.sites,
-            fields,
-            self.in_organic,
-            self.bottom,
-            changed,
-            self.film,
-            self.known,
-            self.foot,
-            self.column,
-        )
+        metal = MetalMap(self.in_organic, self.bottom, self.known, self.cathode_height, self.column)
+        self.film = update_metal(state.sites, fields, changed, self.film, metal)

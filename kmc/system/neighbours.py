@@ -63,15 +63,15 @@ def beside(grid, site: int, x: int, y: int, z: int, direction: int) -> int:
         return index(site - nx if y > 0 else site + plane - nx)
     if direction == 3:
         return index(site + nx if y < grid.ny - 1 else site - plane + nx)
-    over = (grid.nz - 1) * plane if grid.wrap_z else 0
     if direction == 4:
-        return index(site - plane if z > 0 else site + over)
-    return index(site + plane if z < grid.nz - 1 else site - over)
+        return index(site - plane if z > 0 else site)
+    return index(site + plane if z < grid.nz - 1 else site)
 
 
 @kernel
-def outdate(state, grid, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> None:
+def outdate(state, grid, box) -> None:
     """Rates of an ion on the sites of a box (y, x periodic) are no longer what `state.table` has."""
+    z0, z1, y0, y1, x0, x1 = box
     for z in range(max(z0, 0), min(z1, grid.nz)):
         for y in range(y0, y1):
             row, x = (z * grid.ny + y % grid.ny) * grid.nx, x0 % grid.nx
@@ -151,9 +151,9 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
             free += weight
             n += 1
     if state.sites[site].held:
-        return here.unit, here.charge
+        return here.unit, here.space_potential
     back = RETURNS[n] * weights / free if n > 0 else 0.0
-    unit, charge = 0.0, 0.0
+    unit, space_potential = 0.0, 0.0
     for d in range(6):
         j = beside(grid, site, x, y, z, d)
         weight = face_to(state, model, region, j)
@@ -161,9 +161,9 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
             ratio = without(state, model, j, region)  # a neighbour of more permittivity follows less
             weight *= 1.0 + 2.0 * (1.0 - 1.0 / ratio) * back
         unit += weight * (fields[j].unit - here.unit)
-        charge += weight * (fields[j].charge - here.charge)
+        space_potential += weight * (fields[j].space_potential - here.space_potential)
     own = weights * (1.0 - RETURNS[n])
-    return here.unit + unit / own, here.charge + (charge + here.source) / own
+    return here.unit + unit / own, here.space_potential + (space_potential + here.source) / own
 
 
 @inlined
@@ -182,8 +182,8 @@ def without(state, model, j: int, region: int) -> float:
 @kernel
 def open_potential(state, grid, fields, model, site: int) -> float:
     """Potential an ion would have on a metal site, V."""
-    unit, charge = opened(state, grid, fields, model, site)
-    return state.run[0].voltage * unit + charge
+    unit, space_potential = opened(state, grid, fields, model, site)
+    return state.run[0].voltage_device * unit + space_potential
 
 
 @kernel

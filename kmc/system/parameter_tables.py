@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kmc.cards.card_schema import FAMILIES
 from kmc.geometry.lattice import ACTIVE, Region
 from kmc.system.rate_laws import hop_prefactor, screened_pair_energy
 
@@ -15,6 +16,8 @@ NO_HOP = 1e3  # eV: a barrier that is never crossed
 METAL_FACE = int(Region.ELECTRODE)  # of `face_table`: what a face to any metal leads into
 ORGANIC_REGION = int(Region.ORGANIC)
 
+#: Numbers of the metal's card that mechanisms of electron transfer read: fields of MODEL by their own names.
+TRANSFER_KEYS = tuple(key for key in FAMILIES["metal"] if key.endswith("_transfer_barrier"))
 
 #: One stack's tables as a record (a pointer to the kernels); regions index the tables. eV, 1/s, nm.
 MODEL = np.dtype(
@@ -49,7 +52,7 @@ MODEL = np.dtype(
         ),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
         ("slice", "f8"),  # s that an ion hops by itself, all else at rest; 0: hop by hop
         ("stroll", "f8"),  # s that an atom flies from site to site by itself; 0: flight by flight
-        ("uniform", "i8"),  # rates do not depend on the site: rows are never recomputed
+        *((key, "f8") for key in TRANSFER_KEYS),  # intrinsic barriers, eV; NO_HOP: none
     ]
 )
 
@@ -73,6 +76,8 @@ def build_model(stack, spacing_nm: float, settings) -> np.ndarray:
         model["reach"] = PAIR_REACH**2 + 1
     for field, key in METAL_KEYS.items():
         model[field] = metal.value(key)
+    for key in TRANSFER_KEYS:
+        model[key] = metal.get(key, NO_HOP)
     if stack.ligand is not None:
         model["insertion"] = stack.ligand.value("insertion_barrier")
     model["kink"] = -3 * metal.value("bond_energy")

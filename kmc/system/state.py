@@ -16,6 +16,15 @@ from numpy.typing import DTypeLike
 EMPTY, ION, METAL, ELECTRODE_METAL, COUNTER_METAL = 0, 1, 2, 3, 4
 KIND_ION, KIND_METAL, KIND_EMITTER, KIND_VACANCY = 1, 2, 3, 4
 CHANNELS = 8
+HOPS = 6  # channels 0 to 5 of a row: hops or moves to the six neighbours; or ionisation onto them
+REDUCTION, RETURN = 6, 7  # channels of an ion: reduction on its site, return into the silver electrode
+OXIDATION = 6  # channel of a silver atom
+EXCHANGE, FILLING = 6, 6  # channels of vacancy exchange: of an electrode site, and of the vacancy back
+#: Of `ahead`: no wait; what waited goes on. Else what follows: REDUCTION or RETURN of an ion, ION_AT or
+#: INTO_ELECTRODE of an atom.
+NO_WAIT, GOES_ON = 0, 1
+#: How the first passage of an ionised adatom ends: back, as an atom, as an ion on a site, in the electrode.
+HOME, ATOM_AT, ION_AT, INTO_ELECTRODE = 0, 1, 2, 3
 OWN = 6  # column of `pairs` for the place where a charge is
 GROUPS = 256  # of half a binary order of magnitude each, from 2^-64 to 2^64 per second
 GROUP_OFFSET = (1023 - 64) * 2  # of the exponent's bits in a float64
@@ -51,7 +60,7 @@ ENTITY = np.dtype(
         ("y", "u2"),
         ("z", "u2"),  # coordinates of the site
         ("touched", "u1"),  # 1: its rates must be computed again
-        # what went its way and waits for its time to pass; then it goes on (1) or leaves (ion: 6, 7; atom: 2, 3)
+        # what waits for the time of a frozen walk to pass, and what follows it: NO_WAIT, GOES_ON, ...
         ("ahead", "u1"),
         ("free", "i4"),
         ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
@@ -76,7 +85,7 @@ RUN = np.dtype(
             "unspent",
             "draw",
             "bound_total",
-            "voltage",
+            "voltage_device",
             "shift_bound",
             "pair_clock",
             "watch",
@@ -116,7 +125,7 @@ SUPPLY = np.dtype(
     [
         ("left", "f8"),  # what distance to the nearest source leaves
         ("unit", "f8"),
-        ("charge", "f8"),  # potentials of that source, as FIELD's
+        ("space_potential", "f8"),  # potentials of that source, as FIELD's
     ]
 )
 CHANGE = np.dtype(
@@ -130,7 +139,7 @@ CHANGE = np.dtype(
 FIELD = np.dtype(
     [
         ("unit", "f8"),  # potential at one volt across the device
-        ("charge", "f8"),  # potential of the space charge with the metal grounded, V
+        ("space_potential", "f8"),  # potential of the space charge with the metal grounded, V
         ("temperature", "f8"),  # K
         # space charge on the site, V times permittivity: of vacancies and ions; of metal what it would hold open
         ("source", "f8"),
@@ -154,12 +163,11 @@ MADE = ("members", "look", "table")
 
 
 class Grid(NamedTuple):
-    """Shape of the lattice; `wrap_z` closes it along z too (lattice gas)."""
+    """Shape of the lattice, periodic along y and x."""
 
     nz: int
     ny: int
     nx: int
-    wrap_z: bool
 
 
 class State(NamedTuple):

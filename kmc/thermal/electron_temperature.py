@@ -30,12 +30,12 @@ class Nodes:
     def __init__(self, lattice: Lattice, film: bool):
         self.shape = lattice.shape
         self.cells = tuple(n // HEAT_FACTOR for n in self.shape)
-        self.plain = math.prod(self.cells)  # the places that are cells
-        self.sided = hk.SIDES * self.plain  # the nodes that are cells
+        self.cell_count = math.prod(self.cells)  # the places that are cells
+        self.sided = hk.SIDES * self.cell_count  # the nodes that are cells
         self.count = self.sided + self.cells[0] + 2
-        self.organic = film
+        self.grid = hk.CellGrid(film, HEAT_FACTOR, *self.shape)
         # Kept from call to call, for they are as long as the lattice, and a filament touches little of them.
-        self.at = np.full(lattice.region.size, -1, np.int32)  # node of a site of the filament at hand
+        self.site_node = np.full(lattice.region.size, -1, np.int32)  # node of a site of the filament at hand
         self.seen = np.zeros(self.count, np.bool_)
         self.number = np.zeros(self.count, np.int32)
         self.column, self.along = np.zeros(0, np.int64), NO_BONDS  # last column, and what it gave
@@ -50,7 +50,7 @@ class Nodes:
             self.shares.append((found + k * plane.size, plane[found] / max(plane.sum(), 1)))
         self.shares += [(np.flatnonzero(sites), sites[sites > 0] / sites.sum()) for sites in electrodes]
         self.first = np.append(0, np.cumsum([len(cells) for cells, _ in self.shares]))
-        self.among, self.share = (np.concatenate(parts) for parts in zip(*self.shares, strict=True))
+        self.shared_cells, self.share = (np.concatenate(parts) for parts in zip(*self.shares, strict=True))
 
     def _by_cell(self, chosen: np.ndarray) -> np.ndarray:
         """Number of chosen sites [planes of cells, cells of a plane]."""
@@ -61,12 +61,12 @@ class Nodes:
     def of(self, state: State, side: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Nodes of the chosen sites; side: of silver on its site (`Network.side`)."""
         out = np.empty(len(chosen), np.int64)
-        hk.nodes_of(chosen, state.sites, side, self.organic, HEAT_FACTOR, *self.shape, out)
+        hk.nodes_of(chosen, state.sites, side, self.grid, out)
         return out
 
     def place(self, nodes: np.ndarray) -> np.ndarray:
         """Where nodes are on the lattice."""
-        return np.where(nodes < self.sided, nodes % self.plain, nodes - self.sided + self.plain)
+        return np.where(nodes < self.sided, nodes % self.cell_count, nodes - self.sided + self.cell_count)
 
     def network(
         self, state: State, film: np.ndarray, side: np.ndarray, column: np.ndarray, heated: np.ndarray
@@ -78,9 +78,7 @@ class Nodes:
         """
         atoms = np.zeros(self.count, np.int64)
         pairs, weight = np.empty((6 * len(film), 2), np.int64), np.empty(6 * len(film))
-        links = hk.bonds_of(
-            state.sites, film, self.at, side, self.organic, HEAT_FACTOR, *self.shape, atoms, pairs, weight
-        )
+        links = hk.bonds_of(state.sites, film, self.site_node, side, self.grid, atoms, pairs, weight)
         atoms[self.sided : self.sided + self.cells[0]] += column.reshape(-1, HEAT_FACTOR).sum(axis=1)
         along = self._column(column)
         pairs = np.concatenate([pairs[:links], along[0]])
@@ -117,19 +115,19 @@ class Nodes:
 
     def source(self, place: int) -> np.ndarray:
         """One watt in a place, by cell of the window, W [z, y, x]."""
-        heat = np.zeros(self.plain)
-        cells, share = self.shares[place - self.plain] if place >= self.plain else (place, 1.0)
+        heat = np.zeros(self.cell_count)
+        cells, share = self.shares[place - self.cell_count] if place >= self.cell_count else (place, 1.0)
         heat[cells] = share
         return heat.reshape(self.cells)
 
     def mean(self, places: np.ndarray, field: np.ndarray) -> np.ndarray:
         """A field of cells [cells] at places [n]: of one that is no cell the mean over its shares."""
         out = np.empty(len(places))
-        hk.means(places, field, self.first, self.among, self.share, out)
+        hk.node_means(places, field, self.first, self.shared_cells, self.share, out)
         return out
 
 
-def across(nodes: np.ndarray, siemens: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:
+def link_conductances(nodes: np.ndarray, siemens: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:
     """Conductance of tunnelling links between `count` nodes, S [count, count], by the shares of its ends.
 
     nodes, siemens, ends: of each end of a link its node, its conductance and its side of a pair of clusters.

@@ -1,5 +1,7 @@
 """Compiled passes of the heat: flow between cells, and which nodes a filament's bonds join."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.core.jit_cache import njit
@@ -11,10 +13,25 @@ ORGANIC = int(Region.ORGANIC)
 SIDES = 3  # of a closed filament: BELOW, BETWEEN and ABOVE of where it is narrowest
 
 
+class CellGrid(NamedTuple):
+    """Heat cells of `factor` sites along each axis of a lattice of nz, ny, nx sites; organic: whether the
+    silver of an organic under a film is a column of planes."""
+
+    organic: bool
+    factor: int
+    nz: int
+    ny: int
+    nx: int
+
+
 @njit
-def node_of(site: int, sites, side, organic: bool, factor: int, nz: int, ny: int, nx: int) -> int:
-    """Node of a site: its heat cell on its side; if `organic` a plane of that; one of the two electrodes."""
-    rows, wide, planes = ny // factor, nx // factor, nz // factor
+def node_of(site: int, sites, side, grid) -> int:
+    """Node of a site: its heat cell on its side; a plane of the column; one of the two electrodes.
+
+    side: uint8 [sites], of the film's silver, BELOW to ABOVE.
+    """
+    factor, ny, nx = grid.factor, grid.ny, grid.nx
+    rows, wide, planes = ny // factor, nx // factor, grid.nz // factor
     cells = planes * rows * wide
     z, y, x = site // (ny * nx), site // nx % ny, site % nx
     kind = sites[site].cation
@@ -22,40 +39,39 @@ def node_of(site: int, sites, side, organic: bool, factor: int, nz: int, ny: int
         return SIDES * cells + planes
     if kind == COUNTER_METAL:
         return SIDES * cells + planes + 1
-    if organic and sites[site].region == ORGANIC:
+    if grid.organic and sites[site].region == ORGANIC:
         return SIDES * cells + z // factor
     return int(side[site]) * cells + ((z // factor) * rows + y // factor) * wide + x // factor
 
 
 @njit
-def nodes_of(chosen, sites, side, organic: bool, factor: int, nz: int, ny: int, nx: int, out) -> None:
+def nodes_of(chosen, sites, side, grid, out) -> None:
     """Nodes of the chosen sites."""
     for k in range(chosen.size):
-        out[k] = node_of(chosen[k], sites, side, organic, factor, nz, ny, nx)
+        out[k] = node_of(chosen[k], sites, side, grid)
 
 
 @njit
-def bonds_of(
-    sites, film, at, side, organic: bool, factor: int, nz: int, ny: int, nx: int, atoms, pairs, weight
-) -> int:
+def bonds_of(sites, film, node, side, grid, atoms, pairs, weight) -> int:
     """Bonds of the silver on sites `film` that join two nodes; returns how many pairs were met.
 
     atoms: int64 [nodes], zeros, to which the film's atoms are added. pairs: int64 [n, 2] of nodes; weight:
     how many bonds, by pair as met (a pair may come again; a bond of two atoms of the film is met from both
-    and counts half each time). at: int32 [sites], scratch for the node of each of them, -1 before and after.
+    and counts half each time). node: int32 [sites], scratch for that of each of them, -1 before and after.
     side: uint8 [sites], that of silver in the film; bonds from side to side are those of the narrowest
     places, and no part. Along z a bond spans the way between the middles of what the two nodes have of
     silver, else that of two cells, and half of it to an electrode, or to a plane of the organic that the cell
     reaches into.
     """
     links = 0
+    factor, nz, ny, nx = grid.factor, grid.nz, grid.ny, grid.nx
     plane = ny * nx
     planes = nz // factor
     cells = SIDES * planes * (ny // factor) * (nx // factor)
     low, high = np.empty(atoms.size, np.int32), np.empty(atoms.size, np.int32)
     for k in range(film.size):
-        own, z = node_of(np.int64(film[k]), sites, side, organic, factor, nz, ny, nx), film[k] // plane
-        at[film[k]] = own
+        own, z = node_of(np.int64(film[k]), sites, side, grid), film[k] // plane
+        node[film[k]] = own
         if atoms[own] == 0:
             low[own], high[own] = z, z
         atoms[own] += 1
@@ -63,7 +79,7 @@ def bonds_of(
     for k in range(film.size):
         i = np.int64(film[k])
         x, y = i % nx, i // nx % ny
-        own = at[i]
+        own = node[i]
         deep = high[own] - low[own] + 1
         around = (
             i - 1 if x > 0 else i + nx - 1,
@@ -75,11 +91,11 @@ def bonds_of(
         )
         for d in range(6):
             j = around[d]
-            if j < 0 or j >= nz * plane or at[j] == own or sites[j].cation < METAL:
+            if j < 0 or j >= nz * plane or node[j] == own or sites[j].cation < METAL:
                 continue
-            other = np.int64(at[j])
+            other = np.int64(node[j])
             if other < 0:
-                other = node_of(j, sites, side, organic, factor, nz, ny, nx)
+                other = node_of(j, sites, side, grid)
                 if other == own or other < cells:  # what only lies on the organic leads nothing
                     continue
             beyond = np.int64(side[j]) if other < cells else ABOVE if other == cells + planes else BELOW
@@ -96,12 +112,12 @@ def bonds_of(
                 weight[links] = 2.0 if near else 2.0 * factor / (deep + factor)
             links += 1
     for i in film:
-        at[i] = -1
+        node[i] = -1
     return links
 
 
 @njit
-def means(places, field, first, cells, share, out) -> None:
+def node_means(places, field, first, cells, share, out) -> None:
     """A field of cells at each place: of a cell itself, else the mean over its shares, from first[k] on."""
     for k in range(places.size):
         place = places[k]
@@ -114,7 +130,7 @@ def means(places, field, first, cells, share, out) -> None:
 
 
 @njit
-def outflow(u, gz, gy, gx, out) -> None:
+def heat_outflow(u, gz, gy, gx, out) -> None:
     """Heat leaving each cell [z, y, x] at temperatures `u`, W; beyond the last cells lie cells held at zero.
 
     gz, gy, gx: conductance of the faces along each axis, W/K, of the mesh with its held shell.
@@ -147,9 +163,10 @@ def superpose(columns, slots, power, rise) -> None:
 
 
 @njit
-def spread(rise, stage: float, factor: int, fields, nz: int, ny: int, nx: int) -> None:
+def set_temperatures(rise, stage: float, fields, grid) -> None:
     """Temperature of every site from the rise of its heat cell, K."""
-    for z in range(nz):
+    factor, ny, nx = grid.factor, grid.ny, grid.nx
+    for z in range(grid.nz):
         for y in range(ny):
             row = ((z // factor) * (ny // factor) + y // factor) * (nx // factor)
             for x in range(nx):

@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import splu
 
 from kmc.geometry.lattice import SOLID, Region
-from kmc.solvers.tridiagonal import substitute
+from kmc.solvers.tridiagonal import solve_tridiagonal
 from kmc.thermal import heat_flow as hk
 
 ISLAND = 3.0  # times its layer's conductivity or as much less: film in an electrode, gaps (10: many steps)
@@ -38,16 +38,16 @@ class Surroundings:
         self.shape = tuple(n - 2 for n in kappa.shape)
         wz, wy, wx = width
         layer = np.exp(np.log(kappa).mean(axis=(1, 2)))
-        (ly, self.vy), (lx, self.vx) = _modes(wy), _modes(wx)
+        (ly, self.vy), (lx, self.vx) = _eigenmodes(wy), _eigenmodes(wx)
         resistance = wz / 2 / layer
         g = 1.0 / (resistance[1:] + resistance[:-1])
         diagonal = (g[1:] + g[:-1])[:, None, None] + (layer * wz)[1:-1, None, None] * (ly[:, None] + lx)
         self.vy, self.vx, self.pivot, self.factor = (
-            part.astype(np.float32) for part in (self.vy, self.vx, *_eliminate(diagonal, -g[1:-1]))
+            part.astype(np.float32) for part in (self.vy, self.vx, *_factorize(diagonal, -g[1:-1]))
         )
         contrast = np.abs(np.log(kappa[1:-1, 1:-1, 1:-1] / layer[1:-1, None, None]))
         self.islands = np.flatnonzero(contrast > np.log(ISLAND))
-        leaving = _leaving(self.faces, self.islands)
+        leaving = _outflow_matrix(self.faces, self.islands)
         self.inverse = splu(leaving[:, self.islands].tocsc()) if len(self.islands) else None
         self.leaving = leaving.astype(np.float32)
         self.faces = [part.astype(np.float32) for part in self.faces]
@@ -67,7 +67,7 @@ class Surroundings:
         for _ in range(MOST):
             if _dot(residual, residual) <= goal:
                 break
-            balanced = self._balanced(residual)
+            balanced = self._precondition(residual)
             now = _dot(residual, balanced)
             along *= now / before
             along += balanced
@@ -81,22 +81,22 @@ class Surroundings:
     def _apply(self, u: np.ndarray) -> np.ndarray:
         """Heat leaving each cell at temperatures u, W."""
         out = np.empty(self.shape, np.float32)
-        hk.outflow(u.reshape(self.shape), *self.faces, out)
+        hk.heat_outflow(u.reshape(self.shape), *self.faces, out)
         return out.ravel()
 
-    def _balanced(self, r: np.ndarray) -> np.ndarray:
+    def _precondition(self, r: np.ndarray) -> np.ndarray:
         """The layered box for what the islands, solved exactly, leave over (Mandel, CNME 9, 233 (1993))."""
         if self.inverse is None:
-            return self._layered(r)
+            return self._solve_layered(r)
         first = self.inverse.solve(r[self.islands].astype(float)).astype(np.float32)
-        rest = self._layered(r - self.leaving.T @ first)
+        rest = self._solve_layered(r - self.leaving.T @ first)
         rest[self.islands] += first - self.inverse.solve((self.leaving @ rest).astype(float))
         return rest
 
-    def _layered(self, r: np.ndarray) -> np.ndarray:
+    def _solve_layered(self, r: np.ndarray) -> np.ndarray:
         """Solution of the layered box."""
         y = self.vy.T @ r.reshape(self.shape) @ self.vx
-        substitute(y, self.factor, self.pivot)
+        solve_tridiagonal(y, self.factor, self.pivot)
         return (self.vy @ y @ self.vx.T).ravel()
 
 
@@ -123,7 +123,7 @@ def window_faces(
     return faces
 
 
-def _leaving(faces: list[np.ndarray], cells: np.ndarray) -> csr_array:
+def _outflow_matrix(faces: list[np.ndarray], cells: np.ndarray) -> csr_array:
     """Heat leaving each of `cells` (flat indices) for one kelvin in each of all cells, W/K [n, all]."""
     shape = tuple(n - 1 for n in (faces[0].shape[0], faces[1].shape[1], faces[2].shape[2]))
     at = np.unravel_index(cells, shape)
@@ -146,14 +146,14 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.einsum("i,i->", a, b, dtype=np.float64))
 
 
-def _modes(width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _eigenmodes(width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues and vectors of -d2/dx2 on cells between held ones, weighted by their widths."""
     g = 2.0 / (width[1:] + width[:-1])
     stiff = np.diag(g[1:] + g[:-1]) - np.diag(g[1:-1], 1) - np.diag(g[1:-1], -1)
     return eigh(stiff, np.diag(width[1:-1]))
 
 
-def _eliminate(diagonal: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _factorize(diagonal: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pivots and factors of one symmetric tridiagonal matrix along z for each mode."""
     pivot, factor = diagonal.copy(), np.zeros_like(diagonal)
     for k in range(1, len(diagonal)):

@@ -19,7 +19,7 @@ from kmc.geometry.lattice import Lattice, Region
 from kmc.system.parameter_tables import fill_layers
 from kmc.system.state import State
 from kmc.thermal import heat_flow as hk
-from kmc.thermal.electron_temperature import HEAT_FACTOR, Nodes, across
+from kmc.thermal.electron_temperature import HEAT_FACTOR, Nodes, link_conductances
 from kmc.thermal.substrate_response import Surroundings, window_faces
 
 STRETCH = 1.5
@@ -61,8 +61,8 @@ class Heat:
         self.surface, self.since_s = 0.0, 0.0
         self.exchange = exchange(stack, self.spacing)
         # of electrons from the counter on: the current's own way, by Wiedemann-Franz, W/K2
-        self.contact = LORENZ / max(stack.device.value("spreading_resistance"), LEAST_OHM)
-        self.at = Nodes(lattice, stack.active is not None)
+        self.spreading_conductance = LORENZ / max(stack.device.value("spreading_resistance"), LEAST_OHM)
+        self.electron_nodes = Nodes(lattice, stack.active is not None)
         self.hottest = 0.0
         self.nodes = np.zeros(0, np.int64)  # of the last solution
         self.electrons, self.rise = np.zeros(0), np.zeros(0)  # there: of electrons and of the lattice, K
@@ -70,28 +70,30 @@ class Heat:
         self.carried = 0.0  # what electrons lead on through the counter, W
         values = conductivities(stack)
         f = HEAT_FACTOR
-        self.pad = _padding(f * self.spacing, stack.device.value("heat_padding"))
+        self.pad = _stretched_widths(f * self.spacing, stack.device.value("heat_padding"))
         self.width = [
-            np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad]) for n in self.at.cells
+            np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad])
+            for n in self.electron_nodes.cells
         ]
-        nz, ny, nx = self.at.cells
+        nz, ny, nx = self.electron_nodes.cells
         base = values[lattice.region].reshape(nz, f, ny, f, nx, f).mean(axis=(1, 3, 5))
         inside = int((lattice.region == Region.COUNTER).any(axis=(1, 2)).sum())  # planes of the counter
-        under = self._under(stack, stack.counter.thickness_nm - inside * self.spacing)
+        under = self._conductivity_below(stack, stack.counter.thickness_nm - inside * self.spacing)
         self.faces, plain = (
             window_faces(lattice.region, values, resistance, self.spacing, f)
             for resistance in (boundary(stack), 0.0)
         )
-        beside = base.mean(axis=(1, 2)) * _sideways(self.faces) / _sideways(plain)
+        beside = base.mean(axis=(1, 2)) * _in_plane_conductance(self.faces) / _in_plane_conductance(plain)
         self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
-        self.around: Surroundings | None = None
-        self.slot = np.full(self.at.plain + len(self.at.shares), -1, np.int32)  # of a place among those known
-        self.known = np.zeros(0, np.int64)  # places of which it was asked for
-        self.columns = np.empty((64, self.at.plain))  # rise of all cells for one watt in one place, K
+        self.surroundings: Surroundings | None = None
+        cells, places = self.electron_nodes.cell_count, len(self.electron_nodes.shares)
+        self.response_index = np.full(cells + places, -1, np.int32)  # of a place among those known
+        self.known_places = np.zeros(0, np.int64)  # places of which it was asked for
+        self.unit_rise = np.empty((64, cells))  # rise of all cells for one watt in one place, K
         self.response = np.empty((64, 64))  # the same at the known places alone
-        self.told = np.zeros(self.at.plain)  # rise of the cells that the rates know, K
+        self.told = np.zeros(cells)  # rise of the cells that the rates know, K
 
-    def _under(self, stack, counter_nm: float) -> np.ndarray:
+    def _conductivity_below(self, stack, counter_nm: float) -> np.ndarray:
         """Conductivity below the window, upwards: the contact, and this much of the counter above it."""
         counter = stack.counter.card.value("thermal_conductivity")
         contact = counter if stack.contact is None else stack.contact.value("thermal_conductivity")
@@ -109,23 +111,25 @@ class Heat:
         padded[n:-n, n:-n, n:-n] = base
         return padded.copy()
 
-    def learn(self, place: int) -> None:
-        """Solve the rise of the window's cells for one watt in one more place."""
-        if self.around is None:
-            self.around = Surroundings(self.kappa, self.width, self.faces)
-        count, n = len(self.known), len(self.pad)
-        if count == len(self.columns):
-            self.columns = np.concatenate([self.columns, np.empty_like(self.columns)])
+    def add_response(self, place: int) -> None:
+        """Solve the rise of the window's cells for one watt in one more place, and keep it."""
+        if self.surroundings is None:
+            self.surroundings = Surroundings(self.kappa, self.width, self.faces)
+        count, n = len(self.known_places), len(self.pad)
+        if count == len(self.unit_rise):
+            self.unit_rise = np.concatenate([self.unit_rise, np.empty_like(self.unit_rise)])
             self.response = np.pad(self.response, (0, count))
         inside = (slice(n, -n),) * 3
         source = np.zeros(self.kappa.shape)
-        source[inside] = self.at.source(place)
-        self.columns[count] = self.around.rise(source)[inside].ravel()
-        self.slot[place] = count
-        self.known = np.append(self.known, place)
-        self.response[count, : count + 1] = self.at.mean(self.known, self.columns[count])
+        source[inside] = self.electron_nodes.source(place)
+        self.unit_rise[count] = self.surroundings.rise(source)[inside].ravel()
+        self.response_index[place] = count
+        self.known_places = np.append(self.known_places, place)
+        self.response[count, : count + 1] = self.electron_nodes.mean(self.known_places, self.unit_rise[count])
         for k in range(count):  # row by row: sums must not depend on which was learned first
-            self.response[k, count : count + 1] = self.at.mean(self.known[count:], self.columns[k])
+            self.response[k, count : count + 1] = self.electron_nodes.mean(
+                self.known_places[count:], self.unit_rise[k]
+            )
 
     def solve(
         self,
@@ -147,39 +151,39 @@ class Heat:
         between two nodes goes with the difference of T^2: Newton's method from the last solution needs one or
         two steps.
         """
-        start = np.zeros(self.at.count)
+        start = np.zeros(self.electron_nodes.count)
         start[self.nodes] = self.electrons
-        heated = self.at.of(state, side, sites)
-        self.nodes, bonds, atoms = self.at.network(state, film, side, column, heated)
-        places = self.at.place(self.nodes)
-        for place in sorted(set(places[self.slot[places] < 0].tolist())):
-            self.learn(place)
-        where = self.at.number[heated]
+        heated = self.electron_nodes.of(state, side, sites)
+        self.nodes, bonds, atoms = self.electron_nodes.network(state, film, side, column, heated)
+        places = self.electron_nodes.place(self.nodes)
+        for place in sorted(set(places[self.response_index[places] < 0].tolist())):
+            self.add_response(place)
+        where = self.electron_nodes.number[heated]
         source = np.bincount(where, power_W, len(self.nodes))
-        slots = self.slot[places]
+        slots = self.response_index[places]
         lattice = self.response[slots, slots[:, None]]  # rise at the first for one watt in the second
         alone = lattice.copy()  # the same of electrons, which are the hotter the fewer atoms take their heat
         apart = np.where(atoms > 0, 1.0 / (self.exchange * np.maximum(atoms, 1)), 0.0)
         alone.flat[:: len(alone) + 1] += apart
         # bonds in parallel between the middles of two cells
-        links = across(where, siemens, ends, len(self.nodes))
-        leads = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
-        np.fill_diagonal(leads, -leads.sum(axis=1))
-        counter = np.flatnonzero(self.nodes == self.at.count - 1)
-        leads[counter, counter] += self.contact
-        hot = self._balanced(np.maximum(start[self.nodes], 0.0), alone @ source, alone @ leads)
+        links = link_conductances(where, siemens, ends, len(self.nodes))
+        conductance = -self.lorenz * self.spacing / HEAT_FACTOR * bonds - LORENZ * links
+        np.fill_diagonal(conductance, -conductance.sum(axis=1))
+        counter = np.flatnonzero(self.nodes == self.electron_nodes.count - 1)
+        conductance[counter, counter] += self.spreading_conductance
+        hot = self._newton(np.maximum(start[self.nodes], 0.0), alone @ source, alone @ conductance)
         drive = ((self.stage + hot) ** 2 - self.stage**2) / 2
-        self.electrons, self.released = hot, source - leads @ drive
-        self.carried = self.contact * float(drive[counter].sum())
+        self.electrons, self.released = hot, source - conductance @ drive
+        self.carried = self.spreading_conductance * float(drive[counter].sum())
         self.rise = lattice @ self.released
 
-    def _balanced(self, hot: np.ndarray, supplied: np.ndarray, led: np.ndarray) -> np.ndarray:
+    def _newton(self, hot: np.ndarray, supplied: np.ndarray, conductance: np.ndarray) -> np.ndarray:
         """Rise of the electrons, K, by Newton's method: hot + led (T^2 - T_stage^2) / 2 = supplied."""
         for _ in range(ROUNDS):
             kelvin = self.stage + hot
-            jacobian = led * kelvin
+            jacobian = conductance * kelvin
             jacobian.flat[:: len(jacobian) + 1] += 1.0
-            step = np.linalg.solve(jacobian, supplied - hot - led @ (kelvin**2 - self.stage**2) / 2)
+            step = np.linalg.solve(jacobian, supplied - hot - conductance @ (kelvin**2 - self.stage**2) / 2)
             # Nothing is colder than the stage: the balance goes with T^2, and has roots with T < 0 too.
             before, hot = hot, np.maximum(hot + step, 0.0)
             if np.abs(hot - before).max(initial=0.0) < SETTLED_K:
@@ -188,13 +192,14 @@ class Heat:
 
     def peak(self) -> float:
         """Largest rise of the lattice in the last solution, K; electrodes are no part of the filament."""
-        return float(self.rise[self.nodes < self.at.count - 2].max(initial=0.0))
+        return float(self.rise[self.nodes < self.electron_nodes.count - 2].max(initial=0.0))
 
     def moved(self) -> bool:
         """Whether a temperature has changed enough since `publish` for the rates to notice."""
         if not len(self.nodes):
             return self.hottest > 0.0
-        told = np.append(self.at.mean(self.at.place(self.nodes), self.told), self.hottest)
+        places = self.electron_nodes.place(self.nodes)
+        told = np.append(self.electron_nodes.mean(places, self.told), self.hottest)
         now = np.append(self.rise, self.peak())
         kelvin = self.stage + np.maximum(told, now)
         return bool((np.abs(now - told) > RATE_STEP * K_B * kelvin**2 / TYPICAL_BARRIER_EV).any())
@@ -202,8 +207,9 @@ class Heat:
     def publish(self, fields: np.ndarray) -> None:
         """Write the temperature of the sites at the last solution, K."""
         self.hottest = self.peak()
-        hk.superpose(self.columns, self.slot[self.at.place(self.nodes)], self.released, self.told)
-        hk.spread(self.told, self.stage, HEAT_FACTOR, fields, *self.shape)
+        slots = self.response_index[self.electron_nodes.place(self.nodes)]
+        hk.superpose(self.unit_rise, slots, self.released, self.told)
+        hk.set_temperatures(self.told, self.stage, fields, self.electron_nodes.grid)
 
     def cool(self) -> None:
         """No filament, no power."""
@@ -226,14 +232,14 @@ class Heat:
         return target + (self.surface - target) * math.exp((self.since_s - now_s) / self.surface_time)
 
 
-def _sideways(faces: list[np.ndarray]) -> np.ndarray:
+def _in_plane_conductance(faces: list[np.ndarray]) -> np.ndarray:
     """Conductance along each layer of the window [z], mean of y and x: cells of a row in series, rows side by
     side, per face of one cell."""
     rows = [1.0 / (1.0 / face).mean(axis=axis) for axis, face in enumerate(faces) if axis]
     return sum(row.mean(axis=1) for row in rows) / len(rows)
 
 
-def _padding(first: float, reach: float) -> np.ndarray:
+def _stretched_widths(first: float, reach: float) -> np.ndarray:
     """Widths of stretched cells, of which the last is the sink, from its middle on: at least `reach` away."""
     widths: list[float] = []
     width = first

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 class Operating:
     """Where device and circuit meet: V, A, and whether the limiter holds the current."""
 
-    voltage: float
+    voltage_device: float
     current: float
     limited: bool
 

@@ -1,22 +1,46 @@
 """Compiled passes of a closed filament: the network of its bonds, links and islands beside it."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.core.jit_cache import njit
-from kmc.solvers.tridiagonal import substitute
+from kmc.solvers.tridiagonal import solve_tridiagonal
 from kmc.system.state import COUNTER_METAL, ELECTRODE_METAL, METAL
-from kmc.transport.clusters import FLOATING, PLATED, near
-from kmc.transport.minimum_cut import ABOVE, ANODE_END, CATHODE_END, NONE, beyond, both_ways, crossed
-from kmc.transport.nearest_metal import nearest_of, plane_link, plane_starts
+from kmc.transport.clusters import FLOATING, PLATED, neighbour
+from kmc.transport.minimum_cut import (
+    ABOVE,
+    ANODE_END,
+    CATHODE_END,
+    NONE,
+    augment_through,
+    cuts_crossed,
+    side_beyond,
+)
+from kmc.transport.nearest_metal import electrode_link, nearest_on_electrode, plane_starts
+
+
+class BondGraph(NamedTuple):
+    """The n atoms of a closed filament and their bonds.
+
+    nodes int32 [n]: their sites, ascending; to int32 [n, 6]: number of the node beyond each face, ANODE_END,
+    CATHODE_END or NONE; flow int8 [n, 6]: of the maximum flow, what leaves through it; side uint8 [n]: BELOW,
+    BETWEEN or ABOVE the minimum cuts.
+    """
+
+    nodes: np.ndarray
+    to: np.ndarray
+    flow: np.ndarray
+    side: np.ndarray
 
 
 @njit
-def bonds(sites, in_organic, nodes, index, nz: int, ny: int, nx: int):
+def bonds(sites, in_organic, nodes, index, shape):
     """Number of the node beyond each face of `nodes`, int32 [n, 6]; ANODE_END, CATHODE_END or NONE."""
     out = np.full((nodes.size, 6), NONE, np.int32)
     for k in range(nodes.size):
         for d in range(6):
-            j = near(nodes[k], d, nz, ny, nx)
+            j = neighbour(nodes[k], d, shape)
             if j < 0:
                 continue
             cation = sites[j].cation
@@ -30,23 +54,24 @@ def bonds(sites, in_organic, nodes, index, nz: int, ny: int, nx: int):
 
 
 @njit
-def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, count: int, ny: int, nx: int):
+def floating_potentials(atoms, label, fields, count: int, geometry):
     """Sums over floating clusters beside a closed filament: conductance (S) and conductance times potential.
 
     float64 [count, 2] by label; each atom has one channel, to the nearest metal whose potential is known:
-    silver of the film, the electrode above (`roof` [ny, nx]) or the cathode below (`foot`).
+    silver of the film, the electrode above or the cathode below.
     """
+    reach, table, (_, ny, nx) = geometry.reach, geometry.conductance, geometry.shape
     sums, plane = np.zeros((count, 2)), ny * nx
-    lowest, highest = roof.min(), foot.max()
+    lowest, highest = geometry.anode_height.min(), geometry.cathode_height.max()
     for i in atoms:
         if label[i] < FLOATING:
             continue
         x, y, z = i % nx, i // nx % ny, i // plane
         best, there = 0.0, 0.0
         if z - highest <= reach:
-            best = plane_link(x, y, z, foot, -1, reach, table, ny, nx)
+            best = electrode_link(x, y, z, -1, geometry)
         if lowest - z <= reach:
-            above = plane_link(x, y, z, roof, 1, reach, table, ny, nx)
+            above = electrode_link(x, y, z, 1, geometry)
             if above > best:
                 best, there = above, 1.0
         for j in atoms:
@@ -63,34 +88,35 @@ def floating_potentials(atoms, label, fields, roof, foot, reach: int, table, cou
 
 
 @njit
-def bridge_network(nodes, to, side, ohmic: float, quantum: float, steps, links, weight) -> int:
+def bridge_network(graph, ohmic: float, quantum: float, shape, links, weight) -> int:
     """Bonds of the bridging cluster: links int32 [m, 3], weight S. Returns m.
 
     Columns: number of the node, that of the other end (-1 anode, -2 cathode), site of the other end. Bonds of
     the narrowest place carry one conductance quantum in series (Landauer). A stretch that is as narrow
     throughout has half of that resistance at either end, as a contact has (Sharvin).
     """
-    count = 0
+    nodes, to, count = graph.nodes, graph.to, 0
     for k in range(nodes.size):
         for d in range(6):
             m = to[k, d]
             if m == NONE or (0 <= m < k):
                 continue
             links[count, 0], links[count, 1] = k, m
-            links[count, 2] = nodes[m] if m >= 0 else near(nodes[k], d, *steps)
-            ends = crossed(to, side, k, d)
+            links[count, 2] = nodes[m] if m >= 0 else neighbour(nodes[k], d, shape)
+            ends = cuts_crossed(to, graph.side, k, d)
             weight[count] = 1.0 / (1.0 / ohmic + 0.5 * ends / quantum) if ends else ohmic
             count += 1
     return count
 
 
 @njit
-def neck_planes(nodes, to, side, plane: int) -> tuple[int, int]:
+def neck_planes(graph, plane: int) -> tuple[int, int]:
     """The plane below the bonds of the narrowest place next to the anode, and the highest that they reach."""
+    nodes, to, side = graph.nodes, graph.to, graph.side
     low, high = 1 << 30, 0
     for k in range(nodes.size):
         for d in range(6):
-            if (side[k] == ABOVE) != (beyond(to, side, k, d) == ABOVE):
+            if (side[k] == ABOVE) != (side_beyond(to, side, k, d) == ABOVE):
                 z = nodes[k] // plane
                 low = min(low, z - (d == 4))
                 high = max(high, z + (d == 5))
@@ -98,37 +124,22 @@ def neck_planes(nodes, to, side, plane: int) -> tuple[int, int]:
 
 
 @njit
-def neck_links(
-    nodes,
-    to,
-    flow,
-    side,
-    roof,
-    foot,
-    reach: int,
-    table,
-    least: float,
-    nz: int,
-    ny: int,
-    nx: int,
-    links,
-    weight,
-    count: int,
-) -> int:
+def neck_links(graph, geometry, least: float, links, weight, count: int) -> int:
     """Tunnelling links beside the narrowest place next to the anode, to its side; returns the links.
 
     One atom is one channel, which a bond there takes. As between clusters, the side with fewer decides; and
     each, the best first, needs ways of its own from both electrodes. What gives less than `least` (S) is
     left out.
     """
+    nodes, to, side = graph.nodes, graph.to, graph.side
     free = np.ones(nodes.size, np.bool_)
     for k in range(nodes.size):
         for d in range(6):
-            if crossed(to, side, k, d):
+            if cuts_crossed(to, side, k, d):
                 free[k] = False
     some = np.flatnonzero(free)
     lower, upper = some[side[some] < ABOVE], some[side[some] == ABOVE]
-    best, partner, there = nearest_across(nodes, lower, upper, roof, foot, reach, table, nz, ny, nx)
+    best, partner, there = links_across(nodes, lower, upper, geometry)
     to_silver, to_lower = lower[partner[lower] >= 0], upper[partner[upper] >= 0]
     offered = best[to_silver].sum()
     if offered > 0.0:
@@ -138,7 +149,7 @@ def neck_links(
     for a in some[np.argsort(-best[some], kind="mergesort")]:
         if best[a] < least:
             break
-        if both_ways(to, flow, reached, a, partner[a]):
+        if augment_through(to, graph.flow, reached, a, partner[a]):
             links[count, 0], links[count, 1], links[count, 2] = a, partner[a], there[a]
             weight[count] = best[a]
             count += 1
@@ -146,18 +157,19 @@ def neck_links(
 
 
 @njit
-def nearest_across(nodes, lower, upper, roof, foot, reach: int, table, nz: int, ny: int, nx: int):
-    """The best link of each atom of two sides, S [n]; whereto: number of a node, ANODE_END or CATHODE_END
-    [n]; and the site there [n]."""
+def links_across(nodes, lower, upper, geometry):
+    """The best tunnelling link of each atom of two sides, S [n]; whereto: number of a node, ANODE_END or
+    CATHODE_END [n]; and the site there [n]."""
+    reach, table, (nz, ny, nx) = geometry.reach, geometry.conductance, geometry.shape
     best, partner = np.zeros(nodes.size), np.full(nodes.size, NONE, np.int32)
     there, plane = np.full(nodes.size, -1, np.int64), ny * nx
-    for height, way_up, end, side in ((roof, 1, ANODE_END, lower), (foot, -1, CATHODE_END, upper)):
-        level = height.min() if way_up > 0 else height.max()
+    lowest, highest = geometry.anode_height.min(), geometry.cathode_height.max()
+    for level, way, end, side in ((lowest, 1, ANODE_END, lower), (highest, -1, CATHODE_END, upper)):
         for a in side:
             x, y, z = nodes[a] % nx, nodes[a] // nx % ny, nodes[a] // plane
-            if way_up * (level - z) > reach:
+            if way * (level - z) > reach:
                 continue
-            squared, site = nearest_of(x, y, z, height, way_up, reach, ny, nx)
+            squared, site = nearest_on_electrode(x, y, z, way, geometry)
             if squared <= reach * reach:
                 best[a], partner[a], there[a] = table[squared], end, site
     start = plane_starts(nodes[upper], plane, nz)
@@ -190,7 +202,7 @@ def solve_network(links, weight, level, u, tolerance: float) -> int:
         diagonal[links[k, 0]] += weight[k]
         if links[k, 1] >= 0:
             diagonal[links[k, 1]] += weight[k]
-    pivot, factor = _by_plane(links, weight, level)
+    pivot, factor = _plane_network(links, weight, level)
     energy = _apply(links, weight, u, r, True)
     r *= -1.0
     rz = _precondition(pivot, factor, level, diagonal, r, z)
@@ -211,10 +223,11 @@ def solve_network(links, weight, level, u, tolerance: float) -> int:
 
 
 @njit
-def _by_plane(links, weight, level):
-    """The network whose nodes are the planes, from the lowest on: pivots and factors [m, 1] (`substitute`).
+def _plane_network(links, weight, level):
+    """The network whose nodes are the planes, from the lowest on: pivots and factors [m, 1].
 
-    Bonds join a plane to the next. Of links beside the neck those that reach further are left out.
+    They are as `solve_tridiagonal` takes them. Bonds join a plane to the next. Of links beside the neck those
+    that reach further are left out.
     """
     lowest = level.min()
     pivot = np.zeros((level.max() - lowest + 1, 1))
@@ -240,7 +253,7 @@ def _precondition(pivot, factor, level, diagonal, r, z) -> float:
     lowest, planes, product = level.min(), np.zeros(pivot.shape), 0.0
     for k in range(r.size):
         planes[level[k] - lowest, 0] += r[k]
-    substitute(planes, factor, pivot)
+    solve_tridiagonal(planes, factor, pivot)
     for k in range(r.size):
         z[k] = r[k] / diagonal[k] + planes[level[k] - lowest, 0]
         product += r[k] * z[k]
@@ -249,7 +262,10 @@ def _precondition(pivot, factor, level, diagonal, r, z) -> float:
 
 @njit
 def _apply(links, weight, u, out, electrodes: bool) -> float:
-    """out = sum of currents out of each node; returns the power at one volt. Electrodes at 0 unless asked."""
+    """Apply the conductance matrix: out = sum of currents out of each node; returns the power at one volt.
+
+    Electrodes are at 0 unless asked.
+    """
     out[:] = 0.0
     power = 0.0
     for k in range(weight.size):

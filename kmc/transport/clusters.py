@@ -12,14 +12,18 @@ CATHODE, ANODE, BRIDGE, PLATED, FLOATING = 1, 2, 3, 4, 5
 
 
 @njit
-def near(i: int, d: int, nz: int, ny: int, nx: int) -> int:
-    """Site next to i (y and x periodic), directions as `kernels_near.neighbour`; -1 past the ends of z."""
-    return beside(i, i % nx, i // nx % ny, d, nz, ny, nx)
+def neighbour(i: int, d: int, shape) -> int:
+    """Site next to i in direction d, as `kmc.system.neighbours` has them; -1 past the ends of z.
+
+    shape: nz, ny, nx, of which y and x are periodic.
+    """
+    return neighbour_at(i, i % shape[2], i // shape[2] % shape[1], d, shape)
 
 
 @njit
-def beside(i: int, x: int, y: int, d: int, nz: int, ny: int, nx: int) -> int:
+def neighbour_at(i: int, x: int, y: int, d: int, shape) -> int:
     """The same, of a site at x and y."""
+    nz, ny, nx = shape
     plane = ny * nx
     if d == 0:
         return i - 1 if x > 0 else i + nx - 1
@@ -34,8 +38,8 @@ def beside(i: int, x: int, y: int, d: int, nz: int, ny: int, nx: int) -> int:
 
 
 @njit
-def _met(sites, in_organic, j: int) -> int:
-    """What silver meets on a site: ANODE or CATHODE, which it joins; PLATED, the organic, on which it lies;
+def _contact(sites, in_organic, j: int) -> int:
+    """What silver touches on a site: ANODE or CATHODE, which it joins; PLATED, the organic, on which it lies;
     FLOATING, silver of the film; 0, nothing."""
     cation = sites[j].cation
     if cation == ELECTRODE_METAL:
@@ -48,39 +52,39 @@ def _met(sites, in_organic, j: int) -> int:
 
 
 @njit
-def _name(met: int) -> int:
-    """Label of a cluster by what it meets, a bit for each; 0 for an island."""
-    if met >> CATHODE & 1 and met >> ANODE & 1:
+def _label_of(contacts: int) -> int:
+    """Label of a cluster by what it touches, a bit for each; 0 for an island."""
+    if contacts >> CATHODE & 1 and contacts >> ANODE & 1:
         return BRIDGE
-    if met >> ANODE & 1:
+    if contacts >> ANODE & 1:
         return ANODE
-    if met >> CATHODE & 1:
+    if contacts >> CATHODE & 1:
         return CATHODE
-    return PLATED if met >> PLATED & 1 else 0
+    return PLATED if contacts >> PLATED & 1 else 0
 
 
 @njit
-def _mark(name: int) -> int:
-    """Mark of `State.bridge` of a cluster's atoms."""
-    return IN_FILAMENT if name == BRIDGE else IN_STUMP if name != PLATED else 0
+def _bridge_mark(label: int) -> int:
+    """Mark of a cluster's atoms in `State.bridge`."""
+    return IN_FILAMENT if label == BRIDGE else IN_STUMP if label != PLATED else 0
 
 
 @njit
-def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx: int) -> int:
+def label_clusters(sites, in_organic, atoms, label, bridge, shape) -> int:
     """Label connected metal atoms (sites `atoms`, outside the organic layer); returns one past the last.
 
     Silver in the organic layer belongs to the cathode, as the counter electrode does. Silver that only lies
     on the organic (PLATED) has its potential, for the organic's carriers reach it; they carry no filament's
     current. `label` int32 [N] and `bridge` [N] (IN_FILAMENT, IN_STUMP or 0) are written on all atoms.
     """
-    following = FLOATING
+    following, nx, ny = FLOATING, shape[2], shape[1]
     stack = np.empty(atoms.size, np.int32)
     for i in atoms:
         label[i] = 0
     for first in atoms:
         if label[first] != 0:
             continue
-        top, count, met = 1, 0, 0
+        top, count, contacts = 1, 0, 0
         stack[0] = first
         label[first] = -1
         while top > count:  # breadth first; stack[:top] ends as the cluster
@@ -88,27 +92,27 @@ def label_clusters(sites, in_organic, atoms, label, bridge, nz: int, ny: int, nx
             count += 1
             x, y = i % nx, i // nx % ny
             for d in range(6):
-                j = beside(i, x, y, d, nz, ny, nx)
+                j = neighbour_at(i, x, y, d, shape)
                 if j < 0:
                     continue
-                what = _met(sites, in_organic, j)
-                met |= 1 << what
+                what = _contact(sites, in_organic, j)
+                contacts |= 1 << what
                 if what == FLOATING and label[j] == 0:
                     label[j] = -1
                     stack[top] = j
                     top += 1
-        name = _name(met)
+        name = _label_of(contacts)
         if name == 0:
             name = following
             following += 1
         for k in range(top):
             label[stack[k]] = name
-            bridge[stack[k]] = _mark(name)
+            bridge[stack[k]] = _bridge_mark(name)
     return following
 
 
 @njit
-def keep_labels(sites, in_organic, changed, label, bridge, grid) -> bool:
+def update_labels(sites, in_organic, changed, label, bridge, grid) -> bool:
     """Label the one atom that came to an open filament without islands, or went, if that is all that changed.
 
     changed: the only sites where metal may differ; label: 0 where there was none. Atoms that went and came
@@ -122,34 +126,35 @@ def keep_labels(sites, in_organic, changed, label, bridge, grid) -> bool:
         if (sites[i].cation == METAL) != (label[i] > 0):
             differ, site = differ + 1, np.int64(i)
         elif label[i] > 0:  # it went and came back
-            bridge[i] = _mark(label[i])
+            bridge[i] = _bridge_mark(label[i])
     if differ != 1:
         return differ == 0
-    met, clusters, x, y = 0, 0, site % grid.nx, site // grid.nx % grid.ny  # bits, as those of `_name`
+    shape, x, y = (grid.nz, grid.ny, grid.nx), site % grid.nx, site // grid.nx % grid.ny
+    contacts, clusters = 0, 0  # bits, as those of `_label_of`
     for d in range(6):
-        j = beside(site, x, y, d, grid.nz, grid.ny, grid.nx)
+        j = neighbour_at(site, x, y, d, shape)
         if j < 0:
             continue
-        what = _met(sites, in_organic, j)
+        what = _contact(sites, in_organic, j)
         if what == FLOATING:
             clusters |= 1 << label[j]
         else:
-            met |= 1 << what
+            contacts |= 1 << what
     if sites[site].cation != METAL:
         label[site] = 0
-        lies = met >> PLATED & 1 and clusters == 1 << PLATED  # it may be all that touched the organic
+        lies = contacts >> PLATED & 1 and clusters == 1 << PLATED  # it may be all that touched the organic
         return clusters == 0 or not (lies or parted(sites, grid, site))
-    own = _name(met | clusters)
+    own = _label_of(contacts | clusters)
     if own == 0 or own == BRIDGE or (clusters != 0 and clusters != 1 << own):
         return False
     label[site] = own
-    bridge[site] = _mark(own)
+    bridge[site] = _bridge_mark(own)
     return True
 
 
 @njit
-def sorted_out(film, label, side, fields):
-    """What is what of the film's silver.
+def classify_silver(film, label, side, fields):
+    """Sort the film's silver by what its clusters touch.
 
     side [N]: ABOVE for silver on the electrode, else BELOW. Without a filament that joins the electrodes, the
     many that lie on the organic have the cathode's unit potential.

@@ -24,7 +24,9 @@ from kmc.transport.network import Network
 DECADES = 13.0  # of tunnelling: beyond, nothing is left
 _FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it
 _CELL = 2  # sites along an edge of a cell that shares a distance
-_SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("charge", "f8")])  # of a cell: sites and sums of them
+_SOURCE = np.dtype(
+    [("some", "f8"), ("unit", "f8"), ("space_potential", "f8")]
+)  # of a cell: sites and sums of them
 
 
 class Supply:
@@ -51,56 +53,59 @@ class Supply:
         self.near_nm = -math.log10(factor) * self.decade_nm if factor > 0.0 else 0.0
         self.far_nm = min(DECADES * self.decade_nm, _FARTHEST_NM)
         self.everywhere = factor >= 1.0
-        self.rim = max(self.shape) if self.everywhere else math.ceil(self.far_nm / self.cell_nm)
+        self.reach = max(self.shape) if self.everywhere else math.ceil(self.far_nm / self.cell_nm)
         #: what is left by squared distance in cells; nothing of the last and all beyond
-        self.left = self._left(np.arange(3 * self.rim**2 + 2))
+        self.attenuation = self._attenuation(np.arange(3 * self.reach**2 + 2))
         self.anew = True  # the next look is to write all
 
     def follow(self, state: State, potential: Potential) -> None:
         """Write `state.supply` for the film's silver as the network last saw it."""
-        changed = self._look(potential.fields, potential.sheet_voltage)
+        changed = self._update_sources(potential.fields, potential.sheet_voltage)
         if self.anew:
             changed = np.arange(self.sources.shape[1])
         if len(changed) == 0:
             return
         self.anew = False
         plane = self.shape[1] * self.shape[2]
-        low = max(int(changed.min()) // plane - self.rim, 0)
-        high = min(int(changed.max()) // plane + self.rim + 1, self.shape[0])
+        low = max(int(changed.min()) // plane - self.reach, 0)
+        high = min(int(changed.max()) // plane + self.reach + 1, self.shape[0])
         nearest = [
-            nearest_cells(some.reshape(self.shape), self.rim, low, high)
+            nearest_cells(some.reshape(self.shape), self.reach, low, high)
             for some in self.sources["some"] > 0.0
         ]
         for side, (square, which) in enumerate(nearest):
             out, found = state.supply[side].reshape(self.shape)[low:high], self.sources[side][which]
-            for name in ("unit", "charge"):
+            for name in ("unit", "space_potential"):
                 out[name] = found[name] / np.maximum(found["some"], 1.0)
-            out["left"] = self.left[np.minimum(square, len(self.left) - 1)]
+            out["left"] = self.attenuation[np.minimum(square, len(self.attenuation) - 1)]
             if self.everywhere:  # of what is nearest alone, of the cathode's where both are
                 other = nearest[1 - side][0]
                 out["left"] = square <= other if side == 0 else square < other
 
-    def _left(self, square: np.ndarray) -> np.ndarray:
+    def _attenuation(self, square: np.ndarray) -> np.ndarray:
         """What tunnelling leaves at squared distances in cells."""
         apart = self.cell_nm * np.sqrt(square)
         beyond = np.maximum(apart - self.near_nm, 0.0) / self.decade_nm
         return np.where((apart < self.far_nm) & (square < square[-1]), 10.0**-beyond, 0.0)
 
-    def _look(self, fields: np.ndarray, sheet_voltage: float) -> np.ndarray:
+    def _update_sources(self, fields: np.ndarray, sheet_voltage: float) -> np.ndarray:
         """Bring the sources up to date; returns the cells whose sources or their potentials are others."""
         film = self.network.film
         label, changed = self.network.label[film], []
         if sheet_voltage != self.sheet_voltage:
             moved = np.flatnonzero(self.carriers)
-            self.fixed["charge"][0], self.sheet_voltage = sheet_voltage * self.carriers, sheet_voltage
-            self.sources["charge"][0][moved] = self.fixed["charge"][0][moved]
+            self.fixed["space_potential"][0], self.sheet_voltage = (
+                sheet_voltage * self.carriers,
+                sheet_voltage,
+            )
+            self.sources["space_potential"][0][moved] = self.fixed["space_potential"][0][moved]
             changed.append(moved)
         for side, joined in enumerate(((label < FLOATING) & (label != ANODE), label == ANODE)):
             sites = film[joined]
             cells, place = np.unique(self._cells(sites), return_inverse=True)
             every = np.union1d(cells, self.silver[side])
             now, at = self.fixed[side][every], np.searchsorted(every, cells)
-            for name in ("some", "unit", "charge"):
+            for name in ("some", "unit", "space_potential"):
                 values = None if name == "some" else fields[name][sites]
                 now[name][at] += np.bincount(place, values, len(cells))
             changed.append(every[now != self.sources[side][every]])

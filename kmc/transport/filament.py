@@ -25,7 +25,7 @@ class Heated(NamedTuple):
     siemens: np.ndarray
     ends: np.ndarray
 
-    def beside(self, other: "Heated") -> "Heated":
+    def in_parallel(self, other: "Heated") -> "Heated":
         """Both, with links of their own."""
         shift = 2 * (self.ends.max(initial=-1) // 2 + 1)
         ends = np.append(self.ends, np.where(other.ends < 0, -1, other.ends + shift))
@@ -54,7 +54,7 @@ class Path:
 
     @cached_property
     def heat(self) -> Heated:
-        """What counts of it."""
+        """Joule heat by site, of the entries that count."""
         return self._heat() if self._heat else NOT_HEATED
 
     def parallel(self, other: "Path") -> "Path":
@@ -65,7 +65,7 @@ class Path:
             self.conductance + other.conductance,
             self.bridged,
             self.gap_nm,
-            lambda: self.heat.beside(other.heat),
+            lambda: self.heat.in_parallel(other.heat),
         )
 
 
@@ -74,8 +74,8 @@ def unlinked(sites: np.ndarray, watts: np.ndarray) -> Heated:
     return Heated(sites, watts, np.zeros(len(sites)), np.full(len(sites), -1))
 
 
-def warm(found: Heated, conductance: float) -> Heated:
-    """The entries that count, their heat scaled to the conductance."""
+def counted_heat(found: Heated, conductance: float) -> Heated:
+    """Joule heat of the entries that count, scaled to add up to the conductance."""
     counts = found.watts > LEAST_SHARE * found.watts.sum()
     sites, watts, siemens, ends = (part[counts] for part in found)
     return Heated(sites.astype(np.int64), watts * (conductance / max(watts.sum(), 1e-300)), siemens, ends)

@@ -28,7 +28,6 @@ KEYS = [
 ]
 
 
-@pytest.mark.slow  # what follows changes is compiled here alone, 30 s
 @needs_peer
 def test_rows_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each shape and contrast with exactly the promised columns; each step is told."""

@@ -18,6 +18,7 @@ PEERS = Path(event_kernel.__file__).with_name("peers")
 def quick_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel of known speed in place of ours: 4 million events a second at the gas's own rate."""
     module = ModuleType("kmc.benchmarks.lattice_gas")
+    module.bonded = lambda sites: sites
     module.lattice_gas = lambda sites, rates, events, seed: (events / 4e6, events, events / sites / 0.54)
     monkeypatch.setitem(sys.modules, "kmc.benchmarks.lattice_gas", module)
 

@@ -126,7 +126,7 @@ def test_a_missed_refresh_is_seen() -> None:
     w = window(1)
     assert stale(w) == []
     ion = np.flatnonzero(w.state.rates[:, 0] * (w.state.entities["kind"] == KIND_ION))[0]
-    w.fields["charge"][neighbour(w.grid, int(w.state.entities["site"][ion]), 0)] += 1e-3
+    w.fields["space_potential"][neighbour(w.grid, int(w.state.entities["site"][ion]), 0)] += 1e-3
     assert (KIND_ION, 0) in [(kind, channel) for kind, channel, *_ in stale(w)]
 
 

@@ -37,7 +37,7 @@ PLACES = {
     "void": Region.VOID,
     "grain boundary": Region.BOUNDARY,
 }
-SHAPE, GRID, MIDDLE = (8, 8, 8), Grid(8, 8, 8, True), (4, 4, 4)
+SHAPE, GRID, MIDDLE = (8, 8, 8), Grid(8, 8, 8), (4, 4, 4)
 TIGHT_PLACE = ", between chains"
 
 

@@ -36,9 +36,7 @@ def passages(drift: float, seed: int) -> Passages:
     fields["temperature"] = 300.0
     fields["unit"] = -drift * THERMAL * np.repeat(np.arange(NZ), PLANE)
     start, times, up = NZ // 2, [], []
-    w, generator = film(
-        (NZ, 4, 4), plain_model(BARRIER_EV, ATTEMPT_HZ), start * PLANE, seed, fields=fields, wrap=False
-    )
+    w, generator = film((NZ, 4, 4), plain_model(BARRIER_EV, ATTEMPT_HZ), start * PLANE, seed, fields=fields)
     begun, origin = 0.0, start
     while len(times) < TRIALS:
         advance.advance(*w, generator, np.inf, 1, False)
@@ -117,10 +115,10 @@ def slab(drift: float, seed: int) -> tuple[Window, np.random.Generator]:
     fields["unit"] = drift * THERMAL * np.repeat(np.arange(SLAB), SIDE * SIDE)
     state = allocate(region, room, 2 * region.size)
     state.sites["cation"][: SIDE * SIDE] = COUNTER_METAL
-    w = Window(state, Grid(*shape, False), answering(fields), answering(model)[0])
+    w = Window(state, Grid(*shape), answering(fields), answering(model)[0])
     first = SIDE * SIDE + np.flatnonzero(generator.random(region.size - SIDE * SIDE) < DENSITY)
     advance.place_many(state, w.grid, KIND_ION, first.astype(np.int32))
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     state.run["unspent"] = generator.standard_exponential()
     advance.refresh_all(*w)
     return w, generator

@@ -106,9 +106,10 @@ def column(planes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
             elif all(0 <= at < n for at, n in zip(beyond, shape, strict=True)) and there[beyond]:
                 to[k, d] = index[np.ravel_multi_index(beyond, shape)]
     side = np.zeros(len(nodes), np.uint8)
-    fl.narrowest(to, np.zeros((len(nodes), 6), np.int8), side)
+    graph = bk.BondGraph(nodes, to, np.zeros((len(nodes), 6), np.int8), side)
+    fl.minimum_cut(to, graph.flow, side)
     links, weight = np.zeros((6 * len(nodes), 3), np.int32), np.zeros(6 * len(nodes))
-    count = bk.bridge_network(nodes, to, side, OHMIC, QUANTUM, shape, links, weight)
+    count = bk.bridge_network(graph, OHMIC, QUANTUM, shape, links, weight)
     unit = np.full(len(nodes), 0.3)
     bk.solve_network(links[:count], weight[:count], nodes // (shape[1] * shape[2]), unit, 1e-9)
     ends = np.append(unit, [0.0, 1.0])
@@ -168,8 +169,8 @@ def width(d: Device, atoms: np.ndarray | None = None) -> int:
     nodes = d.network.film[d.state.bridge[d.network.film] > 0] if atoms is None else atoms
     index = np.full(d.lattice.region.size, fl.NONE, np.int32)
     index[nodes] = np.arange(len(nodes))
-    to = bk.bonds(d.state.sites, d.network.in_organic, nodes, index, *d.lattice.shape)
-    return fl.narrowest(to, np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8))
+    to = bk.bonds(d.state.sites, d.network.in_organic, nodes, index, d.lattice.shape)
+    return fl.minimum_cut(to, np.zeros((len(nodes), 6), np.int8), np.zeros(len(nodes), np.uint8))
 
 
 def remove(d: Device, site: int) -> None:

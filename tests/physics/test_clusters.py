@@ -26,7 +26,7 @@ def whole(sites: np.ndarray, organic: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Labels and marks of all sites by a whole search, and one past the last label."""
     label, bridge = np.zeros(len(sites), np.int32), np.zeros(len(sites), np.uint8)
     film = np.flatnonzero((sites["cation"] == METAL) & ~organic).astype(np.int32)
-    return label, bridge, ck.label_clusters(sites, organic, film, label, bridge, *SHAPE)
+    return label, bridge, ck.label_clusters(sites, organic, film, label, bridge, SHAPE)
 
 
 def next_change(sites: np.ndarray, rng: np.random.Generator) -> int:
@@ -57,7 +57,7 @@ def follow(seed: int) -> tuple[list[bool], list[bool]]:
         changed = np.union1d(changed, back)
         bridge[changed] = rng.integers(0, 4, len(changed))  # whatever events left there
         old, (right, marks, labels) = label.copy(), whole(sites, organic)
-        kept.append(ck.keep_labels(sites, organic, changed, label, bridge, Grid(*SHAPE, False)))
+        kept.append(ck.update_labels(sites, organic, changed, label, bridge, Grid(*SHAPE)))
         others, film = np.setdiff1d(np.flatnonzero(right), changed), right > 0
         same.append(bool((right[others] == old[others]).all()))
         assert not kept[-1] or ((label == right).all() and (bridge == marks)[film].all())

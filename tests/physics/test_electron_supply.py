@@ -19,7 +19,7 @@ from kmc.simulation.simulation import SLICES_A_STEP, Simulation
 from kmc.simulation.state_dict import device_state, restore_device
 from kmc.simulation.window import Device
 from kmc.system.state import METAL
-from kmc.transport.clusters import ANODE, FLOATING, near
+from kmc.transport.clusters import ANODE, FLOATING, neighbour
 
 NEAR_NM = 1.5  # at which the cards' 1e-5 is what five decades of tunnelling leave
 DECADE_NM = 0.3
@@ -94,7 +94,7 @@ def test_electrons_have_the_potential_of_the_nearest_silver(name: str) -> None:
     sources = np.append(cathode, film)
     charge = np.where(d.network.in_organic[cathode], d.potential.sheet_voltage, 0.0)
     values = np.column_stack(
-        [np.append(np.zeros(len(cathode)), unit), np.append(charge, fields["charge"][film])]
+        [np.append(np.zeros(len(cathode)), unit), np.append(charge, fields["space_potential"][film])]
     )
     own = np.column_stack(np.unravel_index(sources, d.lattice.shape)) // 2
     shape = np.array(d.lattice.shape) // 2
@@ -105,7 +105,7 @@ def test_electrons_have_the_potential_of_the_nearest_silver(name: str) -> None:
         square = (apart**2).sum(axis=1)
         nearest = np.unique(own[square == square.min()], axis=0)
         means = [values[(own == cell).all(axis=1)].mean(axis=0) for cell in nearest]
-        here = [told[tuple(place)][name] for name in ("unit", "charge")]
+        here = [told[tuple(place)][name] for name in ("unit", "space_potential")]
         assert any(here == pytest.approx(mean, abs=1e-12) for mean in means)
 
 
@@ -159,7 +159,7 @@ def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
     places = free(d, d.lattice.room > 0)
     beside = np.array(
         [
-            any(d.state.sites["cation"][near(int(site), k, *d.lattice.shape)] >= METAL for k in range(6))
+            any(d.state.sites["cation"][neighbour(int(site), k, d.lattice.shape)] >= METAL for k in range(6))
             for site in places
         ]
     )

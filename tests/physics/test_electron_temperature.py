@@ -80,7 +80,7 @@ def test_each_atom_takes_its_share_from_the_electrons(name: str) -> None:
     d = closed(name)
     heat = d.heat
     film = d.network.filament(d.state, d.path.heat.sites)
-    atoms = heat.at.network(d.state, film, d.network.side, d.network.column, heat.nodes)[2]
+    atoms = heat.electron_nodes.network(d.state, film, d.network.side, d.network.column, heat.nodes)[2]
     assert atoms.sum() == len(film) + d.network.column.sum()
     apart = heat.electrons - heat.rise
     taken = heat.exchange * atoms * apart
@@ -121,7 +121,7 @@ def test_a_lattice_is_the_colder_the_weaker_it_is_coupled(name: str) -> None:
     film = {}
     for coupling in (5e15, 5e16, 5e17, 1e23):
         heat = closed(name, **{"electrode.electron_phonon_coupling": f"{coupling} W/m3/K"}).heat
-        film[coupling] = heat.rise[heat.nodes < heat.at.sided].max()
+        film[coupling] = heat.rise[heat.nodes < heat.electron_nodes.sided].max()
     assert (np.diff(list(film.values())[:3]) > 0.5).all()
     apart = np.abs(heat.electrons - heat.rise)
     assert (apart <= np.abs(heat.released) / heat.exchange + 0.01).all()  # a node has one atom or more
@@ -142,12 +142,16 @@ def test_film_and_column_are_joined(thickness: float) -> None:
     """
     d = closed("ogb_20nm", organic_nm=thickness)
     heat, film, column = d.heat, d.network.filament(d.state, d.path.heat.sites), d.network.column
-    nodes, bonds, _ = heat.at.network(d.state, film, d.network.side, column, np.zeros(0, np.int64))
-    assert (nodes >= heat.at.sided).sum() >= 3  # planes of the column, and both electrodes
+    nodes, bonds, _ = heat.electron_nodes.network(
+        d.state, film, d.network.side, column, np.zeros(0, np.int64)
+    )
+    assert (nodes >= heat.electron_nodes.sided).sum() >= 3  # planes of the column, and both electrodes
     assert connected_components(bonds)[0] == 1
     without = film[film >= d.network.film_floor]
     assert len(without) < len(film)
-    nodes, bonds, _ = heat.at.network(d.state, without, d.network.side, column, np.zeros(0, np.int64))
+    nodes, bonds, _ = heat.electron_nodes.network(
+        d.state, without, d.network.side, column, np.zeros(0, np.int64)
+    )
     assert connected_components(bonds)[0] == 2
 
 
@@ -172,9 +176,9 @@ def plated(name: str) -> Device:
 
 def every_node_has_atoms(d: Device, led: np.ndarray) -> bool:
     """Of those that lead or are heated, electrodes apart, if the sites `led` count among the film."""
-    heated = d.heat.at.of(d.state, d.network.side, d.path.heat.sites)
+    heated = d.heat.electron_nodes.of(d.state, d.network.side, d.path.heat.sites)
     film = d.network.filament(d.state, led)
-    atoms = d.heat.at.network(d.state, film, d.network.side, d.network.column, heated)[2]
+    atoms = d.heat.electron_nodes.network(d.state, film, d.network.side, d.network.column, heated)[2]
     return bool((atoms[:-2] > 0).all())
 
 
@@ -208,7 +212,7 @@ def test_a_column_leads_heat_as_its_planes_in_series() -> None:
     side = np.zeros(sites.size, np.uint8)
     heat.solve(state, film, side, column, *unlinked(np.array([top]), np.array([1e-9])))
     bond = heat.lorenz * heat.stage * SPACING_NM
-    hottest = heat.electrons[np.flatnonzero(heat.nodes < heat.at.count - 2)].max()
+    hottest = heat.electrons[np.flatnonzero(heat.nodes < heat.electron_nodes.count - 2)].max()
     expected = 1e-9 * (34 / 40 + 28 / 20) / bond
     assert hottest == pytest.approx(expected, rel=0.03)
     assert hottest != pytest.approx(1e-9 * 62 / 40 / bond, rel=0.06)
@@ -221,14 +225,16 @@ def test_what_is_known_does_not_depend_on_what_was_asked_first(name: str) -> Non
     What a node does to another is what that does to it, within 1 %: the control is another node's.
     """
     d = closed(name)
-    places = np.unique(d.heat.at.place(d.heat.nodes))
+    places = np.unique(d.heat.electron_nodes.place(d.heat.nodes))
     tables = []
     for order in (places, places[::-1]):
         heat = Heat(d.lattice, d.stack, d.stage)
         for place in order:
-            heat.learn(int(place))
-        tables.append(heat.response[np.ix_(heat.slot[places], heat.slot[places])])
-        assert [heat.at.source(int(k)).sum() for k in places] == pytest.approx(np.ones(len(places)))
+            heat.add_response(int(place))
+        tables.append(heat.response[np.ix_(heat.response_index[places], heat.response_index[places])])
+        assert [heat.electron_nodes.source(int(k)).sum() for k in places] == pytest.approx(
+            np.ones(len(places))
+        )
     assert tables[0].tobytes() == tables[1].tobytes()
     assert tables[0] == pytest.approx(tables[0].T, rel=0.01, abs=0.002 * tables[0].max())
     assert tables[0] != pytest.approx(np.roll(tables[0], 1, axis=0), rel=0.01, abs=0.002 * tables[0].max())

@@ -55,9 +55,9 @@ def hops(stack: Stack, kind: int, region: int, spacing_nm: float, field_V_nm: fl
     fields["temperature"] = STAGE_K
     fields["unit"] = -field_V_nm * spacing_nm * np.arange(16)[:, None, None]
     state = allocate(np.full(shape, region, np.uint8), np.zeros(shape, np.uint8), 16)
-    w = Window(state, Grid(*shape, False), fields.ravel(), model[0])
+    w = Window(state, Grid(*shape), fields.ravel(), model[0])
     advance.place_many(state, w.grid, kind, np.array([np.ravel_multi_index((8, 4, 4), shape)], np.int32))
-    state.run["voltage"] = 1.0
+    state.run["voltage_device"] = 1.0
     advance.refresh_all(*w)
     return state.rates[0, :6].copy()
 
@@ -216,7 +216,7 @@ def test_explicit_vacancies_are_distributed_as_the_accelerated_ones(name: str) -
     for site in np.random.default_rng(2).permutation(sites)[:60]:
         if w.state.sites["vacancy"][site] < 0:
             add_charge(w.state, w.grid, w.model, KIND_VACANCY, int(site))
-    w.state.run["voltage"] = 0.25
+    w.state.run["voltage_device"] = 0.25
     advance.refresh_all(*w)
     phi = 0.25 * w.fields["unit"][sites]
     found = looks(w, lambda: w.state.sites["vacancy"][sites] >= 0, 120, 4000)

@@ -32,7 +32,7 @@ def worn() -> Window:
     w = window(1)
     run(w, np.random.default_rng(11), np.inf, 6000)
     metal = w.state.sites["cation"] >= METAL
-    w.fields["unit"][metal], w.fields["charge"][metal] = 0.4, 0.01
+    w.fields["unit"][metal], w.fields["space_potential"][metal] = 0.4, 0.01
     w.state.supply[0] = (0.7, 0.3, 0.02)  # of atoms by themselves
     advance.refresh_all(*w)
     return w
@@ -54,12 +54,12 @@ def test_every_event_obeys_local_detailed_balance(worn: Window) -> None:
 @pytest.mark.parametrize(
     ("term", "name"),
     [
-        ("bonds", "diffusion of an atom"),
+        ("bonds", "surface move"),
         ("bonds", "oxidation"),
-        ("adhesion", "diffusion of an atom"),
+        ("adhesion", "surface move"),
         ("adhesion", "oxidation"),
-        ("pairs", "hop of an ion"),
-        ("pairs", "hop of a vacancy"),
+        ("pairs", "ion hop"),
+        ("pairs", "vacancy hop"),
         ("pairs", "oxidation"),
         ("pairs", "ionisation"),
         ("pairs", "exchange"),
@@ -73,7 +73,7 @@ def test_a_missing_energy_is_seen(worn: Window, term: str, name: str) -> None:
 
 def test_the_potential_counts(worn: Window) -> None:
     """Negative control: without the cost in the potential, detailed balance fails."""
-    for name in set(KINDS) - {"diffusion of an atom"}:
+    for name in set(KINDS) - {"surface move"}:
         some = [event._replace(charge_eV=0.0) for event in sample(worn, 10)[name]]
         assert max(abs(imbalance(worn, event)) for event in some) > 1e-3
 
@@ -88,7 +88,6 @@ def film(
     seed: int,
     region: np.ndarray | None = None,
     fields: np.ndarray | None = None,
-    wrap: bool = True,
 ) -> tuple[Window, np.random.Generator]:
     """A lone ion in a film without electrodes, at rates up to date."""
     generator = np.random.default_rng(seed)
@@ -97,9 +96,9 @@ def film(
         fields = np.zeros(region.size, FIELD)
         fields["temperature"] = 300.0
     state = allocate(region, np.zeros(shape, np.uint8), 16)
-    w = Window(state, Grid(*shape, wrap), fields, model[0])
+    w = Window(state, Grid(*shape), fields, model[0])
     advance.place_many(state, w.grid, KIND_ION, np.array([site], np.int32))
-    state.run["voltage"], state.run["shift_bound"] = 1.0, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 1.0, np.inf
     state.run["unspent"] = generator.standard_exponential()
     advance.refresh_all(*w)
     return w, generator
@@ -117,7 +116,7 @@ def waiting_times(count: int, stop_s: float, overspend: float = 0.0) -> np.ndarr
 
     `overspend`: the share of it that each stop spends too much of the waiting time (for a negative control).
     """
-    w, generator = film((4, 4, 4), plain_model(), 0, 21)
+    w, generator = film((1024, 4, 4), plain_model(), 512 * 16, 21)
     run_ = w.state.run
     times = np.zeros(count + 1)
     stop = stop_s
@@ -199,11 +198,11 @@ def walk(spacing_nm: float, model: np.ndarray, field_V_nm: float, count: int, se
         -model["ion_barrier"][0, Region.CORE, Region.CORE] / (K_B * 300.0)
     )
     start = nz // 2 * 16
-    w, generator = film((nz, 4, 4), model, start, seed, fields=fields, wrap=False)
+    w, generator = film((nz, 4, 4), model, start, seed, fields=fields)
     window_s, steps, previous, stop = 8.0 / rate, [], nz // 2, 0.0
     while len(steps) < count:
         if abs(previous - nz // 2) > nz // 2 - 200:
-            w, generator = film((nz, 4, 4), model, start, seed + len(steps), fields=fields, wrap=False)
+            w, generator = film((nz, 4, 4), model, start, seed + len(steps), fields=fields)
             previous, stop = nz // 2, 0.0
         stop += window_s
         while advance.advance(*w, generator, stop, 10**6, True) != advance.REACHED:
@@ -267,7 +266,7 @@ def test_local_temperature_moves_rates() -> None:
     w, _ = film((8, 8, 8), model, 73, 1)
     before = w.state.rates[0].copy()
     w.fields["temperature"][neighbour(w.grid, 73, 1)] = 500.0
-    advance.refresh_box(*w, 0, 8, 0, 8, 0, 8)
+    advance.refresh_box(*w, (0, 8, 0, 8, 0, 8))
     after = w.state.rates[0]
     assert after[1] == pytest.approx(1e12 * math.exp(-0.3 / (K_B * 400.0)), rel=1e-12)
     assert after[1] > 5 * before[1]

@@ -12,11 +12,7 @@ from small_stacks import device
 from kmc.kinetics import advance
 from kmc.kinetics.bookkeeping import drop_entity
 from kmc.kinetics.first_passage import (
-    ATOM_AT,
     BACK,
-    HOME,
-    INTO_ELECTRODE,
-    ION_AT,
     TOTAL,
     flight,
     forget,
@@ -27,8 +23,12 @@ from kmc.kinetics.transitions import apply
 from kmc.system.neighbours import decode, neighbour
 from kmc.system.parameter_tables import NO_HOP
 from kmc.system.state import (
+    ATOM_AT,
     EMPTY,
     FLIGHT_MOST,
+    HOME,
+    INTO_ELECTRODE,
+    ION_AT,
     KIND_EMITTER,
     KIND_ION,
     KIND_METAL,

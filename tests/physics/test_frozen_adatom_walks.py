@@ -33,7 +33,7 @@ def plate(
     room[2] = 1
     state = State(*map(answering, allocate(region, room, region.size)))
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = ELECTRODE_METAL
-    advance.place_many(state, Grid(*SHAPE, False), KIND_METAL, np.array(atoms, np.int32))
+    advance.place_many(state, Grid(*SHAPE), KIND_METAL, np.array(atoms, np.int32))
     fields = np.zeros(region.size, FIELD)
     fields["temperature"] = 400.0
     model = table(pairs=False)
@@ -47,7 +47,7 @@ def plate(
     model["flight"], model["reduction"] = 2, 0.3
     model["attempt"] *= speed
     model["ion_prefactor"] *= speed
-    w = Window(state, Grid(*SHAPE, False), answering(fields), answering(model)[0])
+    w = Window(state, Grid(*SHAPE), answering(fields), answering(model)[0])
     state.run["shift_bound"] = np.inf
     w.model["stroll"] = slice_s
     advance.refresh_all(*w)

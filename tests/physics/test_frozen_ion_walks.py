@@ -159,7 +159,7 @@ def test_a_refresh_strikes_off_what_it_concerns(how: str) -> None:
     assert min(edge.sum(), (~edge).sum()) > 3
     for k in [*np.flatnonzero(edge)[::3], *np.flatnonzero(~edge)[::20]]:
         own, c, b, a = w.copy(), int(z[k]), int(y[k]), int(x[k])
-        own.fields["charge"][known(w)[k]] += 0.01
+        own.fields["space_potential"][known(w)[k]] += 0.01
         assert off(own, known(own)) > 0.01
         at = {"box": (c - 1, c + 2, b - 1, b + 2, a - 1, a + 2), "near": (known(w)[[k]],), "all": ()}[how]
         getattr(advance, f"refresh_{how}")(*own, *at)
@@ -177,7 +177,7 @@ def tube(what: str) -> Window:
     model["reduction"], model["electrode"], model["exchange"] = 0.33, 0.33, NO_HOP
     w.state.sites["room"] = np.arange(w.state.sites.size) // 16 == 2
     w.state.entities["kind"][w.state.entities["kind"] == KIND_EMITTER] = 0
-    w.state.run["voltage"] = 0.03
+    w.state.run["voltage_device"] = 0.03
     return sparse(w, model, {KIND_VACANCY: what == "beside"})
 
 
@@ -248,7 +248,7 @@ def box(ions: int, upper_eV: float) -> Window:
     """Ions in a closed box with noise in its potential, whose upper half costs more; two do not repel."""
     region, fields = np.full(BOX, Region.SURFACE, np.uint8), np.zeros(512, FIELD)
     region[4:] = Region.GAP
-    fields["temperature"], fields["charge"] = 300.0, 0.02 * np.random.default_rng(3).normal(size=512)
+    fields["temperature"], fields["space_potential"] = 300.0, 0.02 * np.random.default_rng(3).normal(size=512)
     model = plain_model(0.1, 1e12)
     model["ion_energy"][0, Region.GAP] = upper_eV
     middle = REGIONS // 2  # of a region whose `screen` is one: all regions alike
@@ -308,7 +308,9 @@ def test_the_density_is_boltzmanns_and_all_of_the_time(holds: float) -> None:
     Sum by 4 standard errors (of 0.1 to 1 %), cells by chi-square. Power and negative controls: 5 meV in the
     upper half give a chi-square of some 700, and ions that do not wait have booked too much."""
     w, found, wrong = box(2, 0.04), gas(2, holds)[:, 2:], gas(2, holds, 0.035)[:, 2:]
-    one = np.exp(-(w.fields["charge"] + w.model["ion_energy"][w.state.sites["region"]]) / (K_B * 300.0))
+    one = np.exp(
+        -(w.fields["space_potential"] + w.model["ion_energy"][w.state.sites["region"]]) / (K_B * 300.0)
+    )
     both = (one * (one.sum() - one)).reshape(4, 2, 4, 2, 4, 2)  # they only exclude each other
     right = (both.sum(axis=(1, 3, 5)) / both.sum()).reshape(1, 64)
     total = found.sum(axis=1)

@@ -51,9 +51,9 @@ def point_source(above: float, below: float, floor: int) -> tuple[np.ndarray, np
     region[:floor] = Region.COUNTER
     lattice = Lattice(SPACING_NM, region, np.zeros_like(region), np.zeros(region.shape, bool))
     heat = Heat(lattice, stack, 300.0)
-    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.at.cells))
-    heat.learn(middle)
-    rise = heat.columns[0].reshape(heat.at.cells)
+    middle = int(np.ravel_multi_index((EDGE // 2 // HEAT_FACTOR,) * 3, heat.electron_nodes.cells))
+    heat.add_response(middle)
+    rise = heat.unit_rise[0].reshape(heat.electron_nodes.cells)
     return rise, (np.indices(rise.shape) - EDGE // 2 // HEAT_FACTOR) * CELL_NM
 
 
@@ -236,7 +236,7 @@ def test_cells_solved_exactly_are_those_of_the_whole() -> None:
 def test_current_times_voltage_is_the_heat_of_a_closed_filament(name: str) -> None:
     """What the filament gives to its surroundings and the heat of the leak of the whole area make I x V."""
     d = closed(name)
-    assert d.point.voltage == VOLT
+    assert d.point.voltage_device == VOLT
     leak = d.leak.current(VOLT, d.stage) * VOLT
     filament = float(d.heat.released.sum() + d.heat.carried)
     assert filament > 1e-6
@@ -265,8 +265,8 @@ def take_top(d: Device) -> None:
 def test_a_tunnelling_gap_has_power(name: str) -> None:
     """What the next test asks the heat of: the current across a gap of an atom or two; the surface warms."""
     d = opened(name)
-    assert d.path.conductance * d.point.voltage**2 > 1e-7
-    power = d.point.current * d.point.voltage
+    assert d.path.conductance * d.point.voltage_device**2 > 1e-7
+    power = d.point.current * d.point.voltage_device
     assert d.heat.surface_at(power, 1e3) == pytest.approx(d.heat.surface_resistance * power, rel=1e-9)
 
 
@@ -328,7 +328,7 @@ def test_beside_a_gap_no_electrons_are_hotter_than_kohlrauschs_bound(planes: int
     heat, (sites, watts, siemens, ends) = d.heat, d.path.heat
     film, column = d.network.filament(d.state, sites), d.network.column
     heat.exchange = 1e-30  # no lattice cools them
-    below = heat.at.of(d.state, d.network.side, sites) < heat.at.count - 2
+    below = heat.electron_nodes.of(d.state, d.network.side, sites) < heat.electron_nodes.count - 2
     found = []
     for led, warmed in ((siemens, watts), (0.0 * siemens, watts), (0.0 * siemens, 2.0 * watts * below)):
         heat.cool()
@@ -398,7 +398,7 @@ def test_temperatures_do_not_depend_on_where_newton_begins(name: str) -> None:
     """
     d = closed(name)
     heat, path = d.heat, d.path
-    power = path.heat.watts * d.point.voltage**2
+    power = path.heat.watts * d.point.voltage_device**2
     cold = heat.electrons.copy()
     heat.electrons = np.where(np.arange(len(cold)) == len(cold) // 2, -cold - 2 * heat.stage, cold)
     film = d.network.filament(d.state, path.heat.sites)

@@ -40,7 +40,7 @@ def tipped(name: str) -> tuple[Device, int]:
 def phi(d: Device) -> np.ndarray:
     """Potential of all sites, V."""
     fields = d.potential.fields
-    return d.state.run["voltage"][0] * fields["unit"] + fields["charge"]
+    return d.state.run["voltage_device"][0] * fields["unit"] + fields["space_potential"]
 
 
 def remove(d: Device, site: int) -> None:
@@ -169,7 +169,11 @@ def test_chances_to_come_back_do_not_outlive_their_potential(
     monkeypatch.setattr(d.heat, "moved", lambda: False)
     meet = d.meet
     monkeypatch.setattr(
-        d, "meet", lambda siemens: replace(meet(siemens), voltage=meet(siemens).voltage + answer * d.thermal)
+        d,
+        "meet",
+        lambda siemens: replace(
+            meet(siemens), voltage_device=meet(siemens).voltage_device + answer * d.thermal
+        ),
     )
     film = d.network.film
     far = d.state.sites["entity"][film[film // (d.grid.ny * d.grid.nx) < site // (d.grid.ny * d.grid.nx) - 6]]
@@ -191,7 +195,7 @@ def test_no_rate_is_stale_after_a_patch(name: str) -> None:
     kept = d.state.entities["total"].copy()
     d.refresh()
     assert kept == pytest.approx(d.state.entities["total"], rel=1e-12)
-    d.potential.fields["charge"] += 1e-3 * np.arange(d.lattice.sites) / d.lattice.sites
+    d.potential.fields["space_potential"] += 1e-3 * np.arange(d.lattice.sites) / d.lattice.sites
     d.refresh()
     assert np.abs(kept / np.maximum(d.state.entities["total"], 1e-300) - 1.0).max() > 1e-6
 

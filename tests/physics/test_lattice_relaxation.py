@@ -36,7 +36,7 @@ def window(shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarr
     sites["region"] = random.integers(0, KINDS, count)
     sites["cation"][random.random(count) < 0.15] = METAL
     sites["held"] = random.random(count) < 0.05
-    for name, size in (("unit", 1.0), ("charge", 0.1), ("source", 0.5)):
+    for name, size in (("unit", 1.0), ("space_potential", 0.1), ("source", 0.5)):
         fields[name] = random.uniform(-size, size, count)
     face = random.uniform(1.0, 20.0, (8, 8))
     return sites, fields, (face + face.T) / 2
@@ -88,11 +88,11 @@ def test_poisson(shape: tuple[int, int, int], box: tuple[int, ...], omega: float
     off = {}
     for sweeps in (1, 400):
         fields[:] = before
-        spill = rk.relax(sites, fields, face, *shape, box, sweeps, omega)
+        spill = rk.relax(sites, fields, face, shape, box, sweeps, omega)
         nothing = np.zeros(len(fields))
         off[sweeps] = max(
             missing(shape, sites, face, fields["unit"], nothing)[mine].max(),
-            missing(shape, sites, face, fields["charge"], fields["source"])[mine].max(),
+            missing(shape, sites, face, fields["space_potential"], fields["source"])[mine].max(),
         )
     assert off[400] < OFF
     assert off[1] > 100 * OFF
@@ -110,26 +110,10 @@ def test_vacancies_in_equilibrium(shape: tuple[int, int, int], box: tuple[int, .
     most, built_in, mu = np.array([0.0, 2.0, 5.0, 1.0, 0.0, 0.0, 0.0, 0.0]), np.full(8, 0.3), 0.05
     random, cells = np.random.default_rng(3), tuple(-(-n // factor) for n in shape)
     ions, share = random.uniform(0.0, 0.4, cells), random.uniform(0.2, 0.6, cells)
-    rk.screened(
-        sites,
-        fields,
-        face,
-        ions,
-        share,
-        factor,
-        *shape,
-        box,
-        400,
-        2,
-        1.5,
-        0.0,
-        most,
-        built_in,
-        VOLT,
-        mu,
-        THERMAL,
-    )
-    felt, here = VOLT * fields["unit"] + fields["charge"], sites["region"]
+    schedule, of_cells = rk.Schedule(400, 2, 1.5, 0.0), rk.CellIons(factor, ions, share)
+    vacancies = rk.Screen(most, built_in, VOLT, mu, THERMAL)
+    rk.screened(sites, fields, face, shape, box, schedule, of_cells, vacancies)
+    felt, here = VOLT * fields["unit"] + fields["space_potential"], sites["region"]
     screened = mine.ravel() & (most[here] > 0.0)
     places = tuple(place // factor for place in np.indices(shape))
     beside = (ions * share)[places].ravel()
@@ -142,5 +126,5 @@ def test_vacancies_in_equilibrium(shape: tuple[int, int, int], box: tuple[int, .
     shifted = charge + vacancies(mu + THERMAL) - vacancies(mu)
     assert np.abs(fields["source"] - shifted)[screened].max() > 0.1
     assert np.array_equal(fields["source"][~screened], before["source"][~screened])
-    assert missing(shape, sites, face, fields["charge"], fields["source"])[mine].max() < 1e-4
+    assert missing(shape, sites, face, fields["space_potential"], fields["source"])[mine].max() < 1e-4
     assert missing(shape, sites, face, fields["unit"], np.zeros(len(fields)))[mine].max() < OFF

@@ -103,12 +103,12 @@ def test_what_a_wide_relaxation_moved_is_seen(kind: str) -> None:
     d.potential.prepare(d.state)
     sites, fields = some(d, kind), d.potential.fields
     rough = np.random.default_rng(6).uniform(0.0, 1e-3, fields.size)
-    fields["charge"] += rough  # so that all that is relaxed moves
-    before = fields["charge"].copy()
+    fields["space_potential"] += rough  # so that all that is relaxed moves
+    before = fields["space_potential"].copy()
     d.patches.sites, d.patches.drift = sites, 1.0
     boxes = d.patches.follow(d.state, d.state.dirty[:0], VOLT, d.thermal, 0.0)
     assert boxes is not None
-    moved = (fields["charge"] != before).reshape(d.lattice.shape)
+    moved = (fields["space_potential"] != before).reshape(d.lattice.shape)
     assert moved.sum() > 0.5 * min(map(volume, boxes))
     assert (wider(moved, SEEN) <= inside(d, boxes)).all()
     if kind == "two":
@@ -134,7 +134,7 @@ def test_vacancies_may_follow_along_tangents(monkeypatch: pytest.MonkeyPatch) ->
     for tangent in (0.0, TANGENT, 10 * TANGENT):
         monkeypatch.setattr("kmc.electrostatics.potential.TANGENT", tangent)
         d.solve_fields()
-        found.append(VOLT * d.potential.fields["unit"] + d.potential.fields["charge"])
+        found.append(VOLT * d.potential.fields["unit"] + d.potential.fields["space_potential"])
     near, far = (np.abs(found[0] - other).max() / d.thermal for other in found[1:])
     assert near < 5e-3
     assert far > 2e-2
@@ -147,7 +147,7 @@ def test_a_whole_solution_is_relaxed_to_its_end(monkeypatch: pytest.MonkeyPatch)
     d = Device(build(stack, settings, stream(1, "morphology")), stack, settings, 1)
     put_silver(d, seam(d))
     assert d.path.bridged
-    d.state.run["voltage"] = 0.6
+    d.state.run["voltage_device"] = 0.6
     d.solve_fields()
 
     def potential(sweeps: int, omega: float) -> np.ndarray:
@@ -155,7 +155,7 @@ def test_a_whole_solution_is_relaxed_to_its_end(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr("kmc.electrostatics.potential.SHARPEN_OMEGA", omega)
         d.potential.publish(d.state, True)
         fields = d.potential.fields
-        return (0.6 * fields["unit"] + fields["charge"]) / d.thermal
+        return (0.6 * fields["unit"] + fields["space_potential"]) / d.thermal
 
     right = potential(400, 1.7)
     assert np.abs(potential(SHARPEN_SWEEPS, SHARPEN_OMEGA) - right).max() < 0.02

@@ -53,7 +53,7 @@ def ion_energy(d: Device, site: int) -> float:
     """Of an ion on a site, eV."""
     here = d.potential.fields[site]
     energy = d.model["ion_energy"][d.state.sites["region"][site]]
-    return float(energy + d.state.run["voltage"][0] * here["unit"] + here["charge"])
+    return float(energy + d.state.run["voltage_device"][0] * here["unit"] + here["space_potential"])
 
 
 def gain(d: Device, touching: int, alone: int) -> float:
@@ -84,7 +84,7 @@ def test_no_round_gains(name: str, hanging: bool) -> None:
     mixed = 0.0 if hanging else abs(d.potential.sheet_voltage) / d.thermal
     assert abs(gain(d, touching, alone)) <= mixed + 1e-9
     d.state.supply["unit"][side] = d.potential.fields["unit"][alone]
-    d.state.supply["charge"][side] = 0.0
+    d.state.supply["space_potential"][side] = 0.0
     assert abs(gain(d, touching, alone)) > 1.0
 
 
@@ -101,4 +101,4 @@ def test_each_side_adds_its_own(name: str) -> None:
     cathode, anode = rates(0), rates(1)
     assert rates(0, 1) == pytest.approx(cathode + anode, rel=1e-14)
     ratio = math.log(anode[1] / anode[0]) - math.log(cathode[1] / cathode[0])
-    assert ratio == pytest.approx(float(d.state.run["voltage"][0]) / d.thermal, rel=1e-9)
+    assert ratio == pytest.approx(float(d.state.run["voltage_device"][0]) / d.thermal, rel=1e-9)

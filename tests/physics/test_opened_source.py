@@ -31,7 +31,7 @@ def tipped(name: str, volts: float) -> tuple[Device, int]:
 def there(d: Device, site: int) -> float:
     """Potential of a site, V."""
     here = d.potential.fields[site]
-    return float(d.state.run["voltage"][0] * here["unit"] + here["charge"])
+    return float(d.state.run["voltage_device"][0] * here["unit"] + here["space_potential"])
 
 
 def take(d: Device, site: int) -> None:

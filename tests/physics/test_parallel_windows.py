@@ -52,7 +52,7 @@ def grow(windows: Windows) -> None:
     for device in windows:
         plane = device.grid.ny * device.grid.nx
         sites = seam(device)
-        put_silver(device, sites[sites // plane < device.network.lowest_roof - 3])
+        put_silver(device, sites[sites // plane < device.network.lowest_anode - 3])
 
 
 def alone(number: int, limit: str = FREE, **more: Any) -> Simulation:
@@ -172,7 +172,7 @@ def test_the_sum_is_held_at_the_limit_and_obeys_the_circuit() -> None:
         windows = simulation.windows
         point, leak = windows.point(), simulation.device.leak
         total = sum(device.path.conductance for device in windows)
-        seen.append((point.current, total * point.voltage + leak.current(point.voltage, 400.0)))
+        seen.append((point.current, total * point.voltage_device + leak.current(point.voltage_device, 400.0)))
         return False
 
     simulation.run(should_stop=look)
@@ -190,7 +190,7 @@ def test_windows_meet_at_one_voltage() -> None:
     simulation, _ = done(COUNT, TIGHT)
     step = start(COUNT, TIGHT)
     step.run(should_stop=lambda: step.step > 0)
-    volts = [float(device.state.run["voltage"][0]) for device in step.windows]
+    volts = [float(device.state.run["voltage_device"][0]) for device in step.windows]
     assert np.ptp(volts) < 2 * module.VOLTAGE_STEP * step.device.thermal
     assert abs(volts[0]) < VOLT
     assert simulation.finished
@@ -236,11 +236,11 @@ def spread(slices: int, seed: int) -> float:
     grow(simulation.windows)
 
     def look() -> bool:
-        found.append(np.ptp([float(device.state.run["voltage"][0]) for device in simulation.windows]))
+        found.append(np.ptp([float(device.state.run["voltage_device"][0]) for device in simulation.windows]))
         return False
 
     simulation.run(should_stop=look)
-    assert 0.0 < simulation.windows.point().voltage < 0.5
+    assert 0.0 < simulation.windows.point().voltage_device < 0.5
     return float(np.mean(found)) / simulation.device.thermal
 
 

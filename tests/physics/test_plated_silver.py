@@ -29,7 +29,7 @@ def plated(name: str, **values: object) -> tuple[Device, int]:
     atom = int(d.potential.sheet[far.argmax()]) + ny * nx
     assert far.max() > 2
     put_silver(d, np.array([atom]))
-    d.state.run["voltage"] = VOLT
+    d.state.run["voltage_device"] = VOLT
     d.solve_fields()
     return d, atom
 
@@ -44,17 +44,17 @@ def test_it_is_at_the_potential_of_the_sheet(name: str, factor: int) -> None:
     d, atom = plated(name, mesh_factor=factor)
     volts = d.potential.sheet_voltage
     assert volts > 1e-5
-    assert d.potential.fields["charge"][atom] == volts
+    assert d.potential.fields["space_potential"][atom] == volts
     assert d.potential.fields["unit"][atom] == 0.0
     grounded = (d.state.sites["cation"] == METAL) & d.network.in_organic
     assert grounded.any()
-    assert not d.potential.fields["charge"][grounded].any()
+    assert not d.potential.fields["space_potential"][grounded].any()
     above = atom + d.grid.ny * d.grid.nx
     cells = [tuple(k // factor for k in np.unravel_index(site, d.lattice.shape)) for site in (atom, above)]
     assert not d.potential.fixed[cells[0]]
     put_silver(d, np.array([above]))
     assert d.potential.fixed[cells[1]]
-    assert d.potential.charge[cells[1]] == pytest.approx(volts)
+    assert d.potential.space_potential[cells[1]] == pytest.approx(volts)
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -76,12 +76,12 @@ def test_the_mesh_alone_does_not() -> None:
 
 def off_the_lattice(d: Device, planes: tuple[int, int]) -> float:
     """How far potentials move when planes are relaxed to the end after a whole solution, V."""
-    d.state.run["voltage"] = VOLT
+    d.state.run["voltage_device"] = VOLT
     d.solve_fields()
     fields, box = d.potential.fields, (*planes, 0, d.grid.ny, 0, d.grid.nx)
-    before = VOLT * fields["unit"] + fields["charge"]
+    before = VOLT * fields["unit"] + fields["space_potential"]
     d.potential.relax(d.state, box, 600, 1.5)
-    return float(np.abs(VOLT * fields["unit"] + fields["charge"] - before).max())
+    return float(np.abs(VOLT * fields["unit"] + fields["space_potential"] - before).max())
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -105,9 +105,9 @@ def test_what_an_atom_moves_that_plates_is_relaxed(name: str, monkeypatch: pytes
             monkeypatch.setattr("kmc.simulation.window.follow_shift", lambda *given: None)
         d.follow_metal()
         assert atom in d.network.plated
-        before = VOLT * d.potential.fields["unit"] + d.potential.fields["charge"]
+        before = VOLT * d.potential.fields["unit"] + d.potential.fields["space_potential"]
         d.potential.relax(d.state, wide, 600, 1.8)
-        after = VOLT * d.potential.fields["unit"] + d.potential.fields["charge"]
+        after = VOLT * d.potential.fields["unit"] + d.potential.fields["space_potential"]
         off.append(float(np.abs(after - before).max()))
     assert max(off[:2]) < local_updates.LEAST * d.thermal
     assert off[2] > local_updates.LEAST * d.thermal or name != "ogb_20nm"
@@ -123,10 +123,10 @@ def test_an_atom_by_itself_is_born_at_the_carriers_potential(name: str) -> None:
     d.follow_metal()
     for site in (atom, atom + plane):
         here = fields[site].copy()
-        assert VOLT * here["unit"] + here["charge"] > d.potential.sheet_voltage + 0.3 * d.thermal
+        assert VOLT * here["unit"] + here["space_potential"] > d.potential.sheet_voltage + 0.3 * d.thermal
         add_metal(d.state, d.grid, fields, d.model, site)
-        born = (0.0, d.potential.sheet_voltage) if site == atom else (here["unit"], here["charge"])
-        assert (fields["unit"][site], fields["charge"][site]) == born
+        born = (0.0, d.potential.sheet_voltage) if site == atom else (here["unit"], here["space_potential"])
+        assert (fields["unit"][site], fields["space_potential"][site]) == born
         remove_metal(d.state, d.grid, fields, d.model, int(d.state.sites["entity"][site]))
 
 
@@ -149,9 +149,9 @@ def test_it_is_grounded_once_it_joins_the_column() -> None:
     new = way_to_the_column(d, atom)
     advance.place_many(d.state, d.grid, KIND_METAL, np.array(new, np.int32))
     d.trace_current()
-    assert d.potential.fields["charge"][atom] == 0.0
+    assert d.potential.fields["space_potential"][atom] == 0.0
     d.solve_fields()
-    assert d.potential.fields["charge"][atom] == 0.0
+    assert d.potential.fields["space_potential"][atom] == 0.0
 
 
 def test_a_cell_of_both_is_at_the_mean() -> None:
@@ -159,7 +159,7 @@ def test_a_cell_of_both_is_at_the_mean() -> None:
     With an electrode's sites in the cell it is less by their number."""
     d, atom = plated("ogb_20nm", mesh_factor=4)
     _, ny, nx = d.lattice.shape
-    roof = int(d.network.roof.ravel()[atom % (ny * nx)])
+    roof = int(d.network.anode_height.ravel()[atom % (ny * nx)])
     needle = np.arange(atom, (roof - 1) * ny * nx + atom % (ny * nx), ny * nx)[1:]
     put_silver(d, needle[d.state.sites["cation"][needle] == 0])
     assert set(needle) <= set(d.network.plated)
@@ -170,7 +170,7 @@ def test_a_cell_of_both_is_at_the_mean() -> None:
         if z == d.potential.mesh.first:  # the lowest atom, which does not hold it, is in it
             continue
         count = int(metal[4 * z : 4 * z + 4, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].sum())
-        assert d.potential.charge[z, y, x] == pytest.approx(volts * inside.count((z, y, x)) / count)
+        assert d.potential.space_potential[z, y, x] == pytest.approx(volts * inside.count((z, y, x)) / count)
         counts.append((inside.count((z, y, x)), count))
     assert any(own == count for own, count in counts)
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_knows_it() -> None:
     other = device(reduced("ogb_20nm"))
     restore_device(other, device_state(d))
     other.solve_fields()
-    assert other.potential.fields["charge"][atom] == d.potential.sheet_voltage
+    assert other.potential.fields["space_potential"][atom] == d.potential.sheet_voltage
 
 
 def test_what_joins_the_column_leaves_no_rate_stale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_what_joins_the_column_leaves_no_rate_stale(monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(Potential, "plate", lambda *given: plate(*given)[:0])
         add_metal(d.state, d.grid, d.potential.fields, d.model, meets[0])
         d.follow_metal()
-        assert d.potential.fields["charge"][atom] == 0.0
+        assert d.potential.fields["space_potential"][atom] == 0.0
         held = d.state.rates[d.state.entities["kind"] > 0].copy()
         advance.refresh_all(d.state, d.grid, d.potential.fields, d.model)
         now = d.state.rates[d.state.entities["kind"] > 0]

@@ -174,7 +174,7 @@ def told_without(lattice: Lattice, atoms: np.ndarray, unit: float, site: int) ->
         potential.publish(state, True)
         solutions.append((state, potential.fields))
     (state, fields), (_, without) = solutions
-    grid, model = Grid(*lattice.shape, False), build_model(stack, lattice.spacing_nm, settings())[0]
+    grid, model = Grid(*lattice.shape), build_model(stack, lattice.spacing_nm, settings())[0]
     told, _ = opened(state, grid, fields, model, site)
     near = np.array([neighbour(grid, site, d) for d in range(6)])
     return told, float(without["unit"][site]), float(fields["unit"][near].mean())
@@ -225,7 +225,7 @@ def test_a_lone_atom_between_materials_leaves_its_site_where_it_was() -> None:
     potential.prepare(state)
     potential.publish(state, True)
     model, unit = build_model(stack, lattice.spacing_nm, settings())[0], potential.fields["unit"]
-    told, _ = opened(state, Grid(*lattice.shape, False), potential.fields, model, site)
+    told, _ = opened(state, Grid(*lattice.shape), potential.fields, model, site)
     about = np.ptp(bare[[site - plane, site + plane]])
     assert abs(told - bare[site]) < 0.15 * about
     above = (bare[site + plane] - bare[site]) / (unit[site + plane] - unit[site])
@@ -266,19 +266,19 @@ def test_a_space_charge_bends_the_sites_as_it_bends_the_mesh(factor: int) -> Non
     p.hold_charge(state)
     p.solve_charge(1e-3 * factor**3 * film)
     assert p.hierarchy is not None
-    p.hierarchy.solve(p.source, p.charge, 1e-9)
+    p.hierarchy.solve(p.source, p.space_potential, 1e-9)
     p.lay_charge(state, p.ions)
     p.publish(state, True)
-    before = p.fields["charge"].copy()
+    before = p.fields["space_potential"].copy()
     box = box_of(p.shape, (36 * 24 + 12) * 24 + 12, 10)
     p.relax(state, box, 1500, 1.8)
-    with_charge = p.fields["charge"].copy()
+    with_charge = p.fields["space_potential"].copy()
     p.fields["source"] = 0.0
     p.relax(state, box, 1500, 1.8)
-    bent = np.abs(with_charge - p.fields["charge"]).max()
+    bent = np.abs(with_charge - p.fields["space_potential"]).max()
     assert bent > 0.01
     assert np.abs(with_charge - before).max() < (1e-4 if factor == 1 else 0.15 * bent)
-    assert np.abs(p.fields["charge"] - before).max() > 0.8 * bent
+    assert np.abs(p.fields["space_potential"] - before).max() > 0.8 * bent
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -390,16 +390,20 @@ def test_charges_in_a_window_have_the_potential_of_a_direct_solve(name: str) -> 
     d.solve_fields()
     p = d.potential
     matrix = operator(p).tocsc()
-    expected = splu(matrix).solve(np.where(p.fixed == 0, p.source, p.charge).ravel()).reshape(p.charge.shape)
+    expected = (
+        splu(matrix)
+        .solve(np.where(p.fixed == 0, p.source, p.space_potential).ravel())
+        .reshape(p.space_potential.shape)
+    )
     assert expected.max() > 0.05
-    assert np.abs(p.charge - expected).max() < 1e-3 * expected.max()
+    assert np.abs(p.space_potential - expected).max() < 1e-3 * expected.max()
     aside = np.roll(expected, 1, 2)  # the control: one cell further
-    assert np.abs(p.charge - aside).max() > 0.1 * expected.max()
+    assert np.abs(p.space_potential - aside).max() > 0.1 * expected.max()
     everywhere = Potential.__new__(Potential)
     everywhere.faces, everywhere.fixed = p.faces, np.zeros_like(p.fixed)
     everywhere.mesh = SimpleNamespace(link=np.zeros_like(p.mesh.link))
-    flux = (operator(everywhere).tocsr() @ p.charge.ravel())[p.fixed.ravel() == 1].sum()
-    flux -= (p.mesh.link * p.charge)[p.fixed == 0].sum()
+    flux = (operator(everywhere).tocsr() @ p.space_potential.ravel())[p.fixed.ravel() == 1].sum()
+    flux -= (p.mesh.link * p.space_potential)[p.fixed == 0].sum()
     assert -flux * EPS0 * SPACING_NM * 2 == pytest.approx(12.0, rel=1e-3)
 
 
@@ -421,7 +425,9 @@ def energy_of_two(d: Device, distances: np.ndarray, offset: int) -> np.ndarray:
     d.density[:] = 0.0
     d.density[middle // f, middle // f, (middle + offset) // f] = 1.0
     d.solve_fields()
-    phi = d.potential.fields["charge"].reshape(d.lattice.shape)[middle, middle, middle + offset + distances]
+    phi = d.potential.fields["space_potential"].reshape(d.lattice.shape)[
+        middle, middle, middle + offset + distances
+    ]
     here = int(d.lattice.region[middle, middle, middle])
     pair = d.model["screen"][here] * d.model["pair"][here] if d.model["reach"] else np.zeros(17)
     return phi + pair[np.minimum(distances**2, 16)]
@@ -480,7 +486,7 @@ def wandered(name: str, ions: int, **switches: bool) -> tuple[np.ndarray, np.nda
     d.solve_fields()
     assert d.state.run["hops"][0] > 100
     mine = d.state.entities["kind"] == KIND_ION
-    return d.state.rates[mine], d.potential.fields["charge"].copy(), d
+    return d.state.rates[mine], d.potential.fields["space_potential"].copy(), d
 
 
 @pytest.mark.parametrize("name", LAYERED)

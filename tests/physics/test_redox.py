@@ -18,7 +18,7 @@ from kmc.system.neighbours import neighbour
 from kmc.system.parameter_tables import build_model
 from kmc.system.state import FIELD, KIND_METAL, Grid, State, allocate
 
-SHAPE, GRID, MIDDLE = (8, 8, 8), Grid(8, 8, 8, True), 4 * 64 + 4 * 8 + 4
+SHAPE, GRID, MIDDLE = (8, 8, 8), Grid(8, 8, 8), 4 * 64 + 4 * 8 + 4
 WAYS = (True, False)  # oxidation, reduction
 KT = K_B * 300.0
 PHI = 0.02  # what the ion feels, V
@@ -43,7 +43,7 @@ def rates(name: str, potentials: list[float]) -> np.ndarray:
     state, fields, model = alone(name)
     around = np.array([neighbour(GRID, MIDDLE, d) for d in range(len(potentials))], np.int32)
     advance.place_many(state, GRID, KIND_METAL, around)
-    fields["charge"][around] = potentials
+    fields["space_potential"][around] = potentials
     return np.array([redox(state, GRID, fields, model, MIDDLE, PHI, way) for way in WAYS])
 
 

@@ -32,9 +32,9 @@ def window(name: str, kelvin: float = 300.0, **values: float):
 
 def at(device, voltage: float) -> np.ndarray:
     """The potential of the charge on the mesh at a device voltage."""
-    device.state.run["voltage"] = voltage
+    device.state.run["voltage_device"] = voltage
     device.solve_fields()
-    return device.potential.charge.copy()
+    return device.potential.space_potential.copy()
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_it_is_poisson_and_boltzmann_at_once(name: str, kelvin: float, voltage: 
     at(device, voltage)
     potential, vacancies = device.potential, device.vacancies
     free = potential.fixed == 0
-    left = np.where(free, potential.source - potential.hierarchy.apply(potential.charge), 0.0)
+    left = np.where(free, potential.source - potential.hierarchy.apply(potential.space_potential), 0.0)
     assert np.abs(left[free]).max() < 0.02 * np.abs(potential.source[free]).max()
     assert vacancies.number.sum() == pytest.approx(vacancies.fixed_charge.sum(), rel=1e-6)
-    groups, phi = vacancies.places, voltage * potential.unit + potential.charge
+    groups, phi = vacancies.places, voltage * potential.unit + potential.space_potential
     felt = phi.ravel()[groups.cell] * (1.0 - groups.near) + voltage * groups.near
     share = expit((vacancies.mu - felt) / (K_B * kelvin)) * free.ravel()[groups.cell]
     number = np.bincount(groups.cell, share * groups.most, minlength=free.size).reshape(free.shape)
@@ -121,7 +121,7 @@ def above_the_organic(base: int, factor: int) -> np.ndarray:
     stack = load_stack("thin_film_100nm", **{"active.vacancy_density": "2e20 1/cm^3"})
     device = Device(lattice, stack, Settings(window=7.0, mesh_factor=factor), 1)
     at(device, 0.4)
-    phi = 0.4 * device.potential.fields["unit"] + device.potential.fields["charge"]
+    phi = 0.4 * device.potential.fields["unit"] + device.potential.fields["space_potential"]
     return phi.reshape(region.shape).mean(axis=(1, 2))[base : base + 16]
 
 
@@ -159,7 +159,7 @@ def beside_silver(volts: float = 0.4, kelvin: float = 300.0, factor: int = 4) ->
     silver[: device.potential.mesh.base] = False
     some = device.lattice.mask(*ACTIVE) & (ndimage.distance_transform_edt(~silver) < 2.5) & ~silver
     fields = device.potential.fields
-    return (volts * fields["unit"] + fields["charge"])[some.ravel()]
+    return (volts * fields["unit"] + fields["space_potential"])[some.ravel()]
 
 
 def test_along_the_electrode_meshes_agree() -> None:
@@ -175,7 +175,7 @@ def test_along_the_electrode_meshes_agree() -> None:
         at(device, 0.4)
         fields, electrode = device.potential.fields, device.lattice.region == Region.ELECTRODE
         beside = device.lattice.mask(*ACTIVE) & (ndimage.distance_transform_edt(~electrode) == 1)
-        phi[factor, boxes] = (0.4 * fields["unit"] + fields["charge"])[beside.ravel()]
+        phi[factor, boxes] = (0.4 * fields["unit"] + fields["space_potential"])[beside.ravel()]
     off = {boxes: np.median(np.abs(phi[4, boxes] - phi[2, True])) for boxes in (True, False)}
     assert off[True] < 0.1 * K_B * 300.0
     assert off[False] > 0.3 * K_B * 300.0
@@ -198,7 +198,7 @@ def test_the_film_is_where_the_finest_mesh_has_it(name: str) -> None:
         beside = film & (ndimage.distance_transform_edt(d.lattice.region != Region.ELECTRODE) == 1)
         for volts in (0.6, 0.0, -0.5):
             at(d, volts)
-            phi = volts * d.potential.fields["unit"] + d.potential.fields["charge"]
+            phi = volts * d.potential.fields["unit"] + d.potential.fields["space_potential"]
             found[factor, volts] = [phi[some.ravel()].mean() / (K_B * 300.0) for some in (film, beside)]
     for volts in (0.6, 0.0, -0.5):
         (film, near), (fine, near_fine) = found[4, volts], found[1, volts]
@@ -281,7 +281,7 @@ def test_a_few_steps_find_what_is_on_a_site(
         monkeypatch.setattr("kmc.electrostatics.potential.SCREEN_SWEEPS", each)
         device = window("ogb_20nm", kelvin)
         at(device, volts)
-        ends[name] = volts * device.potential.fields["unit"] + device.potential.fields["charge"]
+        ends[name] = volts * device.potential.fields["unit"] + device.potential.fields["space_potential"]
     off = {name: np.abs(ends[name] - ends["all"]) / (K_B * kelvin) for name in ends}
     moved = off["ours"] > 0.0
     assert np.quantile(off["ours"][moved], 0.99) < most

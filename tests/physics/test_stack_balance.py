@@ -16,7 +16,7 @@ from kmc.transport.filament import unlinked
 
 EVENTS = 8  # of each kind
 # Without a perovskite there is no bromide, so no vacancy either.
-BARE_KINDS = ("hop of an ion", "diffusion of an atom", "oxidation", "ionisation")
+BARE_KINDS = ("ion hop", "surface move", "oxidation", "ionisation")
 VOLT = 0.8
 
 
@@ -54,7 +54,7 @@ def test_every_event_obeys_local_detailed_balance(name: str) -> None:
     Exact, so no power to state: eight events of each kind that the stack has.
     """
     w = busy(name)
-    warm, charge = w.fields["temperature"], w.fields["charge"]
+    warm, charge = w.fields["temperature"], w.fields["space_potential"]
     assert np.ptp(warm) > 100.0
     assert name not in LAYERED or np.ptp(charge) > 1e-3
     events = sample(w, EVENTS)
@@ -76,9 +76,9 @@ def worst(w: Window, kind: str, most: int = EVENTS, **terms: bool) -> float:
         ("ogb_20nm", "oxidation", "bonds"),
         ("ddab_20nm", "oxidation", "adhesion"),
         ("ogb_20nm", "ionisation", "pairs"),
-        ("thin_film_100nm", "diffusion of an atom", "adhesion"),
-        ("thin_film_100nm", "hop of a vacancy", "pairs"),
-        ("interlayers_only", "diffusion of an atom", "bonds"),
+        ("thin_film_100nm", "surface move", "adhesion"),
+        ("thin_film_100nm", "vacancy hop", "pairs"),
+        ("interlayers_only", "surface move", "bonds"),
     ],
 )
 def test_a_missing_energy_is_seen(name: str, kind: str, term: str) -> None:
@@ -86,9 +86,7 @@ def test_a_missing_energy_is_seen(name: str, kind: str, term: str) -> None:
     assert worst(busy(name), kind, 60, **{term: False}) > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("table", "kind"), [("ion_barrier", "hop of an ion"), ("vacancy_barrier", "hop of a vacancy")]
-)
+@pytest.mark.parametrize(("table", "kind"), [("ion_barrier", "ion hop"), ("vacancy_barrier", "vacancy hop")])
 def test_a_one_way_barrier_is_seen(table: str, kind: str) -> None:
     """Negative control: barriers between regions that are 1 meV higher one way than the other."""
     w = busy("ogb_20nm").copy()

@@ -96,7 +96,9 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
     def conductance(apart: np.ndarray) -> np.ndarray:
         distance = np.sqrt((apart**2).sum(-1))
         gap_nm = (distance - 1) * d.lattice.spacing_nm
-        return np.where((distance > 0) & (distance <= d.network.far), quantum * 10 ** (-gap_nm / decade), 0.0)
+        return np.where(
+            (distance > 0) & (distance <= d.network.tunnel_reach), quantum * 10 ** (-gap_nm / decade), 0.0
+        )
 
     region, z = d.lattice.region, np.arange(d.grid.nz)[:, None, None]
     silver = (region == Region.ORGANIC) & (d.state.sites["cation"].reshape(region.shape) == METAL)
@@ -228,7 +230,7 @@ def test_no_current_is_lost_in_a_bridge(name: str) -> None:
     whole = coo_array((np.ones(len(wide)), tuple(wide.T)), (n + 2, n + 2))
     _, piece = connected_components(whole, directed=False)
     assert piece[n] != piece[n + 1]
-    assert (weight[len(bonds) :] <= d.network.link[2]).all()  # atoms side by side are bonded
+    assert (weight[len(bonds) :] <= d.network.link_conductance[2]).all()  # atoms side by side are bonded
     unit = np.append(unit_of(d, atoms), [1.0, 0.0])
     current = weight * (unit[ends[:, 1]] - unit[ends[:, 0]])
     into = np.bincount(ends[:, 0], current, n + 2) - np.bincount(ends[:, 1], current, n + 2)
@@ -263,10 +265,10 @@ def test_the_limiter_holds_the_current_within_a_thousandth(name: str, sign: floa
     d.set_source(0.0, math.inf)
     assert point.limited
     assert point.current == pytest.approx(sign * limit, rel=1e-3)
-    through = d.path.conductance * point.voltage + d.leak.exact(point.voltage, d.stage)
+    through = d.path.conductance * point.voltage_device + d.leak.exact(point.voltage_device, d.stage)
     assert through == pytest.approx(point.current, rel=1e-3)
-    assert 0.0 < sign * point.voltage < sign * unlimited.voltage
-    assert unlimited.voltage + d.series * unlimited.current == pytest.approx(sign * 0.6, rel=1e-6)
+    assert 0.0 < sign * point.voltage_device < sign * unlimited.voltage
+    assert unlimited.voltage_device + d.series * unlimited.current == pytest.approx(sign * 0.6, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", ["bridge", "gap"])

@@ -149,7 +149,7 @@ def test_fields_that_nobody_followed_are_seen() -> None:
     """Negative control: a microvolt a site along the window makes rates stale."""
     simulation = start("ogb_20nm", "equilibrium", protocol("ogb_20nm", "equilibrium"), budget=60)
     until(simulation, 200)
-    simulation.device.potential.fields["charge"] += 1e-6 * np.arange(simulation.lattice.sites)
+    simulation.device.potential.fields["space_potential"] += 1e-6 * np.arange(simulation.lattice.sites)
     assert stale(simulation) > 1e-6
 
 
@@ -160,7 +160,7 @@ def same_bytes(a: Simulation, b: Simulation) -> list[str]:
     one, other = a.device.state, b.device.state
     both = (one.table[:, EPOCH] == one.run["epoch"]) & (other.table[:, EPOCH] == other.run["epoch"])
     out += ["table"] * (one.table[both, :EPOCH].tobytes() != other.table[both, :EPOCH].tobytes())
-    for name in ("fields", "unit", "charge", "source"):
+    for name in ("fields", "unit", "space_potential", "source"):
         if getattr(a.device.potential, name).tobytes() != getattr(b.device.potential, name).tobytes():
             out.append(name)
     mine, others = a.device.heat, b.device.heat
@@ -196,7 +196,7 @@ def test_another_trajectory_is_seen() -> None:
     other.run()
     assert "sites" in same_bytes(whole, other)
     touched = start("thin_film_100nm", "equilibrium", whole.protocol)
-    touched.device.potential.charge[4] += 1e-12
+    touched.device.potential.space_potential[4] += 1e-12
     touched.run()
     assert same_bytes(whole, touched) != []
 
@@ -245,7 +245,7 @@ def test_what_is_held_stays_held(name: str) -> None:
         remove_metal(device.state, device.grid, device.potential.fields, device.model, atom)
         device.follow_metal()
     device.solve_fields()
-    unit, charge = device.potential.fields["unit"], device.potential.fields["charge"]
+    unit, charge = device.potential.fields["unit"], device.potential.fields["space_potential"]
     assert not unit[sheet].any()
     assert set(charge[sheet]) == {device.potential.sheet_voltage}
     region = device.state.sites["region"]

@@ -5,6 +5,7 @@ import pytest
 
 from kmc.transport import tunnelling as tk
 from kmc.transport.clusters import ANODE, CATHODE, FLOATING
+from kmc.transport.nearest_metal import TunnelGeometry
 
 SHAPE, REACH = (24, 14, 12), 5
 TABLE = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(REACH**2 + 1)) - 1.0))
@@ -57,7 +58,7 @@ def test_the_nearest_of_all_is_found(seed: int) -> None:
     atoms, own, roof, foot = scattered(seed)
     best, planes = np.zeros((len(atoms), own.max() + 1)), np.zeros((len(atoms), 2))
     linked = np.zeros(len(atoms), np.bool_)
-    tk.tunnelling_links(atoms, own, roof, foot, best, planes, linked, REACH, TABLE, *SHAPE)
+    tk.tunnelling_links(atoms, own, TunnelGeometry(roof, foot, REACH, TABLE, SHAPE), best, planes, linked)
     wanted, electrodes = pair_by_pair(atoms, own, roof, foot)
     np.testing.assert_array_equal(best, wanted)
     np.testing.assert_array_equal(planes, electrodes)
@@ -70,7 +71,7 @@ def test_an_atom_out_of_reach_has_no_link() -> None:
     atoms, own = np.array([10 * 14 * 12, 16 * 14 * 12], np.int32), np.array([FLOATING, FLOATING + 1])
     roof, foot = np.full(SHAPE[1:], 23, np.int32), np.full(SHAPE[1:], 2, np.int32)
     best, planes, linked = np.zeros((2, own.max() + 1)), np.zeros((2, 2)), np.zeros(2, np.bool_)
-    tk.tunnelling_links(atoms, own, roof, foot, best, planes, linked, REACH, TABLE, *SHAPE)
+    tk.tunnelling_links(atoms, own, TunnelGeometry(roof, foot, REACH, TABLE, SHAPE), best, planes, linked)
     assert not best.any()
     assert not planes.any()
     assert not linked.any()

@@ -11,11 +11,13 @@ from small_device import Window
 from kmc.core.units import K_B
 from kmc.kinetics import advance
 from kmc.kinetics.event_rates import survives
+from kmc.kinetics.process_table import PROCESSES, process_of, reverse_of
 from kmc.kinetics.transitions import apply, hop_ion
 from kmc.system.neighbours import RETURNS, exchange_cell, neighbour, two_steps
 from kmc.system.parameter_tables import METAL_FACE
 from kmc.system.state import (
     ELECTRODE_METAL,
+    HOPS,
     ION,
     KIND_EMITTER,
     KIND_ION,
@@ -67,7 +69,9 @@ def energy(
 
 def potential(w: Window, site: int) -> float:
     """Potential at a site, V."""
-    return float(w.state.run["voltage"][0] * w.fields["unit"][site] + w.fields["charge"][site])
+    return float(
+        w.state.run["voltage_device"][0] * w.fields["unit"][site] + w.fields["space_potential"][site]
+    )
 
 
 def around(w: Window, site: int) -> float:
@@ -78,7 +82,11 @@ def around(w: Window, site: int) -> float:
     near = [j for d in range(6) if w.state.sites["cation"][j := neighbour(w.grid, site, d)] >= METAL]
     z, y, x = (k // 2 for k in np.unravel_index(site, (w.grid.nz, w.grid.ny, w.grid.nx)))
     sources = w.state.supply[:, (z * (w.grid.ny // 2) + y) * (w.grid.nx // 2) + x]
-    given = [float(w.state.run["voltage"][0] * one["unit"] + one["charge"]) for one in sources if one["left"]]
+    given = [
+        float(w.state.run["voltage_device"][0] * one["unit"] + one["space_potential"])
+        for one in sources
+        if one["left"]
+    ]
     each = [potential(w, j) for j in near] or given
     return each[0] if np.ptp(each) < 1e-12 else math.nan
 
@@ -121,7 +129,7 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
     """An event that creates or moves a charge or an atom, or None if it undoes another's, or is excluded."""
     kind, site = int(w.state.entities["kind"][entity]), int(w.state.entities["site"][entity])
     sites, warm = w.state.sites, w.fields["temperature"]
-    hop = channel < 6
+    hop = channel < HOPS
     if kind == KIND_VACANCY:
         j = two_steps(w.grid, site, channel) if hop else -1
         excluded = j < 0 or sites["vacancy"][j] >= 0
@@ -134,27 +142,25 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         excluded = kind == KIND_ION or (kind == KIND_EMITTER and sites["vacancy"][j] >= 0)
     if excluded or w.state.rates[entity, channel] == 0.0:
         return None
+    process = process_of(kind, channel)
+    undo = reverse_of(process)
+    back = channel ^ 1 if undo is process else undo.channels[0]
     between = 0.5 * (warm[site] + warm[j])
     if kind == KIND_ION or (kind == KIND_VACANCY and hop):
-        return Event(
-            "hop of an ion" if kind == KIND_ION else "hop of a vacancy",
-            entity,
-            channel,
-            j,
-            potential(w, j) - potential(w, site),
-            between,
-            channel ^ 1,
-        )
+        cost = potential(w, j) - potential(w, site)
+        return Event(process.name, entity, channel, j, cost, between, back)
     if kind == KIND_METAL and hop:
-        return Event("diffusion of an atom", entity, channel, j, 0.0, between, channel ^ 1)
+        return Event(process.name, entity, channel, j, 0.0, between, back)
     if kind == KIND_METAL:
         near = [neighbour(w.grid, site, d) for d in range(6)]
         if all(w.state.sites["cation"][j] >= METAL for j in near):
             return None  # buried
         cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site)
-        return None if math.isnan(cost) else Event("oxidation", entity, channel, site, cost, warm[site], 6)
+        return (
+            None if math.isnan(cost) else Event(process.name, entity, channel, site, cost, warm[site], back)
+        )
     cost = potential(w, j) - potential(w, site)
-    return Event("ionisation" if hop else "exchange", entity, channel, j, cost, warm[j], 7 if hop else 6)
+    return Event(process.name, entity, channel, j, cost, warm[j], back)
 
 
 def rate_of(w: Window, entity: int, channel: int, target: int) -> float:
@@ -175,7 +181,7 @@ def rate_of(w: Window, entity: int, channel: int, target: int) -> float:
 def carry_out(w: Window, event: Event) -> Window:
     """A copy of the window after the event, its rates refreshed as the kernel does."""
     after = w.copy()
-    if event.name == "hop of an ion":
+    if event.name == "ion hop":
         assert hop_ion(after.state, after.grid, after.model, event.entity, event.channel)
     else:
         assert apply(*after, np.random.default_rng(0), event.entity, event.channel, 0.0)
@@ -187,7 +193,7 @@ def imbalance(w: Window, event: Event, **terms: bool) -> float:
     """ln(forward/reverse) + energy/kT of an event: zero if it obeys local detailed balance."""
     after = carry_out(w, event)
     forward = rate_of(w, event.entity, event.channel, event.target)
-    column = "vacancy" if event.name in ("hop of a vacancy", "exchange") else "entity"
+    column = "vacancy" if event.name in ("vacancy hop", "exchange") else "entity"
     undoing = int(after.state.sites[column][event.target])
     origin = int(w.state.entities["site"][event.entity])
     reverse = rate_of(after, undoing, event.back, origin)
@@ -200,7 +206,8 @@ def imbalance(w: Window, event: Event, **terms: bool) -> float:
     return math.log(forward / reverse) + cost / (K_B * event.temperature)
 
 
-KINDS = ("hop of an ion", "hop of a vacancy", "diffusion of an atom", "oxidation", "ionisation", "exchange")
+#: Of each process and the one that undoes it the first in the table: the law is tested there and back.
+KINDS = tuple(one.name for k, one in enumerate(PROCESSES) if PROCESSES.index(reverse_of(one)) >= k)
 
 
 def sample(w: Window, most: int) -> dict[str, list[Event]]:

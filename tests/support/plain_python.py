@@ -24,7 +24,8 @@ from kmc.transport import closed_filament as bk
 from kmc.transport import clusters as ck
 from kmc.transport import minimum_cut as fl
 from kmc.transport import tunnelling as tk
-from kmc.transport.nearest_metal import nearest_cells
+from kmc.transport.filament import Heated
+from kmc.transport.nearest_metal import TunnelGeometry, nearest_cells
 
 EVENT_SHAPE = (8, 8, 8)
 SHAPE = (16, 8, 8)
@@ -59,7 +60,7 @@ def column(top: int) -> tuple[State, np.ndarray, np.ndarray]:
     state.sites["cation"][region.ravel() == Region.COUNTER] = 4
     atoms = [(z, y, 4) for z in range(2, top + 1) for y in ((3, 4) if z < 8 else (4, 5))]
     sites = np.array([np.ravel_multi_index(a, SHAPE) for a in atoms], np.int32)
-    advance.place_many(state, Grid(*SHAPE, False), KIND_METAL, sites)
+    advance.place_many(state, Grid(*SHAPE), KIND_METAL, sites)
     fields = answering(np.zeros(region.size, FIELD))
     fields["unit"] = np.repeat(np.linspace(0, 1, SHAPE[0]), SHAPE[1] * SHAPE[2])
     return state, np.sort(sites[4:]), fields
@@ -72,41 +73,26 @@ def potentials() -> dict[str, np.ndarray]:
     fixed, unit, charge = np.zeros(cells, np.uint8), np.zeros(cells), np.full(cells, 0.01)
     share = np.zeros(fixed.shape)
     start, sheet = 2 * np.arange(cells[0]), np.zeros(cells, np.uint8)
-    fk.coarsen(state.sites, fields, 2, *SHAPE, start, sheet, -1, 1, fixed, unit, share)
+    mesh = fk.Transfer(2, SHAPE, start, sheet, -1, 1)
+    fk.coarsen(state.sites, fields, mesh, fixed, unit, share)
     coefficient = np.random.default_rng(3).uniform(1.0, 20.0, cells)
     rounds = Hierarchy(*face_conductances(coefficient), None, fixed).solve(None, unit, 1e-6)
     place = (np.arange(SHAPE[0]) + 0.5) / 2 - 0.5
     below = np.floor(place).astype(np.int64)
     low, high = (np.clip(below + k, 0, cells[0] - 1) for k in (0, 1))
-    fk.prolong(state.sites, fields, 2, *SHAPE, low, high, place - below, unit, charge, True)
+    fk.prolong(state.sites, fields, mesh, (low, high, place - below), unit, charge, True)
     face = np.random.default_rng(4).uniform(1.0, 20.0, (8, 8))
-    fk.lay(state.sites, fields, charge, share, 2, *SHAPE, start)
-    spill = rk.relax(state.sites, fields, face, *SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
+    fk.lay(state.sites, fields, mesh, charge, share)
+    spill = rk.relax(state.sites, fields, face, SHAPE, (3, 13, -2, 6, 5, 11), 6, 1.3)
     box, most, built_in = (4, 12, -1, 7, 4, 12), np.linspace(0.0, 0.2, 8), np.full(8, 0.05)
-    rk.screened(
-        state.sites,
-        fields,
-        face,
-        0.1 * charge,
-        share,
-        2,
-        *SHAPE,
-        box,
-        3,
-        2,
-        1.3,
-        0.1,
-        most,
-        built_in,
-        0.4,
-        0.1,
-        0.026,
-    )
+    schedule, ions = rk.Schedule(3, 2, 1.3, 0.1), rk.CellIons(2, 0.1 * charge, share)
+    vacancies = rk.Screen(most, built_in, 0.4, 0.1, 0.026)
+    rk.screened(state.sites, fields, face, SHAPE, box, schedule, ions, vacancies)
     return {
         "fixed": fixed,
         "mesh": unit,
         "unit": np.array(fields["unit"]),
-        "charge": np.array(fields["charge"]),
+        "charge": np.array(fields["space_potential"]),
         "source": np.array(fields["source"]),
         "nearest": np.array(nearest_cells(fixed == 1, 2, 1, 6)),
         "rounds": np.array([rounds, spill]),
@@ -118,32 +104,32 @@ def currents(top: int) -> dict[str, np.ndarray]:
     state, atoms, _ = column(top)
     label, index = np.zeros((2, state.sites.size), np.int32)
     in_organic = state.sites["region"] == Region.ORGANIC
-    labels = ck.label_clusters(state.sites, in_organic, atoms, label, state.bridge, *SHAPE)
+    labels = ck.label_clusters(state.sites, in_organic, atoms, label, state.bridge, SHAPE)
     roof, foot = np.full(SHAPE[1:], 14, np.int32), np.full(SHAPE[1:], 3, np.int32)
     best, planes = np.zeros((len(atoms), labels)), np.zeros((len(atoms), 2))
     channels, matrix = np.zeros((labels, labels)), np.zeros((labels, labels))
     potential = np.linspace(0, 1, labels)
     table = 77e-6 * np.exp(-2.2 * (np.sqrt(np.arange(65)) - 1.0))
     linked = np.zeros(len(atoms), np.bool_)
-    tk.tunnelling_links(atoms, label[atoms], roof, foot, best, planes, linked, 8, table, *SHAPE)
-    tk.cluster_links(label[atoms], best, planes, channels, matrix)
-    heated = [np.zeros(2 * len(atoms) * labels, kind) for kind in (np.int64, float, float, np.int64)]
-    heated.append(
-        np.array(
-            [tk.link_ends(atoms, label[atoms], best, planes, channels, potential, roof, foot, 8, *heated)]
-        )
-    )
+    geometry, own = TunnelGeometry(roof, foot, 8, table, SHAPE), label[atoms]
+    tk.tunnelling_links(atoms, own, geometry, best, planes, linked)
+    tk.cluster_links(own, best, planes, channels, matrix)
+    none, direct = np.zeros(0, np.int64), np.zeros(0)
+    network = tk.TunnelNetwork(atoms, own, best, planes, channels, matrix, none, direct, potential)
+    kinds = (np.int64, float, float, np.int64)
+    heated = Heated(*(np.zeros(2 * len(atoms) * labels, kind) for kind in kinds))
+    ends = tk.link_heating(network, geometry, heated)
     index[atoms] = np.arange(len(atoms))
     links, weight = np.zeros((7 * len(atoms), 3), np.int32), np.zeros(7 * len(atoms))
     unit, side = np.full(len(atoms), 0.5), np.zeros(len(atoms), np.uint8)
-    to = bk.bonds(state.sites, in_organic, atoms, index, *SHAPE)
+    to = bk.bonds(state.sites, in_organic, atoms, index, SHAPE)
     flow = np.zeros((len(atoms), 6), np.int8)
-    cut = fl.narrowest(to, flow, side)
-    neck = bk.neck_planes(atoms, to, side, SHAPE[1] * SHAPE[2])
-    count = bk.bridge_network(atoms, to, side, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
+    graph, cut = bk.BondGraph(atoms, to, flow, side), fl.minimum_cut(to, flow, side)
+    neck = bk.neck_planes(graph, SHAPE[1] * SHAPE[2])
+    count = bk.bridge_network(graph, 3e-3, 77e-6, SHAPE, links, weight) if cut else 0
     if cut:
-        near = (roof, foot, 3, table, 1e-7, *SHAPE)
-        count = bk.neck_links(atoms, to, flow, side, *near, links, weight, count)
+        near = geometry._replace(reach=3)
+        count = bk.neck_links(graph, near, 1e-7, links, weight, count)
     level = atoms // (SHAPE[1] * SHAPE[2])
     rounds = bk.solve_network(links[:count], weight[:count], level, unit, 1e-6) if count else 0
     return {
@@ -151,7 +137,7 @@ def currents(top: int) -> dict[str, np.ndarray]:
         "matrix": matrix,
         "channels": channels,
         "planes": planes,
-        "ends": np.concatenate(heated),
+        "ends": np.concatenate([*heated, [ends]]),
         "links": links[:count],
         "weight": weight[:count],
         "unit": unit,

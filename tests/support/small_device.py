@@ -108,7 +108,7 @@ def window(seed: int = 1, pairs: bool = True, shape: tuple[int, int, int] = SHAP
     Works with NUMBA_DISABLE_JIT=1 too.
     """
     generator = np.random.default_rng(seed)
-    grid = Grid(*shape, False)
+    grid = Grid(*shape)
     region = generator.choice(np.array(INNER, np.uint8), shape)
     region[:2], region[-2:] = Region.COUNTER, Region.ELECTRODE
     room = (generator.random(shape) < 0.6).astype(np.uint8)
@@ -130,7 +130,7 @@ def window(seed: int = 1, pairs: bool = True, shape: tuple[int, int, int] = SHAP
         advance.place_many(state, grid, kind, sites.astype(np.int32))
     fields = potentials(shape, generator)
     out = Window(state, grid, fields, answering(table(pairs))[0])
-    state.run["voltage"], state.run["shift_bound"] = 0.3, np.inf
+    state.run["voltage_device"], state.run["shift_bound"] = 0.3, np.inf
     advance.refresh_all(*out)
     state.run["unspent"] = generator.standard_exponential()
     return out
@@ -141,9 +141,9 @@ def potentials(shape: tuple[int, int, int], generator: np.random.Generator) -> n
     fields = np.zeros(shape, FIELD)
     noise = generator.normal(size=(3, *shape))
     fields["unit"] = np.linspace(0.0, 1.0, shape[0])[:, None, None] + 0.05 * noise[0]
-    fields["charge"] = 0.02 * noise[1]
+    fields["space_potential"] = 0.02 * noise[1]
     fields["unit"][:2], fields["unit"][-2:] = 0.0, 1.0
-    fields["charge"][:2] = fields["charge"][-2:] = 0.0
+    fields["space_potential"][:2] = fields["space_potential"][-2:] = 0.0
     fields["temperature"] = 600.0 + 20.0 * noise[2]
     return answering(fields.ravel())
 

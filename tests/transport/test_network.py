@@ -59,7 +59,7 @@ def device(atoms: list[tuple[int, int, int]], tunnelling: bool = True, wall: int
     state.sites["cation"][region.ravel() == Region.ELECTRODE] = 3
     state.sites["cation"][region.ravel() == Region.COUNTER] = 4
     sites = np.array([np.ravel_multi_index(a, region.shape) for a in atoms], np.int32)
-    advance.place_many(state, Grid(*region.shape, False), KIND_METAL, sites)
+    advance.place_many(state, Grid(*region.shape), KIND_METAL, sites)
     fields = np.zeros(region.size, FIELD)
     network = Network(lattice, kmc.load_stack("ogb_20nm"), tunnelling)
     return network, network.update(state, fields), fields, sites
@@ -163,7 +163,7 @@ def test_tunnelling_reaches_as_far_as_the_cards_decade_says() -> None:
         for kind, what in ((3, Region.ELECTRODE), (4, Region.COUNTER)):
             state.sites["cation"][region.ravel() == what] = kind
         sites = np.ravel_multi_index(np.transpose(column(3, range(2, top + 1))), region.shape)
-        advance.place_many(state, Grid(*region.shape, False), KIND_METAL, sites.astype(np.int32))
+        advance.place_many(state, Grid(*region.shape), KIND_METAL, sites.astype(np.int32))
         return network.update(state, np.zeros(region.size, FIELD)).conductance
 
     network = Network(lattice, stack, True)
@@ -171,7 +171,7 @@ def test_tunnelling_reaches_as_far_as_the_cards_decade_says() -> None:
     conductances = [found(top, network) for top in range(20, 10, -1)]
     assert all(1.0 < a / b < 1.35 * loss for a, b in pairwise(conductances))
     short = Network(lattice, kmc.load_stack("ogb_20nm"), True)
-    short.link, short.decay = network.link, network.decay
+    short.link_conductance, short.decay = network.link_conductance, network.decay
     assert found(13, short) < 0.1 * 5e-9 < 5e-9 < found(13, network)
 
 
@@ -338,8 +338,8 @@ def test_an_atom_has_one_channel_to_an_electrode_and_what_is_on_it() -> None:
     """A tip two sites under the silver, an atom on that 2.2 sites away: the tip has the shorter link."""
     alone, beside = (device([*chain(12), *more])[1].conductance for more in ((), ((13, 4, 6),)))
     network = device([])[0]
-    assert alone > network.link[4]
-    assert alone <= beside < alone + 0.5 * network.link[5]
+    assert alone > network.link_conductance[4]
+    assert alone <= beside < alone + 0.5 * network.link_conductance[5]
 
 
 @pytest.mark.parametrize("gap", [2, 3, 4, 5])
@@ -352,7 +352,7 @@ def test_silver_that_hangs_from_the_electrode_takes_no_current_away(k: int, gap:
     more = {at: device([*tip, (13, *at)])[1] for at in ((3, 3), (3, 2 + k), (2 + k, 2 + k))}
     assert all(path.conductance >= bare.conductance * (1.0 - 1e-9) for path in more.values())
     assert more[3, 3].conductance > 1.3 * bare.conductance
-    assert device([])[0].link[gap**2] < (0.7 if k == 4 else 1.1) * bare.conductance
+    assert device([])[0].link_conductance[gap**2] < (0.7 if k == 4 else 1.1) * bare.conductance
     for path in more.values():
         assert path.heat.watts.sum() == pytest.approx(path.conductance)
 

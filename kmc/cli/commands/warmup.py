@@ -75,11 +75,11 @@ def compile_events() -> None:
     shape = (8, 8, 8)
     state, fields = allocate(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), 8), np.zeros(512, FIELD)
     model = build_model(load_stack("ogb_20nm"), 0.3, Settings())[0]
-    arrays = state, Grid(*shape, False), fields, model
+    arrays = state, Grid(*shape), fields, model
     advance.advance(*arrays, np.random.default_rng(0), 0.0, 1, False)
     advance.settle_all(*arrays[:2])
     advance.refresh_near(*arrays, np.zeros(1, np.int64))
-    advance.refresh_box(*arrays, 0, 1, 0, 1, 0, 1)
+    advance.refresh_box(*arrays, (0, 1, 0, 1, 0, 1))
 
 
 def compile_run(vacancies: str, events: Callable[[], None]) -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from kmc.solvers.multigrid.coarsening import components
+from kmc.solvers.multigrid.coarsening import aggregate
 from kmc.solvers.multigrid.hierarchy import HELD, WITHIN, children, inlined, inner, kernel, links_of
 
 
 @inlined
-def _add(to, face, g, n, j, f, v):
+def _add_link(to, face, g, n, j, f, v):
     """Add v to the link to node j through face f in a list of n; its length, or -1 where it is full."""
     for q in range(n):
         if to[q] == j and face[q] == f:
@@ -20,7 +20,7 @@ def _add(to, face, g, n, j, f, v):
 
 
 @inner
-def _store(m, i, n, sink, to, face, g):
+def _store_links(m, i, n, sink, to, face, g):
     """Write the links and the sink of coarse node i; whether anything is new."""
     e = i - m.node[1]
     new = m.links[e] != n or m.sink[i] != sink
@@ -36,8 +36,8 @@ def _store(m, i, n, sink, to, face, g):
 
 
 @inner
-def couple(m, k, box, changed):
-    """Links and sinks of the nodes of mesh k + 1 in a box of its blocks, from mesh k.
+def couple_coarse(m, k, box, changed):
+    """Coarse operator: links and sinks of the nodes of mesh k + 1 in a box of its blocks, from mesh k.
 
     Writes the box of blocks in which something changed into `changed` (z0 = z1: none). False: too few links.
     """
@@ -65,18 +65,22 @@ def couple(m, k, box, changed):
                         if there == here:
                             continue
                         if there == HELD:
-                            sink[s] += g[e] / (1.0 + (m.way[f, e1] if f != WITHIN else 0.0))
+                            sink[s] += g[e] / (1.0 + (m.centre_to_face[f, e1] if f != WITHIN else 0.0))
                         elif f == WITHIN or (there - first) % blocks == 0:
-                            n[s] = _add(ends[s], sides[s], sums[s], n[s], there, WITHIN, g[e])
+                            n[s] = _add_link(ends[s], sides[s], sums[s], n[s], there, WITHIN, g[e])
                         else:
-                            v = g[e] / (1.0 + m.way[f, e1] + m.way[f ^ 1, there - m.node[1]])
-                            n[s] = _add(ends[s], sides[s], sums[s], n[s], there, f, v)
+                            v = g[e] / (
+                                1.0 + m.centre_to_face[f, e1] + m.centre_to_face[f ^ 1, there - m.node[1]]
+                            )
+                            n[s] = _add_link(ends[s], sides[s], sums[s], n[s], there, f, v)
                 new = m.sink[first] != m.sink[first]
                 m.sink[first] = 0.0 if new else m.sink[first]
                 for s in range(m.nodes[m.block[k + 1] + block]):
                     if n[s] < 0:
                         return False
-                    new = _store(m, first + s * blocks, n[s], sink[s], ends[s], sides[s], sums[s]) or new
+                    new = (
+                        _store_links(m, first + s * blocks, n[s], sink[s], ends[s], sides[s], sums[s]) or new
+                    )
                 if new:
                     _widen(changed, zc, yy, xx)
     return True
@@ -103,7 +107,7 @@ def _clip(box, shape):
 
 
 @inner
-def _halve(box, fine, coarse):
+def _coarse_box(box, fine, coarse):
     """The box of coarse blocks that hold a box of fine ones."""
     for ax in range(3):
         if coarse[ax] < fine[ax]:
@@ -118,6 +122,7 @@ def _halve(box, fine, coarse):
 
 @inner
 def _grow(box, below, above, shape):
+    """Widen a box by some blocks on its lower and upper sides."""
     for ax in range(3):
         box[2 * ax] -= below
         box[2 * ax + 1] += above
@@ -125,7 +130,7 @@ def _grow(box, below, above, shape):
 
 
 @inner
-def _load(m, gz, gy, gx, d, fixed, box):
+def _load_coefficients(m, gz, gy, gx, d, fixed, box):
     """Copy coefficients, sinks and held cells of a box of cells.
 
     Faces between two held cells are left out: nothing depends on them, but at an electrode's conductance
@@ -147,7 +152,7 @@ def _load(m, gz, gy, gx, d, fixed, box):
 
 
 @inner
-def _finish(m, box):
+def _set_diagonals(m, box):
     """Largest link and inverse diagonal of a box of cells."""
     _nz, ny, nx = m.shape[0]
     to, face, g = m.lists[0], m.lists[1], m.row
@@ -173,16 +178,16 @@ def update(m, gz, gy, gx, d, fixed, work, changed):
     slots that it takes, or (-1, 0) for links.
     """
     _grow(work, 1, 0, m.shape[0])
-    _load(m, gz, gy, gx, d, fixed, work)
+    _load_coefficients(m, gz, gy, gx, d, fixed, work)
     _grow(work, 0, 1, m.shape[0])
-    _finish(m, work)
+    _set_diagonals(m, work)
     for k in range(m.shape.shape[0] - 1):
-        _halve(work, m.shape[k], m.shape[k + 1])
-        slots = components(m, k, work)
+        _coarse_box(work, m.shape[k], m.shape[k + 1])
+        slots = aggregate(m, k, work)
         if slots > m.slots[k + 1]:
             return k + 1, slots
         _grow(work, 1, 1, m.shape[k + 1])
-        if not couple(m, k, work, changed):
+        if not couple_coarse(m, k, work, changed):
             return -1, 0
         if changed[0] == changed[1]:
             break

@@ -5,10 +5,37 @@ summed first (vectorised), then the line is worked on. gz is 0 beyond both ends 
 in for its missing neighbour.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from kmc.solvers.multigrid.cycle import cycle, prolong, restrict
-from kmc.solvers.multigrid.hierarchy import beside, cell_face, inlined, inner, kernel
+from kmc.solvers.multigrid.hierarchy import inlined, inner, kernel
+
+
+class Cells(NamedTuple):
+    """The finest mesh, of nz, ny, nx cells, flat, as in `Meshes`.
+
+    gz float64 [cells + plane], gy, gx [cells]: conductances of the faces; sink, inverse [cells]; row float64
+    [2 nx]: scratch.
+    """
+
+    gz: np.ndarray
+    gy: np.ndarray
+    gx: np.ndarray
+    sink: np.ndarray
+    inverse: np.ndarray
+    row: np.ndarray
+    nz: int
+    ny: int
+    nx: int
+
+
+@inlined
+def _cells(m):
+    """The finest of all meshes."""
+    nz, ny, nx = m.shape[0]
+    return Cells(m.gz, m.gy, m.gx, m.sink, m.inverse, m.row, nz, ny, nx)
 
 
 @inlined
@@ -22,10 +49,11 @@ def _neighbours(k, nz, ny, nx):
 
 
 @inlined
-def _from_sides(gz, gy, b, u, t, k, nz, ny, nx):
-    """t = b + conductance times u of the neighbouring lines."""
-    a, below, above, before, behind = _neighbours(k, nz, ny, nx)
-    e, plane = a + nx, ny * nx
+def _from_neighbours(cells, b, u, k):
+    """Write b + conductance times u of the lines beside line k into the scratch row."""
+    gz, gy, t, nx = cells.gz, cells.gy, cells.row, cells.nx
+    a, below, above, before, behind = _neighbours(k, cells.nz, cells.ny, nx)
+    e, plane = a + nx, cells.ny * nx
     br, ul, uh = b[a:e], u[below : below + nx], u[above : above + nx]
     vl, vh = u[before : before + nx], u[behind : behind + nx]
     gl, gh, hl, hh = gz[a:e], gz[a + plane : e + plane], gy[before : before + nx], gy[a:e]
@@ -34,7 +62,7 @@ def _from_sides(gz, gy, b, u, t, k, nz, ny, nx):
 
 
 @inlined
-def _every_other(t, u, g, inverse, first, nx):
+def _relax_every_other(t, u, g, inverse, first, nx):
     """Gauss-Seidel on every other cell of a line: none waits for the one before."""
     last = nx - 1
     if first == 0 and inverse[0] > 0.0:
@@ -47,27 +75,29 @@ def _every_other(t, u, g, inverse, first, nx):
 
 
 @inner
-def _sweep(gz, gy, gx, inverse, b, u, t, nz, ny, nx, reverse):
-    """See `sweep`."""
-    for q in range(nz * ny):
-        k = nz * ny - 1 - q if reverse else q
-        _from_sides(gz, gy, b, u, t, k, nz, ny, nx)
+def _sweep(cells, b, u, reverse):
+    """Gauss-Seidel over all lines of cells, see `sweep`."""
+    nx, lines, t, gx, inverse = cells.nx, cells.nz * cells.ny, cells.row, cells.gx, cells.inverse
+    for q in range(lines):
+        k = lines - 1 - q if reverse else q
+        _from_neighbours(cells, b, u, k)
         a, f = k * nx, (k + 1) * nx
-        _every_other(t, u[a:f], gx[a:f], inverse[a:f], 1 if reverse else 0, nx)
-        _every_other(t, u[a:f], gx[a:f], inverse[a:f], 0 if reverse else 1, nx)
+        _relax_every_other(t, u[a:f], gx[a:f], inverse[a:f], 1 if reverse else 0, nx)
+        _relax_every_other(t, u[a:f], gx[a:f], inverse[a:f], 0 if reverse else 1, nx)
 
 
 @inner
 def sweep(m, b, u, reverse):
     """One Gauss-Seidel sweep, line after line, or its transpose; held cells keep their u."""
-    nz, ny, nx = m.shape[0]
-    _sweep(m.gz, m.gy, m.gx, m.inverse, b, u, m.row, nz, ny, nx, reverse)
+    _sweep(_cells(m), b, u, reverse)
 
 
 @inner
-def _defect(gz, gy, gx, sink, inverse, b, u, r, row, nz, ny, nx):
-    """See `defect`. Sums go along lines, cell by cell, so that they are vectorised."""
-    plane, last, e, w = ny * nx, nx - 1, row[:nx], row[nx : 2 * nx]
+def _defect(cells, b, u, r):
+    """Residual and energy, see `defect`. Sums go along lines, cell by cell, so that they are vectorised."""
+    gz, gy, gx, sink, inverse = cells.gz, cells.gy, cells.gx, cells.sink, cells.inverse
+    nz, ny, nx = cells.nz, cells.ny, cells.nx
+    plane, last, e, w = ny * nx, nx - 1, cells.row[:nx], cells.row[nx : 2 * nx]
     for x in range(nx):
         e[x], w[x] = 0.0, 0.0
     for k in range(nz * ny):
@@ -109,8 +139,7 @@ def defect(m, b, u, r):
     Returns the energy of u, sum over faces of g (u_i - u_j)^2 + sum of sink u^2, and sum of r^2 / diagonal.
     Faces between two held cells have no g here.
     """
-    nz, ny, nx = m.shape[0]
-    return _defect(m.gz, m.gy, m.gx, m.sink, m.inverse, b, u, r, m.row, nz, ny, nx)
+    return _defect(_cells(m), b, u, r)
 
 
 @kernel
@@ -136,23 +165,6 @@ def harmonic_near(gz, gy, gx, c, box, spacing):
                 gx[z, y, x] = _harmonic(c[z, y, x], c[z, y, (x + 1) % nx], spacing)
                 if z < nz - 1:
                     gz[z, y, x] = _harmonic(c[z, y, x], c[z + 1, y, x], spacing)
-
-
-@kernel
-def energy_near(m, u, box):
-    """Energy of the sinks of a box of cells (y, x may wrap) and of their faces up each axis."""
-    nz, ny, nx = m.shape[0]
-    total = 0.0
-    for z in range(box[0], box[1]):
-        for yy in range(box[2], box[3]):
-            for xx in range(box[4], box[5]):
-                i = (z * ny + yy % ny) * nx + xx % nx
-                total += m.sink[i] * u[i] * u[i]
-                for f in range(1, 6, 2):
-                    j = beside(i, f, nz, ny, nx)
-                    if j >= 0:
-                        total += cell_face(m, i, j, f) * (u[j] - u[i]) ** 2
-    return total
 
 
 @inner

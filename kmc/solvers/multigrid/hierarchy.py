@@ -3,8 +3,8 @@
 The finest mesh has one node a cell and its face conductances. On the next ones a block of 2 x 2 x 2 blocks
 holds a node for each of its strongly coupled components: a filament and the insulator beside it stay apart,
 so do two filaments. A link between nodes conducts what all finer links between them do, in series with the
-ways from the nodes' middles to the face. All of it is a function of the coefficients nearby, so that a local
-update gives the bytes of new meshes.
+resistances from the nodes' middles to the face. All of it is a function of the coefficients nearby, so that a
+local update gives the bytes of new meshes.
 """
 
 from typing import NamedTuple
@@ -49,7 +49,8 @@ class Meshes(NamedTuple):
     to: np.ndarray  # int32 [most links, coarse nodes]
     face: np.ndarray  # uint8 [most links, coarse nodes]
     g: np.ndarray  # float64 [most links, coarse nodes]
-    way: np.ndarray  # float64 [6, coarse nodes]: from the middle to a face, over all that leaves there
+    #: float64 [6, coarse nodes]: resistance from the middle to a face, times all that leaves there
+    centre_to_face: np.ndarray
     u: np.ndarray  # float64 per node: work
     b: np.ndarray
     p: np.ndarray  # float64 [cells]: work
@@ -122,31 +123,7 @@ def shapes_of(shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
 
 
 @inlined
-def beside(i, f, nz, ny, nx):
-    """Block next to block i through face f, y and x periodic; -1 beyond an end and along an axis of one."""
-    plane = ny * nx
-    if f < 2:
-        j = i + plane if f == 1 else i - plane
-        return j if 0 <= j < nz * plane else -1
-    n, stride, p = (ny, nx, (i // nx) % ny) if f < 4 else (nx, 1, i % nx)
-    if n == 1:
-        return -1
-    if f % 2 == 1:
-        return i + stride if p < n - 1 else i - (n - 1) * stride
-    return i - stride if p > 0 else i + (n - 1) * stride
-
-
-@inlined
-def cell_face(m, i, j, f):
-    """Conductance of the face f of cell i, which leads to cell j."""
-    if f < 2:
-        return m.gz[j if f == 1 else i]
-    a = i if f % 2 == 1 else j
-    return m.gy[a] if f < 4 else m.gx[a]
-
-
-@inlined
-def _put(m, j, f, v, n, to, face, g):
+def _put_link(m, j, f, v, n, to, face, g):
     """Write a link of a cell to cell j through face f as number n; returns the number of the next."""
     if v > 0.0:
         to[n] = j if m.nodes[j] else HELD
@@ -168,17 +145,17 @@ def links_of(m, k, i, to, face, g):
     line, plane = np.int64(np.uint32(i) // np.uint32(nx)), ny * nx  # 32 bits: half the time
     x, y, n = i - line * nx, np.int64(np.uint32(line) % np.uint32(ny)), 0
     if i >= plane:
-        n = _put(m, i - plane, 0, m.gz[i], n, to, face, g)
+        n = _put_link(m, i - plane, 0, m.gz[i], n, to, face, g)
     if i + plane < m.gy.size:
-        n = _put(m, i + plane, 1, m.gz[i + plane], n, to, face, g)
+        n = _put_link(m, i + plane, 1, m.gz[i + plane], n, to, face, g)
     if ny > 1:
         j = i - nx if y > 0 else i + plane - nx
-        n = _put(m, j, 2, m.gy[j], n, to, face, g)
-        n = _put(m, i + nx if y < ny - 1 else i + nx - plane, 3, m.gy[i], n, to, face, g)
+        n = _put_link(m, j, 2, m.gy[j], n, to, face, g)
+        n = _put_link(m, i + nx if y < ny - 1 else i + nx - plane, 3, m.gy[i], n, to, face, g)
     if nx > 1:
         j = i - 1 if x > 0 else i + nx - 1
-        n = _put(m, j, 4, m.gx[j], n, to, face, g)
-        n = _put(m, i + 1 if x < nx - 1 else i + 1 - nx, 5, m.gx[i], n, to, face, g)
+        n = _put_link(m, j, 4, m.gx[j], n, to, face, g)
+        n = _put_link(m, i + 1 if x < nx - 1 else i + 1 - nx, 5, m.gx[i], n, to, face, g)
     return n
 
 

@@ -11,16 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.solvers.multigrid.coarse_links import update
-from kmc.solvers.multigrid.finest_level import conjugate_gradients, energy_near, harmonic_near, residual
-from kmc.solvers.multigrid.hierarchy import Meshes, allocate, shapes_of
-from kmc.solvers.multigrid.near import check, follow
-from kmc.solvers.multigrid.near_mesh import STAGES, Window, window
+from kmc.solvers.multigrid.finest_level import conjugate_gradients, harmonic_near, residual
+from kmc.solvers.multigrid.hierarchy import allocate, shapes_of
 
 Box = tuple[int, int, int, int, int, int]
 
 SWEEPS = 2  # Gauss-Seidel sweeps before and after on the coarse meshes: they cost little
 SLOTS, LINKS = 4, 27  # nodes of a block, links of a node: what there is room for at first
-LOCAL_SHARE = 0.25  # of the error asked for: what a local solve may leave
 
 
 def face_conductances(
@@ -66,7 +63,6 @@ class Hierarchy:
         self.fixed = np.zeros(self.shape, dtype=np.uint8) if fixed is None else fixed
         self._slots = [1] + [SLOTS] * (len(shapes_of(self.shape)) - 1)
         self._links = LINKS
-        self._window: Window | None = None
         self._changed = np.zeros(6, dtype=np.int64)
         self._nothing = np.zeros(self.shape)
         self._meshes = allocate(self.shape, self._slots, self._links)
@@ -77,11 +73,6 @@ class Hierarchy:
     def _everywhere(self) -> Box:
         nz, ny, nx = self.shape
         return (0, nz, 0, ny, 0, nx)
-
-    @property
-    def meshes(self) -> Meshes:
-        """The arrays of all meshes, for reading."""
-        return self._meshes
 
     def update(self, box: Box) -> None:
         """Take over coefficients, sinks and held cells changed in a box of cells (z0, z1, y0, y1, x0, x1).
@@ -96,7 +87,7 @@ class Hierarchy:
                 self._slots[mesh:] = [max(n, room) for n in self._slots[mesh:]]
             else:
                 self._links *= 2
-            self._meshes, self._window = allocate(self.shape, self._slots, self._links), None
+            self._meshes = allocate(self.shape, self._slots, self._links)
             whole = np.array(self._everywhere(), dtype=np.int64)
             mesh, slots = update(self._meshes, *arrays, whole, self._changed)
 
@@ -112,50 +103,6 @@ class Hierarchy:
         right, flat = self._flat(b), self._flat(u)
         count, self.last_energy = conjugate_gradients(self._meshes, right, flat, eta, limit, SWEEPS)
         return int(count)
-
-    def follow(
-        self,
-        box: Box,
-        b: np.ndarray | None,
-        u: np.ndarray,
-        eta: float = 1.5e-2,
-        energy: float | None = None,
-        limit: int = 200,
-    ) -> int:
-        """`update(box)`, and bring u, a solution before that change, up to date: the iterations, or -1.
-
-        For one who moves from change to change on the mesh; a device relaxes its lattice instead (`Patches`).
-        Much cheaper than `solve` where the box is small. Cells are solved one by one near the change and
-        along the metal that it touches, elsewhere in blocks, and smoothed; then r . z < eta^2 x energy is
-        tested over all cells, and where it fails the whole solver goes on. So no number of changes adds up to
-        more error.
-
-        Args:
-            energy: that of u before the change (`last_energy`, if u was solved last); None: it is found out.
-        """
-        right, flat = self._flat(b), self._flat(u)
-        near, grown = np.array(box, dtype=np.int64), np.array(self._grown(box), dtype=np.int64)
-        before = self.energy(u) if energy is None else energy
-        before -= energy_near(self._meshes, flat, grown)
-        self.update(box)
-        if len(self._slots) <= STAGES:
-            return self.solve(b, u, eta, limit)
-        if self._window is None:
-            self._window = window(self._meshes)
-        before += energy_near(self._meshes, flat, grown)
-        goal = LOCAL_SHARE * eta * eta
-        count = max(int(follow(self._meshes, self._window, right, flat, near, before, goal)), 0)
-        left, self.last_energy = check(self._meshes, right, flat)
-        if left <= eta * eta * self.last_energy:
-            return count
-        more = self.solve(b, u, eta, limit)
-        return count + more if more >= 0 else -1
-
-    def _grown(self, box: Box) -> Box:
-        """The box and the cells below it, whose faces lead into it; in y and x at most one period."""
-        z0, z1, y0, y1, x0, x1 = (int(v) for v in box)
-        _nz, ny, nx = self.shape
-        return (max(z0 - 1, 0), z1, max(y0 - 1, y1 - ny), y1, max(x0 - 1, x1 - nx), x1)
 
     def energy(self, u: np.ndarray) -> float:
         """sum_faces g (u_i - u_j)^2 + sum d u^2; with electrodes held at 0 and 1 it is the conductance.
