@@ -67,8 +67,7 @@ def predictions() -> str:
     rows = [] if found is None else board.rows_of(found)
     head = ("key", "what", "simulated", "95 % interval", "unit", "n", "engine")
     lines = [
-        (f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7)), board.engines(one))
-        for one in rows
+        (f"`{one.key}`", one.what, *(board.cells(one)[k] for k in (4, 5, 6, 7)), board.engines(one)) for one in rows
     ]
     notes = {one.key: one.reason.partition("; ")[2] for one in rows}
     told = "\n".join(f"- `{key}`: {note}." for key, note in notes.items() if note)
@@ -78,9 +77,7 @@ def predictions() -> str:
 def sensitivity() -> str:
     """What `kmc sensitivity` found last, of the runs that the program carries."""
     kept = json.loads(board.PREDICTED.with_name("sensitivity.json").read_text())
-    found = [
-        Influence(**{key: math.nan if value is None else value for key, value in row.items()}) for row in kept
-    ]
+    found = [Influence(**{key: math.nan if value is None else value for key, value in row.items()}) for row in kept]
     rows = [(f"`{name}`", *cells) for name, *cells in influences(found)]
     return table(("number", "range", *(f"`{key}`" for key in keys_of(found))), rows)
 
@@ -148,10 +145,7 @@ def processes() -> str:
 
 def mechanisms() -> str:
     """The mechanisms of electron transfer."""
-    rows = (
-        (one.name or "direct", one.condition, ", ".join(f"`{k}`" for k in one.card_keys))
-        for one in MECHANISMS
-    )
+    rows = ((one.name or "direct", one.condition, ", ".join(f"`{k}`" for k in one.card_keys)) for one in MECHANISMS)
     return table(("mechanism", "condition", "numbers of cards"), rows)
 
 

@@ -47,9 +47,7 @@ def program() -> Protocol:
     """Write at a limit of 1 mA: closed, then thick (as runs/ogb_20nm_1mA/set.yaml does)."""
     closed = Protocol.hold("0.6 V", "100 us", "1 mA", samples=1)
     thick = Protocol.hold("0.45 V", "50 us", "1 mA", samples=1)
-    return closed.repeated(800, {"conductance_above": "40 uS"}) + thick.repeated(
-        600, {"conductance_above": "320 uS"}
-    )
+    return closed.repeated(800, {"conductance_above": "40 uS"}) + thick.repeated(600, {"conductance_above": "320 uS"})
 
 
 def cases() -> tuple[Case, ...]:
@@ -142,9 +140,7 @@ def _measure(case: Case, seed: int, before: Simulation | None) -> tuple[dict[str
     rows = simulation.take_rows()
     events, metal = (
         after - start
-        for after, start in zip(
-            simulation.device.state.run[["events", "metal_events"]][0].item(), counted, strict=True
-        )
+        for after, start in zip(simulation.device.state.run[["events", "metal_events"]][0].item(), counted, strict=True)
     )
     error, fields = (rate_errors(_copied(simulation), solve) for solve in (solve_all, solve_metal))
     conductance = rows["conductance"] if len(rows["time"]) else np.full(1, np.nan)  # nobody looked
@@ -311,9 +307,7 @@ def _copied(simulation: Simulation) -> Simulation:
     )
 
 
-def _affected_errors(
-    simulation: Simulation, before: np.ndarray, solve: Callable[[Simulation], None]
-) -> np.ndarray:
+def _affected_errors(simulation: Simulation, before: np.ndarray, solve: Callable[[Simulation], None]) -> np.ndarray:
     """Relative errors of the rates that the change affects, by a full solution on a copy."""
     copy = _copied(simulation)
     error = rate_errors(copy, solve)

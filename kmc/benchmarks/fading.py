@@ -69,8 +69,7 @@ def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, A
                 }
             )
     return [
-        {"how": how, "stack": STACK}
-        | {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+        {"how": how, "stack": STACK} | {name: statistics.median(row[name] for row in rows) for name in rows[0]}
         for how, rows in found.items()
     ]
 

@@ -160,9 +160,7 @@ class Peer:
             spent.append(time.perf_counter() - begin)
         self.preconditioner, self.seconds = solver.aspreconditioner(), min(spent)
 
-    def solve(
-        self, cells: np.ndarray, start: np.ndarray, target: float, error: float
-    ) -> tuple[float, np.ndarray]:
+    def solve(self, cells: np.ndarray, start: np.ndarray, target: float, error: float) -> tuple[float, np.ndarray]:
         """Seconds from a start to a conductance within `error` of `target`, and the solution there."""
         from scipy.sparse.linalg import cg
 
@@ -215,9 +213,7 @@ def measure_ours(shape: tuple[int, int, int], contrast: float, right: list[float
     return [min(cold), min(warm), *error]
 
 
-def measure_peer(
-    shape: tuple[int, int, int], contrast: float, right: list[float], errors: list[float]
-) -> list[float]:
+def measure_peer(shape: tuple[int, int, int], contrast: float, right: list[float], errors: list[float]) -> list[float]:
     """Best seconds of the peer cold and warm of REPEATS, each to the given error of the conductance."""
     cells, closed, _ = states(shape, contrast)
     peer = Peer(cells)

@@ -26,8 +26,8 @@ def lattice_gas(
 
     `rates` is "exclusion" (1/s to each empty neighbour) or "field"
     (0.05 V/nm and 300 to 600 K along z, a barrier of 0.2 eV: exponentials are recomputed at each event).
-    The box has exactly `sites` sites (see `box`). Between closed ends along z there are 1 - 1/(3 nz) of the bonds of a periodic box (`bonded`). Returns
-    seconds by `clock` of `advance` after a warm-up,
+    The box has exactly `sites` sites (see `box`). Between closed ends along z there are 1 - 1/(3 nz) of the
+    bonds of a periodic box (`bonded`). Returns seconds by `clock` of `advance` after a warm-up,
     events done (exactly `events`), and simulated seconds. Raises ValueError for other `rates`.
     """
     if rates not in ("exclusion", "field"):

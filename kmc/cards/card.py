@@ -157,22 +157,16 @@ def resolve(path: Path, kind: Literal["card", "stack"]) -> tuple[Mapping, dict[s
             if key not in _HEADERS[kind]:
                 entries[key] = (entry, document)
     for field in ("family", "description", "name", "symbol"):
-        owner = next(
-            (d for d in chain if d.get(field) is not None and (field not in _OWN or d is chain[0])), None
-        )
+        owner = next((d for d in chain if d.get(field) is not None and (field not in _OWN or d is chain[0])), None)
         if owner is None:
             continue
         if not isinstance(owner[field], str) or not owner[field].strip():
-            raise UserError(
-                f"{field} is not a text", owner.where(field), next_step=f"write {field}: a few words"
-            )
+            raise UserError(f"{field} is not a text", owner.where(field), next_step=f"write {field}: a few words")
         header[field] = owner[field]
         header.lines[field] = owner.lines[field] if owner is chain[0] else 1
     _refuse_mixed(chain, kind)
     if header["family"] is None:
-        raise UserError(
-            'no "family"', f"{path}:1", next_step="add family: one of " + ", ".join([*FAMILIES, "stack"])
-        )
+        raise UserError('no "family"', f"{path}:1", next_step="add family: one of " + ", ".join([*FAMILIES, "stack"]))
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,60}", header["name"]):
         raise UserError(
             f'the name "{header["name"][:60]}" is not one word',

@@ -29,12 +29,8 @@ class Key(NamedTuple):
 _METAL = {
     "attempt_frequency": Key("1/s", 1e9, 1e15, True, "attempt frequency of every event of the metal"),
     "bond_energy": Key("eV", 0.0, 2.0, True, "energy of one metal-metal bond between neighbouring sites"),
-    "redox_potential": Key(
-        "V", -1.0, 2.5, True, "standard potential of metal and ion where there is no bromide"
-    ),
-    "redox_potential_in_bromide": Key(
-        "V", -1.0, 2.5, True, "standard potential where bromide complexes the ion"
-    ),
+    "redox_potential": Key("V", -1.0, 2.5, True, "standard potential of metal and ion where there is no bromide"),
+    "redox_potential_in_bromide": Key("V", -1.0, 2.5, True, "standard potential where bromide complexes the ion"),
     "reduction_barrier": Key(
         "eV", 0.0, 2.0, True, "barrier of reducing an ion where no voltage drives it, whatever the bonds"
     ),
@@ -50,9 +46,7 @@ _METAL = {
     "transfer_coefficient": Key(
         "", 0.0, 1.0, True, "share of a redox reaction's electrical energy in the barrier of ionisation"
     ),
-    "surface_diffusion_barrier": Key(
-        "eV", 0.0, 3.0, True, "barrier of a metal atom's hop, before lost bonds"
-    ),
+    "surface_diffusion_barrier": Key("eV", 0.0, 3.0, True, "barrier of a metal atom's hop, before lost bonds"),
     "thermal_conductivity": Key("W/m/K", 0.01, 5000.0, True, "thermal conductivity of the electrode"),
     "electron_phonon_coupling": Key(
         "W/m3/K",
@@ -61,9 +55,7 @@ _METAL = {
         False,
         "heat from electrons to lattice for each kelvin between them; left out, they share one temperature",
     ),
-    "bond_conductance": Key(
-        "uS", 0.1, 1e4, True, "conductance of one metal-metal bond (a chain of one atom)"
-    ),
+    "bond_conductance": Key("uS", 0.1, 1e4, True, "conductance of one metal-metal bond (a chain of one atom)"),
     "tunnelling_decade": Key("nm", 0.02, 2.0, True, "gap that lowers the tunnelling conductance tenfold"),
 }
 
@@ -73,31 +65,19 @@ _PEROVSKITE = {
     "thermal_conductivity": Key("W/m/K", 0.01, 100.0, True, "thermal conductivity of the crystal"),
     "silver_ion_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the silver ion"),
     "silver_ion_migration_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion inside a crystal"),
-    "silver_ion_surface_barrier": Key(
-        "eV", 0.0, 3.0, True, "barrier of a silver ion along a crystal's surface"
-    ),
-    "silver_ion_formation_energy": Key(
-        "eV", -2.0, 4.0, True, "kink atom of the electrode to ion at a surface site"
-    ),
-    "silver_redox_potential": Key(
-        "V", -1.0, 2.5, True, "standard potential of the metal and its ion in the bromide"
-    ),
+    "silver_ion_surface_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion along a crystal's surface"),
+    "silver_ion_formation_energy": Key("eV", -2.0, 4.0, True, "kink atom of the electrode to ion at a surface site"),
+    "silver_redox_potential": Key("V", -1.0, 2.5, True, "standard potential of the metal and its ion in the bromide"),
     "silver_ion_core_energy": Key("eV", -2.0, 2.0, True, "ion energy inside a crystal above its surface"),
     "vacancy_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the bromide vacancy"),
     "vacancy_migration_barrier": Key("eV", 0.0, 3.0, True, "barrier of a bromide vacancy inside a crystal"),
-    "vacancy_surface_barrier_ratio": Key(
-        "", 0.0, 2.0, True, "surface over bulk barrier of a bromide vacancy"
-    ),
-    "vacancy_density": Key(
-        "cm-3", 0.0, 5e21, True, "built-in bromide vacancies, neutralised by fixed charge"
-    ),
+    "vacancy_surface_barrier_ratio": Key("", 0.0, 2.0, True, "surface over bulk barrier of a bromide vacancy"),
+    "vacancy_density": Key("cm-3", 0.0, 5e21, True, "built-in bromide vacancies, neutralised by fixed charge"),
     "vacancy_site_limit": Key("", 0.0, 3.0, True, "most vacancies in one cell"),
     "electrode_exchange_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier of a vacancy's filling at the electrode (from AgBr)"
     ),
-    "electrode_exchange_energy": Key(
-        "eV", -3.0, 3.0, True, "making a vacancy there costs this more than its filling"
-    ),
+    "electrode_exchange_energy": Key("eV", -3.0, 3.0, True, "making a vacancy there costs this more than its filling"),
     "ohmic_conductivity": Key("S/cm", 0.0, 1e3, True, "conductivity at small voltage and 300 K"),
     "mobility": Key("cm2/V/s", 0.0, 1e4, True, "mobility of the charge carriers in the film"),
     "trap_density": Key("cm-3", 0.0, 1e21, True, "density of carrier traps"),
@@ -108,40 +88,26 @@ _PEROVSKITE = {
         "", 0.0, 10.0, True, "lowering of the injection barrier, in kT a square root of a volt"
     ),
     "boundary_barrier": Key("eV", 0.0, 3.0, False, "barrier of a silver ion in a grain boundary (films)"),
-    "boundary_ion_energy": Key(
-        "eV", -2.0, 2.0, False, "ion energy in a grain boundary above a surface site (films)"
-    ),
+    "boundary_ion_energy": Key("eV", -2.0, 2.0, False, "ion energy in a grain boundary above a surface site (films)"),
     "boundary_room": Key("", 0.0, 1.0, False, "share of grain-boundary sites that hold a metal atom (films)"),
-    "boundary_vacancy_density": Key(
-        "1/nm2", 0.0, 20.0, False, "bromide vacancies in a grain boundary's area (films)"
-    ),
+    "boundary_vacancy_density": Key("1/nm2", 0.0, 20.0, False, "bromide vacancies in a grain boundary's area (films)"),
     "metal_adhesion": Key(
         "eV", -1.0, 2.0, False, "bond of metal to each bare perovskite site beside it; positive binds (films)"
     ),
 }
 
 _LIGAND = {
-    "length": Key(
-        "nm", 0.1, 10.0, True, "length of the stretched chain: farther from a crystal is a corner, no gap"
-    ),
+    "length": Key("nm", 0.1, 10.0, True, "length of the stretched chain: farther from a crystal is a corner, no gap"),
     "gap": Key("nm", 0.3, 10.0, True, "distance between the surfaces of neighbouring crystals"),
-    "coverage": Key(
-        "", 0.0, 1.0, True, "share of the gap's columns that chains fill: it decides where the seam runs"
-    ),
+    "coverage": Key("", 0.0, 1.0, True, "share of the gap's columns that chains fill: it decides where the seam runs"),
     "seam_width": Key("nm", 0.1, 10.0, True, "width of the seam between chain bundles that takes silver"),
     "insertion_barrier": Key(
         "eV", 0.0, 3.0, True, "barrier, both ways, of a silver atom that pushes chains aside outside the seam"
     ),
-    "gap_barrier": Key(
-        "eV", 0.0, 3.0, True, "barrier of a silver ion, or an explicit vacancy, for each site of a gap"
-    ),
+    "gap_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion, or an explicit vacancy, for each site of a gap"),
     "gap_ion_energy": Key("eV", -2.0, 4.0, True, "ion energy in a gap above a surface site"),
-    "surface_vacancy_density": Key(
-        "1/nm2", 0.0, 20.0, True, "bromide vacancies that the ligand leaves on a surface"
-    ),
-    "metal_adhesion": Key(
-        "eV", -1.0, 2.0, True, "bond of metal to each surface or gap site beside it; positive binds"
-    ),
+    "surface_vacancy_density": Key("1/nm2", 0.0, 20.0, True, "bromide vacancies that the ligand leaves on a surface"),
+    "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of metal to each surface or gap site beside it; positive binds"),
     "permittivity": Key("", 1.0, 100.0, True, "static relative permittivity"),
     "thermal_conductivity": Key("W/m/K", 0.001, 100.0, True, "thermal conductivity"),
     "boundary_conductance": Key(
@@ -156,12 +122,8 @@ _ORGANIC = {
     "hole_mobility": Key("cm2/V/s", 0.0, 1e4, True, "mobility of holes"),
     "injection_limit": Key("nS", 0.0, 1e9, True, "conductance of the injecting contact, whole area at 0.1 V"),
     "leak_activation_energy": Key("eV", 0.0, 2.0, True, "activation energy of the leak"),
-    "silver_redox_potential": Key(
-        "V", -1.0, 2.5, True, "standard potential of silver and its ion in the organic"
-    ),
-    "silver_ion_formation_energy": Key(
-        "eV", -2.0, 4.0, True, "kink atom of the electrode to ion in the organic"
-    ),
+    "silver_redox_potential": Key("V", -1.0, 2.5, True, "standard potential of silver and its ion in the organic"),
+    "silver_ion_formation_energy": Key("eV", -2.0, 4.0, True, "kink atom of the electrode to ion in the organic"),
     "silver_ion_barrier": Key("eV", 0.0, 3.0, True, "barrier of a silver ion"),
     "silver_ion_diffusion_prefactor": Key("m2/s", 1e-13, 1e-3, True, "D0 of the silver ion"),
     "metal_adhesion": Key("eV", -1.0, 2.0, True, "bond of a metal atom to the organic; positive binds"),
@@ -180,12 +142,8 @@ _VOID = {
 _DEVICE = {
     "contact_area": Key("um2", 1e-4, 1e9, True, "area of the silver contact, of the bulk of the leak alone"),
     "series_resistance": Key("ohm", 0.0, 1e9, True, "resistance of leads and sheets outside the window"),
-    "spreading_resistance": Key(
-        "ohm", 0.0, 1e12, True, "resistance from the foot of a filament into the counter"
-    ),
-    "substrate_thermal_resistance": Key(
-        "K/W", 0.0, 1e8, True, "surface warming that a camera sees, by device power"
-    ),
+    "spreading_resistance": Key("ohm", 0.0, 1e12, True, "resistance from the foot of a filament into the counter"),
+    "substrate_thermal_resistance": Key("K/W", 0.0, 1e8, True, "surface warming that a camera sees, by device power"),
     "surface_time_constant": Key("ms", 1e-3, 1e6, True, "settling time of that warming"),
     "heat_padding": Key("nm", 0.0, 1e6, True, "distance from the window to the heat sink"),
     "residue_radius": Key("nm", 0.0, 50.0, True, "radius of the silver that forming left in the organic"),

@@ -109,9 +109,7 @@ def override(key: str, value: Any, row: Key, where: str = "") -> Quantity:
     except UserError as error:
         raise error.at(where) from None
     check_bounds(internal, row.internal, internal, key, row, where)
-    return Quantity(
-        value=internal, unit=row.internal, kind="assumed", why="override", line=where, internal=internal
-    )
+    return Quantity(value=internal, unit=row.internal, kind="assumed", why="override", line=where, internal=internal)
 
 
 def check_bounds(value: float, unit: str, internal: float, key: str, row: Key, where: str) -> None:
@@ -119,8 +117,7 @@ def check_bounds(value: float, unit: str, internal: float, key: str, row: Key, w
     low, high = (units.convert(bound, row.unit, row.internal) for bound in (row.low, row.high))
     if not low - 1e-9 * abs(low) <= internal <= high + 1e-9 * abs(high):
         raise UserError(
-            f"{key} is {value:g} {unit}".rstrip()
-            + f", outside {row.low:g} to {row.high:g} {row.unit}".rstrip(),
+            f"{key} is {value:g} {unit}".rstrip() + f", outside {row.low:g} to {row.high:g} {row.unit}".rstrip(),
             where,
             next_step="check the sign, the unit and the power of ten",
         )
@@ -139,9 +136,7 @@ def _number(entry: Mapping, field: str, key: str) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise UserError(
-            f"{field} of {key} is not finite", entry.where(field), next_step="write a finite number"
-        )
+        raise UserError(f"{field} of {key} is not finite", entry.where(field), next_step="write a finite number")
     return number
 
 
@@ -153,9 +148,7 @@ def _unit(entry: Mapping, key: str, row: Key) -> str:
             return ""
         raise UserError(f"{key} has no unit", entry.where(), next_step=f"add unit: {row.unit}")
     if not isinstance(unit, (str, int)) or isinstance(unit, bool):
-        raise UserError(
-            f"unit of {key} is not a unit", entry.where("unit"), next_step=f"write unit: {row.unit or 1}"
-        )
+        raise UserError(f"unit of {key} is not a unit", entry.where("unit"), next_step=f"write unit: {row.unit or 1}")
     return "" if str(unit) == "1" else str(unit)
 
 

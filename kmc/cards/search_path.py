@@ -109,9 +109,7 @@ def _is_run(path: Path) -> bool:
     """Whether a file is a run or a study. One that cannot be read is none: its reader says what is wrong."""
     try:
         text = yaml_documents.read_text(path)
-        document = (
-            yaml_documents.parse(text, str(path)) if "protocol" in text else None
-        )  # few cards have the word
+        document = yaml_documents.parse(text, str(path)) if "protocol" in text else None  # few cards have the word
     except UserError:
         return False
     return isinstance(document, yaml_documents.Mapping) and not document.keys().isdisjoint(_OF_RUNS)

@@ -238,9 +238,7 @@ def _override(stack: Stack, path: str, value: Any, where: str) -> Stack:
         raise UserError(told, where, next_step=f"choose ligand.{key}")
     card = found[role].with_value(key, value, where)
     part = getattr(stack, role)
-    return stack.model_copy(
-        update={role: part.model_copy(update={"card": card}) if isinstance(part, Layer) else card}
-    )
+    return stack.model_copy(update={role: part.model_copy(update={"card": card}) if isinstance(part, Layer) else card})
 
 
 def _need(stack: Stack, part: str, name: str, where: str) -> Any:

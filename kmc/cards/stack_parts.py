@@ -104,9 +104,7 @@ class Reader:
         if name is None:
             return None
         if not isinstance(name, str):
-            raise UserError(
-                f"{role} is not the name of a card", holder.where(role), next_step=f"name a {family} card"
-            )
+            raise UserError(f"{role} is not the name of a card", holder.where(role), next_step=f"name a {family} card")
         return cards.load_card(name, holder.file, family, holder.where(role))
 
     def _part(self, role: str, extra: tuple[str, ...] = ()) -> tuple[Mapping, dict[str, Quantity]] | None:
@@ -115,9 +113,7 @@ class Reader:
         if entry is None:
             return None
         if not isinstance(entry, Mapping):
-            raise UserError(
-                f"{role} is not a mapping", holder.where(role), next_step=f"write {role}: {{...}}"
-            )
+            raise UserError(f"{role} is not a mapping", holder.where(role), next_step=f"write {role}: {{...}}")
         for key in entry:  # not nearest to any key of the part, but right one level up
             if key in KEYS:
                 message = f'"{key}" does not stand inside {role}'
@@ -152,9 +148,7 @@ class Reader:
                 next_step="name e.g. pedot_pss or ito",
             )
         roughness = found["roughness"].internal if "roughness" in found else 0.0
-        return Layer(
-            card=card, thickness_nm=found["thickness"].internal, roughness_nm=roughness, numbers=Frozen(found)
-        )
+        return Layer(card=card, thickness_nm=found["thickness"].internal, roughness_nm=roughness, numbers=Frozen(found))
 
     def _crystal(self) -> Crystal | None:
         part = self._part("crystal", ("order",))

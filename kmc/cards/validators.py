@@ -59,9 +59,7 @@ def _bits(value: Any) -> Any:
     """Refuses what YAML makes of a pattern without quotes, a number."""
     if value is None or (isinstance(value, str) and value and not value.strip("01")):
         return value
-    raise Refused(
-        UserError(f"{value!r:.40} is no text of 0 and 1", next_step='write e.g. pattern: "1011", in quotes')
-    )
+    raise Refused(UserError(f"{value!r:.40} is no text of 0 and 1", next_step='write e.g. pattern: "1011", in quotes'))
 
 
 Bits = Annotated[str, BeforeValidator(_bits), Field(pattern="^[01]+$", max_length=100_000)]

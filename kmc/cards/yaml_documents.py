@@ -68,9 +68,7 @@ def read_text(path: Path, kind: str = ".yaml", limit: int = SIZE_LIMIT) -> str:
         with path.open("rb") as handle:
             data = handle.read(limit + 1)
     except OSError as error:
-        raise UserError(
-            f"cannot be read ({error.strerror})", str(path), next_step="check its permissions"
-        ) from None
+        raise UserError(f"cannot be read ({error.strerror})", str(path), next_step="check its permissions") from None
     except ValueError:
         raise UserError("is not a valid path", next_step=f"name a {kind} file") from None
     if len(data) > limit:
@@ -91,9 +89,7 @@ def read(path: Path, begin: str = "family: ligand") -> Mapping:
     text = read_text(path)
     document = copy.deepcopy(_kept(text, str(path))) if len(text) <= KEPT_MOST else parse(text, str(path))
     if not isinstance(document, Mapping):
-        raise UserError(
-            "is not a YAML mapping of keys to values", f"{path}:1", next_step=f"begin with e.g. {begin}"
-        )
+        raise UserError("is not a YAML mapping of keys to values", f"{path}:1", next_step=f"begin with e.g. {begin}")
     return document
 
 
@@ -123,9 +119,7 @@ def parse(text: str, file: str) -> Any:
         raise UserError("is nested too deeply", f"{file}:1", next_step="flatten it") from None
     except (YAMLError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise UserError(
-            f"is not valid YAML: {first}", f"{file}:1", next_step="save it as plain text"
-        ) from None
+        raise UserError(f"is not valid YAML: {first}", f"{file}:1", next_step="save it as plain text") from None
 
 
 def _convert(node: Any, file: str, depth: int) -> Any:
@@ -204,9 +198,7 @@ def _comma(text: str, where: str) -> UserError:
 
 def _scalar(node: Any, where: str) -> Any:
     """A number, true, false, null or text, by YAML 1.2's core schema without octal and hexadecimal."""
-    explicit = node.tag not in (
-        "tag:yaml.org,2002:" + kind for kind in ("str", "int", "float", "bool", "null")
-    )
+    explicit = node.tag not in ("tag:yaml.org,2002:" + kind for kind in ("str", "int", "float", "bool", "null"))
     if explicit and not node.tag.endswith((":timestamp", ":merge", ":value")):
         raise UserError(f"the tag {node.tag} is not allowed", where, next_step="write plain values")
     text = node.value

@@ -21,9 +21,7 @@ class UserError(Exception):
 
     exit_code = 2
 
-    def __init__(
-        self, message: str, where: str = "", nearest: str | None = None, next_step: str = ""
-    ) -> None:
+    def __init__(self, message: str, where: str = "", nearest: str | None = None, next_step: str = "") -> None:
         super().__init__(message, where, nearest, next_step)
         self.message = message
         self.where = where

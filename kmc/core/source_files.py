@@ -69,9 +69,7 @@ def sources_of(modules: Iterable[str], folder: Path | None = None) -> list[Path]
 def kernel_sources(folder: Path | None = None) -> list[Path]:
     """The modules of kmc with kernels and all that they import: constants are compiled in too."""
     top = folder or package_folder("kmc")
-    return sources_of(
-        (name for name, path in modules_in(top) if _NJIT.search(path.read_text(encoding="utf-8"))), top
-    )
+    return sources_of((name for name, path in modules_in(top) if _NJIT.search(path.read_text(encoding="utf-8"))), top)
 
 
 def engine_sources(folder: Path | None = None) -> list[Path]:

@@ -81,9 +81,7 @@ def parse(value: Any, unit: str, what: str = "value") -> float:
         raise UserError(f"{what} is {_shown(value)}, not a quantity", next_step=_example(unit))
     match = _NUMBER.fullmatch(value)
     if match is None:
-        raise UserError(
-            f"{what} {_shown(value)} is not a finite number with a unit", next_step=_example(unit)
-        )
+        raise UserError(f"{what} {_shown(value)} is not a finite number with a unit", next_step=_example(unit))
     number, given = float(match[1]), match[2]
     if given.startswith(","):
         raise UserError(
@@ -143,15 +141,11 @@ def _registry() -> Any:
 def _expression(unit: str, what: str) -> str:
     """`unit` ("cm2/V/s", "W/(m K)", "1/cm^3") in pint's syntax; powers beyond one digit are refused."""
     if len(unit) > 60:
-        raise UserError(
-            f"{what}: the unit is {len(unit)} characters long", next_step="write something like nm2/s"
-        )
+        raise UserError(f"{what}: the unit is {len(unit)} characters long", next_step="write something like nm2/s")
     unit = unicodedata.normalize("NFC", unit)  # the signs of ohm and angstrom are letters then
     rest = _FACTOR.sub("", unit)
     if rest.strip(" 1/*().·") or "**" in rest or re.search(r"[1.]{2}", rest):
-        raise UserError(
-            f'{what}: cannot read the unit "{unit}"', next_step="write something like nm2/s or W/m/K"
-        )
+        raise UserError(f'{what}: cannot read the unit "{unit}"', next_step="write something like nm2/s or W/m/K")
     text = unit
     for sign, name in _SIGNS.items():
         text = text.replace(sign, name)
@@ -177,9 +171,7 @@ def _as_float(value: Any, what: str) -> float:
     try:
         return float(value)
     except (OverflowError, TypeError, ValueError):
-        raise UserError(
-            f"{what} is not a finite number", next_step="give a number that a double can hold"
-        ) from None
+        raise UserError(f"{what} is not a finite number", next_step="give a number that a double can hold") from None
 
 
 def _finite(number: float, what: str, unit: str) -> float:

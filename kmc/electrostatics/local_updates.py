@@ -91,9 +91,7 @@ class Patches:
         An atom that flickered back leaves its site where the estimate of its leaving put it: let it settle.
         Boxes that overlap are one, where that has fewer sites.
         """
-        groups, kept, self.drift = gather(
-            state.sites, self.potential.shape, changes, LEAST * thermal, self.drift
-        )
+        groups, kept, self.drift = gather(state.sites, self.potential.shape, changes, LEAST * thermal, self.drift)
         boxes = []
         for *ends, reach, back in groups.tolist():
             spill = self.potential.relax(state, box := tuple(ends), reach + MORE)

@@ -121,8 +121,6 @@ class Mesh:
     def _area(self, values: np.ndarray, axis: int) -> np.ndarray:
         """Conductances of columns of sites side by side, for each face along an axis."""
         blocks = [
-            v
-            for a, n in enumerate(values.shape)
-            for v in ((n, 1) if a == axis else (n // self.factor, self.factor))
+            v for a, n in enumerate(values.shape) for v in ((n, 1) if a == axis else (n // self.factor, self.factor))
         ]
         return values.reshape(blocks).sum(axis=(1, 3, 5)) / self.factor

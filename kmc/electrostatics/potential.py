@@ -1,8 +1,8 @@
 """The potential that ions feel, solved on a coarse mesh and sharpened on the lattice around the metal.
 
 Poisson's equation with the layers' permittivities is linear in the device voltage, so the potential is kept
-as voltage_device * unit + space_potential: a new voltage costs no solve. `unit` has the metal at its electronic potential for
-one volt, `space_potential` has the space charge with all metal grounded.
+as voltage_device * unit + space_potential: a new voltage costs no solve. `unit` has the metal at its
+electronic potential for one volt, `space_potential` has the space charge with all metal grounded.
 """
 
 from functools import partial

@@ -81,9 +81,7 @@ class Rough:
         return np.moveaxis(through, 0, axis), np.moveaxis(link, 0, axis)
 
 
-def places(
-    near: np.ndarray, factor: int, most: np.ndarray, built_in: np.ndarray
-) -> tuple[Places, np.ndarray]:
+def places(near: np.ndarray, factor: int, most: np.ndarray, built_in: np.ndarray) -> tuple[Places, np.ndarray]:
     """Groups of the sites that take vacancies, and those built in as the nodes feel them [cells, flat].
 
     near, most, built_in [z, y, x]: of each site, as in Places.

@@ -261,9 +261,7 @@ def _place(top, limit, size: np.ndarray, gap: int, scatter: np.ndarray):
         for way, turn in _ways(tuple(size.tolist())):
             slimmer = np.array([way[0], way[1] - slim, way[2] - slim])
             price = _SLIM_PRICE * slim + _TURN_PRICE * turn
-            found = random_deposition.best_place(
-                top, limit, slimmer, gap, _LEAST_PART, scatter, price, best[4]
-            )
+            found = random_deposition.best_place(top, limit, slimmer, gap, _LEAST_PART, scatter, price, best[4])
             if found[3]:
                 best, chosen = found, slimmer
     return best[:4], chosen

@@ -44,9 +44,7 @@ def window_thickness(thickness_nm: float, roughness_nm: float, generator: np.ran
     return max(thickness_nm + math.sqrt(1 - LOCAL_SHARE) * roughness_nm * draw, _LEAST_SHARE * thickness_nm)
 
 
-def relief(
-    shape: tuple[int, int], length: float, roughness: float, generator: np.random.Generator
-) -> np.ndarray:
+def relief(shape: tuple[int, int], length: float, roughness: float, generator: np.random.Generator) -> np.ndarray:
     """Height of the surface about its mean: float64 [ny, nx], periodic, zero mean.
 
     length: lateral correlation (sites); roughness: the layer's whole rms, of which the local share

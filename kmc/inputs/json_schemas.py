@@ -83,9 +83,7 @@ def _table(table: dict[str, Key]) -> list[str]:
     rows = ["| key | unit | from | to | needed | meaning |", "|---|---|---|---|---|---|"]
     for name, key in table.items():
         needed = "yes" if key.required else ""
-        rows.append(
-            f"| `{name}` | {key.unit or '1'} | {key.low:g} | {key.high:g} | {needed} | {key.meaning} |"
-        )
+        rows.append(f"| `{name}` | {key.unit or '1'} | {key.low:g} | {key.high:g} | {needed} | {key.meaning} |")
     return rows
 
 
@@ -130,9 +128,7 @@ def _card(family: str) -> dict[str, Any]:
         **{name: _quantity(key) for name, key in table.items()},
     }
     whole = ["family", *(name for name, key in table.items() if key.required)]
-    return _object(
-        properties, [], description=MEANING[family], anyOf=[{"required": ["extends"]}, {"required": whole}]
-    )
+    return _object(properties, [], description=MEANING[family], anyOf=[{"required": ["extends"]}, {"required": whole}])
 
 
 def _stack() -> dict[str, Any]:
@@ -183,9 +179,7 @@ def _run() -> dict[str, Any]:
     inner = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/segment"}}
     count = {"type": "integer", "minimum": 1}
     segments["repeat"] = _object({"times": count, "segments": inner}, ["times", "segments"])
-    segments["repeat_until"] = _object(
-        {"until": {}, "most": count, "segments": inner}, ["until", "most", "segments"]
-    )
+    segments["repeat_until"] = _object({"until": {}, "most": count, "segments": inner}, ["until", "most", "segments"])
     segment = {
         "type": "object",
         "minProperties": 1,
@@ -203,9 +197,7 @@ def _run() -> dict[str, Any]:
         "snapshots": _object({"every": _TEXT}, ["every"]),
         "initial": _TEXT,
     }
-    return _object(
-        {key: properties[key] for key in KEYS}, ["stack", "protocol"], **{"$defs": {"segment": segment}}
-    )
+    return _object({key: properties[key] for key in KEYS}, ["stack", "protocol"], **{"$defs": {"segment": segment}})
 
 
 def _study() -> dict[str, Any]:
@@ -229,6 +221,4 @@ def _study() -> dict[str, Any]:
         {"anyOf": [{"required": [key]}, other]}
         for key, other in (("stack", varied), ("protocol", {"required": ["protocols"]}))
     ]
-    return _object(
-        {**shared, **{key: own[key] for key in OF_A_STUDY}}, [], allOf=rules, **{"$defs": run["$defs"]}
-    )
+    return _object({**shared, **{key: own[key] for key in OF_A_STUDY}}, [], allOf=rules, **{"$defs": run["$defs"]})

@@ -129,9 +129,7 @@ def _step_into(node: Any, part: str, where: str) -> Any:
 
 def _place_in(node: Sequence, part: str, where: str) -> int:
     if not part.isdecimal() or int(part) >= len(node):
-        raise UserError(
-            f'"{part}" is no place in a list of {len(node)}', where, next_step=f"use 0 to {len(node) - 1}"
-        )
+        raise UserError(f'"{part}" is no place in a list of {len(node)}', where, next_step=f"use 0 to {len(node) - 1}")
     return int(part)
 
 
@@ -141,17 +139,13 @@ def flat(document: Mapping, part: str) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise UserError(
-            f"{part} is not a mapping", document.where(part), next_step=f"write {part}: {FLAT[part]}"
-        )
+        raise UserError(f"{part} is not a mapping", document.where(part), next_step=f"write {part}: {FLAT[part]}")
     found: dict[str, Any] = {}
     for key, value in given.items():
         inside = isinstance(value, Mapping)
         more = {f"{key}.{inner}": number for inner, number in value.items()} if inside else {key: value}
         for name in more.keys() & found.keys():
-            raise UserError(
-                f"{name} is given twice in {part}", given.where(key), next_step="keep one of the two"
-            )
+            raise UserError(f"{name} is given twice in {part}", given.where(key), next_step="keep one of the two")
         found |= more
     return found
 

@@ -98,9 +98,7 @@ class Protocol:
         **more: Any,
     ) -> Protocol:
         """A staircase from 0 V (`start`) to `to`, and back."""
-        return cls._one(
-            Sweep, to=to, rate=rate, step=step, compliance=compliance, back=back, cycles=cycles, **more
-        )
+        return cls._one(Sweep, to=to, rate=rate, step=step, compliance=compliance, back=back, cycles=cycles, **more)
 
     @classmethod
     def pulses(
@@ -115,9 +113,7 @@ class Protocol:
     ) -> Protocol:
         """`count` pulses of `amplitude` and `width`; `read` is {"voltage": ..., "duration": ...} or None."""
         more |= {} if count is None else {"count": count}
-        return cls._one(
-            Pulses, amplitude=amplitude, width=width, gap=gap, compliance=compliance, read=read, **more
-        )
+        return cls._one(Pulses, amplitude=amplitude, width=width, gap=gap, compliance=compliance, read=read, **more)
 
     @classmethod
     def hold(cls, voltage: Any, duration: Any, compliance: Any = None, **more: Any) -> Protocol:

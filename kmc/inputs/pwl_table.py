@@ -117,9 +117,7 @@ def read(path: Path) -> tuple[tuple[float, float], ...]:
         corner = _corner(row, columns, f"{path}:{line}")
         time, volt = (one * factor for one, factor in zip(corner, factors, strict=True))
         if time < before:
-            raise UserError(
-                f"the time {time:g} s is before {before:g} s", f"{path}:{line}", next_step="sort the rows"
-            )
+            raise UserError(f"the time {time:g} s is before {before:g} s", f"{path}:{line}", next_step="sort the rows")
         before = time
         found.append((max(time, nextafter(found[-1][0], inf)) if found else time, volt))
     if not 2 <= len(found) <= MOST:

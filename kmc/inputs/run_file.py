@@ -70,9 +70,7 @@ def read_run(document: Mapping, path: Path, must_exist: bool = True) -> RunFile:
     _check_keys(document)
     name = yaml_documents.need(document, "stack", "the run file", "stack: ogb_20nm")
     if not isinstance(name, str):
-        raise UserError(
-            "stack is not a name or path", document.where("stack"), next_step="write stack: ogb_20nm"
-        )
+        raise UserError("stack is not a name or path", document.where("stack"), next_step="write stack: ogb_20nm")
     stack_path = find_data("stack", name, path, document.where("stack"))
     choices = flat(document, "choices")
     stack = load_stack(stack_path, document.where("stack"))
@@ -161,9 +159,7 @@ def _initial(document: Mapping, path: Path, must_exist: bool) -> Path | None:
         return None
     where = document.where("initial")
     if not isinstance(given, str) or not given.strip() or "\0" in given:
-        raise UserError(
-            "initial is not a path", where, next_step="name the dataset or output folder of another run"
-        )
+        raise UserError("initial is not a path", where, next_step="name the dataset or output folder of another run")
     found = path.parent / given
     if must_exist and not found.exists():
         raise UserError(

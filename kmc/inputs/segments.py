@@ -34,9 +34,7 @@ class Segment(BaseModel):
 
     compliance: _Limit = None
     temperature: _Kelvin = None
-    until: Annotated[
-        StopCondition | None, nested(StopCondition, "until", "until: {conductance_above: 0.1 mS}")
-    ] = None
+    until: Annotated[StopCondition | None, nested(StopCondition, "until", "until: {conductance_above: 0.1 mS}")] = None
     repeat: _Count = 1
 
     @model_validator(mode="after")

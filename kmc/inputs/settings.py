@@ -25,9 +25,7 @@ class _Fields(BaseModel):
         parsed(UNITS["window"], 2.0, 500.0),
         Field(description="lateral size in nm, to whole crystals, two at least"),
     ] = 24.0
-    spacing_factor: Annotated[
-        float, Field(ge=0.25, le=2.0, description="site spacing over lattice constant")
-    ] = 0.5
+    spacing_factor: Annotated[float, Field(ge=0.25, le=2.0, description="site spacing over lattice constant")] = 0.5
     mesh_factor: Annotated[Literal[1, 2, 4], Field(description="field mesh over site spacing")] = 4
     refresh_bound: Annotated[
         float, Field(gt=0.0, le=5.0, description="error bound of the ions' potential, in kT/e")
@@ -74,9 +72,9 @@ class _Fields(BaseModel):
     ion_pairs: Annotated[bool, Field(description="ions act on each other at short range")] = True
     tunnelling: Annotated[bool, Field(description="current tunnels across gaps")] = True
     compliance: Annotated[bool, Field(description="the limiter acts")] = True
-    space_charge: Annotated[
-        bool, Field(description="charges bend the potential, and the organic takes its share")
-    ] = True
+    space_charge: Annotated[bool, Field(description="charges bend the potential, and the organic takes its share")] = (
+        True
+    )
 
 
 class Settings(_Fields):

@@ -35,9 +35,7 @@ class Problem(NamedTuple):
         return one_line(f"{self.path}: {self.message}")
 
 
-def build(
-    rows: Arrays, snapshots: Sequence[Arrays] = (), attributes: Mapping[str, str] | None = None
-) -> xr.Dataset:
+def build(rows: Arrays, snapshots: Sequence[Arrays] = (), attributes: Mapping[str, str] | None = None) -> xr.Dataset:
     """One dataset of buffered `rows` (name -> values, all of one length) and `snapshots`.
 
     A snapshot holds `time` (s), `spacing_nm` and arrays [z, y, x] on the sites. Raises ValueError for a name
@@ -130,8 +128,7 @@ def _joined(out: Path) -> xr.Dataset:
         if tasks:
             raise UserError(
                 f"{out} holds the runs of a study ({len(tasks)} finished)",
-                next_step=f"name one, e.g. {tasks[0]}; kmc compact traces writes the traces of a "
-                "whole study as CSV",
+                next_step=f"name one, e.g. {tasks[0]}; kmc compact traces writes the traces of a whole study as CSV",
             )
         if any(out.glob("*.csv")):
             step = "kmc compact fit takes such a folder"
@@ -259,8 +256,7 @@ def _schema_problems(ds: xr.Dataset) -> list[str]:
             found += [f"the variable {name} is not in the schema"] if newer <= 0 else []
         elif str(variable.dtype) != known.dtype or variable.attrs.get("units") != known.units:
             found.append(
-                f"{name} is {variable.dtype} in {variable.attrs.get('units')}, "
-                f"not {known.dtype} in {known.units}"
+                f"{name} is {variable.dtype} in {variable.attrs.get('units')}, not {known.dtype} in {known.units}"
             )
     time = ds.variables.get("time")
     if time is not None and time.ndim == 1 and time.dtype.kind == "f" and np.any(np.diff(time.values) < 0):

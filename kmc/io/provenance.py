@@ -72,8 +72,7 @@ def describe(
             **({} if stack.crystal is None else {"order": stack.crystal.order}),
         },
         "cards": {
-            role: {"name": card.name, "symbol": card.symbol, "hash": card.hash}
-            for role, card in sorted(cards.items())
+            role: {"name": card.name, "symbol": card.symbol, "hash": card.hash} for role, card in sorted(cards.items())
         },
         "numbers": {
             path: {"value": one.value, "unit": one.unit, "kind": one.kind, "sigma": one.sigma}

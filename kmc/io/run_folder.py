@@ -42,9 +42,7 @@ class _Record(BaseModel):
 def describe(run: RunFile, out: Path | None = None) -> dict[str, Any]:
     """The resolved run, with the content hash of the state that it starts from; one that goes on in `out`
     from a checkpoint of its own needs that state no more, and where it is gone keeps the hash."""
-    initial = (
-        None if run.initial is None else _kept(run.initial, out) or checkpoint.digest(load_state(run.initial))
-    )
+    initial = None if run.initial is None else _kept(run.initial, out) or checkpoint.digest(load_state(run.initial))
     resolved = provenance.describe(
         run.device,
         run.protocol,
@@ -85,9 +83,7 @@ def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
     if not output_paths.claim(out, "run"):
         return []
     if not resume:
-        raise UserError(
-            f"{out} is not empty", next_step="go on with --resume, choose another --out, or delete it"
-        )
+        raise UserError(f"{out} is not empty", next_step="go on with --resume, choose another --out, or delete it")
     old = _read(out / RECORD)["run"]
     if provenance.run_hash(old) != provenance.run_hash(run):
         raise UserError(

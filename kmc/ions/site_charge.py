@@ -11,8 +11,8 @@ HALVINGS = 40  # of the interval in which the charge of a site lies, to 1e-12 of
 def hold_open(state, grid, fields, model, atoms, ions, vacancies) -> None:
     """Give atoms the `source` of their sites without them, with the vacancies there in equilibrium.
 
-    ions: on the site of each atom, as on open sites beside it, V times permittivity; vacancies: `Screen`. The potential without the atom depends on the
-    vacancies of its site, and these on it: both are found at once.
+    ions: on the site of each atom, as on open sites beside it, V times permittivity; vacancies: `Screen`.
+    The potential without the atom depends on the vacancies of its site, and these on it: both are found at once.
     """
     voltage_device, most, built_in = state.run[0].voltage_device, vacancies.most, vacancies.built_in
     mu, thermal = vacancies.mu, vacancies.thermal

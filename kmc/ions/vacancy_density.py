@@ -57,9 +57,7 @@ class VacancyEquilibrium:
         self.response = np.zeros_like(self.most)  # of the potential to a shift of mu
 
     @classmethod
-    def wanted(
-        cls, lattice: Lattice, stack, settings, mesh: Mesh, free: np.ndarray
-    ) -> "VacancyEquilibrium | None":
+    def wanted(cls, lattice: Lattice, stack, settings, mesh: Mesh, free: np.ndarray) -> "VacancyEquilibrium | None":
         """That of a stack with a film, if the settings want it."""
         if stack.active is None or settings.vacancies != "equilibrium" or not settings.space_charge:
             return None
@@ -81,9 +79,7 @@ class VacancyEquilibrium:
             self._descend(potential, change, voltage_device, kept)
             if float(np.abs(change).max()) < min(TOLERANCE_V, TOLERANCE_KT * self.thermal):
                 some = self.total > 0.0
-                return (
-                    Screen(self.room, self.built_in, voltage_device, self.mu, self.thermal) if some else None
-                )
+                return Screen(self.room, self.built_in, voltage_device, self.mu, self.thermal) if some else None
         told = f"no equilibrium of the vacancies was found at {voltage_device:.3g} V and {self.thermal / K_B:.3g} K"
         raise UserError(told, next_step="take a warmer stage or lower voltages, or vacancies: explicit")
 

@@ -1,4 +1,4 @@
-"""Rates of one entity on the grid, for `kmc.kinetics.advance`: where the formulas of `kmc.system.rate_laws` meet State."""
+"""Rates of the events of one entity on the lattice, by the formulas of `kmc.system.rate_laws`."""
 
 import math
 
@@ -156,9 +156,7 @@ def ion_rates(state, grid, fields, model, entity: int) -> float:
         row[d] = exponent
     row[REDUCTION], row[RETURN] = 0.0, 0.0
     total = hop_rates(row, state.factors)
-    row[REDUCTION] = (
-        redox(state, grid, fields, model, site, phi + own, False) if state.sites[site].room else 0.0
-    )
+    row[REDUCTION] = redox(state, grid, fields, model, site, phi + own, False) if state.sites[site].room else 0.0
     row[RETURN] = returning(state, grid, fields, model, site, own) if electrodes > 0 else 0.0
     return total + row[REDUCTION] + row[RETURN]
 
@@ -205,9 +203,7 @@ def metal_rates(state, grid, fields, model, entity: int) -> float:
     row = state.rates[entity]
     total = metal_hops(state, grid, fields, model, site, row)
     # Repulsion by near ions only lowers this rate: it thins the event when chosen (see `survives`).
-    row[OXIDATION] = redox(
-        state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True
-    )
+    row[OXIDATION] = redox(state, grid, fields, model, site, open_potential(state, grid, fields, model, site), True)
     row[OXIDATION] *= 1.0 - state.entities[entity].returns
     row[7] = 0.0
     return total + row[OXIDATION]

@@ -80,9 +80,7 @@ def drive(state, grid, fields, model, site: int, unit: float, space_potential: f
             du = driven(here.unit, unit, fields[j].unit, ratio)
             most = max(
                 most,
-                size_of(
-                    state, du, driven(here.space_potential, space_potential, fields[j].space_potential, ratio)
-                ),
+                size_of(state, du, driven(here.space_potential, space_potential, fields[j].space_potential, ratio)),
             )
     return most
 
@@ -145,9 +143,7 @@ def weigh(state, grid, fields, model, row, pair, given, metal: bool) -> None:
     if part >= 0:
         ratio = face_ratio(state, model, j, region, metal)
         row[8] = row[part] * driven(fields[site].unit, unit, fields[j].unit, ratio)
-        row[9] = row[part] * driven(
-            fields[site].space_potential, space_potential, fields[j].space_potential, ratio
-        )
+        row[9] = row[part] * driven(fields[site].space_potential, space_potential, fields[j].space_potential, ratio)
 
 
 @kernel

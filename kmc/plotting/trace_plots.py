@@ -113,9 +113,7 @@ def trace(ds: xr.Dataset) -> Figure:
     _positive(amps, time, current, ORANGE, "|current|", "A")
     draw_limits(amps, np.abs(current), of_time(ds, scale))
     _positive(siemens, time, conductance, GREEN, "conductance", "S")
-    for values, place, colour, width in zip(
-        hot, ("hottest silver", "surface"), (RED, FAINT), (1.4, 1.2), strict=True
-    ):
+    for values, place, colour, width in zip(hot, ("hottest silver", "surface"), (RED, FAINT), (1.4, 1.2), strict=True):
         kelvin.plot(time, values, color=colour, linewidth=width, label=place, **lone(values))
     kelvin.set_ylabel("temperature (K)")
     kelvin.ticklabel_format(axis="y", useOffset=False)

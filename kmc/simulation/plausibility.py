@@ -38,9 +38,7 @@ _COLDEST_K = 250.0  # below, an ion stays in a cell of the mesh while its charge
 _STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to 0.3
 
 
-def doubts(
-    stack: Stack, settings: Settings, protocol: Protocol | None = None, begun: bool = False
-) -> list[str]:
+def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None, begun: bool = False) -> list[str]:
     """A sentence on each length of a stack that is larger than what it lies in, on each number that was
     chosen and does nothing, and on a voltage that no film would hold. begun: whether another run's end is
     where it starts."""
@@ -78,9 +76,7 @@ def _of_stack(stack: Stack, settings: Settings, begun: bool) -> list[str]:
         if sizes.get(one, 0.0) > sizes.get(other, float("inf"))
     ]
     found += [
-        f"{path} does nothing here: {why}"
-        for path in stack.choices
-        if (why := _unread(path, stack, settings, begun))
+        f"{path} does nothing here: {why}" for path in stack.choices if (why := _unread(path, stack, settings, begun))
     ]
     return found
 
@@ -93,14 +89,8 @@ def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun
     """
     from kmc.kinetics.initial_state import check_windows
 
-    once = {
-        (id(stack), settings, id(protocol)): (stack, settings, protocol)
-        for stack, settings, protocol in devices
-    }
-    programs = {
-        id(protocol): Program.of(protocol)
-        for protocol in {id(one): one for *_, one in once.values()}.values()
-    }
+    once = {(id(stack), settings, id(protocol)): (stack, settings, protocol) for stack, settings, protocol in devices}
+    programs = {id(protocol): Program.of(protocol) for protocol in {id(one): one for *_, one in once.values()}.values()}
     told = list(check_windows((stack, settings) for stack, settings, _ in once.values()))
     for stack, settings, protocol in once.values():
         told += [
@@ -139,8 +129,7 @@ def of_run(
         y, x = sides_nm
         whole = "crystals" if stack.crystal is not None else "cells of the heat's mesh"
         found.append(
-            f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: it holds "
-            f"whole {whole}"
+            f"the window is {x:.4g} nm by {y:.4g} nm where {asked:g} nm were asked for: it holds whole {whole}"
         )
     thicker = built_thicker(stack, settings)
     return [*found, *([thicker] if thicker else []), *doubts(stack, settings, protocol, begun)]

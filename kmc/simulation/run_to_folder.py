@@ -204,9 +204,7 @@ class _Session:
             self.observer.when.load_state_dict(saved["observer"])
 
     def _write_record(self) -> None:
-        atomic_files.write_whole(
-            self.out / RECORD, json.dumps(self.record, indent=1, sort_keys=True).encode()
-        )
+        atomic_files.write_whole(self.out / RECORD, json.dumps(self.record, indent=1, sort_keys=True).encode())
 
     def _tell_window(self) -> None:
         """Keep the size that the window has, and say where it is far from what was asked for."""

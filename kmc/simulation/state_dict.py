@@ -38,9 +38,7 @@ def _carried(device: Device) -> dict[str, Any]:
     state = device.state
     saved: dict[str, Any] = {name: getattr(device, name) for name in _PLAIN}
     saved["state"] = {name: getattr(state, name) for name in State._fields if name not in MADE}
-    saved["state"]["members"] = np.concatenate(
-        [state.members[g, : state.groups["count"][g]] for g in range(GROUPS)]
-    )
+    saved["state"]["members"] = np.concatenate([state.members[g, : state.groups["count"][g]] for g in range(GROUPS)])
     saved["potential"] = {name: getattr(device.potential, name) for name in _POTENTIAL}
     saved["solves"], saved["sheet_voltage"] = device.potential.solves, device.potential.sheet_voltage
     saved["density"], saved["charge_density"] = device.density, device.charge_density

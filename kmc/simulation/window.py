@@ -225,9 +225,7 @@ class Device:
         if path.conductance * voltage_device**2 > HEAT_LEAST_W:
             sites, watts, siemens, ends = path.heat
             film, net = self.network.filament(self.state, sites), self.network
-            heat.solve(
-                self.state, film, net.side, net.column, sites, watts * voltage_device**2, siemens, ends
-            )
+            heat.solve(self.state, film, net.side, net.column, sites, watts * voltage_device**2, siemens, ends)
         else:
             heat.cool()
         if not heat.moved():

@@ -90,9 +90,7 @@ def read_axes(document: Mapping) -> list[Axis]:
 def check_name(name: str, where: str) -> None:
     """UserError for what is no name of a variant, or changes no result."""
     if "." not in name and name not in NAMES:
-        numbers = [
-            f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family for key in FAMILIES[family]
-        ]
+        numbers = [f"{role}.{key}" for role, family in (LAYERS | ROLES).items() if family for key in FAMILIES[family]]
         near = nearest(name, [*NAMES, *numbers])
         paths = "" if near else ", or a path: protocol.0.sweep.compliance, electrode.bond_energy ..."
         raise UserError(f'no variant is called "{name}"', where, near, listed(NAMES, near) + paths)
@@ -209,9 +207,7 @@ def _card(name: str, device: Stack) -> Card | Stack | None:
     return whole.get(name)
 
 
-def _alike(
-    name: str, first: Level, level: Level, one: Card | Stack | None, other: Card | Stack | None
-) -> UserError:
+def _alike(name: str, first: Level, level: Level, one: Card | Stack | None, other: Card | Stack | None) -> UserError:
     """The error of two levels that one coordinate would stand for: the same, or namesakes."""
     if one and other and one.hash != other.hash:
         what = f"{name} has two different {'stacks' if name == 'stack' else 'cards'} called {level.value}"
@@ -223,9 +219,7 @@ def _alike(
     step = "keep one of the two"
     if one and other and one.path == other.path and first.given != level.given:  # a name finds what is beside
         step += f", or rename {PurePath(one.path).name} if another {level.value} was meant"
-    return UserError(
-        f"{name} has {level.given} twice (as {first.given} at {first.where})", level.where, next_step=step
-    )
+    return UserError(f"{name} has {level.given} twice (as {first.given} at {first.where})", level.where, next_step=step)
 
 
 def value_of(name: str, run: RunFile) -> tuple[Any, str]:

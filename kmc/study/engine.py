@@ -124,9 +124,7 @@ def _changes(out: Path, before: Manifest, found: Manifest, study: Study) -> list
     """What to tell of a folder that another form of the study began."""
     told, file = [], before.command["study"]
     if file != found.command["study"]:
-        told.append(
-            f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {study.path}"
-        )
+        told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {study.path}")
     grown = study.with_replicates(max(len(before.seeds), len(found.seeds)))  # it may grow to them again
     gone, new = set(before.tasks) - set(grown.hashes), set(found.tasks) - set(before.tasks)
     left = sum(records.result_path(out, name).is_file() for name in gone)
@@ -169,9 +167,7 @@ class _Session:
         self.started = time.monotonic()
         before = records.states(out, found, careful=True)
         self.already = before.count(DONE)
-        self.todo = [
-            index for index, state in enumerate(before) if state != DONE and found.tasks[index] not in leave
-        ]
+        self.todo = [index for index, state in enumerate(before) if state != DONE and found.tasks[index] not in leave]
         self.done = 0
         self.failed: list[Failure] = []
         self.shares: dict[int, float] = {}  # of the tasks under way
@@ -241,9 +237,7 @@ class _Session:
             (self.out / PROGRESS).unlink(missing_ok=True)
         self.failed.sort()
         left = len(self.todo) - self.done - len(self.failed)
-        return Outcome(
-            self.out, self.study.count, self.already, self.done, self.failed, left, wall_s, warnings
-        )
+        return Outcome(self.out, self.study.count, self.already, self.done, self.failed, left, wall_s, warnings)
 
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:

@@ -150,9 +150,7 @@ def read_manifest(out: Path) -> Manifest:
 
 def claim(out: Path, study: Study) -> None:
     """Whether `study` may use `out`. Writes nothing. Raises UserError."""
-    if not output_paths.claim(out, "study") or not is_study(
-        out
-    ):  # results whose manifest was removed are kept
+    if not output_paths.claim(out, "study") or not is_study(out):  # results whose manifest was removed are kept
         return
     old = read_manifest(out)
     if old.name != study.name:

@@ -37,9 +37,7 @@ def grown(study: Study, out: Path, **options: Any) -> Outcome:
         warnings.append(told)
     found = records.read_manifest(out)
     outcome.failed = records.failures(out, found, records.states(out, found))
-    return replace(
-        outcome, already=outcome.already + outcome.done - done, done=done, wall_s=wall_s, warnings=warnings
-    )
+    return replace(outcome, already=outcome.already + outcome.done - done, done=done, wall_s=wall_s, warnings=warnings)
 
 
 def _begun(study: Study, out: Path) -> int:

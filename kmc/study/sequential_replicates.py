@@ -62,9 +62,7 @@ def read_replicates(document: Mapping) -> tuple[int, Growth | None]:
 
 def _count(given: Any, name: str, where: str) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UserError(
-            f"{name} is {given!r:.40}, not a whole number of one or more", where, next_step=_EXAMPLE
-        )
+        raise UserError(f"{name} is {given!r:.40}, not a whole number of one or more", where, next_step=_EXAMPLE)
     return given
 
 

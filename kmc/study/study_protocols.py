@@ -49,11 +49,7 @@ class Programs:
 
     def first(self) -> tuple[Any, str]:
         """The first of them, and its place."""
-        where = (
-            self.document["protocols"].where(self.names[0])
-            if self.names
-            else (self.document.where("protocol"))
-        )
+        where = self.document["protocols"].where(self.names[0]) if self.names else (self.document.where("protocol"))
         return self.items()[0], where
 
     def of(self, levels: dict[str, Level]) -> list[Protocol]:

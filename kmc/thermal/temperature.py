@@ -72,16 +72,14 @@ class Heat:
         f = HEAT_FACTOR
         self.pad = _stretched_widths(f * self.spacing, stack.device.value("heat_padding"))
         self.width = [
-            np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad])
-            for n in self.electron_nodes.cells
+            np.concatenate([self.pad[::-1], np.full(n, f * self.spacing), self.pad]) for n in self.electron_nodes.cells
         ]
         nz, ny, nx = self.electron_nodes.cells
         base = values[lattice.region].reshape(nz, f, ny, f, nx, f).mean(axis=(1, 3, 5))
         inside = int((lattice.region == Region.COUNTER).any(axis=(1, 2)).sum())  # planes of the counter
         under = self._conductivity_below(stack, stack.counter.thickness_nm - inside * self.spacing)
         self.faces, plain = (
-            window_faces(lattice.region, values, resistance, self.spacing, f)
-            for resistance in (boundary(stack), 0.0)
+            window_faces(lattice.region, values, resistance, self.spacing, f) for resistance in (boundary(stack), 0.0)
         )
         beside = base.mean(axis=(1, 2)) * _in_plane_conductance(self.faces) / _in_plane_conductance(plain)
         self.kappa = self._padded(base, beside, np.full(len(self.pad), values[Region.ELECTRODE]), under)
@@ -100,9 +98,7 @@ class Heat:
         depth = np.cumsum(self.pad) - self.pad / 2
         return np.where(depth < counter_nm, counter, contact)[::-1]
 
-    def _padded(
-        self, base: np.ndarray, beside: np.ndarray, above: np.ndarray, below: np.ndarray
-    ) -> np.ndarray:
+    def _padded(self, base: np.ndarray, beside: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
         """Conductivity on the padded mesh: the window's, its layers', and above and below it, upwards."""
         n = len(self.pad)
         column = np.concatenate([below, beside, above])
@@ -127,9 +123,7 @@ class Heat:
         self.known_places = np.append(self.known_places, place)
         self.response[count, : count + 1] = self.electron_nodes.mean(self.known_places, self.unit_rise[count])
         for k in range(count):  # row by row: sums must not depend on which was learned first
-            self.response[k, count : count + 1] = self.electron_nodes.mean(
-                self.known_places[count:], self.unit_rise[k]
-            )
+            self.response[k, count : count + 1] = self.electron_nodes.mean(self.known_places[count:], self.unit_rise[k])
 
     def solve(
         self,

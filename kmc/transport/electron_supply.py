@@ -24,9 +24,7 @@ from kmc.transport.network import Network
 DECADES = 13.0  # of tunnelling: beyond, nothing is left
 _FARTHEST_NM = 8.0  # the same, whatever a card's decade is: the work grows with it
 _CELL = 2  # sites along an edge of a cell that shares a distance
-_SOURCE = np.dtype(
-    [("some", "f8"), ("unit", "f8"), ("space_potential", "f8")]
-)  # of a cell: sites and sums of them
+_SOURCE = np.dtype([("some", "f8"), ("unit", "f8"), ("space_potential", "f8")])  # of a cell: sites and sums of them
 
 
 class Supply:
@@ -70,8 +68,7 @@ class Supply:
         low = max(int(changed.min()) // plane - self.reach, 0)
         high = min(int(changed.max()) // plane + self.reach + 1, self.shape[0])
         nearest = [
-            nearest_cells(some.reshape(self.shape), self.reach, low, high)
-            for some in self.sources["some"] > 0.0
+            nearest_cells(some.reshape(self.shape), self.reach, low, high) for some in self.sources["some"] > 0.0
         ]
         for side, (square, which) in enumerate(nearest):
             out, found = state.supply[side].reshape(self.shape)[low:high], self.sources[side][which]

@@ -129,9 +129,7 @@ def _exact(active: _Active | None, organic: _Organic | None, voltage: float, tem
     return active.current(voltage - _organic_voltage(active, organic, voltage, temperature), temperature)
 
 
-def _organic_voltage(
-    active: _Active | None, organic: _Organic | None, voltage: float, temperature: float
-) -> float:
+def _organic_voltage(active: _Active | None, organic: _Organic | None, voltage: float, temperature: float) -> float:
     if voltage == 0.0 or active is None or organic is None:
         return 0.0
     sign, size = math.copysign(1.0, voltage), abs(voltage)

@@ -102,9 +102,7 @@ class Network:
             self.silver.follow(state, fields, changed)
         film, self.neck, labels = self.film, NO_NECK, ck.FLOATING
         if not kept:
-            labels = ck.label_clusters(
-                state.sites, self.in_organic, film, self.label, state.bridge, self.shape
-            )
+            labels = ck.label_clusters(state.sites, self.in_organic, film, self.label, state.bridge, self.shape)
         own, bridged, self.plated, atoms, names = ck.classify_silver(film, self.label, self.side, fields)
         self.labels_keep = labels == ck.FLOATING and not bridged
         if not bridged:
@@ -159,9 +157,7 @@ class Network:
         network = tk.tunnel_network(atoms, own, labels, self.counter_top, geometry)
         if labels > ck.FLOATING:
             network.unit[ck.FLOATING :] = self._island_potentials(fields, atoms, own, network)
-        conductance, shortest, self.lowest_tip = tk.set_potentials(
-            fields, atoms, own, network, CURRENT_LEAST, geometry
-        )
+        conductance, shortest, self.lowest_tip = tk.set_potentials(fields, atoms, own, network, CURRENT_LEAST, geometry)
         gap = float(shortest - 1) * self.spacing
         links = partial(self._link_heat, network)
         if conductance * self.shape[0] / self.ohmic <= LEAST_STUMP:  # with an atom a plane
@@ -233,9 +229,7 @@ class Network:
         for k, value in {ck.CATHODE: 0.0, ck.ANODE: 1.0, ck.PLATED: 0.0}.items():
             fields["unit"][atoms[own == k]] = value
         if self.tunnelling and labels > ck.FLOATING:
-            sums = bk.floating_potentials(
-                atoms, self.label, fields, labels, self._geometry(self.tunnel_reach)
-            )
+            sums = bk.floating_potentials(atoms, self.label, fields, labels, self._geometry(self.tunnel_reach))
             linked = sums[own, 0] > 0.0  # an island out of reach keeps what it had
             fields["unit"][atoms[linked]] = (sums[:, 1] / np.maximum(sums[:, 0], 1e-300))[own[linked]]
         return self._path(nodes, links, weight, unit, side)

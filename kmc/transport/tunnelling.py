@@ -49,9 +49,7 @@ def tunnel_network(atoms, own, labels: int, bottom: int, geometry) -> TunnelNetw
     for k in range(columns.size):
         direct[k] = geometry.conductance[apart[k] ** 2]
         conductance[ANODE, CATHODE] += direct[k]
-    return TunnelNetwork(
-        atoms[some], label, to_clusters, to_electrodes, channels, conductance, columns, direct, unit
-    )
+    return TunnelNetwork(atoms[some], label, to_clusters, to_electrodes, channels, conductance, columns, direct, unit)
 
 
 @njit
@@ -110,9 +108,7 @@ def cluster_links(label, to_clusters, to_electrodes, channels, conductance) -> N
     for a in range(label.size):
         for side, electrode in ((0, CATHODE), (1, ANODE)):
             if to_clusters[a, electrode] > 0.0:
-                to_electrodes[a, side] *= 1.0 - min(
-                    1.0, channels[electrode, label[a]] / channels[label[a], electrode]
-                )
+                to_electrodes[a, side] *= 1.0 - min(1.0, channels[electrode, label[a]] / channels[label[a], electrode])
             conductance[label[a], electrode] += to_electrodes[a, side]
             conductance[electrode, label[a]] += to_electrodes[a, side]
     for k in range(conductance.shape[0]):

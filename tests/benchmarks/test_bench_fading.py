@@ -40,8 +40,7 @@ def test_rows_of_fading(small: None) -> None:
     assert list(rows) == list(fading.WITHOUT)
     assert all(set(row) == KEYS for row in rows.values())
     assert all(
-        row["cpu_s_per_s"] > 0.0 and row["fades_in_s"] == rows["all"]["fades_in_s"] > 0.0
-        for row in rows.values()
+        row["cpu_s_per_s"] > 0.0 and row["fades_in_s"] == rows["all"]["fades_in_s"] > 0.0 for row in rows.values()
     )
     assert len(told) == 2 + len(rows)
 

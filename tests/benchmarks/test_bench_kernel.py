@@ -58,9 +58,7 @@ esac
 """
 
 
-def test_peer_is_built_once_and_measured(
-    quick_kernel: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_peer_is_built_once_and_measured(quick_kernel: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that serves is compiled once into the cache, and each size's median is its speed."""
     fake = tmp_path / "python"
     fake.write_text(_FAKE_PEER)

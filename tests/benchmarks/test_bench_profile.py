@@ -47,8 +47,6 @@ def test_parts_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole["reached_s"] == pytest.approx(whole["asked_s"])
     assert parts == sorted(parts, key=lambda row: -row["cpu_s"])
     monkeypatch.setattr(run_profile, "LIMIT_S", 0.0)
-    stopped = Simulation(
-        reduced("ogb_20nm"), Protocol.hold("1 V", "0.3 ms", "1 uA"), Settings(event_budget=100), 1
-    )
+    stopped = Simulation(reduced("ogb_20nm"), Protocol.hold("1 V", "0.3 ms", "1 uA"), Settings(event_budget=100), 1)
     whole = profile("stopped", stopped)[0]
     assert whole["reached_s"] < 0.5 * whole["asked_s"]

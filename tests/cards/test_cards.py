@@ -209,9 +209,7 @@ def test_a_folder_of_materials_that_is_not_there(tmp_path: Path, monkeypatch: py
 
 def test_ones_own_sources(tmp_path: Path) -> None:
     """A sources.bib beside the card is read, also after it has changed."""
-    path = write(
-        tmp_path, "mine", "extends: ogb\ngap: {value: 3, unit: nm, kind: measured, source: me2026}\n"
-    )
+    path = write(tmp_path, "mine", "extends: ogb\ngap: {value: 3, unit: nm, kind: measured, source: me2026}\n")
     (tmp_path / "sources.bib").write_text("@article{you2026,\n  title = {{A} b}\n}\n")
     with pytest.raises(UserError, match='did you mean "you2026"'):
         cards.load_card(path)

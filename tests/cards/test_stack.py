@@ -129,9 +129,9 @@ def test_choices_as_keywords(ogb: Stack) -> None:
         "order",
         "active.vacancy_density",
     ]
-    assert {
-        chosen.numbers()[path].why for path in ("active.thickness", "crystal.size", "crevice_fraction")
-    } == {"override"}
+    assert {chosen.numbers()[path].why for path in ("active.thickness", "crystal.size", "crevice_fraction")} == {
+        "override"
+    }
     assert ogb.ligand is not None
     assert ogb.ligand.name == "ogb"
 
@@ -194,9 +194,7 @@ def test_the_hash_is_of_the_device_not_of_its_name(ogb: Stack) -> None:
         ({"ligand": 3}, "ligand is 3, not a name", None),
     ],
 )
-def test_a_wrong_choice_is_refused(
-    ogb: Stack, choice: dict[str, object], says: str, near: str | None
-) -> None:
+def test_a_wrong_choice_is_refused(ogb: Stack, choice: dict[str, object], says: str, near: str | None) -> None:
     """With the nearest name where there is one."""
     with pytest.raises(UserError, match=says) as caught:
         ogb.choose(**choice)

@@ -62,8 +62,7 @@ def test_each_number_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     )
     again = tmp_path / "again.yaml"
     again.write_text(
-        "stack: ogb_20nm\nprotocol: [{read: {}}]\n"
-        "choices: {active.permittivity: 7, organic.permittivity: 7}\n"
+        "stack: ogb_20nm\nprotocol: [{read: {}}]\nchoices: {active.permittivity: 7, organic.permittivity: 7}\n"
     )
     run = str(tmp_path / "run.yaml")
     for paths in ([run], [run, "ogb"], [str(again)]):
@@ -142,8 +141,7 @@ def test_the_table_of_processes_is_the_cards(name: str) -> None:
     reverse has the card's barrier, and each bond adds its energy in place of two of adhesion."""
     stack = loaded(name)
     rows = {
-        (row["event"], row["place"]): row["barrier_eV"]
-        for row in process_table(stack, Settings(vacancies="explicit"))
+        (row["event"], row["place"]): row["barrier_eV"] for row in process_table(stack, Settings(vacancies="explicit"))
     }
     metal = stack.electrode.symbol
     hop, electrode = f"{metal}+ hop", f"{metal} electrode"
@@ -223,9 +221,7 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
     }
     named = rule.get("type", [])
     named = [named] if isinstance(named, str) else named
-    if named and not any(
-        value is None if kind == "null" else isinstance(value, kinds[kind]) for kind in named
-    ):
+    if named and not any(value is None if kind == "null" else isinstance(value, kinds[kind]) for kind in named):
         return False
     if isinstance(value, str) and re.search(rule.get("pattern", ""), value) is None:
         return False
@@ -251,11 +247,7 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
         known = dict.fromkeys(value, other) | known
     closed = rule.get("additionalProperties") is False and set(value) - set(known)
     missing = set(rule.get("required", [])) - set(value)
-    return (
-        not closed
-        and not missing
-        and all(valid(value[key], known[key], root) for key in known if key in value)
-    )
+    return not closed and not missing and all(valid(value[key], known[key], root) for key in known if key in value)
 
 
 def test_schemas_agree_with_the_files_that_come_with_kmc(repository: Path) -> None:
@@ -410,9 +402,7 @@ def test_a_folder_of_results_hides_no_card(
         check(["other"])
 
 
-def test_the_numbers_of_a_study_are_those_of_each_variant(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_numbers_of_a_study_are_those_of_each_variant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What differs once for each value, with a variant that has it; what all share once."""
     path = tmp_path / "study.yaml"
     path.write_text(READ + "variants: {ligand: [ogb, ddab]}\n")
@@ -424,9 +414,7 @@ def test_the_numbers_of_a_study_are_those_of_each_variant(
 
 def test_check_refuses_the_state_of_another_seed(tmp_path: Path) -> None:
     """As kmc run does, at the line that names the state."""
-    first = Simulation(
-        kmc.load_stack("pedot_only"), kmc.Protocol.read(), seed=3, settings=Settings(window=6.0)
-    )
+    first = Simulation(kmc.load_stack("pedot_only"), kmc.Protocol.read(), seed=3, settings=Settings(window=6.0))
     checkpoint.save(tmp_path / "checkpoint.npz", first.state_dict())
     path = tmp_path / "next.yaml"
     path.write_text(READ + "seed: 1\ninitial: checkpoint.npz\n")
@@ -498,9 +486,7 @@ def test_check_refuses_a_spread_of_no_crystals(tmp_path: Path) -> None:
         check([str(path)])
 
 
-def test_check_tells_of_a_film_that_is_built_thicker(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_tells_of_a_film_that_is_built_thicker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Once a file, on the error stream: what is asked is not what is simulated."""
     path = tmp_path / "study.yaml"
     path.write_text(f"{READ}variants: {{thickness: [2 nm, 20 nm], crystal_size: [7 nm, 9 nm]}}\n")

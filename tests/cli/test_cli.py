@@ -111,9 +111,7 @@ def test_help_imports_nothing_heavy(repository: Path) -> None:
         "bad = {'numpy', 'numba', 'xarray', 'matplotlib', 'rich', 'pydantic'} & set(sys.modules)\n"
         "assert not bad, bad"
     )
-    subprocess.run(
-        [sys.executable, "-c", script], cwd=repository, check=True, capture_output=True, timeout=60
-    )
+    subprocess.run([sys.executable, "-c", script], cwd=repository, check=True, capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
@@ -576,9 +574,7 @@ def test_a_run_that_began_from_nothing_takes_no_missing_state(
     assert "nowhere" in plain_error(capsys)
 
 
-def test_a_state_kept_by_hand_is_a_start(
-    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_kept_by_hand_is_a_start(run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What checkpoint.save made of a Simulation.state_dict(); another content of such a file is refused."""
     assert app.main(["run", str(run_file), "--quiet"]) == 0
     state = checkpoint.load(run_file.parent / "out" / "checkpoint.npz")["simulation"]
@@ -586,10 +582,7 @@ def test_a_state_kept_by_hand_is_a_start(
     second.write_text(RUN + "initial: mine.npz\n")
     checkpoint.save(tmp_path / "mine.npz", state)
     assert app.main(["run", str(second), "--quiet", "--out", str(tmp_path / "by_hand")]) == 0
-    assert (
-        app.main(["run", str(second), "--quiet", "--set", "initial=quick", "--out", str(tmp_path / "whole")])
-        == 0
-    )
+    assert app.main(["run", str(second), "--quiet", "--set", "initial=quick", "--out", str(tmp_path / "whole")]) == 0
     for name in ("by_hand", "whole"):
         told.append(kmc.open(tmp_path / name).attrs["content_sha256"])
     assert told[0] == told[1]
@@ -684,9 +677,7 @@ def test_a_closed_standard_error_is_none(
     assert capsys.readouterr().out == ""
 
 
-def test_only_a_lost_reader_of_the_output_is_no_error(
-    run_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_lost_reader_of_the_output_is_no_error(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with `| head`; another broken pipe is a bug, and not a success."""
 
     def broken(self: Any) -> None:
@@ -827,9 +818,7 @@ def test_control_c_before_the_command(
     assert plain_error(capsys) == "interrupted\n"
 
 
-def test_progress_lines(
-    run_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_lines(run_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Away from a terminal: plain lines on standard error, none wrapped; --quiet has none."""
     monkeypatch.setattr("kmc.core.progress._LINE_EVERY_S", 0.0)
     assert app.main(["run", str(run_file)]) == 0
@@ -939,9 +928,7 @@ def test_export_prints_its_path(run_file: Path, capsys: pytest.CaptureFixture[st
     assert "no/x.csv: no such file or directory; choose another --out" in capsys.readouterr().err
 
 
-def test_bench_prints_a_table_or_json(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bench_prints_a_table_or_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Registered benchmarks are listed, run, and told as a whole table or as JSON alone."""
 
     def run(progress: Any) -> list[dict[str, Any]]:
@@ -1009,9 +996,7 @@ def test_a_bench_draws_its_rows_if_it_can(
     file = tmp_path / "a.png"
     assert app.main(["bench", "mine", "--figure", str(file)]) == 2
     assert "draws no figure" in capsys.readouterr().err
-    monkeypatch.setattr(
-        sys.modules[__name__], "draw", lambda rows, path: path.write_text(str(rows)), raising=False
-    )
+    monkeypatch.setattr(sys.modules[__name__], "draw", lambda rows, path: path.write_text(str(rows)), raising=False)
     assert app.main(["bench", "mine", "--figure", str(tmp_path / "a.txt")]) == 2
     assert app.main(["bench", "mine", "--figure", str(tmp_path / "no" / "a.png")]) == 2
     assert not ran
@@ -1167,9 +1152,7 @@ def told_nothing(text: str) -> bytes:
         (first, start), (last, end) = one.start, one.end
         kept = lines[first - 1][:start] + lines[last - 1][end:]
         lines[first - 1 : last] = [kept, *[""] * (last - first)]
-    shown = (
-        line if k in inside else line.rstrip() for k, line in enumerate(lines) if k in inside or line.strip()
-    )
+    shown = (line if k in inside else line.rstrip() for k, line in enumerate(lines) if k in inside or line.strip())
     return "\n".join(shown).encode()
 
 

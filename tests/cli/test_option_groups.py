@@ -58,9 +58,7 @@ def plain(
     names: Names = None,
     plot: Plot = True,
     times: Times,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")] = False,
     quiet: Quiet = False,
 ) -> int:
     """Drive a device."""

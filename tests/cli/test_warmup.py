@@ -75,9 +75,7 @@ def left(run: dict[str, list[str]], ready: dict[str, list[str]]) -> list[str]:
     return sorted(name for name, kinds in run.items() if set(kinds) - set(ready.get(name, [])))
 
 
-def test_a_run_after_the_warmup_compiles_nothing(
-    run: dict[str, list[str]], ready: dict[str, list[str]]
-) -> None:
+def test_a_run_after_the_warmup_compiles_nothing(run: dict[str, list[str]], ready: dict[str, list[str]]) -> None:
     """Among them those of the heat, and of the rates around a change of metal."""
     assert {
         "kmc.kinetics.advance.refresh_box",

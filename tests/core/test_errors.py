@@ -35,9 +35,7 @@ def test_exit_codes() -> None:
     assert (UserError("x").exit_code, CorruptFile("x").exit_code) == (2, 3)
 
 
-@pytest.mark.parametrize(
-    ("name", "found"), [("gpa", "gap"), ("GAP", "gap"), ("zzz", None), ("", None), (3, None)]
-)
+@pytest.mark.parametrize(("name", "found"), [("gpa", "gap"), ("GAP", "gap"), ("zzz", None), ("", None), (3, None)])
 def test_nearest(name: object, found: str | None) -> None:
     """The likest name, whatever the case, or none."""
     assert nearest(name, ["gap", "length"]) == found

@@ -48,9 +48,7 @@ def test_a_bad_seed_is_refused(seed: object) -> None:
         stream(seed, "events")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "saved", [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64", "state": "x"}, None]
-)
+@pytest.mark.parametrize("saved", [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64", "state": "x"}, None])
 def test_a_bad_state_is_refused(saved: object) -> None:
     """What get_state did not make is not taken."""
     with pytest.raises(UserError, match="saved state"):

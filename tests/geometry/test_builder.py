@@ -77,9 +77,7 @@ def test_room_rules(name: str) -> None:
 )
 def test_same_generator_same_bytes(name: str) -> None:
     """The same seed gives the same window; another seed gives another, where there is anything to draw."""
-    again, other = (
-        builder.build(load_stack(name), Settings(), stream(seed, "morphology")) for seed in (0, 3)
-    )
+    again, other = (builder.build(load_stack(name), Settings(), stream(seed, "morphology")) for seed in (0, 3))
     assert again.hash == window(name).hash
     assert np.array_equal(again.room, window(name).room)
     assert (other.hash == again.hash) == (name in BARE)
@@ -411,8 +409,7 @@ def test_room_in_the_gaps_is_the_uncovered_share() -> None:
     region, width = interstices.classify(owner, np.zeros(owner.shape[1:], bool), 6.0, 6.0, 0.6)
     gap = (region == Region.GAP) & (width == 6)
     shares = [
-        interstices.ligand_room(region, width, 6.0, 0.6, 14.0, stream(seed, "room"))[gap].mean()
-        for seed in range(12)
+        interstices.ligand_room(region, width, 6.0, 0.6, 14.0, stream(seed, "room"))[gap].mean() for seed in range(12)
     ]
     assert np.mean(shares) == pytest.approx(0.4, abs=0.05)
 

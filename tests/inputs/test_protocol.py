@@ -24,9 +24,7 @@ def test_a_double_sweep_is_a_staircase_up_and_back() -> None:
     assert voltages == voltages[::-1]
     assert all(abs(abs(b - a) - 0.01) < 1e-12 for a, b in pairwise(voltages))
     assert all(step.duration_s == pytest.approx(1e-4) for step in steps)
-    assert {(step.compliance_A, step.samples, step.segment, step.cycle) for step in steps} == {
-        (1e-6, 1, 0, 0)
-    }
+    assert {(step.compliance_A, step.samples, step.segment, step.cycle) for step in steps} == {(1e-6, 1, 0, 0)}
 
 
 @given(st.floats(-3, 3).filter(lambda v: abs(v) > 1e-3), st.floats(1e-3, 0.5), st.floats(1e-2, 1e3))
@@ -159,9 +157,7 @@ def test_a_condition_on_a_limit_needs_a_limit() -> None:
 
 def test_protocols_add() -> None:
     """Segments are numbered on."""
-    protocol = (
-        Protocol.sweep("1 V", rate="1 V/s", step="0.5 V") + Protocol.read() + Protocol.hold("0 V", "1 s")
-    )
+    protocol = Protocol.sweep("1 V", rate="1 V/s", step="0.5 V") + Protocol.read() + Protocol.hold("0 V", "1 s")
     assert [step.segment for step in protocol.steps()] == [0] * 5 + [1, 2]
     assert hash(protocol) == hash(read_protocol(protocol.to_data()))
 
@@ -245,9 +241,7 @@ def test_stop_conditions(given: dict[str, object], look: tuple[float, bool], met
         Protocol.hold("0 V", "1 s", spacing="log") + Protocol.read(),
         Protocol.pwl([("0 s", "0 V"), ("1 ms", "1 V")], step="0.1 ms"),
         (Protocol.sweep("1 V", rate="1 V/s") + Protocol.read()).repeated(4),
-        (Protocol.sweep("1 V", rate="1 V/s") + Protocol.read()).repeated(
-            4, until={"conductance_below": "1 uS"}
-        ),
+        (Protocol.sweep("1 V", rate="1 V/s") + Protocol.read()).repeated(4, until={"conductance_below": "1 uS"}),
     ],
 )
 def test_plain_data_reads_back(protocol: Protocol) -> None:

@@ -37,9 +37,7 @@ _STATES = st.dictionaries(
     st.text(max_size=6),
     st.recursive(
         _LEAVES,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
-        ),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
         max_leaves=8,
     ),
     max_size=5,

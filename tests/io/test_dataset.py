@@ -115,12 +115,8 @@ def test_unknown_rows_are_a_bug() -> None:
 
 
 @settings(max_examples=12)
-@given(
-    cuts=st.lists(st.integers(0, 40), max_size=6), shots=st.lists(st.integers(0, 40), max_size=4, unique=True)
-)
-def test_merging_forgets_the_cuts(
-    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], shots: list[int]
-) -> None:
+@given(cuts=st.lists(st.integers(0, 40), max_size=6), shots=st.lists(st.integers(0, 40), max_size=4, unique=True))
+def test_merging_forgets_the_cuts(tmp_path_factory: pytest.TempPathFactory, cuts: list[int], shots: list[int]) -> None:
     """Wherever a run was cut into segments, the merged content is that of one piece."""
     rows, attributes = rows_of(40), about()
     pictures = snapshots_of([float(time) for time in sorted(shots)])

@@ -66,9 +66,7 @@ def test_observers_numbers_go_along(ds: xr.Dataset, tmp_path: Path) -> None:
     (path,) = export.write_csv(full, tmp_path / "a.csv")
     assert np.genfromtxt(path, delimiter=",", names=True)["atoms"].tolist() == full["atoms"].values.tolist()
     told = dataset._schema_problems(full.assign(other=full["atoms"].drop_attrs()))
-    assert [one for one in told if "atoms" in one or "other" in one] == [
-        "the variable other is not in the schema"
-    ]
+    assert [one for one in told if "atoms" in one or "other" in one] == ["the variable other is not in the schema"]
 
 
 def test_extxyz_is_read_by_ase(ds: xr.Dataset, tmp_path: Path) -> None:
@@ -122,8 +120,7 @@ def test_vacancies_that_are_a_thin_mean_are_said(
         assert told.out == ""
         assert (told.err.count("\n") == 1) == said
         assert (
-            "note: no vacancy is shown: vacancies: equilibrium keeps their mean, 0.04 a cell at most"
-            in told.err
+            "note: no vacancy is shown: vacancies: equilibrium keeps their mean, 0.04 a cell at most" in told.err
         ) == said
     export.write_extxyz(ds.drop_vars("vacancy"), tmp_path / "none.xyz")
     assert capsys.readouterr().err == ""

@@ -104,9 +104,7 @@ def test_a_run_writes_its_own_dataset_only(run: Path, name: str, capsys: pytest.
         ("command__sets", [1]),
     ],
 )
-def test_a_record_of_another_shape(
-    run: Path, entry: str, value: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_of_another_shape(run: Path, entry: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever stands in run.json, what reads it says so in one line."""
     change(run / "run.json", **{entry: value})
     with pytest.raises(CorruptFile, match=r"run\.json"):

@@ -64,6 +64,4 @@ def test_a_version_that_never_was(tmp_path: Path, version: str) -> None:
 
 def test_every_released_first_number_has_its_step() -> None:
     """From 1 to today's; so a released file is never lost."""
-    assert sorted(schema_migration.STEPS) == list(
-        range(1, int(schema_migration.SCHEMA_VERSION.split(".")[0]))
-    )
+    assert sorted(schema_migration.STEPS) == list(range(1, int(schema_migration.SCHEMA_VERSION.split(".")[0])))

@@ -56,9 +56,7 @@ def stale(w: Window) -> list[tuple[int, int, float, float]]:
     return out
 
 
-@pytest.mark.parametrize(
-    ("seed", "pairs", "shape"), [(1, True, SHAPE), (2, True, (12, 20, 24)), (3, False, SHAPE)]
-)
+@pytest.mark.parametrize(("seed", "pairs", "shape"), [(1, True, SHAPE), (2, True, (12, 20, 24)), (3, False, SHAPE)])
 def test_incremental_rates_equal_recomputed(seed: int, pairs: bool, shape: tuple[int, int, int]) -> None:
     """After thousands of events of all kinds no rate differs from a recompute, and the books are in order."""
     w, events = window(seed, pairs, shape), generator()
@@ -347,8 +345,7 @@ def test_memory_is_asked_for() -> None:
     without = njit(cache=False)(lambda rows, row: rows[row, 0])
     without(rows, 0)
     told = [
-        re.findall(r"^\s+(?:prefetch|prfm)\w*\s", "".join(one.inspect_asm().values()), re.M)
-        for one in (asked, without)
+        re.findall(r"^\s+(?:prefetch|prfm)\w*\s", "".join(one.inspect_asm().values()), re.M) for one in (asked, without)
     ]
     assert told[0]
     assert not told[1]

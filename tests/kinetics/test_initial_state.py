@@ -59,9 +59,7 @@ def test_other_vacancies_are_as_they_were() -> None:
 
 def test_no_vacancy_is_drawn_under_silver() -> None:
     """Nor of a stump that fills many halide sites; some of those would have had one."""
-    stack = reduced(
-        "thin_film_100nm", **{"active.vacancy_density": "2e21 cm-3", "device.stump_radius": "2 nm"}
-    )
+    stack = reduced("thin_film_100nm", **{"active.vacancy_density": "2e21 cm-3", "device.stump_radius": "2 nm"})
     some = settings(vacancies="explicit")
     lattice = build(stack, some, stream(1, "morphology"))
     found = draw_vacancies(lattice, stack, some, 1)

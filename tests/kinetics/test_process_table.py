@@ -51,9 +51,7 @@ def table(stack: Stack, **settings: Any) -> dict[tuple[str, str], dict[str, Any]
 
 def adhering(name: str) -> Stack:
     """A stack whose metal sticks to all that is around it, so that no term of the energies is nil."""
-    choices = {
-        f"{role}.metal_adhesion": "0.03 eV" for role in ("ligand", "organic") if role in loaded(name).cards()
-    }
+    choices = {f"{role}.metal_adhesion": "0.03 eV" for role in ("ligand", "organic") if role in loaded(name).cards()}
     return loaded(name).choose(**choices)
 
 

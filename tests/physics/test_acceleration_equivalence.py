@@ -34,9 +34,7 @@ def sample(values: dict[str, Any], count: int = SEEDS) -> Sample:
     """Each observable, one value a seed."""
     seeds = range(1, count + 1)
     out = {
-        f"set time, {thickness:g} nm": np.array(
-            observations(set_times, [(seed, thickness, values) for seed in seeds])
-        )
+        f"set time, {thickness:g} nm": np.array(observations(set_times, [(seed, thickness, values) for seed in seeds]))
         for thickness in THICKNESSES
     }
     rows = observations(fading, [(seed, values) for seed in seeds])

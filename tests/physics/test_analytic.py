@@ -61,11 +61,7 @@ def moments(drift: float) -> tuple[float, float, float]:
     ratio = (down / up) ** PLANES
     mean = PLANES / (up - down) * (1 - ratio) / (1 + ratio) if drift else PLANES**2 / (2 * RATE)
     size = 2 * PLANES - 1
-    chain = (
-        np.diag(np.full(size, up + down))
-        - np.diag(np.full(size - 1, up), 1)
-        - np.diag(np.full(size - 1, down), -1)
-    )
+    chain = np.diag(np.full(size, up + down)) - np.diag(np.full(size - 1, up), 1) - np.diag(np.full(size - 1, down), -1)
     first = np.linalg.solve(chain, np.ones(size))
     second = 2 * np.linalg.solve(chain, first)
     middle = PLANES - 1

@@ -169,9 +169,7 @@ def test_redox_of_a_lone_atom_has_it_both_ways() -> None:
     assert 0.0 < left.min() < 1e-3
 
     def rates(site: np.int64) -> list[float]:
-        return [
-            redox(d.state, d.grid, d.potential.fields, d.model, int(site), 0.0, way) for way in (False, True)
-        ]
+        return [redox(d.state, d.grid, d.potential.fields, d.model, int(site), 0.0, way) for way in (False, True)]
 
     far, metal = rates(alone), rates(touching)
     d.state.supply["left"][0], d.state.supply["left"][1] = 1.0, 0.0

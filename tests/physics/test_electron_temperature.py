@@ -142,16 +142,12 @@ def test_film_and_column_are_joined(thickness: float) -> None:
     """
     d = closed("ogb_20nm", organic_nm=thickness)
     heat, film, column = d.heat, d.network.filament(d.state, d.path.heat.sites), d.network.column
-    nodes, bonds, _ = heat.electron_nodes.network(
-        d.state, film, d.network.side, column, np.zeros(0, np.int64)
-    )
+    nodes, bonds, _ = heat.electron_nodes.network(d.state, film, d.network.side, column, np.zeros(0, np.int64))
     assert (nodes >= heat.electron_nodes.sided).sum() >= 3  # planes of the column, and both electrodes
     assert connected_components(bonds)[0] == 1
     without = film[film >= d.network.film_floor]
     assert len(without) < len(film)
-    nodes, bonds, _ = heat.electron_nodes.network(
-        d.state, without, d.network.side, column, np.zeros(0, np.int64)
-    )
+    nodes, bonds, _ = heat.electron_nodes.network(d.state, without, d.network.side, column, np.zeros(0, np.int64))
     assert connected_components(bonds)[0] == 2
 
 
@@ -232,9 +228,7 @@ def test_what_is_known_does_not_depend_on_what_was_asked_first(name: str) -> Non
         for place in order:
             heat.add_response(int(place))
         tables.append(heat.response[np.ix_(heat.response_index[places], heat.response_index[places])])
-        assert [heat.electron_nodes.source(int(k)).sum() for k in places] == pytest.approx(
-            np.ones(len(places))
-        )
+        assert [heat.electron_nodes.source(int(k)).sum() for k in places] == pytest.approx(np.ones(len(places)))
     assert tables[0].tobytes() == tables[1].tobytes()
     assert tables[0] == pytest.approx(tables[0].T, rel=0.01, abs=0.002 * tables[0].max())
     assert tables[0] != pytest.approx(np.roll(tables[0], 1, axis=0), rel=0.01, abs=0.002 * tables[0].max())

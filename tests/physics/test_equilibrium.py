@@ -134,9 +134,7 @@ def standard_error(values: np.ndarray) -> np.ndarray:
     return batches.std(0, ddof=1) / math.sqrt(BATCHES)
 
 
-def looks(
-    w: Window, count: Callable[[], np.ndarray], samples: int = SAMPLES, trials: int = TRIALS
-) -> np.ndarray:
+def looks(w: Window, count: Callable[[], np.ndarray], samples: int = SAMPLES, trials: int = TRIALS) -> np.ndarray:
     """What `count` finds at evenly spaced times, about `trials` trials apart, once the start is forgotten.
 
     Not after equal numbers of trials: those are more frequent where there are more ions.

@@ -58,9 +58,7 @@ def fingerprint(stack: Stack) -> list[bytes]:
     lattice = small_lattice()
     network = Network(lattice, stack, True)
     leak = Leak(stack)
-    constants = repr(
-        (network.quantum, network.ohmic, network.decay, exchange(stack, 0.2935), boundary(stack))
-    ).encode()
+    constants = repr((network.quantum, network.ohmic, network.decay, exchange(stack, 0.2935), boundary(stack))).encode()
     found = [build_model(stack, 0.2935, SETTINGS).tobytes(), conductivities(stack).tobytes(), constants]
     currents = [leak.exact(v, t) for v in (0.05, 0.5, 3.0, 30.0) for t in (300.0, 330.0)]
     found.append(np.array(currents).tobytes())

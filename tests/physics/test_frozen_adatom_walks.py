@@ -111,9 +111,7 @@ def test_an_atom_leaves_when_and_where_it_does_flight_by_flight(slice_s: float) 
         assert apart(some, exact)[2] < -SIGMAS
 
 
-@pytest.mark.parametrize(
-    "slice_s", [*(pytest.param(some, marks=pytest.mark.slow) for some in (3e-8, 3e-7)), 1e-6]
-)
+@pytest.mark.parametrize("slice_s", [*(pytest.param(some, marks=pytest.mark.slow) for some in (3e-8, 3e-7)), 1e-6])
 def test_two_atoms_meet_when_they_do_flight_by_flight(slice_s: float) -> None:
     """Mean time until they are beside each other, by 3.5 standard errors of 500 meetings (5.5 % of it).
 

@@ -287,9 +287,7 @@ def apart(some: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray((some.mean(0) - other.mean(0)) / np.sqrt((some.var(0) + other.var(0)) / (BATCHES - 1)))
 
 
-@pytest.mark.parametrize(
-    "holds", [*(pytest.param(some, marks=pytest.mark.slow) for some in (1.0, 3.0, 10.0)), 30.0]
-)
+@pytest.mark.parametrize("holds", [*(pytest.param(some, marks=pytest.mark.slow) for some in (1.0, 3.0, 10.0)), 30.0])
 def test_ions_that_repel_each_other_are_where_they_are_hop_by_hop(holds: float) -> None:
     """Six ions in a box: share in the upper half, pair energy, density by cells of 2^3 sites (chi-square).
     By 4 standard errors, 1 % of the share and 0.6 % of the pair energy. Power: 3 meV in the energy of the
@@ -300,17 +298,13 @@ def test_ions_that_repel_each_other_are_where_they_are_hop_by_hop(holds: float) 
     assert np.sum(right[2:] ** 2) < CHI_SQUARE < np.sum(wrong[2:] ** 2)
 
 
-@pytest.mark.parametrize(
-    "holds", [0.0, *(pytest.param(some, marks=pytest.mark.slow) for some in (1.5, 10.0)), 50.0]
-)
+@pytest.mark.parametrize("holds", [0.0, *(pytest.param(some, marks=pytest.mark.slow) for some in (1.5, 10.0)), 50.0])
 def test_the_density_is_boltzmanns_and_all_of_the_time(holds: float) -> None:
     """Two ions: their density sums up to (n-1) times the time, and has each cell's share, in any slice.
     Sum by 4 standard errors (of 0.1 to 1 %), cells by chi-square. Power and negative controls: 5 meV in the
     upper half give a chi-square of some 700, and ions that do not wait have booked too much."""
     w, found, wrong = box(2, 0.04), gas(2, holds)[:, 2:], gas(2, holds, 0.035)[:, 2:]
-    one = np.exp(
-        -(w.fields["space_potential"] + w.model["ion_energy"][w.state.sites["region"]]) / (K_B * 300.0)
-    )
+    one = np.exp(-(w.fields["space_potential"] + w.model["ion_energy"][w.state.sites["region"]]) / (K_B * 300.0))
     both = (one * (one.sum() - one)).reshape(4, 2, 4, 2, 4, 2)  # they only exclude each other
     right = (both.sum(axis=(1, 3, 5)) / both.sum()).reshape(1, 64)
     total = found.sum(axis=1)

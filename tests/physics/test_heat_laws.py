@@ -132,9 +132,7 @@ def test_what_lies_around_is_the_cards() -> None:
 def warmed(faces: list[np.ndarray], held: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Temperatures [z, y, x] of cells that these faces join, insulated but for `held` (W/K) to zero."""
     number = np.arange(held.size).reshape(held.shape)
-    pairs = [
-        (number.take(range(n - 1), axis), number.take(range(1, n), axis)) for axis, n in enumerate(held.shape)
-    ]
+    pairs = [(number.take(range(n - 1), axis), number.take(range(1, n), axis)) for axis, n in enumerate(held.shape)]
     i, j = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
     g = np.concatenate([face.ravel() for face in faces])
     flow = coo_matrix((np.concatenate([-g, -g]), (np.concatenate([i, j]), np.concatenate([j, i]))))

@@ -171,9 +171,7 @@ def test_chances_to_come_back_do_not_outlive_their_potential(
     monkeypatch.setattr(
         d,
         "meet",
-        lambda siemens: replace(
-            meet(siemens), voltage_device=meet(siemens).voltage_device + answer * d.thermal
-        ),
+        lambda siemens: replace(meet(siemens), voltage_device=meet(siemens).voltage_device + answer * d.thermal),
     )
     film = d.network.film
     far = d.state.sites["entity"][film[film // (d.grid.ny * d.grid.nx) < site // (d.grid.ny * d.grid.nx) - 6]]

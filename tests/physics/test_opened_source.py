@@ -78,9 +78,7 @@ def cross_on_the_organic(d: Device) -> list[int]:
     """A free site of the film's first plane, away from silver, and the four beside it."""
     floor, plane = d.lattice.organic_surface(), d.grid.ny * d.grid.nx
     first = set(free(d, d.lattice.room == OPEN)) & set(range(floor * plane, (floor + 1) * plane))
-    crosses = [
-        [site, *(int(neighbour(d.grid, site, way)) for way in range(4))] for site in map(int, sorted(first))
-    ]
+    crosses = [[site, *(int(neighbour(d.grid, site, way)) for way in range(4))] for site in map(int, sorted(first))]
     silver = np.stack(np.unravel_index(d.network.film, d.lattice.shape)[1:])
 
     def apart(site: int) -> int:

@@ -31,8 +31,7 @@ NO_SERIES = {"device.series_resistance": "0 ohm", "device.spreading_resistance":
 def program(limit: str, samples: int = 1) -> Any:
     """The steps under a limit."""
     first, *others = [
-        kmc.Protocol.hold(f"{volt} V", duration, compliance=limit, samples=samples)
-        for volt, duration in STEPS
+        kmc.Protocol.hold(f"{volt} V", duration, compliance=limit, samples=samples) for volt, duration in STEPS
     ]
     for one in others:
         first = first + one
@@ -244,9 +243,7 @@ def spread(slices: int, seed: int) -> float:
     return float(np.mean(found)) / simulation.device.thermal
 
 
-@pytest.mark.parametrize(
-    ("knobs", "seeds"), [((1, 1024), 2), pytest.param((1, 64, 1024), 6, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("knobs", "seeds"), [((1, 1024), 2), pytest.param((1, 64, 1024), 6, marks=pytest.mark.slow)])
 def test_more_slices_are_less_error(knobs: tuple[int, ...], seeds: int) -> None:
     """Tips that come and go behind a resistor: the lag falls with the knob.
 

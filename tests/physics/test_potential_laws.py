@@ -370,8 +370,7 @@ def operator(potential: Potential) -> coo_array:
     rows, columns, values = [*rows, linked], [*columns, linked], [*values, potential.mesh.link[free]]
     held = number[~free]
     entries = [
-        np.concatenate([*found, last])
-        for found, last in ((values, np.ones(len(held))), (rows, held), (columns, held))
+        np.concatenate([*found, last]) for found, last in ((values, np.ones(len(held))), (rows, held), (columns, held))
     ]
     return coo_array((entries[0], (entries[1], entries[2])), shape=(free.size, free.size))
 
@@ -391,9 +390,7 @@ def test_charges_in_a_window_have_the_potential_of_a_direct_solve(name: str) -> 
     p = d.potential
     matrix = operator(p).tocsc()
     expected = (
-        splu(matrix)
-        .solve(np.where(p.fixed == 0, p.source, p.space_potential).ravel())
-        .reshape(p.space_potential.shape)
+        splu(matrix).solve(np.where(p.fixed == 0, p.source, p.space_potential).ravel()).reshape(p.space_potential.shape)
     )
     assert expected.max() > 0.05
     assert np.abs(p.space_potential - expected).max() < 1e-3 * expected.max()
@@ -425,9 +422,7 @@ def energy_of_two(d: Device, distances: np.ndarray, offset: int) -> np.ndarray:
     d.density[:] = 0.0
     d.density[middle // f, middle // f, (middle + offset) // f] = 1.0
     d.solve_fields()
-    phi = d.potential.fields["space_potential"].reshape(d.lattice.shape)[
-        middle, middle, middle + offset + distances
-    ]
+    phi = d.potential.fields["space_potential"].reshape(d.lattice.shape)[middle, middle, middle + offset + distances]
     here = int(d.lattice.region[middle, middle, middle])
     pair = d.model["screen"][here] * d.model["pair"][here] if d.model["reach"] else np.zeros(17)
     return phi + pair[np.minimum(distances**2, 16)]
@@ -473,8 +468,7 @@ def wandered(name: str, ions: int, **switches: bool) -> tuple[np.ndarray, np.nda
     stack = perfect(name, **{"electrode.reduction_barrier": "2 eV", "electrode.exchange_barrier": "2 eV"})
     d = device(stack, **switches)
     sites = np.flatnonzero(
-        np.isin(d.state.sites["region"], (Region.GAP, Region.BOUNDARY, Region.ORGANIC))
-        & (d.state.sites["cation"] == 0)
+        np.isin(d.state.sites["region"], (Region.GAP, Region.BOUNDARY, Region.ORGANIC)) & (d.state.sites["cation"] == 0)
     )
     for k in range(ions):
         add_charge(d.state, d.grid, d.model, KIND_ION, int(sites[len(sites) // 2 + k]))

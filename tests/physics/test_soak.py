@@ -88,9 +88,7 @@ def look(simulation: Simulation) -> Look:
     )
 
 
-def soaked(
-    simulation: Simulation, seconds: float, each: Callable[[Simulation], Any] = lambda one: None
-) -> list[Look]:
+def soaked(simulation: Simulation, seconds: float, each: Callable[[Simulation], Any] = lambda one: None) -> list[Look]:
     """Looks at equal distances of computing, the first before any; `each` is called after one."""
     found = [look(simulation)]
     begin = time.monotonic()

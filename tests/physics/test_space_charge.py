@@ -43,10 +43,7 @@ def at(device, voltage: float) -> np.ndarray:
         ("ogb_20nm", 300.0),
         ("ogb_20nm", 77.0),
         ("ddab_20nm", 300.0),
-        *(
-            pytest.param(name, 300.0, marks=pytest.mark.slow)
-            for name in ("ogb_90nm", "ogb_100nm", "thin_film_100nm")
-        ),
+        *(pytest.param(name, 300.0, marks=pytest.mark.slow) for name in ("ogb_90nm", "ogb_100nm", "thin_film_100nm")),
     ],
 )
 def test_it_does_not_depend_on_the_way(name: str, kelvin: float) -> None:

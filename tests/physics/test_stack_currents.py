@@ -42,8 +42,7 @@ def parts(d: Device) -> tuple[np.ndarray, np.ndarray]:
     near = (apart**2).sum(-1) == 1
     _, cluster = connected_components(coo_array(near), directed=False)
     anode, cathode = (
-        {c for c, place in zip(cluster, atoms, strict=True) if beside(d, place, role)}
-        for role in ("anode", "cathode")
+        {c for c, place in zip(cluster, atoms, strict=True) if beside(d, place, role)} for role in ("anode", "cathode")
     )
     roles = {"bridge": anode & cathode, "anode": anode, "cathode": cathode}
     names = [next((role for role, found in roles.items() if c in found), str(c)) for c in cluster]
@@ -96,9 +95,7 @@ def tunnelling(d: Device, atoms: np.ndarray, names: np.ndarray) -> list[tuple[st
     def conductance(apart: np.ndarray) -> np.ndarray:
         distance = np.sqrt((apart**2).sum(-1))
         gap_nm = (distance - 1) * d.lattice.spacing_nm
-        return np.where(
-            (distance > 0) & (distance <= d.network.tunnel_reach), quantum * 10 ** (-gap_nm / decade), 0.0
-        )
+        return np.where((distance > 0) & (distance <= d.network.tunnel_reach), quantum * 10 ** (-gap_nm / decade), 0.0)
 
     region, z = d.lattice.region, np.arange(d.grid.nz)[:, None, None]
     silver = (region == Region.ORGANIC) & (d.state.sites["cation"].reshape(region.shape) == METAL)

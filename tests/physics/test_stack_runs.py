@@ -34,9 +34,7 @@ def slow(name: str) -> bool:
     return name not in LAYERED or name.endswith("_au")
 
 
-def start(
-    name: str, vacancies: str, protocol: Any, seed: int = 1, budget: int = 200, **choices: Any
-) -> Simulation:
+def start(name: str, vacancies: str, protocol: Any, seed: int = 1, budget: int = 200, **choices: Any) -> Simulation:
     """A simulation of a small window, with choices of its stack."""
     some = settings(temperature=1000.0 if slow(name) else 400.0, vacancies=vacancies, event_budget=budget)
     return Simulation(reduced(name, **choices), protocol, some, seed)

@@ -50,9 +50,7 @@ def traces(simulated_traces: Path, tmp_path: Path) -> Traces:
     return tmp_path / "sweep", tmp_path / "hold", tmp_path / "mine.csv"
 
 
-def test_what_traces_are_drawn_against(
-    traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_traces_are_drawn_against(traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep against voltage; where one run is no sweep, all against time; what is asked for goes first."""
     sweep, hold, mine = traces
     lines: list[tuple[str, np.ndarray]] = []

@@ -91,9 +91,7 @@ def test_draw_takes_the_picture_that_fits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", PICTURE.suffixes)
-def test_the_same_data_has_the_same_bytes(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_data_has_the_same_bytes(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On another day too."""
     found = set()
     for day in (1, 2):
@@ -105,9 +103,7 @@ def test_the_same_data_has_the_same_bytes(
 def test_every_picture_is_saved_by_one_function(repository: Path) -> None:
     """Which puts our name into it, and no date."""
     places = [path for folder in ("kmc", "analysis") for path in (repository / folder).rglob("*.py")]
-    assert [path.stem for path in places if ".savefig(" in path.read_text(encoding="utf-8")] == [
-        "figure_files"
-    ]
+    assert [path.stem for path in places if ".savefig(" in path.read_text(encoding="utf-8")] == ["figure_files"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -170,9 +166,7 @@ def columns(
 
 
 STOPPED = (
-    Protocol.sweep(
-        "0.4 V", rate="1 V/s", step="0.1 V", back=False, compliance="1 uA", until={"current_at_limit": True}
-    )
+    Protocol.sweep("0.4 V", rate="1 V/s", step="0.1 V", back=False, compliance="1 uA", until={"current_at_limit": True})
     + Protocol.hold("0.1 V", "1 s", samples=2)
 ).repeated(2)
 LOOKS = [0.0, 0.1, 0.2, 0.1, 0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.1, 0.1]
@@ -224,9 +218,7 @@ def test_a_scale_is_for_cycles_and_a_legend_for_segments() -> None:
 def test_more_sweeps_than_colours_are_told_apart() -> None:
     """By the style of their lines."""
     sweeps = [Protocol.sweep(f"{0.1 * k:.1f} V", rate="100 V/s", step="50 mV") for k in range(1, 10)]
-    figure = trace_plots.iv(
-        fake_simulation.simulate(load_stack("ogb_20nm"), sum(sweeps[1:], sweeps[0]), seed=3)
-    )
+    figure = trace_plots.iv(fake_simulation.simulate(load_stack("ogb_20nm"), sum(sweeps[1:], sweeps[0]), seed=3))
     assert len({(line.get_color(), line.get_linestyle()) for line in figure.legends[0].get_lines()}) == 9
 
 

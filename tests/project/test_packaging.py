@@ -50,9 +50,7 @@ def test_entry_points_name_functions(target: str) -> None:
     module, function = target.split(":")
     roots = [TOP, TOP / "analysis"]
     (path,) = [
-        root / f"{module.replace('.', '/')}.py"
-        for root in roots
-        if (root / f"{module.replace('.', '/')}.py").is_file()
+        root / f"{module.replace('.', '/')}.py" for root in roots if (root / f"{module.replace('.', '/')}.py").is_file()
     ]
     body = ast.parse(path.read_text()).body
     assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]

@@ -122,9 +122,7 @@ def imported_by_name(name: str, text: str) -> set[tuple[str, str]]:
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run import-linter with the contracts of the pyproject.toml in a folder, on the packages there."""
-    command = (
-        "import sys; from importlinter.cli import lint_imports_command; lint_imports_command(sys.argv[1:])"
-    )
+    command = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command(sys.argv[1:])"
     paths = os.pathsep.join([str(folder), str(folder / "analysis")])
     return subprocess.run(
         [sys.executable, "-c", command, "--no-cache"],
@@ -232,11 +230,7 @@ def test_a_long_function_is_found(decorator: str, limit: int) -> None:
 
 def test_functions_have_few_parameters() -> None:
     """At most eight; the failure lists every function with more."""
-    found = [
-        item
-        for path in SOURCES
-        for item in too_many_parameters(name_of(path), path.read_text(encoding="utf-8"))
-    ]
+    found = [item for path in SOURCES for item in too_many_parameters(name_of(path), path.read_text(encoding="utf-8"))]
     assert not found, "\n".join(["more than eight parameters:", *found])
 
 

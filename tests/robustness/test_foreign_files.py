@@ -94,9 +94,7 @@ def test_a_dataset_beside_a_foreign_record(kept: object, tmp_path: Path) -> None
         load_state(tmp_path / "foreign.nc")
 
 
-def test_a_comparison_with_a_foreign_netcdf_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_comparison_with_a_foreign_netcdf_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It has no inputs that could differ."""
     foreign, good = tmp_path / "other.nc", tmp_path / "good.nc"
     xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(foreign)
@@ -115,9 +113,7 @@ def test_a_short_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """All that are too short, where there are no others."""
     for name, samples in (("short", 1), ("two", 2)):
         dataset.write(tmp_path / f"{name}.nc", made(samples))
-    told = refused(
-        capsys, "compact", "traces", tmp_path / "short.nc", tmp_path / "two.nc", "--out", tmp_path / "out"
-    )
+    told = refused(capsys, "compact", "traces", tmp_path / "short.nc", tmp_path / "two.nc", "--out", tmp_path / "out")
     assert "fewer than three samples: short, two" in told
     assert not (tmp_path / "out").exists()
 
@@ -132,9 +128,7 @@ def test_a_short_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("stack: ogb_20nm\n? [a, b]\n: c", "the key ['a', 'b'] is not a word"),
     ],
 )
-def test_names_that_are_none(
-    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_that_are_none(text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No file can have them, no card does; told in the user's words."""
     (tmp_path / "run.yaml").write_text(f"{text}\nprotocol: [read: {{}}]\n")
     told = refused(capsys, "check", tmp_path / "run.yaml")

@@ -37,9 +37,7 @@ def refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name:
         ("gap: {value: 1.4, unit: nm, sigma: 0,05, kind: assumed, why: x}", "0.05"),
     ],
 )
-def test_a_decimal_comma_on_a_card(
-    line: str, written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_decimal_comma_on_a_card(line: str, written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """YAML reads a number and a key; to remove the key would leave another number."""
     told = refused(CARD + line + "\n", tmp_path, capsys)
     assert "my.yaml:3: " in told
@@ -167,9 +165,7 @@ def test_lengths_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.Capture
     ]
 
 
-@pytest.mark.parametrize(
-    ("volt", "doubted"), [("600", True), ("-45", True), ("600 mV", False), ("30 V", False)]
-)
+@pytest.mark.parametrize(("volt", "doubted"), [("600", True), ("-45", True), ("600 mV", False), ("30 V", False)])
 def test_voltages_that_no_film_holds_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], volt: str, doubted: bool
 ) -> None:
@@ -189,9 +185,7 @@ def test_voltages_that_no_film_holds_are_told(
     ("kelvin", "stage", "doubted"),
     [(200.0, None, True), (300.0, "200 K", True), (300.0, None, False), (200.0, "300 K", False)],
 )
-def test_stages_on_which_ions_feel_themselves_are_told(
-    kelvin: float, stage: str | None, doubted: bool
-) -> None:
+def test_stages_on_which_ions_feel_themselves_are_told(kelvin: float, stage: str | None, doubted: bool) -> None:
     """The coldest stage of a run counts, and the settings' where no segment has its own."""
     way = kmc.Protocol.hold("0.1 V", "1 ms", temperature=stage)
     told = doubts(kmc.load_stack("ogb_20nm"), Settings(temperature=kelvin), way)

@@ -357,6 +357,4 @@ def test_an_observer_makes_a_number_of_each_sample() -> None:
 def test_an_observer_has_a_name_of_its_own_and_gives_one_number(name: Any, found: Any, says: str) -> None:
     """Else a UserError says what to do."""
     with pytest.raises(UserError, match=says):
-        kmc.simulate(
-            "ogb_7nm", kmc.Protocol.read(), settings={"window": "8 nm"}, observers={name: lambda sites: found}
-        )
+        kmc.simulate("ogb_7nm", kmc.Protocol.read(), settings={"window": "8 nm"}, observers={name: lambda sites: found})

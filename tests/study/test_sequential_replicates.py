@@ -174,16 +174,11 @@ def test_ratios_are_known_by_a_factor() -> None:
         ("{from: 4, to: 800000, until: {set_voltage: 1 V}}", "tasks, more than"),
     ],
 )
-def test_bad_ones_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], replicates: str, words: str
-) -> None:
+def test_bad_ones_are_refused(folder: Path, capsys: pytest.CaptureFixture[str], replicates: str, words: str) -> None:
     """Exit code 2, one line with its place, nothing written."""
     file = folder / "study.yaml"
     file.write_text(
-        "\n".join(
-            f"replicates: {replicates}" if line.startswith("replicates") else line
-            for line in STUDY.splitlines()
-        )
+        "\n".join(f"replicates: {replicates}" if line.startswith("replicates") else line for line in STUDY.splitlines())
     )
     assert app.main(["study", str(file)]) == 2
     told = capsys.readouterr().err
@@ -194,9 +189,7 @@ def test_bad_ones_are_refused(
 
 
 @pytest.mark.parametrize("option", [["--task", "0"], ["--slurm", "job.sh"]])
-def test_tasks_have_no_number_of_their_own(
-    folder: Path, capsys: pytest.CaptureFixture[str], option: list[str]
-) -> None:
+def test_tasks_have_no_number_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
     """One task or an array job needs a number of replicates."""
     assert app.main(["study", str(folder / "study.yaml"), *option]) == 2
     assert "--set replicates=8" in capsys.readouterr().err

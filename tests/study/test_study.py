@@ -167,9 +167,7 @@ def test_two_workers_give_the_same_bytes(whole: Path, folder: Path) -> None:
     assert contents(folder) == contents(whole)
 
 
-def test_checkpoints_do_not_change_the_bytes(
-    whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_do_not_change_the_bytes(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks that are long enough for checkpoints end as those that are written at once."""
     monkeypatch.setattr("kmc.study.task._CHECKPOINT_S", 0.001)
     monkeypatch.setattr("kmc.simulation.run_to_folder._MOST_COST", 1e9)
@@ -334,9 +332,7 @@ def test_failures_are_rows_and_are_tried_again(
         (atomic_files.WriteFailed("cannot write x: no space left"), "cannot write x: no space left"),
     ],
 )
-def test_reasons_are_plain_words(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
-) -> None:
+def test_reasons_are_plain_words(folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str) -> None:
     """What a user can mend is told as it is elsewhere."""
     monkeypatch.setattr(fake_simulation, "Simulation", Failing)
     monkeypatch.setattr(Failing, "error", error)

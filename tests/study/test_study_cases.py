@@ -239,8 +239,5 @@ def test_the_numbers_that_come_with_kmc_for_both_modes_are_tried_on_both(reposit
         (0.25, 0.17, 0.34),
         (0.25, 0.17, 0.31),
     }
-    above = [
-        run.device.value("organic.silver_ion_formation_energy") - run.device.value(paths[2])
-        for run in study.runs
-    ]
+    above = [run.device.value("organic.silver_ion_formation_energy") - run.device.value(paths[2]) for run in study.runs]
     assert above == pytest.approx([0.73] * len(above))

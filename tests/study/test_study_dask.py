@@ -130,9 +130,7 @@ def test_what_answers_but_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> No
             runner(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
 
 
-@pytest.mark.parametrize(
-    "address", ["nonsense", "", "http://127.0.0.1:8787", "tcp://127.0.0.1", "tls://127.0.0.1:1"]
-)
+@pytest.mark.parametrize("address", ["nonsense", "", "http://127.0.0.1:8787", "tcp://127.0.0.1", "tls://127.0.0.1:1"])
 def test_no_client_is_made_for_what_is_no_address(
     study: Path, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -327,8 +327,7 @@ WARM = "variants: {temperature: [300 K, 350 K]}\n"
             5,
         ),
         (
-            f"{WARM}protocol:\n  - repeat:\n      times: 2\n"
-            "      segments:\n        - read: {temperature: 300 K}\n",
+            f"{WARM}protocol:\n  - repeat:\n      times: 2\n      segments:\n        - read: {{temperature: 300 K}}\n",
             7,
         ),
         (

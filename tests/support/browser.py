@@ -96,9 +96,7 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         """A screen of that size, as a telephone has it."""
-        self.ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True
-        )
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
 
 
 @contextmanager

@@ -37,17 +37,13 @@ def train() -> Drive:
     return Drive.pulses(0.5, 5e-3, 10e-3, 8, 1e-4, samples=3)
 
 
-def synthetic(
-    model: CompactModel, truth: dict[str, float], drives: list[Drive], seed: int
-) -> list[fit_data.Trace]:
+def synthetic(model: CompactModel, truth: dict[str, float], drives: list[Drive], seed: int) -> list[fit_data.Trace]:
     """Traces of the model itself with noise on the logarithm of the conductance."""
     stream = np.random.default_rng(seed)
     found = []
     for index, drive in enumerate(drives):
         made = simulate(model, drive, truth, rtol=FIT_RTOL)
-        one = fit_data.trace(
-            f"trace{index}", drive.time, drive.voltage, made.current, drive.compliance, made.voltage
-        )
+        one = fit_data.trace(f"trace{index}", drive.time, drive.voltage, made.current, drive.compliance, made.voltage)
         noise = NOISE * stream.standard_normal(one.log_g.size)
         found.append(dataclasses.replace(one, log_g=one.log_g + noise))
     return found

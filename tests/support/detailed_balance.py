@@ -30,9 +30,7 @@ EVERY = slice(None)
 REACH = 8  # planes on either side of an event that its energy can depend on: a hop of two and a pair of four
 
 
-def energy(
-    w: Window, planes: slice = EVERY, bonds: bool = True, adhesion: bool = True, pairs: bool = True
-) -> float:
+def energy(w: Window, planes: slice = EVERY, bonds: bool = True, adhesion: bool = True, pairs: bool = True) -> float:
     """Energy of a configuration from the definition: site terms, bonds, adhesion, ion pairs, reservoirs; eV.
 
     An isolated silver atom is 0; atoms in the reservoir are kinks of the electrode. No potentials. Of some
@@ -69,9 +67,7 @@ def energy(
 
 def potential(w: Window, site: int) -> float:
     """Potential at a site, V."""
-    return float(
-        w.state.run["voltage_device"][0] * w.fields["unit"][site] + w.fields["space_potential"][site]
-    )
+    return float(w.state.run["voltage_device"][0] * w.fields["unit"][site] + w.fields["space_potential"][site])
 
 
 def around(w: Window, site: int) -> float:
@@ -83,9 +79,7 @@ def around(w: Window, site: int) -> float:
     z, y, x = (k // 2 for k in np.unravel_index(site, (w.grid.nz, w.grid.ny, w.grid.nx)))
     sources = w.state.supply[:, (z * (w.grid.ny // 2) + y) * (w.grid.nx // 2) + x]
     given = [
-        float(w.state.run["voltage_device"][0] * one["unit"] + one["space_potential"])
-        for one in sources
-        if one["left"]
+        float(w.state.run["voltage_device"][0] * one["unit"] + one["space_potential"]) for one in sources if one["left"]
     ]
     each = [potential(w, j) for j in near] or given
     return each[0] if np.ptp(each) < 1e-12 else math.nan
@@ -156,9 +150,7 @@ def event_of(w: Window, entity: int, channel: int) -> Event | None:
         if all(w.state.sites["cation"][j] >= METAL for j in near):
             return None  # buried
         cost = (potential(w, site) if sites["held"][site] else opened(w, site)) - around(w, site)
-        return (
-            None if math.isnan(cost) else Event(process.name, entity, channel, site, cost, warm[site], back)
-        )
+        return None if math.isnan(cost) else Event(process.name, entity, channel, site, cost, warm[site], back)
     cost = potential(w, j) - potential(w, site)
     return Event(process.name, entity, channel, j, cost, warm[j], back)
 

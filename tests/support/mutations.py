@@ -244,11 +244,7 @@ def damage(draw: st.DrawFn, data: bytes) -> bytes:
         return data + new
     if how == "put in":
         return data[:place] + new + data[place:]
-    return (
-        data[:place]
-        + (bytes(len(data[place : place + size])) if how == "zeroed" else b"")
-        + data[place + size :]
-    )
+    return data[:place] + (bytes(len(data[place : place + size])) if how == "zeroed" else b"") + data[place + size :]
 
 
 @st.composite

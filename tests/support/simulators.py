@@ -48,9 +48,7 @@ def compile_veriloga(source: Path) -> Path:
         timeout=300,
     )
     if done.returncode:
-        raise UserError(
-            f"openvaf-r refuses it: {done.stderr[-300:]}", str(source), next_step="correct the model"
-        )
+        raise UserError(f"openvaf-r refuses it: {done.stderr[-300:]}", str(source), next_step="correct the model")
     return target
 
 
@@ -74,7 +72,5 @@ def run_deck(deck: Path, results: str, timeout_s: float = 300.0) -> np.ndarray:
     )
     told = done.stdout + done.stderr
     if not written.is_file() or "too small" in told or "simulation(s) aborted" in told:
-        raise UserError(
-            f"ngspice did not finish: {told[-300:]}", str(deck), next_step="loosen its tolerances"
-        )
+        raise UserError(f"ngspice did not finish: {told[-300:]}", str(deck), next_step="loosen its tolerances")
     return np.loadtxt(written)

@@ -133,9 +133,7 @@ def search(
             study.enqueue_trial({one.path: one.start for one in parameters})
         while count < trials:
             trial = study.ask()
-            values = {
-                one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log) for one in parameters
-            }
+            values = {one.path: trial.suggest_float(one.path, one.low, one.high, log=one.log) for one in parameters}
             try:
                 found = judge({one.path: one.told(values[one.path]) for one in parameters})
             except Failed as error:

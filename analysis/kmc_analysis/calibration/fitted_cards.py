@@ -50,8 +50,4 @@ def _line(key: str, one: Posterior, targets: str, run: str) -> str:
 
 def _quoted(text: str) -> str:
     """A text that YAML takes for nothing else, whatever is in it."""
-    return (
-        '"'
-        + "".join(one if one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text)
-        + '"'
-    )
+    return '"' + "".join(one if one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text) + '"'

@@ -50,9 +50,7 @@ def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
     """UserError for a target that no run of a device tells: the cards' numbers do not reach it; for one with
     a rule in place of a tolerance, which measures no effect; and for a number of a ligand's own, say, where
     devices of another ligand are judged, too."""
-    run = {
-        key for figure in figures_of({one.key for one in targets}) if figure.programs for key in figure.keys
-    }
+    run = {key for figure in figures_of({one.key for one in targets}) if figure.programs for key in figure.keys}
     for one in targets:
         if one.key not in run:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")

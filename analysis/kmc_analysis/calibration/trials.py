@@ -75,9 +75,7 @@ def opened(out: Path, decided: Mapping[str, str]) -> Iterator[Any]:
     library = optuna()
     atomic_files.make_folder(out)
     with atomic_files.only_one(out), _explained(out / NAME):
-        study = library.create_study(
-            study_name="calibrate", storage=_address(out / NAME), load_if_exists=True
-        )
+        study = library.create_study(study_name="calibrate", storage=_address(out / NAME), load_if_exists=True)
         _compare(study, decided, out)
         _put_back(study)
         try:

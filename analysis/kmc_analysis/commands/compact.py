@@ -32,9 +32,7 @@ Folder = Annotated[Path, typer.Option("--out", help="The folder to write; new or
 Unseen = Annotated[
     list[Path] | None, typer.Option("--held-out", help="A trace to predict, not to fit; may be repeated.")
 ]
-Kept = Annotated[
-    list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')
-]
+Kept = Annotated[list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')]
 Spread = Annotated[
     list[str] | None,
     typer.Option("--spread", help="Part a parameter's spread in the fitted traces (devices, cycles)."),
@@ -43,9 +41,7 @@ Programmed = Annotated[
     list[Path] | None,
     typer.Option("--programmed", help="Runs that a compliance programmed, for G(Icc); may be repeated."),
 ]
-Begin = Annotated[
-    Path | None, typer.Option("--start", help="parameters.json of a fit: the search begins there, too.")
-]
+Begin = Annotated[Path | None, typer.Option("--start", help="parameters.json of a fit: the search begins there, too.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
 Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
 Resamples = Annotated[
@@ -139,12 +135,8 @@ def fit(
         loaded = parameter_spreads.added(loaded, single, found.values, spread)
     _untold(loaded, spread)
     loaded = model_files.of_fit(loaded, found, traces, _of_spread(loaded, spread, beside.start))
-    written = fit_report.write(found, traces, unseen, out, devices) + model_files.write(
-        loaded, found.values, out
-    )
-    _tell(
-        (fit_report.summary if output.as_json else fit_report.text)(found, devices), list(map(str, written))
-    )
+    written = fit_report.write(found, traces, unseen, out, devices) + model_files.write(loaded, found.values, out)
+    _tell((fit_report.summary if output.as_json else fit_report.text)(found, devices), list(map(str, written)))
 
 
 def _of_spread(model: Any, names: list[str], start: Path | None) -> str:
@@ -162,10 +154,7 @@ def _untold(model: Any, names: list[str]) -> None:
     """Which of the spreads that were asked for the traces did not tell."""
     missing = [name for name in names if name not in model.spread["device"]]
     if missing:
-        say(
-            f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no "
-            "spread"
-        )
+        say(f"warning: too few traces tell {_shown(missing, ', ')} to part devices from cycles: it has no spread")
 
 
 @contextlib.contextmanager

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from kmc_analysis.statistics.comparison import Effect
 
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The output folder of a study; of a run, before OTHER.")
-]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study; of a run, before OTHER.")]
 Other = Annotated[
     Path | None, typer.Argument(metavar="[OTHER]", help="A second run: show what differs in their inputs.")
 ]

@@ -17,13 +17,9 @@ from kmc.core import blas_threads
 if TYPE_CHECKING:
     from kmc_analysis.experiment.reproduce.run_figures import Reproduction
 
-Keys = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY]...", help="Targets to run; all of them if not given.")
-]
+Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Targets to run; all of them if not given.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first device; the rest follow.")]
-Seeds = Annotated[
-    int | None, typer.Option("--seeds", min=1, help="Devices of each program, if not its own number.")
-]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Devices of each program, if not its own number.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Few devices, and only figures that take minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pictures here.")]
 Minutes = Annotated[
@@ -128,10 +124,7 @@ def _warn(made: Reproduction) -> None:
     from kmc.core.progress import say
 
     if made.outdated():
-        say(
-            f"runs of another engine are among those of {', '.join(made.outdated())}; another "
-            "--out makes them again"
-        )
+        say(f"runs of another engine are among those of {', '.join(made.outdated())}; another --out makes them again")
     if made.stale():
         say(
             f"stale are {', '.join(made.stale())}: rows that stay from before, judged by another definition "
@@ -144,6 +137,5 @@ def _warn(made: Reproduction) -> None:
         )
     if made.unknown:
         say(
-            f"unknown is what decided {', '.join(made.unknown)}: rows that stay from before; their keys make "
-            "them again"
+            f"unknown is what decided {', '.join(made.unknown)}: rows that stay from before; their keys make them again"
         )

@@ -24,9 +24,7 @@ Sweep = Annotated[bool, typer.Option("--sweep", help="Vary the file's `sweep`, o
 WriteStudy = Annotated[
     Path | None, typer.Option("--write-study", metavar="FILE", help="Write the study of source (a); no more.")
 ]
-Study = Annotated[
-    Path | None, typer.Option("--study", metavar="DIR", help="Compare (b) with this study of (a).")
-]
+Study = Annotated[Path | None, typer.Option("--study", metavar="DIR", help="Compare (b) with this study of (a).")]
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,7 @@ def _run(plan: Plan, seeds: int | None, out: Path, output: DrawnOutput) -> int:
     with spinner("driving the devices", output.quiet) as tell:
         results = pipeline.run(plan, count, tell)
         with only_one(out, PATIENCE_S):
-            plan_identity.check_place(
-                plan, range(plan.seed, plan.seed + count), out
-            )  # another may have written
+            plan_identity.check_place(plan, range(plan.seed, plan.seed + count), out)  # another may have written
             summary = result_files.write(plan, results, out, output.picture, tell)
     return _print(summary, output.as_json, result_files.show)
 
@@ -166,8 +162,6 @@ def _compare(plan: Plan, folder: Path, out: Path, output: DrawnOutput) -> int:
     with spinner("driving the devices", output.quiet):
         result = pipeline.run(plan, 1)[0]
     with only_one(out, PATIENCE_S):
-        plan_identity.check_place(
-            plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan)
-        )
+        plan_identity.check_place(plan, [plan.seed], out, plan_identity.COMPARISON, kinetic_states.entries(plan))
         found = result_files.write_comparison(plan, study, result, out, output.picture)
     return _print(found, output.as_json, result_files.show_comparison)

@@ -113,8 +113,7 @@ def _within(share: float) -> Verdict:
         bounds = [sorted((one.low / one.before, one.high / one.before)) for one in chosen if one.before]
         if not bounds or any(math.isnan(low) for low, _ in bounds):
             return (
-                f"Nothing can be said: it takes two seeds that switched in both variants, {FEWEST} where "
-                "all are alike."
+                f"Nothing can be said: it takes two seeds that switched in both variants, {FEWEST} where all are alike."
             )
         low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
         shown = f"relative change within [{number(low)}, {number(high)}] (95 %)"
@@ -146,9 +145,7 @@ def _medians_above(least: float) -> Verdict:
         ends = lowest.open or f"[{number(lowest.low)}, {number(lowest.high)}]"
         failed = bool((of_level[name] == 1.0).any())
         counted = "; what did not switch, or was short at once, counts as 1" if failed else ""
-        shown = (
-            f"the median of {claim.metric} at {claim.axis} {name} is {number(lowest.value)} ({ends}{counted})"
-        )
+        shown = f"the median of {claim.metric} at {claim.axis} {name} is {number(lowest.value)} ({ends}{counted})"
         if below:
             return f"This study does not agree: {shown}."
         if unsure:

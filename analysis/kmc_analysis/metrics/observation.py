@@ -141,8 +141,7 @@ def difference_of_shares(groups: Sequence[np.ndarray], note: str = "") -> Measur
     """
     shares = [float(group.mean()) for group in groups]
     ends = [
-        stats.binomtest(int(group.sum()), len(group)).proportion_ci(CONFIDENCE, method="wilson")
-        for group in groups
+        stats.binomtest(int(group.sum()), len(group)).proportion_ci(CONFIDENCE, method="wilson") for group in groups
     ]
     value = shares[0] - shares[1]
     low = value - math.hypot(shares[0] - ends[0].low, ends[1].high - shares[1])
@@ -168,9 +167,7 @@ def separable(table: np.ndarray, note: str = "") -> Measured:
     return Measured(separated(table), low, high, n, note, open=few(n))
 
 
-def bootstrap(
-    statistic: Callable[[np.ndarray], float], table: np.ndarray, note: str = "", seed: int = 0
-) -> Measured:
+def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note: str = "", seed: int = 0) -> Measured:
     """`statistic` of a table [device, quantity], with the percentile interval of resampled devices.
 
     Devices with a quantity missing are left out. The percentiles are expanded for few devices as those of a

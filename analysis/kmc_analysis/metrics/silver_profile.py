@@ -47,9 +47,7 @@ def conducting_core(ds: xr.Dataset, snapshot: int = -1, decade_nm: float = DECAD
     return float((share > _CARRIES).sum())
 
 
-def _links(
-    atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: float, decade_nm: float
-) -> _Network:
+def _links(atoms: np.ndarray, cation: np.ndarray, region: np.ndarray, spacing: float, decade_nm: float) -> _Network:
     """Bonds, then what a gap needs: links of each atom to the electrode above, and between clusters."""
     node = np.full(cation.shape, -1)
     node[tuple(atoms.T)] = np.arange(len(atoms))
@@ -122,9 +120,7 @@ def _shares(network: _Network, count: int) -> np.ndarray:
     return through[:count] / (2 * through[count + 1])
 
 
-def depth_profile(
-    ds: xr.Dataset, mixing_nm: float = 10.0, snapshot: int = -1
-) -> tuple[np.ndarray, np.ndarray]:
+def depth_profile(ds: xr.Dataset, mixing_nm: float = 10.0, snapshot: int = -1) -> tuple[np.ndarray, np.ndarray]:
     """Height (nm) and silver atoms a plane, ions and metal, blurred by an ion beam's mixing (its sigma)."""
     cation = ds["cation"].isel(snapshot_time=snapshot).values
     planes = np.isin(cation, (ION, METAL)).sum(axis=(1, 2)).astype(float)

@@ -122,8 +122,7 @@ def _gone_through(ds: xr.Dataset, steps: Sequence[Step]) -> list[tuple[float, fl
     while k < len(steps) and len(rows) < conductance.size:
         step = steps[k]
         rows += [
-            (begun + step.duration_s * (n + 1) / step.samples, step.compliance_A, n == 0)
-            for n in range(step.samples)
+            (begun + step.duration_s * (n + 1) / step.samples, step.compliance_A, n == 0) for n in range(step.samples)
         ]
         begun += step.duration_s
         last = min(len(rows), conductance.size) - 1

@@ -29,9 +29,7 @@ def panels(path: Path, titles: Sequence[str], height: float = 3.2) -> Iterator[l
     save(canvas, path, dpi=130)
 
 
-def current_voltage(
-    axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0]
-) -> None:
+def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", colour: str = COLOURS[0]) -> None:
     """|I| against the source voltage on a log scale, one line a device."""
     for k, ds in enumerate(runs):
         current = np.abs(ds["current"].values)

@@ -152,9 +152,7 @@ def _from_zero(ds: xr.Dataset) -> Columns:
     return {"time_s": time, "current_A": current, "voltage_source_V": voltage}
 
 
-def _line(
-    axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], name: str, linear: bool
-) -> None:
+def _line(axes: Axes, x: np.ndarray, columns: Columns, style: dict[str, Any], name: str, linear: bool) -> None:
     """A curve through the points with a current: corners of the source have none, and are left out."""
     current = columns["current_A"]
     known = ~np.isnan(current)

@@ -178,10 +178,7 @@ def _variants(values: xr.DataArray) -> tuple[list[str], list[tuple[int, ...]]]:
 def _columns(values: xr.DataArray) -> _Columns:
     dims, places = _variants(values)
     words = [
-        [
-            min(_level(values, dim, k, 3), _level(values, dim, k), key=len)
-            for dim, k in zip(dims, place, strict=True)
-        ]
+        [min(_level(values, dim, k, 3), _level(values, dim, k), key=len) for dim, k in zip(dims, place, strict=True)]
         for place in places
     ]
     names = ["\n".join(part) for part in words]
@@ -300,9 +297,7 @@ def _legend(places: list[Any]) -> None:
         most.legend(frameon=False, fontsize=8)
 
 
-def _figure(
-    panels: int, columns: int = 3, height: float = 3.4, width: float = _PANEL_IN
-) -> tuple[Figure, list[Any]]:
+def _figure(panels: int, columns: int = 3, height: float = 3.4, width: float = _PANEL_IN) -> tuple[Figure, list[Any]]:
     columns = min(columns, panels)
     rows = -(-panels // columns)
     figure = Figure(figsize=(max(4.8, width * columns), height * rows), layout="constrained")

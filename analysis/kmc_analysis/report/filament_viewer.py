@@ -8,8 +8,7 @@ from typing import Any
 from kmc_analysis.report.html_pieces import Section, packaged, paragraph, text
 
 _NONE = (
-    "No run has snapshots, so there is no filament to show. Add snapshots: {every: 1 ms} to the file, "
-    "and run it again."
+    "No run has snapshots, so there is no filament to show. Add snapshots: {every: 1 ms} to the file, and run it again."
 )
 _ABOUT = (
     "Silver atoms (grey) and silver ions (orange) in the window, in the layers that are named at the "

@@ -73,9 +73,7 @@ def packaged(name: str) -> str:
 def page(title: str, intro: str, sections: list[Section]) -> str:
     """The whole page; `intro` is HTML. Its policy forbids the browser every request."""
     links = "".join(f'<li><a href="#{one.name}">{text(one.heading)}</a></li>' for one in sections)
-    bodies = "\n".join(
-        f'<section id="{one.name}"><h2>{text(one.heading)}</h2>{one.body}</section>' for one in sections
-    )
+    bodies = "\n".join(f'<section id="{one.name}"><h2>{text(one.heading)}</h2>{one.body}</section>' for one in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -105,10 +105,7 @@ def _what(out: Path, record: Manifest) -> str:
             told = ", ".join(f"{name}: {value}" for name, value in changes.items())
             rows.append((f"case {label}", told or "no change"))
     rows.append(("seeds", f"{record.seeds[0]} to {record.seeds[-1]}, the same in every variant"))
-    counts = (
-        f"{found['done']} of {found['tasks']} tasks done, {found['failed']} failed, "
-        f"{found['missing']} missing."
-    )
+    counts = f"{found['done']} of {found['tasks']} tasks done, {found['failed']} failed, {found['missing']} missing."
     failed = [f"task {one['task']}: {one['reason']}" for one in found["failures"]]
     return paragraph(counts) + (listed(failed) if failed else "") + table(("axis", "values"), rows, "Axes")
 

@@ -21,9 +21,7 @@ def cards(runs: Runs, known: Iterable[Card]) -> Section:
     known = list(known)
     by_hash = {card.hash: card for card in known}
     seen = {(role, card["name"], card["hash"]): None for run in runs for role, card in run["cards"].items()}
-    numbers = {
-        (role, card["hash"]): _of_role(run, role) for run in runs for role, card in run["cards"].items()
-    }
+    numbers = {(role, card["hash"]): _of_role(run, role) for run in runs for role, card in run["cards"].items()}
     body = "".join(_card(*one, by_hash.get(one[2]), numbers[one[0], one[2]]) for one in seen)
     entries = bibliography(tuple(card.path for card in known))
     keys = dict.fromkeys(["halide_kmc", "john2022", *sorted({key for run in runs for key in run["sources"]})])

@@ -84,8 +84,7 @@ def protocol(pattern: np.ndarray, encoding: Encoding, limit_A: float) -> list[st
         )
     width = format_si(encoding.read_width, "s", 12)
     lines.append(
-        f"- hold: {{voltage: {encoding.read_amplitude:g} V, duration: {width}, samples: {LOOKS}, "
-        f"compliance: {limit}}}"
+        f"- hold: {{voltage: {encoding.read_amplitude:g} V, duration: {width}, samples: {LOOKS}, compliance: {limit}}}"
     )
     return lines
 
@@ -96,8 +95,7 @@ def study_text(plan: Plan, found: np.ndarray, seed: int) -> str:
     settings = plan.kinetic
     lines = ["description: >-", f"  {ABOUT}", f"stack: {_yaml(_found('stack', settings.stack, plan))}"]
     choices = {
-        name: _found("card", value, plan) if name in _CARDS else value
-        for name, value in settings.choices.items()
+        name: _found("card", value, plan) if name in _CARDS else value for name, value in settings.choices.items()
     }
     told = {**settings.settings, "windows": plan.devices.windows}
     for key, entries in (("choices", choices), ("settings", told)):
@@ -139,9 +137,7 @@ def write_study(plan: Plan, data: Trains, wiring: Wiring, path: Path, seed: int)
 def states(study: xr.Dataset) -> States:
     """{pattern's name: conductances in S [replicates]} of a study's done tasks, NaN where one is not done."""
     if "protocol" not in study.dims:
-        raise UserError(
-            "the study has no patterns as protocols", next_step="write it with kmc reservoir --write-study"
-        )
+        raise UserError("the study has no patterns as protocols", next_step="write it with kmc reservoir --write-study")
     found = {}
     for name in study["protocol"].values:
         if not re.fullmatch("b[01]+", str(name)):

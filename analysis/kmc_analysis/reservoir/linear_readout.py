@@ -90,9 +90,7 @@ class _Double:
 class _Pairs:
     """Weights as differences of two devices' conductances, programmed by compliance."""
 
-    def __init__(
-        self, nodes: int, classes: int, settings: Readout, law: Law, stream: np.random.Generator
-    ) -> None:
+    def __init__(self, nodes: int, classes: int, settings: Readout, law: Law, stream: np.random.Generator) -> None:
         self.law, self.settings, self.stream = law, settings, stream
         drawn = stream.standard_normal((2, nodes, classes))
         self.g = np.maximum(settings.initial_mean + settings.initial_sigma * drawn, 0.0)

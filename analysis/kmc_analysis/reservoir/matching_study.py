@@ -60,9 +60,7 @@ def _check_pulses(plan: Plan, study: xr.Dataset, wanted: str) -> None:
             if (given := run["stack"]["name"]) != wanted:
                 raise UserError(f"has kinetic.stack = {given}, and the plan {wanted}", next_step=_STEP)
             if (count := run["settings"].get("windows", 1)) != plan.devices.windows:
-                raise UserError(
-                    f"has devices.windows = {count}, and the plan {plan.devices.windows}", next_step=_STEP
-                )
+                raise UserError(f"has devices.windows = {count}, and the plan {plan.devices.windows}", next_step=_STEP)
             for segment in run["protocol"]:
                 _check_segment(plan, str(name), segment)
 

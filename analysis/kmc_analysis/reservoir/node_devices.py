@@ -43,10 +43,7 @@ def device_model(plan: Plan) -> tuple[CompactModel, dict[str, float]]:
     model = load_model(plan.beside(settings.model) if own else settings.model)
     changes, spread = _changes(model, settings, plan)
     scale = {"device": settings.device_spread, "cycle": settings.cycle_spread}
-    scaled = {
-        kind: {name: scale[kind] * sigma for name, sigma in entries.items()}
-        for kind, entries in spread.items()
-    }
+    scaled = {kind: {name: scale[kind] * sigma for name, sigma in entries.items()} for kind, entries in spread.items()}
     return replace(model, spread=scaled), changes
 
 
@@ -117,9 +114,7 @@ class Population:
         model, changes = device_model(plan)
         count = plan.feeding.devices or plan.feeding.nodes
         settings = plan.devices
-        every = population(
-            model, count * settings.windows, seed, "device", _shared(model, changes, settings.windows)
-        )
+        every = population(model, count * settings.windows, seed, "device", _shared(model, changes, settings.windows))
         vectors = every.reshape(count, settings.windows, -1)
         return cls(model, vectors, settings.compliance, settings.off, settings.on, seed)
 
@@ -191,9 +186,7 @@ def last_look(response: Response) -> float:
     return float(np.mean(response.current[looks] / response.voltage[looks]))
 
 
-def waveform(
-    pattern: np.ndarray, encoding: Encoding, looks: int = 1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def waveform(pattern: np.ndarray, encoding: Encoding, looks: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times in s, and the write's and the read's part of the source in V, from the first write to the read's
     end.
 

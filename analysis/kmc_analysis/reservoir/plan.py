@@ -46,9 +46,7 @@ def _check_whole(what: str, time_s: float, slot: str, slot_s: float, where: str 
     nearest_s = slot_s * max(1, round(time_s / slot_s))
     if not math.isclose(time_s, nearest_s, rel_tol=1e-9):
         given, unit, step = (format_si(one, "s", 9) for one in (time_s, slot_s, nearest_s))
-        raise Refused(
-            UserError(f"{what}{given} is no multiple of {slot}, {unit}", where, next_step=f"write {step}")
-        )
+        raise Refused(UserError(f"{what}{given} is no multiple of {slot}, {unit}", where, next_step=f"write {step}"))
 
 
 class Data(BaseModel):
@@ -213,9 +211,9 @@ class Plan(BaseModel):
     description: str = ""
     data: Annotated[Data, nested(Data, "data", "data: {jitter: 5 ms}")] = Data()
     encoding: Annotated[Encoding, nested(Encoding, "encoding", "encoding: {width: 20 ms}")] = Encoding()
-    feeding: Annotated[
-        Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}"), Field(validate_default=True)
-    ] = Feeding()
+    feeding: Annotated[Feeding, nested(Feeding, "feeding", "feeding: {nodes: 30}"), Field(validate_default=True)] = (
+        Feeding()
+    )
     devices: Annotated[Devices, nested(Devices, "devices", "devices: {model: silver}")] = Devices()
     readout: Annotated[Readout, nested(Readout, "readout", "readout: {rate: 0.1}")] = Readout()
     kinetic: Annotated[Kinetic, nested(Kinetic, "kinetic", "kinetic: {stack: ogb_20nm}")] = Kinetic()

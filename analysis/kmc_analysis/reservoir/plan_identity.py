@@ -87,9 +87,7 @@ def kept(plan: Plan, seeds: Iterable[int], entries: Entries) -> dict[str, Any]:
     return {"plan": origin(plan), "seeds": list(seeds), "entries": _words(entries)}
 
 
-def check_place(
-    plan: Plan, seeds: Iterable[int], out: Path, kind: str = RESULTS, entries: Entries = ()
-) -> None:
+def check_place(plan: Plan, seeds: Iterable[int], out: Path, kind: str = RESULTS, entries: Entries = ()) -> None:
     """Whether results of this kind may be written into `out`: all that is there must be of the same plan, and
     what is of this kind have no seed and no entry that would be lost. Raises UserError.
     """

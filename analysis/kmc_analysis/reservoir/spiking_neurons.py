@@ -60,9 +60,7 @@ def simulate(
     noise_V: standard deviation that white current noise gives the membrane without spikes; current_spread:
     that of each neuron's current, over its mean. All start at rest, where the current begins.
     """
-    table = np.array(
-        [[getattr(PATTERNS[name], key) for key in Neuron.__dataclass_fields__] for name in CLASSES]
-    )
+    table = np.array([[getattr(PATTERNS[name], key) for key in Neuron.__dataclass_fields__] for name in CLASSES])
     C, g, E, V_T, D, a, tau, b, V_r, current = table[labels].T
     current = current * (1.0 + current_spread * stream.standard_normal(labels.size))
     step = 1e3 * STEP_S

@@ -70,8 +70,7 @@ def measure(
                 values[name][tuple(place)] = metric.function(run)
         progress(f"measured {count} of {len(places)} tasks")
     data = {
-        name: (dims, values[name], {"units": chosen[name].unit, "long_name": chosen[name].meaning})
-        for name in chosen
+        name: (dims, values[name], {"units": chosen[name].unit, "long_name": chosen[name].meaning}) for name in chosen
     }
     coordinates = {name: study[name] for name in (*dims, "seed")}
     return xr.Dataset(data, coordinates, {"study": study.attrs.get("study", "")})

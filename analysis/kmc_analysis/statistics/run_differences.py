@@ -103,9 +103,7 @@ def _described(run: RunFile) -> dict[str, Any]:
     if run.initial is not None and checkpoint_of(run.initial).is_file():  # by content, as in a dataset
         initial = digest(load_state(run.initial))
     return _kept(
-        provenance.describe(
-            run.device, run.protocol, run.settings, run.seed, initial=initial, snapshots=run.snapshots
-        )
+        provenance.describe(run.device, run.protocol, run.settings, run.seed, initial=initial, snapshots=run.snapshots)
     )
 
 

@@ -14,9 +14,7 @@ import typer
 Result = TypeVar("Result")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")
-]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes at once; one a core if not given.")]
 CheckpointEvery = Annotated[
     str, typer.Option("--checkpoint-every", metavar="TIME", help="Least time between checkpoints.")
 ]

@@ -8,9 +8,7 @@ from typing import Any
 import typer
 
 
-def show_rows(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], title: str, right: Sequence[str] = ()
-) -> None:
+def show_rows(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str, right: Sequence[str] = ()) -> None:
     """A rich table on standard output, as wide as its content wherever it is printed."""
     from rich.console import Console
     from rich.markup import escape

@@ -98,9 +98,7 @@ def _apart(found: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(item["name"] if count[item["name"]] == 1 else item["path"], item) for item in found]
 
 
-def _tables(
-    found: list[dict[str, Any]], named: bool
-) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _tables(found: list[dict[str, Any]], named: bool) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Each stack named, or the 20 nm OGB device where none is, with its processes."""
     from kmc.core.errors import UserError
     from kmc.kinetics.process_table import process_table

@@ -65,9 +65,7 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
     item = read_input(what)
     keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})
     beside = [
-        file
-        for stack in item["devices"]
-        for file in (stack.path, *(card.path for card in stack.cards().values()))
+        file for stack in item["devices"] for file in (stack.path, *(card.path for card in stack.cards().values()))
     ]
     return keys, tuple(map(Path, dict.fromkeys([item["path"], *beside])))
 

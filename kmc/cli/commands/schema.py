@@ -12,9 +12,7 @@ def schema(
     name: Annotated[
         str | None, typer.Argument(help="A family (ligand, metal, ...), stack, run, study or settings.")
     ] = None,
-    reference: Annotated[
-        bool, typer.Option("--reference", help="Print all keys as Markdown tables.")
-    ] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Print all keys as Markdown tables.")] = False,
 ) -> None:
     """Print the JSON schema of a card family, a stack, a run file or a study.
 
@@ -39,9 +37,5 @@ def schema(
     if reference:
         typer.echo(json_schemas.reference(), nl=False)
         return
-    found = (
-        json_schemas.schema(name)
-        if name
-        else {each: json_schemas.schema(each) for each in json_schemas.names()}
-    )
+    found = json_schemas.schema(name) if name else {each: json_schemas.schema(each) for each in json_schemas.names()}
     typer.echo(json.dumps(found, indent=2))

@@ -34,9 +34,7 @@ _ROWS = {
 }
 
 
-Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="The run file's, or 0; others are other devices.")
-]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The run file's, or 0; others are other devices.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Draw it as this .png, .pdf or .svg.")]
 
 

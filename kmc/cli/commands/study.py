@@ -19,23 +19,15 @@ if TYPE_CHECKING:
 _LISTED = 20  # failures named at the end; all are in tasks.csv
 
 
-What = Annotated[
-    str, typer.Argument(metavar="STUDY.yaml", help="The study file or its folder; or the word status.")
-]
-Folder = Annotated[
-    Path | None, typer.Argument(metavar="[DIR]", help="After status: the study's output folder.")
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Write here; beside the study file, in out, if not given.")
-]
+What = Annotated[str, typer.Argument(metavar="STUDY.yaml", help="The study file or its folder; or the word status.")]
+Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="After status: the study's output folder.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write here; beside the study file, in out, if not given.")]
 Task = Annotated[int | None, typer.Option("--task", metavar="I", help="Do this one task, in this process.")]
 Slurm = Annotated[
     Path | None,
     typer.Option("--slurm", metavar="FILE", help="Write a SLURM array script here, and run nothing."),
 ]
-Scheduler = Annotated[
-    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")
-]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")]
 
 
 @dataclass(frozen=True)
@@ -92,9 +84,7 @@ def _load(path: Path, sets: list[str] | None, folder: Path | None, place: Place)
     from kmc.study import load_study
 
     if folder is not None:
-        raise UserError(
-            f"{folder} is one argument too many", next_step="kmc study STUDY.yaml, or kmc study status DIR"
-        )
+        raise UserError(f"{folder} is one argument too many", next_step="kmc study STUDY.yaml, or kmc study status DIR")
     refuse_mixtures(
         {
             "--task": place.task,
@@ -190,9 +180,7 @@ def _place(loaded: Study, index: int) -> str:
 
 
 def _told(loaded: Study, outcome: Outcome) -> dict[str, Any]:
-    failed = [
-        {"task": one.task, "seed": loaded.task(one.task).seed, "reason": one.reason} for one in outcome.failed
-    ]
+    failed = [{"task": one.task, "seed": loaded.task(one.task).seed, "reason": one.reason} for one in outcome.failed]
     return {
         "out": str(outcome.out),
         "finished": outcome.finished,

@@ -69,18 +69,14 @@ def couple_coarse(m, k, box, changed):
                         elif f == WITHIN or (there - first) % blocks == 0:
                             n[s] = _add_link(ends[s], sides[s], sums[s], n[s], there, WITHIN, g[e])
                         else:
-                            v = g[e] / (
-                                1.0 + m.centre_to_face[f, e1] + m.centre_to_face[f ^ 1, there - m.node[1]]
-                            )
+                            v = g[e] / (1.0 + m.centre_to_face[f, e1] + m.centre_to_face[f ^ 1, there - m.node[1]])
                             n[s] = _add_link(ends[s], sides[s], sums[s], n[s], there, f, v)
                 new = m.sink[first] != m.sink[first]
                 m.sink[first] = 0.0 if new else m.sink[first]
                 for s in range(m.nodes[m.block[k + 1] + block]):
                     if n[s] < 0:
                         return False
-                    new = (
-                        _store_links(m, first + s * blocks, n[s], sink[s], ends[s], sides[s], sums[s]) or new
-                    )
+                    new = _store_links(m, first + s * blocks, n[s], sink[s], ends[s], sides[s], sums[s]) or new
                 if new:
                     _widen(changed, zc, yy, xx)
     return True

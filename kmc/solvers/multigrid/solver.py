@@ -20,9 +20,7 @@ SWEEPS = 2  # Gauss-Seidel sweeps before and after on the coarse meshes: they co
 SLOTS, LINKS = 4, 27  # nodes of a block, links of a node: what there is room for at first
 
 
-def face_conductances(
-    coefficient: np.ndarray, spacing: float = 1.0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def face_conductances(coefficient: np.ndarray, spacing: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Conductances (gz[nz-1,ny,nx], gy[nz,ny,nx], gx[nz,ny,nx]) of faces between cubes of edge `spacing`.
 
     Args:

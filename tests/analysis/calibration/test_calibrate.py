@@ -364,9 +364,7 @@ def test_a_fit_to_one_target_judges_that_one(
         ("B1_set_time", "no target is called"),
     ],
 )
-def test_what_is_no_target_of_a_fit(
-    tmp_path: Path, key: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_target_of_a_fit(tmp_path: Path, key: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Another role, what no run gives, a misspelt key: one message, and nothing is written."""
     out = tmp_path / "fit"
     assert app.main(["calibrate", "electrode.resistivity", "--target", key, "--out", str(out)]) == 2
@@ -437,9 +435,7 @@ def test_runs_that_fail_are_no_loss(
     assert app.main(words) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    assert re.fullmatch(
-        r"(\d+) of \1 runs failed: seed 1 of .*: no space left, .*, and \d+ more; .*\n", told.err
-    )
+    assert re.fullmatch(r"(\d+) of \1 runs failed: seed 1 of .*: no space left, .*, and \d+ more; .*\n", told.err)
     assert not list(tmp_path.glob("*_fitted.yaml"))
     judge = Noting()
     study = search(free(list(PAIR)), judge, tmp_path, 1, 1, extent=Extent(1, 3))
@@ -566,9 +562,7 @@ def test_losses_that_do_not_compare_are_not_mixed(
     assert judge.energies == []
 
 
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), atomic_files.Busy("busy"), atomic_files.WriteFailed("full")]
-)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), atomic_files.Busy("busy"), atomic_files.WriteFailed("full")])
 def test_a_trial_that_is_broken_off_is_judged_again(tmp_path: Path, error: BaseException) -> None:
     """Whatever ends it: the cards' own values are still the first that are judged, and the error is told."""
     pytest.importorskip("optuna")

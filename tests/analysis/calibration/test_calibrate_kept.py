@@ -78,9 +78,7 @@ def failing(keeps: bool) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_a_failure_is_known_again_by_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
-) -> None:
+def test_a_failure_is_known_again_by_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
     """That is kept where the device is at fault, and not where the disk is full."""
     monkeypatch.setattr("kmc_analysis.experiment.reproduce.figure_runs.run_locally", failing(keeps))
     judge, again = Simulated(tmp_path, Extent(devices=1), 1, lambda: False, {KEY}), []

@@ -104,9 +104,7 @@ def test_an_unknown_model_offers_the_nearest() -> None:
     assert caught.value.nearest == "vteam"
 
 
-@pytest.mark.parametrize(
-    "text", ["__import__('os')", "x if x else 1", "x.y", "[1]", "True", "'a'", "min(1)", "f(x)"]
-)
+@pytest.mark.parametrize("text", ["__import__('os')", "x if x else 1", "x.y", "[1]", "True", "'a'", "min(1)", "f(x)"])
 def test_only_equations_are_equations(text: str) -> None:
     """Nothing but arithmetic gets through."""
     with pytest.raises(UserError):
@@ -139,12 +137,8 @@ POWERS = [
 def test_a_power_has_one_sign_in_every_language(text: str, taken: bool, tmp_path: Path) -> None:
     """ngspice takes the base's absolute value, so a base below zero needs a number for its exponent."""
     path, never = tmp_path / "mine.yaml", 'unit: "", meaning: none'
-    parameters = (
-        f"  a: {{value: 1, low: -1, high: 1, {never}}}\n  b: {{value: 1, low: 0, high: 4, {never}}}\n"
-    )
-    made = VTEAM.replace("parameters:\n", f"parameters:\n{parameters}").replace(
-        "let:\n", "let:\n  c: 2 * b\n"
-    )
+    parameters = f"  a: {{value: 1, low: -1, high: 1, {never}}}\n  b: {{value: 1, low: 0, high: 4, {never}}}\n"
+    made = VTEAM.replace("parameters:\n", f"parameters:\n{parameters}").replace("let:\n", "let:\n  c: 2 * b\n")
     path.write_text(made.replace("current: V / Ron", f"current: ({text}) * V / Ron"))
     if taken:
         load_model(path)
@@ -176,9 +170,7 @@ def _kilohm() -> tuple[Any, Any, Any]:
     return current, njit(function_addresses.SIGNATURES["series"])(lambda s, p: 0.0), rates
 
 
-def _resistor(
-    times: list[float], volts: list[float], limit: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _resistor(times: list[float], volts: list[float], limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     time = np.array(times)
     out = Followed(np.empty(time.size), np.empty(time.size), np.empty((time.size, 1, 1)))
     source, model = Source(time, np.array(volts), np.full(time.size, limit)), _kilohm()

@@ -128,9 +128,7 @@ def test_fit_from_csv_writes_everything(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("command")
-def test_the_table_puts_the_model_that_made_the_data_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_puts_the_model_that_made_the_data_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two models on the same traces: the one that made them predicts the train to 2 %, the other not."""
     sweep = write_csv(tmp_path / "sweep.csv", "vteam", bipolar(61))
     unseen = write_csv(tmp_path / "train.csv", "vteam", train())
@@ -168,9 +166,7 @@ def test_a_spread_is_not_of_what_is_held_out(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("start", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_spread_of_no_trace_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], start: bool
-) -> None:
+def test_a_spread_of_no_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], start: bool) -> None:
     """Without --spread the files carry the model's guess, or that of the fit where the search begins."""
     path = write_csv(tmp_path / "one.csv", "silver", bipolar(61))
     begin = ["--start", "ogb_20nm"] if start else []
@@ -250,9 +246,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_current_against_its_voltage_is_not_fitted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_current_against_its_voltage_is_not_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Zero and the wrong sign have no logarithm: they are left out, and told. A small current is data."""
     path = tmp_path / "noisy.csv"
     rows = "0,0,0\n1,0.1,0\n2,0.2,-2e-13\n3,-0.3,-3e-14\n4,0.1,1e-10\n"

@@ -25,9 +25,7 @@ def fitted(devices: int, seed: int) -> Fit:
     for k, factor in enumerate(np.exp(SPREAD * stream.standard_normal(devices))):
         for i, drive in enumerate(DRIVES):
             made = simulate(MODEL, drive, {"Roff": factor * MODEL.values()["Roff"]})
-            one = fit_data.trace(
-                f"sweep{i}_seed{k}", drive.time, drive.voltage, made.current, drive.compliance
-            )
+            one = fit_data.trace(f"sweep{i}_seed{k}", drive.time, drive.voltage, made.current, drive.compliance)
             noise = NOISE * stream.standard_normal(one.log_g.size)
             traces.append(replace(one, log_g=one.log_g + noise))
     return fit(MODEL, fit_data.typical(traces), free=["Roff"], search=Search(seed, generations=0))
@@ -50,9 +48,7 @@ def test_devices_that_names_do_not_tell_apart_are_several() -> None:
     for k, factor in enumerate(np.exp(SPREAD * stream.standard_normal(5))):
         made = simulate(MODEL, DRIVES[0], {"Roff": factor * MODEL.values()["Roff"]})
         traces.append(
-            fit_data.trace(
-                f"sweep_seed{k}", DRIVES[0].time, DRIVES[0].voltage, made.current, DRIVES[0].compliance
-            )
+            fit_data.trace(f"sweep_seed{k}", DRIVES[0].time, DRIVES[0].voltage, made.current, DRIVES[0].compliance)
         )
     for names in (["sweep"] * 5, ["sweep_seed1", "sweep_seed1", *"abc"]):
         alike = [replace(one, name=name) for one, name in zip(traces, names, strict=True)]

@@ -195,9 +195,7 @@ def test_a_misfit_without_an_answer_is_no_number_in_json() -> None:
 
 def test_the_table_begins_with_the_best_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of traces that were held out, whatever the error of those that were fitted."""
-    monkeypatch.setattr(
-        "kmc_analysis.compact.fitting.fit_report.compliance_law", lambda found: (math.nan, math.nan)
-    )
+    monkeypatch.setattr("kmc_analysis.compact.fitting.fit_report.compliance_law", lambda found: (math.nan, math.nan))
 
     def fitted(error: float, held_out: float) -> Any:
         return SimpleNamespace(

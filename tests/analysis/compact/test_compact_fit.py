@@ -80,8 +80,7 @@ def test_what_drops_before_the_device_is_seen() -> None:
     time = np.linspace(0.0, 1.0, 50)
     source = 0.5 * time
     whole, part = (
-        fit_data.trace("one", time, source, 1e-6 * share * source, np.inf, share * source)
-        for share in (1.0, 0.9)
+        fit_data.trace("one", time, source, 1e-6 * share * source, np.inf, share * source) for share in (1.0, 0.9)
     )
     assert (whole.lost, part.lost) == pytest.approx((0.0, 0.1))
     share = np.linspace(0.0, 0.89, 50)
@@ -145,9 +144,7 @@ def test_replicates_weigh_most_where_they_agree() -> None:
     time = np.linspace(0.0, 1.0, 100)
     drive = Drive.of(time, np.full(100, 0.5))
     traces = [
-        fit_data.trace(
-            f"step_seed{k}", time, drive.voltage, np.where(time > 0.5 + 0.1 * k, 1e-6, 1e-9), np.inf
-        )
+        fit_data.trace(f"step_seed{k}", time, drive.voltage, np.where(time > 0.5 + 0.1 * k, 1e-6, 1e-9), np.inf)
         for k in range(3)
     ]
     sigma = fit_data.typical(traces)[0].sigma

@@ -359,9 +359,7 @@ def test_a_users_words_end_no_docstring() -> None:
     """Whatever a model's title and source are: all of the modules can be read."""
     words = 'Bridge """quoted""" of \\x'
     odd = replace(load_model("vteam"), title=words, source=words)
-    made = {
-        name: text for name, text in learning_formats.texts(odd, odd.values()).items() if name.endswith(".py")
-    }
+    made = {name: text for name, text in learning_formats.texts(odd, odd.values()).items() if name.endswith(".py")}
     assert made
     for name, text in made.items():
         compile(text, name, "exec")

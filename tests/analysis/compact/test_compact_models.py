@@ -81,9 +81,7 @@ def test_less_than_no_metal_conducts_nothing() -> None:
     assert 0.5e-9 < made.current[0] / 0.05 < 5e-9
 
 
-@pytest.mark.skipif(
-    simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}"
-)
+@pytest.mark.skipif(simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}")
 def test_a_bridge_that_is_closed_fades_in_ngspice(tmp_path: Path) -> None:
     """n_v of 0.003, whose fading has no finite slope at closure: 20 ms at 1.5 V, then 10 ms at none."""
     model = model_files.starting_at(load_model("silver"), FIRING)

@@ -347,9 +347,7 @@ def points_of(model: CompactModel, folder: Path, count: int, osdi: str = "") -> 
     drive = Drive.pulses(**model_files.PULSES, count=count, compliance=model_files.PULSE_LIMIT_A)
     source = pulse_source(**model_files.PULSES)
     deck = folder / "deck.cir"
-    deck.write_text(
-        circuits.bench(model, drive, "library.sp", "out.txt", osdi, model_files.PULSE_STEP_S, source)
-    )
+    deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, model_files.PULSE_STEP_S, source))
     table = simulators.run_deck(deck, "out.txt")
     assert table[-1, 0] == pytest.approx(drive.time[-1], rel=1e-6)
     return len(table) / count
@@ -385,9 +383,7 @@ def test_two_devices_of_one_model_in_a_circuit(tmp_path: Path) -> None:
         told = json.loads((tmp_path / name / "parameters.json").read_text())
         assert told["model"] == "vteam"
         assert f"module kmc_{name}_va" in (tmp_path / name / f"kmc_{name}.va").read_text()
-    lines = [
-        f".include {name}/kmc_{name}.sp\nV{name} s {name} 0\nX{name} {name} 0 kmc_{name}" for name in own
-    ]
+    lines = [f".include {name}/kmc_{name}.sp\nV{name} s {name} 0\nX{name} {name} 0 kmc_{name}" for name in own]
     deck = tmp_path / "deck.cir"
     deck.write_text(
         "\n".join(["* two", circuits._OPTIONS, f"Vsource s 0 {circuits.pwl(drive)}", *lines])

@@ -112,12 +112,7 @@ def test_an_export_keeps_the_spreads_of_the_fit(tmp_path: Path) -> None:
         bad.write_text(json.dumps({**told, "spread": wrong}))
         with pytest.raises(UserError):
             model_files.starting_at(load_model("silver"), bad)
-        assert (
-            app.main(
-                ["compact", "export", "silver", "--parameters", str(bad), "--out", str(tmp_path / "none")]
-            )
-            == 2
-        )
+        assert app.main(["compact", "export", "silver", "--parameters", str(bad), "--out", str(tmp_path / "none")]) == 2
         assert not (tmp_path / "none").exists()
     for wrong in ([], "", [["k_v", 1.0]], {}):
         bad.write_text(json.dumps({**told, "parameters": wrong}))

@@ -118,17 +118,13 @@ def test_what_a_compliance_leaves() -> None:
     found = programmed_conductance.programmed(traces)
     assert [one.limit for one in found] == pytest.approx([30e-6, 90e-6])
     assert [one.first for one in found] == pytest.approx([1e-4, 3e-4])
-    slope, offset, squared = programmed_conductance.line(
-        [one.limit for one in found], [one.last for one in found]
-    )
+    slope, offset, squared = programmed_conductance.line([one.limit for one in found], [one.last for one in found])
     assert (slope, squared) == pytest.approx((1.0 / 0.3, 1.0))
     assert offset == pytest.approx(0.0, abs=1e-9)
     assert all(one.reached for one in found)
     assert programmed_conductance.summary(found)["slope_per_V"] == pytest.approx(1.0 / 0.3)
     with pytest.raises(UserError, match="was not programmed"):
-        programmed_conductance.programmed(
-            [fit_data.of_columns("read", trace_columns.columns(run_of(PULSES)))]
-        )
+        programmed_conductance.programmed([fit_data.of_columns("read", trace_columns.columns(run_of(PULSES)))])
 
 
 def test_at_once_and_at_the_end_are_two() -> None:
@@ -187,9 +183,7 @@ def test_what_an_export_writes_fits_back(tmp_path: Path) -> None:
     model, made = load_model("vteam"), {"Ron": 2e3, "v_on": 0.41}
     written, _ = model_files._tables(model, model.values(made), {"sweep": Drive.sweep(0.6, 1.0, 1e-4)})
     (tmp_path / "sweep.csv").write_text(written["sweep.csv"])
-    found = fit(
-        model, fit_data.read_all([tmp_path / "sweep.csv"]), free=list(made), search=Search(generations=0)
-    )
+    found = fit(model, fit_data.read_all([tmp_path / "sweep.csv"]), free=list(made), search=Search(generations=0))
     assert {name: found.values[name] for name in made} == pytest.approx(made, rel=0.01)
 
 
@@ -369,11 +363,7 @@ def test_a_run_is_one_by_whatever_name(tmp_path: Path) -> None:
     for path in (tmp_path / "a" / "out" / "a.nc", tmp_path / "b.nc"):
         run_of(PULSES).to_netcdf(path)
     file, out, folder = tmp_path / "a" / "out" / "a.nc", tmp_path / "a" / "out", tmp_path / "a"
-    assert (
-        fit_data.places([file]).keys()
-        == fit_data.places([out]).keys()
-        == fit_data.places([folder, file]).keys()
-    )
+    assert fit_data.places([file]).keys() == fit_data.places([out]).keys() == fit_data.places([folder, file]).keys()
     assert len(fit_data.places([folder, tmp_path / "b.nc"])) == 2
     assert [one.name for one in fit_data.read_all([folder, file])] == ["a"]
 

@@ -61,18 +61,14 @@ def test_a_bench_has_the_limit_of_its_name() -> None:
 def test_other_sources_are_no_replicates() -> None:
     """Two runs whose voltages differ by a hundredth."""
     time, volt = np.linspace(0.0, 1.0, 20), np.linspace(0.1, 0.5, 20)
-    pair = [
-        fit_data.trace(f"a_seed{k}", time, f * volt, 1e-6 * f * volt, np.inf)
-        for k, f in ((1, 1.0), (2, 1.01))
-    ]
+    pair = [fit_data.trace(f"a_seed{k}", time, f * volt, 1e-6 * f * volt, np.inf) for k, f in ((1, 1.0), (2, 1.01))]
     assert [found.replicates for found in fit_data.typical(pair)] == [1, 1]
 
 
 def test_the_longest_trace_is_told() -> None:
     """Of one second and of three."""
     pair = [
-        fit_data.trace("a", np.linspace(0, end, 5), np.full(5, 0.1), np.full(5, 1e-9), np.inf)
-        for end in (1.0, 3.0)
+        fit_data.trace("a", np.linspace(0, end, 5), np.full(5, 0.1), np.full(5, 1e-9), np.inf) for end in (1.0, 3.0)
     ]
     assert fit_data.covered(pair).endswith("up to 3 s")
 
@@ -82,8 +78,7 @@ def test_a_parameter_at_its_bound_is_not_told() -> None:
     model = load_model("vteam")
     traces = synthetic(model, {"Ron": 3e3}, [Drive.sweep(0.6, 1.0, 1e-4, 41)], 1)
     tight = model.with_parameters(
-        one.model_copy(update={"low": 5e3, "value": 6e3}) if one.name == "Ron" else one
-        for one in model.parameters
+        one.model_copy(update={"low": 5e3, "value": 6e3}) if one.name == "Ron" else one for one in model.parameters
     )
     (one,) = fit(tight, traces, free=["Ron"], search=Search(generations=0)).estimates
     assert one.why == "it lies at its lower bound"
@@ -95,9 +90,7 @@ def test_intervals_by_resampling_are_those_of_the_profile() -> None:
     truth = {"Ron": 5e3, "v_on": 0.33}
     model = starting_at(load_model("vteam"), truth)
     traces = synthetic(model, truth, [bipolar()], 1)
-    profile, drawn = (
-        fit(model, traces, free=list(truth), search=Search(generations=0, bootstrap=n)) for n in (0, 40)
-    )
+    profile, drawn = (fit(model, traces, free=list(truth), search=Search(generations=0, bootstrap=n)) for n in (0, 40))
     assert (profile.intervals, drawn.intervals) == ("profile", "bootstrap")
     for one, other in zip(profile.estimates, drawn.estimates, strict=True):
         assert other.low < other.value < other.high
@@ -125,8 +118,7 @@ def test_what_is_held_is_the_devices_voltage() -> None:
     """Where nobody measured it the source's is none."""
     volt, current = np.full(20, 0.5), np.full(20, 1e-6)
     known, unknown = (
-        fit_data.trace("a", np.arange(20.0), volt, current, 1e-6, device)
-        for device in (np.full(20, 0.1), None)
+        fit_data.trace("a", np.arange(20.0), volt, current, 1e-6, device) for device in (np.full(20, 0.1), None)
     )
     assert initial_guess.hold_voltage([known]) == pytest.approx(0.1)
     assert np.isnan(initial_guess.hold_voltage([unknown]))

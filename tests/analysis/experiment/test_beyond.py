@@ -29,10 +29,7 @@ def trace(columns: list[tuple[float, ...]], seed: int = 1) -> xr.Dataset:
     """Samples of time, source and device voltage, conductance, limited, segment."""
     names = ("time", "voltage_source", "voltage_device", "conductance", "limited", "segment")
     ds = xr.Dataset(
-        {
-            name: ("time", np.array(values))
-            for name, values in zip(names, zip(*columns, strict=True), strict=True)
-        }
+        {name: ("time", np.array(values)) for name, values in zip(names, zip(*columns, strict=True), strict=True)}
     )
     ds["cycle"] = ("time", np.zeros(ds.sizes["time"], int))
     ds.attrs["run"] = json.dumps({"seed": seed})
@@ -68,10 +65,7 @@ def runs(
     programs: dict[float, Program], make: Callable[[float, int], xr.Dataset], devices: int = 6
 ) -> dict[str, list[xr.Dataset]]:
     """Devices of each program, seeds from 1 on."""
-    return {
-        program.name: [make(level, seed) for seed in range(1, devices + 1)]
-        for level, program in programs.items()
-    }
+    return {program.name: [make(level, seed) for seed in range(1, devices + 1)] for level, program in programs.items()}
 
 
 def once(seed: int, sets: bool = True, gone_s: float = 0.02) -> xr.Dataset:

@@ -86,9 +86,7 @@ def test_every_level_must_reach_the_claim() -> None:
     wide = [20, 25, 30, 40, 520, 530, 900, 950, 1000]
     line = told(study([[near(500, 9), wide]]))
     assert "Undecided: the median of on_off at thickness 90 nm" in line
-    assert "This study does not agree: the median of on_off at thickness 20 nm" in told(
-        study([[near(100, 9), wide]])
-    )
+    assert "This study does not agree: the median of on_off at thickness 20 nm" in told(study([[near(100, 9), wide]]))
 
 
 def test_two_devices_at_one_level_are_too_few() -> None:
@@ -108,9 +106,7 @@ def test_devices_that_were_short_at_once_count_as_one() -> None:
     assert "counts as 1" not in told(study([[near(100, 20), np.append(near(500, 17), np.full(3, NONE))]]))
 
 
-@pytest.mark.parametrize(
-    ("seeds", "variants", "agrees"), [(1, 6, False), (2, 3, False), (6, 1, True), (6, 3, True)]
-)
+@pytest.mark.parametrize(("seeds", "variants", "agrees"), [(1, 6, False), (2, 3, False), (6, 1, True), (6, 3, True)])
 def test_variants_of_a_seed_are_one_device(seeds: int, variants: int, agrees: bool) -> None:
     """Six ligands of one seed are not six independent devices."""
     ratios = near(1000, variants * 2 * seeds).reshape(variants, 2, seeds)

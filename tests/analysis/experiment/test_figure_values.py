@@ -77,13 +77,10 @@ def conducting(siemens: Callable[[xr.Dataset], Any], ds: xr.Dataset) -> xr.Datas
     return ds.assign(conductance=("time", np.broadcast_to(siemens(ds), ds.sizes["time"])))
 
 
-def each(
-    programs: Iterable[Program], values: Iterable[Any], siemens: Callable[[Any, xr.Dataset], Any]
-) -> Laws:
+def each(programs: Iterable[Program], values: Iterable[Any], siemens: Callable[[Any, xr.Dataset], Any]) -> Laws:
     """Programs by one law of the conductance, each with its own value."""
     return [
-        (program, partial(conducting, partial(siemens, value)))
-        for program, value in zip(programs, values, strict=True)
+        (program, partial(conducting, partial(siemens, value))) for program, value in zip(programs, values, strict=True)
     ]
 
 
@@ -123,17 +120,13 @@ def seen(ds: xr.Dataset, program: Program, columns: np.ndarray) -> xr.Dataset:
 @gives(S18c_activation_energy=0.2)
 def warm_devices_conduct_more() -> Laws:
     """R = R0 exp(0.2 eV / kT) has 0.2 eV: the sign is that of a semiconductor, a metal's is negative."""
-    return each(
-        [static._STAGES], [0.2], lambda energy, ds: 1e-9 * np.exp(-energy / (K_B * ds["temperature_stage"]))
-    )
+    return each([static._STAGES], [0.2], lambda energy, ds: 1e-9 * np.exp(-energy / (K_B * ds["temperature_stage"])))
 
 
 @gives(S18b_hrs_regimes=1)
 def one_composition_has_one_slope() -> Laws:
     """Of a current as V, and one as V and then as V^3: the fewest slopes count, for all must have two."""
-    return each(
-        static._HIGH, (0, 2), lambda power, ds: 1e-9 * np.maximum(1.0, ds["voltage_source"] / 0.3) ** power
-    )
+    return each(static._HIGH, (0, 2), lambda power, ds: 1e-9 * np.maximum(1.0, ds["voltage_source"] / 0.3) ** power)
 
 
 @gives(devices=20, S15_poor_film_shorts=(5.0, True))
@@ -301,9 +294,7 @@ def echoes_fade() -> Laws:
 def growth_turns_to_depression() -> Laws:
     """The tenth pulse ends 1 uS above the ninth after 23 ms and 1 uS below it after 41 ms: it turns half way
     between, on a log scale."""
-    return each(
-        pulses._TRAINS, (22.0, 21.0, 19.0, 18.0), lambda tenth, ds: by_pulse([*[20.0] * 9, tenth], ds)
-    )
+    return each(pulses._TRAINS, (22.0, 21.0, 19.0, 18.0), lambda tenth, ds: by_pulse([*[20.0] * 9, tenth], ds))
 
 
 @gives(T2_ogb_volatile_endurance=144 / 5.0)

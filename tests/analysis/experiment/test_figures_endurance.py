@@ -42,9 +42,7 @@ def weak(cycle: int, on: float = 7e-6, end: float = PRISTINE_S, metal: float = 1
     return 1, cycle, [1.0, 1.0, 0.0, 0.05], [PRISTINE_S, on, end, end], metal
 
 
-def strong(
-    cycle: int, on: float = 3e-4, after: float = 1e-6, end: float = PRISTINE_S, metal: float = 100.0
-) -> Part:
+def strong(cycle: int, on: float = 3e-4, after: float = 1e-6, end: float = PRISTINE_S, metal: float = 100.0) -> Part:
     """A cycle at 1 mA: write, read, RESET, read, rest, read."""
     volts = [0.6, 0.1, -0.5, -0.5, 0.1, 0.0, 0.05]
     return 1, cycle, volts, [3e-5, on, on, after, after, end, end], metal
@@ -52,11 +50,7 @@ def strong(
 
 def cycles(*parts: Part) -> xr.Dataset:
     """A run of these cycles, the last again until there are as many as are followed."""
-    rest = [
-        (segment, k, *more)
-        for k in range(len(parts), endurance.MOST_CYCLES)
-        for segment, _, *more in parts[-1:]
-    ]
+    rest = [(segment, k, *more) for k in range(len(parts), endurance.MOST_CYCLES) for segment, _, *more in parts[-1:]]
     return run([first(), *parts, *rest])
 
 

@@ -116,10 +116,7 @@ def test_what_may_rise_is_not_said_to_fall() -> None:
     assert np.mean([pulses._negative(np.diff(one)) for one in groups]) < 0.05
     falling = np.array([0.0, 1.0, -2.0, 0.0, 1.0])
     assert np.mean([pulses._negative(np.diff(falling + part - rising)) for part in groups]) > 0.8
-    least = [
-        np.diff(part[stream.integers(6, size=(100, 6))].mean(axis=1), axis=1).min(axis=1)
-        for part in groups[:100]
-    ]
+    least = [np.diff(part[stream.integers(6, size=(100, 6))].mean(axis=1), axis=1).min(axis=1) for part in groups[:100]]
     assert np.mean([np.quantile(one, 0.975) < 0.0 for one in least]) > 0.3
 
 
@@ -137,11 +134,7 @@ def test_shorts_rise_by_more_than_chance(
 ) -> None:
     """S15, twelve films a share: one short at the greatest share falls there in one of five permutations; a
     rise that chance may make is no miss; what falls for sure is one."""
-    films = [
-        (share, float(k < count))
-        for share, count in zip(static.CREVICES, shorts, strict=True)
-        for k in range(12)
-    ]
+    films = [(share, float(k < count)) for share, count in zip(static.CREVICES, shorts, strict=True) for k in range(12)]
     monkeypatch.setattr(static, "_shorts", lambda runs: films)
     found = static._poor_films({})["S15_poor_film_shorts"]
     assert found.holds is verdict
@@ -244,9 +237,7 @@ def test_twenty_devices_owe_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.value == 1.0
     assert 0.7 < found.low < 0.85  # though all of a group agree
     assert "20 of 20 written crystals returned (20 were run)" in found.note
-    small = observation.difference_of_shares(
-        [np.repeat([1.0, 0.0], [56, 14]), np.repeat([1.0, 0.0], [48, 32])]
-    )
+    small = observation.difference_of_shares([np.repeat([1.0, 0.0], [56, 14]), np.repeat([1.0, 0.0], [48, 32])])
     assert (small.low, small.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe's table II, a
 
 
@@ -349,9 +340,7 @@ def test_a_return_after_the_sweep_is_none() -> None:
     late = [swept(0.2)] * 6
     at_once = [ds.isel(time=slice(None, -301)) for ds in late]  # without the rest: its last step is taken
     last = at_once[0].sizes["time"] - 1
-    good = [
-        ds.assign(conductance=ds["conductance"].where(np.arange(last + 1) < last, 4e-10)) for ds in at_once
-    ]
+    good = [ds.assign(conductance=ds["conductance"].where(np.arange(last + 1) < last, 4e-10)) for ds in at_once]
     assert volatile._ratios(good, []).value > 300.0
     found = volatile._ratios(at_once, late)
     assert (found.value, found.high) == (1.0, 1.0)
@@ -400,8 +389,7 @@ def test_opposite_changes_by_a_read_do_not_cancel(monkeypatch: pytest.MonkeyPatc
         pair = ((pulses._DISTURBED.name, left), (pulses._LEFT.name, right))
         return {
             name: [
-                xr.Dataset({"g": one, "limited": ("time", [shut])})
-                for one, shut in zip(values, closed, strict=True)
+                xr.Dataset({"g": one, "limited": ("time", [shut])}) for one, shut in zip(values, closed, strict=True)
             ]
             for name, values in pair
         }
@@ -475,9 +463,7 @@ def warm(program: Program, changes: Changes, written: bool = True) -> xr.Dataset
         "segment": np.array([0, 1, 4]),
     }
     run = describe(Maker(changes).run(program, 1))
-    return xr.Dataset(
-        {name: ("time", values) for name, values in columns.items()}, attrs=provenance.attributes(run)
-    )
+    return xr.Dataset({name: ("time", values) for name, values in columns.items()}, attrs=provenance.attributes(run))
 
 
 @pytest.mark.parametrize("given", ["8 K/mW", None])
@@ -549,9 +535,7 @@ def section(metal: int) -> xr.Dataset:
     return xr.Dataset({"cation": (("snapshot_time", "z", "y", "x"), cation)}, axes)
 
 
-def test_the_picture_of_the_profile_shows_the_pairs(
-    drawn: list[list[Axes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_picture_of_the_profile_shows_the_pairs(drawn: list[list[Axes]], monkeypatch: pytest.MonkeyPatch) -> None:
     """S17: of the devices that were written, OFF over ON, and the sections of the first; else that there is
     none."""
     monkeypatch.setattr(nonvolatile, "paired", lambda one, other: list(zip(one, other, strict=True)))
@@ -593,9 +577,7 @@ def test_linearity_is_the_square_of_the_correlation(monkeypatch: pytest.MonkeyPa
         ((2.0, 1.0, -0.1, -0.1), "no depression"),
     ],
 )
-def test_too_little_growth_is_owed(
-    monkeypatch: pytest.MonkeyPatch, growth: tuple[float, ...], owed: str
-) -> None:
+def test_too_little_growth_is_owed(monkeypatch: pytest.MonkeyPatch, growth: tuple[float, ...], owed: str) -> None:
     """A change of the last pulse that is hardly one has no sign."""
     monkeypatch.setattr(pulses, "paired", lambda *found: list(zip(*found, strict=True)))
     monkeypatch.setattr(pulses, "pulse_conductances", lambda ds: np.append(np.full(9, 20.0), 20.0 + ds))

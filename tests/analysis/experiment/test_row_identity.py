@@ -95,9 +95,7 @@ def test_the_kept_board_can_be_read_and_goes_on(tmp_path: Path) -> None:
     assert [one.key for one in scoreboard.rows_of(found)] == list(targets())
     (tmp_path / "scoreboard.json").write_text(json.dumps(found))
     assert reproduce(tmp_path, KEY, "--seeds", str(len(found["seeds"]))) == 0
-    assert list(targets()) == [
-        row["key"] for row in json.loads((tmp_path / "scoreboard.json").read_text())["targets"]
-    ]
+    assert list(targets()) == [row["key"] for row in json.loads((tmp_path / "scoreboard.json").read_text())["targets"]]
 
 
 def test_sources_and_tolerances_decide_a_row(
@@ -176,9 +174,7 @@ def computed() -> Figure:
 def test_all_that_the_readout_imports_decides_it() -> None:
     """The law and the metrics beside its own folders; what only tells does not."""
     package = Path(kmc_analysis.__file__).parent
-    found = {
-        str(path.relative_to(package)) for path in sources_of(["kmc_analysis.experiment.figures.readout"])
-    }
+    found = {str(path.relative_to(package)) for path in sources_of(["kmc_analysis.experiment.figures.readout"])}
     assert {
         "metrics/compliance_law.py",
         "metrics/bootstrap_intervals.py",
@@ -212,9 +208,7 @@ def test_versions_and_imports_decide_the_readout(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b'{"T1_gap": {"x": 1}}', b'{"S": 3}', b"\xff"])
-def test_a_damaged_result_is_computed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
-) -> None:
+def test_a_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
     """As if it were not there; a whole one is read."""
     calls: list[int] = []
 
@@ -237,9 +231,7 @@ def test_what_is_computed_hears_a_stop(tmp_path: Path, monkeypatch: pytest.Monke
     """Between two seeds: the row is not run, the board not finished, and the same command computes it all."""
     begun: list[int] = []
     monkeypatch.setattr(pipeline, "one", lambda plan, seed, *_: begun.append(seed))
-    monkeypatch.setattr(
-        accuracy_table, "scoreboard", lambda results: dict.fromkeys(computed().keys, exact(1.0))
-    )
+    monkeypatch.setattr(accuracy_table, "scoreboard", lambda results: dict.fromkeys(computed().keys, exact(1.0)))
     wanted = [targets()["T1_gap"]]
     for stop_at, finished, verdict in ((3, False, "not run"), (99, True, "miss")):
         begun.clear()

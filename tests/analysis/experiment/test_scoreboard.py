@@ -165,9 +165,7 @@ def test_every_target_has_one_figure() -> None:
         (2, True, 2),
     ],
 )
-def test_a_quick_board_takes_no_more_devices_than_planned(
-    devices: int | None, quick: bool, count: int
-) -> None:
+def test_a_quick_board_takes_no_more_devices_than_planned(devices: int | None, quick: bool, count: int) -> None:
     """Of a program with 20 devices, 3 of them quick: fewer may be asked for, more only without --quick."""
     assert Extent(devices=devices, quick=quick).count(20, 3) == count
 
@@ -287,9 +285,7 @@ def test_runs_of_another_engine_are_told(
             "_measured",
             lambda self, figure, runs: dict.fromkeys(figure.keys, observation.median([0.0] * 6)),
         )
-        assert (
-            reproduce(keys=["S16_interlayers_only"], out=tmp_path, done=True, quiet=True, picture=False) == 0
-        )
+        assert reproduce(keys=["S16_interlayers_only"], out=tmp_path, done=True, quiet=True, picture=False) == 0
         assert ("another engine are among those of S16_interlayers_only" in capsys.readouterr().err) is (
             engine != present
         )
@@ -325,9 +321,7 @@ def test_the_readme_tells_the_kept_result(repository: Path) -> None:
         f"{unclear} are unclear, {none} were not run and {stale} are stale"
     )
     assert told in " ".join((repository / "README.md").read_text().split())
-    fitted = [
-        row["key"] for row in found["targets"] if row["role"] == "calibration" and row["verdict"] == HIT
-    ]
+    fitted = [row["key"] for row in found["targets"] if row["role"] == "calibration" and row["verdict"] == HIT]
     assert fitted == ["T1_fp64_accuracy"]  # as the README says
 
 
@@ -352,9 +346,7 @@ def test_a_stack_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_changes_are_put_over_every_program() -> None:
     """A card's value where the stack has the card, a whole card where it is the reference's, settings in all;
     what does not exist is an error. Changed runs are other runs."""
-    changes = Changes.of(
-        ["choices.ligand.gap_barrier=0.3 eV", "choices.electrode=au", "settings.ion_pairs=false"]
-    )
+    changes = Changes.of(["choices.ligand.gap_barrier=0.3 eV", "choices.electrode=au", "settings.ion_pairs=false"])
     maker, plain = Maker(changes), Maker()
     silver, gold, bare = (
         Program("any", name, [{"read": {}}], 1) for name in ("ogb_20nm", "ogb_20nm_au", "interlayers_only")
@@ -464,9 +456,7 @@ def test_runs_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert reproduce(keys=["S16_interlayers_only"], quick=True, out=out, workers=2, quiet=True) == 0
     assert before == {path: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
     assert "1 unclear" in capsys.readouterr().err
-    assert (
-        reproduce(keys=["S16_interlayers_only"], out=out, workers=2, done=True, as_json=True, quick=True) == 0
-    )
+    assert reproduce(keys=["S16_interlayers_only"], out=out, workers=2, done=True, as_json=True, quick=True) == 0
     (row,) = json.loads(capsys.readouterr().out)["targets"]
     assert row["simulated"] < 0.2
 

@@ -62,12 +62,7 @@ def test_all_rows_of_simulated_devices_are_redefined_by_forming() -> None:
     run = {key for figure in all_figures() if figure.programs for key in figure.keys} & set(targets())
     assert set(REDEFINED[3, "forming"]) == run
     assert {key for keys in REDEFINED.values() for key in keys} <= set(targets())
-    pulses = {
-        key
-        for figure in all_figures()
-        if figure.name[:3] in ("S22", "S23", "S24", "S25")
-        for key in figure.keys
-    }
+    pulses = {key for figure in all_figures() if figure.name[:3] in ("S22", "S23", "S24", "S25") for key in figure.keys}
     assert set(REDEFINED[3, "pulses"]) == pulses
 
 
@@ -98,9 +93,7 @@ def test_a_stale_verdict_does_not_count() -> None:
         STALE: 1,
     }
     assert "1 of 2 validation targets hit (1 stale)" in scoreboard.summary(rows)
-    assert "- `S19_thickness_on_off`, stale: hit by an earlier definition; told." in scoreboard.as_markdown(
-        rows
-    )
+    assert "- `S19_thickness_on_off`, stale: hit by an earlier definition; told." in scoreboard.as_markdown(rows)
 
 
 def test_the_kept_board_counts_what_was_judged_by_the_definitions_of_today() -> None:
@@ -118,9 +111,7 @@ def test_the_kept_board_counts_what_was_judged_by_the_definitions_of_today() -> 
             assert row["definition"] == definition(targets()[row["key"]])
 
 
-def test_a_stale_row_is_told_until_it_is_made_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stale_row_is_told_until_it_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the command that leaves it, in the files that it writes, and in table 2."""
 
     def reproduce(key: str) -> str:

@@ -24,9 +24,7 @@ OUTSIDE = "the estimate lies outside the band, which its interval reaches"
         ("S3_ddab_switches", 200, 100, 400, OUTSIDE),
     ],
 )
-def test_an_estimate_outside_of_the_band_is_told(
-    key: str, value: float, low: float, high: float, reason: str
-) -> None:
+def test_an_estimate_outside_of_the_band_is_told(key: str, value: float, low: float, high: float, reason: str) -> None:
     """More devices do not bring it in; they are owed where it is inside, with an interval that is not."""
     assert judge(targets()[key], Measured(value, low, high, 8, "told")) == (UNCLEAR, f"{reason}; told")
 

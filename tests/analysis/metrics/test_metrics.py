@@ -30,9 +30,7 @@ from kmc_analysis.metrics import (
 )
 
 
-def trace(
-    rows: list[tuple[float, float, float]], segments: list[int] | None = None, **more: Any
-) -> xr.Dataset:
+def trace(rows: list[tuple[float, float, float]], segments: list[int] | None = None, **more: Any) -> xr.Dataset:
     """A run of (duration s, voltage V, conductance S) samples; a segment each unless given."""
     duration, voltage, conductance = (np.array(part) for part in zip(*rows, strict=True))
     count = len(rows)
@@ -258,9 +256,7 @@ def test_a_sweep_that_its_set_ends_is_one(levels: int) -> None:
     volts = [0.1 * k for k in range(1, levels + 1)]
     short = staircase(volts, [*(1e-9 * v for v in volts[:-1]), 1e-6], 1e-6)
     assert np.isnan(of_sweep(short)).all()
-    known = told(
-        short, to="0.8 V", start="0.1 V", step="0.1 V", compliance="1 uA", until={"current_at_limit": True}
-    )
+    known = told(short, to="0.8 V", start="0.1 V", step="0.1 V", compliance="1 uA", until={"current_at_limit": True})
     assert of_sweep(known)[:2] == [1.0, volts[-1]]
     held = short.assign_attrs(run=json.dumps({"protocol": Protocol.hold("0.1 V", "1 s").to_data()}))
     assert np.isnan(of_sweep(held)).all()
@@ -333,9 +329,7 @@ def test_a_hold_after_a_sweep_one_way_is_not_of_it(held_V: float, sets: bool) ->
     up = [0.1 * k for k in range(6)] + [0.6]
     current = [1e-6 if k > 4 and sets else 1e-9 * v for k, v in enumerate(up)]
     there = staircase([*up, held_V], [*current, 1e-3], 1e-6).assign(segment=("time", [0] * 7 + [1]))
-    program = Protocol.sweep("0.6 V", rate="1 V/s", step="0.1 V", back=False) + Protocol.hold(
-        f"{held_V} V", "1 s"
-    )
+    program = Protocol.sweep("0.6 V", rate="1 V/s", step="0.1 V", back=False) + Protocol.hold(f"{held_V} V", "1 s")
     there.attrs["run"] = json.dumps({"protocol": program.to_data()})
     assert of_sweep(there)[:2] == ([1.0, 0.5] if sets else [0.0, pytest.approx(math.nan, nan_ok=True)])
     assert not sets or on_off(there) == pytest.approx(1e-6 / 4e-10)
@@ -388,9 +382,7 @@ def test_reads_at_rest_part_no_retention() -> None:
 
     def resting(between: float) -> conductance_states.Kept:
         turns = [((1.0, 0.0, 2.0**-k), (1e-3, between, 1.0)) for k in range(4)]
-        return conductance_states.retention(
-            trace([(1, 1.0, 1.0), *(step for turn in turns for step in turn)])
-        )
+        return conductance_states.retention(trace([(1, 1.0, 1.0), *(step for turn in turns for step in turn)]))
 
     found = resting(0.1)
     assert (found.time_s, found.censored) == (pytest.approx(3.002), False)
@@ -655,10 +647,6 @@ def test_the_current_of_silver_is_its_fastest_entry() -> None:
 def test_what_silver_carries_is_told_by_area() -> None:
     """576 atoms a second on 5.76e-4 um2 are 1e6 per um2, 1.6 nA on 1e4 um2; of two windows half of it."""
     assert "160 fA per um2, 1.6 nA on" in silver_supply.told(entering([0.0, 1.0], [0, 576], [0, 0]))
-    assert "80.1 fA per um2, 801 pA on" in silver_supply.told(
-        entering([0.0, 1.0], [0, 576], [0, 0], windows=2)
-    )
+    assert "80.1 fA per um2, 801 pA on" in silver_supply.told(entering([0.0, 1.0], [0, 576], [0, 0], windows=2))
     assert silver_supply.told(entering([0.0, 1.0], [0, 1], [0, 0])) == ""
-    assert (
-        silver_supply.told(entering([0.0, 1.0], [0, 576], [0, 0]).assign_attrs(run='{"settings": {}}')) == ""
-    )
+    assert silver_supply.told(entering([0.0, 1.0], [0, 576], [0, 0]).assign_attrs(run='{"settings": {}}')) == ""

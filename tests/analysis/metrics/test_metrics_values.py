@@ -58,9 +58,7 @@ def test_a_core_has_what_carries_by_a_gap(atoms: list, count: int) -> None:
 
 def test_what_is_mixed_out_of_the_film_is_gone() -> None:
     """A Gaussian leaves at the surface what lies within its width of it."""
-    _, profile = silver_profile.depth_profile(
-        silver([], (60, 6, 6), (slice(None), slice(None))), mixing_nm=1.5
-    )
+    _, profile = silver_profile.depth_profile(silver([], (60, 6, 6), (slice(None), slice(None))), mixing_nm=1.5)
     left = sum(36 * stats.norm.cdf(0.3 * (k + 0.5) / 1.5) for k in (0, 1))
     assert profile.sum() == pytest.approx(left, rel=0.01)
 
@@ -105,9 +103,7 @@ def test_what_is_left_over_where_nobody_read_before() -> None:
 
 def test_the_longest_rest_after_a_voltage_counts() -> None:
     """The longest by time and not by samples; what a run begins with is none."""
-    time, conductance = conductance_states.at_rest(
-        trace([(9, 0.0, 1.0), (1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 0.1)])
-    )
+    time, conductance = conductance_states.at_rest(trace([(9, 0.0, 1.0), (1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 0.1)]))
     assert (time.tolist(), conductance.tolist()) == ([1, 2], [1.0, 0.1])
     two = trace(
         [
@@ -137,8 +133,7 @@ def test_a_state_that_rises_is_lost_too() -> None:
 def test_a_state_that_is_kept_has_no_retention() -> None:
     """A bound is no number to compare; a RESET has its voltage."""
     lost, kept = (
-        trace([(1, 0.5, 1.0), (1, 0.0, 1.0), (2, 0.0, last), (1, -0.2, 1.0), (1, -0.4, 0.05)])
-        for last in (0.4, 0.6)
+        trace([(1, 0.5, 1.0), (1, 0.0, 1.0), (2, 0.0, last), (1, -0.2, 1.0), (1, -0.4, 0.05)]) for last in (0.4, 0.6)
     )
     assert metrics.METRICS["retention"].function(lost) == 3.0
     assert math.isnan(metrics.METRICS["retention"].function(kept))

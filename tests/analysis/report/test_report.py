@@ -95,9 +95,7 @@ def test_the_page_says_what_was_run_and_how_to_repeat_it(page: Path) -> None:
     assert str(page.parent.parent) not in text
 
 
-def test_commands_that_are_told_can_be_given(
-    tmp_path: Path, kmc_report: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_that_are_told_can_be_given(tmp_path: Path, kmc_report: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a space is quoted, and one variant is not to be compared."""
     file = tmp_path / "study.yaml"
     file.write_text(RUN + "replicates: 2\n")

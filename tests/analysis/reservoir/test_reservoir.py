@@ -66,9 +66,7 @@ def test_trains_do_not_depend_on_a_processor(monkeypatch: pytest.MonkeyPatch) ->
     that is off by the last digit gives other trains."""
     x = np.linspace(-700.0, 30.0, 100_001)
     assert spiking_neurons.exponential(x) == pytest.approx(np.exp(x), rel=2e-15, abs=0.0)
-    assert spiking_neurons.exponential(np.array([0.0, 1.0])) == pytest.approx(
-        [1.0, math.e], rel=4e-16, abs=0.0
-    )
+    assert spiking_neurons.exponential(np.array([0.0, 1.0])) == pytest.approx([1.0, math.e], rel=4e-16, abs=0.0)
     before = quiet("irregular")
     with monkeypatch.context() as patch:
         patch.setattr(np, "exp", None)
@@ -104,9 +102,7 @@ def test_noise_and_spread_make_neurons_differ() -> None:
         found = spiking_neurons.simulate(labels, 0.5, noise, 0.0, np.random.default_rng(1))
         varied.append(np.mean([variation(times[10:]) for times in found]))
     assert varied[0] < 0.02 < varied[1] < varied[2]
-    rates = [
-        times.size for times in spiking_neurons.simulate(labels, 0.5, 0.0, 0.05, np.random.default_rng(1))
-    ]
+    rates = [times.size for times in spiking_neurons.simulate(labels, 0.5, 0.0, 0.05, np.random.default_rng(1))]
     assert np.std(rates) > 1.0
 
 
@@ -174,9 +170,7 @@ def test_law_and_its_inverse() -> None:
 
 def test_the_alternative_spread_is_of_microsiemens_and_milliamperes() -> None:
     """7.040 x 0.1 + 3.0585 at 0.1 mA are 3.76 uS."""
-    assert programming_laws.alternative_spread(np.array([1e-4, 1e-3])) == pytest.approx(
-        [3.7625e-6, 10.0985e-6]
-    )
+    assert programming_laws.alternative_spread(np.array([1e-4, 1e-3])) == pytest.approx([3.7625e-6, 10.0985e-6])
 
 
 def separable(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -195,16 +189,12 @@ def test_exact_devices_learn_what_double_precision_learns() -> None:
     train, test = slice(0, 400), slice(400, 600)
     plan = settings.Readout(rate=0.02, threshold=0.0)
     double = linear_readout.train_double(x, labels, 4, train, test, plan, random_streams.stream(1, "a"))
-    exact = linear_readout.train_devices(
-        x, labels, 4, train, test, plan, EXACT, random_streams.stream(1, "a")
-    )
+    exact = linear_readout.train_devices(x, labels, 4, train, test, plan, EXACT, random_streams.stream(1, "a"))
     assert double.accuracy[-1, 1] > 97.0
     assert exact.accuracy[-1, 1] > 97.0
     assert exact.plus.max() <= plan.most + 1e-12
     noisy = linear_readout.Law(SLOPE_PER_V, OFFSET_S, -OFFSET_S, lambda limit: np.full(limit.shape, 5e-5))
-    spoiled = linear_readout.train_devices(
-        x, labels, 4, train, test, plan, noisy, random_streams.stream(1, "a")
-    )
+    spoiled = linear_readout.train_devices(x, labels, 4, train, test, plan, noisy, random_streams.stream(1, "a"))
     assert spoiled.accuracy[-1, 1] < exact.accuracy[-1, 1] - 2.0
     assert double.confusion.sum() == 200
 

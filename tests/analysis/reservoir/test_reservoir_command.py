@@ -97,9 +97,7 @@ def test_devices_that_see_nothing_are_told(own: Path, capsys: pytest.CaptureFixt
     assert any("nodes are in one state, whatever the sample" in note for note in told["notes"])
 
 
-def test_the_examples_of_the_how_to_run_in_a_folder_of_results(
-    done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_examples_of_the_how_to_run_in_a_folder_of_results(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The node with spike times, and the states that are kept."""
     page = (Path(__file__).resolve().parents[3] / "docs/how-to/reservoir.md").read_text()
     node, kept = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -301,9 +299,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_spikes_that_are_left_out_are_counted(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At once on standard error, and in the results; nothing is said where the train is long enough."""
     words = ["reservoir", str(own), "--seeds", "1", "--no-picture", "--quiet"]
-    inside = sum(
-        one.size for one in spike_trains.load(own.parent / "spikes.csv", settings.load(own).data, 1).times
-    )
+    inside = sum(one.size for one in spike_trains.load(own.parent / "spikes.csv", settings.load(own).data, 1).times)
     said = f"{600 - inside} of 600 spikes lie outside 0 s to 1 s and are left out"
     assert app.main([*words, "--json"]) == 0
     told = capsys.readouterr()
@@ -406,9 +402,7 @@ def test_the_same_plan_goes_on_in_its_folder(again: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", '{"seeds": [1], "table": []}', "[]", "x", '{"plan": {}, "seeds": 3}'])
-def test_results_of_unknown_origin_are_not_replaced(
-    again: Path, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
+def test_results_of_unknown_origin_are_not_replaced(again: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     """Those of an earlier version of the program, or a file that is damaged."""
     (again / "out/results.json").write_text(text)
     assert app.main(["reservoir", str(again / "tiny.yaml"), *SETS, "--quiet"]) == 2

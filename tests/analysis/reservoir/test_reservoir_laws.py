@@ -37,9 +37,7 @@ def levels(monkeypatch: pytest.MonkeyPatch, mean: np.ndarray) -> None:
         ),  # yakopcic, memdiode: saturated
     ],
 )
-def test_a_law_without_a_line_is_left_out(
-    monkeypatch: pytest.MonkeyPatch, mean: np.ndarray, told: str
-) -> None:
+def test_a_law_without_a_line_is_left_out(monkeypatch: pytest.MonkeyPatch, mean: np.ndarray, told: str) -> None:
     """Its inverse divides by the slope of that line: the readout would be an ideal memory of no device."""
     levels(monkeypatch, mean)
     found = programming_laws.laws(load_model("silver"), {})

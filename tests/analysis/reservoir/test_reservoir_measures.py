@@ -201,9 +201,7 @@ def test_ridge_on_the_node_is_as_good_as_our_readout() -> None:
     assert 100.0 * np.mean(answers == data.labels[data.held_out]) == pytest.approx(ours, abs=1.0)
 
 
-def test_sweep_goes_on_where_it_stopped(
-    small: settings.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_goes_on_where_it_stopped(small: settings.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each point is a file, once; a second go reads it; what cannot be swept is named."""
     short = small.changed(readout={"epochs": 1})
     plan = short.model_copy(update={"sweep": {"feeding.nodes": [3, 6, 3], "encoding.width": ["5 ms"]}})
@@ -223,9 +221,7 @@ def four_bits(small: settings.Plan) -> settings.Plan:
     return small.changed(encoding={"width": "5 ms"}, feeding={"window": "20 ms", "nodes": 8, "devices": 2})
 
 
-def test_study_of_patterns_is_a_study(
-    four_bits: settings.Plan, result: pipeline.Result, tmp_path: Path
-) -> None:
+def test_study_of_patterns_is_a_study(four_bits: settings.Plan, result: pipeline.Result, tmp_path: Path) -> None:
     """kmc study takes the file: a protocol a pattern, a replicate a device."""
     wiring = pipeline.wire(four_bits.feeding, four_bits.encoding, four_bits.data.duration, 1)
     plan = four_bits.model_copy(update={"kinetic": settings.Kinetic(samples=10)})
@@ -297,9 +293,7 @@ def test_comparison_tells_what_is_not_done(four_bits: settings.Plan, tmp_path: P
     plan = four_bits.model_copy(update={"kinetic": settings.Kinetic(samples=10)})
     own = pipeline.run(plan, 1)[0]
     part = fake_study({"b0000": [1e-9, np.nan], "b1111": [np.nan, np.nan]})
-    found: dict[str, Any] = result_files.write_comparison(
-        plan, kinetic_states.states(part), own, tmp_path, True
-    )
+    found: dict[str, Any] = result_files.write_comparison(plan, kinetic_states.states(part), own, tmp_path, True)
     assert (found["patterns"], found["tasks"], found["accuracy"]["samples"]) == (["b0000"], 1, 0)
     assert json.dumps(found)
     again = kinetic_states.read(tmp_path / "kinetic_states.csv")

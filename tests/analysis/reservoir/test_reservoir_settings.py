@@ -43,9 +43,7 @@ def loaded(folder: Path, text: str, *sets: str) -> settings.Plan:
         ),
     ],
 )
-def test_a_time_that_would_be_rounded_is_refused(
-    tmp_path: Path, text: str, line: int, told: str, nearest: str
-) -> None:
+def test_a_time_that_would_be_rounded_is_refused(tmp_path: Path, text: str, line: int, told: str, nearest: str) -> None:
     """At its line, or where the slot is that the default does not fit; the nearest multiple is named."""
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, text)
@@ -80,9 +78,7 @@ def test_a_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert "22 ms is no multiple of" in said
 
 
-def test_what_is_no_entry_of_a_plan_is_not_offered(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_entry_of_a_plan_is_not_offered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither by --set nor by the file; the help's own example is one."""
     (tmp_path / "plan.yaml").write_text("data: {samples: 24, test: 8}\n")
     for entry in ("settings.window=32nm", "sets=3"):

@@ -128,9 +128,7 @@ def test_a_study_of_ones_own_protocols_is_refused(compared: Compared, made: Path
     assert "b00 is no pattern of writes and a read" in said
 
 
-def test_the_study_of_a_plan_finds_its_stack_from_anywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_study_of_a_plan_finds_its_stack_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack beside the plan; the study lies in another folder and is read from a third."""
     home = Path(str(kinetic_states.__file__)).parents[3] / "materials" / "stacks" / "ogb_20nm.yaml"
     (tmp_path / "plans").mkdir()

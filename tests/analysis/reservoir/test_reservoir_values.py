@@ -136,9 +136,7 @@ def test_a_feature_is_a_share_of_the_decades() -> None:
 def test_the_ideal_reservoir_forgets_what_is_old() -> None:
     """A spike 15 ms before the read weighs exp(-1.5) of one in the last slot, at a leak of 10 ms and in the
     neuron's time: with the weights turned round the baseline would know the wrong end of each train."""
-    plan = settings.Plan().changed(
-        encoding=FASTER, feeding={"nodes": 1, "window": "20 ms"}, readout={"leak": "10 ms"}
-    )
+    plan = settings.Plan().changed(encoding=FASTER, feeding={"nodes": 1, "window": "20 ms"}, readout={"leak": "10 ms"})
     one = made({}, times=[[0.001], [0.016, 0.018]])
     found = pipeline.baselines(plan, one.trains, replace(one.wiring, gains=np.array([0.5])))
     assert found["leaky"][:, 0] == pytest.approx([0.5 * np.exp(-1.5), 0.5])
@@ -158,9 +156,7 @@ def test_streams_are_told_apart_by_the_logarithm(monkeypatch: pytest.MonkeyPatch
 def test_streams_are_told_apart_in_cycles_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the same devices as the features, but not with the draws that made these."""
     seen: list[Population] = []
-    monkeypatch.setattr(
-        memory_measures, "stream_separability", lambda plan, population: seen.append(population)
-    )
+    monkeypatch.setattr(memory_measures, "stream_separability", lambda plan, population: seen.append(population))
     monkeypatch.setattr(memory_measures, "ranks", lambda *_: {})
     monkeypatch.setattr(time_series, "tasks", lambda *_: {})
     monkeypatch.setattr(energy_costs, "costs", lambda *_: {})
@@ -301,9 +297,7 @@ def test_energy_is_voltage_squared_times_conductance(clock: settings.Plan) -> No
 
 def test_nodes_are_read_where_and_written_as_asked() -> None:
     """At the end of 150 slots; with gains evenly from a half to one."""
-    found = pulse_input.wire(
-        settings.Feeding(nodes=3, reads="end", least_gain=0.5), settings.Encoding(), 0.75, 1
-    )
+    found = pulse_input.wire(settings.Feeding(nodes=3, reads="end", least_gain=0.5), settings.Encoding(), 0.75, 1)
     assert found.ends.tolist() == [150, 150, 150]
     assert sorted(found.gains) == pytest.approx([0.5, 0.75, 1.0])
 

@@ -74,10 +74,7 @@ def test_a_study_has_the_windows_of_the_plan(tmp_path: Path, capsys: pytest.Capt
     """They are said once, for both sources of states."""
     one = plan(4)
     data, wiring, _ = pipeline.states(one, 1)
-    assert (
-        "  windows: 4"
-        in kinetic_states.study_text(one, kinetic_states.seen(one, data, wiring, 2), 1).splitlines()
-    )
+    assert "  windows: 4" in kinetic_states.study_text(one, kinetic_states.seen(one, data, wiring, 2), 1).splitlines()
     (tmp_path / "plan.yaml").write_text("kinetic: {settings: {windows: 4}}\n")
     assert app.main(["reservoir", str(tmp_path / "plan.yaml")]) == 2
     assert "devices.windows" in capsys.readouterr().err

@@ -50,9 +50,7 @@ def swept(up: list[float], down: list[float], limited: int | None = None) -> xr.
         "n_ag_ion": ones,
         "gap": 1.0 / ones,
     }
-    return xr.Dataset(
-        {name: ("time", np.asarray(values)) for name, values in data.items()}, {"time": 0.1 * ones}
-    )
+    return xr.Dataset({name: ("time", np.asarray(values)) for name, values in data.items()}, {"time": 0.1 * ones})
 
 
 LEAK = [0.0, 1e-12, 2e-12, 3e-12, 4e-12, 5e-12]
@@ -158,9 +156,7 @@ def test_pairing_removes_what_seeds_share() -> None:
     assert not found["thickness", "all"].clear
     shuffled = values.copy()
     shuffled[1] = shuffled[1][:, np.roll(np.arange(8), 3)]  # the control: seeds that are not paired
-    assert not {(one.axis, one.at): one for one in comparison.effects(measured(shuffled))}[
-        "ligand", "all"
-    ].clear
+    assert not {(one.axis, one.at): one for one in comparison.effects(measured(shuffled))}["ligand", "all"].clear
 
 
 def test_ratios_are_geometric() -> None:
@@ -294,10 +290,7 @@ def test_one_metric_alone_changes_no_verdict(study: Path, capsys: pytest.Capture
         assert app.main(["compare", str(study), "--json", "--quiet", "--no-picture", *more]) == 0
         told.append(json.loads(capsys.readouterr().out)["conclusions"])
         files.append(
-            {
-                name: (study / "compare" / name).read_text()
-                for name in ("effects.csv", "metrics.csv", "effects.tex")
-            }
+            {name: (study / "compare" / name).read_text() for name in ("effects.csv", "metrics.csv", "effects.tex")}
         )
     assert told[0] == told[1]
     assert any("S19_thickness_on_off" in line and "counts as 1)" in line for line in told[1])
@@ -464,9 +457,7 @@ def test_what_did_not_switch_counts_in_a_median() -> None:
         (0.2, 0.5, "Undecided"),
     ],
 )
-def test_a_claim_of_the_experiment_is_held_against_the_interval(
-    shift: float, spread: float, verdict: str
-) -> None:
+def test_a_claim_of_the_experiment_is_held_against_the_interval(shift: float, spread: float, verdict: str) -> None:
     """Inside of 25 % with the whole interval, outside with the whole interval, or neither."""
     words = said(1.0, shift, spread)
     assert words[0] == "32 of 32 runs switched."
@@ -484,9 +475,7 @@ def inputs(*arguments: object, capsys: pytest.CaptureFixture[str]) -> dict[str, 
     return {one["path"]: (one["first"], one["second"]) for one in told}
 
 
-def test_two_runs_inputs_are_compared(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_runs_inputs_are_compared(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files, datasets and studies, with the cards' numbers; equal inputs are said to be equal."""
     run = "stack: ogb_20nm\nprotocol: [sweep: {to: 1 V, rate: 1 V/s, step: 50 mV, compliance: 1 uA}]\n"
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
@@ -521,9 +510,7 @@ def test_an_initial_state_is_compared_by_content(
     assert not [path for path in found if path.startswith("initial")]
 
 
-def test_a_run_is_its_file_and_its_copy(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What follows from the inputs differs in nothing; nor does a dataset that lies elsewhere."""
     file, out, other = tmp_path / "run.yaml", tmp_path / "out", tmp_path / "elsewhere" / "run.nc"
     file.write_text("stack: ogb_20nm\nprotocol: [read: {voltage: 0.1 V, duration: 1 ms}]\n")

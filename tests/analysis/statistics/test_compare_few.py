@@ -25,9 +25,7 @@ def study(**found: list[list[float]]) -> xr.Dataset:
         "thickness": ("thickness", np.array([20.0, 40.0])[: len(first)], {"units": "nm"}),
         "replicate": np.arange(len(first[0])),
     }
-    return xr.Dataset(
-        {name: (("thickness", "replicate"), np.array(rows)) for name, rows in found.items()}, coordinates
-    )
+    return xr.Dataset({name: (("thickness", "replicate"), np.array(rows)) for name, rows in found.items()}, coordinates)
 
 
 def effect(**found: list[list[float]]) -> comparison.Effect:
@@ -156,9 +154,7 @@ def ligand_effect(rows: np.ndarray) -> comparison.Effect:
         {"ligand": ["ogb", "ddab"], "thickness": [20.0, 40.0]},
     )
     return next(
-        one
-        for one in comparison.effects(values)
-        if (one.metric, one.axis, one.at) == ("set_voltage", "ligand", "all")
+        one for one in comparison.effects(values) if (one.metric, one.axis, one.at) == ("set_voltage", "ligand", "all")
     )
 
 

@@ -143,9 +143,7 @@ def test_one_axis_of_numbers_warns_of_nothing(drawn: list[Figure]) -> None:
 
 def test_a_share_in_a_trend_has_a_width(drawn: list[Figure]) -> None:
     """Four SETs in four are between 0.40 and 1."""
-    values = xr.Dataset(
-        {"set": (("thickness", "replicate"), [[0.0] * 4, [1.0] * 4])}, {"thickness": [20.0, 40.0]}
-    )
+    values = xr.Dataset({"set": (("thickness", "replicate"), [[0.0] * 4, [1.0] * 4])}, {"thickness": [20.0, 40.0]})
     study_figures.trends(values, Path("trends.png"))
     (bars,) = drawn[0].axes[0].containers[0].lines[2]
     ends = [segment[:, 1].tolist() for segment in bars.get_segments()]

@@ -142,10 +142,7 @@ class CompactModel:
     def reads(self, name: str) -> bool:
         """Whether any equation does."""
         states = [tree for state in self.states for tree in (state.initial, state.rate)]
-        return any(
-            name in expressions.names(tree)
-            for tree in (*states, *self.let.values(), self.series, self.current)
-        )
+        return any(name in expressions.names(tree) for tree in (*states, *self.let.values(), self.series, self.current))
 
     def parameter(self, name: str) -> Parameter:
         """The parameter `name`. Raises UserError with the nearest name."""
@@ -195,9 +192,7 @@ def load_model(name: str | Path) -> CompactModel:
 def _assemble(raw: yaml_documents.Mapping, path: Path) -> CompactModel:
     found = build(_Document, raw, "the model", "kmc compact models shows complete ones")
     reserved_names.check_model(found.name, place(raw, "name"))
-    parameters = [
-        _parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()
-    ]
+    parameters = [_parameter(name, entry, place(raw["parameters"], name)) for name, entry in found.parameters.items()]
     parameters.append(_AMBIENT)
     constants = {**{p.name: p.low >= 0.0 for p in parameters}, "kB": True}  # whether it is never negative
     states_too = {**constants, **dict.fromkeys(found.states, False)}
@@ -251,19 +246,13 @@ def _parameter(name: str, entry: Any, where: str) -> Parameter:
     return made
 
 
-def _state(
-    name: str, entry: Any, constants: Mapping[str, bool], known: Mapping[str, bool], raw: Any
-) -> State:
+def _state(name: str, entry: Any, constants: Mapping[str, bool], known: Mapping[str, bool], raw: Any) -> State:
     where = place(raw["states"], name)
     if not isinstance(entry, dict):
-        raise UserError(
-            f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}"
-        )
+        raise UserError(f"{name} is no mapping", where, next_step="write {initial: 0, rate: ..., meaning: ...}")
     made = build(_State, entry, f"state {name}")
     rate = _equation(made.rate, {**known, "I": False}, place(entry, "rate") or where)
-    return State(
-        name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning
-    )
+    return State(name, _equation(made.initial, constants, place(entry, "initial") or where), rate, made.meaning)
 
 
 def _equation(text: str, known: Mapping[str, bool], where: str) -> ast.expr:

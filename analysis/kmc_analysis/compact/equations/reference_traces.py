@@ -116,9 +116,7 @@ def start_of(model: CompactModel, parameters: np.ndarray) -> np.ndarray:
     return states
 
 
-def follow(
-    kernel: Kernel, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float
-) -> Response | None:
+def follow(kernel: Kernel, drive: Drive, states: np.ndarray, vector: np.ndarray, rtol: float) -> Response | None:
     """The response of a device with the parameters `vector` from `states`, which move on, by a `compiled`
     model; None where the equations have no answer, or one that is no number.
 

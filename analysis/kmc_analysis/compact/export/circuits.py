@@ -230,8 +230,7 @@ def monte_carlo(
     `results` each: the source's voltage at which it first carries half of the limit, -1 where it does not."""
     end, limit = float(drive.time[-1] - drive.time[0]), float(drive.compliance[0])
     drawn = [
-        f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}"
-        for name, sigma in model.spread["device"].items()
+        f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}" for name, sigma in model.spread["device"].items()
     ]
     title = f"{model.title}: {count} devices, by the spread from device to device"
     circuit = [

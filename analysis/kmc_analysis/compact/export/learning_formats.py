@@ -170,9 +170,7 @@ def reservoirpy_node(model: CompactModel, values: Mapping[str, float], width_s: 
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in values.items())
     spread = {kind: dict(sigmas) for kind, sigmas in model.spread.items()}
     where = model.path.stem if model.path.parent == FOLDER else str(model.path.resolve())
-    return _RESERVOIRPY.format(
-        title=_told(model.title), name=where, values=lines, spread=spread, width=width_s
-    )
+    return _RESERVOIRPY.format(title=_told(model.title), name=where, values=lines, spread=spread, width=width_s)
 
 
 _PULSED = '''"""{title}, for aihwkit. {source}."""

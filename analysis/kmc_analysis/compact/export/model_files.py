@@ -79,9 +79,7 @@ def _fit(model: CompactModel, path: Path) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise _no_fit(path)
     if name != model.name:
-        raise UserError(
-            f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}"
-        )
+        raise UserError(f"holds parameters of {name}, not of {model.name}", str(path), next_step=f"export {name}")
     return found
 
 
@@ -102,9 +100,7 @@ def _numbers(model: CompactModel, entries: Mapping[str, Any], path: Path) -> Ite
         value = entry.get("value") if isinstance(entry, dict) else entry
         # An integer may be beyond what a float holds.
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
-            raise UserError(
-                f"{name} has no value", str(path), next_step="name the file that kmc compact fit wrote"
-            )
+            raise UserError(f"{name} has no value", str(path), next_step="name the file that kmc compact fit wrote")
         own = model.parameter(name).unit
         unit = str(entry.get("unit", own)) if isinstance(entry, dict) else own
         yield name, float(value) if unit == own else units.parse(f"{value!r} {unit}", own, f"{path}: {name}")
@@ -152,17 +148,14 @@ def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
 
 def _with_values(model: CompactModel, values: Mapping[str, float]) -> CompactModel:
     """The model with these as its own values, where there are such."""
-    return model.with_parameters(
-        p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters
-    )
+    return model.with_parameters(p.model_copy(update={"value": values.get(p.name, p.value)}) for p in model.parameters)
 
 
 def of_fit(model: CompactModel, found: Fit, traces: Sequence[Trace], remark: str = "") -> CompactModel:
     """The model with the values of a fit to `traces` as its own, and with what they rest on."""
     rests = dict.fromkeys(model.names, "kept, not fitted")
     rests |= {
-        one.parameter.name: f"not told by the data: {one.why}" if one.why else "fitted"
-        for one in found.estimates
+        one.parameter.name: f"not told by the data: {one.why}" if one.why else "fitted" for one in found.estimates
     }
     return replace(
         _with_values(model, found.values),

@@ -36,10 +36,7 @@ def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) ->
         f"  electrical p, n{', d' if inner == 'd' else ''}, {', '.join(nodes)};",
     ]
     given = model.values(changes)
-    lines += [
-        f"  {_declared(one, given[one.name], circuit_headers.meaning(model, one))}"
-        for one in model.parameters
-    ]
+    lines += [f"  {_declared(one, given[one.name], circuit_headers.meaning(model, one))}" for one in model.parameters]
     lines += [f"  real {', '.join(reals)};", "  analog begin", f"    volt = V({inner}, n);"]
     lines += [f"    st_{s.name} = V(n_{s.name}) + {to_circuit(s.initial, names)};" for s in model.states]
     lines += [f"    let_{name} = {to_circuit(tree, names)};" for name, tree in model.let.items()]

@@ -195,9 +195,7 @@ def _beside(traces: Sequence[Trace], spreads: Sequence[Trace]) -> list[Trace]:
     if not spreads:
         return list(traces)
     typical_one = float(np.median(np.concatenate([one.sigma[one.used] for one in spreads])))
-    return [
-        replace(one, sigma=typical_one * one.sigma) if np.all(one.sigma == 1.0) else one for one in traces
-    ]
+    return [replace(one, sigma=typical_one * one.sigma) if np.all(one.sigma == 1.0) else one for one in traces]
 
 
 def typical(traces: Sequence[Trace]) -> list[Trace]:

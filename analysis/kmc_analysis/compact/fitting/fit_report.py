@@ -94,8 +94,7 @@ def text(found: Fit, devices: Sequence[Programmed] = ()) -> str:
         f"{found.model.title}. Source: {found.model.source}.",
         f"Valid: {found.model.validity}",
         "",
-        f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; "
-        f"{_intervals(found)}.",
+        f"{found.points} points, chi squared per degree of freedom {found.chi_squared:.4g}; {_intervals(found)}.",
         "",
         f"| parameter | value | interval | meaning | told by the {teller} |",
         "|---|---|---|---|---|",
@@ -147,9 +146,7 @@ def _rest(found: Fit, devices: Sequence[Programmed]) -> list[str]:
 def _kept(found: Fit) -> list[str]:
     moved = {e.parameter.name for e in found.estimates}
     return [
-        f"{p.name} = {format_si(found.values[p.name], p.unit)}"
-        for p in found.model.parameters
-        if p.name not in moved
+        f"{p.name} = {format_si(found.values[p.name], p.unit)}" for p in found.model.parameters if p.name not in moved
     ]
 
 

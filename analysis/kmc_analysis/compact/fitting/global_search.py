@@ -30,9 +30,7 @@ def start(problem: Problem, seed: int, generations: int) -> np.ndarray:
     begins = [np.clip(own, _EDGE, 1.0 - _EDGE), np.clip(seen, _EDGE, 1.0 - _EDGE)]
     problem.rtol = SEARCH_RTOL
     for search in range(SEARCHES):
-        begins += _population(
-            problem, begins[1], random_streams.numbered(seed, "compact fit", search), generations
-        )
+        begins += _population(problem, begins[1], random_streams.numbered(seed, "compact fit", search), generations)
     problem.rtol = POLISH_RTOL
     best = min((_downhill(problem, begin) for begin in begins), key=lambda end: end[0])
     for _ in range(KICKS):
@@ -60,9 +58,7 @@ def _kicked(problem: Problem, places: np.ndarray) -> np.ndarray:
     return places
 
 
-def _population(
-    problem: Problem, seen: np.ndarray, stream: np.random.Generator, generations: int
-) -> list[np.ndarray]:
+def _population(problem: Problem, seen: np.ndarray, stream: np.random.Generator, generations: int) -> list[np.ndarray]:
     """The best members, in different valleys, of the last population of a differential evolution."""
     from scipy.optimize import differential_evolution
 

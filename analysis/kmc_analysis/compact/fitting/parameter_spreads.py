@@ -82,16 +82,12 @@ def added(
     return replace(model, spread=spreads(model, traces, values, names))
 
 
-def _of_trace(
-    model: CompactModel, one: Trace, values: Mapping[str, float], names: Sequence[str]
-) -> dict[str, float]:
+def _of_trace(model: CompactModel, one: Trace, values: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
     """Logarithms of the parameters that this trace tells, fitted from `values` on."""
     fixed = {name: value for name, value in values.items() if name not in names}
     moved = [p.model_copy(update={"value": values[p.name]}) for p in model.parameters]
     try:
-        made = fit(
-            model.with_parameters(moved), [one], fixed=fixed, free=list(names), search=Search(generations=0)
-        )
+        made = fit(model.with_parameters(moved), [one], fixed=fixed, free=list(names), search=Search(generations=0))
     except UserError:  # too few points
         return {}
     return {

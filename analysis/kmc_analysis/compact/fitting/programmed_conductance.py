@@ -57,9 +57,7 @@ def line(limits: Sequence[float], conductances: Sequence[float]) -> tuple[float,
     levels = np.unique(limits)
     if levels.size < 2:
         return math.nan, math.nan, math.nan
-    means = np.array(
-        [np.mean([g for i, g in zip(limits, conductances, strict=True) if i == one]) for one in levels]
-    )
+    means = np.array([np.mean([g for i, g in zip(limits, conductances, strict=True) if i == one]) for one in levels])
     slope, offset = np.polyfit(levels, means, 1)
     spread = float(np.sum((means - means.mean()) ** 2))
     miss = float(np.sum((means - slope * levels - offset) ** 2))
@@ -76,8 +74,7 @@ def summary(found: Sequence[Programmed]) -> dict[str, Any]:
     """The simulated law as plain data."""
     slope, offset, squared = law(found)
     rows = [
-        {"name": o.name, "limit_A": o.limit, "reached": o.reached, "first_S": o.first, "last_S": o.last}
-        for o in found
+        {"name": o.name, "limit_A": o.limit, "reached": o.reached, "first_S": o.first, "last_S": o.last} for o in found
     ]
     numbers = {"slope_per_V": slope, "offset_S": offset, "r_squared": squared}
     return numbers | {"devices": rows}

@@ -51,9 +51,7 @@ def _set_times(runs: Runs) -> dict[str, Measured]:
     does not set within the time that it has counts for none.
     """
     table = {volts: [set_time(ds) for ds in runs[program.name]] for volts, program in _WAITING.items()}
-    there = {
-        volts: group for volts, group in table.items() if group and not any(one.censored for one in group)
-    }
+    there = {volts: group for volts, group in table.items() if group and not any(one.censored for one in group)}
     steep = [k for k, volts in enumerate(there) if volts <= STEEP_V]
     if len(steep) < 3:
         told = f"at fewer than three voltages up to {STEEP_V} V all devices were run and set"
@@ -70,9 +68,7 @@ def _set_times(runs: Runs) -> dict[str, Measured]:
     note = f"medians {told}" + (f"; within {WAIT_S:g} s {out}" if out else "")
     volts = np.array(list(there))[steep]
     return {
-        "B1_set_time": bootstrap(
-            lambda rows: float(np.polyfit(volts, rows[:, steep].mean(axis=0), 1)[0]), times, note
-        )
+        "B1_set_time": bootstrap(lambda rows: float(np.polyfit(volts, rows[:, steep].mean(axis=0), 1)[0]), times, note)
     }
 
 
@@ -118,9 +114,7 @@ def _limits(runs: Runs) -> dict[str, Measured]:
 
 def _residual(runs: Runs) -> Measured:
     """The mean of a device is over its limits but the least, under which a tip tunnels and none is closed."""
-    groups = {
-        limit: [residual_voltage(ds) for ds in runs[program.name]] for limit, program in _FADING.items()
-    }
+    groups = {limit: [residual_voltage(ds) for ds in runs[program.name]] for limit, program in _FADING.items()}
     told = ", ".join(
         f"{known(group).mean():.3g} V at {limit} uA" for limit, group in groups.items() if len(known(group))
     )

@@ -89,8 +89,6 @@ class Figure:
 
     def judging(self, keys: Collection[str]) -> Figure:
         """The same figure without devices of programs that none of its keys among `keys` rests on."""
-        needed = {
-            program.name for key in self.keys if key in keys for program in self.rests.get(key, self.programs)
-        }
+        needed = {program.name for key in self.keys if key in keys for program in self.rests.get(key, self.programs)}
         programs = (one if one.name in needed else replace(one, devices=0, quick=0) for one in self.programs)
         return replace(self, programs=tuple(programs))

@@ -172,8 +172,7 @@ def _sizes(runs: Runs) -> dict[str, Measured]:
     if not all(len(group) for group in groups):
         return {"S4_S6_filament_size": not_run("there is no filament of one of the two")}
     told = [
-        f"{len(group)} of {len(runs[one.name])} devices"
-        for group, one in zip(groups, (OGB, VOLATILE), strict=True)
+        f"{len(group)} of {len(runs[one.name])} devices" for group, one in zip(groups, (OGB, VOLATILE), strict=True)
     ]
     means = [f"{group.mean():.3g} atoms of {one}" for group, one in zip(groups, told, strict=True)]
     note = f"means {means[0]} at 1 mA, {means[1]} at 1 uA; {TOO_FAST}"

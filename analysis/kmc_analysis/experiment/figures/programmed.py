@@ -34,9 +34,7 @@ def _hold(voltage: str, duration: str, samples: int, until: str) -> dict[str, ob
 
 READ = {"read": {"voltage": "0.1 V", "duration": "10 us"}}
 LOW_READ = {"read": {"voltage": "50 mV", "duration": "10 us"}}
-RESET = {
-    "sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "samples": 10, "compliance": LIMIT}
-}
+RESET = {"sweep": {"to": f"-{RESET_V} V", "rate": "1 V/s", "step": "50 mV", "samples": 10, "compliance": LIMIT}}
 
 
 def written(tries: int = 3) -> Segments:
@@ -48,9 +46,7 @@ def written(tries: int = 3) -> Segments:
         {"hold": {"voltage": "0 V", "duration": "100 ms", "samples": 1}},
         READ,
     ]
-    return [
-        {"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}
-    ]
+    return [{"repeat_until": {"until": {"conductance_above": f"{WRITTEN_S} S"}, "most": tries, "segments": turn}}]
 
 
 _CURVE = {"sweep": {"to": "0.2 V", "rate": "1 MV/s", "step": "10 mV", "compliance": LIMIT, "back": False}}

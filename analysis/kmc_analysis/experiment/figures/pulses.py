@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,7 @@ WIDTHS_MS = (5.0, 10.0, 15.0, 20.0, 25.0)
 NUMBER = 5
 _TRAIN = Program("five pulses", "ogb_20nm", [pulses("25 ms", count=NUMBER, gap="25 ms")], devices=6)
 _AMPLITUDES = [
-    Program(f"{volt} V", "ogb_20nm", [pulses("25 ms", f"{volt} V", count=1)], devices=6)
-    for volt in AMPLITUDES[:-1]
+    Program(f"{volt} V", "ogb_20nm", [pulses("25 ms", f"{volt} V", count=1)], devices=6) for volt in AMPLITUDES[:-1]
 ]
 
 
@@ -89,7 +89,7 @@ def _bent(table: np.ndarray) -> Measured:
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) < 2:
         return not_run("fewer than two devices were run")
-    grow, shrink = (bootstrap(lambda part, sign=sign: bend_margin(part, sign), table) for sign in (1.0, -1.0))
+    grow, shrink = (bootstrap(partial(bend_margin, sign=sign), table) for sign in (1.0, -1.0))
     found, way = (grow, "grow") if grow.value > shrink.value else (shrink, "shrink")
     steps = np.diff(table / table.mean(), axis=1)
     excluded = _negative(steps) or (_negative(np.diff(steps)) and _negative(-np.diff(steps)))
@@ -114,9 +114,7 @@ def _negative(changes: np.ndarray) -> bool:
 def _draw_nonlinear(runs: Runs, path: Path) -> None:
     with panels(path, ("amplitude (V)", "width (ms)", "number")) as places:
         tables = (_amplitudes(runs), _widths(runs), _numbers(runs))
-        for axes, levels, table in zip(
-            places, (AMPLITUDES, WIDTHS_MS, range(1, NUMBER + 1)), tables, strict=True
-        ):
+        for axes, levels, table in zip(places, (AMPLITUDES, WIDTHS_MS, range(1, NUMBER + 1)), tables, strict=True):
             if table.size:
                 axes.plot(levels, 1e6 * table.T, color=COLOURS[0], alpha=0.3)
                 axes.plot(levels, 1e6 * table.mean(axis=0), "o-", color=COLOURS[0])
@@ -136,8 +134,7 @@ def _pairs(interval_ms: int) -> Segments:
 
 
 _ECHOES = [
-    Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=14, quick=int(one == 10))
-    for one in INTERVALS_MS
+    Program(f"pairs {one} ms apart", "ogb_20nm", _pairs(one), devices=14, quick=int(one == 10)) for one in INTERVALS_MS
 ]
 
 
@@ -146,9 +143,7 @@ _ECHO_KEYS = ("S23a_echo_10ms", "S23b_echo_30ms", "S23c_echo_300ms")
 
 def _echo(runs: Runs) -> dict[str, Measured]:
     keys = dict(zip(INTERVALS_MS, _ECHO_KEYS, strict=True))
-    tables = {
-        one: _first_and_fourth(runs[program.name]) for one, program in zip(INTERVALS_MS, _ECHOES, strict=True)
-    }
+    tables = {one: _first_and_fourth(runs[program.name]) for one, program in zip(INTERVALS_MS, _ECHOES, strict=True)}
     found = {
         keys[one]: bootstrap(lambda part: echo_index(part[:, 0], part[:, 1]), table, _WINDOW)
         for one, table in tables.items()
@@ -232,9 +227,7 @@ def crossing(growth: np.ndarray) -> float:
 # --- S24 -------------------------------------------------------------------------------------------------
 
 STREAMS = tuple(f"{k:04b}" for k in range(16))
-_STREAMS = [
-    Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), READ], devices=2) for bits in STREAMS
-]
+_STREAMS = [Program(f"stream {bits}", "ogb_20nm", [pulses(pattern=bits), READ], devices=2) for bits in STREAMS]
 
 
 def _separable(runs: Runs) -> dict[str, Measured]:

@@ -31,9 +31,7 @@ def _readout(first: int, count: int, should_stop: Callable[[], bool]) -> dict[st
     if len(results) < count:
         return None
     found = accuracy_table.scoreboard(results)
-    return {
-        key: found[key].noted(_NOTE) if key in found else not_run("there is no such class") for key in KEYS
-    }
+    return {key: found[key].noted(_NOTE) if key in found else not_run("there is no such class") for key in KEYS}
 
 
 FIGURES = [

@@ -36,9 +36,7 @@ TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that ne
 
 def rise(limit: str, until: dict[str, object], rate: str = RATE, step: str = STEP) -> Segments:
     """The way up of the sweep of figure S3, until the device has set."""
-    return [
-        {"sweep": {"to": TOP, "rate": rate, "step": step, "compliance": limit, "back": False, "until": until}}
-    ]
+    return [{"sweep": {"to": TOP, "rate": rate, "step": step, "compliance": limit, "back": False, "until": until}}]
 
 
 _FEWEST_LEVELS = 2  # of a way up that ends with its SET
@@ -51,8 +49,7 @@ def _set(ds: xr.Dataset) -> float:
 
 
 _UP, _UP_SLOWLY = (
-    f"0 V up to {TOP} at most, {rate}, steps of {STEP}, until the device has set"
-    for rate in (RATE, DEFINED_RATE)
+    f"0 V up to {TOP} at most, {rate}, steps of {STEP}, until the device has set" for rate in (RATE, DEFINED_RATE)
 )
 
 # --- S19: thickness --------------------------------------------------------------------------------------
@@ -65,10 +62,7 @@ _THICK = [
     for name in _STACKS
 ]
 _FINE = "10 mV"  # in steps of 50 mV all devices set in one
-_WAYS = [
-    Program(f"way up of {name}", name, rise("1 mA", _OPENS, DEFINED_RATE, _FINE), devices=6)
-    for name in _STACKS
-]
+_WAYS = [Program(f"way up of {name}", name, rise("1 mA", _OPENS, DEFINED_RATE, _FINE), devices=6) for name in _STACKS]
 
 
 def _thickness_set(runs: Runs) -> dict[str, Measured]:
@@ -103,8 +97,7 @@ def _change(groups: list[list[xr.Dataset]], number: Callable[[xr.Dataset], float
     if not all(len(table) for table in tables):
         return not_run(f"a group of devices has no such voltage ({note})")
     told = " and ".join(
-        f"{table.mean():.3g} V of {len(table)} of {len(group)}"
-        for table, group in zip(tables, groups, strict=True)
+        f"{table.mean():.3g} V of {len(table)} of {len(group)}" for table, group in zip(tables, groups, strict=True)
     )
     found = bootstrap_groups(
         lambda parts: float(abs(parts[1].mean() / parts[0].mean() - 1)), tables, f"means {told}; {note}"
@@ -175,9 +168,7 @@ def _draw_sizes(runs: Runs, path: Path) -> None:
         for axes, program, colour in zip(places, _SIZES, COLOURS, strict=False):
             current_voltage(axes, runs[program.name], colour=colour)
             say_if_empty(axes)
-            distribution(
-                ratios, [ratio(ds, _FEWEST_LEVELS) for ds in runs[program.name]], program.stack, colour
-            )
+            distribution(ratios, [ratio(ds, _FEWEST_LEVELS) for ds in runs[program.name]], program.stack, colour)
 
 
 # --- S28: conductance against compliance ----------------------------------------------------------------

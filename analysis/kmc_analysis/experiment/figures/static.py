@@ -43,9 +43,7 @@ def _frozen(to: str, **more: object) -> Segments:
     return [{"sweep": given | more}]
 
 
-_HIGH = [
-    Program(f"high resistance {name}", name, _frozen("1.5 V"), devices=1, quick=1) for name in COMPOSITIONS
-]
+_HIGH = [Program(f"high resistance {name}", name, _frozen("1.5 V"), devices=1, quick=1) for name in COMPOSITIONS]
 _STAGES = Program(
     "high resistance at 300 K to 360 K",
     "ogb_20nm",

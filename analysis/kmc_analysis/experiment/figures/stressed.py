@@ -77,12 +77,9 @@ def _returned(*devices: list[xr.Dataset]) -> list[np.ndarray]:
     return [np.array([float(was_reset(ds)) for ds in group if is_written(ds, CLOSED_S)]) for group in devices]
 
 
-def _too_few_written(
-    groups: list[np.ndarray], crystals: list[xr.Dataset], film: list[xr.Dataset]
-) -> Measured:
+def _too_few_written(groups: list[np.ndarray], crystals: list[xr.Dataset], film: list[xr.Dataset]) -> Measured:
     return not_run(
-        f"written: {len(groups[0])} of {len(crystals)} devices of crystals, "
-        f"{len(groups[1])} of {len(film)} of the film"
+        f"written: {len(groups[0])} of {len(crystals)} devices of crystals, {len(groups[1])} of {len(film)} of the film"
     )
 
 

@@ -41,9 +41,7 @@ SLOW = [
 ]
 _SWITCHING = ("S3_volatile_switching", "S3_ddab_switches")
 
-_LINES = (
-    f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
-)
+_LINES = f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
 
 
 # --- S3 --------------------------------------------------------------------------------------------------
@@ -69,9 +67,7 @@ def _ratios(devices: list[xr.Dataset], faster: list[xr.Dataset]) -> Measured:
     if faster:
         told = [has_set(ds) == 1.0 for ds in faster]
         late = [there and left_over(ds) < HIGH_RESISTANCE for there, ds in zip(told, faster, strict=True)]
-        note += (
-            f"; at {RATE} {sum(told)} of {len(faster)} set and {sum(late)} of these were back 600 ms after it"
-        )
+        note += f"; at {RATE} {sum(told)} of {len(faster)} set and {sum(late)} of these were back 600 ms after it"
     return median([ratio(ds) if good else 1.0 for ds, good in zip(devices, back, strict=True)], note)
 
 

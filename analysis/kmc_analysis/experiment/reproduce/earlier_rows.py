@@ -17,9 +17,7 @@ from kmc_analysis.experiment.targets.targets import all_rows
 from kmc_analysis.experiment.targets.verdict import NOT_RUN
 
 
-def rows(
-    out: Path, asked: Collection[str], extent: Extent, changes: Mapping[str, Any]
-) -> dict[str, scoreboard.Row]:
+def rows(out: Path, asked: Collection[str], extent: Extent, changes: Mapping[str, Any]) -> dict[str, scoreboard.Row]:
     """The rows of the scoreboard in `out` that are not `asked` for, by key; none where it cannot be read.
 
     One board is of one choice of devices and `changes`. Raises UserError for a board of others; of fewer

@@ -174,9 +174,7 @@ class Session:
         programs, done before the rest, would be that third alone, for those of 100 nm are the dearest.
         """
         wanted = dict.fromkeys(
-            name
-            for figure in (self.figures if figures is None else figures)
-            for name in self._by_seed(figure)
+            name for figure in (self.figures if figures is None else figures) for name in self._by_seed(figure)
         )
         return [name for name in wanted if not netcdf.is_sound(result_path(self.out, name))]
 
@@ -202,10 +200,7 @@ class Session:
 
     def of(self, figure: Figure) -> Runs:
         """The finished runs of a figure by program, devices in the order of their seeds."""
-        return {
-            program.name: list(self._open(self.names[figure.name, program.name]))
-            for program in figure.programs
-        }
+        return {program.name: list(self._open(self.names[figure.name, program.name])) for program in figure.programs}
 
     def _open(self, names: list[str]) -> Iterator[xr.Dataset]:
         for name in names:
@@ -216,10 +211,7 @@ class Session:
     def failed(self, figure: Figure | None = None) -> list[str]:
         """Why runs of a figure, or of all, failed in this session or before."""
         names = dict.fromkeys(
-            name
-            for (whose, _), some in self.names.items()
-            for name in some
-            if figure is None or whose == figure.name
+            name for (whose, _), some in self.names.items() for name in some if figure is None or whose == figure.name
         )
         found = [(self.runs[name], self.why_failed(name)) for name in names]
         return [f"seed {run.seed} of {run.description}: {why}" for run, why in found if why]
@@ -234,9 +226,7 @@ class Session:
 
     def left_out(self, figure: Figure) -> bool:
         """Whether no device of a figure with programs was asked for."""
-        return bool(figure.programs) and not any(
-            self.names[figure.name, program.name] for program in figure.programs
-        )
+        return bool(figure.programs) and not any(self.names[figure.name, program.name] for program in figure.programs)
 
 
 class _Going:
@@ -332,8 +322,6 @@ class _Going:
             walls.setdefault(programs[index], []).append(wall_s)
         means = {program: sum(some) / len(some) for program, some in walls.items()}
         costs = [means.get(program, max(means.values(), default=1.0)) for program in programs]
-        work = sum(
-            share * costs[index] for index, share in {**self.shares, **dict.fromkeys(self.walls, 1.0)}.items()
-        )
+        work = sum(share * costs[index] for index, share in {**self.shares, **dict.fromkeys(self.walls, 1.0)}.items())
         elapsed = time.monotonic() - self.started
         return elapsed * (sum(costs) - work) / work if self.done and work else None

@@ -47,16 +47,12 @@ class Reproduction:
         self.figures = figures_of({one.key for one in self.targets})
         self.changed = {**self.changes.choices, **self.changes.settings}
         self.earlier = self._earlier()
-        self.different, self.unknown = earlier_rows.compared(
-            self.earlier, self.out, self.extent, self.changes
-        )
+        self.different, self.unknown = earlier_rows.compared(self.earlier, self.out, self.extent, self.changes)
         self.session = Session(self.figures, self.out, self.extent, self.changes)
         for one in self.targets:
             self.rows[one.key] = scoreboard.row(one, not_run("not reached yet: the same command goes on"))
 
-    def go(
-        self, workers: int, telling: Telling | None = None, should_stop: Callable[[], bool] | None = None
-    ) -> bool:
+    def go(self, workers: int, telling: Telling | None = None, should_stop: Callable[[], bool] | None = None) -> bool:
         """Run, measure and judge; returns whether all figures were reached. The files are written whenever a
         figure is done; of a session that was stopped all are measured with the devices that there are. Raises
         Busy and WriteFailed."""
@@ -123,9 +119,7 @@ class Reproduction:
             if self.done_only
             else "all runs failed"
         )
-        return {
-            key: not_run(one.note).noted(reason) if one.value is None else one for key, one in found.items()
-        }
+        return {key: not_run(one.note).noted(reason) if one.value is None else one for key, one in found.items()}
 
     def _computed(self, figure: Figure) -> dict[str, Measured]:
         """What a figure computes itself, once for the same seeds and versions."""

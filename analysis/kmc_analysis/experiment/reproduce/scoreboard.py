@@ -90,9 +90,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def board(
-    rows: Iterable[Row], versions: Mapping[str, str], seeds: Sequence[int], **more: Any
-) -> dict[str, Any]:
+def board(rows: Iterable[Row], versions: Mapping[str, str], seeds: Sequence[int], **more: Any) -> dict[str, Any]:
     """The scoreboard as plain data: versions, the seeds, how it was run, and the targets."""
     return {
         "versions": dict(versions),
@@ -117,9 +115,7 @@ def _of_today(one: Row) -> Row:
     target = all_rows().get(one.key)
     if target is None or one.verdict in (NOT_RUN, STALE) or one.definition == definition(target):
         return one
-    return one._replace(
-        verdict=STALE, reason=f"{one.verdict} by an earlier definition; {one.reason}".rstrip("; ")
-    )
+    return one._replace(verdict=STALE, reason=f"{one.verdict} by an earlier definition; {one.reason}".rstrip("; "))
 
 
 def kept(path: Path = KEPT) -> dict[str, Any] | None:

@@ -195,9 +195,7 @@ def _accept(value: Any, given: Any, row: Mapping) -> Accept:
         return Accept(rule=str(given["rule"]))
     if "abs" in given or "rel" in given:
         if not isinstance(value, (int, float)):
-            raise UserError(
-                "accept has abs or rel, but there is no value", row.where("accept"), next_step="add value:"
-            )
+            raise UserError("accept has abs or rel, but there is no value", row.where("accept"), next_step="add value:")
         reach = float(given["abs"]) if "abs" in given else float(given["rel"]) * abs(value)
         return Accept(value - reach, value + reach)
     return Accept(float(given.get("min", "-inf")), float(given.get("max", "inf")))

@@ -71,8 +71,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     """A row as text: accuracies as mean +- standard deviation over the seeds."""
     spread = row["sd"] or [None] * len(row["mean"])
     shown = [
-        f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"
-        for mean, sd in zip(row["mean"], spread, strict=True)
+        f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(row["mean"], spread, strict=True)
     ]
     return [row["title"], row["part"], row["source"], *shown]
 

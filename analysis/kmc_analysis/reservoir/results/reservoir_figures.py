@@ -62,9 +62,7 @@ def accuracy(results: list[Result], path: Path) -> Path:
         experiment = accuracy_table.told(results[0], name)
         for part, label in enumerate(("training", "testing")):
             mean, sd = values[:, :, part].mean(axis=0), values[:, :, part].std(axis=0, ddof=len(values) > 1)
-            place.errorbar(
-                np.arange(mean.size), mean, sd, color=COLOURS[part], marker=MARKERS[part], label=label
-            )
+            place.errorbar(np.arange(mean.size), mean, sd, color=COLOURS[part], marker=MARKERS[part], label=label)
             if experiment is not None:
                 told = experiment[part]
                 place.plot(np.arange(len(told)), told, "x", color=COLOURS[part], label=f"experiment, {label}")
@@ -117,13 +115,9 @@ def weights(result: Result, path: Path) -> Path:
             place.hist(1e3 * values[np.isfinite(values)], bins=24, color=COLOURS[0])
             place.set_xlabel(f"{name} (mS)")
     for part, (values, name) in enumerate(((trained.weights, "devices"), (double.weights, "FP64"))):
-        axes[3].hist(
-            accuracy_table.standardised(values), bins=24, histtype="step", color=COLOURS[part], label=name
-        )
+        axes[3].hist(accuracy_table.standardised(values), bins=24, histtype="step", color=COLOURS[part], label=name)
     axes[3].set_xlabel("weight, standardised")
-    axes[3].set_title(
-        f"KS distance {accuracy_table.ks_distance(result, accuracy_table.DEVICE):.3f}", fontsize=8
-    )
+    axes[3].set_title(f"KS distance {accuracy_table.ks_distance(result, accuracy_table.DEVICE):.3f}", fontsize=8)
     axes[3].legend(frameon=False, fontsize=7)
     axes[0].set_ylabel("number of devices")
     return saved(figure, path)
