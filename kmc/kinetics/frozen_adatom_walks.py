@@ -66,7 +66,7 @@ def visited(state, site: int, known: int) -> int:
 def visit(state, grid, fields, model, slot: int, site: int, k: int, least: float) -> bool:
     """Write down as place k what an atom on a site does; False where its rate to become an ion is too low."""
     here, there = state.visits[k], fields[site]
-    phi = state.run[0].voltage_device * there.unit + there.charge + pair_energy(state, grid, model, site)
+    phi = state.run[0].voltage_device * there.unit + there.space_potential + pair_energy(state, grid, model, site)
     rate = redox(state, grid, fields, model, site, phi, True)
     here.site = site
     if rate < least:

@@ -107,8 +107,8 @@ def test_an_error_of_the_rates_is_seen() -> None:
     device.solve_metal(simulation)
     assert device.rate_errors(simulation, device.solve_metal).max() < 1e-3
     fields = simulation.device.potential.fields
-    free = fields["charge"] != 0.0
-    fields["charge"][free] += 1e-3 * np.sign(np.arange(len(fields)) % 2 - 0.5)[free]
+    free = fields["space_potential"] != 0.0
+    fields["space_potential"][free] += 1e-3 * np.sign(np.arange(len(fields)) % 2 - 0.5)[free]
     simulation.device.refresh()
     assert device.rate_errors(simulation).max() > 0.01
 
