@@ -189,8 +189,8 @@ def relax(sites, fields, face, shape, box, sweeps: int, omega: float) -> float:
     """Over-relaxation on the lattice in a box (z0, z1, y0, y1, x0, x1; y and x wrap), all outside held.
 
     shape: (nz, ny, nx) of the lattice; ny, nx: even, for else the colours do not match where a box goes all round.
-    face: permittivity between two regions [8, 8]; omega: the last over-relaxation of many sweeps. Returns the largest change of the unit
-    potential at the box's edge: what spills over.
+    face: permittivity between two regions [8, 8]; omega: the last over-relaxation of many sweeps. Returns the
+    largest change of the unit potential at the box's edge: what spills over.
     """
     _, ny, nx = shape
     weight, _, pair = _take(sites, fields, face, shape, box)
