@@ -130,14 +130,7 @@ def processes() -> str:
     """The declared table of processes."""
     head = ("process", "undone by", "condition", "rate law", "numbers of cards", "changes")
     rows = (
-        (
-            one.name,
-            one.reverse,
-            one.condition,
-            one.law,
-            ", ".join(f"`{k}`" for k in one.card_keys),
-            one.changes,
-        )
+        (one.name, one.reverse, one.condition, one.law, ", ".join(f"`{k}`" for k in one.card_keys), one.changes)
         for one in PROCESSES
     )
     return table(head, rows)

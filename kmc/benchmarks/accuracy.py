@@ -21,14 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kmc.benchmarks.device import asked, totals
-from kmc.benchmarks.small_device import (
-    DEFAULT_REACH,
-    TUNNEL_REACH,
-    fading,
-    set_time,
-    small_device,
-    small_settings,
-)
+from kmc.benchmarks.small_device import DEFAULT_REACH, TUNNEL_REACH, fading, set_time, small_device, small_settings
 from kmc.inputs.protocol import Protocol
 from kmc.inputs.settings import Settings
 from kmc.plotting.figure_files import save

@@ -107,8 +107,7 @@ def longest(case: Case) -> float:
         times = math.nan
     if not 0.0 < times < math.inf:
         raise UserError(
-            f'{LIMIT_VARIABLE} is "{text}", not a positive number',
-            next_step=f"give one, or leave it out for {LIMIT}",
+            f'{LIMIT_VARIABLE} is "{text}", not a positive number', next_step=f"give one, or leave it out for {LIMIT}"
         )
     return times * case.meant_s
 
@@ -243,10 +242,7 @@ def hop_update(seed: int) -> dict[str, Any]:
     are compared, everything was solved before the change: what earlier ones left is not this one's error.
     """
     simulation = Simulation(
-        load_stack(STACK),
-        Protocol.hold("0.4 V", "1 s", "1 uA"),
-        Settings(ion_slice=0.0, atom_slice=0.0),
-        seed,
+        load_stack(STACK), Protocol.hold("0.4 V", "1 s", "1 uA"), Settings(ion_slice=0.0, atom_slice=0.0), seed
     )  # nobody waits for a clock
     device = simulation.device
     device.set_source(0.4, 1e-6)
@@ -289,14 +285,7 @@ def _next_change(simulation: Simulation, watched: bool) -> np.ndarray:
     while int(run["metal_events"][0]) == before or not len(device.state.dirty[: run["dirty"][0]]):
         rates = totals(simulation) if watched else rates
         advance.advance(
-            device.state,
-            device.grid,
-            device.potential.fields,
-            device.model,
-            simulation.events,
-            np.inf,
-            1,
-            False,
+            device.state, device.grid, device.potential.fields, device.model, simulation.events, np.inf, 1, False
         )
     return rates
 

@@ -124,11 +124,7 @@ def put_metal(simulation: Simulation, metal: np.ndarray) -> None:
     cation = device.state.sites["cation"]
     for site in np.flatnonzero((cation == METAL) & ~metal):
         remove_metal(
-            device.state,
-            device.grid,
-            device.potential.fields,
-            device.model,
-            int(device.state.sites["entity"][site]),
+            device.state, device.grid, device.potential.fields, device.model, int(device.state.sites["entity"][site])
         )
         device.state.run["dirty"] = 0
     new = np.flatnonzero((cation == EMPTY) & metal)

@@ -191,9 +191,7 @@ def _refuse_mixed(chain: list[Mapping], kind: Literal["card", "stack"]) -> None:
         if isinstance(own, str) and own in known and found is not None and found != own:
             told = known.get(str(found), f"{found!s:.40} card")
             raise UserError(
-                f'"{document["extends"]}" is a {told}',
-                document.where("extends"),
-                next_step=f"name a {known[own]}",
+                f'"{document["extends"]}" is a {told}', document.where("extends"), next_step=f"name a {known[own]}"
             )
         found = own
 
@@ -217,9 +215,7 @@ def _chain(path: Path, kind: Literal["card", "stack"]) -> list[Mapping]:
         if parent_path.resolve() in seen or len(chain) >= _EXTENDS_LIMIT:
             names = " -> ".join(p.stem for p in [*seen, parent_path])
             raise UserError(
-                f"extends goes in a circle: {names}",
-                chain[0].where("extends"),
-                next_step="let one of them stand alone",
+                f"extends goes in a circle: {names}", chain[0].where("extends"), next_step="let one of them stand alone"
             )
         chain.append(yaml_documents.read(parent_path, begin))
         seen.append(parent_path.resolve())

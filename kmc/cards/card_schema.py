@@ -36,11 +36,7 @@ _METAL = {
     ),
     "exchange_barrier": Key("eV", 0.0, 2.0, True, "barrier of an ion's return into a kink of the electrode"),
     "isolated_redox_factor": Key(
-        "",
-        0.0,
-        1.0,
-        True,
-        "factor on redox where no metal touches: the electron tunnels in; the most, by side",
+        "", 0.0, 1.0, True, "factor on redox where no metal touches: the electron tunnels in; the most, by side"
     ),
     "resistivity": Key("ohm m", 1e-9, 1e-3, True, "resistivity of a filament of this metal"),
     "transfer_coefficient": Key(

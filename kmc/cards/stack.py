@@ -20,13 +20,7 @@ _PARTS = ("active", "crystal", "grain", "organic", "counter")  # have numbers of
 # Choices that are a number of a part of the stack: the part, the number's key, and its field.
 _OWN = {"thickness": ("active", "thickness", "thickness_nm"), "crystal_size": ("crystal", "size", "size_nm")}
 _SAME = {f"{part}.{key}": name for name, (part, key, _) in _OWN.items()}
-_FILM_ONLY = (
-    "boundary_barrier",
-    "boundary_ion_energy",
-    "boundary_room",
-    "boundary_vacancy_density",
-    "metal_adhesion",
-)
+_FILM_ONLY = ("boundary_barrier", "boundary_ion_energy", "boundary_room", "boundary_vacancy_density", "metal_adhesion")
 
 
 class Stack(FrozenModel):
@@ -158,17 +152,13 @@ def _check(stack: Stack, where: str) -> None:
         spare = [role for role in ("ligand", "crystal", "grain", "crevice_fraction") if getattr(stack, role)]
         if spare:
             raise UserError(
-                f"a stack without an active layer has a {spare[0]}",
-                where,
-                next_step="add active: or remove it",
+                f"a stack without an active layer has a {spare[0]}", where, next_step="add active: or remove it"
             )
         return
     if stack.ligand is not None:
         if stack.crystal is None or stack.grain is not None:
             raise UserError(
-                "a stack with a ligand needs crystal: and no grain:",
-                where,
-                next_step="add crystal: {size: ...}",
+                "a stack with a ligand needs crystal: and no grain:", where, next_step="add crystal: {size: ...}"
             )
         return
     if stack.grain is None or stack.crystal is not None:
@@ -191,9 +181,7 @@ def _choose(stack: Stack, name: str, value: Any, where: str, beside: str) -> Sta
     if name in ("ligand", "electrode"):
         if not isinstance(value, (Card, str, Path)) or value == "":
             raise UserError(
-                f"{name} is {value!r:.40}, not a name",
-                where,
-                next_step="write the name or the path of a card",
+                f"{name} is {value!r:.40}, not a name", where, next_step="write the name or the path of a card"
             )
         asking = tuple(file for file in (beside, stack.path) if file)
         card = value if isinstance(value, Card) else cards.load_card(value, asking, ROLES[name], where)

@@ -173,9 +173,7 @@ class Reader:
             return None
         found = part[1]
         return Grain(
-            size_nm=found["grain_size"].internal,
-            boundary_nm=found["boundary"].internal,
-            numbers=Frozen(found),
+            size_nm=found["grain_size"].internal, boundary_nm=found["boundary"].internal, numbers=Frozen(found)
         )
 
     def _crevices(self) -> Quantity | None:

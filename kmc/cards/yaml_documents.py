@@ -130,9 +130,7 @@ def _convert(node: Any, file: str, depth: int) -> Any:
         raise UserError("is nested too deeply", where, next_step="flatten it")
     if node.anchor:
         raise UserError(
-            "anchors and aliases (&, *) are not allowed",
-            where,
-            next_step="write the value out, or use extends:",
+            "anchors and aliases (&, *) are not allowed", where, next_step="write the value out, or use extends:"
         )
     if isinstance(node.value, str):
         return _scalar(node, where)
@@ -159,11 +157,7 @@ def _mapping(node: Any, file: str, depth: int) -> Mapping:
         key = _convert(key_node, file, depth + 1)
         place = f"{file}:{key_node.start_mark.line + 1}"
         if not isinstance(key, str):
-            raise UserError(
-                f"the key {key!r:.40} is not a word",
-                place,
-                next_step="quote it, or remove it",
-            )
+            raise UserError(f"the key {key!r:.40} is not a word", place, next_step="quote it, or remove it")
         if key in mapping:
             raise UserError(f'the key "{key}" is given twice', place, next_step="keep one of the two")
         mapping.lines[key] = key_node.start_mark.line + 1

@@ -22,19 +22,7 @@ from kmc.core.errors import UserError, nearest, one_line
 from kmc.core.source_files import package_folder
 
 GROUP = "kmc.commands"
-BUILT_IN = (
-    "check",
-    "run",
-    "resume",
-    "warmup",
-    "study",
-    "verify",
-    "export",
-    "structure",
-    "cite",
-    "bench",
-    "schema",
-)
+BUILT_IN = ("check", "run", "resume", "warmup", "study", "verify", "export", "structure", "cite", "bench", "schema")
 # What the system says of a path that a user gives; the rest is a bug.
 _NO_WAY = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _CONTROL_C = 130  # the parser's own exit code, where it was interrupted before the command
@@ -115,9 +103,7 @@ class LazyGroup(TyperGroup):
             known = commands()
         if cmd_name not in known:
             raise UserError(
-                f'kmc has no command "{cmd_name}"',
-                nearest=nearest(cmd_name, known),
-                next_step="kmc --help lists them",
+                f'kmc has no command "{cmd_name}"', nearest=nearest(cmd_name, known), next_step="kmc --help lists them"
             )
         module, _, function = known[cmd_name].partition(":")
         found = getattr(import_module(module), function)

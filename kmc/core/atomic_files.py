@@ -118,8 +118,7 @@ def explained(path: Path, option: str = "--out") -> Iterator[None]:
             ) from error
         if number in _REFUSED:
             raise WriteFailed(
-                f"cannot write {path}: {os.strerror(number).lower()}",
-                next_step="choose a folder that may be written",
+                f"cannot write {path}: {os.strerror(number).lower()}", next_step="choose a folder that may be written"
             ) from error
         words = os.strerror(number) if number and number > 0 else str(error)  # netCDF's own are below zero
         told = f"cannot write {path}: {words.lower()}"
@@ -163,10 +162,7 @@ def only_one(folder: Path, patience_s: float = 0.5, name: str = ".lock") -> Iter
         until = time.monotonic() + patience_s
         while not _locked(handle):
             if time.monotonic() >= until:
-                raise Busy(
-                    f"another process is writing to {folder}",
-                    next_step="wait for it, or choose another folder",
-                )
+                raise Busy(f"another process is writing to {folder}", next_step="wait for it, or choose another folder")
             time.sleep(0.02)
         yield
     finally:

@@ -56,9 +56,7 @@ def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progres
 
 @contextlib.contextmanager
 def somewhere(
-    wanted: bool,
-    bar: Callable[[], AbstractContextManager[Told]],
-    lines: Callable[[], Told],
+    wanted: bool, bar: Callable[[], AbstractContextManager[Told]], lines: Callable[[], Told]
 ) -> Iterator[Told | None]:
     """What tells of progress: a `bar` in a terminal, `lines` elsewhere, or None."""
     if not wanted:

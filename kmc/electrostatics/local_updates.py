@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from kmc.core.jit_cache import njit
-from kmc.electrostatics.boxes import Box, box_of, cover, union, volume, wider
 from kmc.electrostatics.potential import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, Potential
+from kmc.electrostatics.site_boxes import Box, box_of, cover, union, volume, wider
 from kmc.system.state import BEND_REACH, METAL, State
 
 REACH = 6  # sites around a changed metal site that are relaxed at most

@@ -12,9 +12,9 @@ import numpy as np
 from kmc.core.units import EPS0
 from kmc.electrostatics import lattice_relaxation as rk
 from kmc.electrostatics import mesh_transfer as fk
-from kmc.electrostatics.boxes import Box, cover
 from kmc.electrostatics.lattice_relaxation import Screen
 from kmc.electrostatics.mesh import Mesh, carrier_sheet
+from kmc.electrostatics.site_boxes import Box, cover
 from kmc.geometry.lattice import Lattice, Region
 from kmc.solvers.multigrid.solver import Hierarchy
 from kmc.system.metal_sites import plate
@@ -108,12 +108,7 @@ class Potential:
 
     def without_charge(self) -> None:
         """No space charge and no sheet of carriers."""
-        self.space_potential[:], self.source[:], self.fields["source"], self.sheet_voltage = (
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-        )
+        self.space_potential[:], self.source[:], self.fields["source"], self.sheet_voltage = (0.0, 0.0, 0.0, 0.0)
 
     def plate(self, state: State, sites: np.ndarray) -> np.ndarray:
         """What silver lies on the organic alone: at the sheet's potential from now on; what did, no more.

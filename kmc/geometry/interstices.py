@@ -181,12 +181,7 @@ def classify(owner: np.ndarray, open_: np.ndarray, gap: float, length: float, co
 
 
 def ligand_room(
-    region: np.ndarray,
-    width: np.ndarray,
-    gap: float,
-    coverage: float,
-    size: float,
-    generator: np.random.Generator,
+    region: np.ndarray, width: np.ndarray, gap: float, coverage: float, size: float, generator: np.random.Generator
 ) -> np.ndarray:
     """Where a silver atom fits between crystals: uint8 [z, y, x]. gap and size (of a crystal) in sites.
 

@@ -35,22 +35,8 @@ def reference() -> str:
     """The keys of all families, of a stack and of settings as Markdown tables."""
     parts = []
     for family, table in FAMILIES.items():
-        parts += [
-            f"### {family}",
-            "",
-            f"{MEANING[family][0].upper()}{MEANING[family][1:]}.",
-            "",
-            *_table(table),
-            "",
-        ]
-    parts += [
-        "### stack",
-        "",
-        "The numbers of a stack's layers, crystals and grains.",
-        "",
-        *_table(STACK_KEYS),
-        "",
-    ]
+        parts += [f"### {family}", "", f"{MEANING[family][0].upper()}{MEANING[family][1:]}.", "", *_table(table), ""]
+    parts += ["### stack", "", "The numbers of a stack's layers, crystals and grains.", "", *_table(STACK_KEYS), ""]
     units = "The segments of a protocol; voltages without a unit are in V, times in s, rates in V/s."
     corners = (
         "`pwl` takes a `file` in place of `points`: a table with the columns `time_s` and "
@@ -88,13 +74,7 @@ def _table(table: dict[str, Key]) -> list[str]:
 
 
 def _object(properties: dict[str, Any], required: list[str], **more: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": properties,
-        "required": required,
-        **more,
-    }
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": required, **more}
 
 
 def _quantity(key: Key) -> dict[str, Any]:
@@ -135,10 +115,7 @@ def _stack() -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for role, keys in NUMBERS.items():
         layer = role in LAYERS
-        properties = {
-            **({"card": _TEXT} if layer else {}),
-            **{key: _quantity(STACK_KEYS[key]) for key in keys},
-        }
+        properties = {**({"card": _TEXT} if layer else {}), **{key: _quantity(STACK_KEYS[key]) for key in keys}}
         if role == "crystal":
             properties["order"] = {"enum": list(ORDERS)}
         required = [*(["card"] if layer else []), *(key for key in keys if STACK_KEYS[key].required)]
@@ -148,9 +125,7 @@ def _stack() -> dict[str, Any]:
     parts["crevice_fraction"] = _quantity(STACK_KEYS["crevice_fraction"])
     whole = ["family", "electrode", "counter"]
     return _object(
-        {**_HEADER, "family": {"const": "stack"}, **parts},
-        [],
-        anyOf=[{"required": ["extends"]}, {"required": whole}],
+        {**_HEADER, "family": {"const": "stack"}, **parts}, [], anyOf=[{"required": ["extends"]}, {"required": whole}]
     )
 
 

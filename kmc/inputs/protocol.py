@@ -13,19 +13,7 @@ from kmc.cards.yaml_documents import Mapping
 from kmc.core import units
 from kmc.core.errors import UserError
 from kmc.inputs import pwl_table
-from kmc.inputs.segments import (
-    KINDS,
-    LOOPS,
-    Hold,
-    Loop,
-    Pulses,
-    Pwl,
-    Read,
-    Repeat,
-    RepeatUntil,
-    Segment,
-    Sweep,
-)
+from kmc.inputs.segments import KINDS, LOOPS, Hold, Loop, Pulses, Pwl, Read, Repeat, RepeatUntil, Segment, Sweep
 from kmc.inputs.voltage_steps import Step, StopCondition
 
 __all__ = ["Protocol", "Segment", "Step", "StopCondition", "leaves", "read_protocol"]
@@ -69,8 +57,7 @@ class Protocol:
         looks = sum(map(_looks, self.segments))
         if looks > SAMPLE_LIMIT:
             raise UserError(
-                f"the protocol has {looks:,} samples, more than {SAMPLE_LIMIT:,}",
-                next_step="give fewer samples",
+                f"the protocol has {looks:,} samples, more than {SAMPLE_LIMIT:,}", next_step="give fewer samples"
             )
 
     def __add__(self, other: Protocol) -> Protocol:
@@ -225,9 +212,7 @@ def _read_segment(item: Any, where: str) -> Segment:
     kinds: dict[str, type[Segment]] = {**KINDS, **LOOPS}
     if isinstance(item, dict) and len(item) > 1 and kinds.keys() >= item.keys():
         raise UserError(
-            f"{' and '.join(map(str, item))} are one item of the list",
-            where,
-            next_step="begin each with - of its own",
+            f"{' and '.join(map(str, item))} are one item of the list", where, next_step="begin each with - of its own"
         )
     if not isinstance(item, dict) or len(item) != 1:
         raise UserError(

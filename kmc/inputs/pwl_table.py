@@ -89,9 +89,7 @@ def check_width(row: list[str], width: int, where: str) -> None:
     """UserError for a row that has not a cell for each column: which number is which is not known."""
     if len(row) != width:
         raise UserError(
-            f"has {len(row)} cells, not {width}",
-            where,
-            next_step="give one number a column, with a decimal point",
+            f"has {len(row)} cells, not {width}", where, next_step="give one number a column, with a decimal point"
         )
 
 

@@ -111,9 +111,7 @@ def _settings(document: Mapping, protocol: Protocol) -> Settings:
     if not settings.compliance and any(until.current_at_limit for until in protocol.conditions()):
         where = yaml_documents.place(given, "compliance")
         raise UserError(
-            "without compliance current_at_limit is never met",
-            where,
-            next_step="give until: another condition",
+            "without compliance current_at_limit is never met", where, next_step="give until: another condition"
         )
     return settings
 

@@ -50,16 +50,13 @@ class _Fields(BaseModel):
         ),
     ] = 1e-6
     vacancies: Annotated[
-        Literal["explicit", "equilibrium"],
-        Field(description="bromide vacancies one by one, or in equilibrium"),
+        Literal["explicit", "equilibrium"], Field(description="bromide vacancies one by one, or in equilibrium")
     ] = "equilibrium"
     event_budget: Annotated[
         int, Field(strict=True, ge=1, le=10**9, description="events for each call of the kernel")
     ] = 200_000
     wall_limit_s: Annotated[
-        float | None,
-        positive(UNITS["wall_limit_s"]),
-        Field(description="stop after this many seconds of computing"),
+        float | None, positive(UNITS["wall_limit_s"]), Field(description="stop after this many seconds of computing")
     ] = None
     temperature: Annotated[
         float, parsed(UNITS["temperature"], 1.0, 2000.0), Field(description="stage temperature in K")
@@ -108,8 +105,6 @@ def _checked(values: dict[str, Any]) -> _Fields:
     for key, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(
-                f"{key} in settings is not finite",
-                yaml_documents.place(values, key),
-                next_step="write a finite number",
+                f"{key} in settings is not finite", yaml_documents.place(values, key), next_step="write a finite number"
             )
     return build(_Fields, values, "settings")

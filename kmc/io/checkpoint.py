@@ -69,8 +69,7 @@ def load(path: Path) -> dict[str, Any]:
         state = _restored(tree["state"], arrays)
     except _DAMAGED as error:
         raise CorruptFile(
-            f"{path} cannot be read: the checkpoint is damaged",
-            next_step="start the run again in another folder",
+            f"{path} cannot be read: the checkpoint is damaged", next_step="start the run again in another folder"
         ) from error
     if version != VERSION or not isinstance(state, dict):
         raise CorruptFile(

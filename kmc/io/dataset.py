@@ -195,8 +195,7 @@ def require(ds: xr.Dataset, path: str | Path, whole: bool = True) -> None:
     missing += ["run"] if "run" not in ds.attrs else [lacking(ds)] if whole and lacking(ds) else []
     if missing:
         raise UserError(
-            f"{path} is no dataset of kmc: it has no {missing[0]}",
-            next_step="give what kmc run or kmc.simulate made",
+            f"{path} is no dataset of kmc: it has no {missing[0]}", next_step="give what kmc run or kmc.simulate made"
         )
 
 

@@ -30,11 +30,7 @@ Writer = Callable[["xr.Dataset", Path], list[Path]]
 CSV = Kind((".csv", ".txt", ".dat", ""), rb"\Atime_s,voltage_source_V,voltage_device_V,current_A,conduc")
 EXTXYZ = Kind((".xyz", ".extxyz"), rb"\A\d+\nLattice=.* Properties=species:S:1:pos:R:3:charge:R:1:potential:")
 VTK = Kind((".vti", ".pvd"), rb'<DataArray type="UInt8" Name="cation"|^    <DataSet timestep=".*\.vti"/>$')
-PWL = Kind(
-    (".pwl", ".txt", ".inc", ".dat", ""),
-    rb"\A0e0 \S+$",
-    otherwise=", or remove it if an earlier kmc wrote it",
-)
+PWL = Kind((".pwl", ".txt", ".inc", ".dat", ""), rb"\A0e0 \S+$", otherwise=", or remove it if an earlier kmc wrote it")
 
 _ANGSTROM = 10.0  # in a nanometre
 _RISE_SHARE = 0.01  # of the time between two samples, or of a step

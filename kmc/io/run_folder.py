@@ -44,13 +44,7 @@ def describe(run: RunFile, out: Path | None = None) -> dict[str, Any]:
     from a checkpoint of its own needs that state no more, and where it is gone keeps the hash."""
     initial = None if run.initial is None else _kept(run.initial, out) or checkpoint.digest(load_state(run.initial))
     resolved = provenance.describe(
-        run.device,
-        run.protocol,
-        run.settings,
-        run.seed,
-        name=run.name,
-        initial=initial,
-        snapshots=run.snapshots,
+        run.device, run.protocol, run.settings, run.seed, name=run.name, initial=initial, snapshots=run.snapshots
     )
     return {**resolved, "description": run.description}
 
@@ -87,8 +81,7 @@ def claim(out: Path, run: dict[str, Any], resume: bool) -> list[str]:
     old = _read(out / RECORD)["run"]
     if provenance.run_hash(old) != provenance.run_hash(run):
         raise UserError(
-            f"{out} holds another run: {_difference(old, run)}",
-            next_step="choose another --out, or undo the change",
+            f"{out} holds another run: {_difference(old, run)}", next_step="choose another --out, or undo the change"
         )
     if old.get("versions") != run["versions"]:
         return [f"{out} was begun with other versions; the end may differ from that of one go"]

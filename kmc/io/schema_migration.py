@@ -34,8 +34,7 @@ def current(ds: xr.Dataset, path: Path) -> xr.Dataset:
     here = int(SCHEMA_VERSION.partition(".")[0])
     if not (first.isdecimal() and second.isdecimal()) or (int(first) < here and int(first) not in STEPS):
         raise CorruptFile(
-            f"{path} has {NAME} {given!r:.40}, which no kmc wrote",
-            next_step="run it again, or restore it from a copy",
+            f"{path} has {NAME} {given!r:.40}, which no kmc wrote", next_step="run it again, or restore it from a copy"
         )
     if int(first) > here:
         told = f"was written by a newer kmc: its {NAME} is {given}, this one reads {SCHEMA_VERSION}"

@@ -77,10 +77,7 @@ SNAPSHOTS: dict[str, Variable] = {
         "uint8",
         "1",
         "kind of place",
-        {
-            "flag_values": list(range(8)),
-            "flag_meanings": "counter organic core surface gap void boundary electrode",
-        },
+        {"flag_values": list(range(8)), "flag_meanings": "counter organic core surface gap void boundary electrode"},
     ),
 }
 

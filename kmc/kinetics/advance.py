@@ -9,19 +9,12 @@ import numpy as np
 
 from kmc.core.jit_cache import njit
 from kmc.ions.pair_energies import sum_pairs
-from kmc.kinetics.bookkeeping import new_entity, settle_density, step_of
+from kmc.kinetics.entity_records import new_entity, settle_density, step_of
+from kmc.kinetics.event_changes import apply, hop_ion
 from kmc.kinetics.event_rates import entity_rates
 from kmc.kinetics.frozen_ion_walks import glide
 from kmc.kinetics.local_response import touch_box
-from kmc.kinetics.transitions import apply, hop_ion
-from kmc.system.composition_rejection import (
-    ask_for_next,
-    choose,
-    clear_groups,
-    regroup,
-    sum_bounds,
-    touch,
-)
+from kmc.system.composition_rejection import ask_for_next, choose, clear_groups, regroup, sum_bounds, touch
 from kmc.system.neighbours import index, inlined, kernel, outdate
 from kmc.system.state import CHANNELS, EPOCH, EPOCHS, HOPS, KIND_ION, KIND_VACANCY, NO_WAIT
 

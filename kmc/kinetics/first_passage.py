@@ -9,7 +9,7 @@ What is neglected is the time of the flight and what others do in it.
 
 from kmc.core.units import K_B
 from kmc.ions.pair_energies import crowded, sum_pairs
-from kmc.kinetics.event_rates import ion_rates
+from kmc.kinetics.ion_hops import ion_rates
 from kmc.kinetics.local_response import drive, place, reach_of, shape
 from kmc.system.composition_rejection import touch
 from kmc.system.neighbours import beside, decode, index, inlined, kernel, opened, put

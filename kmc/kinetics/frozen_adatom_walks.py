@@ -9,8 +9,9 @@ at once, for each sees where the other is. What is neglected is what others do w
 """
 
 from kmc.ions.pair_energies import pair_energy
-from kmc.kinetics.event_rates import metal_hops, redox
+from kmc.kinetics.event_rates import metal_hops
 from kmc.kinetics.first_passage import bound_on, leaving, walk
+from kmc.kinetics.redox_rates import redox
 from kmc.system.neighbours import beside, decode, index, inlined, kernel
 from kmc.system.state import ATOM_AT, EMPTY, HOME, VISITS
 

@@ -10,18 +10,10 @@ does. Where no charge is near, the rates of a site are kept until they change.
 
 import numpy as np
 
-from kmc.ions.pair_energies import (
-    add_pair,
-    feels_any,
-    gather,
-    link_charge,
-    pair_cell,
-    sum_pairs,
-    unlink_charge,
-)
-from kmc.kinetics.bookkeeping import follow_pairs, settle_density
-from kmc.kinetics.event_rates import ion_rates
-from kmc.kinetics.transitions import leave_ion
+from kmc.ions.pair_energies import add_pair, feels_any, gather, link_charge, pair_cell, sum_pairs, unlink_charge
+from kmc.kinetics.entity_records import follow_pairs, settle_density
+from kmc.kinetics.event_changes import leave_ion
+from kmc.kinetics.ion_hops import ion_rates
 from kmc.system.composition_rejection import touch
 from kmc.system.neighbours import index, inlined, kernel, place_of, put, small_cell
 from kmc.system.prefetch import prefetch

@@ -152,10 +152,7 @@ def relax(state, side: int, upward: bool) -> None:
     step, plane = 1 if upward else -1, side * side
     first = plane if upward else plane * (side - 1) - 1
     late, box = 0 if upward else 1, state.bend
-    unit, space_potential = (
-        0.0,
-        0.0,
-    )  # what the last step found stays at hand: through memory it would be waited for
+    unit, space_potential = (0.0, 0.0)  # what the last step found stays at hand: through memory it would be waited for
     for n in range(plane * (side - 2)):
         k = index(first + n * step)
         row = box[k]

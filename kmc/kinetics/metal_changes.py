@@ -2,7 +2,7 @@
 
 import math
 
-from kmc.kinetics.bookkeeping import drop_entity, new_entity, touch_around
+from kmc.kinetics.entity_records import drop_entity, new_entity, touch_around
 from kmc.kinetics.first_passage import forget
 from kmc.kinetics.local_response import bend
 from kmc.system.neighbours import beside, by_neck, decode, index, kernel, opened

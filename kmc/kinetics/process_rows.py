@@ -28,8 +28,7 @@ _VACANCY_BARRIERS = {
     Region.CORE: "vacancy_migration_barrier",
     Region.GAP: "gap_barrier",
     **dict.fromkeys(
-        (Region.SURFACE, Region.VOID, Region.BOUNDARY),
-        "vacancy_migration_barrier, vacancy_surface_barrier_ratio",
+        (Region.SURFACE, Region.VOID, Region.BOUNDARY), "vacancy_migration_barrier, vacancy_surface_barrier_ratio"
     ),
 }
 _NEIGHBOURS = 6

@@ -36,10 +36,7 @@ def at_corners(time: np.ndarray, source: np.ndarray, *columns: np.ndarray) -> li
     """Time and columns with a step at each corner of the source's voltage, where its staircase has one: the
     first look at a new voltage is drawn from the look before it on."""
     corners = np.flatnonzero(np.diff(source)) + 1
-    return [
-        np.insert(time, corners, time[corners - 1]),
-        *(np.insert(one, corners, one[corners]) for one in columns),
-    ]
+    return [np.insert(time, corners, time[corners - 1]), *(np.insert(one, corners, one[corners]) for one in columns)]
 
 
 def time_unit(longest_s: float) -> tuple[float, str]:

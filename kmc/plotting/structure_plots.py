@@ -75,11 +75,7 @@ class _Scene:
 
 
 def draw(
-    stack: Any,
-    lattice: Lattice | None = None,
-    settings: Settings | None = None,
-    seed: int = 0,
-    path: str | None = None,
+    stack: Any, lattice: Lattice | None = None, settings: Settings | None = None, seed: int = 0, path: str | None = None
 ) -> Any:
     """Draw a window of `stack`; returns the Axes of the cut across the layers (its `figure` is the whole).
 

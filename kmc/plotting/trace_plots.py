@@ -14,8 +14,8 @@ import numpy as np
 
 from kmc.inputs.protocol import leaves
 from kmc.io.provenance import run_of
-from kmc.plotting.current_limits import compliances, draw_limits, of_time, of_voltage
 from kmc.plotting.figure_files import save
+from kmc.plotting.limit_lines import compliances, draw_limits, of_time, of_voltage
 from kmc.plotting.plot_style import (
     COLOURS,
     DARKEST_A,
@@ -169,13 +169,7 @@ def _title(figure: Figure, ds: xr.Dataset) -> None:
     told = textwrap.fill(plain(first), _TITLE)
     axes.set_title(told, loc="left", fontsize=12, fontweight="bold", color=INK, pad=26)
     axes.annotate(
-        second,
-        (0.0, 1.0),
-        (0, 11),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=9,
-        color=FAINT,
+        second, (0.0, 1.0), (0, 11), xycoords="axes fraction", textcoords="offset points", fontsize=9, color=FAINT
     )
 
 

@@ -180,8 +180,7 @@ class _Session:
         found = {path: int(path.stem) for path in dataset.segment_paths(self.out)}
         if [index for index in found.values() if index < self.covered] != list(range(self.covered)):
             raise CorruptFile(
-                f"{self.out} lacks segments that its checkpoint covers",
-                next_step="start the run in another folder",
+                f"{self.out} lacks segments that its checkpoint covers", next_step="start the run in another folder"
             )
         for path, index in found.items():
             if index >= self.covered:

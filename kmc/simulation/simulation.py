@@ -27,12 +27,7 @@ class Simulation:
     """One run in progress. Arguments: stack, protocol, settings, seed; `initial`: final state of another."""
 
     def __init__(
-        self,
-        stack,
-        protocol,
-        settings: Settings | None = None,
-        seed: int = 0,
-        initial: dict[str, Any] | None = None,
+        self, stack, protocol, settings: Settings | None = None, seed: int = 0, initial: dict[str, Any] | None = None
     ):
         warn_of_cache()
         self.stack, self.protocol, self.seed = stack, protocol, seed

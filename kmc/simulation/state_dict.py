@@ -12,16 +12,7 @@ from kmc.system.state import EPOCH, GROUPS, MADE, State, allocate
 from kmc.transport import circuit
 from kmc.transport.filament import Heated, Path
 
-_PLAIN = (
-    "stage",
-    "source",
-    "limit",
-    "beside",
-    "charge_voltage",
-    "charge_metal",
-    "density_time",
-    "flight_voltage",
-)
+_PLAIN = ("stage", "source", "limit", "beside", "charge_voltage", "charge_metal", "density_time", "flight_voltage")
 _HEAT = ("nodes", "electrons", "rise", "released", "surface", "since_s", "hottest", "told", "carried")
 _PATH = ("conductance", "bridged", "gap_nm")
 _PATCHES = ("drift", "count", "sites")

@@ -122,14 +122,7 @@ class Device:
         bound = self.settings.refresh_bound * self.thermal
         # Metal whose own potential moved shifts the field everywhere; a changed site only near itself.
         moved, far = keep_little(
-            state.sites,
-            fields,
-            silver.in_organic,
-            metal,
-            old,
-            size,
-            local_updates.LEAST * self.thermal,
-            bound,
+            state.sites, fields, silver.in_organic, metal, old, size, local_updates.LEAST * self.thermal, bound
         )
         follow_shift(changes, fields, felt, voltage_device)
         if far or self.patches.count >= local_updates.MOST:

@@ -103,9 +103,7 @@ def check_value(name: str, value: Any, where: str) -> None:
     left_out = value is None and not name.startswith(PROGRAM)  # there it is, say, no limit
     if left_out or isinstance(value, (Mapping, Sequence)):
         raise UserError(
-            f"a value of {name} is not a plain value",
-            where,
-            next_step="write names, or numbers with their unit",
+            f"a value of {name} is not a plain value", where, next_step="write names, or numbers with their unit"
         )
 
 

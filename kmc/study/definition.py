@@ -197,9 +197,7 @@ def _refuse_given(document: Mapping, axes: list[Axis]) -> set[str]:
             varied |= {setting_of(axis.name)} - {""}
             continue
         raise UserError(
-            f'the study file has "{axis.name}" beside that in variants',
-            where,
-            next_step="keep one of the two",
+            f'the study file has "{axis.name}" beside that in variants', where, next_step="keep one of the two"
         )
     return varied
 
@@ -263,8 +261,7 @@ def _place(study: Study, index: int) -> str:
     """Where the case of a task stands, "" without cases."""
     found = np.unravel_index(index, study.shape)
     return next(
-        (axis.levels[int(k)].where for axis, k in zip(study.axes, found, strict=False) if axis.name == CASE),
-        "",
+        (axis.levels[int(k)].where for axis, k in zip(study.axes, found, strict=False) if axis.name == CASE), ""
     )
 
 

@@ -155,13 +155,7 @@ class _Session:
     """One go at the tasks that are not done."""
 
     def __init__(
-        self,
-        study: Study,
-        out: Path,
-        found: Manifest,
-        telling: Telling | None,
-        leave: frozenset[str],
-        told: list[str],
+        self, study: Study, out: Path, found: Manifest, telling: Telling | None, leave: frozenset[str], told: list[str]
     ) -> None:
         self.study, self.out, self.manifest, self.telling, self.warnings = study, out, found, telling, told
         self.started = time.monotonic()
@@ -175,14 +169,7 @@ class _Session:
 
     def go(self, runner: Runner, workers: int, should_stop: Callable[[], bool]) -> None:
         self._tell(True)
-        runner(
-            self._tasks(),
-            self.out,
-            min(workers, len(self.todo)),
-            self._on_done,
-            self._on_progress,
-            should_stop,
-        )
+        runner(self._tasks(), self.out, min(workers, len(self.todo)), self._on_done, self._on_progress, should_stop)
 
     def _tasks(self) -> Iterator[Task]:
         for index in self.todo:
@@ -242,10 +229,7 @@ class _Session:
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:
     """Whole, but not forced to disk: it tells of now only, and must not hold up a study on a full disk."""
-    with (
-        contextlib.suppress(atomic_files.WriteFailed),
-        atomic_files.replacing(path, on_disk=False) as temporary,
-    ):
+    with contextlib.suppress(atomic_files.WriteFailed), atomic_files.replacing(path, on_disk=False) as temporary:
         temporary.write_text(json.dumps(told))
 
 

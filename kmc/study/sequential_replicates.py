@@ -52,9 +52,7 @@ def read_replicates(document: Mapping) -> tuple[int, Growth | None]:
         raise UserError("until does not name one metric", given.where("until"), next_step=_EXAMPLE)
     if not 2 <= least <= most:
         raise UserError(
-            f"replicates go from {least} to {most}",
-            where,
-            next_step="begin with two at least, and end with no fewer",
+            f"replicates go from {least} to {most}", where, next_step="begin with two at least, and end with no fewer"
         )
     ((metric, width),) = until.items()
     return least, Growth(least, most, _tightness(until.where(metric))(metric, width, until.where(metric)))

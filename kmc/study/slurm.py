@@ -52,15 +52,7 @@ def write_script(study: Study, out: Path, path: Path) -> Path:
     the one that counts the tasks stay. Raises UserError for such below it.
     """
     block = -(-study.count // _ELEMENTS)
-    command = [
-        sys.executable,
-        "-m",
-        "kmc",
-        "study",
-        str(Path(study.path).resolve()),
-        "--out",
-        str(out.resolve()),
-    ]
+    command = [sys.executable, "-m", "kmc", "study", str(Path(study.path).resolve()), "--out", str(out.resolve())]
     for text in study.sets:
         command += ["--set", text]
     text = _SCRIPT.format(

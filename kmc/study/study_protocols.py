@@ -76,9 +76,7 @@ class Programs:
         if self.changed:
             name, place = self.changed[0]
             raise UserError(
-                f"{name} varies protocol:, and the file has protocols:",
-                place,
-                next_step="keep one of the two ways",
+                f"{name} varies protocol:, and the file has protocols:", place, next_step="keep one of the two ways"
             )
 
     def _changed(self, levels: dict[str, Level]) -> Any:
@@ -92,9 +90,7 @@ class Programs:
             level, parts = levels[name], name.split(".")
             if name in axes and _has(whole, parts):
                 raise UserError(
-                    f'the study file has "{name}" beside that in variants',
-                    level.where,
-                    next_step="keep one of the two",
+                    f'the study file has "{name}" beside that in variants', level.where, next_step="keep one of the two"
                 )
             put(whole, parts, level.given, level.where)
         return whole["protocol"]
@@ -104,9 +100,7 @@ def refuse_both(document: Mapping, key: str, other: str) -> None:
     """UserError for what a study file has twice."""
     if document.get(key) is not None:
         raise UserError(
-            f'the study file has "{key}" beside that in {other}',
-            document.where(key),
-            next_step="keep one of the two",
+            f'the study file has "{key}" beside that in {other}', document.where(key), next_step="keep one of the two"
         )
 
 

@@ -90,12 +90,7 @@ def _at_once(run: RunFile, out: Path, progress: Progress | None, should_stop: Ca
 
 
 def _patiently(
-    run: RunFile,
-    out: Path,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-    begun: Any,
-    spent_s: float,
+    run: RunFile, out: Path, progress: Progress | None, should_stop: Callable[[], bool], begun: Any, spent_s: float
 ) -> Outcome:
     """Run in the task's own folder. One that is busy is waited for, one that is damaged is begun again."""
     work, end, again = out / "work" / run.name, time.monotonic() + _PATIENCE_S, True

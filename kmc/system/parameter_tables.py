@@ -19,7 +19,8 @@ ORGANIC_REGION = int(Region.ORGANIC)
 #: Numbers of the metal's card that mechanisms of electron transfer read: fields of MODEL by their own names.
 TRANSFER_KEYS = tuple(key for key in FAMILIES["metal"] if key.endswith("_transfer_barrier"))
 
-#: One stack's tables as a record (a pointer to the kernels); regions index the tables. eV, 1/s, nm.
+#: One stack's tables as one record (a pointer to the kernels), a field for each number of the rate laws; regions
+#: index the tables. eV, 1/s, nm.
 MODEL = np.dtype(
     [
         ("ion_energy", "f8", REGIONS),  # energy of an ion; an isolated silver atom is 0
@@ -46,10 +47,7 @@ MODEL = np.dtype(
         ("exchange", "f8"),  # barrier of vacancy exchange at the silver electrode; NO_HOP: none
         ("exchange_energy", "f8"),
         ("explicit_vacancies", "i8"),
-        (
-            "flight",
-            "i8",
-        ),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
+        ("flight", "i8"),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
         ("slice", "f8"),  # s that an ion hops by itself, all else at rest; 0: hop by hop
         ("stroll", "f8"),  # s that an atom flies from site to site by itself; 0: flight by flight
         *((key, "f8") for key in TRANSFER_KEYS),  # intrinsic barriers, eV; NO_HOP: none

@@ -64,10 +64,7 @@ ENTITY = np.dtype(
         ("ahead", "u1"),
         ("free", "i4"),
         ("waiting", "i4"),  # columns of their own: stacks of free slots and of touched entities
-        (
-            "returns",
-            "f8",
-        ),  # least chance that its ion comes back, which its rate leaves out; 64 bytes: one line
+        ("returns", "f8"),  # least chance that its ion comes back, which its rate leaves out; 64 bytes: one line
     ]
 )
 GROUP = np.dtype(
@@ -77,6 +74,7 @@ GROUP = np.dtype(
         ("bound", "f8"),  # 1/s, at least every member's total
     ]
 )
+#: Clock, sums and counts of a window, 31 numbers in one row: a checkpoint writes them as one array.
 RUN = np.dtype(
     [
         (name, "f8")
@@ -171,7 +169,10 @@ class Grid(NamedTuple):
 
 
 class State(NamedTuple):
-    """Arrays that the kernels mutate. Shapes: N sites, E entities (capacity), G groups."""
+    """Arrays that the kernels mutate. Shapes: N sites, E entities (capacity), G groups.
+
+    One record of 22 fields, since every event needs most of them and numba passes a tuple at no cost.
+    """
 
     sites: np.ndarray  # SITE [N]
     entities: np.ndarray  # ENTITY [E]

@@ -8,15 +8,7 @@ from kmc.core.jit_cache import njit
 from kmc.solvers.tridiagonal import solve_tridiagonal
 from kmc.system.state import COUNTER_METAL, ELECTRODE_METAL, METAL
 from kmc.transport.clusters import FLOATING, PLATED, neighbour
-from kmc.transport.minimum_cut import (
-    ABOVE,
-    ANODE_END,
-    CATHODE_END,
-    NONE,
-    augment_through,
-    cuts_crossed,
-    side_beyond,
-)
+from kmc.transport.minimum_cut import ABOVE, ANODE_END, CATHODE_END, NONE, augment_through, cuts_crossed, side_beyond
 from kmc.transport.nearest_metal import electrode_link, nearest_on_electrode, plane_starts
 
 

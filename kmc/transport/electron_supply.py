@@ -91,10 +91,7 @@ class Supply:
         label, changed = self.network.label[film], []
         if sheet_voltage != self.sheet_voltage:
             moved = np.flatnonzero(self.carriers)
-            self.fixed["space_potential"][0], self.sheet_voltage = (
-                sheet_voltage * self.carriers,
-                sheet_voltage,
-            )
+            self.fixed["space_potential"][0], self.sheet_voltage = (sheet_voltage * self.carriers, sheet_voltage)
             self.sources["space_potential"][0][moved] = self.fixed["space_potential"][0][moved]
             changed.append(moved)
         for side, joined in enumerate(((label < FLOATING) & (label != ANODE), label == ANODE)):

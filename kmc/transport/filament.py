@@ -62,10 +62,7 @@ class Path:
         if other.conductance <= LEAST_BESIDE * self.conductance:
             return self
         return Path(
-            self.conductance + other.conductance,
-            self.bridged,
-            self.gap_nm,
-            lambda: self.heat.in_parallel(other.heat),
+            self.conductance + other.conductance, self.bridged, self.gap_nm, lambda: self.heat.in_parallel(other.heat)
         )
 
 

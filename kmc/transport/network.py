@@ -183,10 +183,7 @@ class Network:
         anode_stump = atoms[(own == ck.ANODE) & (atoms // plane < self.lowest_anode)]
         cathode_stump = atoms[own == ck.CATHODE]
         foot = self.silver.cathode_height.ravel()[cathode_stump % plane] == cathode_stump // plane - 1
-        below, cathode_stump = (
-            cathode_stump[foot] - plane,
-            cathode_stump[foot | (cathode_stump >= self.film_floor)],
-        )
+        below, cathode_stump = (cathode_stump[foot] - plane, cathode_stump[foot | (cathode_stump >= self.film_floor)])
         ohms = [np.full(len(below), self._column_resistance() / max(len(below), 1))]
         for stump in (cathode_stump, anode_stump):
             z = stump // plane

@@ -104,11 +104,7 @@ def test_a_card_does_not_change() -> None:
     card = cards.load_card("ogb")
     with pytest.raises(Exception, match="frozen"):
         card.name = "x"
-    for change in (
-        lambda: card.values.update(gap=1),
-        lambda: card.values.pop("gap"),
-        lambda: card.values.clear(),
-    ):
+    for change in (lambda: card.values.update(gap=1), lambda: card.values.pop("gap"), lambda: card.values.clear()):
         with pytest.raises(TypeError):
             change()
     with pytest.raises(TypeError):
@@ -142,11 +138,7 @@ def test_the_hash_is_of_numbers_not_of_prose(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     text = "\n".join(
-        [
-            "# prose",
-            "name: one",
-            *reversed(whole_ligand(gap=f"{{value: 51.5, unit: angstrom, {GUESS}}}").splitlines()),
-        ]
+        ["# prose", "name: one", *reversed(whole_ligand(gap=f"{{value: 51.5, unit: angstrom, {GUESS}}}").splitlines())]
     )
     assert cards.load_card(write(other, "two", text)).hash == plain.hash
     changed = cards.load_card(

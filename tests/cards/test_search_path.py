@@ -14,7 +14,7 @@ from kmc.inputs import run_file
 from kmc.io import dataset, final_state, netcdf
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.export import model_files
-from kmc_analysis.compact.export.circuits import subcircuit
+from kmc_analysis.compact.export.spice_netlists import subcircuit
 from kmc_analysis.compact.export.veriloga import veriloga
 from kmc_analysis.compact.fitting import model_comparison
 from kmc_analysis.metrics import trace_columns

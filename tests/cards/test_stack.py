@@ -86,11 +86,7 @@ def test_geometry_as_published(
 
 def test_devices_without_crystals() -> None:
     """PEDOT:PSS with pTPD, PEDOT:PSS alone, and the film without ligand."""
-    both, alone, film = (
-        load_stack("interlayers_only"),
-        load_stack("pedot_only"),
-        load_stack("thin_film_100nm"),
-    )
+    both, alone, film = (load_stack("interlayers_only"), load_stack("pedot_only"), load_stack("thin_film_100nm"))
     assert both.active is None
     assert both.organic is not None
     assert both.organic.card.name == "ptpd"
@@ -255,9 +251,7 @@ def test_crevices_need_a_layer_to_be_in(tmp_path: Path) -> None:
 def test_a_new_ligand_is_one_file_and_no_code(tmp_path: Path) -> None:
     """A user's stack beside the user's ligand, by name, from any working directory."""
     write(
-        tmp_path,
-        "stearyl",
-        f"extends: ogb\ndescription: saturated\ngap_barrier: {{value: 0.43, unit: eV, {GUESS}}}\n",
+        tmp_path, "stearyl", f"extends: ogb\ndescription: saturated\ngap_barrier: {{value: 0.43, unit: eV, {GUESS}}}\n"
     )
     path = write(tmp_path, "mine", "extends: ogb_20nm\nligand: stearyl\n")
     stack = load_stack(path)

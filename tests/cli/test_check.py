@@ -211,14 +211,7 @@ def valid(value: Any, rule: dict[str, Any], root: dict[str, Any]) -> bool:
     """Whether `value` obeys a JSON schema, as far as ours go (no library for it is needed)."""
     if "$ref" in rule:
         return valid(value, root["$defs"][rule["$ref"].rpartition("/")[2]], root)
-    kinds = {
-        "object": dict,
-        "array": list,
-        "string": str,
-        "number": (int, float),
-        "boolean": bool,
-        "integer": int,
-    }
+    kinds = {"object": dict, "array": list, "string": str, "number": (int, float), "boolean": bool, "integer": int}
     named = rule.get("type", [])
     named = [named] if isinstance(named, str) else named
     if named and not any(value is None if kind == "null" else isinstance(value, kinds[kind]) for kind in named):
@@ -459,10 +452,7 @@ def test_check_refuses_a_window_that_no_run_builds(more: str, tmp_path: Path) ->
     [
         ("settings: {windows: 100}\n", "100 windows of"),
         ("settings: {vacancies: explicit, spacing_factor: 1.0}\n", "spacing_factor is 1"),
-        (
-            "settings: {vacancies: explicit}\nchoices: {active.vacancy_site_limit: 2}\n",
-            "vacancy_site_limit is 2",
-        ),
+        ("settings: {vacancies: explicit}\nchoices: {active.vacancy_site_limit: 2}\n", "vacancy_site_limit is 2"),
     ],
 )
 def test_check_refuses_what_no_run_builds(more: str, says: str, tmp_path: Path) -> None:

@@ -93,11 +93,7 @@ def test_help_is_fast(repository: Path) -> None:
     for _ in range(4):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [sys.executable, "-m", "kmc", "--help"],
-            cwd=repository,
-            check=True,
-            capture_output=True,
-            timeout=60,
+            [sys.executable, "-m", "kmc", "--help"], cwd=repository, check=True, capture_output=True, timeout=60
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
@@ -187,11 +183,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_two(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    argv: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    words: str,
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """Exit code 2, one message with the nearest name, nothing written."""
     monkeypatch.chdir(tmp_path)
@@ -444,17 +436,7 @@ def test_resume_remembers_seed_and_changes(
         patch.setattr(fake_simulation.Simulation, "_call", stopping_after(20))
         assert (
             app.main(
-                [
-                    "run",
-                    str(run_file),
-                    "--seed",
-                    "7",
-                    "--out",
-                    str(out),
-                    "--quiet",
-                    "--set",
-                    "settings.window=30 nm",
-                ]
+                ["run", str(run_file), "--seed", "7", "--out", str(out), "--quiet", "--set", "settings.window=30 nm"]
             )
             == 3
         )
@@ -647,11 +629,7 @@ class Gone(io.StringIO):
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_lost_listener_stops_no_run(
-    run_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    number: int,
-    terminal: bool,
+    run_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, terminal: bool
 ) -> None:
     """A reader of the progress that ended, or a terminal that was closed: the dataset is whole."""
     monkeypatch.setattr("kmc.core.progress._LINE_EVERY_S", 0.0)
@@ -1197,11 +1175,7 @@ def test_ctrl_c_that_meets_a_callback_is_not_lost() -> None:
     """Python ignores what a callback raises, and imports have some. Negative control: without the hook."""
     for arguments, told in ((["hook"], "kept"), ([], "lost")):
         done = subprocess.run(
-            [sys.executable, "-c", CALLBACK, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
+            [sys.executable, "-c", CALLBACK, *arguments], capture_output=True, text=True, timeout=60, check=True
         )
         assert done.stdout.strip() == told
         assert ("KeyboardInterrupt" in done.stderr) == (told == "lost")

@@ -138,11 +138,7 @@ def test_the_picture_is_drawn_where_it_was_asked(run_file: Path, capsys: pytest.
     ],
 )
 def test_mistakes_get_one_line(
-    words: list[str],
-    says: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And write nothing."""
     monkeypatch.chdir(tmp_path)

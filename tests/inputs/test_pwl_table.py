@@ -36,10 +36,7 @@ def written(tmp_path: Path, text: str, name: str = "mine.csv") -> Path:
             "of an instrument",
             TABLE.replace("time_s", "Time (s)").replace("voltage_source_V", "Bias (V)").replace(",", "\t"),
         ),
-        (
-            "beside a monitor",
-            "time_s,Voltage (V),voltage_source_V,T_s\n1.0,9,0,7\n1.002,9,0.8,7\n1.004,9,-0.1,7\n",
-        ),
+        ("beside a monitor", "time_s,Voltage (V),voltage_source_V,T_s\n1.0,9,0,7\n1.002,9,0.8,7\n1.004,9,-0.1,7\n"),
         ("with a mark of order", "\ufeff" + TABLE),
     ],
 )

@@ -98,11 +98,7 @@ initial: before.nc
     )
     assert run.device.ligand is not None
     assert run.device.ligand.name == "ddab"
-    assert run.choices == {
-        "ligand": "ddab",
-        "electrode.bond_energy": "0.31 eV",
-        "device.series_resistance": "10 ohm",
-    }
+    assert run.choices == {"ligand": "ddab", "electrode.bond_energy": "0.31 eV", "device.series_resistance": "10 ohm"}
     assert run.device.value("electrode.bond_energy") == pytest.approx(0.31)
     assert (run.seed, run.settings.window, run.settings.windows) == (9, 12.0, 4)
     assert run.snapshots == {"every": 1e-3}
@@ -218,13 +214,7 @@ def test_a_set_does_not_replace_another(tmp_path: Path) -> None:
     assert run.choices == {"electrode.bond_energy": "0.3 eV", "electrode": "au"}
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        "{electrode: {bond_energy: 0.31 eV}}",
-        "{electrode.bond_energy: 0.31 eV}",
-    ],
-)
+@pytest.mark.parametrize("choices", ["{electrode: {bond_energy: 0.31 eV}}", "{electrode.bond_energy: 0.31 eV}"])
 def test_a_choice_in_a_mapping_is_one_with_a_dot(tmp_path: Path, choices: str) -> None:
     """A card that --set chooses leaves the file's number on it, however the file has it."""
     path = write(tmp_path, RUN + f"choices: {choices}\n")

@@ -168,11 +168,7 @@ def test_a_folder_of_many_runs_names_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("a.csv", "is no dataset; give a .nc file"),
-        ("a.yaml", "says what to run and holds no results"),
-    ],
+    ("name", "says"), [("a.csv", "is no dataset; give a .nc file"), ("a.yaml", "says what to run and holds no results")]
 )
 def test_what_is_no_dataset_is_not_called_damaged(tmp_path: Path, name: str, says: str) -> None:
     """It has neither the name nor the first bytes of one. Negative control: one without the name opens."""
@@ -240,12 +236,7 @@ def test_the_schema_is_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "unknown", "missing"),
-    [
-        ("1.0", True, False),
-        ("1.1", True, False),
-        ("1.2", True, True),
-        ("1.10", False, True),
-    ],
+    [("1.0", True, False), ("1.1", True, False), ("1.2", True, True), ("1.10", False, True)],
 )
 def test_a_second_number_is_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, unknown: bool, missing: bool

@@ -288,19 +288,13 @@ def test_a_fault_of_the_program_is_not_the_disks(tmp_path: Path, error: Exceptio
 
 def test_what_the_system_says_is_told(tmp_path: Path) -> None:
     """netCDF says "permission denied" of a folder that is not there; the system knows better."""
-    with (
-        pytest.raises(atomic_files.NoPlace, match="no such file"),
-        atomic_files.explained(tmp_path / "none" / "x.nc"),
-    ):
+    with pytest.raises(atomic_files.NoPlace, match="no such file"), atomic_files.explained(tmp_path / "none" / "x.nc"):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def test_netcdfs_own_errors_have_its_words(tmp_path: Path) -> None:
     """Their numbers are below zero, and none of the system's."""
-    with (
-        pytest.raises(atomic_files.WriteFailed, match="netcdf: hdf error"),
-        atomic_files.explained(tmp_path / "x"),
-    ):
+    with pytest.raises(atomic_files.WriteFailed, match="netcdf: hdf error"), atomic_files.explained(tmp_path / "x"):
         raise OSError(-101, "NetCDF: HDF error")
 
 
@@ -359,8 +353,7 @@ def filled(out: Path, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "other"),
-    [(command, other) for command in COMMANDS for other in (*OWN, "notes") if command != other],
+    ("command", "other"), [(command, other) for command in COMMANDS for other in (*OWN, "notes") if command != other]
 )
 def test_a_foreign_folder_is_refused(top: Path, refused: Refused, command: str, other: str) -> None:
     """By every command, whatever it holds: notes, or the output of another command."""

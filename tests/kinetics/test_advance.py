@@ -16,8 +16,8 @@ from small_device import SHAPE, Window, live, problems, run, tally, window
 from kmc.core.jit_cache import njit
 from kmc.core.source_files import kernel_sources
 from kmc.kinetics import advance
-from kmc.kinetics.bookkeeping import drop_entity
-from kmc.kinetics.transitions import apply_vacancy, hop_ion, remove_charge
+from kmc.kinetics.entity_records import drop_entity
+from kmc.kinetics.event_changes import apply_vacancy, hop_ion, remove_charge
 from kmc.system.neighbours import exchange_cell, exchange_electrode, neighbour
 from kmc.system.prefetch import prefetch
 from kmc.system.state import ELECTRODE_METAL, KIND_ION, KIND_VACANCY, State, allocate, grow

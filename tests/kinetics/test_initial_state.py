@@ -14,8 +14,8 @@ from kmc.core.random_streams import stream
 from kmc.geometry.builder import build
 from kmc.geometry.lattice import Region
 from kmc.kinetics import advance
+from kmc.kinetics.event_changes import add_charge, apply
 from kmc.kinetics.initial_state import draw_vacancies
-from kmc.kinetics.transitions import add_charge, apply
 from kmc.simulation import state_dict
 from kmc.system.neighbours import neighbour
 from kmc.system.state import KIND_METAL, KIND_VACANCY

@@ -7,7 +7,7 @@ import pytest
 from small_device import SHAPE, Window, problems, run, table, window
 
 from kmc.kinetics import advance
-from kmc.kinetics.bookkeeping import drop_entity
+from kmc.kinetics.entity_records import drop_entity
 from kmc.system.parameter_tables import NO_HOP, PAIR_REACH
 from kmc.system.state import EMPTY, KIND_ION, KIND_METAL, KIND_VACANCY, OWN
 

@@ -16,8 +16,9 @@ from kmc.geometry.builder import spacing_nm
 from kmc.geometry.lattice import OPEN, TIGHT, Region
 from kmc.inputs.settings import Settings
 from kmc.kinetics import advance
-from kmc.kinetics.event_rates import metal_rates, redox
+from kmc.kinetics.event_rates import metal_rates
 from kmc.kinetics.process_table import process_table
+from kmc.kinetics.redox_rates import redox
 from kmc.system.neighbours import neighbour
 from kmc.system.parameter_tables import build_model
 from kmc.system.state import FIELD, KIND_METAL, METAL, Grid, State, allocate

@@ -12,7 +12,7 @@ import kmc
 from kmc.geometry import percolation
 from kmc.geometry.lattice import ACTIVE
 from kmc.kinetics import advance
-from kmc.kinetics.transitions import add_charge, remove_charge
+from kmc.kinetics.event_changes import add_charge, remove_charge
 from kmc.simulation.simulation import Simulation
 from kmc.simulation.window import Device
 from kmc.system.state import KIND_ION, KIND_METAL

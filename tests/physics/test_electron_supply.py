@@ -13,8 +13,8 @@ from kmc.electrostatics.local_updates import MOST
 from kmc.geometry.lattice import Region
 from kmc.inputs.protocol import Protocol
 from kmc.inputs.settings import Settings
-from kmc.kinetics.event_rates import redox
 from kmc.kinetics.metal_changes import add_metal
+from kmc.kinetics.redox_rates import redox
 from kmc.simulation.simulation import SLICES_A_STEP, Simulation
 from kmc.simulation.state_dict import device_state, restore_device
 from kmc.simulation.window import Device

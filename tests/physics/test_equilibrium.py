@@ -15,7 +15,7 @@ from kmc.core.units import K_B
 from kmc.geometry.lattice import ACTIVE, Region
 from kmc.inputs.settings import Settings
 from kmc.kinetics import advance
-from kmc.kinetics.transitions import add_charge
+from kmc.kinetics.event_changes import add_charge
 from kmc.system.parameter_tables import NO_HOP, build_model
 from kmc.system.state import FIELD, ION, KIND_ION, KIND_VACANCY, METAL, Grid, allocate
 

@@ -29,10 +29,7 @@ STACKS = ["ogb_20nm", "thin_film_100nm", "pedot_only"]
 STRUCTURAL = {"active", "ligand", "device"}
 SETTINGS = kmc.Settings()
 # What a lattice is built of goes into small ones as well.
-SMALL = {
-    "ogb_20nm": {"crystal_size": "6 nm", "thickness": "14 nm"},
-    "thin_film_100nm": {"thickness": "14 nm"},
-}
+SMALL = {"ogb_20nm": {"crystal_size": "6 nm", "thickness": "14 nm"}, "thin_film_100nm": {"thickness": "14 nm"}}
 # Read where a window is put together (kmc.simulation.window, kmc.thermal.temperature): too costly to build
 # for each number.
 DEVICE = {

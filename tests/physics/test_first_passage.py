@@ -10,16 +10,9 @@ from small_device import Window, answering, table, window
 from small_stacks import device
 
 from kmc.kinetics import advance
-from kmc.kinetics.bookkeeping import drop_entity
-from kmc.kinetics.first_passage import (
-    BACK,
-    TOTAL,
-    flight,
-    forget,
-    relax_colour,
-    tabulate,
-)
-from kmc.kinetics.transitions import apply
+from kmc.kinetics.entity_records import drop_entity
+from kmc.kinetics.event_changes import apply
+from kmc.kinetics.first_passage import BACK, TOTAL, flight, forget, relax_colour, tabulate
 from kmc.system.neighbours import decode, neighbour
 from kmc.system.parameter_tables import NO_HOP
 from kmc.system.state import (

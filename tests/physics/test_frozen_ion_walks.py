@@ -15,9 +15,9 @@ from kmc.core.units import K_B
 from kmc.geometry.lattice import Region
 from kmc.ions.pair_energies import feels_any, gather
 from kmc.kinetics import advance
-from kmc.kinetics.bookkeeping import drop_entity
+from kmc.kinetics.entity_records import drop_entity
+from kmc.kinetics.event_changes import add_charge, remove_charge
 from kmc.kinetics.event_rates import entity_rates
-from kmc.kinetics.transitions import add_charge, remove_charge
 from kmc.system.neighbours import neighbour
 from kmc.system.parameter_tables import NO_HOP, REGIONS
 from kmc.system.state import (

@@ -171,11 +171,7 @@ def test_a_film_of_crystals_conducts_as_measured_ones_do() -> None:
     """
     ogb, ddab, without = (
         film_conductivity(name, boundary)
-        for name, boundary in (
-            ("ogb_20nm", "50 MW/m2/K"),
-            ("ddab_20nm", "50 MW/m2/K"),
-            ("ogb_20nm", "1e5 MW/m2/K"),
-        )
+        for name, boundary in (("ogb_20nm", "50 MW/m2/K"), ("ddab_20nm", "50 MW/m2/K"), ("ogb_20nm", "1e5 MW/m2/K"))
     )
     assert 0.117 < ogb < 0.176
     assert ogb < ddab < 0.3

@@ -11,11 +11,11 @@ from small_stacks import LAYERED, STACKS, device, free, loaded, put_silver, redu
 
 from kmc.core.units import K_B
 from kmc.electrostatics import local_updates
-from kmc.electrostatics.boxes import box_of
+from kmc.electrostatics.site_boxes import box_of
 from kmc.geometry.lattice import OPEN, TIGHT, Region
 from kmc.kinetics import advance
-from kmc.kinetics.event_rates import redox
 from kmc.kinetics.metal_changes import add_metal, note_change, remove_metal
+from kmc.kinetics.redox_rates import redox
 from kmc.simulation.window import Device
 from kmc.system.state import METAL
 

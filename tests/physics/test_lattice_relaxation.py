@@ -51,11 +51,7 @@ def inside(shape: tuple[int, int, int], box: tuple[int, ...], sites: np.ndarray)
 
 
 def missing(
-    shape: tuple[int, int, int],
-    sites: np.ndarray,
-    face: np.ndarray,
-    potential: np.ndarray,
-    source: np.ndarray,
+    shape: tuple[int, int, int], sites: np.ndarray, face: np.ndarray, potential: np.ndarray, source: np.ndarray
 ) -> np.ndarray:
     """By how much each potential differs from what its neighbours and its charge ask for, V [z, y, x]."""
     kind = np.where(sites["cation"] >= METAL, METAL_FACE, sites["region"]).reshape(shape)

@@ -10,9 +10,9 @@ from small_stacks import put_silver, seam
 
 from kmc.cards.stack import load_stack
 from kmc.core.random_streams import stream
-from kmc.electrostatics.boxes import around, box_of, cover, shortest, volume
 from kmc.electrostatics.local_updates import SEEN, Box, join
 from kmc.electrostatics.potential import SHARPEN_OMEGA, SHARPEN_REACH, SHARPEN_SWEEPS, TANGENT
+from kmc.electrostatics.site_boxes import around, box_of, cover, shortest, volume
 from kmc.geometry.builder import build
 from kmc.inputs.settings import Settings
 from kmc.simulation.window import Device

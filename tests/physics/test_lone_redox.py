@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_stacks import LAYERED, device, put_silver, window_of
 
-from kmc.kinetics.event_rates import redox
+from kmc.kinetics.redox_rates import redox
 from kmc.simulation.window import Device
 from kmc.system.neighbours import bonds_at, neighbour
 from kmc.system.state import METAL

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_stacks import device, free, put_silver, seam, window_of
 
-from kmc.electrostatics.boxes import box_of
+from kmc.electrostatics.site_boxes import box_of
 from kmc.geometry.lattice import OPEN
 from kmc.kinetics.metal_changes import add_metal, remove_metal
 from kmc.simulation.window import Device

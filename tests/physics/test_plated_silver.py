@@ -7,8 +7,8 @@ import pytest
 from small_stacks import LAYERED, device, put_silver, reduced
 
 from kmc.electrostatics import local_updates
-from kmc.electrostatics.boxes import box_of
 from kmc.electrostatics.potential import Potential
+from kmc.electrostatics.site_boxes import box_of
 from kmc.kinetics import advance
 from kmc.kinetics.metal_changes import add_metal, remove_metal
 from kmc.simulation.state_dict import device_state, restore_device

@@ -13,13 +13,13 @@ from small_stacks import LAYERED, STACKS, device, put_silver, reduced, seam, set
 from kmc.cards.stack import Stack, load_stack
 from kmc.core.errors import UserError
 from kmc.core.units import EPS0
-from kmc.electrostatics.boxes import box_of
 from kmc.electrostatics.potential import Potential
+from kmc.electrostatics.site_boxes import box_of
 from kmc.geometry.lattice import Lattice, Region
 from kmc.ions.vacancy_density import explicit_charge, vacancy_cells
 from kmc.kinetics import advance
+from kmc.kinetics.event_changes import add_charge
 from kmc.kinetics.initial_state import populate
-from kmc.kinetics.transitions import add_charge
 from kmc.simulation.state_dict import device_state, restore_device
 from kmc.simulation.window import Device
 from kmc.system.neighbours import RETURNS, neighbour, opened
@@ -430,8 +430,7 @@ def energy_of_two(d: Device, distances: np.ndarray, offset: int) -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
 @pytest.mark.parametrize(
-    ("name", "inside"),
-    [("thin_film_100nm", Region.CORE), ("ogb_20nm", Region.CORE), ("ogb_20nm", Region.GAP)],
+    ("name", "inside"), [("thin_film_100nm", Region.CORE), ("ogb_20nm", Region.CORE), ("ogb_20nm", Region.GAP)]
 )
 def test_two_ions_repel_as_a_direct_solve_says(name: str, inside: int, factor: int) -> None:
     """In a film, in crystals and between their chains, on each mesh: energies against those at 12 sites, mean

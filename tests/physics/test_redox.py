@@ -13,7 +13,7 @@ from kmc.geometry.builder import spacing_nm
 from kmc.geometry.lattice import OPEN, Region
 from kmc.inputs.settings import Settings
 from kmc.kinetics import advance
-from kmc.kinetics.event_rates import redox
+from kmc.kinetics.redox_rates import redox
 from kmc.system.neighbours import neighbour
 from kmc.system.parameter_tables import build_model
 from kmc.system.state import FIELD, KIND_METAL, Grid, State, allocate

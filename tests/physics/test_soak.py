@@ -22,7 +22,7 @@ from test_stack_runs import census, stale
 
 from kmc.benchmarks.small_device import small
 from kmc.inputs.protocol import Protocol
-from kmc.kinetics.bookkeeping import drop_entity
+from kmc.kinetics.entity_records import drop_entity
 from kmc.simulation.simulation import Simulation
 from kmc.system.state import KIND_METAL
 

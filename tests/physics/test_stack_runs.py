@@ -17,7 +17,7 @@ import kmc
 from kmc.core.errors import UserError
 from kmc.geometry.lattice import Region
 from kmc.kinetics import advance
-from kmc.kinetics.bookkeeping import drop_entity
+from kmc.kinetics.entity_records import drop_entity
 from kmc.kinetics.metal_changes import add_metal, remove_metal
 from kmc.simulation.simulation import Simulation
 from kmc.simulation.update_schedule import DENSITY_MEMORY_S

@@ -270,9 +270,7 @@ def test_short_times_have_their_unit(tmp_path: Path, drawn: list[Axes]) -> None:
     """Microseconds are not 0.000025 s: such labels lie on each other."""
     short = measurements(tmp_path, ["short"], CSV.replace("0.00", "0.00000"))
     overlay.draw(
-        [*short, *measurements(tmp_path, ["shorter"], CSV.replace("0.00", "0.000000"))],
-        tmp_path / "a.png",
-        "time",
+        [*short, *measurements(tmp_path, ["shorter"], CSV.replace("0.00", "0.000000"))], tmp_path / "a.png", "time"
     )
     for axes in drawn:
         assert axes.get_xlabel() == "time (µs)"

@@ -17,7 +17,7 @@ from kmc.core.output_paths import PICTURE
 from kmc.inputs.protocol import Protocol
 from kmc.io import dataset
 from kmc.io.variables import TRACES
-from kmc.plotting import current_limits, trace_plots
+from kmc.plotting import limit_lines, trace_plots
 from kmc.plotting.sweep_sections import passages
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -266,14 +266,11 @@ def test_a_limit_is_drawn_where_it_holds() -> None:
     assert line.get_segments()[0][:, 0] == pytest.approx([1.0, 31.0])  # ms
     loop = (limited + Protocol.sweep("-0.6 V", rate="100 V/s", step="50 mV", compliance="1 mA")).repeated(2)
     turns = fake_simulation.simulate(load_stack("ogb_20nm"), loop, seed=3)
-    spans = current_limits.of_voltage(turns, turns["voltage_source"].values, [])
+    spans = limit_lines.of_voltage(turns, turns["voltage_source"].values, [])
     assert spans == {1e-6: [(0.0, 1.5)], 1e-3: [(pytest.approx(-0.6), 0.0)]}
     begun = turns.isel(time=slice(0, 10))  # nothing was under the second limit yet
-    assert current_limits.of_time(begun, 1.0) == {1e-6: []}
-    assert set(current_limits.of_time(turns.isel(time=slice(30, None)), 1.0)) == {
-        1e-6,
-        1e-3,
-    }  # no protocol's samples
+    assert limit_lines.of_time(begun, 1.0) == {1e-6: []}
+    assert set(limit_lines.of_time(turns.isel(time=slice(30, None)), 1.0)) == {1e-6, 1e-3}  # no protocol's samples
 
 
 @pytest.mark.parametrize(("limit", "drawn"), [("10 uA", True), ("1 mA", False)])

@@ -59,11 +59,7 @@ def snippets(text: str) -> list[Snippet]:
     """The runnable snippets of a page, in order."""
     return [
         Snippet(
-            text.count("\n", 0, found.start()) + 1,
-            bool(found["slow"]),
-            found["language"],
-            found["text"],
-            found["file"],
+            text.count("\n", 0, found.start()) + 1, bool(found["slow"]), found["language"], found["text"], found["file"]
         )
         for found in _FENCE.finditer(text)
     ]

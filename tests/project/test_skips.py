@@ -27,13 +27,7 @@ def test_skips_fail_in_ci(kind: str, ci: str, code: int, tmp_path: Path, reposit
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "CI": ci},
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
+        command, cwd=tmp_path, env={**os.environ, "CI": ci}, text=True, capture_output=True, timeout=120, check=False
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert ("count as failures here" in done.stdout) == (code == 1)

@@ -194,11 +194,7 @@ NASTY: dict[str, tuple[dict[str, str | bytes], list[str], str]] = {
         ["run", "run.yaml"],
         "run.yaml:3: compliance in sweep",
     ),
-    "unknown key": (
-        {"run.yaml": GOOD_RUN + "sed: 3\n"},
-        ["run", "run.yaml"],
-        'run.yaml:5: unknown key "sed"',
-    ),
+    "unknown key": ({"run.yaml": GOOD_RUN + "sed: 3\n"}, ["run", "run.yaml"], 'run.yaml:5: unknown key "sed"'),
     "alias bomb": ({"run.yaml": LIGAND, "card.yaml": BOMB}, ["run", "run.yaml"], "card.yaml:2: anchors"),
     "circle": (
         {"run.yaml": LIGAND, "card.yaml": "extends: card.yaml\n"},

@@ -55,8 +55,7 @@ def test_a_foreign_netcdf_is_no_run(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("stack", None), ("stack", {"name": "x"}), ("protocol", None), ("seed", "one"), ("settings", 3)],
+    ("key", "value"), [("stack", None), ("stack", {"name": "x"}), ("protocol", None), ("seed", "one"), ("settings", 3)]
 )
 def test_a_dataset_whose_run_lacks_what_is_read_is_refused(
     key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -169,11 +168,7 @@ def test_what_rests_on_nothing_is_not_cited(tmp_path: Path, capsys: pytest.Captu
     ],
 )
 def test_options_that_say_nothing_are_refused(
-    given: list[str],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    given: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And nothing is written."""
     monkeypatch.chdir(tmp_path)
@@ -186,11 +181,7 @@ def test_an_output_without_room_is_told() -> None:
     """One line and exit code 3, no traceback."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "kmc", "schema"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
+            [sys.executable, "-m", "kmc", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120
         )
     assert done.returncode == 3
     assert done.stderr.splitlines() == ["the output cannot be written: no space is left; make room"]

@@ -74,9 +74,7 @@ def _read_once() -> Iterator[None]:
     kept = lru_cache(maxsize=64)(real)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            yaml_documents,
-            "read",
-            lambda path, *more: (kept if path.is_relative_to(ours) else real)(path, *more),
+            yaml_documents, "read", lambda path, *more: (kept if path.is_relative_to(ours) else real)(path, *more)
         )
         yield
 

@@ -72,12 +72,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def child(
-    folder: Path,
-    repository: Path,
-    kill_at: int = 0,
-    when: str = "after",
-    every: str = "10 ms",
-    slow: float = 0.001,
+    folder: Path, repository: Path, kill_at: int = 0, when: str = "after", every: str = "10 ms", slow: float = 0.001
 ) -> subprocess.Popen[bytes]:
     """Start or go on with the run in `folder`, in a process of its own."""
     folder.mkdir(exist_ok=True)

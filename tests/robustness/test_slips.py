@@ -83,14 +83,8 @@ def test_commas_that_part_values_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (
-            "insertion_barrier: {value: 36.7, unit: kJ/mol, kind: assumed, why: x}",
-            "(1 kJ/mol is 0.01036 eV a",
-        ),
-        (
-            "insertion_barrier: {value: 8.8, unit: kcal/mol, kind: assumed, why: x}",
-            "(1 kcal/mol is 0.04336 eV a",
-        ),
+        ("insertion_barrier: {value: 36.7, unit: kJ/mol, kind: assumed, why: x}", "(1 kJ/mol is 0.01036 eV a"),
+        ("insertion_barrier: {value: 8.8, unit: kcal/mol, kind: assumed, why: x}", "(1 kcal/mol is 0.04336 eV a"),
         ("length: {value: 10, unit: Angstrom, kind: assumed, why: x}", 'did you mean "angstrom"?'),
         ("length: {value: 10, unit: A, kind: assumed, why: x}", 'did you mean "angstrom"?'),
     ],

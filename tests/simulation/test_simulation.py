@@ -224,10 +224,7 @@ def test_each_loop_that_ends_early_gives_way_to_the_next() -> None:
         ({"protocol": [{"reed": {}}]}, 'unknown segment "reed"; did you mean "read"'),
         ({"protocol": []}, "protocol is not a list of segments"),
         ({"protocol": "read"}, "protocol is not a list of segments"),
-        (
-            {"protocol": [{"repeat": {"times": 2, "segments": [{"read": {"voltag": 1}}]}}]},
-            'unknown key "voltag"',
-        ),
+        ({"protocol": [{"repeat": {"times": 2, "segments": [{"read": {"voltag": 1}}]}}]}, 'unknown key "voltag"'),
         ({"settings": {"windw": 3}}, 'unknown key "windw" in settings'),
         ({"initial": {}}, "initial is no state of a run"),
         ({"initial": 3}, "initial is no state of a run"),

@@ -156,18 +156,10 @@ def test_results_are_read_by_the_names_of_cases(file: Path, tmp_path: Path) -> N
         ("cases:\n  a: {protocol.0.hold.voltage: 1 V}\n", 7, 'that segment is "sweep"'),
         ("cases: {a: {}, b: {ligand: ogb}}\n", 6, "are the same run"),
         ("cases:\n  a: {}\n  b: {ligand: ogb}\n", 8, "are the same run"),
-        (
-            "variants: {thickness: [20 nm, 30 nm]}\ncases:\n  a: {}\n  b: {ligand: ogb}\n",
-            9,
-            "are the same run",
-        ),
+        ("variants: {thickness: [20 nm, 30 nm]}\ncases:\n  a: {}\n  b: {ligand: ogb}\n", 9, "are the same run"),
         ("cases:\n  a: {}\n  '': {ligand: ddab}\n", 8, "is no name of a case"),
         ('cases:\n  a: {}\n  "b\\n": {ligand: ddab}\n', 8, "is no name of a case"),
-        (
-            "variants: {ligand: [ogb, ddab]}\ncases:\n  a: {ligand: ogb}\n",
-            8,
-            '"ligand" is in variants already',
-        ),
+        ("variants: {ligand: [ogb, ddab]}\ncases:\n  a: {ligand: ogb}\n", 8, '"ligand" is in variants already'),
         (
             "variants: {temperature: [300 K]}\ncases:\n  a: {settings.temperature: 300 K}\n",
             8,

@@ -54,11 +54,7 @@ def test_axes_are_crossed(file: Path) -> None:
 def test_a_dataset_names_the_cards_that_were_chosen(file: Path) -> None:
     """Not their contents, whose paths and lines would be part of what the same seed gives."""
     run = load_study(file).task(35)
-    assert dict(run.device.choices) == {
-        "ligand": "ddab",
-        "thickness": "90 nm",
-        "electrode.bond_energy": "0.35 eV",
-    }
+    assert dict(run.device.choices) == {"ligand": "ddab", "thickness": "90 nm", "electrode.bond_energy": "0.35 eV"}
 
 
 def test_seeds_are_common_to_all_variants(file: Path) -> None:
@@ -161,11 +157,7 @@ def test_a_stage_that_a_segment_has_is_not_varied_beside(file: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        (
-            "pulses.compliance",
-            "pulses.amplitude",
-            'has "protocol.0.pulses.amplitude" beside that in variants',
-        ),
+        ("pulses.compliance", "pulses.amplitude", 'has "protocol.0.pulses.amplitude" beside that in variants'),
         (
             "0.pulses.compliance",
             "0.sweep.compliance",
@@ -285,11 +277,7 @@ def test_bad_lines_are_refused(
         ("protocol: [read: ]\n", 1, 'has no "stack"'),
         ("stack: ogb_20nm\nprotocols: {}\n", 2, "protocols is not a mapping"),
         ("stack: ogb_20nm\nprotocols: {a: [reed: ]}\n", 2, 'did you mean "read"?'),
-        (
-            "stack: ogb_20nm\nvariants: {stack: [ogb_20nm]}\nprotocol: [read: ]\n",
-            1,
-            "beside that in variants",
-        ),
+        ("stack: ogb_20nm\nvariants: {stack: [ogb_20nm]}\nprotocol: [read: ]\n", 1, "beside that in variants"),
         (
             f"{READ}variants: {{temperature: [300 K, 350 K]}}\nsettings: {{temperature: 350 K}}\n",
             4,
@@ -326,10 +314,7 @@ WARM = "variants: {temperature: [300 K, 350 K]}\n"
             "  - read: {temperature: 310 K}\n",
             5,
         ),
-        (
-            f"{WARM}protocol:\n  - repeat:\n      times: 2\n      segments:\n        - read: {{temperature: 300 K}}\n",
-            7,
-        ),
+        (f"{WARM}protocol:\n  - repeat:\n      times: 2\n      segments:\n        - read: {{temperature: 300 K}}\n", 7),
         (
             f"{WARM}protocols:\n  a: [read: ]\n  b:\n    - repeat_until:\n        most: 2\n"
             "        segments:\n"
@@ -448,10 +433,7 @@ def test_check_and_study_tell_the_same_of_all_devices(file: Path, capsys: pytest
         (["study", "study.yaml", "more"], "one argument too many"),
         (["study", "study.yaml", "--task", "0", "--slurm", "x"], "do not go together"),
         (["study", "study.yaml", "--task", "0", "--workers", "2"], "--task and --workers do not go together"),
-        (
-            ["study", "study.yaml", "--slurm", "x", "--workers", "2"],
-            "--slurm and --workers do not go together",
-        ),
+        (["study", "study.yaml", "--slurm", "x", "--workers", "2"], "--slurm and --workers do not go together"),
         (["study", "study.yaml", "--scheduler", "tcp://a:1", "--workers", "2"], "do not go together"),
         *(
             (["study", "status", "out", f"--{name}", value], f"--{name} does not go with status")
@@ -473,11 +455,7 @@ def test_check_and_study_tell_the_same_of_all_devices(file: Path, capsys: pytest
     ],
 )
 def test_bad_arguments_are_refused(
-    file: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    words: str,
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """Exit code 2, one message, nothing written."""
     monkeypatch.chdir(file.parent)
@@ -495,11 +473,7 @@ AU = 'extends: au\nredox_potential_in_bromide: {value: 0.9, unit: V, kind: assum
 
 @pytest.mark.parametrize(
     ("axis", "name", "text"),
-    [
-        ("ligand", "ogb", OGB),
-        ("electrode", "au", AU),
-        ("stack", "ogb_20nm", "extends: ogb_20nm\nligand: ddab\n"),
-    ],
+    [("ligand", "ogb", OGB), ("electrode", "au", AU), ("stack", "ogb_20nm", "extends: ogb_20nm\nligand: ddab\n")],
     ids=["ligand", "electrode", "stack"],
 )
 def test_namesakes_with_other_contents_are_told_apart(file: Path, axis: str, name: str, text: str) -> None:

@@ -118,11 +118,7 @@ def opened(profile: Path) -> Iterator[Browser]:
     ]
     command = ["bash", "-c", f'exec "$@" 3<&{to_it} 4>&{from_it}', "bash", str(program()), *options]
     process = subprocess.Popen(
-        command,
-        pass_fds=(to_it, from_it),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command, pass_fds=(to_it, from_it), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     os.close(to_it)
     os.close(from_it)

@@ -10,21 +10,12 @@ from small_device import Window
 
 from kmc.core.units import K_B
 from kmc.kinetics import advance
+from kmc.kinetics.event_changes import apply, hop_ion
 from kmc.kinetics.event_rates import survives
 from kmc.kinetics.process_table import PROCESSES, process_of, reverse_of
-from kmc.kinetics.transitions import apply, hop_ion
 from kmc.system.neighbours import RETURNS, exchange_cell, neighbour, two_steps
 from kmc.system.parameter_tables import METAL_FACE
-from kmc.system.state import (
-    ELECTRODE_METAL,
-    HOPS,
-    ION,
-    KIND_EMITTER,
-    KIND_ION,
-    KIND_METAL,
-    KIND_VACANCY,
-    METAL,
-)
+from kmc.system.state import ELECTRODE_METAL, HOPS, ION, KIND_EMITTER, KIND_ION, KIND_METAL, KIND_VACANCY, METAL
 
 EVERY = slice(None)
 REACH = 8  # planes on either side of an event that its energy can depend on: a hop of two and a pair of four

@@ -146,12 +146,7 @@ class Simulation:
 
 
 def simulate(
-    stack: Any,
-    protocol: Any,
-    seed: int = 0,
-    settings: Any = None,
-    initial: Any = None,
-    progress: bool = False,
+    stack: Any, protocol: Any, seed: int = 0, settings: Any = None, initial: Any = None, progress: bool = False
 ) -> Any:
     from kmc.inputs.settings import Settings
     from kmc.io import dataset, provenance

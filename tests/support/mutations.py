@@ -45,12 +45,7 @@ def originals() -> dict[str, list[tuple[str, str]]]:
     cards = [(path.name, path.read_text()) for path in sorted((TOP / "materials").glob("*.yaml"))]
     stacks = [(path.name, path.read_text()) for path in sorted(TOP.glob("materials/stacks/*.yaml"))]
     runs = [("run.yaml", path.read_text()) for path in sorted(TOP.glob("runs/*/run.yaml"))]
-    return {
-        "card": cards,
-        "stack": stacks,
-        "run": [("run.yaml", RUN), *runs],
-        "study": [("study.yaml", STUDY)],
-    }
+    return {"card": cards, "stack": stacks, "run": [("run.yaml", RUN), *runs], "study": [("study.yaml", STUDY)]}
 
 
 def emitted(value: Any) -> str:

@@ -41,11 +41,7 @@ def compile_veriloga(source: Path) -> Path:
         raise UserError("openvaf-r is not installed", next_step=OPENVAF_HINT)
     target = source.with_suffix(".osdi")
     done = subprocess.run(
-        [program, source.name, "-o", target.name],
-        cwd=source.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
+        [program, source.name, "-o", target.name], cwd=source.parent, capture_output=True, text=True, timeout=300
     )
     if done.returncode:
         raise UserError(f"openvaf-r refuses it: {done.stderr[-300:]}", str(source), next_step="correct the model")

@@ -16,7 +16,7 @@ from kmc.geometry.builder import build
 from kmc.geometry.lattice import ACTIVE, Region
 from kmc.inputs.settings import Settings
 from kmc.kinetics import advance
-from kmc.kinetics.transitions import add_charge
+from kmc.kinetics.event_changes import add_charge
 from kmc.simulation.window import Device
 from kmc.system.state import KIND_ION, KIND_METAL, KIND_VACANCY
 

@@ -357,13 +357,7 @@ def test_silver_that_hangs_from_the_electrode_takes_no_current_away(k: int, gap:
         assert path.heat.watts.sum() == pytest.approx(path.conductance)
 
 
-@pytest.mark.parametrize(
-    "beside",
-    [
-        column(3, range(2, 13), 5, 5),
-        [(z, 6, 6) for z in range(2, 13) if z != 8],
-    ],
-)
+@pytest.mark.parametrize("beside", [column(3, range(2, 13), 5, 5), [(z, 6, 6) for z in range(2, 13) if z != 8]])
 def test_a_closed_chain_and_what_tunnels_beside_it_add_up(beside: list[tuple[int, int, int]]) -> None:
     """A tip one site under the electrode, or two gaps of one site in series: their currents, and their heat.
     Control: they do not disappear in the chain's."""

@@ -34,8 +34,7 @@ def fitted_targets(keys: Collection[str] = ()) -> dict[str, Target]:
         if key not in table:
             choice = ", ".join(one for one in table if one in given)
             raise UserError(
-                f"{key} is no calibration target, and no other may be fitted to",
-                next_step=f"name one of {choice}",
+                f"{key} is no calibration target, and no other may be fitted to", next_step=f"name one of {choice}"
             )
         if key not in given:
             raise UserError(f"{key} is told by no run of a device", next_step="name another target")

@@ -55,8 +55,7 @@ def _free(stack: Stack, path: str, shared: bool, reach: float) -> Free:
     role, _, key = path.partition(".")
     if shared and role in OWN:
         raise UserError(
-            f"{path} is not shared by all devices",
-            next_step="take a number of electrode, active, organic or device",
+            f"{path} is not shared by all devices", next_step="take a number of electrode, active, organic or device"
         )
     stack.value(path)  # UserError with the nearest name
     card = stack.cards()[role]

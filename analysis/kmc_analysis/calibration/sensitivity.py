@@ -56,8 +56,7 @@ def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
             raise UserError(f"{one.key} is told by no run of a device", next_step="name another target")
         if one.accept.rule:
             raise UserError(
-                f"{one.key} has a rule and no tolerance to measure an effect by",
-                next_step="name another target",
+                f"{one.key} has a rule and no tolerance to measure an effect by", next_step="name another target"
             )
     for parameter in parameters:
         role = parameter.path.partition(".")[0]

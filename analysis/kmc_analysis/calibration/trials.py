@@ -27,10 +27,7 @@ _OTHER = "choose another --out"
 _DIFFERENCES = {
     "engine": ("by another engine", _OTHER),
     "parameters": ("over {held}", "name the same parameters, or choose another --out"),
-    "devices": (
-        "over other devices ({held})",
-        "give the same --seed, --seeds and --quick, or choose another --out",
-    ),
+    "devices": ("over other devices ({held})", "give the same --seed, --seeds and --quick, or choose another --out"),
     "bounds": ("with other starting values or bounds", _OTHER),
     "stacks": ("with other cards or stacks", _OTHER),
     "targets": ("for other targets or tolerances", "give the same --target, or choose another --out"),

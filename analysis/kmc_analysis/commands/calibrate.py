@@ -29,8 +29,7 @@ Reach = Annotated[
     float, typer.Option("--reach", min=0.01, max=1.0, help="Part of sigma that a number goes either way.")
 ]
 Keys = Annotated[
-    list[str] | None,
-    typer.Option("--target", metavar="KEY", help="Fit to this target only; may be repeated."),
+    list[str] | None, typer.Option("--target", metavar="KEY", help="Fit to this target only; may be repeated.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Keep trials, runs and the fitted cards here.")]
 
@@ -76,11 +75,7 @@ def calibrate(
     parameters = free(tuple(paths) if paths else DEFAULT, reach=reach)
     extent = Extent(devices.seed, devices.seeds, devices.quick)
     wanted = _targets(keys or [], extent)
-    with (
-        output_paths.folder(out, "calibrate"),
-        stopping() as asked,
-        spinner("calibrating", output.quiet) as tell,
-    ):
+    with output_paths.folder(out, "calibrate"), stopping() as asked, spinner("calibrating", output.quiet) as tell:
         judge = Simulated(out / "runs", extent, workers or blas_threads.cores(), asked, wanted)
         study = search(parameters, judge, out, trials, devices.seed, tell, extent, wanted)
     if asked() and not finished(study):

@@ -24,8 +24,7 @@ compact = typer.Typer(
 MOST_NAMED = 4  # devices or traces in a warning
 MOST_LOST = 0.01  # of the voltage, before a warning
 Given = Annotated[
-    list[Path],
-    typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV."),
+    list[Path], typer.Argument(metavar="DATASET...", help="Datasets, runs, studies, CSV, or folders of CSV.")
 ]
 Name = typer.Option("--model", help="A model's name, or your own .yaml file.")
 Folder = Annotated[Path, typer.Option("--out", help="The folder to write; new or empty.")]
@@ -34,8 +33,7 @@ Unseen = Annotated[
 ]
 Kept = Annotated[list[str] | None, typer.Option("--fix", help='Keep a parameter, e.g. "tau_v=30 ms"; may be repeated.')]
 Spread = Annotated[
-    list[str] | None,
-    typer.Option("--spread", help="Part a parameter's spread in the fitted traces (devices, cycles)."),
+    list[str] | None, typer.Option("--spread", help="Part a parameter's spread in the fitted traces (devices, cycles).")
 ]
 Programmed = Annotated[
     list[Path] | None,
@@ -45,8 +43,7 @@ Begin = Annotated[Path | None, typer.Option("--start", help="parameters.json of 
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the search and of the bootstrap.")]
 Generations = Annotated[int, typer.Option("--generations", min=0, help="Of the global search.")]
 Resamples = Annotated[
-    int,
-    typer.Option("--bootstrap", min=0, help="Resamples of residuals for the intervals; their profile if 0."),
+    int, typer.Option("--bootstrap", min=0, help="Resamples of residuals for the intervals; their profile if 0.")
 ]
 
 
@@ -295,16 +292,13 @@ def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, or your own .yaml file.")],
     out: Folder,
     parameters: Annotated[
-        Path | None,
-        typer.Option("--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own."),
+        Path | None, typer.Option("--parameters", help="parameters.json of a fit, or ogb_20nm; else the model's own.")
     ] = None,
     set: Annotated[
-        list[str] | None,
-        typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.'),
+        list[str] | None, typer.Option("--set", help='Change a parameter, e.g. "V_th=0.4 V"; may be repeated.')
     ] = None,
     name: Annotated[
-        str | None,
-        typer.Option("--name", help="Of subcircuit, module and class (kmc_NAME); the model's if not given."),
+        str | None, typer.Option("--name", help="Of subcircuit, module and class (kmc_NAME); the model's if not given.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -23,8 +23,7 @@ Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Devices of ea
 Quick = Annotated[bool, typer.Option("--quick", help="Few devices, and only figures that take minutes.")]
 Out = Annotated[Path, typer.Option("--out", help="Keep runs, scoreboard and pictures here.")]
 Minutes = Annotated[
-    float | None,
-    typer.Option("--minutes", min=0, help="Stop after so long; the same command goes on."),
+    float | None, typer.Option("--minutes", min=0, help="Stop after so long; the same command goes on.")
 ]
 Done = Annotated[bool, typer.Option("--done", help="Judge what is done; run nothing.")]
 

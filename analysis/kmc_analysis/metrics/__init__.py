@@ -18,8 +18,8 @@ import numpy as np
 import xarray as xr
 
 from kmc.io.provenance import run_of
-from kmc_analysis.metrics.conductance_states import Kept, reset_voltage, retention
 from kmc_analysis.metrics.pulse_trains import pulse_ratio
+from kmc_analysis.metrics.reads_and_retention import Kept, reset_voltage, retention
 from kmc_analysis.metrics.silver_supply import silver_current
 
 LEAST_LEVELS = 4  # of a voltage that leads away from zero make a sweep

@@ -47,9 +47,7 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
     table = _numbers(rows, head, path) * [factor for _, factor in named]
     if len(table) < 3:
         raise UserError(
-            "needs three rows or more",
-            f"{path}:{rows[-1][0] if rows else first}",
-            next_step="give more of the trace",
+            "needs three rows or more", f"{path}:{rows[-1][0] if rows else first}", next_step="give more of the trace"
         )
     back = np.flatnonzero(np.diff(table[:, head.index("time_s")]) < 0.0)
     if back.size:
@@ -66,8 +64,7 @@ def measured_columns(path: Path) -> dict[str, np.ndarray]:
 def _line_of_names(rows: list[tuple[int, list[str]]]) -> int | None:
     """The line, not the first, that names the columns: an instrument's own words are above it."""
     return next(
-        (line for line, row in rows[:_HEAD] if _needed() <= {column_of(name, _COLUMNS)[0] for name in row}),
-        None,
+        (line for line, row in rows[:_HEAD] if _needed() <= {column_of(name, _COLUMNS)[0] for name in row}), None
     )
 
 

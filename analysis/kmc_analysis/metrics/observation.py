@@ -178,10 +178,7 @@ def bootstrap(statistic: Callable[[np.ndarray], float], table: np.ndarray, note:
 
 
 def bootstrap_groups(
-    statistic: Callable[[list[np.ndarray]], float],
-    groups: Sequence[np.ndarray],
-    note: str = "",
-    seed: int = 0,
+    statistic: Callable[[list[np.ndarray]], float], groups: Sequence[np.ndarray], note: str = "", seed: int = 0
 ) -> Measured:
     """`statistic` of several tables [device, ...] of devices that are resampled apart."""
     n = min(len(group) for group in groups)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from kmc.core.errors import UserError
-from kmc_analysis.metrics.conductance_states import held, is_read
+from kmc_analysis.metrics.reads_and_retention import held, is_read
 
 APART = 2.0  # sigma: means of two streams that can be told apart
 _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
@@ -19,7 +19,7 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
 
     A pulse is each stretch at the greatest voltage, of either sign, that a segment of the protocol holds, if
     that is more than a read's 0.1 V: a bit 0 of a pattern, which is read at most, has none, and neither has a
-    sweep or a `pwl` (`kmc_analysis.metrics.conductance_states.held`). Raises UserError for what is not one
+    sweep or a `pwl` (`kmc_analysis.metrics.reads_and_retention.held`). Raises UserError for what is not one
     run.
     """
     if ds["conductance"].ndim != 1:

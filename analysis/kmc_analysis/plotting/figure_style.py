@@ -49,11 +49,7 @@ def current_voltage(axes: Axes, runs: Sequence[xr.Dataset], label: str = "", col
 
 
 def over_time(
-    axes: Axes,
-    runs: Sequence[xr.Dataset],
-    name: str = "conductance",
-    label: str = "",
-    colour: str = COLOURS[0],
+    axes: Axes, runs: Sequence[xr.Dataset], name: str = "conductance", label: str = "", colour: str = COLOURS[0]
 ) -> None:
     """`conductance` (uS) or `current` (uA) against time in ms, one line a device."""
     for k, ds in enumerate(runs):

@@ -13,17 +13,7 @@ from matplotlib.figure import Figure
 
 from kmc.core.errors import UserError
 from kmc.io import dataset
-from kmc.plotting.plot_style import (
-    COLOURS,
-    DARKEST_A,
-    STYLES,
-    from_zero,
-    lone,
-    plain,
-    say_if_empty,
-    si,
-    time_axis,
-)
+from kmc.plotting.plot_style import COLOURS, DARKEST_A, STYLES, from_zero, lone, plain, say_if_empty, si, time_axis
 from kmc.plotting.sweep_sections import passages
 from kmc.plotting.trace_plots import is_swept, looks_swept
 from kmc_analysis.metrics import trace_columns
@@ -138,10 +128,7 @@ def _swept(ds: xr.Dataset) -> Columns:
     found = [one.samples for one in passages(ds)]
     ends = np.cumsum([len(samples) for samples in found], dtype=int)[:-1]
     at = np.concatenate([np.zeros(0, int), *found])
-    return {
-        "voltage_source_V": np.insert(voltage[at], ends, 0.0),
-        "current_A": np.insert(current[at], ends, np.inf),
-    }
+    return {"voltage_source_V": np.insert(voltage[at], ends, 0.0), "current_A": np.insert(current[at], ends, np.inf)}
 
 
 def _from_zero(ds: xr.Dataset) -> Columns:

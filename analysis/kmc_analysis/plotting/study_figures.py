@@ -14,17 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from kmc.plotting.figure_files import save
-from kmc.plotting.plot_style import (
-    COLOURS,
-    DARKEST_A,
-    GRID,
-    INK,
-    STYLES,
-    lone,
-    plain,
-    say_if_empty,
-    time_axis,
-)
+from kmc.plotting.plot_style import COLOURS, DARKEST_A, GRID, INK, STYLES, lone, plain, say_if_empty, time_axis
 from kmc.study.axes import PROGRAM
 from kmc_analysis.metrics import METRICS
 from kmc_analysis.statistics.comparison import REPLICATE, label, of_level

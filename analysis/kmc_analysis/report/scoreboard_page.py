@@ -23,8 +23,7 @@ def reproduction(out: Path) -> str:
         rows, versions = scoreboard.rows_of(found), dict(found["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptFile(
-            f"{out / scoreboard.JSON_NAME} cannot be read: {error}",
-            next_step="make it again with kmc reproduce --done",
+            f"{out / scoreboard.JSON_NAME} cannot be read: {error}", next_step="make it again with kmc reproduce --done"
         ) from error
     told = [f"{one.key}, {one.verdict}: {one.reason}" for one in rows if one.verdict != "hit"]
     sections = [

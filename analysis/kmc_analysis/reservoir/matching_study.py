@@ -21,11 +21,7 @@ _STEP = "give the plan that the study was written for"
 # From which entry of the plan each entry of a pattern's protocol was written, and its unit.
 _COMPLIANCE = ("devices.compliance", "A")
 _WRITTEN = {
-    "pulses": {
-        "width": ("encoding.slot", "s"),
-        "amplitude": ("encoding.amplitude", "V"),
-        "compliance": _COMPLIANCE,
-    },
+    "pulses": {"width": ("encoding.slot", "s"), "amplitude": ("encoding.amplitude", "V"), "compliance": _COMPLIANCE},
     "hold": {
         "voltage": ("encoding.read_amplitude", "V"),
         "duration": ("encoding.read_width", "s"),
@@ -77,6 +73,5 @@ def _check_segment(plan: Plan, name: str, segment: dict[str, dict[str, Any]]) ->
         given, wanted = values[key], getattr(getattr(plan, part), own)
         if not math.isclose(given, wanted, rel_tol=1e-5):  # a study's file has six digits
             raise UserError(
-                f"has {entry} = {format_si(given, unit)}, and the plan {format_si(wanted, unit)}",
-                next_step=_STEP,
+                f"has {entry} = {format_si(given, unit)}, and the plan {format_si(wanted, unit)}", next_step=_STEP
             )

@@ -18,14 +18,7 @@ from kmc.core.blas_threads import cores
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.compilation import Kernel, compiled
 from kmc_analysis.compact.equations.model import CompactModel, load_model
-from kmc_analysis.compact.equations.reference_traces import (
-    Drive,
-    Response,
-    follow,
-    population,
-    start_of,
-    unanswered,
-)
+from kmc_analysis.compact.equations.reference_traces import Drive, Response, follow, population, start_of, unanswered
 from kmc_analysis.compact.export import model_files
 from kmc_analysis.compact.export.model_files import read_parameters, read_spreads
 from kmc_analysis.reservoir.plan import Devices, Encoding, Plan

@@ -56,10 +56,7 @@ def check(plan: Plan) -> str:
 
 
 def run(
-    plan: Plan,
-    seeds: int | None = None,
-    tell: Telling | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    plan: Plan, seeds: int | None = None, tell: Telling | None = None, should_stop: Callable[[], bool] = lambda: False
 ) -> list[Result]:
     """The results of all seeds (the plan's number, or `seeds`), from the plan's seed on, or of those done
     when it was asked to stop. Raises UserError."""

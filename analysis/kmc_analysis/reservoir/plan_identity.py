@@ -121,12 +121,7 @@ def _read(path: Path, named: Path) -> Kept:
     """What `path` says; a UserError that names the other where it says nothing."""
     try:
         found = json.loads(path.read_text())
-        return Kept(
-            found["plan"]["hash"],
-            _named(found["plan"]),
-            set(found["seeds"]),
-            _words(found.get("entries", ())),
-        )
+        return Kept(found["plan"]["hash"], _named(found["plan"]), set(found["seeds"]), _words(found.get("entries", ())))
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{named} does not say which plan it is of", "--out", next_step=_STEP) from None
 

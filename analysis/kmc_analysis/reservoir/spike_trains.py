@@ -84,11 +84,7 @@ def generate(data: Data, seed: int) -> Trains:
     order = random_streams.stream(seed, "reservoir labels").permutation(data.samples)
     labels = (np.arange(data.samples) % len(spiking_neurons.CLASSES))[order]
     times = spiking_neurons.simulate(
-        labels,
-        data.duration,
-        data.noise,
-        data.current_spread,
-        random_streams.stream(seed, "reservoir neurons"),
+        labels, data.duration, data.noise, data.current_spread, random_streams.stream(seed, "reservoir neurons")
     )
     stream = random_streams.stream(seed, "reservoir jitter")
     return Trains(
@@ -132,20 +128,11 @@ def load(path: Path, data: Data, seed: int) -> Trains:
     kept = tuple(one[(one >= 0.0) & (one < data.duration)] for one in times)
     if not any(one.size for one in kept):
         raise UserError(
-            f"has no spike within {data.duration:g} s",
-            str(path),
-            next_step="give times in s, or another data.duration",
+            f"has no spike within {data.duration:g} s", str(path), next_step="give times in s, or another data.duration"
         )
     outside = sum(one.size for one in times) - sum(one.size for one in kept)
     return Trains(
-        kept,
-        labels,
-        classes,
-        data.duration,
-        data.test,
-        own=True,
-        outside=outside,
-        names=tuple(names[i] for i in order),
+        kept, labels, classes, data.duration, data.test, own=True, outside=outside, names=tuple(names[i] for i in order)
     )
 
 

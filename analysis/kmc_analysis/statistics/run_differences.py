@@ -20,11 +20,7 @@ from kmc.study.manifest import is_study, read_manifest, result_path
 ABSENT = "-"
 _HASH = ".hash"
 # What datasets have known since some version.
-_KNOWN = (
-    lambda key: key.startswith("numbers."),
-    lambda key: key.endswith(".sigma"),
-    lambda key: key == "stack.order",
-)
+_KNOWN = (lambda key: key.startswith("numbers."), lambda key: key.endswith(".sigma"), lambda key: key == "stack.order")
 _DERIVED = ("name", "description", "sources", "window_nm")  # words, and what follows from the rest
 
 

@@ -14,8 +14,7 @@ from kmc.core.errors import UserError
 
 def cite(
     what: Annotated[
-        str | None,
-        typer.Argument(help="A stack, card, run file, dataset or study; kmc and the experiment if none."),
+        str | None, typer.Argument(help="A stack, card, run file, dataset or study; kmc and the experiment if none.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -58,9 +57,7 @@ def _sources(what: str) -> tuple[list[str], tuple[Path, ...]]:
 
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         raise UserError(
-            "rests on nothing that is cited",
-            what,
-            next_step="name a card, stack, run file, dataset or its folder",
+            "rests on nothing that is cited", what, next_step="name a card, stack, run file, dataset or its folder"
         )
     item = read_input(what)
     keys = sorted({source for quantity in item["numbers"].values() for source in quantity.source})

@@ -24,8 +24,7 @@ Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="After stat
 Out = Annotated[Path | None, typer.Option("--out", help="Write here; beside the study file, in out, if not given.")]
 Task = Annotated[int | None, typer.Option("--task", metavar="I", help="Do this one task, in this process.")]
 Slurm = Annotated[
-    Path | None,
-    typer.Option("--slurm", metavar="FILE", help="Write a SLURM array script here, and run nothing."),
+    Path | None, typer.Option("--slurm", metavar="FILE", help="Write a SLURM array script here, and run nothing.")
 ]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler.")]
 
@@ -42,13 +41,7 @@ class Place:
 
 @grouped
 def study(
-    what: What,
-    folder: Folder = None,
-    out: Out = None,
-    *,
-    place: Place,
-    sets: Sets = None,
-    output: Output,
+    what: What, folder: Folder = None, out: Out = None, *, place: Place, sets: Sets = None, output: Output
 ) -> int:
     """Run a study: variants, protocols and replicates crossed into tasks; print its folder last.
 
@@ -86,12 +79,7 @@ def _load(path: Path, sets: list[str] | None, folder: Path | None, place: Place)
     if folder is not None:
         raise UserError(f"{folder} is one argument too many", next_step="kmc study STUDY.yaml, or kmc study status DIR")
     refuse_mixtures(
-        {
-            "--task": place.task,
-            "--slurm": place.slurm,
-            "--scheduler": place.scheduler,
-            "--workers": place.workers,
-        }
+        {"--task": place.task, "--slurm": place.slurm, "--scheduler": place.scheduler, "--workers": place.workers}
     )
     loaded = load_study(path, sets or [])
     _refuse_growth(loaded, task=place.task, slurm=place.slurm)

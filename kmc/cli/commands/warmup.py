@@ -14,10 +14,7 @@ import typer
 from kmc.cli.commands._options import Json, Quiet
 
 
-def warmup(
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> int:
+def warmup(as_json: Json = False, quiet: Quiet = False) -> int:
     """Compile the kernels and keep them in the cache folder ($KMC_CACHE, or the system's own).
 
     Once for each version of the program; later runs, also in parallel, load what is there.

@@ -149,14 +149,7 @@ def aggregate(m, k, box):
     blocks = m.block[k + 2] - m.block[k + 1]
     lists, ends = m.lists, m.ends
     members = Members(lists[0], lists[1], lists[2], lists[3], lists[4], ends[0], ends[1], m.sums, m.share)
-    child, root, size, to, face, g = (
-        members.node,
-        members.root,
-        members.size,
-        members.to,
-        members.face,
-        members.g,
-    )
+    child, root, size, to, face, g = (members.node, members.root, members.size, members.to, members.face, members.g)
     for zc in range(box[0], box[1]):
         for yy in range(box[2], box[3]):
             for xx in range(box[4], box[5]):

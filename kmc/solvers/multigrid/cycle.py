@@ -46,15 +46,7 @@ def _level(m, k):
 @inner
 def _smooth(level, reverse):
     """One Gauss-Seidel sweep over the nodes of a mesh, or its transpose."""
-    blocks, size, links, to, g, b, u = (
-        level.blocks,
-        level.size,
-        level.links,
-        level.to,
-        level.g,
-        level.b,
-        level.u,
-    )
+    blocks, size, links, to, g, b, u = (level.blocks, level.size, level.links, level.to, level.g, level.b, level.u)
     for k in range(blocks):
         i = blocks - 1 - k if reverse else k
         n = index(level.nodes[i])

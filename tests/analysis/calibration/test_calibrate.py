@@ -21,15 +21,7 @@ from kmc.core import atomic_files
 from kmc.core.errors import UserError
 from kmc.inputs.run_file import RunFile
 from kmc.study.task import Result
-from kmc_analysis.calibration.card_fit import (
-    Failed,
-    Posterior,
-    Simulated,
-    Stopped,
-    finished,
-    posterior,
-    search,
-)
+from kmc_analysis.calibration.card_fit import Failed, Posterior, Simulated, Stopped, finished, posterior, search
 from kmc_analysis.calibration.fitted_cards import write_cards
 from kmc_analysis.calibration.loss import MISSING, calibration_targets, distance, fitted_targets, loss
 from kmc_analysis.calibration.parameters import DEFAULT, free
@@ -395,16 +387,7 @@ def test_the_command_tells_influences(
     """The table, the same in JSON and in sensitivity.json; a target that no run tells is refused."""
     pytest.importorskip("SALib")
     monkeypatch.setattr("kmc_analysis.calibration.card_fit.Simulated", Figures)
-    words = [
-        "sensitivity",
-        "S23a_echo_10ms",
-        "--parameter",
-        PAIR[0],
-        "--trajectories",
-        "2",
-        "--out",
-        str(tmp_path),
-    ]
+    words = ["sensitivity", "S23a_echo_10ms", "--parameter", PAIR[0], "--trajectories", "2", "--out", str(tmp_path)]
     assert app.main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["influences"]
     assert told == json.loads((tmp_path / "sensitivity.json").read_text())
@@ -414,11 +397,7 @@ def test_the_command_tells_influences(
 
 
 def told_to_fail(
-    tasks: Iterator[tuple[int, RunFile]],
-    out: Path,
-    workers: int,
-    on_done: Callable[[int, Result], None],
-    *_: object,
+    tasks: Iterator[tuple[int, RunFile]], out: Path, workers: int, on_done: Callable[[int, Result], None], *_: object
 ) -> None:
     """Stands for `run_locally` on a full disk."""
     for index, _run in tasks:

@@ -16,7 +16,7 @@ from kmc_analysis.compact.equations import compilation, expressions, function_ad
 from kmc_analysis.compact.equations.integrator import Followed, Source
 from kmc_analysis.compact.equations.model import FOLDER, load_model, model_names
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
-from kmc_analysis.compact.export import circuits, model_files, veriloga
+from kmc_analysis.compact.export import model_files, spice_netlists, veriloga
 
 MODELS = ["memdiode", "silver", "stanford_pku", "vteam", "vvteam", "yakopcic"]
 VTEAM = (FOLDER / "vteam.yaml").read_text()
@@ -206,9 +206,7 @@ def test_silver_volatile_below_persistent_above() -> None:
     assert low.current[1] == pytest.approx(1e-6, rel=1e-3)
     assert low.current[-1] / 0.05 < 3e-9  # under three times pristine
     setting = Drive.of(
-        [0.0, 0.5, 1.0, 1.4, 1.41, 1.5, 2.2, 2.9, 2.91, 3.0],
-        [0.0, 0.5, 0.0, 0.0, 0.1, 0.1, -0.8, 0.0, 0.1, 0.1],
-        1e-4,
+        [0.0, 0.5, 1.0, 1.4, 1.41, 1.5, 2.2, 2.9, 2.91, 3.0], [0.0, 0.5, 0.0, 0.0, 0.1, 0.1, -0.8, 0.0, 0.1, 0.1], 1e-4
     )
     high = simulate(model, setting)
     assert high.current[5] / 0.1 == pytest.approx(1e-4 / 0.2996, rel=0.1)  # G(Icc) of the measured law
@@ -236,8 +234,8 @@ def test_a_population_is_spread_and_repeats_itself() -> None:
 def test_only_a_model_that_reads_the_ambient_has_it() -> None:
     """What moves nothing is no parameter, in an export neither."""
     assert [name for name in MODELS if "T_amb" in load_model(name).names] == ["silver"]
-    assert "T_amb" in circuits.subcircuit(load_model("silver"))
-    for made in (circuits.subcircuit, veriloga.veriloga):
+    assert "T_amb" in spice_netlists.subcircuit(load_model("silver"))
+    for made in (spice_netlists.subcircuit, veriloga.veriloga):
         assert "T_amb" not in made(load_model("stanford_pku"))
     with pytest.raises(UserError, match="has no parameter"):
         model_files.read_changes(load_model("vteam"), ["T_amb=350 K"])

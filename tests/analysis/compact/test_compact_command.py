@@ -277,10 +277,7 @@ def test_what_drops_before_the_device_is_told(tmp_path: Path, capsys: pytest.Cap
     """150 ohm beside 0.3 mS take 4.3 %, which no model but one with a series resistance has. Control: 0.05 mS
     beside them is told nothing, nor what a limiter takes, soft or ideal."""
     path, head = tmp_path / "sweep.csv", "time_s,voltage_source_V,voltage_device_V,current_A,compliance_A\n"
-    for siemens, said in (
-        (0.3e-3, "4.3 % of the source's voltage drop before the device (sweep)"),
-        (0.05e-3, ""),
-    ):
+    for siemens, said in ((0.3e-3, "4.3 % of the source's voltage drop before the device (sweep)"), (0.05e-3, "")):
         share = 1.0 / (1.0 + 150.0 * siemens)
         rows = [(k, 0.1 * k, 0.1 * k * share, 0.1 * k * share * siemens, 1.0) for k in range(4)]
         path.write_text(head + "".join(",".join(map(repr, row)) + "\n" for row in rows))

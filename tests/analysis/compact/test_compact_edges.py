@@ -17,7 +17,7 @@ from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.expressions import check_powers, parse
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
-from kmc_analysis.compact.export import circuits, model_files
+from kmc_analysis.compact.export import model_files, spice_netlists
 from kmc_analysis.compact.fitting import fit_data, parameter_intervals
 from kmc_analysis.compact.fitting import model_comparison as tables
 from kmc_analysis.compact.fitting.misfit import from_unit
@@ -81,13 +81,7 @@ def test_a_spike_on_the_grid_is_in_its_slot() -> None:
 
 @pytest.mark.parametrize(
     ("text", "right"),
-    [
-        ("(V - 1) ^ 3", True),
-        ("V ^ -2", True),
-        ("V ^ 2.0", True),
-        ("abs(V) ^ 1.5", True),
-        ("V ^ 1.5", False),
-    ],
+    [("(V - 1) ^ 3", True), ("V ^ -2", True), ("V ^ 2.0", True), ("abs(V) ^ 1.5", True), ("V ^ 1.5", False)],
 )
 def test_powers_of_what_may_be_negative_are_whole(text: str, right: bool) -> None:
     """ngspice takes the absolute value of V in V ^ 1.5, Python has no number for it."""
@@ -142,7 +136,7 @@ def test_equations_without_an_answer_are_the_users(
 def test_a_source_begins_at_zero_and_jumps() -> None:
     """The corners of a staircase are kept, a clock that starts later is set to zero."""
     staircase = Drive.of([5.0, 6.0, 6.0, 7.0, 7.0, 8.0], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
-    points = circuits.pwl_points(staircase)
+    points = spice_netlists.pwl_points(staircase)
     assert points[0] == (0.0, 0.0)
     times, volts = np.array(points).T
     assert (np.diff(times) > 0.0).all()
@@ -153,17 +147,17 @@ def test_a_source_begins_at_zero_and_jumps() -> None:
 def test_a_deck_has_one_limit_or_none() -> None:
     """Without a limit no limiter is written; two limits are refused."""
     model, sweep = load_model("vteam"), Drive.sweep(0.6, 1.0, 1e-5)
-    assert "kmc_limiter icc=1e-05" in circuits.bench(model, sweep, "a.sp", "a.txt")
-    free = circuits.bench(model, replace(sweep, compliance=np.full(sweep.time.size, np.inf)), "a.sp", "a.txt")
+    assert "kmc_limiter icc=1e-05" in spice_netlists.bench(model, sweep, "a.sp", "a.txt")
+    free = spice_netlists.bench(model, replace(sweep, compliance=np.full(sweep.time.size, np.inf)), "a.sp", "a.txt")
     assert "kmc_limiter" not in free
     assert "Vlimit s d 0" in free
     with pytest.raises(UserError, match="one compliance"):
-        circuits.bench(model, replace(sweep, compliance=1e-6 * (1.0 + sweep.time)), "a.sp", "a.txt")
+        spice_netlists.bench(model, replace(sweep, compliance=1e-6 * (1.0 + sweep.time)), "a.sp", "a.txt")
     both = Drive.set_and_reset(0.6, 1.0, 1e-5)
-    assert "kmc_set_limiter icc=1e-05" in circuits.bench(model, both, "a.sp", "a.txt")
+    assert "kmc_set_limiter icc=1e-05" in spice_netlists.bench(model, both, "a.sp", "a.txt")
     other = np.where(both.voltage < 0.0, 1e-4, 1e-5)
     with pytest.raises(UserError, match="one compliance"):
-        circuits.bench(model, replace(both, compliance=other), "a.sp", "a.txt")
+        spice_netlists.bench(model, replace(both, compliance=other), "a.sp", "a.txt")
 
 
 def test_devices_are_drawn_across_protocols_that_share_some() -> None:

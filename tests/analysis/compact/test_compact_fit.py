@@ -25,12 +25,7 @@ from kmc_analysis.compact.fitting.model_fit import Search, fit
 def test_a_fit_recovers_the_truth(name: str) -> None:
     """One draw: every parameter told, and within a few intervals of the truth."""
     model, truth = load_model(name), FREE[name]
-    found = fit(
-        model,
-        synthetic(model, truth, [bipolar(), train()], 1),
-        free=list(truth),
-        search=Search(generations=0),
-    )
+    found = fit(model, synthetic(model, truth, [bipolar(), train()], 1), free=list(truth), search=Search(generations=0))
     assert found.chi_squared == pytest.approx(NOISE**2, rel=0.3)
     for estimate in found.estimates:
         assert estimate.identified

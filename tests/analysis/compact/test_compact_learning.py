@@ -24,7 +24,7 @@ from kmc_analysis.compact.equations.model import load_model, model_names
 from kmc_analysis.compact.export import learning_formats, model_files, pulse_response
 from kmc_analysis.compact.export.pulse_response import COUNT, RAMPS
 from kmc_analysis.compact.export.reservoirpy_device import Devices
-from kmc_analysis.metrics.conductance_states import READ_V
+from kmc_analysis.metrics.reads_and_retention import READ_V
 
 FITTED = model_files.FITTED
 LAW_PER_V, LAW_OFFSET_S = 3.338, -12.94e-6  # of the seed: G = 3.338 Icc - 12.94 uS

@@ -14,7 +14,7 @@ import simulators
 from kmc_analysis.compact.equations.integrator import SOFTNESS_V
 from kmc_analysis.compact.equations.model import load_model
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
-from kmc_analysis.compact.export import circuits, model_files
+from kmc_analysis.compact.export import model_files, spice_netlists
 
 FIRING = Path(__file__).resolve().parents[3] / "runs" / "firing_patterns" / "kinetic_silver.json"
 
@@ -86,10 +86,10 @@ def test_a_bridge_that_is_closed_fades_in_ngspice(tmp_path: Path) -> None:
     """n_v of 0.003, whose fading has no finite slope at closure: 20 ms at 1.5 V, then 10 ms at none."""
     model = model_files.starting_at(load_model("silver"), FIRING)
     assert 0.0 < model.parameter("n_v").value < 0.01
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    (tmp_path / "library.sp").write_text(spice_netlists.subcircuit(model))
     deck = tmp_path / "deck.cir"
     deck.write_text(
-        f"* closed\n.include library.sp\n{circuits._OPTIONS}\nV1 s 0 PULSE(0 1.5 0 10u 10u 20m 200m)\n"
+        f"* closed\n.include library.sp\n{spice_netlists._OPTIONS}\nV1 s 0 PULSE(0 1.5 0 10u 10u 20m 200m)\n"
         "R1 s a 10\nX1 a 0 kmc_silver\n.tran 10u 30m 0 10u uic\n"
         ".control\nrun\nset wr_singlescale\nwrdata out.txt v(x1.s_closed)\n.endc\n.end\n"
     )

@@ -17,7 +17,7 @@ from kmc.core.errors import UserError
 from kmc_analysis.compact.equations import reference_traces
 from kmc_analysis.compact.equations.model import FOLDER, CompactModel, load_model, model_names
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
-from kmc_analysis.compact.export import circuits, model_files, veriloga
+from kmc_analysis.compact.export import model_files, spice_netlists, veriloga
 
 pytestmark = pytest.mark.skipif(
     simulators.ngspice() is None, reason=f"ngspice is not installed; {simulators.NGSPICE_HINT}"
@@ -42,7 +42,7 @@ def device(name: str) -> CompactModel:
 
 def exported(model: CompactModel, folder: Path, compiled: bool = True) -> str:
     """Write the subcircuit as library.sp, and where it is to be `compiled` the Verilog-A too: its file."""
-    (folder / "library.sp").write_text(circuits.subcircuit(model))
+    (folder / "library.sp").write_text(spice_netlists.subcircuit(model))
     if not compiled:
         return ""
     (folder / "model.va").write_text(veriloga.veriloga(model))
@@ -54,7 +54,7 @@ def of_the_page(name: str, model: CompactModel, folder: Path, repository: Path) 
     page = (repository / "docs" / "how-to" / "ngspice.md").read_text()
     deck = re.search(rf"<!-- file spice/{name}.cir -->\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert deck is not None
-    (folder / "kmc_silver.sp").write_text(circuits.subcircuit(model))
+    (folder / "kmc_silver.sp").write_text(spice_netlists.subcircuit(model))
     (folder / f"{name}.cir").write_text(deck[1])
     return simulators.run_deck(folder / f"{name}.cir", f"{name}.txt")
 
@@ -92,7 +92,7 @@ def side_by_side(name: str, count: float, folder: Path, osdi: str = "", nested: 
         device = f".subckt own a b\nX1 a b kmc_{name}\n.ends\nX1 a 0 own m={count}"
     deck = folder / "deck.cir"
     deck.write_text(
-        f"* m\n.include library.sp\n{loaded[0]}\n{circuits._OPTIONS}\nV1 a 0 PWL(0 0 1u 0.6)\n{device}\n"
+        f"* m\n.include library.sp\n{loaded[0]}\n{spice_netlists._OPTIONS}\nV1 a 0 PWL(0 0 1u 0.6)\n{device}\n"
         f".tran 1u 0.9m 0 1u uic\n.control\n{loaded[1]}\nrun\nwrdata out.txt i(V1)\n.endc\n.end\n"
     )
     return -float(simulators.run_deck(deck, "out.txt")[-1, 1])
@@ -101,7 +101,7 @@ def side_by_side(name: str, count: float, folder: Path, osdi: str = "", nested: 
 @pytest.mark.parametrize("name", ["silver", "memdiode"])  # states that read the current; a series resistance
 def test_m_is_devices_side_by_side(name: str, tmp_path: Path) -> None:
     """On the instance, and on one of a circuit around it: m times the current of one."""
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(load_model(name)))
+    (tmp_path / "library.sp").write_text(spice_netlists.subcircuit(load_model(name)))
     one = side_by_side(name, 1, tmp_path)
     assert one > 1e-5
     for count, nested in ((4, False), (0.5, False), (4, True)):
@@ -111,7 +111,7 @@ def test_m_is_devices_side_by_side(name: str, tmp_path: Path) -> None:
 @needs_compiler
 def test_m_of_veriloga_is_devices_side_by_side(tmp_path: Path) -> None:
     """There the simulator does it."""
-    (tmp_path / "library.sp").write_text(circuits.limiter())
+    (tmp_path / "library.sp").write_text(spice_netlists.limiter())
     (tmp_path / "model.va").write_text(veriloga.veriloga(load_model("silver")))
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     one, four = (side_by_side("silver", count, tmp_path, osdi) for count in (1, 4))
@@ -126,7 +126,7 @@ def test_a_device_of_veriloga_has_parameters_of_its_own(tmp_path: Path) -> None:
     osdi = simulators.compile_veriloga(tmp_path / "model.va").name
     deck = tmp_path / "deck.cir"
     deck.write_text(
-        f"* two\n.model cold kmc_silver_va\n.model warm kmc_silver_va T_amb=360\n{circuits._OPTIONS}\n"
+        f"* two\n.model cold kmc_silver_va\n.model warm kmc_silver_va T_amb=360\n{spice_netlists._OPTIONS}\n"
         "V1 a 0 PWL(0 0 1u 0.2)\nV2 b 0 PWL(0 0 1u 0.2)\nV3 c 0 PWL(0 0 1u 0.2)\n"
         "N1 a 0 cold\nN2 b 0 cold T_amb=360\nN3 c 0 warm\n.tran 1u 9u 0 1u uic\n"
         f".control\npre_osdi {osdi}\nset num_threads=1\nrun\nset wr_singlescale\n"
@@ -141,10 +141,10 @@ def test_a_device_of_veriloga_has_parameters_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [".temp 35", ".temp 85", ".options tnom=0"])
 def test_the_limiter_limits_at_every_temperature(options: str, tmp_path: Path) -> None:
     """10 uA: its diodes stand for no junction, and one of ngspice's at 35 degC lets 300 times as much by."""
-    (tmp_path / "library.sp").write_text(circuits.limiter())
+    (tmp_path / "library.sp").write_text(spice_netlists.limiter())
     deck = tmp_path / "deck.cir"
     deck.write_text(
-        f"* limiter\n.include library.sp\n{circuits._OPTIONS}\n{options}\nV1 s 0 PWL(0 0 1u 0.6 1m 0.6)\n"
+        f"* limiter\n.include library.sp\n{spice_netlists._OPTIONS}\n{options}\nV1 s 0 PWL(0 0 1u 0.6 1m 0.6)\n"
         "Xlimit s d 0 kmc_limiter icc=10u\nR1 d 0 200\n.tran 1u 1m 0 1u uic\n"
         ".control\nrun\nwrdata out.txt i(V1)\n.endc\n.end\n"
     )
@@ -160,7 +160,7 @@ def at_start(model: CompactModel, analysis: str, given: str, folder: Path, osdi:
     card, loaded = (f".model mod kmc_{model.name}_va", f"pre_osdi {osdi}") if osdi else ("", "")
     deck = folder / "deck.cir"
     deck.write_text(
-        f"* start\n.include library.sp\n{card}\n{circuits._OPTIONS}\nV1 a 0 dc 0.1 ac 0.1\n"
+        f"* start\n.include library.sp\n{card}\n{spice_netlists._OPTIONS}\nV1 a 0 dc 0.1 ac 0.1\n"
         f"{device}\n.control\nset num_threads=1\n{loaded}\n{analysis}\nset wr_singlescale\n"
         "wrdata out.txt i(V1)\n.endc\n.end\n"
     )
@@ -213,7 +213,7 @@ def test_a_jump_of_two_volt_passes_in_veriloga(top: float, tmp_path: Path) -> No
     osdi = exported(load_model("memdiode"), tmp_path)
     deck = tmp_path / "deck.cir"
     deck.write_text(
-        f"* jump\n.include library.sp\n.model mod kmc_memdiode_va\n{circuits._OPTIONS}\n"
+        f"* jump\n.include library.sp\n.model mod kmc_memdiode_va\n{spice_netlists._OPTIONS}\n"
         f"Vsource s 0 PWL(0 0 5m {top} 15m -{top} 20m 0)\nXlimit s a 0 kmc_limiter icc=100u\nN1 a 0 mod\n"
         f".tran 20u 20m 0 20u uic\n.control\nset num_threads=1\npre_osdi {osdi}\nrun\n"
         "wrdata out.txt v(a)\n.endc\n.end\n"
@@ -224,9 +224,9 @@ def test_a_jump_of_two_volt_passes_in_veriloga(top: float, tmp_path: Path) -> No
 def test_a_gap_that_newton_overshoots_has_a_power(tmp_path: Path) -> None:
     """`stanford_pku` at the simulator's own tolerances, too."""
     model = load_model("stanford_pku")
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
-    text = circuits.bench(model, TRAIN, "library.sp", "out.txt", step=model_files.PULSE_STEP_S)
-    (tmp_path / "deck.cir").write_text(text.replace(circuits._OPTIONS, ""))
+    (tmp_path / "library.sp").write_text(spice_netlists.subcircuit(model))
+    text = spice_netlists.bench(model, TRAIN, "library.sp", "out.txt", step=model_files.PULSE_STEP_S)
+    (tmp_path / "deck.cir").write_text(text.replace(spice_netlists._OPTIONS, ""))
     assert simulators.run_deck(tmp_path / "deck.cir", "out.txt")[-1, 0] == pytest.approx(TRAIN.time[-1])
 
 
@@ -249,9 +249,9 @@ def test_devices_are_drawn_one_after_the_other(tmp_path: Path) -> None:
 
 def test_there_is_no_noise(tmp_path: Path) -> None:
     """None is modelled; the resistors that hold a state's node make none either."""
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(load_model("silver")))
+    (tmp_path / "library.sp").write_text(spice_netlists.subcircuit(load_model("silver")))
     (tmp_path / "deck.cir").write_text(
-        f"* noise\n.include library.sp\n{circuits._OPTIONS}\nV1 s 0 dc 0.1 ac 1\nR2 s b 1e9 noisy=0\n"
+        f"* noise\n.include library.sp\n{spice_netlists._OPTIONS}\nV1 s 0 dc 0.1 ac 1\nR2 s b 1e9 noisy=0\n"
         "X2 b 0 kmc_silver\n.control\nnoise v(b) V1 dec 1 1 1k\nsetplot noise1\n"
         "wrdata out.txt onoise_spectrum\n.endc\n.end\n"
     )
@@ -278,7 +278,7 @@ def agreement(model: CompactModel, folder: Path, compiled: bool) -> dict[str, fl
     for name, drive in drives.items():
         step = model_files.PULSE_STEP_S if name == "pulses" else None
         deck = folder / "deck.cir"
-        deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, step))
+        deck.write_text(spice_netlists.bench(model, drive, "library.sp", "out.txt", osdi, step))
         found[name] = apart(drive, simulators.run_deck(deck, "out.txt"), simulate(model, drive).current)
     return found
 
@@ -317,8 +317,8 @@ def test_an_odd_power_has_the_sign_of_its_base(tmp_path: Path) -> None:
     assert law in given
     own.write_text(given.replace(law, "(V + 5 * V^3) / Roff").replace("name: vteam", "name: mine"))
     model, drive = load_model(own), Drive.sweep(-0.6, 1.0, 1e-3)
-    netlist, deck = circuits.subcircuit(model), tmp_path / "deck.cir"
-    deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt"))
+    netlist, deck = spice_netlists.subcircuit(model), tmp_path / "deck.cir"
+    deck.write_text(spice_netlists.bench(model, drive, "library.sp", "out.txt"))
     found = []
     for text in (netlist, netlist.replace("pwr(", "pow(")):
         (tmp_path / "library.sp").write_text(text)
@@ -343,11 +343,11 @@ def pulse_source(voltage: float, width: float, gap: float, read: float = 0.05, e
 def points_of(model: CompactModel, folder: Path, count: int, osdi: str = "") -> float:
     """Points of time for each of some pulses, to their end without a convergence failure: what they cost, the
     same on any machine."""
-    (folder / "library.sp").write_text(circuits.subcircuit(model))
+    (folder / "library.sp").write_text(spice_netlists.subcircuit(model))
     drive = Drive.pulses(**model_files.PULSES, count=count, compliance=model_files.PULSE_LIMIT_A)
     source = pulse_source(**model_files.PULSES)
     deck = folder / "deck.cir"
-    deck.write_text(circuits.bench(model, drive, "library.sp", "out.txt", osdi, model_files.PULSE_STEP_S, source))
+    deck.write_text(spice_netlists.bench(model, drive, "library.sp", "out.txt", osdi, model_files.PULSE_STEP_S, source))
     table = simulators.run_deck(deck, "out.txt")
     assert table[-1, 0] == pytest.approx(drive.time[-1], rel=1e-6)
     return len(table) / count
@@ -386,7 +386,7 @@ def test_two_devices_of_one_model_in_a_circuit(tmp_path: Path) -> None:
     lines = [f".include {name}/kmc_{name}.sp\nV{name} s {name} 0\nX{name} {name} 0 kmc_{name}" for name in own]
     deck = tmp_path / "deck.cir"
     deck.write_text(
-        "\n".join(["* two", circuits._OPTIONS, f"Vsource s 0 {circuits.pwl(drive)}", *lines])
+        "\n".join(["* two", spice_netlists._OPTIONS, f"Vsource s 0 {spice_netlists.pwl(drive)}", *lines])
         + "\n.tran 1m 1.2 0 1m uic\n.control\nrun\nset wr_singlescale\nwrdata out.txt i(Vlow) i(Vhigh)\n"
         ".endc\n.end\n"
     )
@@ -400,11 +400,11 @@ def test_two_devices_of_one_model_in_a_circuit(tmp_path: Path) -> None:
 def test_a_crossbar_of_different_devices_runs(tmp_path: Path) -> None:
     """3 x 3 devices with their own thresholds: the driven row's devices set, and the columns carry it all."""
     model = load_model("silver")
-    (tmp_path / "library.sp").write_text(circuits.subcircuit(model))
+    (tmp_path / "library.sp").write_text(spice_netlists.subcircuit(model))
     vectors = reference_traces.population(model, 9, 7)
     own = [dict(zip(model.names, vector, strict=True)) for vector in vectors]
     deck = tmp_path / "deck.cir"
-    deck.write_text(circuits.crossbar(model, 3, 3, Drive.sweep(0.6, 1.0, 1e-4), "library.sp", "out.txt", own))
+    deck.write_text(spice_netlists.crossbar(model, 3, 3, Drive.sweep(0.6, 1.0, 1e-4), "library.sp", "out.txt", own))
     table = simulators.run_deck(deck, "out.txt")
     total = table[:, 1:].sum(axis=1)
     assert total.max() == pytest.approx(1e-4, rel=0.01)

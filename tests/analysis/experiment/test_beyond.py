@@ -13,14 +13,14 @@ import xarray as xr
 
 from kmc.cli import app
 from kmc.core.units import G0
-from kmc_analysis.experiment.figures import all_figures, beyond, one_write
+from kmc_analysis.experiment.figures import all_figures, one_write, predictions
 from kmc_analysis.experiment.figures.definition import Program
 from kmc_analysis.experiment.reproduce import scoreboard
 from kmc_analysis.experiment.targets.targets import all_rows, chosen, targets
 from kmc_analysis.experiment.targets.verdict import UNCLEAR, judge
 from kmc_analysis.metrics import residual_voltage, set_time
-from kmc_analysis.metrics.conductance_states import lifetime
 from kmc_analysis.metrics.observation import Measured
+from kmc_analysis.metrics.reads_and_retention import lifetime
 
 DECADES_A_VOLT, LIVES = -2.5, 1.5
 
@@ -40,7 +40,7 @@ def waited(volts: float, seed: int) -> xr.Dataset:
     """A device that sets after 0.1 s at 0 V, 2.5 decades earlier for each volt, and a tenth of a decade a
     seed later; looked at for one second."""
     due = 10 ** (-1 + DECADES_A_VOLT * volts + 0.1 * seed)
-    ends = due if due < beyond.WAIT_S else beyond.WAIT_S
+    ends = due if due < predictions.WAIT_S else predictions.WAIT_S
     rows = [(ends / 2, volts, volts, 1e-9, 0, 0), (ends, volts, volts, 1e-5, due == ends, 0)]
     return trace(rows, seed)
 
@@ -48,8 +48,8 @@ def waited(volts: float, seed: int) -> xr.Dataset:
 def faded(limit_uA: float, seed: int, rate: float = 1.0) -> xr.Dataset:
     """Under its limit 0.2 V are left on a filament; it lasts as its conductance to the power 1.5."""
     quanta = limit_uA * 1e-6 / 0.2 / G0
-    gone = min(rate * 0.01 * seed * quanta**LIVES, beyond.KEPT_S)
-    left = 1e-9 if gone < beyond.KEPT_S else quanta * G0
+    gone = min(rate * 0.01 * seed * quanta**LIVES, predictions.KEPT_S)
+    left = 1e-9 if gone < predictions.KEPT_S else quanta * G0
     return trace(
         [
             (1e-3, 0.6, 0.2, quanta * G0, 1, 1),
@@ -71,7 +71,7 @@ def runs(
 def once(seed: int, sets: bool = True, gone_s: float = 0.02) -> xr.Dataset:
     """Read at 50 mV, set after 3 ms at 0.6 V and twice as late a seed later, gone after some time at 0 V."""
     due = 3e-3 * 2.0 ** (seed - 1)
-    left = 1e-5 if gone_s >= beyond.KEPT_S else 1e-9
+    left = 1e-5 if gone_s >= predictions.KEPT_S else 1e-9
     rows = [
         (0.0, 0.05, 0.05, 2e-9, 0, 0),
         (due, 0.6, 0.2, 5e-6, sets, 1),
@@ -117,7 +117,7 @@ def test_a_life_ends_below_what_is_open() -> None:
 
 def test_the_law_of_the_set_time_is_found() -> None:
     """With devices that all follow it; a voltage at which one does not set within a second is left out."""
-    found = beyond._set_times(runs(beyond._WAITING, waited))["B1_set_time"]
+    found = predictions._set_times(runs(predictions._WAITING, waited))["B1_set_time"]
     assert found.value == pytest.approx(DECADES_A_VOLT)
     assert found.n == 6
     assert "ms at 0.35 V" in found.note
@@ -125,28 +125,28 @@ def test_the_law_of_the_set_time_is_found() -> None:
     def level(volts: float, seed: int) -> xr.Dataset:
         return waited(min(volts, 0.6), seed)
 
-    flat = beyond._set_times(runs(beyond._WAITING, level))["B1_set_time"]
+    flat = predictions._set_times(runs(predictions._WAITING, level))["B1_set_time"]
     assert flat.value == pytest.approx(DECADES_A_VOLT)
 
     def late(volts: float, seed: int) -> xr.Dataset:
         return waited(volts if volts > 0.3 or seed < 6 else -0.4, seed)
 
-    short = beyond._set_times(runs(beyond._WAITING, late))["B1_set_time"]
+    short = predictions._set_times(runs(predictions._WAITING, late))["B1_set_time"]
     assert short.value == pytest.approx(DECADES_A_VOLT)
     assert "within 1 s 1 of 6 do not at 0.3 V" in short.note
-    assert beyond._set_times(nothing(runs(beyond._WAITING, waited)))["B1_set_time"].value is None
+    assert predictions._set_times(nothing(runs(predictions._WAITING, waited)))["B1_set_time"].value is None
 
 
 def test_the_law_of_lives_is_found() -> None:
     """The exponent, by devices whose lives differ; one that lasts makes it a lower bound, and so it is."""
-    found = beyond._limits(runs(beyond._FADING, faded))
+    found = predictions._limits(runs(predictions._FADING, faded))
     assert found["B3_lifetime"].value == pytest.approx(LIVES)
     assert "lasted" not in found["B3_lifetime"].note
     assert found["B2_residual_voltage"].value == pytest.approx(0.2)
-    longer = beyond._limits(runs(beyond._FADING, lambda *args: faded(*args, rate=3.0)))["B3_lifetime"]
+    longer = predictions._limits(runs(predictions._FADING, lambda *args: faded(*args, rate=3.0)))["B3_lifetime"]
     assert longer.value < LIVES
     assert "3 s: a lower bound" in longer.note
-    none = beyond._limits(nothing(runs(beyond._FADING, faded)))
+    none = predictions._limits(nothing(runs(predictions._FADING, faded)))
     assert [one.value for one in none.values()] == [None, None]
 
 
@@ -161,11 +161,11 @@ def test_the_numbers_of_one_write_are_found() -> None:
     assert found["B4_leak"].value == pytest.approx(2e-9)
     assert found["B5_time_to_set"].value == pytest.approx(6e-3)
     assert found["B6_time_to_forget"].value == pytest.approx(0.02)
-    some = written([once(1), once(2, sets=False), once(3, gone_s=beyond.KEPT_S)])
+    some = written([once(1), once(2, sets=False), once(3, gone_s=predictions.KEPT_S)])
     assert some["B4_leak"].n == 3
     assert some["B5_time_to_set"].value == pytest.approx((3e-3 * 7e-3 * 12e-3) ** (1 / 3))
     assert "1 of 3 do not set" in some["B5_time_to_set"].note
-    assert some["B6_time_to_forget"].value == pytest.approx(math.sqrt(0.02 * beyond.KEPT_S))
+    assert some["B6_time_to_forget"].value == pytest.approx(math.sqrt(0.02 * predictions.KEPT_S))
     assert written([])["B5_time_to_set"].value is None
     assert "1 of 2 last to the end" in some["B6_time_to_forget"].note
     assert written([once(1, sets=False)])["B6_time_to_forget"].value is None
@@ -173,7 +173,7 @@ def test_the_numbers_of_one_write_are_found() -> None:
 
 def test_a_prediction_is_judged_by_nothing() -> None:
     """It is reported: no hit, whatever its value, and no miss."""
-    found = beyond._limits(runs(beyond._FADING, faded))
+    found = predictions._limits(runs(predictions._FADING, faded))
     for key, one in found.items():
         assert judge(all_rows()[key], one).verdict == UNCLEAR
 
@@ -204,8 +204,8 @@ def test_the_predictions_that_are_kept_are_all() -> None:
 def test_pictures_of_predictions_are_drawn(tmp_path: Path) -> None:
     """With devices that set and last and with some that do not, and without any."""
     some = {
-        **runs(beyond._WAITING, waited),
-        **runs(beyond._FADING, lambda *args: faded(*args, rate=3.0)),
+        **runs(predictions._WAITING, waited),
+        **runs(predictions._FADING, lambda *args: faded(*args, rate=3.0)),
         one_write._WRITE.name: [once(1), once(2, sets=False)],
     }
     for k, there in enumerate((some, nothing(some))):

@@ -133,9 +133,7 @@ def one_composition_has_one_slope() -> Laws:
 def more_crevices_more_shorts() -> Laws:
     """A share of five times the crevices' has 2 uS, which is a short, and the other films half a uS."""
     return each(
-        static._FILMS,
-        static.CREVICES,
-        lambda share, ds: 2e-6 if run_of(ds)["seed"] <= 20 * 5 * share else 0.5e-6,
+        static._FILMS, static.CREVICES, lambda share, ds: 2e-6 if run_of(ds)["seed"] <= 20 * 5 * share else 0.5e-6
     )
 
 

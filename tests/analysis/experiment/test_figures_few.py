@@ -122,12 +122,7 @@ def test_what_may_rise_is_not_said_to_fall() -> None:
 
 @pytest.mark.parametrize(
     ("shorts", "verdict"),
-    [
-        ((0, 0, 0, 0, 1), None),
-        ((1, 1, 1, 2, 3), None),
-        ((0, 0, 2, 5, 9), True),
-        ((9, 6, 3, 0, 0), False),
-    ],
+    [((0, 0, 0, 0, 1), None), ((1, 1, 1, 2, 3), None), ((0, 0, 2, 5, 9), True), ((9, 6, 3, 0, 0), False)],
 )
 def test_shorts_rise_by_more_than_chance(
     monkeypatch: pytest.MonkeyPatch, shorts: tuple[int, ...], verdict: bool | None
@@ -571,11 +566,7 @@ def test_linearity_is_the_square_of_the_correlation(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("growth", "owed"),
-    [
-        ((2.0, 1.0, -1.0, -2.0), ""),
-        ((0.1, 1.0, -1.0, -2.0), "no growth"),
-        ((2.0, 1.0, -0.1, -0.1), "no depression"),
-    ],
+    [((2.0, 1.0, -1.0, -2.0), ""), ((0.1, 1.0, -1.0, -2.0), "no growth"), ((2.0, 1.0, -0.1, -0.1), "no depression")],
 )
 def test_too_little_growth_is_owed(monkeypatch: pytest.MonkeyPatch, growth: tuple[float, ...], owed: str) -> None:
     """A change of the last pulse that is hardly one has no sign."""

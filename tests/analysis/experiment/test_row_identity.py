@@ -113,9 +113,7 @@ def test_sources_and_tolerances_decide_a_row(
     for name in ("kmc_analysis.experiment.figures.controls", "kmc_analysis.experiment.targets.verdict"):
         with monkeypatch.context() as other:  # the sources of this one are others
             other.setattr(
-                row_identity,
-                "sources_of",
-                lambda given, name=name: [*read(given), *[Path(__file__)] * (name in given)],
+                row_identity, "sources_of", lambda given, name=name: [*read(given), *[Path(__file__)] * (name in given)]
             )
             assert reproduce(out, KEY) == 0
             assert told in capsys.readouterr().err

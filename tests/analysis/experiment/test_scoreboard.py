@@ -156,14 +156,7 @@ def test_every_target_has_one_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("devices", "quick", "count"),
-    [
-        (None, False, 20),
-        (None, True, 3),
-        (50, False, 50),
-        (50, True, 3),
-        (2, True, 2),
-    ],
+    ("devices", "quick", "count"), [(None, False, 20), (None, True, 3), (50, False, 50), (50, True, 3), (2, True, 2)]
 )
 def test_a_quick_board_takes_no_more_devices_than_planned(devices: int | None, quick: bool, count: int) -> None:
     """Of a program with 20 devices, 3 of them quick: fewer may be asked for, more only without --quick."""
@@ -208,18 +201,7 @@ def test_the_command_writes_and_prints_the_board(tmp_path: Path, capsys: pytest.
         assert told == json.loads((tmp_path / "out" / "scoreboard.json").read_text())
     (row,) = told["targets"]
     assert {"versions", "seeds", "targets"} <= set(told)
-    assert {
-        "key",
-        "figure",
-        "role",
-        "target",
-        "simulated",
-        "interval",
-        "unit",
-        "n",
-        "verdict",
-        "reason",
-    } <= set(row)
+    assert {"key", "figure", "role", "target", "simulated", "interval", "unit", "n", "verdict", "reason"} <= set(row)
     assert (row["simulated"], row["verdict"]) == ([5.0, 3.5], "hit")
     page = write(tmp_path / "out", None).read_text()
     assert "S11_roughness" in page

@@ -168,11 +168,7 @@ def test_rows_of_other_targets_stay(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_other_devices_do_not_go_on_one_board(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    of: str,
-    capsys: pytest.CaptureFixture[str],
-    more: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     """Refused before anything runs, and the board stays as it is; without a board they may."""
     assert reproduce(tmp_path, BARE, KEY, "--done") == 0

@@ -48,9 +48,7 @@ def test_what_defines_a_target_is_in_its_hash(values: dict[str, Any]) -> None:
     assert definition(target._replace(figure="S99", role="report", kind="stated")) == definition(target)
 
 
-def test_a_definition_at_the_head_of_the_file_redefines_the_rows_it_concerns(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_definition_at_the_head_of_the_file_redefines_the_rows_it_concerns(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no other row."""
     row, other = made(), made("S14_gold_electrode", 1.0)
     monkeypatch.setattr(module, "REDEFINED", {**REDEFINED, (4, "sweep"): (KEY,)})

@@ -94,10 +94,7 @@ def test_a_share_has_the_exact_interval(n: int) -> None:
         row = observation.share(count, n)
         assert (row.low, row.high) == pytest.approx((right.low, right.high), abs=1e-12)
         if n > 1:
-            assert bootstrap_intervals.of_share(np.repeat([1.0, 0.0], [count, n - count])) == (
-                row.low,
-                row.high,
-            )
+            assert bootstrap_intervals.of_share(np.repeat([1.0, 0.0], [count, n - count])) == (row.low, row.high)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

@@ -20,11 +20,11 @@ from kmc_analysis.experiment.figures import thermogram
 from kmc_analysis.experiment.figures.controls import mirrored
 from kmc_analysis.experiment.figures.pulses import crossing
 from kmc_analysis.metrics import (
-    conductance_states,
     current_laws,
     cycle_counts,
     on_off,
     pulse_trains,
+    reads_and_retention,
     silver_profile,
     silver_supply,
 )
@@ -65,18 +65,18 @@ SWITCHED = trace(
 
 def test_states_before_and_after_a_reset() -> None:
     """Reads at 0.1 V around the negative stretch; the last read at 50 mV over the first."""
-    assert conductance_states.reads(SWITCHED).tolist() == [[2, 2e-9], [4, 3e-4], [15, 3e-7]]
-    assert conductance_states.on_off_nonvolatile(SWITCHED) == pytest.approx(1000)
-    assert conductance_states.left_over(SWITCHED) == pytest.approx(2)
-    assert conductance_states.greatest_power(SWITCHED) == pytest.approx(1e-3 * 0.16)
-    assert conductance_states.greatest_power(SWITCHED, negative=True) == pytest.approx(1e-4 * 0.25)
+    assert reads_and_retention.reads(SWITCHED).tolist() == [[2, 2e-9], [4, 3e-4], [15, 3e-7]]
+    assert reads_and_retention.on_off_nonvolatile(SWITCHED) == pytest.approx(1000)
+    assert reads_and_retention.left_over(SWITCHED) == pytest.approx(2)
+    assert reads_and_retention.greatest_power(SWITCHED) == pytest.approx(1e-3 * 0.16)
+    assert reads_and_retention.greatest_power(SWITCHED, negative=True) == pytest.approx(1e-4 * 0.25)
 
 
 def test_heat_is_that_of_the_device() -> None:
     """Of the voltage that is left to it, and not of the source's: 0.2 V of 0.5 V at 0.2 mA are 40 uW."""
     limited = trace([(1, 0.5, 1e-3), (1, -0.5, 1e-3)], voltage_device=[0.2, -0.1], current=[2e-4, -1e-4])
-    assert conductance_states.greatest_power(limited) == pytest.approx(4e-5)
-    assert conductance_states.greatest_power(limited, negative=True) == pytest.approx(1e-5)
+    assert reads_and_retention.greatest_power(limited) == pytest.approx(4e-5)
+    assert reads_and_retention.greatest_power(limited, negative=True) == pytest.approx(1e-5)
 
 
 def test_the_first_read_after_a_reset_counts() -> None:
@@ -95,9 +95,9 @@ def test_the_first_read_after_a_reset_counts() -> None:
         (1, 0.1, 1e-7),
     ]
     reset, stays = trace([*rows, (1, 0.05, 2e-9)]), trace([*rows, (1, 0.05, 4e-9)])
-    assert conductance_states.on_off_nonvolatile(reset) == pytest.approx(1000)
-    assert conductance_states.was_reset(reset)
-    assert not conductance_states.was_reset(stays)
+    assert reads_and_retention.on_off_nonvolatile(reset) == pytest.approx(1000)
+    assert reads_and_retention.was_reset(reset)
+    assert not reads_and_retention.was_reset(stays)
 
 
 def test_what_closes_again_on_the_way_back_was_not_reset() -> None:
@@ -107,10 +107,10 @@ def test_what_closes_again_on_the_way_back_was_not_reset() -> None:
     opens, forgets = (1, 0.0, 1e-6), (1, 0.05, 2e-9)
     for after, done in ((opens, True), ((1, 0.0, 3e-4), False)):
         ds = trace([*before, after, forgets])
-        assert (conductance_states.parted(ds), conductance_states.was_reset(ds)) == (done, done)
-    assert conductance_states.parted(trace(before))  # nothing comes after the RESET: its own last look
+        assert (reads_and_retention.parted(ds), reads_and_retention.was_reset(ds)) == (done, done)
+    assert reads_and_retention.parted(trace(before))  # nothing comes after the RESET: its own last look
     never = trace([(1, 0.05, 1e-9), (1, 0.1, 3e-4), opens, forgets])
-    assert (conductance_states.parted(never), conductance_states.was_reset(never)) == (True, False)
+    assert (reads_and_retention.parted(never), reads_and_retention.was_reset(never)) == (True, False)
 
 
 def test_what_is_greatest_and_what_is_at_the_end() -> None:
@@ -123,22 +123,16 @@ def test_what_is_greatest_and_what_is_at_the_end() -> None:
         n_ag_ion=[0] * 5,
         gap=[3.0, 2.0, 0.0, 1.0, 1.5],
     )
-    known = {
-        "current_most": 1e-9,
-        "temperature_most": 350,
-        "silver_end": 20,
-        "gap_end": 1.5,
-        "conductance_end": 4e-9,
-    }
+    known = {"current_most": 1e-9, "temperature_most": 350, "silver_end": 20, "gap_end": 1.5, "conductance_end": 4e-9}
     assert {name: metrics.METRICS[name].function(run) for name in known} == pytest.approx(known)
 
 
 def test_a_step_of_a_sweep_is_no_read() -> None:
     """A segment that passes 0.1 V among others has none."""
     swept = trace([(1, 0.0, 1e-9), (1, 0.1, 1e-9), (1, 0.2, 1e-9)], segments=[0, 0, 0])
-    assert not len(conductance_states.reads(swept))
-    assert math.isnan(conductance_states.on_off_nonvolatile(swept))
-    assert math.isnan(conductance_states.left_over(swept))
+    assert not len(reads_and_retention.reads(swept))
+    assert math.isnan(reads_and_retention.on_off_nonvolatile(swept))
+    assert math.isnan(reads_and_retention.left_over(swept))
 
 
 def test_the_limit_is_the_compliance_current() -> None:
@@ -161,8 +155,7 @@ def staircase(volts: list[float], currents: list[float], limit_A: float = math.i
         "limited": (np.abs(currents) >= limit_A).astype(np.int8),
     }
     return xr.Dataset(
-        {name: ("time", np.asarray(values)) for name, values in columns.items()},
-        {"time": 1.0 + np.arange(len(volts))},
+        {name: ("time", np.asarray(values)) for name, values in columns.items()}, {"time": 1.0 + np.arange(len(volts))}
     )
 
 
@@ -182,13 +175,7 @@ def of_sweep(ds: xr.Dataset) -> list[float]:
 
 @pytest.mark.parametrize(
     ("start", "to", "step"),
-    [
-        (-0.6, 0.8, 0.05),
-        (-0.205, 0.595, 0.1),
-        (0.8, -0.6, 0.05),
-        (0.005, 0.805, 0.1),
-        (-1e-4, 0.8, 0.05),
-    ],
+    [(-0.6, 0.8, 0.05), (-0.205, 0.595, 0.1), (0.8, -0.6, 0.05), (0.005, 0.805, 0.1), (-1e-4, 0.8, 0.05)],
 )
 def test_a_resistor_has_no_set_wherever_its_sweep_begins(start: float, to: float, step: float) -> None:
     """Across 0 V and beside it the voltage rises manifold from level to level, and so does the current of
@@ -373,16 +360,16 @@ def test_retention_is_the_time_to_a_factor_of_two() -> None:
         return trace([(1, 0.1, 1.0), *((step, 0.0, g) for step, g in steps)])
 
     for tau, time_s, bound in ((10.0, 7.0, False), (1000.0, 20.0, True)):
-        found = conductance_states.retention(fading(tau))
+        found = reads_and_retention.retention(fading(tau))
         assert (found.time_s, found.censored) == (pytest.approx(time_s), bound)
 
 
 def test_reads_at_rest_part_no_retention() -> None:
     """Rests of a second with reads between are one; what parts them by 0.5 V does not go on."""
 
-    def resting(between: float) -> conductance_states.Kept:
+    def resting(between: float) -> reads_and_retention.Kept:
         turns = [((1.0, 0.0, 2.0**-k), (1e-3, between, 1.0)) for k in range(4)]
-        return conductance_states.retention(trace([(1, 1.0, 1.0), *(step for turn in turns for step in turn)]))
+        return reads_and_retention.retention(trace([(1, 1.0, 1.0), *(step for turn in turns for step in turn)]))
 
     found = resting(0.1)
     assert (found.time_s, found.censored) == (pytest.approx(3.002), False)
@@ -392,12 +379,12 @@ def test_reads_at_rest_part_no_retention() -> None:
 def test_the_reset_voltage_is_that_of_a_tenth() -> None:
     """The first negative voltage at which a tenth of the conductance is left."""
     swept = trace([(1, -0.1 * k, g) for k, g in enumerate((1.0, 1.0, 0.9, 0.09, 0.01))])
-    assert conductance_states.reset_voltage(swept) == pytest.approx(-0.3)
-    assert math.isnan(conductance_states.reset_voltage(trace([(1, -0.1, 1.0), (1, -0.2, 1.0)])))
+    assert reads_and_retention.reset_voltage(swept) == pytest.approx(-0.3)
+    assert math.isnan(reads_and_retention.reset_voltage(trace([(1, -0.1, 1.0), (1, -0.2, 1.0)])))
     at_once = trace([(1, 0.1, 1.0), (1, -0.05, 0.01), (1, -0.1, 0.01)])
-    assert conductance_states.reset_voltage(at_once) == pytest.approx(-0.05)
+    assert reads_and_retention.reset_voltage(at_once) == pytest.approx(-0.05)
     on_the_way_back = trace([(1, 0.1, 1.0), (1, -0.1, 1.0), (1, -0.5, 1.0), (1, -0.2, 0.05)])
-    assert conductance_states.reset_voltage(on_the_way_back) == pytest.approx(-0.5)
+    assert reads_and_retention.reset_voltage(on_the_way_back) == pytest.approx(-0.5)
 
 
 def pulsed(levels: list[float]) -> xr.Dataset:
@@ -427,18 +414,15 @@ def test_pulses_with_reads_and_pulses_in_a_loop_are_pulses() -> None:
     turn = [(1.0, 1.0, 1.0), (1.0, 0.0, 9.0), (1.0, 0.1, 2.0), (1.0, 0.0, 9.0)]
     run = trace(2 * turn, [0] * 8, cycle=[0] * 4 + [1] * 4)
     assert pulse_trains.pulse_conductances(run).tolist() == [1, 1]
-    assert conductance_states.reads(run).tolist() == [[3, 2], [7, 2]]
+    assert reads_and_retention.reads(run).tolist() == [[3, 2], [7, 2]]
     bit_0 = [(1.0, 0.0, 9.0), (1.0, 0.0, 9.0), (1.0, 0.1, 3.0), (1.0, 0.0, 9.0)]
     run = trace([*turn, *bit_0, *turn], [0] * 12, cycle=[0] * 4 + [1] * 4 + [2] * 4)
-    assert pulse_trains.pulse_conductances(run).tolist() == [
-        1,
-        1,
-    ]  # a bit 0 is read, and is no pulse of 0.1 V
-    assert len(conductance_states.reads(run)) == 3
+    assert pulse_trains.pulse_conductances(run).tolist() == [1, 1]  # a bit 0 is read, and is no pulse of 0.1 V
+    assert len(reads_and_retention.reads(run)) == 3
     loop = trace([(1.0, v, float(k)) for k, v in enumerate([1.0, 0.05] * 4)], [0] * 8)
     assert pulse_trains.pulse_conductances(loop).tolist() == [0, 2, 4, 6]
     swept = trace([(1.0, 0.05 * k, 1.0) for k in (0, 1, 2, 1, 0)], [0] * 5)
-    assert not len(conductance_states.reads(swept))
+    assert not len(reads_and_retention.reads(swept))
     assert not len(pulse_trains.pulse_conductances(swept))
 
 
@@ -459,15 +443,15 @@ def test_what_a_protocol_holds_is_held(levels: list[float]) -> None:
     run.attrs["run"] = json.dumps({"protocol": program.to_data()})
     greatest = [k for k, v in enumerate(2 * levels) if abs(v) == max(map(abs, levels))]
     assert pulse_trains.pulse_conductances(run).tolist() == greatest
-    assert len(conductance_states.reads(run)) == 2 * levels.count(0.1)
+    assert len(reads_and_retention.reads(run)) == 2 * levels.count(0.1)
     of_task = run.reset_index("time").rename_dims(time="sample")  # a selection of a study
-    assert not len(conductance_states.reads(of_task))  # its run may be another task's
-    conductance_states.reads(of_task.assign(segment=("sample", np.full(run.sizes["time"], np.nan))))
+    assert not len(reads_and_retention.reads(of_task))  # its run may be another task's
+    reads_and_retention.reads(of_task.assign(segment=("sample", np.full(run.sizes["time"], np.nan))))
     beyond = run.assign(segment=run["segment"] + 7)
-    assert not len(conductance_states.reads(beyond))
+    assert not len(reads_and_retention.reads(beyond))
     swept = (program + Protocol.sweep("1 V", rate="1 V/s")).repeated(1)
     run.attrs["run"] = json.dumps({"protocol": swept.to_data()})
-    assert not len(conductance_states.reads(run))
+    assert not len(reads_and_retention.reads(run))
 
 
 @pytest.mark.parametrize("volt", [0.05, 0.1, -0.1])
@@ -620,9 +604,7 @@ def entering(times_s: list[float], metal: list[int], ions: list[int], windows: i
     """A run of windows of 24 nm whose silver comes and goes."""
     run = {"window_nm": [24.0, 24.0], "settings": {"windows": windows}}
     return xr.Dataset(
-        {"n_ag_metal": ("time", metal), "n_ag_ion": ("time", ions)},
-        {"time": times_s},
-        {"run": json.dumps(run)},
+        {"n_ag_metal": ("time", metal), "n_ag_ion": ("time", ions)}, {"time": times_s}, {"run": json.dumps(run)}
     )
 
 

@@ -10,13 +10,7 @@ from scipy import stats
 from test_metrics import CHAIN, UP, core, silver, staircase, trace
 
 from kmc_analysis import metrics
-from kmc_analysis.metrics import (
-    conductance_states,
-    current_laws,
-    cycle_counts,
-    pulse_trains,
-    silver_profile,
-)
+from kmc_analysis.metrics import current_laws, cycle_counts, pulse_trains, reads_and_retention, silver_profile
 
 
 def test_a_staircase_of_middles_may_set_at_its_second_step() -> None:
@@ -98,35 +92,27 @@ def test_streams_are_apart_by_their_pooled_sigma() -> None:
 def test_what_is_left_over_where_nobody_read_before() -> None:
     """Over the first sample with a voltage, not over that of the rest before it."""
     run = trace([(1, 0.0, 7e-9), (1, 0.6, 1e-9), (1, 0.0, 1e-6), (1, 0.05, 4e-9)])
-    assert conductance_states.left_over(run) == pytest.approx(4)
+    assert reads_and_retention.left_over(run) == pytest.approx(4)
 
 
 def test_the_longest_rest_after_a_voltage_counts() -> None:
     """The longest by time and not by samples; what a run begins with is none."""
-    time, conductance = conductance_states.at_rest(trace([(9, 0.0, 1.0), (1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 0.1)]))
+    time, conductance = reads_and_retention.at_rest(trace([(9, 0.0, 1.0), (1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 0.1)]))
     assert (time.tolist(), conductance.tolist()) == ([1, 2], [1.0, 0.1])
     two = trace(
-        [
-            (1, 0.5, 1.0),
-            (0.5, 0.0, 1.0),
-            (0.5, 0.0, 2.0),
-            (0.5, 0.0, 2.0),
-            (1, 0.5, 1.0),
-            (8, 0.0, 3.0),
-            (1, 0.5, 1.0),
-        ]
+        [(1, 0.5, 1.0), (0.5, 0.0, 1.0), (0.5, 0.0, 2.0), (0.5, 0.0, 2.0), (1, 0.5, 1.0), (8, 0.0, 3.0), (1, 0.5, 1.0)]
     )
-    assert conductance_states.at_rest(two)[1].tolist() == [3.0]
+    assert reads_and_retention.at_rest(two)[1].tolist() == [3.0]
     first = trace([(1, 0.0, 1.0), (1, 0.0, 0.4), (1, 0.5, 1.0)])
-    assert not len(conductance_states.at_rest(first)[0])
-    assert math.isnan(conductance_states.retention(first).time_s)
+    assert not len(reads_and_retention.at_rest(first)[0])
+    assert math.isnan(reads_and_retention.retention(first).time_s)
 
 
 def test_a_state_that_rises_is_lost_too() -> None:
     """By a factor of two up; one that conducts nothing is kept as long as it was looked at."""
-    risen = conductance_states.retention(trace([(1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 2.1)]))
+    risen = reads_and_retention.retention(trace([(1, 0.5, 1.0), (1, 0.0, 1.0), (1, 0.0, 2.1)]))
     assert (risen.time_s, risen.censored) == (2.0, False)
-    dead = conductance_states.retention(trace([(1, 0.5, 1.0), (1, 0.0, 0.0), (1, 0.0, 0.0)]))
+    dead = reads_and_retention.retention(trace([(1, 0.5, 1.0), (1, 0.0, 0.0), (1, 0.0, 0.0)]))
     assert (dead.time_s, dead.censored) == (2.0, True)
 
 

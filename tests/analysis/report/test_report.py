@@ -137,11 +137,7 @@ def test_a_run_alone_has_a_page(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["no-such"], "no-such does not exist"),
-        (["empty"], "no task of the study is done"),
-    ],
+    ("arguments", "words"), [(["no-such"], "no-such does not exist"), (["empty"], "no task of the study is done")]
 )
 def test_bad_input_is_one_line(
     tmp_path: Path,

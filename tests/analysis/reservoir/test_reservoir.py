@@ -26,9 +26,7 @@ from kmc_analysis.reservoir import (
     spike_trains,
     spiking_neurons,
 )
-from kmc_analysis.reservoir import (
-    plan as settings,
-)
+from kmc_analysis.reservoir import plan as settings
 from kmc_analysis.reservoir.node_devices import Population, device_model, waveform
 from kmc_analysis.reservoir.results import accuracy_table, saved_states
 
@@ -219,13 +217,7 @@ def test_all_readouts_learn(result: pipeline.Result) -> None:
     x = pipeline.standardised(result.features, result.features[result.trains.train], True)
     wrong = np.random.default_rng(2).permutation(result.trains.labels)
     lost = linear_readout.train_double(
-        x,
-        wrong,
-        4,
-        result.trains.train,
-        result.trains.held_out,
-        settings.Readout(),
-        random_streams.stream(1, "a"),
+        x, wrong, 4, result.trains.train, result.trains.held_out, settings.Readout(), random_streams.stream(1, "a")
     )
     assert lost.accuracy[-1, 1] < 50.0
 

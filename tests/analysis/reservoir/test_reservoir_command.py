@@ -20,15 +20,8 @@ from kmc.core.errors import UserError
 from kmc.io import netcdf
 from kmc_analysis.commands import reservoir as command
 from kmc_analysis.compact.equations import model
-from kmc_analysis.reservoir import (
-    kinetic_states,
-    pipeline,
-    plan_identity,
-    spike_trains,
-)
-from kmc_analysis.reservoir import (
-    plan as settings,
-)
+from kmc_analysis.reservoir import kinetic_states, pipeline, plan_identity, spike_trains
+from kmc_analysis.reservoir import plan as settings
 from kmc_analysis.reservoir.node_devices import device_model
 from kmc_analysis.reservoir.results import accuracy_table, design_sweep, result_files
 
@@ -175,11 +168,7 @@ def test_another_program_makes_other_points(tmp_path: Path, monkeypatch: pytest.
     plan, package = settings.load(tmp_path / "tiny.yaml"), Path(kmc_analysis.__file__).parent
     made_by = source_files.sources_of([plan_identity._MADE_BY])
     plans, points = set(), {plan_identity.identity(plan, 1)}
-    changed = (
-        "reservoir/linear_readout.py",
-        "compact/equations/reference_traces.py",
-        "metrics/compliance_law.py",
-    )
+    changed = ("reservoir/linear_readout.py", "compact/equations/reference_traces.py", "metrics/compliance_law.py")
     for k, name in enumerate(("", *changed)):
         copies = [tmp_path / str(k) / path.relative_to(package) for path in made_by]
         for copy, path in zip(copies, made_by, strict=True):

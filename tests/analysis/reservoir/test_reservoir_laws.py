@@ -26,15 +26,9 @@ def levels(monkeypatch: pytest.MonkeyPatch, mean: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("mean", "told"),
     [
-        (
-            1e-9 + 1e-12 * LIMITS_A,
-            "from 1 nS at 30 uA to 1 nS at 150 uA",
-        ),  # vvteam: no compliance programs it
+        (1e-9 + 1e-12 * LIMITS_A, "from 1 nS at 30 uA to 1 nS at 150 uA"),  # vvteam: no compliance programs it
         (5e-4 - 1.0 * LIMITS_A, "from 470 uS at 30 uA to 350 uS at 150 uA"),
-        (
-            np.minimum(3.0 * LIMITS_A, 2e-4),
-            "R squared is 0.603, less than 0.95",
-        ),  # yakopcic, memdiode: saturated
+        (np.minimum(3.0 * LIMITS_A, 2e-4), "R squared is 0.603, less than 0.95"),  # yakopcic, memdiode: saturated
     ],
 )
 def test_a_law_without_a_line_is_left_out(monkeypatch: pytest.MonkeyPatch, mean: np.ndarray, told: str) -> None:

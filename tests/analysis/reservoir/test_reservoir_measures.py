@@ -22,16 +22,8 @@ from kmc_analysis.reservoir import kinetic_states, pipeline, plan_identity, puls
 from kmc_analysis.reservoir import plan as settings
 from kmc_analysis.reservoir.node_devices import Population
 from kmc_analysis.reservoir.pulse_input import patterns
-from kmc_analysis.reservoir.results import (
-    design_sweep,
-    energy_costs,
-    memory_measures,
-    reservoir_figures,
-    result_files,
-)
-from kmc_analysis.reservoir.results import (
-    time_series as series,
-)
+from kmc_analysis.reservoir.results import design_sweep, energy_costs, memory_measures, reservoir_figures, result_files
+from kmc_analysis.reservoir.results import time_series as series
 from kmc_analysis.reservoir.results.reservoirpy_reservoir import SpikeDevices
 
 FILE = Path(__file__).resolve().parents[3] / "runs/firing_patterns/reservoir.yaml"

@@ -57,22 +57,14 @@ SWEEP, STUDY = "--sweep --out o", "--study states.csv --out o"
     [
         (f"plan.yaml {SWEEP}", f"other.yaml {SWEEP}", "holds results of plan.yaml; "),
         (f"plan.yaml {SWEEP}", f"plan.yaml --set readout.epochs=2 {SWEEP}", "holds results of plan.yaml; "),
-        (
-            f"plan.yaml {SWEEP}",
-            f"plan.yaml {SWEEP} --seeds 1",
-            "holds results of 2 seeds, of which this run has 1; ",
-        ),
+        (f"plan.yaml {SWEEP}", f"plan.yaml {SWEEP} --seeds 1", "holds results of 2 seeds, of which this run has 1; "),
         (
             f"plan.yaml {SWEEP}",
             f"plan.yaml --set 'sweep={{feeding.nodes: [4]}}' {SWEEP}",
             "holds results of feeding.nodes = 3, which this run has not; ",
         ),
         (f"plan.yaml {STUDY}", f"other.yaml {STUDY}", "holds results of plan.yaml; "),
-        (
-            f"plan.yaml {STUDY}",
-            f"plan.yaml {STUDY} --seed 2",
-            "holds results of 1 seed, of which this run has 0; ",
-        ),
+        (f"plan.yaml {STUDY}", f"plan.yaml {STUDY} --seed 2", "holds results of 1 seed, of which this run has 0; "),
         (
             f"plan.yaml {STUDY}",
             f"plan.yaml --set kinetic.samples=3 {STUDY}",

@@ -29,12 +29,7 @@ def loaded(folder: Path, text: str, *sets: str) -> settings.Plan:
         ),
         ("encoding: {slot: 3 ms}\n", 1, "width in encoding: 20 ms is no multiple of slot, 3 ms", "21 ms"),
         ("encoding: {width: 1 ms}\n", 1, "width in encoding: 1 ms is no multiple of slot, 5 ms", "5 ms"),
-        (
-            "feeding:\n  nodes: 3\n  window: 52 ms\n",
-            3,
-            "window = 52 ms is no multiple of encoding.slot, 5 ms",
-            "50 ms",
-        ),
+        ("feeding:\n  nodes: 3\n  window: 52 ms\n", 3, "window = 52 ms is no multiple of encoding.slot, 5 ms", "50 ms"),
         (
             "encoding: {slot: 1 ms, bin: 20 ms}\n",
             1,

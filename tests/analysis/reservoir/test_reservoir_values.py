@@ -21,9 +21,7 @@ from kmc_analysis.reservoir import (
     spike_trains,
     spiking_neurons,
 )
-from kmc_analysis.reservoir import (
-    plan as settings,
-)
+from kmc_analysis.reservoir import plan as settings
 from kmc_analysis.reservoir.node_devices import Population
 from kmc_analysis.reservoir.results import (
     accuracy_table,
@@ -316,10 +314,7 @@ def test_programmings_are_counted_by_device(clock: settings.Plan) -> None:
     """Their mean and their most; a device lasts for as many trainings as its most goes into 5655."""
     plan = clock.changed(encoding={"width": "5 ms"}, feeding={"nodes": 1, "window": "20 ms"})
     pair = replace(
-        trained(),
-        plus=np.full((1, 2), 1e-4),
-        minus=np.full((1, 2), 1e-4),
-        writes=np.array([[[3, 1]], [[0, 4]]]),
+        trained(), plus=np.full((1, 2), 1e-4), minus=np.full((1, 2), 1e-4), writes=np.array([[[3, 1]], [[0, 4]]])
     )
     found = energy_costs.costs(plan, made({"fp64": pair}, times=[[0.001], [0.001, 0.011]]), "fp64")
     assert (found["programmings_mean"], found["programmings_most"]) == (2.0, 4)

@@ -11,15 +11,8 @@ import xarray as xr
 
 from kmc.cli import app
 from kmc.core.errors import UserError
-from kmc_analysis.reservoir import (
-    kinetic_states,
-    matching_study,
-    node_devices,
-    pipeline,
-)
-from kmc_analysis.reservoir import (
-    plan as settings,
-)
+from kmc_analysis.reservoir import kinetic_states, matching_study, node_devices, pipeline
+from kmc_analysis.reservoir import plan as settings
 from kmc_analysis.reservoir.node_devices import Population
 
 ENCODING = settings.Encoding()
@@ -96,9 +89,7 @@ def test_a_study_of_other_windows_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(matching_study, "read_attribute", lambda path, name: json.dumps(run))
     state = (("protocol", "task"), np.ones((1, 1), int))
     study = xr.Dataset(
-        {"state": state, "task": (("protocol", "task"), [["a"]])},
-        {"protocol": ["b1"]},
-        {"folder": str(tmp_path)},
+        {"state": state, "task": (("protocol", "task"), [["a"]])}, {"protocol": ["b1"]}, {"folder": str(tmp_path)}
     )
     matching_study._check_pulses(plan(4), study, "ogb_20nm")
     with pytest.raises(UserError, match=r"devices\.windows = 4, and the plan 8"):

@@ -143,13 +143,7 @@ def test_pairing_removes_what_seeds_share() -> None:
         ("thickness", "ligand ddab"),
     }
     ligand = found["ligand", "all"]
-    assert (ligand.base, ligand.level, ligand.kind, ligand.unit, ligand.pairs) == (
-        "ogb",
-        "ddab",
-        "difference",
-        "V",
-        16,
-    )
+    assert (ligand.base, ligand.level, ligand.kind, ligand.unit, ligand.pairs) == ("ogb", "ddab", "difference", "V", 16)
     assert ligand.clear
     assert ligand.low < 0.1 < ligand.high
     assert ligand.high - ligand.low < 0.02
@@ -337,11 +331,7 @@ def test_all_effects_are_told_where_asked(study: Path, capsys: pytest.CaptureFix
     ],
 )
 def test_bad_input_is_one_line(
-    study: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    words: str,
+    study: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """Exit code 2, nothing written."""
     monkeypatch.chdir(study.parent)
@@ -542,11 +532,7 @@ def test_a_run_is_its_file_and_its_copy(study: Path, tmp_path: Path, capsys: pyt
     ],
 )
 def test_devices_that_differ_are_told_apart(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    before: str,
-    after: str,
-    told: dict[str, tuple[str, str]],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, told: dict[str, tuple[str, str]]
 ) -> None:
     """Also by what is no value of a number, and by its last digits."""
     text = find_data("stack", "ogb_20nm").read_text()
@@ -588,11 +574,7 @@ def test_a_dataset_knows_its_numbers_or_else_the_hashes_speak(
     ],
 )
 def test_bad_pairs_are_refused(
-    study: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    words: str,
+    study: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """Exit code 2 and one line."""
     monkeypatch.chdir(study.parent)

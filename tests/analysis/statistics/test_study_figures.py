@@ -15,21 +15,14 @@ from kmc_analysis.plotting import study_figures
 
 
 def study(
-    time: list[list[float]],
-    current: list[list[float]],
-    levels: int = 1,
-    voltage: list[list[float]] | None = None,
+    time: list[list[float]], current: list[list[float]], levels: int = 1, voltage: list[list[float]] | None = None
 ) -> xr.Dataset:
     """Runs [replicate, sample] in each of some thicknesses, at two ligands, as kmc.open gives them."""
     shape = (levels, 2, *np.shape(time))
     dims = ("thickness", "ligand", "replicate", "sample")
     data = {
         name: (dims, np.broadcast_to(np.array(rows), shape))
-        for name, rows in (
-            ("time", time),
-            ("current", current),
-            ("voltage_source", voltage or np.ones_like(time)),
-        )
+        for name, rows in (("time", time), ("current", current), ("voltage_source", voltage or np.ones_like(time)))
     }
     return xr.Dataset(
         {**data, "state": (dims[:-1], np.ones(shape[:-1]))},

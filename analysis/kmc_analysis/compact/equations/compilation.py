@@ -83,14 +83,7 @@ def source_of(model: CompactModel) -> str:
     functions = {
         "current(volt, s, p)": [*before, f"total += {current}"],
         "series(s, p)": [f"return {to_python(model.series, names)}"],
-        "rates(volt, s, p, out, amps)": [
-            *before,
-            f"amp = {current}",
-            *after,
-            *rates,
-            "amps[b] = amp",
-            "total += amp",
-        ],
+        "rates(volt, s, p, out, amps)": [*before, f"amp = {current}", *after, *rates, "amps[b] = amp", "total += amp"],
         "begin(s, p)": [*following, *initial],
     }
     return _HEAD + "".join(

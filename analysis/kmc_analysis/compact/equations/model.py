@@ -288,10 +288,7 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
         for name, sigma in entries.items():
             if name not in model.names:
                 raise unknown(
-                    f'{model.name} has no parameter "{name}"',
-                    name,
-                    model.names,
-                    place(raw["spread"][kind], name),
+                    f'{model.name} has no parameter "{name}"', name, model.names, place(raw["spread"][kind], name)
                 )
             if not 0.0 <= sigma < math.inf:
                 raise UserError(

@@ -162,11 +162,7 @@ def simulate(
 
 
 def population(
-    model: CompactModel,
-    devices: int,
-    seed: int,
-    kind: str = "device",
-    changes: Mapping[str, float] | None = None,
+    model: CompactModel, devices: int, seed: int, kind: str = "device", changes: Mapping[str, float] | None = None
 ) -> np.ndarray:
     """Parameter vectors [devices, n] spread log-normally as the model's file says; `kind` is device or
     cycle."""

@@ -10,7 +10,7 @@ from kmc.core.atomic_files import csv_text
 from kmc_analysis.compact.equations.model import FOLDER, CompactModel
 from kmc_analysis.compact.export import pulse_response
 from kmc_analysis.compact.export.pulse_response import Ladder, Levels
-from kmc_analysis.metrics.conductance_states import READ_V
+from kmc_analysis.metrics.reads_and_retention import READ_V
 
 NODES = 12  # of the piecewise step: equally spaced from the least weight to the largest
 LEAST_RATIO = 1.5  # of the conductances at the largest and the least compliance

@@ -16,7 +16,7 @@ from kmc.core.atomic_files import csv_text, make_folder, replacing, write_texts
 from kmc.core.errors import UserError, nearest
 from kmc_analysis.compact.equations.model import SPREADS, CompactModel
 from kmc_analysis.compact.equations.reference_traces import Drive, simulate
-from kmc_analysis.compact.export import circuits, learning_formats, veriloga
+from kmc_analysis.compact.export import learning_formats, spice_netlists, veriloga
 from kmc_analysis.compact.fitting.fit_data import Trace, covered
 from kmc_analysis.compact.fitting.model_fit import Fit
 
@@ -85,9 +85,7 @@ def _fit(model: CompactModel, path: Path) -> dict[str, Any]:
 
 def _no_fit(path: Path) -> UserError:
     return UserError(
-        "is not the parameters.json of a fit",
-        str(path),
-        next_step="name the file that kmc compact fit wrote",
+        "is not the parameters.json of a fit", str(path), next_step="name the file that kmc compact fit wrote"
     )
 
 
@@ -138,11 +136,7 @@ def starting_at(model: CompactModel, path: Path | None) -> CompactModel:
         if isinstance(entry, dict) and "rests_on" in entry
     }
     return replace(
-        own,
-        spread=read_spreads(model, path),
-        origin=origin,
-        rests=rests,
-        covers=str(found.get("fitted_range", "")),
+        own, spread=read_spreads(model, path), origin=origin, rests=rests, covers=str(found.get("fitted_range", ""))
     )
 
 
@@ -178,7 +172,7 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     model = replace(model, name=name or model.name)
     library = f"kmc_{model.name}.sp"
     texts |= {
-        library: circuits.subcircuit(model, values),
+        library: spice_netlists.subcircuit(model, values),
         f"kmc_{model.name}.va": veriloga.veriloga(model, values),
     }
     pulses = Drive.pulses(PULSES["voltage"], PULSES["width"], PULSES["gap"], 20, PULSE_LIMIT_A)
@@ -186,12 +180,12 @@ def write(model: CompactModel, values: Mapping[str, float], out: Path, name: str
     drives |= {"set_reset": Drive.set_and_reset(SWEEP_V, RATE_V_PER_S, PULSE_LIMIT_A), "pulses": pulses}
     for which, drive in drives.items():
         step = PULSE_STEP_S if which == "pulses" else None
-        texts[f"{which}.cir"] = circuits.bench(model, drive, library, f"{which}.txt", step=step)
-        texts[f"{which}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in circuits.pwl_points(drive))
+        texts[f"{which}.cir"] = spice_netlists.bench(model, drive, library, f"{which}.txt", step=step)
+        texts[f"{which}.pwl"] = "".join(f"{t!r} {v!r}\n" for t, v in spice_netlists.pwl_points(drive))
     grid = Drive.sweep(SWEEP_V, RATE_V_PER_S, 1e-5)
-    texts["crossbar_3x3.cir"] = circuits.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
+    texts["crossbar_3x3.cir"] = spice_netlists.crossbar(model, 3, 3, grid, library, "crossbar_3x3.txt")
     if model.spread.get("device"):
-        texts["monte_carlo.cir"] = circuits.monte_carlo(model, values, grid, library, "monte_carlo.txt")
+        texts["monte_carlo.cir"] = spice_netlists.monte_carlo(model, values, grid, library, "monte_carlo.txt")
     tables, arrays = _tables(model, values, drives)  # before anything is written
     texts |= _learning(model, values) | tables
     paths = write_texts(out, texts)

@@ -11,7 +11,7 @@ import numpy as np
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.model import CompactModel
 from kmc_analysis.compact.equations.reference_traces import Drive, Response, population, simulate
-from kmc_analysis.metrics.conductance_states import READ_V
+from kmc_analysis.metrics.reads_and_retention import READ_V
 
 COUNT = 32  # pulses in either direction
 RAMPS = 8  # repeats, each with the cycle's spread
@@ -81,11 +81,7 @@ def _ramp(
 
 
 def _best_width(
-    model: CompactModel,
-    values: Mapping[str, float],
-    start: np.ndarray | None,
-    voltage: float,
-    least: float = LEAST_S,
+    model: CompactModel, values: Mapping[str, float], start: np.ndarray | None, voltage: float, least: float = LEAST_S
 ) -> float:
     """The width at which a third of the pulses goes half of the way: a slow ramp that still saturates."""
     ramps = {}

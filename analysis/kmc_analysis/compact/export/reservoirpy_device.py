@@ -15,16 +15,9 @@ from kmc.core import random_streams
 from kmc.core.errors import UserError
 from kmc_analysis.compact.equations.compilation import compiled
 from kmc_analysis.compact.equations.model import CompactModel, load_model
-from kmc_analysis.compact.equations.reference_traces import (
-    RTOL,
-    Drive,
-    follow,
-    population,
-    start_of,
-    unanswered,
-)
+from kmc_analysis.compact.equations.reference_traces import RTOL, Drive, follow, population, start_of, unanswered
 from kmc_analysis.compact.fitting.fit_data import log_conductance
-from kmc_analysis.metrics.conductance_states import LOW_READ_V
+from kmc_analysis.metrics.reads_and_retention import LOW_READ_V
 
 EDGE = 1e-3  # of the longest pulse
 LEAST_GAIN = 0.5

@@ -8,7 +8,7 @@ from kmc.core.units import K_B
 from kmc_analysis.compact.equations.expressions import to_circuit
 from kmc_analysis.compact.equations.model import CompactModel, Parameter
 from kmc_analysis.compact.export import circuit_headers
-from kmc_analysis.compact.export.circuits import LEAK_OHM, LEAST_OHM, STATE_F, has_series
+from kmc_analysis.compact.export.spice_netlists import LEAK_OHM, LEAST_OHM, STATE_F, has_series
 
 
 def veriloga(model: CompactModel, changes: Mapping[str, float] | None = None) -> str:

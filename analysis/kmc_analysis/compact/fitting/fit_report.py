@@ -20,7 +20,7 @@ from kmc_analysis.compact.fitting.fit_data import Trace
 from kmc_analysis.compact.fitting.model_fit import LEVEL, Fit
 from kmc_analysis.compact.fitting.programmed_conductance import Programmed
 from kmc_analysis.metrics.compliance_law import SLOPE_PER_V
-from kmc_analysis.metrics.conductance_states import READ_V
+from kmc_analysis.metrics.reads_and_retention import READ_V
 
 LAW_RANGE_A = (30e-6, 150e-6)
 MOST_COLUMNS = 8  # of the picture
@@ -126,20 +126,13 @@ def _rest(found: Fit, devices: Sequence[Programmed]) -> list[str]:
     for weights in found.blind:
         shown = ", ".join(f"{weight:+.2f} {name}" for name, weight in weights.items())
         lines.append(f"The data leave open the combination {shown} (places between the bounds).")
-    lines += [
-        "",
-        "| trace | median error of conductance | one replicate lies off | role |",
-        "|---|---|---|---|",
-    ]
+    lines += ["", "| trace | median error of conductance | one replicate lies off | role |", "|---|---|---|---|"]
     for role, errors in (("fitted", found.errors), ("held out", found.held_out)):
         for name, error in errors.items():
             scatter = f"{found.scatter[name]:.1%}" if name in found.scatter else "-"
             lines.append(f"| {name} | {error:.1%} | {scatter} | {role} |")
     fit_line = f"{slope:.3g} per V, R squared {squared:.3f}" if math.isfinite(squared) else "no dependence"
-    lines += [
-        "",
-        f"The model against compliance, 30 to 150 uA: {fit_line}; measured {SLOPE_PER_V} per V.",
-    ]
+    lines += ["", f"The model against compliance, 30 to 150 uA: {fit_line}; measured {SLOPE_PER_V} per V."]
     return [*lines, "", *law.text(devices)] if devices else lines
 
 
@@ -151,11 +144,7 @@ def _kept(found: Fit) -> list[str]:
 
 
 def write(
-    found: Fit,
-    traces: Sequence[Trace],
-    held_out: Sequence[Trace],
-    out: Path,
-    devices: Sequence[Programmed] = (),
+    found: Fit, traces: Sequence[Trace], held_out: Sequence[Trace], out: Path, devices: Sequence[Programmed] = ()
 ) -> list[Path]:
     """Write report.md, report.json and report.png to the folder `out`; returns the paths."""
     told = json.dumps(summary(found, devices), indent=2) + "\n"

@@ -35,8 +35,7 @@ def fits(
     for k, model in enumerate(models):
         if any(model.name == other.name for other in models[:k]):
             raise UserError(
-                f'two of the models are called "{model.name}"',
-                next_step="give each once, and another name in its file",
+                f'two of the models are called "{model.name}"', next_step="give each once, and another name in its file"
             )
     search = Search(seed, generations)
     return {model.name: fit(model, traces, held_out, search=search, tell=tell) for model in models}

@@ -54,8 +54,7 @@ def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> N
         bounds = model.parameter(name)
         if bounds.low <= 0.0:
             raise UserError(
-                f"{name} has no logarithm: its bounds reach zero",
-                next_step="name parameters whose bounds are positive",
+                f"{name} has no logarithm: its bounds reach zero", next_step="name parameters whose bounds are positive"
             )
         if bounds.low == bounds.high:
             raise UserError(f"{name} cannot move: its bounds are equal", next_step="name another parameter")

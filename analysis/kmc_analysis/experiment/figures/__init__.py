@@ -19,7 +19,7 @@ _MODULES = (
     "pulses",
     "modes",
     "stressed",
-    "beyond",
+    "predictions",
     "one_write",
 )
 

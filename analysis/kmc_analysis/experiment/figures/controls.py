@@ -10,8 +10,8 @@ import xarray as xr
 from kmc.plotting.plot_style import COLOURS
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.metrics import LEAST_LEVELS, has_set, loop_opening, on_off
-from kmc_analysis.metrics.conductance_states import HIGH_RESISTANCE
 from kmc_analysis.metrics.observation import Measured, known, least_of, median, not_run, share
+from kmc_analysis.metrics.reads_and_retention import HIGH_RESISTANCE
 from kmc_analysis.plotting.figure_style import current_voltage, panels
 
 # The sweep that sets the full device (figure S3), for its cost at ten times the rate of the definitions where

@@ -32,9 +32,9 @@ from kmc_analysis.experiment.figures.programmed import (
     held,
     written,
 )
-from kmc_analysis.metrics.conductance_states import HIGH_RESISTANCE, LOW_READ_V, PARTED, parted
 from kmc_analysis.metrics.cycle_counts import cycle_life
 from kmc_analysis.metrics.observation import Measured, few, median_of_bounds, not_run
+from kmc_analysis.metrics.reads_and_retention import HIGH_RESISTANCE, LOW_READ_V, PARTED, parted
 from kmc_analysis.plotting.figure_style import panels
 
 STAGE_K = 300.0
@@ -230,10 +230,7 @@ def critical_silver(clean: list[xr.Dataset], seeded: list[list[xr.Dataset]]) -> 
     if not rows or (np.diff(amounts) <= 0.0).any() or (np.diff(shares) > 0.0).any():
         return (np.nan, np.nan), told
     lost = np.flatnonzero(shares < 0.5)
-    return (float(amounts[lost[0] - 1]), float(amounts[lost[0]])) if len(lost) else (
-        float(amounts[-1]),
-        np.inf,
-    ), told
+    return (float(amounts[lost[0] - 1]), float(amounts[lost[0]])) if len(lost) else (float(amounts[-1]), np.inf), told
 
 
 def after(ds: xr.Dataset) -> xr.Dataset:

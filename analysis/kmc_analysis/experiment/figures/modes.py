@@ -93,5 +93,5 @@ FIGURES = [
         f"a cycle at 1 uA ({WEAK_LINES}), one at 1 mA ({WRITE_LINES}, a sweep to -{RESET_V} V and back "
         f"at 1 V/s, {PAUSE_LINES}, reads between), one at 1 uA",
         _draw_modes,
-    ),
+    )
 ]

@@ -35,13 +35,7 @@ from kmc_analysis.experiment.figures.volatile import surface_rise
 from kmc_analysis.metrics import observation
 from kmc_analysis.metrics.current_laws import log_slope
 from kmc_analysis.metrics.observation import Measured, mean, not_run
-from kmc_analysis.metrics.silver_profile import (
-    ION,
-    METAL,
-    conducting_core,
-    depth_profile,
-    interface_silver,
-)
+from kmc_analysis.metrics.silver_profile import ION, METAL, conducting_core, depth_profile, interface_silver
 from kmc_analysis.plotting.figure_style import panels
 
 # The write ends with 0.1 s at 0 V, so that snapshots as often as this see the state that it leaves.
@@ -127,12 +121,7 @@ def _heats(runs: Runs) -> dict[str, Measured]:
     order = not_run("no device of one of the two was written")
     if all(len(part) for part in rises):
         order = observation.bootstrap_groups(lambda two: float(two[0].mean() / two[1].mean()), rises, _FIRST)
-    found = {
-        "S30_nonvolatile_heat": ogb,
-        "S31_ogb_heat_50": ogb,
-        "S31_ddab_heat_50": ddab,
-        "S31_heat_order": order,
-    }
+    found = {"S30_nonvolatile_heat": ogb, "S31_ogb_heat_50": ogb, "S31_ddab_heat_50": ddab, "S31_heat_order": order}
     found = {key: replace(one.noted(_OWED), owed=_OWED) for key, one in found.items()}
     # Nothing bounds their order.
     return found | {"S31_heat_order": _open(found["S31_heat_order"])}
@@ -291,15 +280,7 @@ FIGURES = [
         KEPT_LINES,
         _draw_retention,
     ),
-    Figure(
-        "S18a",
-        "low-resistance state",
-        ("S18a_lrs_slope",),
-        (OGB,),
-        _low_resistance,
-        _LINES,
-        _draw_low_resistance,
-    ),
+    Figure("S18a", "low-resistance state", ("S18a_lrs_slope",), (OGB,), _low_resistance, _LINES, _draw_low_resistance),
     Figure(
         "S30_S31",
         "heat of the non-volatile mode",

@@ -12,13 +12,13 @@ import numpy as np
 import xarray as xr
 
 from kmc.plotting.plot_style import COLOURS
-from kmc_analysis.experiment.figures.beyond import KEPT_S, OPEN_S, fading
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs
+from kmc_analysis.experiment.figures.predictions import KEPT_S, OPEN_S, fading
 from kmc_analysis.experiment.figures.programmed import LOW_READ
 from kmc_analysis.experiment.figures.series import UNTIL_LIMITED
 from kmc_analysis.metrics import set_time
-from kmc_analysis.metrics.conductance_states import LOW_READ_V, Kept, lifetime, reads
 from kmc_analysis.metrics.observation import Measured, bootstrap, not_run
+from kmc_analysis.metrics.reads_and_retention import LOW_READ_V, Kept, lifetime, reads
 from kmc_analysis.plotting.figure_style import panels
 
 LIMIT_UA = 1
@@ -81,5 +81,5 @@ FIGURES = [
         f"a read at 50 mV, {UNTIL_LIMITED} at {LIMIT_UA} uA, 1 ms more, then 0 V until "
         f"{1e6 * OPEN_S:g} uS are left, {KEPT_S:g} s at most; geometric means over devices",
         _draw,
-    ),
+    )
 ]

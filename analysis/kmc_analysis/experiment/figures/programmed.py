@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from kmc.plotting.plot_style import COLOURS, say_if_empty
 from kmc_analysis.experiment.figures.definition import Segments
 from kmc_analysis.metrics import observation
-from kmc_analysis.metrics.conductance_states import Kept, retention
 from kmc_analysis.metrics.observation import Measured, not_run
+from kmc_analysis.metrics.reads_and_retention import Kept, retention
 
 LIMIT, LIMIT_A, RESET_V = "1 mA", 1e-3, 0.5
 WRITTEN_S = 200e-6  # more than a neck of three atoms conducts: the state counts as written

@@ -14,14 +14,9 @@ from kmc.plotting.plot_style import COLOURS, say_if_empty
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.experiment.figures.programmed import READ
 from kmc_analysis.metrics.bootstrap_intervals import GRAIN
-from kmc_analysis.metrics.conductance_states import READ_V, reads
 from kmc_analysis.metrics.observation import Measured, bootstrap, mean_change, not_run, separable
-from kmc_analysis.metrics.pulse_trains import (
-    bend_margin,
-    conductance_after,
-    echo_index,
-    pulse_conductances,
-)
+from kmc_analysis.metrics.pulse_trains import bend_margin, conductance_after, echo_index, pulse_conductances
+from kmc_analysis.metrics.reads_and_retention import READ_V, reads
 from kmc_analysis.plotting.figure_style import over_time, panels
 
 LIMIT = "1 uA"  # assumed, as for the sweeps: the experiment's text gives none for its pulses

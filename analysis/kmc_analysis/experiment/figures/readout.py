@@ -46,5 +46,5 @@ FIGURES = [
         seeds=10,
         quick_seeds=1,
         depends=("reservoir", "compact"),
-    ),
+    )
 ]

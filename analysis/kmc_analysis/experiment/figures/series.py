@@ -17,7 +17,6 @@ from kmc_analysis.experiment.figures.definition import WINDOWS, Figure, Program,
 from kmc_analysis.experiment.figures.programmed import CLOSED_S, READ, RESET, is_written, written
 from kmc_analysis.metrics import set_voltage
 from kmc_analysis.metrics.compliance_law import mean_conductance
-from kmc_analysis.metrics.conductance_states import on_off_nonvolatile, reads, reset_voltage
 from kmc_analysis.metrics.observation import (
     Measured,
     alike,
@@ -29,6 +28,7 @@ from kmc_analysis.metrics.observation import (
     mean,
     not_run,
 )
+from kmc_analysis.metrics.reads_and_retention import on_off_nonvolatile, reads, reset_voltage
 from kmc_analysis.plotting.figure_style import current_voltage, distribution, panels
 
 TOP_V, TOP = 0.8, "0.8 V"  # further than for figure S3, so that devices that need more set too
@@ -181,22 +181,12 @@ UNTIL_LIMITED = "0.6 V until the limiter acts (60 ms at most)"
 def programmed(limit_uA: int, more: str = "1 ms", samples: int = 1) -> Segments:
     """At 0.6 V until the limiter acts, `more`, and a read."""
     held = {"voltage": "0.6 V", "compliance": f"{limit_uA} uA", "samples": 1}
-    turn = {
-        "until": {"current_at_limit": True},
-        "most": 1200,
-        "segments": [{"hold": {**held, "duration": "50 us"}}],
-    }
+    turn = {"until": {"current_at_limit": True}, "most": 1200, "segments": [{"hold": {**held, "duration": "50 us"}}]}
     return [{"repeat_until": turn}, {"hold": {**held, "duration": more, "samples": samples}}, READ]
 
 
 _LEVELS = [
-    Program(
-        f"compliance {one} uA",
-        "ogb_20nm",
-        programmed(one, MORE, 10),
-        devices=6,
-        settings={"windows": WINDOWS},
-    )
+    Program(f"compliance {one} uA", "ogb_20nm", programmed(one, MORE, 10), devices=6, settings={"windows": WINDOWS})
     for one in LIMITS_UA
 ]
 

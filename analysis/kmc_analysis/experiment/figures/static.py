@@ -11,9 +11,9 @@ from scipy import stats
 from kmc.cards.stack import load_stack
 from kmc.plotting.plot_style import COLOURS, say_if_empty
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments
-from kmc_analysis.metrics.conductance_states import READ_V, reads
 from kmc_analysis.metrics.current_laws import activation_energy, regimes
 from kmc_analysis.metrics.observation import Measured, exact, median, not_run
+from kmc_analysis.metrics.reads_and_retention import READ_V, reads
 from kmc_analysis.plotting.figure_style import current_voltage, panels
 
 COMPOSITIONS = ("ddab_20nm", "ogb_20nm")

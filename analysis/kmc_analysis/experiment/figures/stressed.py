@@ -12,8 +12,8 @@ from kmc.plotting.plot_style import say_if_empty
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs
 from kmc_analysis.experiment.figures.programmed import CLOSED_S, at_rest, cycle, held, is_written, kept
 from kmc_analysis.experiment.figures.series import PAIR
-from kmc_analysis.metrics.conductance_states import was_reset
 from kmc_analysis.metrics.observation import Measured, difference_of_shares, few, not_run, share
+from kmc_analysis.metrics.reads_and_retention import was_reset
 from kmc_analysis.plotting.figure_style import current_voltage, panels
 
 ASKED = 20  # devices each
@@ -44,12 +44,7 @@ def _ratio_of_retention(crystals: list[xr.Dataset], film: list[xr.Dataset]) -> M
     value, low = pair[0].value / pair[1].value, pair[0].low / pair[1].high
     fewest = min(one.n for one in pair)
     return Measured(
-        value,
-        low,
-        pair[0].high / pair[1].low,
-        fewest,
-        "a bound" if pair[0].high == np.inf else "",
-        open=few(fewest),
+        value, low, pair[0].high / pair[1].low, fewest, "a bound" if pair[0].high == np.inf else "", open=few(fewest)
     )
 
 
@@ -121,5 +116,5 @@ FIGURES = [
         f"as figures S18a and S8 (until {5e5 * CLOSED_S:g} uS are left), written once; written is what "
         f"conducts {1e6 * CLOSED_S:g} uS",
         _draw_stressed,
-    ),
+    )
 ]

@@ -21,8 +21,8 @@ from kmc_analysis.experiment.figures.controls import (
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments
 from kmc_analysis.experiment.figures.thermogram import substrate_resistance
 from kmc_analysis.metrics import has_set
-from kmc_analysis.metrics.conductance_states import HIGH_RESISTANCE, greatest_power, left_over
 from kmc_analysis.metrics.observation import Measured, mean, median, not_run
+from kmc_analysis.metrics.reads_and_retention import HIGH_RESISTANCE, greatest_power, left_over
 from kmc_analysis.plotting.figure_style import current_voltage, panels
 
 _FADING: Segments = [
@@ -35,10 +35,7 @@ OGB = Program("volatile ogb_20nm", "ogb_20nm", [*sweep(), *_FADING], devices=12,
 DDAB = Program("volatile ddab_20nm", "ddab_20nm", [*sweep(), *_FADING], devices=6, quick=1)
 
 #: the sweep of the definitions, by whose end the devices must be back
-SLOW = [
-    BOTH_WAYS,
-    Program(f"volatile {DDAB.stack} at {DEFINED_RATE}", DDAB.stack, sweep(rate=DEFINED_RATE), devices=6),
-]
+SLOW = [BOTH_WAYS, Program(f"volatile {DDAB.stack} at {DEFINED_RATE}", DDAB.stack, sweep(rate=DEFINED_RATE), devices=6)]
 _SWITCHING = ("S3_volatile_switching", "S3_ddab_switches")
 
 _LINES = f"0 V to {TOP_V} V and back at {RATE} in steps of {STEP}, 1 uA, then 600 ms at 0 V and a read at 50 mV"
@@ -110,8 +107,7 @@ def surface_rise(ds: xr.Dataset, negative: bool = False) -> float:
 
 def _heat(runs: Runs) -> dict[str, Measured]:
     found = mean(
-        [surface_rise(ds) for ds in runs[OGB.name]],
-        "the greatest power of the sweep, held until the surface is steady",
+        [surface_rise(ds) for ds in runs[OGB.name]], "the greatest power of the sweep, held until the surface is steady"
     )
     return {"S30_volatile_heat": found}
 

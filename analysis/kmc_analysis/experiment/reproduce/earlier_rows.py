@@ -58,11 +58,7 @@ def _extent(found: Mapping[str, Any], extent: Extent, figures: Iterable[Figure])
     at most, where it is not the list that `extent` has.
     """
     said, seeds = {name: found[name] for name in asdict(extent) if name in found}, found["seeds"]
-    own = max(
-        (extent.seeds(program) for figure in figures for program in figure.programs),
-        key=len,
-        default=range(0),
-    )
+    own = max((extent.seeds(program) for figure in figures for program in figure.programs), key=len, default=range(0))
     if seeds:
         said.setdefault("seed", seeds[0])
     if seeds != list(own):

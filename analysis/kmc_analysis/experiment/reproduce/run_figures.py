@@ -142,8 +142,7 @@ class Reproduction:
     def _board(self, rows: Mapping[str, scoreboard.Row]) -> dict[str, Any]:
         first = self.extent.seed
         most = max(
-            (len(self.extent.seeds(program)) for figure in figures_of(rows) for program in figure.programs),
-            default=0,
+            (len(self.extent.seeds(program)) for figure in figures_of(rows) for program in figure.programs), default=0
         )
         return scoreboard.board(
             rows.values(),

@@ -18,18 +18,7 @@ JSON_NAME, CSV_NAME = "scoreboard.json", "scoreboard.csv"
 KEPT = Path(__file__).parent.parent / "figures" / JSON_NAME
 PREDICTED = KEPT.with_name("predictions.json")
 COUNTED = ("calibration", "validation")
-HEADS = (
-    "key",
-    "figure",
-    "role",
-    "experiment",
-    "simulated",
-    "95 % interval",
-    "unit",
-    "n",
-    "tolerance",
-    "verdict",
-)
+HEADS = ("key", "figure", "role", "experiment", "simulated", "95 % interval", "unit", "n", "tolerance", "verdict")
 
 
 class Row(NamedTuple):
@@ -92,12 +81,7 @@ def _plain(value: Any) -> Any:
 
 def board(rows: Iterable[Row], versions: Mapping[str, str], seeds: Sequence[int], **more: Any) -> dict[str, Any]:
     """The scoreboard as plain data: versions, the seeds, how it was run, and the targets."""
-    return {
-        "versions": dict(versions),
-        "seeds": list(seeds),
-        **more,
-        "targets": [one._asdict() for one in rows],
-    }
+    return {"versions": dict(versions), "seeds": list(seeds), **more, "targets": [one._asdict() for one in rows]}
 
 
 def write(found: Mapping[str, Any], out: Path) -> list[Path]:
@@ -161,8 +145,7 @@ def number(value: Any) -> str:
 def as_csv(rows: Iterable[Row]) -> str:
     """The scoreboard with its reasons, one line a target."""
     return csv_text(
-        [*HEADS, "reason", "what", "engines"],
-        ([*cells(one), one.reason, one.what, engines(one)] for one in rows),
+        [*HEADS, "reason", "what", "engines"], ([*cells(one), one.reason, one.what, engines(one)] for one in rows)
     )
 
 

@@ -45,15 +45,7 @@ REPORTED = (
     Device("Ag/CoFe2O4/Pt", "no", "1e2", "100", "> 1e3", "1e3", "500"),
     Device("Ag/fibroin/Au", "potentially", "1e2", "10", "1e6", "1e4", "10"),
     Device("Ag/IGZO/MnO/Pt", "potentially", "1e4", "N.R.", "1e7", "1e4", "200"),
-    Device(
-        "Ag/OGB-capped CsPbBr3/pTPD/PEDOT:PSS/ITO (the experiment)",
-        "yes",
-        "1e3",
-        "2e6",
-        ">= 1e3",
-        "1e5",
-        "5.6e3",
-    ),
+    Device("Ag/OGB-capped CsPbBr3/pTPD/PEDOT:PSS/ITO (the experiment)", "yes", "1e3", "2e6", ">= 1e3", "1e5", "5.6e3"),
 )
 
 

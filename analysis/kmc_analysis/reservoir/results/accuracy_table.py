@@ -57,12 +57,7 @@ def rows(results: list[Result]) -> list[dict[str, Any]]:
                 found.append({**common, "source": "experiment", "mean": list(experiment[part]), "sd": None})
             spread = values[:, :, part].std(axis=0, ddof=1).tolist() if len(results) > 1 else None
             found.append(
-                {
-                    **common,
-                    "source": "simulated",
-                    "mean": values[:, :, part].mean(axis=0).tolist(),
-                    "sd": spread,
-                }
+                {**common, "source": "simulated", "mean": values[:, :, part].mean(axis=0).tolist(), "sd": spread}
             )
     return found
 

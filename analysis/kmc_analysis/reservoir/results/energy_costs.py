@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kmc_analysis.compact.equations.compilation import compiled
-from kmc_analysis.metrics.conductance_states import READ_V
+from kmc_analysis.metrics.reads_and_retention import READ_V
 from kmc_analysis.reservoir.node_devices import Population, as_drive
 from kmc_analysis.reservoir.pipeline import Result
 from kmc_analysis.reservoir.plan import Plan

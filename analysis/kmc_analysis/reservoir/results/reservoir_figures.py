@@ -107,10 +107,7 @@ def weights(result: Result, path: Path) -> Path:
     figure, axes = _panels(4, width=2.8)
     if trained.plus is not None and trained.minus is not None:
         for place, values, name in zip(
-            axes,
-            (trained.plus, trained.minus, trained.plus - trained.minus),
-            ("G+", "G-", "G+ - G-"),
-            strict=False,
+            axes, (trained.plus, trained.minus, trained.plus - trained.minus), ("G+", "G-", "G+ - G-"), strict=False
         ):
             place.hist(1e3 * values[np.isfinite(values)], bins=24, color=COLOURS[0])
             place.set_xlabel(f"{name} (mS)")
@@ -160,11 +157,7 @@ def memory(tasks: dict[str, Any], path: Path) -> Path:
     for k, (name, one) in enumerate(tasks.items()):
         delays = np.arange(1, len(one["memory"]) + 1)
         curve.plot(
-            delays,
-            one["memory"],
-            marker=MARKERS[k],
-            color=COLOURS[k],
-            label=f"{name}: capacity {one['capacity']:.2f}",
+            delays, one["memory"], marker=MARKERS[k], color=COLOURS[k], label=f"{name}: capacity {one['capacity']:.2f}"
         )
         bars.bar(k, one["narma10"], color=COLOURS[k])
     curve.set_xlabel("delay (steps)")

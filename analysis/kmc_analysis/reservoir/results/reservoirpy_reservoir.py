@@ -27,8 +27,7 @@ from kmc_analysis.reservoir.spike_trains import Trains
 
 def _alone() -> UserError:
     return UserError(
-        "the devices of a plan run in one process: each series has a cycle of its own",
-        next_step="leave workers out",
+        "the devices of a plan run in one process: each series has a cycle of its own", next_step="leave workers out"
     )
 
 
@@ -96,8 +95,7 @@ class SpikeDevices(Node):
         encoding, length = self.plan.encoding, self.plan.data.duration
         if any(np.ndim(one) != 1 for one in times):
             raise UserError(
-                "spike times are not one array a sample",
-                next_step="give a list of them, of one for a single sample",
+                "spike times are not one array a sample", next_step="give a list of them, of one for a single sample"
             )
         kept = [np.sort(np.asarray(one, float)) for one in times]
         if not all(np.isfinite(one).all() for one in kept):

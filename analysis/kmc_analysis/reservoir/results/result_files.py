@@ -64,11 +64,7 @@ def analysis(plan: Plan, result: Result) -> tuple[dict[str, Any], dict[str, memo
 
 
 def write(
-    plan: Plan,
-    results: list[Result],
-    out: Path,
-    pictures: bool = True,
-    tell: Callable[[str], None] = lambda text: None,
+    plan: Plan, results: list[Result], out: Path, pictures: bool = True, tell: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Write tables and figures into `out`; returns what --json prints. Raises WriteFailed."""
     tell("measuring the reservoir")
@@ -93,10 +89,7 @@ def write(
     }
     summary = finite(summary)
     node = NODE.format(
-        seed=results[0].seed,
-        path=str(plan.path.resolve()),
-        sets=list(plan.sets),
-        digest=plan_identity.identity(plan),
+        seed=results[0].seed, path=str(plan.path.resolve()), sets=list(plan.sets), digest=plan_identity.identity(plan)
     )
     texts = {
         "table.csv": _table_csv(found),
@@ -130,11 +123,7 @@ def _notes(results: list[Result]) -> Iterator[str]:
 
 
 def _draw(
-    plan: Plan,
-    results: list[Result],
-    merit: dict[str, Any],
-    ranks: dict[str, memory_measures.Rank],
-    out: Path,
+    plan: Plan, results: list[Result], merit: dict[str, Any], ranks: dict[str, memory_measures.Rank], out: Path
 ) -> list[Path]:
     first = results[0]
     return [
@@ -246,10 +235,7 @@ def write_sweep(plan: Plan, rows: list[dict[str, Any]], out: Path, pictures: boo
     seeds = dict.fromkeys(row["seed"] for row in rows)
     about = plan_identity.kept(plan, seeds, [(row["entry"], row["value"]) for row in rows])
     lacking = [f"{row['entry']} = {row['value']}" for row in rows if "simulated" not in row]
-    about |= {
-        "rows": found,
-        "notes": [f"{point}: {programming_laws.LEFT_OUT}" for point in dict.fromkeys(lacking)],
-    }
+    about |= {"rows": found, "notes": [f"{point}: {programming_laws.LEFT_OUT}" for point in dict.fromkeys(lacking)]}
     files.append(_json(about, out / plan_identity.SWEEP))
     if pictures:
         files.append(reservoir_figures.sweep(found, out / "sweep.png"))

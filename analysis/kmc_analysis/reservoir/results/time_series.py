@@ -14,7 +14,7 @@ import numpy as np
 from kmc.core import random_streams
 from kmc_analysis.compact.equations.compilation import compiled
 from kmc_analysis.compact.equations.reference_traces import Drive
-from kmc_analysis.metrics.conductance_states import LOW_READ_V
+from kmc_analysis.metrics.reads_and_retention import LOW_READ_V
 from kmc_analysis.reservoir.node_devices import EDGE, Population
 from kmc_analysis.reservoir.plan import Encoding
 from kmc_analysis.reservoir.results import memory_measures
@@ -69,11 +69,7 @@ def tasks(population: Population, encoding: Encoding, seed: int) -> dict[str, An
     """
     u = _bounded(random_streams.stream(seed, "reservoir series"))
     gains = np.linspace(LEAST_GAIN, 1.0, len(population.vectors))
-    inputs = {
-        "devices": drive(population, encoding, u, gains),
-        "leaky": leaky(u, len(gains)),
-        "none": u[:, None],
-    }
+    inputs = {"devices": drive(population, encoding, u, gains), "leaky": leaky(u, len(gains)), "none": u[:, None]}
     train, test = slice(WASH, TRAIN), slice(TRAIN, STEPS)
     wanted = memory_measures.narma10(0.5 * u)
     wanted = np.append(wanted[1:], wanted[-1])  # what follows the step

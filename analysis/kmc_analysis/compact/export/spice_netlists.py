@@ -219,12 +219,7 @@ def _deck(title: str, library: str, circuit: Sequence[str], control: Sequence[st
 
 
 def monte_carlo(
-    model: CompactModel,
-    values: Mapping[str, float],
-    drive: Drive,
-    library: str,
-    results: str,
-    count: int = 10,
+    model: CompactModel, values: Mapping[str, float], drive: Drive, library: str, results: str, count: int = 10
 ) -> str:
     """A deck of `count` devices, drawn one after the other by the spread from device to device. A line of
     `results` each: the source's voltage at which it first carries half of the limit, -1 where it does not."""
@@ -233,13 +228,7 @@ def monte_carlo(
         f"+ {name}={{{values[name]!r}*exp(agauss(0,{sigma!r},1))}}" for name, sigma in model.spread["device"].items()
     ]
     title = f"{model.title}: {count} devices, by the spread from device to device"
-    circuit = [
-        f"Vsource s 0 {pwl(drive)}",
-        _limit(drive, "d"),
-        "Vdevice d x 0",
-        f"X1 x 0 kmc_{model.name}",
-        *drawn,
-    ]
+    circuit = [f"Vsource s 0 {pwl(drive)}", _limit(drive, "d"), "Vdevice d x 0", f"X1 x 0 kmc_{model.name}", *drawn]
     control = [
         "setseed 1",
         f"echo device set_voltage_V > {results}",
@@ -262,8 +251,7 @@ def _limit(drive: Drive, node: str) -> str:
     limit = min(ahead or back or {float(drive.compliance[0])})
     if len(ahead) > 1 or len(back) > 1 or not back <= {limit, math.inf}:
         raise UserError(
-            "a circuit's limiter has one compliance, and the drive has several",
-            next_step="write a deck for each",
+            "a circuit's limiter has one compliance, and the drive has several", next_step="write a deck for each"
         )
     if math.isfinite(limit):
         kind = "kmc_set_limiter" if math.inf in back else "kmc_limiter"

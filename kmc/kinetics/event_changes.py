@@ -1,7 +1,7 @@
 """What events do to State, for `kmc.kinetics.advance`: they move entities and touch those whose rates change."""
 
 from kmc.ions.pair_energies import link_charge, pair_cell, unlink_charge
-from kmc.kinetics.bookkeeping import drop_entity, follow_pairs, new_entity, settle_density
+from kmc.kinetics.entity_records import drop_entity, follow_pairs, new_entity, settle_density
 from kmc.kinetics.event_rates import survives
 from kmc.kinetics.first_passage import flight
 from kmc.kinetics.frozen_adatom_walks import stroll

@@ -13,8 +13,8 @@ from kmc.plotting.plot_style import COLOURS
 from kmc_analysis.experiment.figures.definition import Figure, Program, Runs, Segments, paired
 from kmc_analysis.experiment.figures.series import UNTIL_LIMITED, programmed
 from kmc_analysis.metrics import residual_voltage, set_time
-from kmc_analysis.metrics.conductance_states import Kept, lifetime, reads
 from kmc_analysis.metrics.observation import Measured, bootstrap, known, mean, not_run
+from kmc_analysis.metrics.reads_and_retention import Kept, lifetime, reads
 from kmc_analysis.plotting.figure_style import panels
 
 # --- B1: time to SET -------------------------------------------------------------------------------------
@@ -120,8 +120,7 @@ def _residual(runs: Runs) -> Measured:
     )
     devices = paired(*(runs[program.name] for limit, program in _FADING.items() if limit > min(LIMITS_UA)))
     return mean(
-        [float(np.mean([residual_voltage(ds) for ds in device])) for device in devices],
-        f"means {told}" if told else "",
+        [float(np.mean([residual_voltage(ds) for ds in device])) for device in devices], f"means {told}" if told else ""
     )
 
 
@@ -166,11 +165,7 @@ def _draw_limits(runs: Runs, path: Path) -> None:
                 found = _life(ds)
                 left.semilogx(limit, residual_voltage(ds), marker, color=colour)
                 right.loglog(
-                    _quanta(ds),
-                    found.time_s,
-                    marker,
-                    color=colour,
-                    fillstyle="none" if found.censored else "full",
+                    _quanta(ds), found.time_s, marker, color=colour, fillstyle="none" if found.censored else "full"
                 )
         right.plot([], [], "o", color=COLOURS[-1], fillstyle="none", label=f"closed still at {KEPT_S:g} s")
         right.legend(frameon=False, fontsize=7)
