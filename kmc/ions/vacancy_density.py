@@ -64,7 +64,7 @@ class VacancyEquilibrium:
         return cls(lattice, stack, mesh, settings.temperature, free)
 
     def solve(self, potential, voltage_device: float, others: np.ndarray) -> Screen | None:
-        """Bring `potential.charge` and the vacancies to equilibrium at a voltage; `others`: ions, e.
+        """Bring `potential.space_potential` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 
         Returns what tells their number site by site, if there are any.
 

@@ -65,7 +65,7 @@ def test_compliance_lowers_the_device_voltage() -> None:
     other = closed()
     other.set_source(0.6, 1e-6)
     assert other.point.current == pytest.approx(1e-6, rel=1e-3)
-    assert other.point.voltage_device < 0.1 * held.voltage
+    assert other.point.voltage_device < 0.1 * held.voltage_device
     other.set_source(0.6, LIMIT_A)
 
 

@@ -264,7 +264,7 @@ def test_the_limiter_holds_the_current_within_a_thousandth(name: str, sign: floa
     assert point.current == pytest.approx(sign * limit, rel=1e-3)
     through = d.path.conductance * point.voltage_device + d.leak.exact(point.voltage_device, d.stage)
     assert through == pytest.approx(point.current, rel=1e-3)
-    assert 0.0 < sign * point.voltage_device < sign * unlimited.voltage
+    assert 0.0 < sign * point.voltage_device < sign * unlimited.voltage_device
     assert unlimited.voltage_device + d.series * unlimited.current == pytest.approx(sign * 0.6, rel=1e-6)
 
 
@@ -280,9 +280,9 @@ def test_no_voltage_no_current_and_the_reverse_of_the_reverse(name: str, shape: 
     for volt in (0.4, -0.4, 0.0):
         d.set_source(volt, math.inf)
         points[volt] = d.point
-    assert (points[0.0].voltage, points[0.0].current) == (0.0, 0.0)
+    assert (points[0.0].voltage_device, points[0.0].current) == (0.0, 0.0)
     assert points[-0.4].current == -points[0.4].current < 0.0
-    assert points[-0.4].voltage == -points[0.4].voltage
+    assert points[-0.4].voltage_device == -points[0.4].voltage_device
 
 
 @pytest.mark.parametrize("name", [name for name in STACKS if name not in LAYERED])

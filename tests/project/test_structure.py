@@ -24,7 +24,7 @@ PARAMETERS = 8
 
 # Longer than that, each with its reason: "file" or "file:function".
 LONG: dict[str, str] = {
-    "analysis/kmc_analysis/compact/equations/integrator.py": "one integrator, whose kernels numba compiles as one",
+    "analysis/kmc_analysis/compact/equations/integrator.py": "one integrator, whose kernels numba compiles as one"
 }
 
 # Modules that are imported by their names in strings, which import-linter does not see: importer -> imported.

@@ -54,7 +54,7 @@ def compare(
 
         kmc compare runs/ligand_thickness/out
 
-        kmc compare runs/ligand_thickness/out --metric set_voltage --metric on_off --all
+        kmc compare runs/ligand_thickness/out --metric on_off --all
 
         kmc compare runs/quick/out runs/ogb_20nm/run.yaml
     """
