@@ -280,5 +280,5 @@ def test_a_wide_decade_costs_no_more() -> None:
     """Nothing is left beyond eight nanometres, whatever the card says."""
     wide = {"electrode.tunnelling_decade": "2 nm", "electrode.isolated_redox_factor": 0.5}
     d = device(reduced("thin_film_100nm", **wide, thickness="16 nm"))
-    assert d.supply.rim * d.supply.cell_nm < 8.7
+    assert d.supply.reach * d.supply.cell_nm < 8.7
     assert 0.0 < d.state.supply["left"].sum(axis=0).min() < 1.0

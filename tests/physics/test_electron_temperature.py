@@ -252,7 +252,7 @@ def test_electrons_go_on_through_the_counter_as_the_current_does(name: str) -> N
     Negative control: a contact of 1e12 ohm leads nothing, and its counter is hot.
     """
     good, bad = (closed(name, **{"device.spreading_resistance": ohm}).heat for ohm in ("100 ohm", "1e12 ohm"))
-    assert good.nodes[-1] == bad.nodes[-1] == good.at.count - 1
+    assert good.nodes[-1] == bad.nodes[-1] == good.electron_nodes.count - 1
     kelvin = good.stage + good.electrons[-1]
     assert good.carried == pytest.approx(LORENZ * (kelvin**2 - good.stage**2) / 200.0)
     assert good.carried > 0.05 * good.released.sum()
