@@ -121,7 +121,7 @@ def run(progress: Callable[[str], None] = lambda line: None) -> list[dict[str, A
     """
     seeds = range(1, 1 + asked(SEEDS_VARIABLE, SEEDS))
     rows, by_default = [], None
-    with contextlib.suppress(KeyboardInterrupt):  # what is measured is told
+    with contextlib.suppress(KeyboardInterrupt):  # an interrupted run reports the rows measured so far
         for knob, values in KNOBS.items():
             tightest = None
             for value in values:

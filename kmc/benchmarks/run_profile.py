@@ -1,7 +1,6 @@
-"""`kmc bench profile`: where the time of a run goes, part by part, and what an event costs.
+"""`kmc bench profile`: the processor time of each part of a run, and the cost of an event.
 
-Processor time, so that other work on the machine does not count. A part's time is its own, without the parts
-that it calls.
+Processor time excludes other work on the machine. The time of a part excludes the parts that it calls.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class Clock:
 
 @contextmanager
 def watched() -> Iterator[Clock]:
-    """A clock that all parts are booked to."""
+    """A clock that measures the processor time of every part while the context is open."""
     clock, kept = Clock(), []
     try:
         for part, owner, names in PARTS:

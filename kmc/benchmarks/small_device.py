@@ -1,7 +1,8 @@
 """The small device of `kmc bench accuracy`: what it shows, and what that costs.
 
 The 20 nm OGB device with thin layers, small crystals, a small gap and some numbers of its own (OWN): its
-exact run takes a second, so that hundreds of seeds tell a few per cent apart. With the cards' it takes ten.
+exact run takes a second, so that hundreds of seeds resolve differences of a few per cent. With the numbers of
+the cards an exact run takes ten seconds.
 """
 
 from __future__ import annotations

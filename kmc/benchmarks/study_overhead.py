@@ -1,7 +1,7 @@
-"""What a study's machinery costs: the same tasks by a study's workers and by bare processes at once.
+"""The overhead of a study: the same tasks run by a study's workers and by bare parallel processes.
 
-Tasks of a second tell the speed-up. What the machinery adds to each, some 30 ms, drowns there in the noise of
-half a minute; tasks of 5 ms, a device without crystals, show it.
+Tasks of one second measure the speed-up. The overhead of some 30 ms a task is lost there in the noise of half a
+minute. Tasks of 5 ms, a device without crystals, resolve it.
 """
 
 from __future__ import annotations

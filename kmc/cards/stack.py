@@ -141,7 +141,7 @@ def load_stack(name_or_path: str | Path, where: str = "", /, **choices: Any) -> 
 
 
 def _check(stack: Stack, where: str) -> None:
-    """What the parts of a stack need of one another."""
+    """Raise UserError unless the parts of a stack are consistent with one another."""
     if stack.active is None:
         if stack.organic is None:
             raise UserError(

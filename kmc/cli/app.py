@@ -136,7 +136,7 @@ class LazyGroup(TyperGroup):
             raise Interrupted("interrupted") from None
         except BrokenPipeError as error:
             try:
-                print(flush=True)  # only a try tells: what failed may be kept for another one or not
+                print(flush=True)  # whether standard output itself is broken shows only when it is written to again
             except BrokenPipeError:
                 _to_nowhere(sys.stdout)
                 return 0
@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code of a command with its arguments; errors of the user's are told."""
+    """The exit code of a command with its arguments; a user's errors are printed."""
     try:
         code = _program().main(args=arguments, prog_name="kmc", standalone_mode=False)
     except UserError as error:

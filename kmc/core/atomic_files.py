@@ -76,9 +76,9 @@ def finite(value: Any) -> Any:
 
 @contextlib.contextmanager
 def replacing(path: Path, on_disk: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there takes `path`'s place at the end, forced to disk
-    unless it tells of now only.
+    """A temporary path beside `path`; what is written there replaces `path` at the end.
 
+    on_disk: whether it is first forced to disk; a file that only describes the present moment need not be.
     Raises WriteFailed for what the system refuses; the temporary file is removed on any error.
     """
     temporary = _temporary(path)
@@ -134,7 +134,7 @@ def make_folder(path: Path) -> None:
 
 
 def probe(path: Path, told: Path, option: str = "--out") -> None:
-    """Try whether the system takes a file at `path`; leaves nothing. Raises WriteFailed about `told`."""
+    """Check that a file can be created at `path`, and remove it. Raises WriteFailed that names `told`."""
     with explained(told, option):
         temporary = _temporary(path)
         temporary.touch()

@@ -1,7 +1,7 @@
-"""One thread for each process: how libraries of linear algebra are told, before and after they are loaded.
+"""Limits linear algebra libraries to one thread a process, before or after they are loaded.
 
-The vectors here are small: two threads take longer to meet than to add. And their number decides the order of
-a sum, hence the last bit of a result.
+The vectors here are small: two threads spend longer on synchronisation than on arithmetic. The number of threads
+also decides the order of a sum, hence the last bit of a result.
 """
 
 from __future__ import annotations

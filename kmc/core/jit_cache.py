@@ -38,8 +38,8 @@ def cache_root() -> Path:
 
 
 def _home() -> Path:
-    """The user's home; where the system knows none (a container's user), a place that nothing can be put in:
-    caches are then told to be unwritable."""
+    """The user's home folder. Without one (a container's user), a path that cannot be written, so that the
+    cache is reported as unwritable."""
     try:
         return Path.home()
     except RuntimeError:

@@ -14,7 +14,7 @@ from kmc.core.errors import UserError
 
 _HASH = "[0-9a-f]" * 20
 
-# What tells the folder of a command from that of another: files of which it has all of one line.
+# Marks that identify the command that wrote a folder: the folder has all files of at least one entry.
 _MARKS = {
     "run": ("run.json",),
     "study": ("study.json",),
@@ -40,8 +40,8 @@ class Kind(NamedTuple):
     otherwise: str = ""
 
 
-# What `kmc.plotting.figure_files` writes into a picture as its maker: matplotlib's own name is in the user's too.
-# PDF has it at the end; what it begins with tells it from a document that the picture was put into.
+# The maker that `kmc.plotting.figure_files` writes into a picture; a user's own pictures have matplotlib's name.
+# A PDF has it at the end. Its beginning distinguishes it from a document in which the picture is embedded.
 MAKER = "halide-kmc"
 _NAME = MAKER.encode()
 PICTURE = Kind(

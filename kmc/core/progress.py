@@ -58,7 +58,7 @@ def shown(title: str, wanted: bool | Progress | None = True) -> Iterator[Progres
 def somewhere(
     wanted: bool, bar: Callable[[], AbstractContextManager[Told]], lines: Callable[[], Told]
 ) -> Iterator[Told | None]:
-    """What tells of progress: a `bar` in a terminal, `lines` elsewhere, or None."""
+    """The function that displays progress: a `bar` in a terminal, `lines` elsewhere, None if not wanted."""
     if not wanted:
         yield None
     elif sys.stderr.isatty():

@@ -158,9 +158,9 @@ def _wrap(pair, box, round_y: bool, round_x: bool):
 
 @njit(error_model="numpy")
 def _sweep(weight, pair, box, ny: int, nx: int, sweeps: int, omega: float, bend: float) -> float:
-    """Relax both colours so many times, from this over-relaxation on; returns the next.
+    """Relax both colours `sweeps` times, with Chebyshev acceleration from `omega` on; returns the next `omega`.
 
-    bend: square of the spectral radius of plain relaxation.
+    bend: square of the spectral radius of the Jacobi iteration.
     """
     _, wide, _, half, count = _shape(box)
     plane = wide * half
@@ -173,14 +173,14 @@ def _sweep(weight, pair, box, ny: int, nx: int, sweeps: int, omega: float, bend:
             _stretch(weight, pair, own + a, other + a, n, (half, plane), np.float32(omega), fresh)
         if round_y or round_x:
             _wrap(pair, box, round_y, round_x)
-        before = omega if omega != 1.0 else 2.0  # the second pass has bend / 2
+        before = omega if omega != 1.0 else 2.0  # the second half sweep has omega = 1 / (1 - bend / 2)
         omega = 1.0 / (1.0 - 0.25 * bend * before)
     return omega
 
 
 @njit
 def _bend(omega: float) -> float:
-    """Square of the spectral radius for which an over-relaxation is the best."""
+    """Square of the Jacobi spectral radius for which the over-relaxation `omega` is optimal."""
     return 4.0 * (omega - 1.0) / omega**2
 
 

@@ -102,10 +102,10 @@ class Patches:
         return boxes
 
     def _wide(self, state: State, boxes: list[Box], voltage_device: float) -> list[Box] | None:
-        """Let what spilled over run out.
+        """Remove the potential error that the local updates have accumulated.
 
-        A mesh that sees other metal is solved again. Else it has nothing new to tell: the lattice is relaxed
-        around all sites changed since, as far and as long as after a whole solution.
+        If the metal on the mesh has changed, the mesh is solved again. Otherwise the mesh solution still holds, and
+        the lattice is relaxed around all sites changed since, in the box and for the sweeps of a whole solution.
         """
         if self.potential.prepare(state):
             self.potential.publish(state, True)

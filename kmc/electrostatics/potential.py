@@ -56,7 +56,7 @@ class Potential:
         self.sheet_voltage = 0.0
         #: sites of silver that only lies on the organic: at the sheet's potential, as its surroundings
         self.plated = np.zeros(0, np.int32)
-        #: planes above the carriers, where the potential bends most: the lattice is relaxed there always
+        #: planes above the carriers, where the potential has the largest curvature: the lattice is always relaxed there
         self.above_sheet = (self.mesh.base, min(self.mesh.base + 1 + factor, self.shape[0] - 1))
         if not self.mesh.base or factor == 1:
             self.above_sheet = (0, 0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-GROUPS = 4  # by which sites between a node and the electrode are told apart in a cell
+GROUPS = 4  # groups of a cell's sites, by their place between the node and the electrode
 
 
 class Places(NamedTuple):

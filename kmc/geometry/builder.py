@@ -114,7 +114,7 @@ def refuse_too_large(stack: Any, settings: Any) -> None:
 
 
 def built_thicker(stack: Any, settings: Any) -> str:
-    """What to tell of an active layer that is asked to be thinner than the thinnest there is, else ""."""
+    """The warning for an active layer that is asked to be thinner than the thinnest possible, else ""."""
     if stack.active is None:
         return ""
     grid = _grid(stack, settings)
@@ -258,7 +258,7 @@ def _stump(stack: Any, grid: Grid, film: Film, channel: percolation.Channel) -> 
 def _to_silver(region: np.ndarray, reach: float) -> np.ndarray:
     """Distance of each site of the film from the electrode, sites: float64 [z, y, x], periodic in y and x.
 
-    What is farther than `reach` may be told as any distance over that.
+    Beyond `reach` the result is only known to exceed `reach`.
     """
     nz, ny, nx = region.shape
     y, x = (min(int(reach) + 1, n // 2 + 1) for n in (ny, nx))

@@ -159,7 +159,7 @@ def place_of(document: Mapping, part: str, key: str) -> str:
 
 
 def misplaced(key: str, where: str) -> UserError | None:
-    """The error of a choice or a setting where the parts of a run file stand, if it is one."""
+    """The error for a choice or a setting that is given at the top level of a run file, None for other keys."""
     part = "choices" if key in CHOICES else "settings" if key in Settings.model_fields else ""
     told = f'"{key}" is one of the {part} of a run file'
     return UserError(told, where, f"{part}.{key}", f"write {part}: {{{key}: ...}}") if part else None

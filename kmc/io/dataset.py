@@ -100,7 +100,7 @@ def write_segment(out: Path, index: int, ds: xr.Dataset) -> Path:
 
 
 def concatenate(parts: Iterable[xr.Dataset]) -> xr.Dataset:
-    """The parts of one run as one dataset, wherever it was cut, with the first part's attributes."""
+    """Concatenate the datasets of one interrupted run along time, with the attributes of the first."""
     import xarray as xr
 
     parts = list(parts)

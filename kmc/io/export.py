@@ -220,7 +220,7 @@ def _series(path: Path, images: list[Path], times: np.ndarray) -> Path:
 def write_pwl(ds: xr.Dataset, path: Path) -> list[Path]:
     """The source's voltage as `time value` lines for a SPICE PWL source; steps rise in 1 % of a sample.
 
-    The first time is written as 0e0, which tells such a file from a waveform of the user's own.
+    The first time is written as 0e0, which distinguishes such a file from a user's own waveform.
     """
     check_file(path, PWL)
     with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:

@@ -52,7 +52,7 @@ def _plain(path: Path) -> str:
 
 def content_hash(ds: xr.Dataset) -> str:
     """SHA-256 of all variables (names, dimensions, types, values, attributes) and of the global attributes
-    except provenance: equal for equal seeds on one machine, whoever looked and wherever a run was cut."""
+    except provenance. It is equal for equal seeds on one machine; observers and interruptions do not change it."""
     digest = hashlib.sha256()
     for name in sorted(map(str, ds.variables)):
         variable = ds.variables[name]

@@ -38,7 +38,7 @@ class _Stack(BaseModel):
 
 
 class ResolvedRun(BaseModel):
-    """What others use of a resolved run in a record or a dataset; the rest is kept as it is."""
+    """The entries of a resolved run, in a record or a dataset, that the program reads; others are kept unchanged."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

@@ -66,11 +66,11 @@ class VacancyEquilibrium:
     def solve(self, potential, voltage_device: float, others: np.ndarray) -> Screen | None:
         """Bring `potential.space_potential` and the vacancies to equilibrium at a voltage; `others`: ions, e.
 
-        Returns what tells their number site by site, if there are any.
+        Returns the Screen that gives the number of vacancies on each site, None without vacancies.
 
-        That is where a convex free energy is least, of the field and of the vacancies' mixing. So Newton's
-        step, taken as far as the energy falls along it, leads there from anywhere (Holst & Saied, J. Comput.
-        Chem. 16, 337 (1995)). Raises UserError where it has not within NEWTON_STEPS.
+        Equilibrium minimises a convex free energy of the field and of the vacancies' mixing. A Newton step, taken
+        as far as the energy falls along it, therefore converges from any start (Holst & Saied, J. Comput. Chem.
+        16, 337 (1995)). Raises UserError without convergence within NEWTON_STEPS.
         """
         kept = (others - self.felt_charge) * self.scale
         self._fill(potential, voltage_device, kept)

@@ -77,9 +77,9 @@ def drop_entity(state, grid, entity: int) -> None:
 
 @kernel
 def settle_density(state, grid, entity: int) -> None:
-    """Book the residence of an ion, weighted (n-1)/n: the density that *others* feel, none for a lone ion.
+    """Add the residence time of an ion, weighted (n-1)/n: the density that *others* feel, zero for a lone ion.
 
-    One that waits has booked its time along its way.
+    The frozen-environment walk of a waiting ion has already added its residence times.
     """
     weight = state.run[0].pair_clock - state.entities[entity].stamp
     if weight > 0.0 and state.entities[entity].ahead == NO_WAIT:

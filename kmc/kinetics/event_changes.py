@@ -164,12 +164,13 @@ def set_free(state, grid, model, how: int, target: int) -> None:
 
 @kernel
 def arrive(state, grid, fields, model, generator, slot: int, site: int, origin: int) -> None:
-    """An atom of silver comes to a site and is put where it is after a slice (`kmc.kinetics.frozen_adatom_walks`).
+    """Place an atom of silver that reaches `site` where its frozen-environment walk ends
+    (`kmc.kinetics.frozen_adatom_walks`).
 
-    `slot`: that of what it was, which is free. If its way took time, it waits for it. One that leaves then
-    waits at its `origin`, if it was an atom before (else -1): as who comes is seen where it goes to, so
-    equilibrium wants that who goes is seen where it came from. Where it leaves to, and the metal beside it
-    now, are kept in `next` and `previous`.
+    `slot`: the free entity that the particle had before. If the walk took time, the atom waits that time before its
+    next event. A walk that ends with the ion leaving makes the atom wait at its `origin`, if it was an atom before
+    (else -1). Detailed balance requires this: an arriving atom is seen at its destination, so a leaving one must be
+    seen at its origin. `next` and `previous` keep the ion's destination and the number of metal neighbours.
     """
     how, target, clock, returns = HOME, site, 0.0, 0.0
     if model.stroll > 0.0 and model.flight > 0:
@@ -190,7 +191,7 @@ def arrive(state, grid, fields, model, generator, slot: int, site: int, origin: 
 
 @kernel
 def go_on(state, grid, fields, model, entity: int) -> bool:
-    """An atom has waited for its clock; it leaves if that is how its way went on and nobody changed it."""
+    """End the waiting time of an atom; its ion leaves if the walk ended so and the metal beside it is unchanged."""
     here = state.entities[entity]
     how, target = here.ahead, here.next
     here.ahead = NO_WAIT

@@ -1,10 +1,10 @@
 """First passage of the ion that an atom of metal becomes, for `kmc.kinetics.advance`.
 
-Most ions are back on their atom's site within nanoseconds. The way of an ion from the site of its atom is an
-absorbing Markov chain on the sites around, all else at rest: it is reduced somewhere, joins the electrode or
-leaves the domain. The chain gives the chance to come back (Novotny, PRL 74, 1 (1995)); that share of the
-ionisations is left out, and the others go by the chain on the condition that they do not come back (Doob).
-What is neglected is the time of the flight and what others do in it.
+Most ions return to their atom's site within nanoseconds. The first passage of an ion is an absorbing Markov chain
+on the sites around its atom, in a frozen environment. The ion is absorbed when it is reduced, joins the electrode or
+leaves the domain. The chain gives the return probability (Novotny, PRL 74, 1 (1995)). Ionisations that return are
+left out; the others follow the chain conditioned on no return (Doob transform). Neglected are the duration of the
+flight and the motion of other particles during it.
 """
 
 from kmc.core.units import K_B
@@ -37,7 +37,7 @@ TOTAL, BACK = CHANNELS, CHANNELS + 1  # columns of `state.domain` after those of
 
 @kernel
 def forget(state, grid, model, site: int) -> None:
-    """The chances to come back of the atoms near a changed site are no longer known."""
+    """Discard the known return probabilities of the atoms near a changed site."""
     reach = model.flight + 1
     if model.flight == 0:
         return
@@ -57,9 +57,9 @@ def forget(state, grid, model, site: int) -> None:
 
 @kernel
 def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int]:
-    """How and where the ion of an atom that ionises ends; HOME where it comes back.
+    """Draw how and where the first passage of an ionising atom's ion ends; HOME where it returns.
 
-    Leaves all as it was but the chance to come back that its atom is known by.
+    Changes nothing but the return probability that is kept for the atom.
     """
     atom = state.entities[entity]
     site = index(atom.site)
@@ -77,15 +77,15 @@ def flight(state, grid, fields, model, generator, entity: int) -> tuple[int, int
 
 @inlined
 def bound_on(away: float) -> float:
-    """The chance to come back that a rate may leave out, for that not to come back of today."""
+    """The return probability that a rate may leave out, for a current escape probability `away`."""
     return max(0.0, 1.0 - MARGIN * away)
 
 
 @kernel
 def leaving(state, grid, fields, model, entity: int, site: int, domain) -> float:
-    """The chance that the ion of an atom does not come back; `domain`, a row of the State's, has its way.
+    """The escape probability of an atom's ion; `domain`, a row of the State's, receives its Markov chain.
 
-    The site is empty, and so are the potentials; `entity` stands in for the ion.
+    The site must be empty, with the potentials of an empty site; `entity` stands in for the ion.
     """
     side = 2 * model.flight + 3
     tabulate(state, grid, fields, model, entity, site, domain)
@@ -222,7 +222,7 @@ def relax_colour(domain, side: int, colour: int) -> float:
 
 @kernel
 def walk(state, grid, model, generator, site: int, domain) -> tuple[int, int]:
-    """The way of an ion from the middle of the box on the condition that it does not come back."""
+    """Sample the walk of an ion from the middle of the box, conditioned on no return; how and where it ends."""
     side = 2 * model.flight + 3
     home = k = index(side * side * side // 2)
     while True:

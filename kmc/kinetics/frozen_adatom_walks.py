@@ -1,11 +1,11 @@
-"""The way of one atom of silver for a while, all else at rest, for `kmc.kinetics.advance`.
+"""Frozen-environment walks of single silver adatoms, for `kmc.kinetics.advance`.
 
-An atom with one bond leaves its place some ten million times a second: its ion is reduced again a site or
-two further on. For a slice of time, exponential with the mean `model.stroll`, such an atom goes its way by
-itself, each step an exact flight (`kmc.kinetics.first_passage`) after the time that the atom stays; only then is it
-told where it stands, and it waits for the time that its way took. So two atoms meet as often as if both moved
-at once, for each sees where the other is. What is neglected is what others do within a slice, as for ions
-(`kmc.kinetics.frozen_ion_walks`).
+An adatom with one bond ionises some ten million times a second, and its ion is reduced again a site or two further
+on. The walk moves one such atom for a time slice, exponential with mean `model.stroll`, while all other particles
+are frozen. Each step is a mean residence time followed by an exact first passage (`kmc.kinetics.first_passage`).
+The atom is then placed at the end of its walk, and waits there for the walk's duration. Each atom sees the actual
+positions of the others, so that two atoms meet as often as if both moved simultaneously. Neglected is the motion of
+other particles within a slice, as for ions (`kmc.kinetics.frozen_ion_walks`).
 """
 
 from kmc.ions.pair_energies import pair_energy
@@ -15,16 +15,16 @@ from kmc.kinetics.redox_rates import redox
 from kmc.system.neighbours import beside, decode, index, inlined, kernel
 from kmc.system.state import ATOM_AT, EMPTY, HOME, VISITS
 
-SLOW = 0.1  # of a slice's rate: an atom that stays for ten slices leaves as by any event
-MOST_STEPS = 5.0  # in the mean: where all is faster, as in hot silver, others are, too
+SLOW = 0.1  # of a slice's rate: an atom that would stay for ten slices leaves by an ordinary event
+MOST_STEPS = 5.0  # mean of a walk: where rates are high, as in hot silver, the neighbours move as fast
 
 
 @kernel
 def stroll(state, grid, fields, model, generator, slot: int, site: int) -> tuple[int, int, int, float, float]:
-    """Where an atom that comes to a site is after a slice, or before its ion leaves the atoms' sites.
+    """Walk an atom from `site` for one slice, or until its ion's first passage ends other than as an atom.
 
-    The site is still empty; `slot`: one that is free, for the ion. Returns the site; how it goes on (HOME: it
-    is there) and where to; the time of its way, s; the chance to come back that its rate may leave out.
+    The site is still empty; `slot`: a free entity, for the ion. Returns the last site; how the walk ends (HOME: as an
+    atom there) and the ion's target; its duration, s; the return probability that the atom's rate may leave out.
     """
     often, clock, known = 1.0 / model.stroll, 0.0, 0
     while True:
@@ -56,7 +56,7 @@ def stroll(state, grid, fields, model, generator, slot: int, site: int) -> tuple
 
 @inlined
 def visited(state, site: int, known: int) -> int:
-    """Which of the first `known` places a site is, or `known`."""
+    """Index of a site among the first `known` visited ones, or `known`."""
     for k in range(known):
         if state.visits[k].site == site:
             return k
@@ -65,7 +65,7 @@ def visited(state, site: int, known: int) -> int:
 
 @kernel
 def visit(state, grid, fields, model, slot: int, site: int, k: int, least: float) -> bool:
-    """Write down as place k what an atom on a site does; False where its rate to become an ion is too low."""
+    """Keep the rates of an atom on a site as visit k; False where its ionisation rate is below `least`, 1/s."""
     here, there = state.visits[k], fields[site]
     phi = state.run[0].voltage_device * there.unit + there.space_potential + pair_energy(state, grid, model, site)
     rate = redox(state, grid, fields, model, site, phi, True)

@@ -1,11 +1,11 @@
-"""The hops of one ion for a while, all else at rest, for `kmc.kinetics.advance`.
+"""Frozen-environment walks of single ions, for `kmc.kinetics.advance`.
 
-For a slice of time, exponential with the mean `model.slice`, an ion goes its exact way through the field of
-the moment, among charges that rest; only then is it told where it stands, and it waits for the time that its
-way took. So each ion keeps its own clock, and what is neglected is what others do within a slice: a
-fractional step (Arampatzis et al., J. Comput. Phys. 231, 7795 (2012)) with local clocks (Lubachevsky,
-J. Comput. Phys. 75, 103 (1988)). The end of a slice comes at a constant rate, so it finds the ion as any time
-does. Where no charge is near, the rates of a site are kept until they change.
+The walk moves one ion by its exact hop rates for a time slice, exponential with mean `model.slice`, while the field
+and all other charges are frozen. The ion is then placed at the end of its walk, and waits there for the walk's
+duration. So each ion keeps its own clock, and only the motion of others within a slice is neglected: a fractional
+step (Arampatzis et al., J. Comput. Phys. 231, 7795 (2012)) with local clocks (Lubachevsky, J. Comput. Phys. 75, 103
+(1988)). A slice ends at a constant rate, so that its end samples the ion as an arbitrary time does. Where no charge
+is near, the rates of a site are kept until they change.
 """
 
 import numpy as np
@@ -21,15 +21,15 @@ from kmc.system.state import CHANNELS, EMPTY, ENDS, EPOCH, GOES_ON, ION, NO_WAIT
 
 Sums = tuple[float, float, float, float, float, float, float]
 ALL = 6  # of `Sums`: the last running sum
-SLOW = 0.1  # of a slice's rate: an ion that is held for ten slices waits for its next hop as for any event
+SLOW = 0.1  # of a slice's rate: an ion that would stay for ten slices hops by an ordinary event
 
 
 @kernel
 def glide(state, grid, fields, model, generator, entity: int, channel: int) -> None:
-    """Let an ion hop by itself for a slice: first into `channel`, or from where it is (-1).
+    """Walk an ion for one slice in a frozen environment: first into `channel`, or from its site (-1).
 
-    Then it waits (`ahead`) for its clock. After that it is reduced, or joins the electrode, if its way ended
-    so; on a site that holds it for many slices its next event is as any other.
+    The ion then waits (`ahead`) for the walk's duration. After that it is reduced, or joins the electrode, if the
+    walk ended so. On a site where it would stay for many slices the walk stops, and the next event is ordinary.
     """
     run, due = state.run[0], state.entities[entity].ahead
     if due >= REDUCTION:
@@ -108,7 +108,7 @@ def looked_up(state, grid, fields, model, entity: int, site: int, near: int) -> 
 
 @inlined
 def ask_around(state, grid, site: int) -> None:
-    """Have the rows of the six sites next to one brought near; where the lattice closes on itself, others."""
+    """Prefetch the table rows of the six neighbours of a site; across a periodic boundary it fetches other rows."""
     plane = grid.nx * grid.ny
     prefetch(state.table, site - 1)
     prefetch(state.table, site + 1)
@@ -148,7 +148,7 @@ def stepped(grid, x: int, y: int, z: int, direction: int) -> tuple[int, int, int
 
 @inlined
 def wake(state, entity: int) -> None:
-    """An ion has waited for its clock; the time was booked along its way."""
+    """End the waiting time of an ion; its walk has already added the residence times."""
     here = state.entities[entity]
     if here.ahead != NO_WAIT:
         here.ahead, here.stamp = NO_WAIT, state.run[0].pair_clock
@@ -169,7 +169,7 @@ def lift_off(state, grid, model, entity: int) -> int:
 
 @inlined
 def land(state, grid, model, entity: int, origin: int) -> None:
-    """Put it where its way led, and let those that feel it know."""
+    """Place an ion where its walk ended, and update the charges that interact with it."""
     site = index(state.entities[entity].site)
     state.sites[site].entity, state.sites[site].cation = entity, ION
     touch(state, entity)

@@ -41,7 +41,7 @@ def populate(lattice: Lattice, stack, settings, seed: int, sheet: np.ndarray, nu
 
 
 def check_windows(devices: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
-    """What to tell of stacks and settings whose windows are built thicker than asked, each once.
+    """Warnings for stacks and settings whose windows are built thicker than asked, each once.
 
     Raises UserError for a window that no run would build.
     """

@@ -1,8 +1,9 @@
-"""The potential right around a changed metal site, bent within the event, for `kmc.kinetics.advance`.
+"""Local response of the potential to a changed metal site, within the event, for `kmc.kinetics.advance`.
 
-Metal that comes or goes changes what holds its neighbours, all other metal held: its potential, and its
-surface, which is half a site nearer. What follows is relaxed in a box of a few sites; what passes the box's
-edge is left to `kmc.electrostatics.local_updates`, and told.
+A metal atom that is added or removed changes the boundary condition of its neighbours: the site's potential, and the
+distance to the metal surface, which is half a site nearer with metal. All other metal keeps its potential. The
+potential is relaxed in a box of a few sites. The change that passes the box's edge is returned, and
+`kmc.electrostatics.local_updates` corrects it later.
 """
 
 import numpy as np
@@ -15,17 +16,18 @@ from kmc.system.state import BEND_REACH, METAL
 
 SWEEPS = 5  # of successive over-relaxation: the shape is then within one per cent
 OMEGA = 1.4
-LEAST = 0.03  # of kT/e: smaller changes of a potential are told and not made
-LEAST_V = 0.05  # device voltage at which the unit potential counts at least: the next corner may come to it
+LEAST = 0.03  # of kT/e: smaller changes of a potential are returned, not applied
+LEAST_V = 0.05  # least device voltage that weights the unit potential: the next corner may reach it
 TAIL = 2.5  # what 1/r has one site beyond the edge, over what a box that ends there leaves at its edge
 NEAR = 1.0  # of kT/e: a change larger than this takes the larger box
 
 
 @kernel
 def bend(state, grid, fields, model, site: int, unit: float, space_potential: float) -> float:
-    """Give `site` other potentials (V) and let those around it follow; returns what passes beyond, V.
+    """Set the potentials (V) of `site` and relax those around it; returns the change beyond the box, V.
 
-    It is metal now, or no more: what holds its neighbours is half a site nearer, or farther.
+    The site has just become metal, or ceased to be: the metal surface is half a site nearer to its neighbours, or
+    farther from them.
     """
     here, metal = fields[site], state.sites[site].cation >= METAL
     thermal = K_B * here.temperature
@@ -148,11 +150,11 @@ def weigh(state, grid, fields, model, row, pair, given, metal: bool) -> None:
 
 @kernel
 def relax(state, side: int, upward: bool) -> None:
-    """One sweep over the box. What the last step changed comes in last, so that each waits little for it."""
+    """One sweep over the box. The last step's result enters each sum last, which shortens the dependency chain."""
     step, plane = 1 if upward else -1, side * side
     first = plane if upward else plane * (side - 1) - 1
     late, box = 0 if upward else 1, state.bend
-    unit, space_potential = (0.0, 0.0)  # what the last step found stays at hand: through memory it would be waited for
+    unit, space_potential = (0.0, 0.0)  # the last step's result, in registers: a load would wait for its store
     for n in range(plane * (side - 2)):
         k = index(first + n * step)
         row = box[k]

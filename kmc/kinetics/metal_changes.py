@@ -14,11 +14,12 @@ MOST_CHANGES = 2  # of metal by one event: an atom that moves leaves a site and 
 
 @kernel
 def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
-    """Let the potential near a change of metal follow it, note the change, and bound what is stale by it.
+    """Apply the local response to a change of metal, record the change, and bound the error of the stale fields.
 
-    Potentials: what passes beyond the box of `bend`, and a difference of metal that the site joins or parts.
-    Current: a filament's conductance changes by about the power at one volt in the bonds that come or go (V2
-    in units of one bond), and by far more where a way through it ends, or by its neck.
+    Error of the potential: the response beyond the box of `bend`, and the potential difference between metal
+    neighbours that the site joins or separates. Error of the current: a filament's conductance changes by about the
+    power at one volt in the added or removed bonds (V2 in units of one bond), and by far more where a path through
+    it ends, or near its neck.
     """
     run = state.run[0]
     low, high, metals, unit, space_potential = 1e300, -1e300, 0, 0.0, 0.0
@@ -41,7 +42,7 @@ def mark_metal(state, grid, fields, model, site: int, added: bool) -> None:
         unit, space_potential = opened(state, grid, fields, model, site)
     elif metals > 0:
         unit, space_potential = unit / metals, space_potential / metals
-    else:  # an atom by itself is where its surroundings are: on the organic at the carriers below it
+    else:  # an isolated atom has its surroundings' potential; on the organic, that of the carriers below it
         below = beside(grid, site, x, y, z, 4)
         stands = state.sites[site].region != ORGANIC_REGION and state.sites[below].region == ORGANIC_REGION
         around = fields[below if stands else site]

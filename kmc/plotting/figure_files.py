@@ -11,7 +11,7 @@ from kmc.core.output_paths import MAKER
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# By this name `kmc.core.output_paths.PICTURE` tells a picture that may be replaced from one that the user drew.
+# By this name `kmc.core.output_paths.PICTURE` recognises a picture that kmc drew, and that it may replace.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": MAKER},
     "pdf": {"Creator": MAKER, "CreationDate": None},

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-COLOURS = ("#1f6feb", "#d9822b", "#138a5e", "#c2334d", "#7b4fc9", "#4a5568")  # told apart by markers too
+COLOURS = ("#1f6feb", "#d9822b", "#138a5e", "#c2334d", "#7b4fc9", "#4a5568")  # also distinguished by markers
 DARKEST_A = 1e-15  # below any instrument: |I| is not drawn below
 STYLES = ("-", "--", ":", "-.")  # of lines that share a colour, or have one too near to another's
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -40,7 +40,7 @@ def at_corners(time: np.ndarray, source: np.ndarray, *columns: np.ndarray) -> li
 
 
 def time_unit(longest_s: float) -> tuple[float, str]:
-    """The unit that a time axis of this length is told in, in s, and its name."""
+    """The unit of a time axis of this length, in s, and its name."""
     return next((unit for unit in _TIMES if longest_s >= unit[0]), _TIMES[-1])
 
 

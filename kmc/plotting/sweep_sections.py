@@ -27,10 +27,10 @@ class Passage(NamedTuple):
 
 
 def passages(ds: xr.Dataset) -> list[Passage]:
-    """The passages of a run's sweeps in order; holds, reads and pulses are none, in a loop neither.
+    """The passages of a run's sweeps in order; holds, reads and pulses have none, also within a loop.
 
-    Of a run without sweeps, and of one whose source did not follow the protocol that it tells, each cycle of
-    each segment is taken for one.
+    In a run without sweeps, or whose source did not follow its recorded protocol, each cycle of each segment counts
+    as a passage.
     """
     protocol = run_of(ds).get("protocol")
     found = list(_of_protocol(ds, read_protocol(protocol).segments)) if protocol else []

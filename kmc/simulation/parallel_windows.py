@@ -1,12 +1,13 @@
 """Windows of one device in parallel on one circuit: one voltage, currents that add.
 
 Each window is its own lattice, State, fields and random streams, and its own draw of the rough film's
-thickness. They act on each other through the device voltage alone, where a series resistance or the limiter
-turns a current into a voltage. So time goes in slices: within one each window runs by itself and knows the
-filaments beside it by the conductance that they had at its start; at its end all are told. A slice ends on
-time whoever looks, so looking changes nothing; windows that do not move the voltage have the bytes of windows
-alone. Error: a change of the others' current is late by a slice at most. A slice is a `window_slices`-th of a
-step, and shorter, down to a thousandth of that, after one that moved the voltage and at the start of a step.
+thickness. They interact through the device voltage alone, where a series resistance or the limiter turns a
+current into a voltage. Time advances in slices. Within a slice each window runs independently, with the other
+windows' filaments at their conductance at its start; at its end the conductances are exchanged. The ends of slices
+do not depend on observers, so that observation changes no result. Windows that do not move the voltage give the same
+bytes as windows run alone. Error: a change of the others' current is late by one slice at most. A slice is a
+`window_slices`-th of a step. It is shorter, down to a thousandth of that, after a slice that moved the voltage and
+at the start of a step.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Windows:
             device.set_stage(kelvin)
 
     def set_slice(self, seconds: float) -> None:
-        """No ion and no atom goes its way for longer from now on, in the mean; 0: event by event."""
+        """Limit the mean time slice of the frozen-environment walks of ions and adatoms; 0: event by event."""
         for device in self:
             device.model["slice"] = min(device.settings.ion_slice, seconds)
             device.model["stroll"] = min(device.settings.atom_slice, seconds)
@@ -128,7 +129,7 @@ class Windows:
                 self.slice_end = end + self.slice
 
     def _meet(self, now_s: float) -> None:
-        """All are told the others' current; a window whose rates change has its clock at `now_s` first."""
+        """Exchange the conductances between windows; a window whose rates change first advances to `now_s`."""
         total = self.filaments()
         for device, generator in zip(self.devices, self.generators, strict=True):
             device.beside = total - device.path.conductance
@@ -155,7 +156,7 @@ class Windows:
     # -- what one may look at, and carry ---------------------------------------------------------------------
 
     def row(self, now_s: float) -> dict[str, float]:
-        """What a trace tells of the device at this time: sums, the smallest gap, the hottest filament."""
+        """The row of the trace at this time: sums over windows, the smallest gap, the hottest filament."""
         point, first = self.point(), self.devices[0]
         return {
             "voltage_source": first.source,

@@ -1,4 +1,4 @@
-"""What a device can hardly be meant to be: it is built all the same, and told."""
+"""Plausibility warnings: inputs that are valid but hardly intended. They do not stop a run."""
 
 from __future__ import annotations
 
@@ -39,15 +39,17 @@ _STRONGEST = 1.0  # V/nm over all layers: films of organics break down at 0.1 to
 
 
 def doubts(stack: Stack, settings: Settings, protocol: Protocol | None = None, begun: bool = False) -> list[str]:
-    """A sentence on each length of a stack that is larger than what it lies in, on each number that was
-    chosen and does nothing, and on a voltage that no film would hold. begun: whether another run's end is
-    where it starts."""
+    """Plausibility warnings of a stack, its settings and a protocol, one sentence each.
+
+    They cover a length that is larger than what contains it, a chosen number that has no effect, and a voltage that
+    no film withstands. begun: whether the run starts from the final state of another.
+    """
     return [*_of_stack(stack, settings, begun), *_of_program(stack, settings, Program.of(protocol))]
 
 
 class Program(NamedTuple):
-    """What is asked of a protocol: its greatest voltage in V, the stages of its steps in K (None is that of
-    the settings), and what is to be told of it whatever the device is."""
+    """Summary of a protocol: its greatest voltage in V, the stage temperatures of its steps in K (None is that
+    of the settings), and the plausibility warnings that do not depend on the device."""
 
     volt: float = 0.0
     stages: frozenset[float | None] = frozenset()
@@ -82,10 +84,10 @@ def _of_stack(stack: Stack, settings: Settings, begun: bool) -> list[str]:
 
 
 def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun: bool = False) -> list[str]:
-    """What is to be told of devices before any window is built, each thing once: films that are built thicker
-    than asked, too (`begun`: see `doubts`). Raises UserError for windows that no run would build.
+    """Plausibility warnings of devices before any window is built, each once (`begun`: see `doubts`).
 
-    What knows of them imports scipy and numba, which reading a run file does without.
+    They include films that are built thicker than asked. Raises UserError for windows that no run would build. The
+    check of the windows imports scipy and numba, which reading a run file does not need.
     """
     from kmc.kinetics.initial_state import check_windows
 
@@ -103,7 +105,7 @@ def of_devices(devices: Iterable[tuple[Stack, Settings, Protocol | None]], begun
 
 
 def _alike(devices: Iterable[tuple[Stack, Settings]]) -> list[str]:
-    """Of gaps that are one number of sites: their devices are the same."""
+    """Warning for different residue gaps that round to the same number of sites: their devices are the same."""
     found: dict[tuple[float, int], set[float]] = {}
     for stack, settings in devices:
         if stack.active is not None and not stack.crevice_fraction:  # which cut the stump anywhere
@@ -123,7 +125,7 @@ def _alike(devices: Iterable[tuple[Stack, Settings]]) -> list[str]:
 def of_run(
     stack: Stack, settings: Settings, protocol: Protocol, sides_nm: Sequence[float], begun: bool = False
 ) -> list[str]:
-    """All that is to be told of a run whose window was built, with these sides (`begun`: see `doubts`)."""
+    """All plausibility warnings of a run whose window was built with sides `sides_nm` (`begun`: see `doubts`)."""
     found, asked = [], float(settings.window)
     if max(abs(side / asked - 1.0) for side in sides_nm) > _FAR:
         y, x = sides_nm
@@ -136,7 +138,7 @@ def of_run(
 
 
 def narrow(stack: Stack, settings: Settings) -> list[str]:
-    """Of a window that is asked to be too narrow for two crystals a side. A run says how wide it is."""
+    """Warning for a window that is asked to be too narrow for two crystals a side; `of_run` gives its width."""
     if stack.crystal is None or stack.ligand is None:
         return []
     least = 2.0 * (stack.crystal.size_nm + float(stack.ligand.value("gap")))
@@ -149,7 +151,7 @@ def narrow(stack: Stack, settings: Settings) -> list[str]:
 
 
 def _too_cold(stack: Stack, settings: Settings, stages: Iterable[float | None]) -> list[str]:
-    """Of the coldest stage of a run with space charge."""
+    """Warning for the coldest stage temperature of a run with space charge."""
     coldest = min((stage or settings.temperature for stage in stages), default=settings.temperature)
     if coldest >= _COLDEST_K or not settings.space_charge or stack.active is None:
         return []
@@ -160,7 +162,7 @@ def _too_cold(stack: Stack, settings: Settings, stages: Iterable[float | None]) 
 
 
 def _too_strong(stack: Stack, volt: float) -> list[str]:
-    """Of the greatest voltage of a run: a bare number for millivolts is taken for volts."""
+    """Warning for a field that no film withstands: a number without a unit, meant in mV, is read in V."""
     thick = sum(layer.thickness_nm for layer in (stack.active, stack.organic) if layer is not None)
     if not thick or volt <= _STRONGEST * thick:
         return []
@@ -171,7 +173,7 @@ def _too_strong(stack: Stack, volt: float) -> list[str]:
 
 
 def _cut(segments: Iterable[Segment]) -> list[str]:
-    """Of corners that a staircase does not reach: each step is at the middle of its piece of a line."""
+    """Warnings for corners that a staircase does not reach: each step is at the middle of its piece of a line."""
     found = []
     for one in segments:
         if isinstance(one, Loop):
@@ -190,7 +192,7 @@ def _cut(segments: Iterable[Segment]) -> list[str]:
 
 
 def _joined(segments: Iterable[Segment]) -> list[str]:
-    """Of pulses that nothing parts."""
+    """Warnings for pulses with neither a gap nor a read between them."""
     found = []
     for one in segments:
         if isinstance(one, Loop):

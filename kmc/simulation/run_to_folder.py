@@ -48,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is carried out and told of; nothing here changes its result.
+    """Options for the execution of a run and its progress; none of them changes the result.
 
     `command` is kept in out/run.json, so that `kmc resume` can find the run file again; `begun` is a
     Simulation of the run that is under way and of which nothing was written, after `spent_s`; `warn` takes

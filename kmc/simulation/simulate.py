@@ -43,7 +43,7 @@ def simulate(
     dataset or state (.npz) of a run that has ended, or a `Simulation.state_dict()`; progress: True shows it,
     a function is called with a dict (time_s, events ...) twice a second at most, and at the end; snapshots:
     how often the sites are kept ("1 ms"); observers: functions that make a number of the sites at each
-    sample (`kmc.simulation.observers.Look`). Warns of what `kmc run` tells, and of a `wall_limit_s` reached. UserError:
+    sample (`kmc.simulation.observers.Look`). Warns as `kmc run` does, and when `wall_limit_s` is reached. UserError:
     what no run file may say; CorruptFile: a damaged `initial`. Ctrl-C is a `kmc.core.interrupts.Interrupted`, whose
     `trace` is what was simulated; a second keeps nothing."""
     device = stack if isinstance(stack, Stack) else load_stack(stack)
@@ -75,7 +75,7 @@ def simulate(
 
 
 def _in_time(simulation: Simulation, tell: Progress | None, asked: Callable[[], bool]) -> None:
-    """Run to the end, until it is asked to stop, or to the wall limit of the settings, which is told."""
+    """Run to the end, until a stop is requested, or to the wall limit of the settings, which gives a warning."""
     limit, begun = simulation.settings.wall_limit_s or math.inf, wall.monotonic()
     simulation.run(tell, lambda: asked() or wall.monotonic() - begun >= limit)
     if not simulation.finished and not asked():

@@ -133,8 +133,11 @@ class Simulation:
             self._look(step, look)
 
     def _slice(self) -> float:
-        """Longest slices in this step, s: short beside what is held now and after the next corner, of which
-        an ion or an atom that is on its way already does not hear."""
+        """Longest time slice of the frozen-environment walks in this step, s.
+
+        It is short compared with the durations of the present level and of the one after the next corner, since a
+        walk that is under way does not notice the corner.
+        """
         step = self.steps[self.step]
         after = {self.step + 1, *(self.step + ahead for _, ahead in step.exits)} - {len(self.steps)}
         held = [self._held(self.step), *(self._held(k) for k in after if self.steps[k].level != step.level)]

@@ -183,7 +183,7 @@ def _with(settings: Settings, name: str, level: Level) -> Settings:
 
 def told(axis: Axis, runs: list[RunFile]) -> Axis:
     """`axis` with the values that its levels came to in `runs`, one a level. UserError for two alike."""
-    if axis.name == CASE:  # told by their names
+    if axis.name == CASE:  # the names of cases are their values
         return axis
     pairs = [value_of(axis.name, run) for run in runs]
     if any(value is None for value, _ in pairs):  # a limit, and none; what the protocol keeps otherwise

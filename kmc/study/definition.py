@@ -48,7 +48,7 @@ class Study:
     """A checked study file. `axes` are the variants, the cases and, where there are several, the protocols.
 
     `runs` holds one run for each combination of the axes, replicates left out, in the order of the tasks.
-    `warnings` tell of what is simulated otherwise than asked.
+    `warnings` are the plausibility warnings of its devices and protocols.
     """
 
     path: str
@@ -212,7 +212,7 @@ def _refuse_idle(axes: list[Axis], programs: Programs, varied: set[str]) -> None
 
 
 def _refuse_temperatures(segments: list[tuple[str, Any]], place: str) -> None:
-    """Not all may have a temperature of their own: nothing would be varied. (No segment: told later.)"""
+    """UserError if every segment has its own temperature: nothing would be varied. (Having none fails later.)"""
     own = [isinstance(values, Mapping) and values.get("temperature") is not None for _, values in segments]
     if own and all(own):
         name, values = segments[0]
@@ -239,7 +239,7 @@ def _runs(maker: Maker, base: RunFile, axes: list[Axis], programs: Programs) -> 
 
 
 def _warnings(document: Mapping, runs: list[RunFile]) -> tuple[str, ...]:
-    """What to tell of the devices. Raises UserError for what no task could build."""
+    """Plausibility warnings of the devices. Raises UserError for what no task could build."""
     try:
         return tuple(of_devices((run.device, run.settings, run.protocol) for run in runs))
     except UserError as error:

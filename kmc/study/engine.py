@@ -121,7 +121,7 @@ def _held(study: Study, out: Path) -> Iterator[tuple[Manifest, list[str]]]:
 
 
 def _changes(out: Path, before: Manifest, found: Manifest, study: Study) -> list[str]:
-    """What to tell of a folder that another form of the study began."""
+    """Warnings about a folder whose study has changed since it was begun."""
     told, file = [], before.command["study"]
     if file != found.command["study"]:
         told.append(f"{out} was begun by another file, {os.path.normpath(out / file)}, and is now of {study.path}")
@@ -228,13 +228,13 @@ class _Session:
 
 
 def _write_quickly(path: Path, told: dict[str, Any]) -> None:
-    """Whole, but not forced to disk: it tells of now only, and must not hold up a study on a full disk."""
+    """Write a file atomically but not forced to disk: it describes the present only, and may fail on a full disk."""
     with contextlib.suppress(atomic_files.WriteFailed), atomic_files.replacing(path, on_disk=False) as temporary:
         temporary.write_text(json.dumps(told))
 
 
 def status(out: Path) -> dict[str, Any]:
-    """What `kmc study status` tells: counts by state, failures, whether it runs here, shares, time left."""
+    """The report of `kmc study status`: counts by state, failures, whether it runs here, shares, time left."""
     found = records.read_manifest(out)
     now = records.states(out, found)
     told = _progress(out) if _is_held(out) else None
@@ -279,4 +279,4 @@ def _is_held(out: Path) -> bool:
     except atomic_files.Busy:
         return True
     except atomic_files.WriteFailed:  # a folder that this user may only read
-        return (out / PROGRESS).is_file()  # of a task none is: it is told as missing
+        return (out / PROGRESS).is_file()  # a task's own folder has none: the task counts as missing

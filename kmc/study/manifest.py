@@ -220,8 +220,8 @@ def reason(out: Path, name: str) -> str:
 def write_table(out: Path, manifest: Manifest, failed: Mapping[int, str] | None = None) -> None:
     """tasks.csv: one row a task with its coordinates, seed, state and reason. Raises WriteFailed.
 
-    failed: reasons by task of those that failed and are kept nowhere, for a disk is full. A table that says
-    the same is left alone: its date tells when something changed.
+    failed: reasons by task of failures that could not be written because the disk is full. An unchanged table is
+    not rewritten, so that its date is that of the last change.
     """
     found = states(out, manifest)
     reasons = dict(failures(out, manifest, found))

@@ -1,6 +1,6 @@
-"""Which versions of the program made the results of a study: each result says so itself.
+"""The program versions that made the results of a study, read from each result.
 
-The manifest cannot: it is that of the last go, and any task may be done by itself, on any machine.
+The manifest is no source for them: it is that of the last start, and a task may be run alone, on any machine.
 """
 
 from __future__ import annotations

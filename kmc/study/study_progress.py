@@ -13,7 +13,7 @@ _SHOWN = 3  # tasks under way that are named
 
 
 def shown(title: str, quiet: bool) -> AbstractContextManager[Callable[[dict[str, Any]], None] | None]:
-    """A function that takes what engine.execute tells."""
+    """The function that displays the progress reports of `engine.execute`; None if quiet."""
     return somewhere(not quiet, lambda: _bar(title), lambda: _lines(title))
 
 

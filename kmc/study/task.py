@@ -132,7 +132,7 @@ def _clear_failure(out: Path, name: str) -> None:
 
 
 def keep_failure(out: Path, name: str, reason: str, more: str = "") -> None:
-    """Write why a task failed; on a full disk the reason is only told."""
+    """Write why a task failed; on a full disk nothing is written, and the caller only reports the reason."""
     text = json.dumps({"reason": reason, "traceback": more}, indent=1)
     with contextlib.suppress(atomic_files.WriteFailed):
         atomic_files.write_whole(failure_path(out, name), text.encode())

@@ -168,7 +168,7 @@ def opened(state, grid, fields, model, site: int) -> tuple[float, float]:
 
 @inlined
 def follows(state, j: int) -> bool:
-    """Whether the potential of a site is that of what is about, not given."""
+    """Whether the potential of a site is solved for, not given by metal or an electrode."""
     return state.sites[j].cation < METAL and not state.sites[j].held
 
 
@@ -188,7 +188,7 @@ def open_potential(state, grid, fields, model, site: int) -> float:
 
 @kernel
 def parted(sites, grid, site: int) -> bool:
-    """Whether the metal around a site that loses its atom is in pieces, as far as sites beside it tell."""
+    """Whether removing the atom of a site disconnects the metal around it, judged from nearby sites alone."""
     x, y, z = decode(grid, site)
     near, joined = 0, 0  # bits of directions: metal beside the site; of these what is joined to the first
     for d in range(6):

@@ -48,8 +48,8 @@ MODEL = np.dtype(
         ("exchange_energy", "f8"),
         ("explicit_vacancies", "i8"),
         ("flight", "i8"),  # sites around an atom within which its ion's first passage is solved; 0: hop by hop
-        ("slice", "f8"),  # s that an ion hops by itself, all else at rest; 0: hop by hop
-        ("stroll", "f8"),  # s that an atom flies from site to site by itself; 0: flight by flight
+        ("slice", "f8"),  # s, mean time slice of an ion's frozen-environment walk; 0: hop by hop
+        ("stroll", "f8"),  # s, mean time slice of an adatom's frozen-environment walk; 0: flight by flight
         *((key, "f8") for key in TRANSFER_KEYS),  # intrinsic barriers, eV; NO_HOP: none
     ]
 )
@@ -136,8 +136,8 @@ METAL_KEYS = {
 def pair_table(screen: np.ndarray, spacing_nm: float, mesh_factor: int) -> np.ndarray:
     """Pair energies by region and squared distance in sites, zero at the reach: multiples of PAIR_UNIT.
 
-    So sums of them are exact in float64, in whatever order they are added and taken off. Between regions the
-    permittivity is the geometric mean: so the energy of two charges is one, whoever feels the other.
+    As multiples of PAIR_UNIT their sums are exact in float64, in any order of addition and subtraction. Between
+    regions the permittivity is the geometric mean, which makes the pair energy symmetric.
     """
     distance = spacing_nm * np.sqrt(np.arange(PAIR_REACH**2 + 1))
     energy = screened_pair_energy(distance, PAIR_RANGE[mesh_factor] * spacing_nm, PAIR_SOFT * spacing_nm)

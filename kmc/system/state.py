@@ -32,7 +32,7 @@ DIRTY_LIMIT = 256
 IN_FILAMENT, ON_WAY, IN_STUMP = 1, 2, 3  # of `State.bridge`
 NEAR_MOST = 512  # charges in a cell of the pair term and those around it: more is no gas of ions
 FLIGHT_MOST = 4  # largest domain of a flight, sites around its start
-VISITS = 8  # places of an atom on its way by itself that are remembered
+VISITS = 8  # sites of an adatom's frozen-environment walk whose rates are kept
 BEND_REACH = 3  # sites around a changed metal site whose potential follows within the event
 
 SITE = np.dtype(
@@ -153,9 +153,9 @@ VISIT = np.dtype(
     ]
 )
 
-#: Columns of the table of rates, after those of six hops: what ends an ion's way; the epoch that they are of.
+#: Columns of the table of rates, after those of six hops: rate of the events that end a walk; the row's epoch.
 ENDS, EPOCH = 6, 7
-EPOCHS = 2**24  # float32 tells as many whole numbers apart
+EPOCHS = 2**24  # float32 represents every whole number up to this
 #: Arrays of the State that follow from the others.
 MADE = ("members", "look", "table")
 
@@ -189,11 +189,11 @@ class State(NamedTuple):
     density: np.ndarray  # float64 [cells of 2^3 sites]: residence time of others' ions, s
     supply: np.ndarray  # SUPPLY [SIDES, the same cells]: electrons for redox without a metal neighbour
     factors: np.ndarray  # float64 [CHANNELS]: prefactors of the row at work, 1/s
-    bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 10]: the box at work in `kmc.kinetics.local_response`
-    #: float64 [VISITS, (2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: at work in `kmc.kinetics.first_passage`
+    bend: np.ndarray  # float64 [(2 BEND_REACH + 3)^3, 10]: box of the local response (`kmc.kinetics.local_response`)
+    #: float64 [VISITS, (2 FLIGHT_MOST + 3)^3, CHANNELS + 2]: chains of `kmc.kinetics.first_passage`
     domain: np.ndarray
-    visits: np.ndarray  # VISIT [VISITS]: whose they are, at work in `kmc.kinetics.frozen_adatom_walks`
-    kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: the same
+    visits: np.ndarray  # VISIT [VISITS]: sites and rates of these chains (`kmc.kinetics.frozen_adatom_walks`)
+    kept: np.ndarray  # float64 [(2 BEND_REACH + 1)^3, 3]: saved potentials (`kmc.kinetics.first_passage`)
     dirty: np.ndarray  # CHANGE [DIRTY_LIMIT]: metal sites changed since the last field update
     #: uint8 [N]: of a closed filament; on one of as many ways through it as its neck has; of an open one
     bridge: np.ndarray

@@ -35,7 +35,7 @@ class Nodes:
         self.count = self.sided + self.cells[0] + 2
         self.grid = hk.CellGrid(film, HEAT_FACTOR, *self.shape)
         # Kept from call to call, for they are as long as the lattice, and a filament touches little of them.
-        self.site_node = np.full(lattice.region.size, -1, np.int32)  # node of a site of the filament at hand
+        self.site_node = np.full(lattice.region.size, -1, np.int32)  # node of each site of this filament, else -1
         self.seen = np.zeros(self.count, np.bool_)
         self.number = np.zeros(self.count, np.int32)
         self.column, self.along = np.zeros(0, np.int64), NO_BONDS  # last column, and what it gave

@@ -26,7 +26,7 @@ STRETCH = 1.5
 ROUNDS = 50  # of Newton's method, at most
 SETTLED_K = 0.05
 LEAST_OHM = 1e-3  # of a spreading resistance
-RATE_STEP = 0.1  # relative change of a rate for which temperatures are told
+RATE_STEP = 0.1  # relative change of a rate at which new temperatures are published
 TYPICAL_BARRIER_EV = 0.7  # of that rate: a silver atom with three or four bonds
 
 

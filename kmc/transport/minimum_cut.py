@@ -15,8 +15,9 @@ def minimum_cut(to, flow, side) -> int:
 
     to: as `bonds` gives it; flow, int8 [n, 6], 0 at entry, receives what leaves a node through each face;
     side, uint8 [n], receives each node's. The maximum flow of one unit a bond, by shortest augmenting paths
-    (Edmonds & Karp, J. ACM 19, 248 (1972)). Many places may be as narrow: what could still be reached from
-    the anode ends at the one next to that, and from what could reach the cathode the other is told.
+    (Edmonds & Karp, J. ACM 19, 248 (1972)). Several cuts may be minimal: the nodes that the residual
+    network reaches from the anode end at the cut nearest to the anode, and those that reach the cathode begin at the
+    cut nearest to the cathode.
     """
     count, below = 0, np.zeros(to.shape[0], np.uint8)
     while augment(to, flow, side, ANODE_END, CATHODE_END):

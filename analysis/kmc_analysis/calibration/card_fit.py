@@ -37,8 +37,10 @@ class Posterior(NamedTuple):
 
 @dataclass
 class Simulated:
-    """What figures say of chosen numbers, those of the calibration targets unless told otherwise; runs are
-    kept in `out`."""
+    """The figures' measurements for chosen card numbers; runs are kept in `out`.
+
+    keys: the targets, by default those of the calibration.
+    """
 
     out: Path
     extent: Extent

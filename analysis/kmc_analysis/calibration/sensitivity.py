@@ -47,9 +47,12 @@ def library() -> Any:
 
 
 def check(targets: Sequence[Target], parameters: Sequence[Free] = ()) -> None:
-    """UserError for a target that no run of a device tells: the cards' numbers do not reach it; for one with
-    a rule in place of a tolerance, which measures no effect; and for a number of a ligand's own, say, where
-    devices of another ligand are judged, too."""
+    """Raise UserError for targets and parameters without a measurable sensitivity.
+
+    They are a target that no device run measures, since the cards' numbers do not affect it; a target with a rule in
+    place of a tolerance, which gives no scale for an effect; and a number that some of the judged devices lack, such
+    as one of a ligand where devices of another ligand are judged.
+    """
     run = {key for figure in figures_of({one.key for one in targets}) if figure.programs for key in figure.keys}
     for one in targets:
         if one.key not in run:

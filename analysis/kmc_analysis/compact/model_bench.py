@@ -1,7 +1,7 @@
 """Speed of the compact models' Python reference over a population of devices that differ.
 
 A device-step is one step that the integrator took and kept, for one device, with its current at every sample.
-The steps are as long as the tolerance lets them be: how soon a train is done is told by its pulses.
+The tolerance sets the length of the steps, so that the number of pulses decides the time for a train.
 """
 
 from __future__ import annotations

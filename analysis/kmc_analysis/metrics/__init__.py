@@ -40,12 +40,12 @@ class Metric(NamedTuple):
 def branches(ds: xr.Dataset, least: int = LEAST_LEVELS) -> tuple[np.ndarray, np.ndarray] | None:
     """The steps [voltage V, current A, limited 0 or 1] of the first sweep, out and back, None without one.
 
-    A step is the last sample at one voltage of the source, and of a sweep that the protocol tells. Out leads
-    to the sweep's greatest voltage, or with a negative one to its lowest; back ends where the voltage turns
-    again, or passes the one at which out began: what follows is another sweep. Where the run tells its
-    protocol, a segment `sweep` (in no loop) is one, however early it ends, and the next one may be its way
-    back; elsewhere `least` levels in a row make one, whatever was before them. A negative one counts where
-    none is positive: it is a reset else.
+    A step is the last sample at one source voltage, within one sweep of the protocol. The out branch leads to the
+    sweep's greatest voltage, or for a negative sweep to its lowest. The back branch ends where the voltage turns
+    again, or passes the one at which the out branch began: what follows is another sweep. If the run records its
+    protocol, each segment `sweep` (outside loops) is a sweep, however early it ends, and the next one may be its back
+    branch. Elsewhere `least` levels in a row make a sweep. A negative sweep counts only where none is positive:
+    otherwise it is a reset.
     """
     voltage = ds["voltage_source"].values
     if not len(voltage):
@@ -79,7 +79,7 @@ def _end(told: list[tuple[int, int]], top: int, last: int) -> int:
 
 
 def _swept(ds: xr.Dataset) -> list[np.ndarray]:
-    """The samples of each segment of the protocol that is a sweep; none where the run does not tell."""
+    """The samples of each segment of the protocol that is a sweep; none where the run does not record it."""
     told = enumerate(run_of(ds).get("protocol") or [])
     found = [np.flatnonzero(ds["segment"].values == number) for number, item in told if "sweep" in item]
     return [samples for samples in found if len(samples)]

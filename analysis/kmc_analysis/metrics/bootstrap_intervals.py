@@ -69,8 +69,8 @@ def interval(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> tuple[flo
 
 
 def alike(values: np.ndarray, grain: float) -> bool:
-    """Whether `values` are the same but for `grain`, and too few to say so: they have no spread to tell an
-    interval by."""
+    """Whether `values` agree within `grain` and are fewer than FEWEST: they have no spread to estimate an
+    interval from."""
     return 0 < len(values) < FEWEST and float(np.ptp(values)) <= grain
 
 

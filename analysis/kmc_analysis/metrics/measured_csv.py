@@ -1,4 +1,4 @@
-"""Measurements in CSV: columns by name, each of which tells its unit."""
+"""Measurements in CSV: columns by name, each with its unit."""
 
 from __future__ import annotations
 

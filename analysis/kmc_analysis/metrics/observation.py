@@ -29,12 +29,11 @@ class Measured:
 
     `exact` marks what no chance enters (then the interval is the value). `holds` is for a target with a rule:
     whether it is met, None where too few devices leave it open. `owed` says what a target asks for and was
-    not done: then there is no hit. `open` says why the interval tells nothing for sure: that devices are too
-    few for it, or that some lack the number; then there is no miss either, but by a
-    `bound`, an interval that holds for certain, however few the devices: what a limit lets through. `least`
-    marks a value that is itself a lower bound: what it is of had not come to its end. `value` is None for
-    what was not simulated, and `note` says why; else it says what the reader must know: how many devices
-    failed, what was assumed.
+    not done; there is then no hit. `open` says why the interval is not reliable: too few devices, or some without
+    the number. There is then no miss either, except by a `bound`: an interval that holds for any number of devices,
+    such as one set by a limit. `least` marks a value that is itself a lower bound, because the process had not ended.
+    `value` is None for what was not simulated, and `note` says why. Otherwise `note` says what the reader must know:
+    how many devices failed, what was assumed.
     """
 
     value: Any = None
@@ -74,8 +73,8 @@ def known(values: Sequence[float] | np.ndarray) -> np.ndarray:
 def mean(values: Sequence[float], note: str = "") -> Measured:
     """The mean over devices; devices without a number are left out.
 
-    Those that are all alike, as counts may be, have no spread to tell an interval by, however many they are:
-    of a mean a rare one may be lacking.
+    Identical values, as counts may be, have no spread to estimate an interval from, however many they are: a rare
+    value that is missing would move the mean.
     """
     found = known(values)
     if not len(found):
@@ -85,7 +84,7 @@ def mean(values: Sequence[float], note: str = "") -> Measured:
 
 
 def alike(found: np.ndarray) -> str:
-    """Why numbers of devices that do not differ tell no interval of their mean, "" where they do differ."""
+    """Why identical values of all devices give no interval of their mean, "" where they differ."""
     same = len(found) > 1 and float(np.ptp(found)) <= GRAIN * float(np.abs(found).max())
     return f"all {len(found)} devices are alike, which tells no interval of a mean" if same else ""
 
@@ -150,12 +149,12 @@ def difference_of_shares(groups: Sequence[np.ndarray], note: str = "") -> Measur
 
 
 def separable(table: np.ndarray, note: str = "") -> Measured:
-    """Share of the pairs of streams that can be told apart, of a table [device, stream].
+    """Share of the pairs of streams that are distinguishable, of a table [device, stream].
 
-    From the pairs that surely are to those that may be: by the noncentral t of the distance of two means with
-    Gaussian spread (G. Cumming and S. Finch, Educ. Psychol. Meas. 61, 532 (2001)). It is wide, and holds the
-    share too seldom only where many pairs lie within a tenth of a sigma of the limit. Resampled devices would
-    not do: one that is drawn twice takes from the spread, by which streams seem to be apart.
+    The interval goes from the pairs that are certainly distinguishable to those that may be, by the noncentral t of
+    the distance of two means with Gaussian spread (G. Cumming and S. Finch, Educ. Psychol. Meas. 61, 532 (2001)). It
+    is wide; its coverage is too low only where many pairs lie within a tenth of a sigma of the limit. Resampled
+    devices are biased: a device that is drawn twice reduces the spread, so that streams seem distinguishable.
     """
     table = table[np.isfinite(table).all(axis=1)]
     n = len(table)

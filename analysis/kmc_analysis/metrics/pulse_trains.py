@@ -10,7 +10,7 @@ import xarray as xr
 from kmc.core.errors import UserError
 from kmc_analysis.metrics.reads_and_retention import held, is_read
 
-APART = 2.0  # sigma: means of two streams that can be told apart
+APART = 2.0  # sigma: distance of the means of two distinguishable streams
 _LAST = 0.1  # of a pulse: the stretch over which the conductance is averaged
 
 
@@ -42,7 +42,7 @@ def pulse_conductances(ds: xr.Dataset) -> np.ndarray:
 
 def pulse_ratio(ds: xr.Dataset) -> float:
     """Conductance at the end of the last pulse over that at the end of the first; NaN for less than two, and
-    where a dataset (not of `kmc run`) does not tell its segments."""
+    where a dataset (not of `kmc run`) does not record its segments."""
     found = pulse_conductances(ds) if "segment" in ds else np.empty(0)
     return float(found[-1] / found[0]) if len(found) > 1 and found[0] > 0.0 else math.nan
 

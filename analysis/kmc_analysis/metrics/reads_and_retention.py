@@ -49,12 +49,12 @@ def is_read(level: float) -> bool:
 def held(ds: xr.Dataset) -> list[list[tuple[float, np.ndarray]]]:
     """By segment and cycle of the protocol: the voltages that are held one after the other, with the samples.
 
-    Of pulses with gaps and reads, or of a loop of such, too. A `sweep` or `pwl`, by itself or in a loop, is
-    left out; where the run does not tell its protocol, what has more than three voltages, or three in equal
-    steps.
+    Pulses with gaps and reads, and loops of them, are included. A `sweep` or `pwl` is left out, also within a loop.
+    Where the run does not record its protocol, a cycle with more than three voltages, or with three in equal steps,
+    is left out.
     """
     voltage, found, segment = ds["voltage_source"].values, [], ds["segment"].values
-    alone = ds["voltage_source"].dims == ("time",)  # a selection of a study tells the run of another task
+    alone = ds["voltage_source"].dims == ("time",)  # a selection of a study has the `run` of another task
     told = {
         float(k): _GLIDES.isdisjoint(kind for kind, _ in leaves([item]))
         for k, item in enumerate((run_of(ds).get("protocol") or []) if alone else [])
@@ -117,9 +117,9 @@ def left_over(ds: xr.Dataset) -> float:
 
 
 def parted(ds: xr.Dataset) -> bool:
-    """Whether a RESET took what conducted to a tenth, right after it; so it is without a RESET.
+    """Whether a RESET lowered the conductance to PARTED of its value, right after it; True without a RESET.
 
-    What only forgets by itself, later, was not reset.
+    A conductance that only decays later, by relaxation, was not reset.
     """
     siemens, negative = ds["conductance"].values, np.flatnonzero(ds["voltage_source"].values < 0)
     if not len(negative):

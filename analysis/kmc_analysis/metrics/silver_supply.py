@@ -36,9 +36,9 @@ def _marks(silver: np.ndarray) -> list[int]:
 
 
 def told(ds: xr.Dataset) -> str:
-    """What silver carried, in the windows and if a whole contact did so.
+    """A note on the current of silver ions in the windows, and for a whole contact with the same density.
 
-    "" where few atoms entered, and where a dataset (not of `kmc run`) does not tell its window.
+    "" where few atoms entered, and where a dataset (not of `kmc run`) does not record its window.
     """
     current, run = silver_current(ds), run_of(ds)
     if math.isnan(current) or "window_nm" not in run:

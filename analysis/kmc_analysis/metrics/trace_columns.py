@@ -151,7 +151,7 @@ def _seen(ds: xr.Dataset, steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray
 def write(paths: Sequence[Path], out: Path) -> list[Path]:
     """Write every run as NAME.csv to the folder `out`, with as many digits as matter; returns the paths.
 
-    Of several runs those that are too short are told and left out. Raises UserError, also where two runs have
+    Runs that are too short are left out with a message, if there are others. Raises UserError, also where two runs have
     one name.
     """
     texts: dict[str, str] = {}

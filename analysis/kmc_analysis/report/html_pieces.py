@@ -49,7 +49,7 @@ def folded(summary: object, body: str) -> str:
 
 
 def table(head: Iterable[object], rows: Iterable[Iterable[object]], name: str) -> str:
-    """A table that scrolls by itself when it is wider than the page."""
+    """A table as HTML; when it is wider than the page it scrolls on its own."""
     heads = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
     lines = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     whole = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"

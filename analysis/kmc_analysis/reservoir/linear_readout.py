@@ -129,7 +129,7 @@ def _fit(
     found = [[accuracy(learner.weights, *part) for part in parts]]
     answer = softmax if settings.output == "softmax" else _plain
     for _ in range(settings.epochs):
-        with np.errstate(over="ignore", invalid="ignore"):  # weights that diverge are told at the end
+        with np.errstate(over="ignore", invalid="ignore"):  # diverging weights are reported at the end
             for i in stream.permutation(np.arange(*train.indices(len(labels)))):
                 learner.update(x[i], wanted[i] - answer(x[i] @ learner.weights))
         found.append([accuracy(learner.weights, *part) for part in parts])

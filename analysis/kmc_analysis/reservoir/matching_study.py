@@ -1,4 +1,4 @@
-"""Whether a study of kinetic Monte Carlo was written for a plan: states of other pulses tell it nothing."""
+"""Checks that a kinetic Monte Carlo study was made for a plan: states after other pulses are of no use to it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def states(plan: Plan, path: Path) -> kinetic_states.States:
 
 
 def _check_pulses(plan: Plan, study: xr.Dataset, wanted: str) -> None:
-    """One task that is done tells of each pattern, and all of the stack."""
+    """Check stack, windows and pulses of a study against the plan, by one finished task of each pattern."""
     for name in study["protocol"].values:
         one = study[["state", "task"]].sel(protocol=name)
         for task in one["task"].values[one["state"].values == 1][:1]:

@@ -106,10 +106,10 @@ def trains_of(plan: Plan, seed: int) -> Trains:
 
 
 def standardised(x: np.ndarray, known: np.ndarray, constant: bool) -> np.ndarray:
-    """Each node's feature less its mean over those that are `known`, over their standard deviation: of the
-    samples to train with. With `constant` a last column of ones.
+    """Each node's feature minus its mean over the samples `known`, divided by their standard deviation.
 
-    Without it the common part of all features, which tells nothing, dominates every update.
+    `known` are the training samples. With `constant` a last column of ones is added. Without standardisation the
+    common part of all features, which carries no information, dominates every update.
     """
     mean, sigma = known.mean(axis=0), known.std(axis=0)
     scaled = (x - mean) / np.where(sigma > ALIKE, sigma, 1.0)

@@ -30,8 +30,8 @@ class Effect(NamedTuple):
 
     `kind` is difference (in `unit`) or ratio; `at` names the levels of those other axes that have several,
     "all" where none has, and where the effect is averaged over them seed by seed. `before` and `after` are
-    means over the pairs (geometric for ratios), [low, high] is the 95 % interval of `effect`, NaN where too
-    few can tell it, and `clear` says whether it excludes "no effect" (and, of a ratio, whether that is over
+    means over the pairs (geometric for ratios), [low, high] is the 95 % interval of `effect`, NaN for too
+    few pairs, and `clear` says whether it excludes "no effect" (and, of a ratio, whether that is over
     0.1 %).
     """
 
@@ -88,10 +88,10 @@ def effects(values: xr.Dataset) -> list[Effect]:
 
 
 def _without_chance(values: xr.Dataset) -> xr.DataArray:
-    """Where no chance is seen: all METRICS of a variant are the same at two seeds or more, to the last bit.
+    """Mark deterministic variants: all METRICS are the same at two seeds or more, to the last bit.
 
-    One metric alone does not tell: a set voltage has few steps to lie on. Nor do all of them where nothing
-    happened, for another device may start: a share is never exact.
+    One metric alone is no evidence, for a set voltage takes few values. Nor are all of them where nothing happened,
+    for another device may switch: a share is never exact.
     """
     whole = values.to_dataarray("metric")
     count = whole.notnull().sum(REPLICATE)

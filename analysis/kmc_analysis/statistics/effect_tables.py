@@ -53,7 +53,7 @@ def effect(one: Effect) -> str:
         return "-"
     if one.kind == "ratio":
         known = [value for value in (one.effect, one.low, one.high) if not math.isnan(value)]
-        # A clear ratio very near to 1 shows the digits that tell it from 1.
+        # A clear ratio very near to 1 shows enough digits to differ from 1.
         digits = next((n for n in range(3, 9) if "1" not in [f"{value:.{n}g}" for value in known]), 9)
         shown = [f"{value:.{digits if one.clear else 3}g}" for value in known]
         return f"x{shown[0]}" + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")

@@ -37,7 +37,7 @@ class Tightness:
         return f"{self.metric} within {self.text}"
 
     def widths(self, study: xr.Dataset) -> np.ndarray:
-        """The half width of each variant; infinite where too few runs have the metric to tell."""
+        """The half width of each variant; infinite where too few runs have the metric."""
         values = measure(study, [self.metric])[self.metric].transpose(..., REPLICATE).values
         return np.array([self._width(row) for row in values.reshape(-1, values.shape[-1])])
 

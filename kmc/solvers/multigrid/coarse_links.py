@@ -170,8 +170,8 @@ def _set_diagonals(m, box):
 def update(m, gz, gy, gx, d, fixed, work, changed):
     """Bring all meshes up to date after changes in a box of cells (z0, z1, y0, y1, x0, x1; y, x may wrap).
 
-    `work` holds the box. (0, 0), or what there is too little room for (then nothing holds): the mesh and the
-    slots that it takes, or (-1, 0) for links.
+    `work` holds the box. Returns (0, 0), or what lacks room: the number of the mesh and the slots that it needs, or
+    (-1, 0) for links. The meshes are then invalid.
     """
     _grow(work, 1, 0, m.shape[0])
     _load_coefficients(m, gz, gy, gx, d, fixed, work)

@@ -113,7 +113,7 @@ def _centre_to_face(m, first, blocks, n, found, members):
     """Resistance from the middle of each of a block's nodes to each face, times all that leaves there.
 
     Half of one over the links inside the node along that axis, times all that leaves through the face; at
-    most a half: no more than a chain of equal links has, lest corrections overshoot.
+    most a half, the value of a chain of equal links: with more, corrections would overshoot.
     """
     leaving, inside = m.around[:, :6], m.around[:, 6:]
     slot, g = members.slot, members.g

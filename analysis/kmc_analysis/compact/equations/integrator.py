@@ -28,7 +28,7 @@ SLOPES, BLOCKS = range(2)  # of `matrices` [2, branches, states, states]; `flows
 MOST_TRIES = 2000  # a point on average: what needs more is given up
 SOFTNESS_V = 2e-3  # voltage over which the limiter takes hold
 LAST_STEP_V = 1e-7  # of Newton; what is left is a share of it, by which the slope is off
-LEAST_SECANT_V = 1e-9  # over less, rounding tells the slope
+LEAST_SECANT_V = 1e-9  # over less, rounding dominates the slope
 MOST_BENT = 10.0  # times what is allowed, between the third stage and what derivatives foretell
 BEYOND_V = 1e-9  # so far at least a voltage lies outside its bracket where this is widened
 
@@ -108,8 +108,7 @@ def device_voltage(model, source_V, limit_A, guess_V, conducts, s, p):
     about the device's slope there in S, for which `conducts` is a guess.
 
     Newton, kept inside a bracket, with the secant for the device; its current must not fall with voltage. The
-    bracket is from 0 V to the source, and is widened where a device that drives a current by itself lies
-    beyond.
+    bracket is from 0 V to the source, and is widened for a device that drives a current without a source.
     """
     ohm = model[SERIES](s, p)  # in front of all branches
     if limit_A == math.inf and ohm == 0.0:
@@ -237,8 +236,9 @@ def solve(blocks, pushed, pull, right):
 @kernel
 def first_stages(step_s, along_V, room):
     """The first two stages of a step, and its matrix 1 - GAMMA step (SLOPES + PUSH PULL^T) as BLOCKS and
-    PUSHED; along_V: how far the source alone moves the device voltage. What grows fast beside the step is
-    left out of the matrix, which would take it for a decay: it is followed explicitly, and the error tells.
+    PUSHED; along_V: how far the source alone moves the device voltage. A mode
+    that grows fast compared with the step is left out of the matrix, which would turn it into a decay. It is
+    integrated explicitly, and the error estimate limits the step.
     """
     work, matrices, weight = room.work, room.matrices, GAMMA * step_s
     base, push, pull, pushed = work[BASE], work[PUSH], work[PULL], work[PUSHED]

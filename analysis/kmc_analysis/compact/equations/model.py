@@ -102,8 +102,8 @@ class CompactModel:
 
     `let` holds named expressions in the order in which they are evaluated; `series` is a resistance (ohm) in
     front of the device; `spread` is the standard deviation of a parameter's logarithm, device to device and
-    cycle to cycle; `origin` says where the parameters' values are from, `covers` what the traces of their fit
-    did, and `rests` by parameter whether these tell it: "" and nothing where there is no fit.
+    cycle to cycle; `origin` gives the source of the parameters' values, `covers` the conditions of the traces
+    of their fit, and `rests` by parameter whether these traces determine it: "" and empty where there is no fit.
     """
 
     name: str
@@ -272,7 +272,7 @@ def _check_whole(model: CompactModel, raw: Any) -> None:
             place(raw, "states"),
             next_step="leave out what does not move the current",
         )
-    for name in every[: -len(BUILT_IN)]:  # a circuit simulator does not tell upper from lower case
+    for name in every[: -len(BUILT_IN)]:  # circuit simulators ignore case
         if folded.count(name.lower()) > 1:
             key = next((k for k in ("parameters", "states", "let") if name in (raw.get(k) or {})), None)
             if key is None:  # the program's own: the other one is the file's

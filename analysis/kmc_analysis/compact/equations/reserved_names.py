@@ -16,7 +16,7 @@ _MODEL = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Models whose subcircuit would have a name that there is.
 _SUBCIRCUITS = ("limiter",)
-# ngspice does not tell upper from lower case; `m` is of every subcircuit.
+# ngspice ignores case; every subcircuit has a parameter `m`.
 _SPICE = frozenset(
     """
     m time temper hertz pi e abs acos acosh agauss arctan asin asinh atan atanh aunif ceil cos cosh exp floor

@@ -18,7 +18,7 @@ def of_values(model: CompactModel) -> list[str]:
 
 
 def of_parameters(model: CompactModel) -> list[str]:
-    """Every parameter with its unit, bounds and meaning, and whether a fit told it."""
+    """Every parameter with its unit, bounds and meaning, and whether a fit determined it."""
     return [
         f"{one.name}{one.unit and f' ({one.unit})'}: {meaning(model, one)}, {one.low:g} to {one.high:g}"
         for one in model.parameters

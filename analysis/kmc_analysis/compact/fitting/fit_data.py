@@ -224,7 +224,7 @@ def _median(group: Sequence[Trace]) -> Trace:
     ]
     named = [SEED.match(one.name) for one in group]
     seeds = [found["seed"] if found else one.name for found, one in zip(named, group, strict=True)]
-    if len(set(seeds)) < len(seeds):  # their names tell no devices apart: each is one of its own
+    if len(set(seeds)) < len(seeds):  # the names identify no devices: each trace counts as a device
         seeds = [f"{one.name} {k}" for k, one in enumerate(group)]
     return replace(
         group[0],
@@ -254,9 +254,9 @@ def _error_of_median(log_g: np.ndarray) -> np.ndarray:
 def _pooled(sigma: np.ndarray, used: np.ndarray) -> np.ndarray:
     """An uncertainty in decades [points], its squares pooled over neighbours, LEAST_SIGMA at least.
 
-    A few replicates do not tell it point by point. Over a whole protocol it is not one number either: before
-    they switch they agree to a per cent, and once they do they lie decades apart. With one number for both, a
-    fit gives up the leak, where half of the points are, for steps of single atoms.
+    A few replicates do not determine the uncertainty of each point. A single value for a whole protocol would be
+    wrong, too: replicates agree to a per cent before they switch, and differ by decades afterwards. With one value for
+    both, a fit sacrifices the leak, which has half of the points, to steps of single atoms.
     """
     from scipy.ndimage import uniform_filter1d
 

@@ -27,9 +27,9 @@ def fits(
     generations: int = 40,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Fit]:
-    """The fit of each model, by its name; `tell` hears how far it is.
+    """The fit of each model, by its name; `tell` receives lines of progress.
 
-    UserError where the traces cannot tell that many parameters, or two models have one name.
+    UserError where the traces cannot determine that many parameters, or two models have one name.
     """
     models = [load_model(name) for name in names]
     for k, model in enumerate(models):

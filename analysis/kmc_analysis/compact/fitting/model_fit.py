@@ -1,4 +1,4 @@
-"""Fits of compact models: global, then local, with intervals and a word on what the data cannot tell."""
+"""Fits of compact models: global, then local, with intervals and the parameters that the data leave open."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kmc_analysis.compact.fitting.fit_data import Trace
 from kmc_analysis.compact.fitting.misfit import Problem, from_unit
 from kmc_analysis.compact.fitting.parameter_intervals import LEVEL
 
-# Of the width between a parameter's bounds: an interval wider than that is no knowledge.
+# Share of the distance between a parameter's bounds: a wider interval does not identify the parameter.
 TELLS_NOTHING = 0.5
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One parameter of a fit: value and interval in its unit (see `Fit`), and whether the data tell it.
+    """One parameter of a fit: value and interval in its unit (see `Fit`), and whether the data identify it.
 
     why: "" where they do, else the reason.
     """
@@ -35,7 +35,7 @@ class Estimate:
 
     @property
     def identified(self) -> bool:
-        """Whether the data tell this parameter."""
+        """Whether the data identify this parameter."""
         return not self.why
 
 
@@ -92,7 +92,7 @@ def fit(
     """Fit `model` to all `traces` at once, to the median of those that are replicates (`data.typical`).
 
     fixed: parameters with the values to keep; free: the ones to fit, those that the model marks if None.
-    `tell` hears now and then how far it is. Raises UserError for unknown names, values out of bounds and too
+    `tell` receives lines of progress. Raises UserError for unknown names, values out of bounds and too
     few data.
     """
     from scipy.optimize import least_squares
@@ -128,7 +128,7 @@ def _outcome(
     chi_squared = float(residuals @ residuals) / freedom
     _, singular, directions = np.linalg.svd(jacobian, full_matrices=False)
     spreads = math.sqrt(chi_squared) / np.maximum(singular, 1e-12 * max(singular[0], 1e-100))
-    with np.errstate(over="ignore"):  # of what the data do not tell at all
+    with np.errstate(over="ignore"):  # of parameters that the data do not constrain
         sigma = np.sqrt(np.sum((directions.T * spreads) ** 2, axis=1))
     half = float(t.ppf(0.5 + LEVEL / 2.0, freedom)) * sigma
     if search.bootstrap:

@@ -1,6 +1,8 @@
-"""Intervals of a fit: where the misfit says that a parameter has gone too far, or from refits to resampled
-residuals. Both take the points for independent, which those of one device are not: for the typical device of
-several they are widened by what other devices would have told."""
+"""Confidence intervals of a fit, from the profile of the misfit or from refits to resampled residuals.
+
+Both assume independent points, which those of one device are not. The intervals of the typical device of several are
+therefore widened by the variation from device to device.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ LEVEL = 0.95
 _ROUNDS = 4  # of moving an end; its distance goes with the root of the misfit
 _FOLLOW = 3  # steps in which the other parameters follow an end
 _CLOSE = 0.05  # of the misfit that is allowed: an end is there
-_LEAST_DEVICES = 4  # fewer do not tell how the median of others would differ
+_LEAST_DEVICES = 4  # fewer do not determine the spread of the median of devices
 _DRAWS = 300
 
 
@@ -27,9 +29,9 @@ def profiled(
     """Ends of the intervals [free] within which the misfit, with all other parameters at their best, rises by
     less than the F distribution allows (D. M. Bates and D. G. Watts, Nonlinear Regression Analysis, 1988).
 
-    half: half the width of the linearised ones, where the search for an end begins and, for parameters that
-    the data do not tell, stays: wherever the equations bend, the two sides differ. The others follow by
-    Gauss-Newton with the Jacobian of the optimum. Ends stay between 0 and 1 unless the linearised one leaves.
+    half: half the width of the linearised intervals. The search for an end begins there, and stays there for
+    parameters that the data do not determine. In nonlinear equations the two sides differ. The other parameters
+    follow by Gauss-Newton with the Jacobian of the optimum. Ends stay between 0 and 1 unless the linearised one leaves.
     """
     low, high = places - half, places + half
     for k in range(places.size):
@@ -111,7 +113,7 @@ def bootstrapped(
 
 
 def tell_devices(traces: Sequence[Trace]) -> bool:
-    """Whether each is the median of enough devices to tell how that of others would differ."""
+    """Whether each trace is the median of enough devices to estimate the spread of that median."""
     return all(one.replicates >= _LEAST_DEVICES for one in traces)
 
 
@@ -119,9 +121,9 @@ def of_devices(traces: Sequence[Trace], places: np.ndarray, jacobian: np.ndarray
     """Half the widths [free] of the intervals of the typical device, from whole traces drawn with replacement
     (those of one device in all protocols that it was given, at once) in place of the devices there are.
 
-    The fit follows their medians to first order and within its bounds, by its Jacobian at the optimum. As the
-    median of few has few values, it is the standard deviation over the draws that tells, and Student's t of
-    one device less. Zero where a trace is of too few devices.
+    The fit follows their medians to first order and within its bounds, by its Jacobian at the optimum. The
+    median of few devices takes few values, so that the width is the standard deviation over the draws times Student's
+    t with one degree of freedom less than devices. Zero where a trace is of too few devices.
     """
     if not tell_devices(traces):
         return np.zeros(places.size)

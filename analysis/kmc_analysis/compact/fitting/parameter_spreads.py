@@ -19,7 +19,7 @@ from kmc_analysis.compact.equations.model import CompactModel
 from kmc_analysis.compact.fitting.fit_data import SEED, Trace
 from kmc_analysis.compact.fitting.model_fit import Search, fit
 
-KNOWN = 1.0  # of the logarithm: where half an interval is wider, the trace does not tell the parameter
+KNOWN = 1.0  # of the logarithm: with a wider half interval, the trace does not determine the parameter
 
 
 def spreads(
@@ -28,8 +28,8 @@ def spreads(
     """Standard deviations of the logarithm, {"device": {name: sigma}, "cycle": {name: sigma}}.
 
     traces: single ones, named PROTOCOL_seedN; values: all parameters, of which each trace moves only `names`,
-    together. A trace that does not tell a parameter is left out of its table; a parameter that too few tell
-    is not in what is returned. UserError for parameters that have no logarithm and for fewer than two devices
+    together. A trace that does not determine a parameter is left out of its table; a parameter that too few traces
+    determine is left out of the result. UserError for parameters that have no logarithm and for fewer than two devices
     or protocols.
     """
     check(model, names, [one.name for one in traces])
@@ -48,8 +48,10 @@ def spreads(
 
 
 def check(model: CompactModel, names: Sequence[str], traces: Sequence[str]) -> None:
-    """UserError for a name that there is not, for a parameter without logarithm or room, and for traces
-    (their names) of which too few are there to part devices from cycles."""
+    """Raise UserError unless `traces` (their names) suffice to separate devices from cycles for `names`.
+
+    An unknown name, and a parameter whose bounds reach zero or are equal, are errors, too.
+    """
     for name in names:
         bounds = model.parameter(name)
         if bounds.low <= 0.0:
@@ -82,7 +84,7 @@ def added(
 
 
 def _of_trace(model: CompactModel, one: Trace, values: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """Logarithms of the parameters that this trace tells, fitted from `values` on."""
+    """Logarithms of the parameters that this trace determines, from a fit that starts at `values`."""
     fixed = {name: value for name, value in values.items() if name not in names}
     moved = [p.model_copy(update={"value": values[p.name]}) for p in model.parameters]
     try:
@@ -99,8 +101,8 @@ def _of_trace(model: CompactModel, one: Trace, values: Mapping[str, float], name
 def components(table: Mapping[tuple[str, str], float]) -> tuple[float, float]:
     """Standard deviations (device, cycle) of a two-way table {(protocol, device): value} with gaps.
 
-    Protocols and devices are taken out by least squares; what is left is the cycle. UserError where the table
-    has too few entries to tell.
+    Least squares removes the effects of protocols and devices; the residual is the cycle. UserError where the
+    table has too few entries.
     """
     protocols, devices = (sorted({key[i] for key in table}) for i in (0, 1))
     freedom = _check_table(set(table))

@@ -17,7 +17,7 @@ from kmc_analysis.plotting.figure_style import current_voltage, panels
 # The sweep that sets the full device (figure S3), for its cost at ten times the rate of the definitions where
 # many ions move. The experiment's text gives neither its rate nor its end.
 TOP_V, RATE, DEFINED_RATE, STEP = 0.6, "10 V/s", "1 V/s", "50 mV"
-TOO_FAST = f"swept at {RATE} where the definitions have {DEFINED_RATE}"  # owed where the rate matters
+TOO_FAST = f"swept at {RATE} where the definitions have {DEFINED_RATE}"  # for keys that depend on the rate
 VOLATILE_A, NONVOLATILE_A = "1 uA", "1 mA"
 
 

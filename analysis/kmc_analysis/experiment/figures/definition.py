@@ -71,7 +71,7 @@ class Figure:
     picture from the same runs. `protocol` says what was assumed where the experiment's text is silent.
     What is no run of a device is `compute`d from its first seed and their number (`seeds`, `quick_seeds`),
     again when the sources in the folders `depends` of this package change; None when it is asked to stop.
-    `rests` says on which programs a key rests, where that is not all: the others are told or drawn beside it.
+    `rests` gives the programs that a key depends on, if not all: the others enter its note or the picture only.
     """
 
     name: str

@@ -62,7 +62,7 @@ def _program(limit: str, cycle: Segments, stack: str, snapshots: float | None = 
     )
 
 
-WEAK_OGB = _program("1 uA", WEAK, "ogb_20nm", snapshots=2.0)  # which tell where silver has room
+WEAK_OGB = _program("1 uA", WEAK, "ogb_20nm", snapshots=2.0)  # the snapshots show where silver has room
 WEAK_DDAB = _program("1 uA", WEAK, "ddab_20nm")
 OGB, DDAB = (_program("1 mA", _STRONG, stack) for stack in ("ogb_20nm", "ddab_20nm"))
 _KEPT_DDAB = Program("1 mA kept ddab_20nm", "ddab_20nm", held(), devices=3)  # for the picture
@@ -79,7 +79,7 @@ SEEDED = [
 ]
 
 
-# --- what a run of cycles tells --------------------------------------------------------------------------
+# --- measurements of a run of cycles ---------------------------------------------------------------------
 
 
 def turns(ds: xr.Dataset) -> list[xr.Dataset]:

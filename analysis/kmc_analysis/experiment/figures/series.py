@@ -112,7 +112,7 @@ def _change(groups: list[list[xr.Dataset]], number: Callable[[xr.Dataset], float
 
 
 def _too_fast(found: Measured) -> Measured:
-    """What a sweep tells that was not at the rate of the definitions."""
+    """The result of a sweep that was faster than the definitions ask for: marked so, and never a hit."""
     return replace(found, owed="; ".join(filter(None, (found.owed, TOO_FAST)))).noted(TOO_FAST)
 
 

@@ -70,7 +70,7 @@ def _curve(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _activation(runs: Runs) -> Measured:
-    """The median: the leak is a law of the cards, so devices are alike, which tells no interval of a mean."""
+    """Median activation energy of the leak, eV; the leak is a law of the cards, so that devices do not differ."""
     return median([_energy(ds) for ds in runs[_STAGES.name]])
 
 

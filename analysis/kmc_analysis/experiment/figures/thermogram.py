@@ -14,7 +14,7 @@ from kmc_analysis.plotting.figure_style import panels
 
 GLASS_W_MK = 1.05  # thermal conductivity of the stage
 HALF_WIDTH_UM = 150.0
-LEAST_K = 1.0  # that a camera tells from noise: less stays dark
+LEAST_K = 1.0  # resolution of the camera: less is drawn dark
 _PIXELS = 121
 
 

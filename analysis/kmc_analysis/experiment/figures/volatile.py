@@ -54,7 +54,7 @@ def _switching(runs: Runs) -> dict[str, Measured]:
 def _ratios(devices: list[xr.Dataset], faster: list[xr.Dataset]) -> Measured:
     """The median on-off ratio; a device without a SET, or that is not back by the end of its sweep, is 1.
 
-    `faster`: devices at ten times the rate, which are told.
+    `faster`: devices at ten times the rate, which enter the note only.
     """
     if not devices:
         return not_run("no device was swept at the rate of the definitions")

@@ -311,10 +311,10 @@ class _Going:
         )
 
     def _left_s(self) -> float | None:
-        """None before a run is done, for the first percents of runs that take minutes would tell of days.
+        """Estimated time left, s; None before a run is done, for the first percents of a run overestimate it.
 
-        A run takes as long as those of its program that are done. Where none is, it takes as long as the
-        dearest of the others: what costs most comes last.
+        A run is taken to last as long as the finished runs of its program. Where none is finished, it is taken to
+        last as long as those of the slowest other program, for the most expensive runs come last.
         """
         programs = [self.session.runs[name].description for name in self.todo]
         walls: dict[str, list[float]] = {}

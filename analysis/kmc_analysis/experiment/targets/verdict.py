@@ -24,9 +24,9 @@ def judge(target: Target, found: Measured) -> Verdict:
     """The verdict on what was measured.
 
     Hit: the point estimate lies in the band and the 95 % interval is no wider than a band with two ends, or
-    lies inside a band with one. Miss: the interval excludes the band. Unclear otherwise, where something that
-    is asked for was not done (a hit would not be one), and where the interval tells nothing for sure: but a
-    bound does.
+    lies inside a band with one. Miss: the interval excludes the band. Unclear: otherwise. A hit is also
+    unclear where something that the target asks for was not done. A hit or miss is unclear where the interval is not
+    reliable, except for a miss by a bound.
     """
     if found.value is None:
         return Verdict(NOT_RUN, found.note)

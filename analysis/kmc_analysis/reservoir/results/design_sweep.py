@@ -59,7 +59,7 @@ def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[
     Raises UserError for a folder with a sweep of another plan, or of more seeds or points.
     """
     folder, rows, every = out / "sweep", [], points(plan)
-    pipeline.check(plan)  # it is told by its trains, though a point may have others
+    pipeline.check(plan)  # the sweep is identified by this plan's trains, though a point may have others
     chosen = range(plan.seed, plan.seed + seeds)
     check_place(plan, chosen, out, SWEEP, [(name, value) for name, value, _ in every])
     make_folder(folder)
@@ -73,8 +73,11 @@ def run(plan: Plan, seeds: int, out: Path, tell: Callable[[str], None]) -> list[
 
 
 def _point(plan: Plan, seed: int, folder: Path, known: dict[str, Any]) -> dict[str, float]:
-    """The last test accuracies of one plan and seed, from the folder where they are. What other points may
-    have, too, is `known`: laws by their devices, for they know no seed, and the last states and their key."""
+    """The last test accuracies of one plan and seed, from the folder if they are there.
+
+    `known` keeps what points share: the laws by their devices, which do not depend on the seed, and the last states
+    with their key.
+    """
     path = folder / f"{identity(plan, seed)}.json"
     if path.is_file():
         with contextlib.suppress(ValueError, TypeError):  # cut off, or damaged: done again

@@ -163,7 +163,7 @@ def _table_csv(found: list[dict[str, Any]]) -> str:
 
 
 def _plain(one: Measured) -> dict[str, Any]:
-    """A figure for the scoreboard; an interval that tells nothing for sure is left out."""
+    """A figure for the scoreboard; an interval that is not reliable is left out."""
     told = math.isfinite(one.low) and not one.open
     return {"simulated": one.value, "interval": [one.low, one.high] if told else None, "n": one.n}
 
