@@ -55,9 +55,9 @@ class Hops(NamedTuple):
 class Surroundings:
     """What ions are exchanged with during a step.
 
-    u: energy over kT [nz, ny, nx]; sink: rate at which an ion of a cell is taken, 1/s; source: ions a second put into
-    a cell; exchange: symmetric conductance to a reservoir (K_ij above, with exp(reference) left out), 1/s, and the
-    activity of that reservoir.
+    u: energy over kT [nz, ny, nx], to which `Places.energy` is added; sink: of each kind of place in a cell
+    [kinds, nz, ny, nx], the sum over its sites of the rate at which an ion on it is taken, 1/s; source: ions a second
+    put into a cell; exchange: symmetric conductance to a reservoir (K_ij above), 1/s, and that reservoir's activity.
     """
 
     u: np.ndarray
@@ -67,60 +67,73 @@ class Surroundings:
     activity: float = 0.0
 
 
+class Places(NamedTuple):
+    """Where ions may be: how many sites of each kind a cell has [kinds, nz, ny, nx], and the energy of an ion there
+    over kT [kinds]. Sites of one cell share its activity."""
+
+    sites: np.ndarray
+    energy: np.ndarray
+
+
 class IonDensity:
-    """Occupations of the cells of a mesh by one species, and their change in time.
+    """Numbers of the ions of one species in the cells of a mesh, and their change in time.
 
     Args:
         hops: prefactors and barriers of the faces.
-        sites: sites of each cell that ions may occupy [nz, ny, nx]; 0 where none may.
-        occupation: share of them that is occupied at the start, in [0, 1).
+        places: sites of each cell by kind.
+        activity: of the ions at the start, uniform.
+        u: energy over kT of the cells at the start.
     """
 
-    def __init__(self, hops: Hops, sites: np.ndarray, occupation: np.ndarray):
-        self.hops, self.sites = hops, np.asarray(sites, np.float64)
-        self.occupation = np.where(self.sites > 0.0, occupation, 0.0)
+    def __init__(self, hops: Hops, places: Places, activity: float, u: np.ndarray):
+        self.hops, self.places = hops, places
+        self._closed = ~(places.sites.sum(axis=0) > 0.0)
+        self.activity = np.where(self._closed, 0.0, activity)
+        self.ions = (places.sites * self.occupations(u)).sum(axis=0)
         self.time_step_s = 0.0  # the next one to be tried; 0: none was made yet
         self.solves = 0  # linear problems solved
-        self._rate: np.ndarray | None = None  # of change over the last step, 1/s
-        self._closed = self.sites <= 0.0
+        self._rate: np.ndarray | None = None  # of change over the last step, ions a second
+
+    def occupations(self, u: np.ndarray) -> np.ndarray:
+        """Share of the sites of each kind that is occupied [kinds, nz, ny, nx], at energies over kT `u`."""
+        product = self.activity * np.exp(-np.clip(u + self._energy(), -700.0, 700.0))
+        return product / (1.0 + product)
 
     def total(self) -> float:
         """Number of ions."""
-        return float((self.sites * self.occupation).sum())
+        return float(self.ions.sum())
 
     def step(self, around: Surroundings, duration_s: float) -> np.ndarray:
-        """Move in time by one implicit step; returns the ions that each cell's sink has taken.
+        """Move in time by one implicit step; returns the ions that each cell's sinks have taken.
 
-        `duration_s` may be infinite where there is a sink or an exchange: then the end is the steady state.
-        Raises NotSettled, with nothing changed.
+        Where `duration_s` is infinite, which needs a sink or an exchange, the end is the steady state and what is
+        returned is a current, 1/s. Raises NotSettled, with nothing changed.
         """
-        taken, occupation = self._implicit(around, duration_s)
-        if math.isfinite(duration_s) and duration_s > 0.0:
-            self._rate = (occupation - self.occupation) / duration_s
-        else:
-            self._rate = None
-        self.occupation = occupation
+        before = self.ions
+        taken = self._implicit(around, duration_s)
+        finite = math.isfinite(duration_s) and duration_s > 0.0
+        self._rate = (self.ions - before) / duration_s if finite else None
         return taken
 
     def advance(self, around: Surroundings, duration_s: float, tolerance: float = 1e-2) -> np.ndarray:
-        """Move in time by steps whose error stays below `tolerance` of each occupation; returns as `step`.
+        """Move in time by steps whose error stays below `tolerance` of each cell's ions; returns as `step`.
 
         The error of a step is estimated from how far it ends from where the last step's rate would have led.
         """
-        taken, left = np.zeros(self.sites.shape), duration_s
+        taken, left = np.zeros(self.ions.shape), duration_s
         step_s = self.time_step_s or duration_s * 1e-6
         while left > 0.0:
             step_s = min(step_s, left)
-            before, rate = self.occupation, self._rate
+            before = self.ions, self.activity, self._rate
             try:
                 gone = self.step(around, step_s)
             except NotSettled:
                 step_s *= SHRINK
                 continue
-            expected = before if rate is None else before + step_s * rate
+            expected = before[0] if before[2] is None else before[0] + step_s * before[2]
             error = self._error(expected, tolerance)
             if error > 1.0 and step_s > 1e-12 * duration_s:
-                self.occupation, self._rate = before, rate
+                self.ions, self.activity, self._rate = before
                 step_s *= max(SHRINK, SAFETY / math.sqrt(error))
                 continue
             taken += gone
@@ -130,59 +143,69 @@ class IonDensity:
             step_s = self.time_step_s or step_s
         return taken
 
+    def _energy(self) -> np.ndarray:
+        return np.asarray(self.places.energy)[:, None, None, None]
+
     def _error(self, expected: np.ndarray, tolerance: float) -> float:
         """Estimated error of the last step over what is tolerated: the largest of all cells."""
-        scale = tolerance * (self.occupation + 1e-3 * self.occupation.max())
-        return float((0.5 * np.abs(self.occupation - expected) / np.maximum(scale, LEAST)).max())
+        scale = tolerance * (self.ions + 1e-3 * self.ions.max())
+        return float((0.5 * np.abs(self.ions - expected) / np.maximum(scale, LEAST)).max())
 
-    def _implicit(self, around: Surroundings, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Ions taken by sinks [cells], and the occupations after a backward Euler step."""
-        open_ = ~self._closed
+    def _implicit(self, around: Surroundings, duration_s: float) -> np.ndarray:
+        """A backward Euler step: new ions and activities; returns what sinks took."""
+        open_, sites = ~self._closed, self.places.sites
         u = np.where(open_, around.u, 0.0)
-        reference = float(u[open_].min())
-        weight = np.where(open_, np.exp(np.clip(reference - u, -700.0, 0.0)), 0.0)  # n / (1 - n) = a weight
+        least = float(np.asarray(self.places.energy).min())
+        reference = float(u[open_].min()) + least
+        weight = np.exp(np.clip(reference - u - self._energy(), -700.0, 0.0))  # n / (1 - n) = activity weight
         conductances = self.hops.conductances(u, reference)
-        sink, source, exchange = (
-            np.zeros(u.shape) if one is None else one for one in (around.sink, around.source, around.exchange)
-        )
-        exchange, reservoir = exchange * math.exp(reference), around.activity * math.exp(-reference)
-        per_s = 0.0 if math.isinf(duration_s) else self.sites / duration_s
-        old = n = self.occupation
-        activity = np.where(open_, n / ((1.0 - n) * np.maximum(weight, 1e-300)), 0.0)
-        closed = self._closed.astype(np.uint8)
+        nothing = np.zeros(u.shape)
+        sink = np.zeros(sites.shape) if around.sink is None else around.sink
+        source = nothing if around.source is None else around.source
+        exchange = nothing if around.exchange is None else around.exchange * math.exp(reference)
+        reservoir = around.activity * math.exp(-reference)
+        per_s = 0.0 if math.isinf(duration_s) else 1.0 / duration_s
+        old, activity = self.ions, self.activity * math.exp(-reference)
+        closed, n = self._closed.astype(np.uint8), np.zeros(sites.shape)
         for _ in range(ITERATIONS):
-            free = 1.0 - n
-            faces = self._faces(conductances, free)
-            slope = weight * free**2  # dn/da
-            into = exchange * free
-            diagonal = np.where(open_, (per_s + sink * self.sites) * slope + into, 0.0)
-            missing = source + into * (reservoir - activity) - per_s * (n - old) - sink * self.sites * n
-            missing = np.where(open_, missing - _outflow(faces, activity), 0.0)
-            change = np.zeros(u.shape)
-            hierarchy = Hierarchy(*faces, diagonal, closed)
-            if hierarchy.solve(missing, change, SOLVE_ETA) < 0:
-                raise NotSettled("the linear solver did not converge")
-            self.solves += 1
-            activity = np.where(open_, np.maximum(activity + change, 0.1 * activity), 0.0)
             product = activity * weight
             before, n = n, product / (1.0 + product)
             if bool((np.abs(n - before) <= SETTLED * n + LEAST).all()):
                 break
+            ions, free = (sites * n).sum(axis=0), self._free(n)
+            faces = self._faces(conductances, free)
+            slope = weight * (1.0 - n) ** 2  # dn / d activity
+            into = exchange * free
+            diagonal = np.where(open_, ((per_s * sites + sink) * slope).sum(axis=0) + into, 0.0)
+            missing = source + into * (reservoir - activity) - per_s * (ions - old) - (sink * n).sum(axis=0)
+            missing = np.where(open_, missing - _outflow(faces, activity), 0.0)
+            change = np.zeros(u.shape)
+            if Hierarchy(*faces, diagonal, closed).solve(missing, change, SOLVE_ETA) < 0:
+                raise NotSettled("the linear solver did not converge")
+            self.solves += 1
+            activity = np.where(open_, np.maximum(activity + change, 0.1 * activity), 0.0)
         else:
             raise NotSettled(f"not settled after {ITERATIONS} iterations")
-        taken = sink * self.sites * n
+        self.activity, free = activity * math.exp(reference), self._free(n)
+        taken = (sink * n).sum(axis=0)
         if math.isinf(duration_s):
-            return taken, n
-        gain = source + exchange * (1.0 - n) * (reservoir - activity) - taken
-        gain -= _outflow(self._faces(conductances, 1.0 - n), activity)
-        moved = old + np.divide(gain * duration_s, self.sites, out=np.zeros(u.shape), where=open_)
-        return taken * duration_s, np.clip(moved, 0.0, 1.0 - 1e-12)
+            self.ions = (sites * n).sum(axis=0)
+            return taken
+        gain = source + exchange * free * (reservoir - activity) - taken
+        gain -= _outflow(self._faces(conductances, free), activity)
+        self.ions = np.maximum(old + gain * duration_s, 0.0)
+        return taken * duration_s
+
+    def _free(self, n: np.ndarray) -> np.ndarray:
+        """Share of a cell's sites that is empty; 0 where it has none."""
+        sites = self.places.sites
+        count = sites.sum(axis=0)
+        return np.divide((sites * (1.0 - n)).sum(axis=0), count, out=np.zeros(count.shape), where=count > 0.0)
 
     def _faces(self, conductances, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Conductances of the faces with exclusion; 0 to cells without sites."""
-        room = np.where(self._closed, 0.0, free)
         z, y, x = conductances
-        return z * room[:-1] * room[1:], y * room * np.roll(room, -1, 1), x * room * np.roll(room, -1, 2)
+        return z * free[:-1] * free[1:], y * free * np.roll(free, -1, 1), x * free * np.roll(free, -1, 2)
 
 
 def _outflow(faces: tuple[np.ndarray, np.ndarray, np.ndarray], activity: np.ndarray) -> np.ndarray:
