@@ -21,7 +21,7 @@ from kmc.core.errors import CorruptFile, UserError
 
 _ARRAY = "__array__"
 _TREE = "tree"
-VERSION = 19
+VERSION = 20
 _DAMAGED = (
     OSError,
     ValueError,

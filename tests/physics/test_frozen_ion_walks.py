@@ -161,7 +161,7 @@ def test_a_refresh_strikes_off_what_it_concerns(how: str) -> None:
         own, c, b, a = w.copy(), int(z[k]), int(y[k]), int(x[k])
         own.fields["space_potential"][known(w)[k]] += 0.01
         assert off(own, known(own)) > 0.01
-        at = {"box": (c - 1, c + 2, b - 1, b + 2, a - 1, a + 2), "near": (known(w)[[k]],), "all": ()}[how]
+        at = {"box": ((c - 1, c + 2, b - 1, b + 2, a - 1, a + 2),), "near": (known(w)[[k]],), "all": ()}[how]
         getattr(advance, f"refresh_{how}")(*own, *at)
         assert off(own, known(own)) < 1e-6
         assert stale(own) == []

@@ -178,7 +178,7 @@ def test_all_that_the_readout_imports_decides_it() -> None:
         "metrics/bootstrap_intervals.py",
         "experiment/figures/readout.py",
         "metrics/pulse_trains.py",
-        "metrics/conductance_states.py",
+        "metrics/reads_and_retention.py",
         "compact/equations/model.py",
         "reservoir/pipeline.py",
     } <= found
