@@ -62,6 +62,22 @@ class Process:
 
 
 _SIX = tuple(range(HOPS))
+_ION_BARRIERS = (
+    "silver_ion_migration_barrier",
+    "silver_ion_surface_barrier",
+    "gap_barrier",
+    "boundary_barrier",
+    "silver_ion_barrier",
+)
+_TRANSFER = (
+    "bond_energy",
+    "reduction_barrier",
+    "transfer_coefficient",
+    "metal_adhesion",
+    "insertion_barrier",
+    "isolated_redox_factor",
+    "gap_ion_energy",
+)
 _BUTLER_VOLMER = "Butler-Volmer with shared clamps, by mechanism (electron_transfer)"
 PROCESSES = (
     Process(
@@ -71,7 +87,7 @@ PROCESSES = (
         "ion hop",
         "the neighbouring cation site is empty",
         "Bronsted-Evans-Polanyi, transfer 1/2",
-        ("silver_ion_migration_barrier", "silver_ion_surface_barrier", "gap_barrier", "silver_ion_barrier"),
+        _ION_BARRIERS,
         "an ion moves to a neighbouring site",
         ion_hop_rows,
     ),
@@ -93,7 +109,7 @@ PROCESSES = (
         "reduction",
         "an electron can pass to metal, an electrode or the sheet of carriers",
         _BUTLER_VOLMER,
-        ("bond_energy", "reduction_barrier", "transfer_coefficient", "metal_adhesion", "insertion_barrier"),
+        _TRANSFER,
         "an atom of metal becomes an ion on its site; an electron goes to the metal",
         oxidation_rows,
     ),
@@ -104,7 +120,7 @@ PROCESSES = (
         "oxidation",
         "the site has room for an atom, and an electron can come from metal, an electrode or the sheet",
         _BUTLER_VOLMER,
-        ("bond_energy", "reduction_barrier", "transfer_coefficient", "metal_adhesion", "insertion_barrier"),
+        _TRANSFER,
         "an ion becomes an atom of metal on its site",
         reduction_rows,
     ),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_stacks import device, loaded, reduced
 
+from kmc.cards.card_schema import FAMILIES
 from kmc.cards.stack import Stack
 from kmc.cli.commands.check import check
 from kmc.core.units import K_B
@@ -17,7 +18,7 @@ from kmc.geometry.lattice import OPEN, TIGHT, Region
 from kmc.inputs.settings import Settings
 from kmc.kinetics import advance
 from kmc.kinetics.event_rates import metal_rates
-from kmc.kinetics.process_table import process_table
+from kmc.kinetics.process_table import PROCESSES, process_table, reverse_of
 from kmc.kinetics.redox_rates import redox
 from kmc.system.neighbours import neighbour
 from kmc.system.parameter_tables import build_model
@@ -173,3 +174,17 @@ def test_check_says_that_vacancies_have_no_events(tmp_path: Any, capsys: pytest.
         check([name], barriers=True)
         said = [line for line in capsys.readouterr().out.splitlines() if "density in equilibrium" in line]
         assert len(said) == count, name
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_the_declaration_names_the_numbers_behind_every_row(name: str) -> None:
+    """Each number that a row of a stack cites is among those that a process declares, and is one of a card."""
+    declared = {key for one in PROCESSES for key in one.card_keys}
+    cited = {key for row in table(loaded(name), vacancies="explicit").values() for key in row["source"].split(", ")}
+    assert cited - declared == set()
+    assert declared - {key for family in FAMILIES.values() for key in family} == set()
+
+
+def test_every_process_is_undone_by_one_of_the_table() -> None:
+    """And that one by it."""
+    assert all(reverse_of(reverse_of(one)) is one for one in PROCESSES)
